@@ -1,0 +1,5 @@
+"""``python -m litevision``."""
+
+from litevision.cli import main
+
+main()

@@ -1,0 +1,111 @@
+"""Every error that litevision raises on purpose.
+
+    LitevisionError
+    +-- UsageError (also ValueError)             an argument that cannot work
+    |   +-- UnknownNameError (also KeyError)     a model, dialect, endpoint or weight set that does not exist
+    |   +-- InputShapeError                      a tensor of the wrong rank or channel count
+    +-- ImageError (also ValueError)             a file that is no readable picture
+    |   +-- ImageTooLargeError                   more pixels or bytes than the limit
+    +-- BundleError (also ValueError)            a bundle that is broken or lacks its metadata
+    +-- WeightsError (also ValueError)           a weight file that cannot be used
+    |   +-- UnsafeFileError                      a file that would run code or reach outside itself
+    |   +-- WeightsMismatchError                 tensors that do not fit the network
+    |   +-- HashMismatchError                    a file whose sha256 is not the published one
+    +-- DownloadError (also OSError)             a file that could not be fetched
+    +-- ExportError (also RuntimeError)          a bundle that does not match its module
+    +-- MissingExtraError (also ImportError)     an optional part that is not installed
+    +-- FileMissingError (also FileNotFoundError)
+
+Each message says what was got, what was expected and what to do next, in one line.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class LitevisionError(Exception):
+    """The root of the tree: catching it catches every error that litevision raises on purpose."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class UsageError(LitevisionError, ValueError):
+    """An argument that cannot work."""
+
+
+class UnknownNameError(UsageError, KeyError):
+    """A name that does not exist."""
+
+    @classmethod
+    def of(cls, kind: str, name: str, known: Iterable[str], *, see: str = "") -> "UnknownNameError":
+        """The error for ``name``, with the nearest known names, or all of them where they are few.
+
+        Args:
+            kind: what the name should have named, for example ``"model"``.
+            known: the names that exist.
+            see: the command or document that lists them.
+        """
+        names = list(known)
+        folded = {known_name.lower(): known_name for known_name in reversed(names)}
+        near = [folded[match] for match in difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.6)]
+        if near:
+            hint = f" Did you mean {' or '.join(repr(match) for match in near)}?"
+        elif len(names) <= 40:
+            hint = f" Known: {', '.join(names)}."
+        else:
+            hint = ""
+        return cls(f"no {kind} {name!r}.{hint}" + (f" See {see}." if see else ""))
+
+
+class InputShapeError(UsageError):
+    """A tensor of the wrong rank or channel count."""
+
+
+class ImageError(LitevisionError, ValueError):
+    """A file that is no readable picture."""
+
+
+class ImageTooLargeError(ImageError):
+    """A picture with more pixels or bytes than the limit."""
+
+
+class BundleError(LitevisionError, ValueError):
+    """A bundle that is broken or lacks its metadata."""
+
+
+class WeightsError(LitevisionError, ValueError):
+    """A weight file that cannot be used."""
+
+
+class UnsafeFileError(WeightsError):
+    """A file that would run code, or that reaches outside itself."""
+
+
+class WeightsMismatchError(WeightsError):
+    """Tensors that do not fit the network."""
+
+
+class HashMismatchError(WeightsError):
+    """A file whose sha256 is not the published one."""
+
+
+class DownloadError(LitevisionError, OSError):
+    """A file that could not be fetched."""
+
+
+class ExportError(LitevisionError, RuntimeError):
+    """A bundle that does not match the module that it was made from."""
+
+
+class MissingExtraError(LitevisionError, ImportError):
+    """An optional part that is not installed."""
+
+    @classmethod
+    def of(cls, need: str, extra: str) -> "MissingExtraError":
+        """The error for a part that needs the pip extra ``extra``."""
+        return cls(f"{need} needs parts that are not installed. Install them with: pip install 'litevision[{extra}]'")
+
+
+class FileMissingError(LitevisionError, FileNotFoundError):
+    """A path at which there is no file."""

@@ -1,0 +1,235 @@
+"""Reading a picture: JPEG, PNG, WebP or BMP by content, upright, in RGB, within limits."""
+
+import io
+import os
+import stat
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+# The four readers by name: what is registered, Pillow need not look for, and its fifty others stay unloaded.
+from PIL import (
+    BmpImagePlugin,  # noqa: F401
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,  # noqa: F401
+    UnidentifiedImageError,
+    WebPImagePlugin,  # noqa: F401
+)
+
+from litevision.errors import (
+    FileMissingError,
+    ImageError,
+    ImageTooLargeError,
+    InputShapeError,
+    LitevisionError,
+    UsageError,
+)
+from litevision.image.colour import to_rgb
+from litevision.image.orientation import Orientation, read_orientation
+
+Source = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[np.uint8]
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+_EXPECTED = "expected JPEG, PNG, WebP or BMP"
+
+# What people try that is not read, by (offset, magic).
+_FOREIGN = {
+    (0, b"GIF8"): "GIF",
+    (0, b"II*\0"): "TIFF",
+    (0, b"MM\0*"): "TIFF",
+    (0, b"%PDF"): "PDF",
+    (4, b"ftyp"): "HEIC, AVIF or video",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a picture may cost: pixels as its header states them, and bytes of its file."""
+
+    max_pixels: int = 178_956_970  # twice Pillow's MAX_IMAGE_PIXELS, where Pillow itself refuses
+    max_bytes: int = 256 * 1024 * 1024
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An opened picture within the limits, whose pixels need not be decoded yet.
+
+    Attributes:
+        image: as Pillow opened it, in the stored frame.
+        name: what messages call it.
+        orientation: from the stored frame to the upright one.
+        ours: opened here, so that it may be decoded at reduced size; a caller's own picture would shrink under their
+            hands.
+    """
+
+    image: Image.Image
+    name: str
+    orientation: Orientation
+    ours: bool
+
+    @property
+    def upright_hw(self) -> tuple[int, int]:
+        """Height and width as a person sees the picture."""
+        width, height = self.orientation.swapped(self.image.size)
+        return height, width
+
+    def stored_rgb(self, *, max_shrink: float = 1.0) -> tuple[Image.Image, tuple[float, float]]:
+        """The RGB pixels in the stored frame, and how many of them there are to a pixel of the file, in x and in y.
+
+        A JPEG opened from a file is decoded at 1/2, 1/4 or 1/8 of its size where that is at most ``max_shrink``:
+        libjpeg's DCT scaling then skips most of the inverse transform.
+
+        Raises:
+            ImageError: the file is damaged or cut short.
+        """
+        with _faults_of(self.name):
+            ratio_xy = (_draft(self.image, max_shrink) if self.ours else None) or (1.0, 1.0)
+            self.image.load()
+            return to_rgb(self.image), ratio_xy
+
+
+def decode(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
+    """The whole picture, upright, in RGB.
+
+    Args:
+        source: a path, the bytes of a file, a Pillow picture, or a uint8 array of H x W x 3.
+        limits: what the picture may cost.
+
+    Raises:
+        FileMissingError: no file at the path.
+        ImageTooLargeError: more pixels or bytes than the limits.
+        ImageError: not a picture of a format that is read, or damaged.
+    """
+    picture = open_picture(source, limits=limits)
+    stored, _ = picture.stored_rgb()
+    upright = picture.orientation.upright(stored).copy()
+    upright.info.clear()  # its EXIF would turn the picture a second time, wherever it goes next
+    return upright
+
+
+def open_picture(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> Picture:
+    """The picture with its header read and checked; arguments and errors as for `decode`."""
+    if isinstance(source, np.ndarray):
+        return _opened(Image.fromarray(_checked_array(source)), "array", limits, ours=True)
+    if isinstance(source, Image.Image):
+        return _opened(source, "Pillow picture", limits, ours=False)
+    if isinstance(source, bytes):
+        return _opened_bytes(source, f"picture of {len(source)} bytes", limits)
+    if isinstance(source, (str, os.PathLike)):
+        return _opened_bytes(_read_file(Path(source), limits), str(source), limits)
+    raise UsageError(
+        f"a picture of type {type(source).__name__}; expected a path, bytes, a Pillow picture or a uint8 array"
+    )
+
+
+def _opened_bytes(data: bytes, name: str, limits: Limits) -> Picture:
+    if not data:
+        raise ImageError(f"{name}: the file is empty (0 bytes); {_EXPECTED}.")
+    if len(data) > limits.max_bytes:
+        raise _too_many_bytes(name, len(data), limits)
+    with _faults_of(name, limits):
+        try:
+            with _quiet_pillow():
+                image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        except UnidentifiedImageError:
+            raise ImageError(f"{name}: {_why_unidentified(data)}") from None
+    return _opened(image, name, limits, ours=True)
+
+
+def _opened(image: Image.Image, name: str, limits: Limits, *, ours: bool) -> Picture:
+    width, height = image.size
+    if width * height > limits.max_pixels:
+        raise _too_many_pixels(f"{name}: {width} x {height} = {width * height} pixels", limits.max_pixels)
+    if width * height == 0:
+        raise ImageError(f"{name}: {width} x {height} pixels; expected at least one.")
+    if image.format == "PNG":  # its EXIF may stand after the pixels
+        with _faults_of(name):
+            image.load()
+    with _quiet_pillow():
+        orientation = read_orientation(image)
+    return Picture(image, name, orientation, ours)
+
+
+def _draft(image: Image.Image, max_shrink: float) -> tuple[float, float] | None:
+    if not isinstance(image, JpegImagePlugin.JpegImageFile) or max_shrink < 2:
+        return None
+    width, height = image.size
+    shrink = next(step for step in (8, 4, 2) if max_shrink >= step)
+    drafted = image.draft(None, (max(1, width // shrink), max(1, height // shrink)))
+    if drafted is None:
+        return None
+    _, (_, _, drafted_width, drafted_height) = drafted
+    return drafted_width / width, drafted_height / height
+
+
+def _read_file(path: Path, limits: Limits) -> bytes:
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            if stat.S_ISREG(status.st_mode) and status.st_size > limits.max_bytes:
+                raise _too_many_bytes(str(path), status.st_size, limits)
+            return file.read() if stat.S_ISREG(status.st_mode) else file.read(limits.max_bytes + 1)
+    except FileNotFoundError:
+        raise FileMissingError(f"{path}: no such file. Check the path.") from None
+    except IsADirectoryError:
+        raise ImageError(f"{path}: a folder, not a picture; {_EXPECTED}.") from None
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read ({error.strerror or error}).") from error
+
+
+def _checked_array(array: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        raise InputShapeError(f"an array of {array.dtype} {array.shape}; expected uint8 of H x W x 3, RGB.")
+    return np.ascontiguousarray(array)
+
+
+_warnings_lock = threading.Lock()
+
+
+@contextmanager
+def _quiet_pillow() -> Iterator[None]:
+    # Pillow warns of big pictures and of odd EXIF, both of which are judged here. catch_warnings swaps state of the
+    # whole process (Python < 3.14), so two threads must not do it at once; headers are read in microseconds.
+    with _warnings_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _faults_of(name: str, limits: Limits = DEFAULT_LIMITS) -> Iterator[None]:
+    try:
+        yield
+    except LitevisionError:
+        raise
+    except Image.DecompressionBombError as error:
+        own_limit = 2 * (Image.MAX_IMAGE_PIXELS or limits.max_pixels)
+        raise _too_many_pixels(f"{name}: the picture", min(limits.max_pixels, own_limit)) from error
+    except Exception as error:  # damage raises OSError, SyntaxError, ValueError, struct.error, EOFError, ... in Pillow
+        raise ImageError(f"{name}: damaged or cut short ({error}). Copy or download it again.") from error
+
+
+def _too_many_pixels(subject: str, max_pixels: int) -> ImageTooLargeError:
+    return ImageTooLargeError(f"{subject}: more than the limit of {max_pixels} pixels. Make the picture smaller first.")
+
+
+def _too_many_bytes(name: str, size_bytes: int, limits: Limits) -> ImageTooLargeError:
+    return ImageTooLargeError(
+        f"{name}: {size_bytes} bytes, more than the limit of {limits.max_bytes}. Make the picture smaller first."
+    )
+
+
+def _why_unidentified(data: bytes) -> str:
+    for (offset, magic), foreign in _FOREIGN.items():
+        if data[offset:].startswith(magic):
+            return f"a {foreign} file, which is not read; {_EXPECTED}. Save it as JPEG first."
+    return f"not a picture that can be read; {_EXPECTED}."

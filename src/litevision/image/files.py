@@ -1,0 +1,43 @@
+"""Finding the pictures in a folder."""
+
+import os
+import stat
+from pathlib import Path
+
+from litevision.errors import FileMissingError, UsageError
+
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+
+
+def list_pictures(path: str | os.PathLike[str], *, recursive: bool = False) -> list[Path]:
+    """The pictures at ``path``: a folder's, by suffix and sorted, or the path itself where it is no folder.
+
+    Hidden files and folders are passed over: macOS leaves ``._photo.jpg`` files, which hold no picture, on disks and in
+    archives. Links to folders are not followed.
+
+    Raises:
+        FileMissingError: nothing at the path.
+        UsageError: a folder without pictures.
+    """
+    path = Path(path)
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except OSError as error:
+        raise FileMissingError(f"{path}: not to be reached ({error.strerror}). Check the path.") from None
+    if not is_folder:
+        return [path]
+    found = sorted(_walk(path, recursive=recursive))
+    if not found:
+        deeper = "" if recursive else " Pictures in folders below it need --recursive (recursive=True)."
+        raise UsageError(f"{path}: no pictures in this folder; looked for {' '.join(PICTURE_SUFFIXES)}.{deeper}")
+    return found
+
+
+def _walk(folder: Path, *, recursive: bool) -> list[Path]:
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
+        found += [
+            Path(parent, name) for name in names if name.lower().endswith(PICTURE_SUFFIXES) and not name.startswith(".")
+        ]
+    return found

@@ -1,0 +1,54 @@
+"""What a network is built from, as plain data that can be saved beside its weights."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from litevision.errors import UsageError
+from litevision.registry.architectures import NO_OPTIONS
+
+OUTPUT_STRIDES = (8, 16, 32)
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """A network, before it is built.
+
+    Attributes:
+        architecture: a name of ``litevision.registry.ARCHITECTURES``.
+        dialect: one of that architecture's dialects.
+        width_mult: the paper's alpha; above 0.
+        num_classes: 0 leaves the classifier out, and the network gives its pooled features.
+        in_channels: channels of the input; 3 for RGB.
+        output_stride: 8, 16 or 32. Once the running stride reaches it, later strides become dilation.
+        dropout: probability of dropping a feature before the classifier; None takes the dialect's own.
+        rows: the family's rows in place of its paper's table.
+        final_endpoint: the endpoint to stop at; the network then gives that map and has no head.
+        options: arguments of this family's builder alone.
+    """
+
+    architecture: str
+    dialect: str
+    width_mult: float = 1.0
+    num_classes: int = 1000
+    in_channels: int = 3
+    output_stride: int = 32
+    dropout: float | None = None
+    rows: tuple[Any, ...] | None = None
+    final_endpoint: str | None = None
+    options: Mapping[str, Any] = field(default_factory=lambda: NO_OPTIONS)
+
+    def __post_init__(self) -> None:
+        if not (self.width_mult > 0 and math.isfinite(self.width_mult)):
+            raise UsageError(f"width_mult must be a number above 0, got {self.width_mult}")
+        if self.num_classes < 0:
+            raise UsageError(f"num_classes must be 0 (features) or more, got {self.num_classes}")
+        if self.in_channels < 1:
+            raise UsageError(f"in_channels must be 1 or more, got {self.in_channels}")
+        if self.output_stride not in OUTPUT_STRIDES:
+            raise UsageError(f"output_stride must be 8, 16 or 32, got {self.output_stride}")
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise UsageError(f"dropout must be a probability from 0 to below 1, got {self.dropout}")
+        if self.rows is not None and not self.rows:
+            raise UsageError("rows must hold at least one row, got none")

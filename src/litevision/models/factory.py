@@ -1,0 +1,69 @@
+"""From a name to a built network."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from litevision.errors import UnknownNameError, UsageError
+from litevision.models.config import NetworkConfig
+from litevision.models.network import FeaturePyramid, Network
+from litevision.registry import ARCHITECTURES, resolve
+
+
+def family_builder(architecture: str) -> Callable[..., Network]:
+    """The ``build`` of the family file that defines ``architecture``."""
+    module = importlib.import_module(f"litevision.models.{ARCHITECTURES[architecture].family}")
+    build: Callable[..., Network] = module.build
+    return build
+
+
+def build(config: NetworkConfig, *, device: torch.device | str | None = None) -> Network:
+    """The network of ``config``, freshly initialised.
+
+    Args:
+        device: ``"meta"`` builds it without memory, for counting.
+
+    Raises:
+        UnknownNameError: an option that this family does not have.
+    """
+    builder = family_builder(config.architecture)
+    known = [name for name, kind in inspect.signature(builder).parameters.items() if kind.kind == kind.KEYWORD_ONLY]
+    for option in config.options:
+        if option not in known:
+            raise UnknownNameError.of(f"option of {config.architecture}", option, known)
+    with torch.device(device) if device is not None else torch.device(torch.get_default_device()):
+        return builder(config, **config.options)
+
+
+def configure(
+    name: str,
+    *,
+    width_mult: float = 1.0,
+    num_classes: int = 1000,
+    dialect: str | None = None,
+    output_stride: int | None = None,
+    final_endpoint: str | None = None,
+    dropout: float | None = None,
+    rows: Sequence[Any] | None = None,
+    in_channels: int = 3,
+    **options: Any,
+) -> NetworkConfig:
+    """The configuration that ``create`` builds; see there for the arguments."""
+    variant = resolve(name, dialect, width_mult)
+    return NetworkConfig(
+        architecture=variant.architecture,
+        dialect=variant.dialect,
+        width_mult=variant.width_mult,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        output_stride=32 if output_stride is None else output_stride,
+        dropout=dropout,
+        rows=None if rows is None else tuple(rows),
+        final_endpoint=final_endpoint,
+        options={**variant.options, **options},
+    )

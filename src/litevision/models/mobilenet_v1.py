@@ -1,0 +1,126 @@
+"""MobileNetV1, arXiv:1704.04861, in the forms of TF-slim, Keras and timm."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from litevision.models.blocks import ClassifierHead, conv_factory
+from litevision.models.config import NetworkConfig
+from litevision.models.dialect import Dialect, make_divisible
+from litevision.models.network import Network, Trunk
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A full convolution: one endpoint, ``Conv2d_{i}``."""
+
+    kernel_size: int
+    stride: int
+    out_channels: int
+
+
+@dataclass(frozen=True)
+class DepthSepConv:
+    """A depthwise and a pointwise convolution: two endpoints, ``Conv2d_{i}_depthwise`` and ``Conv2d_{i}_pointwise``."""
+
+    kernel_size: int
+    stride: int
+    out_channels: int
+
+
+# Table 1.                                  fmt: off
+ROWS: tuple[Conv | DepthSepConv, ...] = (
+    #            k  s  out       input
+    Conv(        3, 2, 32),    # 224 x 224
+    DepthSepConv(3, 1, 64),    # 112 x 112
+    DepthSepConv(3, 2, 128),   # 112 x 112
+    DepthSepConv(3, 1, 128),   # 56 x 56
+    DepthSepConv(3, 2, 256),   # 56 x 56
+    DepthSepConv(3, 1, 256),   # 28 x 28
+    DepthSepConv(3, 2, 512),   # 28 x 28
+    DepthSepConv(3, 1, 512),   # 14 x 14
+    DepthSepConv(3, 1, 512),   # 14 x 14
+    DepthSepConv(3, 1, 512),   # 14 x 14
+    DepthSepConv(3, 1, 512),   # 14 x 14
+    DepthSepConv(3, 1, 512),   # 14 x 14
+    DepthSepConv(3, 2, 1024),  # 14 x 14
+    DepthSepConv(3, 1, 1024),  # 7 x 7
+)
+# fmt: on
+
+MIN_CHANNELS = 8  # slim's min_depth
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What V1's dialects do differently, beyond their layers' conventions.
+
+    Attributes:
+        widths: ``truncate``: max(int(c * width_mult), 8); ``divisible``: to a multiple of 8, as V2 does.
+        dropout: slim keeps 0.999 of the features.
+        stem_padding: Keras pads its stem by TensorFlow's SAME, and its stride-2 depthwise layers always at the
+            bottom and right, so that odd sizes come out one smaller than slim's.
+    """
+
+    dialect: Dialect
+    widths: Literal["truncate", "divisible"]
+    dropout: float
+
+
+RULES = {
+    "timm": Rules(Dialect("timm"), widths="divisible", dropout=0.0),
+    "keras": Rules(
+        Dialect("keras", padding="bottom_right", bn_eps=1e-3, bn_momentum=0.01), widths="truncate", dropout=0.001
+    ),
+    "slim": Rules(Dialect("slim", padding="same", bn_eps=1e-3, bn_momentum=0.0003), widths="truncate", dropout=0.001),
+}
+
+
+def build(config: NetworkConfig, *, spatial_squeeze: bool = True) -> Network:
+    """MobileNetV1.
+
+    Args:
+        spatial_squeeze: False gives logits [N, 1, 1, classes], slim's layout before it squeezes.
+
+    Source: Table 1; ``slim/nets/mobilenet_v1.py``. The head's 7x7 average pool shrinks to a smaller map and is global
+    on a larger one, which makes it a global pool at every size.
+    """
+    rules = RULES[config.dialect]
+    conv = conv_factory(rules.dialect)
+    stem_padding = "same" if rules.dialect.padding == "bottom_right" else rules.dialect.padding
+    trunk = Trunk(config.output_stride)
+    channels = config.in_channels
+    for i, row in enumerate(config.rows or ROWS):
+        stride, dilation = trunk.step(row.stride)
+        out = scaled(row.out_channels, config.width_mult, rules)
+        if isinstance(row, Conv):
+            part = conv(
+                channels,
+                out,
+                row.kernel_size,
+                stride=stride,
+                dilation=dilation,
+                act="relu6",
+                padding=stem_padding,
+            )
+            trunk.add(f"Conv2d_{i}", part, out)
+        else:
+            depthwise = conv(
+                channels, channels, row.kernel_size, stride=stride, dilation=dilation, groups=channels, act="relu6"
+            )
+            trunk.add(f"Conv2d_{i}_depthwise", depthwise, channels)
+            trunk.add(f"Conv2d_{i}_pointwise", conv(channels, out, act="relu6"), out)
+        channels = out
+    head = ClassifierHead(
+        channels,
+        config.num_classes,
+        dropout=rules.dropout if config.dropout is None else config.dropout,
+        spatial_squeeze=spatial_squeeze,
+    )
+    return Network(config, rules.dialect, trunk, head)
+
+
+def scaled(channels: int, width_mult: float, rules: Rules) -> int:
+    """``channels`` of the table at ``width_mult``."""
+    if rules.widths == "divisible":
+        return make_divisible(channels * width_mult)
+    return max(int(channels * width_mult), MIN_CHANNELS)

@@ -1,0 +1,1 @@
+"""How each origin names and lays out its tensors: one file per origin, a map per family, total on both sides."""

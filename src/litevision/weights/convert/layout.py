@@ -1,0 +1,136 @@
+"""What a layout is: pairs of module paths, and how a tensor of each kind of layer is turned.
+
+A family's map is a function that walks a built network and yields one ``Pair`` per layer with weights, so that
+custom rows, widths and depths need no map of their own. The same map serves reading and writing.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from litevision.models.network import Network
+
+Tensors = dict[str, Tensor]
+TensorKind = Literal["conv", "depthwise", "linear", "linear_as_conv", "vector"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One layer under both names.
+
+    Attributes:
+        ours: path of a convolution, batch normalisation or linear layer in our network.
+        theirs: the layer's path in the origin's file.
+        as_conv: the origin stores this linear layer as a 1x1 convolution.
+        also: other names that the origin has used for the layer.
+    """
+
+    ours: str
+    theirs: str
+    as_conv: bool = False
+    also: tuple[str, ...] = ()
+
+
+PairMap = Callable[[Network], Iterator[Pair]]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """An origin's way to store weights.
+
+    Attributes:
+        name: as users say it: ``torchvision``, ``timm``, ``keras``, ``slim``, ``megvii``.
+        dialects: the dialects whose networks the origin stores in it, the likeliest first.
+        pairs: the map of each family (the module name under ``litevision.models``).
+        separator: stands between a layer's path and its tensor's name.
+        conv_leaf, depthwise_leaf, linear_leaf, bias_leaf: the origin's names of the tensors.
+        norm_leaves: its names for weight, bias, running mean and running variance.
+        turn: axes of a stored tensor, by kind, in torch's order; absent kinds are stored as torch does.
+        dropped: stored tensors that carry nothing, by the end of their name, with the reason.
+        prepare: rewrites a file's tensors into the order that the map speaks of; None where there is nothing to do.
+        background_class: whether a head of one class more starts with a background class.
+    """
+
+    name: str
+    dialects: tuple[str, ...]
+    pairs: Mapping[str, PairMap]
+    separator: str = "."
+    conv_leaf: str = "weight"
+    depthwise_leaf: tuple[str, ...] = ("weight",)
+    linear_leaf: str = "weight"
+    bias_leaf: str = "bias"
+    norm_leaves: tuple[str, str, str, str] = ("weight", "bias", "running_mean", "running_var")
+    turn: Mapping[TensorKind, tuple[int, ...]] | None = None
+    dropped: Mapping[str, str] | None = None
+    prepare: Callable[[Network, Tensors], Tensors] | None = None
+    background_class: bool = False
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One tensor under both names, with its kind."""
+
+    ours: str
+    theirs: tuple[str, ...]
+    kind: TensorKind
+
+
+def conv_norm(ours: str, conv: str, norm: str) -> Iterator[Pair]:
+    """The two pairs of one ``ConvNormAct``."""
+    yield Pair(f"{ours}.conv", conv)
+    yield Pair(f"{ours}.norm", norm)
+
+
+def leaves(network: Network, layout: Layout) -> Iterator[Leaf]:
+    """Every tensor of ``network`` that ``layout`` stores, in the layout's order."""
+    for pair in layout.pairs[_family(network)](network):
+        layer = network.get_submodule(pair.ours)
+        if isinstance(layer, nn.Identity):  # the classifier of a network without classes
+            continue
+        for ours, theirs, kind in _layer_leaves(layer, pair, layout):
+            paths = (pair.theirs, *pair.also)
+            yield Leaf(
+                f"{pair.ours}.{ours}", tuple(f"{path}{layout.separator}{name}" for path in paths for name in theirs), kind
+            )
+
+
+def _family(network: Network) -> str:
+    from litevision.registry import ARCHITECTURES
+
+    return ARCHITECTURES[network.config.architecture].family
+
+
+def _layer_leaves(layer: nn.Module, pair: Pair, layout: Layout) -> Iterator[tuple[str, tuple[str, ...], TensorKind]]:
+    if isinstance(layer, nn.BatchNorm2d):
+        for ours, theirs in zip(("weight", "bias", "running_mean", "running_var"), layout.norm_leaves, strict=True):
+            yield ours, (theirs,), "vector"
+        return
+    if isinstance(layer, nn.Conv2d) and layer.groups > 1:
+        yield "weight", layout.depthwise_leaf, "depthwise"
+    elif isinstance(layer, nn.Conv2d):
+        yield "weight", (layout.conv_leaf,), "conv"
+    elif pair.as_conv:
+        yield "weight", (layout.conv_leaf,), "linear_as_conv"
+    else:
+        yield "weight", (layout.linear_leaf,), "linear"
+    if layer.bias is not None:
+        yield "bias", (layout.bias_leaf,), "vector"
+
+
+def to_ours(tensor: Tensor, kind: TensorKind, layout: Layout) -> Tensor:
+    """A stored tensor in torch's order."""
+    turn = (layout.turn or {}).get(kind)
+    turned = tensor.permute(turn) if turn is not None and tensor.dim() == len(turn) else tensor
+    return turned.flatten(1) if kind == "linear_as_conv" else turned
+
+
+def to_theirs(tensor: Tensor, kind: TensorKind, layout: Layout) -> Tensor:
+    """A tensor of ours in the layout's order; undoes ``to_ours``."""
+    shaped = tensor[:, :, None, None] if kind == "linear_as_conv" else tensor
+    turn = (layout.turn or {}).get(kind)
+    if turn is None:
+        return shaped.contiguous()
+    return shaped.permute(torch.tensor(turn).argsort().tolist()).contiguous()

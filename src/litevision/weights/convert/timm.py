@@ -1,0 +1,59 @@
+"""timm's state_dict names."""
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from litevision.models import mobilenet_v1 as v1
+from litevision.models import mobilenet_v2 as v2
+from litevision.models.network import Network
+from litevision.weights.convert.layout import Layout, Pair, conv_norm
+
+
+def mobilenet_v1(network: Network) -> Iterator[Pair]:
+    """``conv_stem``, then ``blocks.{stage}.{i}``, where each stride of the table opens a stage."""
+    yield from conv_norm("features.Conv2d_0", "conv_stem", "bn1")
+    stage, i = 0, -1
+    names = [name.removesuffix("_depthwise") for name, _ in network.features.named_children() if "depthwise" in name]
+    rows = network.config.rows or v1.ROWS
+    for name, row in zip(names, rows[1:], strict=True):
+        stage, i = (stage + 1, 0) if row.stride == 2 else (stage, i + 1)
+        yield from conv_norm(f"features.{name}_depthwise", f"blocks.{stage}.{i}.conv_dw", f"blocks.{stage}.{i}.bn1")
+        yield from conv_norm(f"features.{name}_pointwise", f"blocks.{stage}.{i}.conv_pw", f"blocks.{stage}.{i}.bn2")
+    yield Pair("head.classifier", "classifier")
+
+
+def mobilenet_v2(network: Network) -> Iterator[Pair]:
+    """``conv_stem``, ``blocks.{stage}.{i}``, ``conv_head``, ``classifier``."""
+    config = network.config
+    stages = v2.deepened(
+        config.rows or v2.STAGES, config.options.get("depth_mult", 1.0), config.options.get("fixed_ends", False)
+    )
+    yield from conv_norm("features.stem", "conv_stem", "bn1")
+    places = [(s, i) for s, stage in enumerate(stages) for i in range(stage.repeats)]
+    for block, (s, i) in enumerate(places):
+        yield from inverted_residual(network, f"features.block_{block}", f"blocks.{s}.{i}")
+    yield from conv_norm("features.conv_last", "conv_head", "bn2")
+    yield Pair("head.classifier", "classifier")
+
+
+def inverted_residual(network: Network, ours: str, theirs: str) -> Iterator[Pair]:
+    """One block; timm has another class, and other names, for a block without expansion."""
+    if isinstance(network.get_submodule(f"{ours}.expand"), nn.Identity):
+        project, bn = "conv_pw", 1
+    else:
+        yield from conv_norm(f"{ours}.expand", f"{theirs}.conv_pw", f"{theirs}.bn1")
+        project, bn = "conv_pwl", 2
+    yield from conv_norm(f"{ours}.depthwise", f"{theirs}.conv_dw", f"{theirs}.bn{bn}")
+    if not isinstance(network.get_submodule(f"{ours}.se"), nn.Identity):
+        yield Pair(f"{ours}.se.reduce", f"{theirs}.se.conv_reduce")
+        yield Pair(f"{ours}.se.expand", f"{theirs}.se.conv_expand")
+    yield from conv_norm(f"{ours}.project", f"{theirs}.{project}", f"{theirs}.bn{bn + 1}")
+
+
+TIMM = Layout(
+    name="timm",
+    dialects=("timm", "timm_tf"),
+    pairs={"mobilenet_v1": mobilenet_v1, "mobilenet_v2": mobilenet_v2},
+    dropped={"num_batches_tracked": "counts batches; nothing reads it"},
+)
