@@ -17,8 +17,12 @@ app = typer.Typer(
 
 def _register() -> None:
     from litevision.cli.classify import classify
+    from litevision.cli.info import info
+    from litevision.cli.models import models
 
     app.command()(classify)
+    app.command()(info)
+    app.command()(models)
 
 
 _register()

@@ -68,6 +68,7 @@ class Picture:
         image: as Pillow opened it, in the stored frame.
         name: what messages call it.
         orientation: from the stored frame to the upright one.
+        upright_hw: height and width as a person sees the picture, whatever size it is decoded at.
         ours: opened here, so that it may be decoded at reduced size; a caller's own picture would shrink under their
             hands.
     """
@@ -75,13 +76,8 @@ class Picture:
     image: Image.Image
     name: str
     orientation: Orientation
+    upright_hw: tuple[int, int]
     ours: bool
-
-    @property
-    def upright_hw(self) -> tuple[int, int]:
-        """Height and width as a person sees the picture."""
-        width, height = self.orientation.swapped(self.image.size)
-        return height, width
 
     def stored_rgb(self, *, max_shrink: float = 1.0) -> tuple[Image.Image, tuple[float, float]]:
         """The RGB pixels in the stored frame, and how many of them there are to a pixel of the file, in x and in y.
@@ -157,7 +153,8 @@ def _opened(image: Image.Image, name: str, limits: Limits, *, ours: bool) -> Pic
             image.load()
     with _quiet_pillow():
         orientation = read_orientation(image)
-    return Picture(image, name, orientation, ours)
+    upright_width, upright_height = orientation.swapped(image.size)
+    return Picture(image, name, orientation, (upright_height, upright_width), ours)
 
 
 def _draft(image: Image.Image, max_shrink: float) -> tuple[float, float] | None:

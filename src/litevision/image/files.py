@@ -23,7 +23,7 @@ def list_pictures(path: str | os.PathLike[str], *, recursive: bool = False) -> l
     try:
         is_folder = stat.S_ISDIR(path.stat().st_mode)
     except OSError as error:
-        raise FileMissingError(f"{path}: not to be reached ({error.strerror}). Check the path.") from None
+        raise FileMissingError(f"{path}: {error.strerror}. Check the path.") from None
     if not is_folder:
         return [path]
     found = sorted(_walk(path, recursive=recursive))

@@ -1,4 +1,4 @@
-"""EXIF orientation, from the *stored* frame (pixels as the file holds them) to the *upright* one (as a person sees them)."""
+"""EXIF orientation: from the *stored* frame (pixels as the file holds them) to the *upright* one, as seen."""
 
 from dataclasses import dataclass
 

@@ -1,12 +1,14 @@
 """What a network is built from, as plain data that can be saved beside its weights."""
 
+import importlib
+import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any
 
 from litevision.errors import UsageError
-from litevision.registry.architectures import NO_OPTIONS
+from litevision.registry.architectures import ARCHITECTURES, NO_OPTIONS
 
 OUTPUT_STRIDES = (8, 16, 32)
 
@@ -52,3 +54,27 @@ class NetworkConfig:
             raise UsageError(f"dropout must be a probability from 0 to below 1, got {self.dropout}")
         if self.rows is not None and not self.rows:
             raise UsageError("rows must hold at least one row, got none")
+
+    def to_json(self) -> str:
+        """The configuration as one JSON object; a row becomes its class name with its fields."""
+        record = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        record["rows"] = None if self.rows is None else [[type(row).__name__, asdict(row)] for row in self.rows]
+        record["options"] = dict(self.options)
+        return json.dumps(record)
+
+    @classmethod
+    def from_json(cls, text: str) -> "NetworkConfig":
+        """The inverse of ``to_json``.
+
+        Raises:
+            UsageError: the text is no configuration of a network that this version knows.
+        """
+        try:
+            record = json.loads(text)
+            family = importlib.import_module(f"litevision.models.{ARCHITECTURES[record['architecture']].family}")
+            rows = record.pop("rows")
+            kinds = {name: kind for name, kind in vars(family).items() if isinstance(kind, type) and is_dataclass(kind)}
+            made = None if rows is None else tuple(kinds[kind](**fields) for kind, fields in rows)
+            return cls(**record, rows=made)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UsageError(f"this is no network configuration of this version of litevision: {error}") from None

@@ -88,8 +88,10 @@ def apply(
 def extract(network: Network, layout: Layout) -> Tensors:
     """The tensors of ``network`` under the layout's names, in its order; the inverse of ``apply``."""
     state = network.state_dict()
-    present: list[Leaf] = [leaf for leaf in leaves(whole_network(network), layout) if leaf.ours in state]
-    return {leaf.theirs[0]: to_theirs(state[leaf.ours].detach().cpu(), leaf.kind, layout) for leaf in present}
+    whole = whole_network(network)
+    present: list[Leaf] = [leaf for leaf in leaves(whole, layout) if leaf.ours in state]
+    tensors = {leaf.theirs[0]: to_theirs(state[leaf.ours].detach().cpu(), leaf.kind, layout) for leaf in present}
+    return layout.restore(whole, tensors) if layout.restore else tensors
 
 
 def whole_network(network: Network) -> Network:

@@ -30,10 +30,41 @@ def mobilenet_v2(network: Network) -> Iterator[Pair]:
     yield Pair("head.classifier", "predictions", also=("Logits",))
 
 
+def mobilenet_v3(network: Network) -> Iterator[Pair]:
+    """``conv``, ``expanded_conv_*``, ``expanded_conv_{i}_*``, ``conv_1``, and ``conv_2`` and ``logits``, both 1x1.
+
+    The names before Keras 3, which the published files keep, are slim's: ``Conv/BatchNorm``,
+    ``expanded_conv_1/squeeze_excite/Conv``, ``Logits``.
+    """
+    yield from _conv_bn("features.stem", "conv", "Conv")
+    blocks = [name for name, _ in network.features.named_children() if name.startswith("block_")]
+    for i, name in enumerate(blocks):
+        scope = f"expanded_conv_{i}" if i else "expanded_conv"
+        for part in ("expand", "depthwise", "se", "project"):
+            ours = f"features.{name}.{part}"
+            if isinstance(network.get_submodule(ours), nn.Identity):
+                continue
+            if part == "se":
+                squeeze = f"{scope}_squeeze_excite_conv"
+                yield Pair(f"{ours}.reduce", squeeze, also=(f"{scope}/squeeze_excite/Conv",))
+                yield Pair(f"{ours}.expand", f"{squeeze}_1", also=(f"{scope}/squeeze_excite/Conv_1",))
+            else:
+                yield from _conv_bn(ours, f"{scope}_{part}", f"{scope}/{part}")
+    yield from _conv_bn("features.conv_last", "conv_1", "Conv_1")
+    yield Pair("head.hidden", "conv_2", as_conv=True, also=("Conv_2",))
+    yield Pair("head.classifier", "logits", as_conv=True, also=("Logits",))
+
+
+def _conv_bn(ours: str, name: str, old: str) -> Iterator[Pair]:
+    """The two pairs of one ``ConvNormAct`` of V3, each under its name and its name before Keras 3."""
+    yield Pair(f"{ours}.conv", name, also=(old,))
+    yield Pair(f"{ours}.norm", f"{name}_bn", also=(f"{old}/BatchNorm",))
+
+
 KERAS = Layout(
     name="keras",
     dialects=("keras",),
-    pairs={"mobilenet_v1": mobilenet_v1, "mobilenet_v2": mobilenet_v2},
+    pairs={"mobilenet_v1": mobilenet_v1, "mobilenet_v2": mobilenet_v2, "mobilenet_v3": mobilenet_v3},
     separator="/",
     conv_leaf="kernel",
     depthwise_leaf=("depthwise_kernel", "kernel"),

@@ -51,6 +51,7 @@ class Layout:
         turn: axes of a stored tensor, by kind, in torch's order; absent kinds are stored as torch does.
         dropped: stored tensors that carry nothing, by the end of their name, with the reason.
         prepare: rewrites a file's tensors into the order that the map speaks of; None where there is nothing to do.
+        restore: undoes ``prepare``, for writing.
         background_class: whether a head of one class more starts with a background class.
     """
 
@@ -66,6 +67,7 @@ class Layout:
     turn: Mapping[TensorKind, tuple[int, ...]] | None = None
     dropped: Mapping[str, str] | None = None
     prepare: Callable[[Network, Tensors], Tensors] | None = None
+    restore: Callable[[Network, Tensors], Tensors] | None = None
     background_class: bool = False
 
 

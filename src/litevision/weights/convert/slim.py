@@ -27,6 +27,13 @@ def mobilenet_v2(network: Network) -> Iterator[Pair]:
     yield Pair("head.classifier", "MobilenetV2/Logits/Conv2d_1c_1x1", as_conv=True)
 
 
+def mobilenet_v3(network: Network) -> Iterator[Pair]:
+    """``MobilenetV3/Conv``, ``expanded_conv_{i}``, ``Conv_1``, ``Conv_2``, ``Logits/Conv2d_1c_1x1``."""
+    yield from inverted_residuals(network, "MobilenetV3")
+    yield Pair("head.hidden", "MobilenetV3/Conv_2", as_conv=True)
+    yield Pair("head.classifier", "MobilenetV3/Logits/Conv2d_1c_1x1", as_conv=True)
+
+
 def inverted_residuals(network: Network, root: str) -> Iterator[Pair]:
     """The trunk of V2 and V3 under ``root``."""
     yield from conv_norm("features.stem", f"{root}/Conv")
@@ -45,7 +52,7 @@ def inverted_residuals(network: Network, root: str) -> Iterator[Pair]:
 SLIM = Layout(
     name="slim",
     dialects=("slim",),
-    pairs={"mobilenet_v1": mobilenet_v1, "mobilenet_v2": mobilenet_v2},
+    pairs={"mobilenet_v1": mobilenet_v1, "mobilenet_v2": mobilenet_v2, "mobilenet_v3": mobilenet_v3},
     separator="/",
     conv_leaf="weights",
     depthwise_leaf=("depthwise_weights",),

@@ -6,6 +6,8 @@ from torch import nn
 
 from litevision.models import mobilenet_v1 as v1
 from litevision.models import mobilenet_v2 as v2
+from litevision.models import mobilenet_v3 as v3
+from litevision.models.blocks import ConvNormAct
 from litevision.models.network import Network
 from litevision.weights.convert.layout import Layout, Pair, conv_norm
 
@@ -37,6 +39,23 @@ def mobilenet_v2(network: Network) -> Iterator[Pair]:
     yield Pair("head.classifier", "classifier")
 
 
+def mobilenet_v3(network: Network) -> Iterator[Pair]:
+    """``conv_stem``, ``blocks.{stage}.{i}``, the last convolution as one more stage, ``conv_head``, ``classifier``.
+
+    A stage opens where the table strides or changes its channels.
+    """
+    rows = network.config.rows or v3.TABLES[network.config.architecture].rows
+    yield from conv_norm("features.stem", "conv_stem", "bn1")
+    stage, i = -1, 0
+    for block, row in enumerate(rows):
+        opens = block == 0 or row.stride == 2 or row.out_channels != rows[block - 1].out_channels
+        stage, i = (stage + 1, 0) if opens else (stage, i + 1)
+        yield from inverted_residual(network, f"features.block_{block}", f"blocks.{stage}.{i}")
+    yield from conv_norm("features.conv_last", f"blocks.{stage + 1}.0.conv", f"blocks.{stage + 1}.0.bn1")
+    yield Pair("head.hidden", "conv_head", as_conv=True)
+    yield Pair("head.classifier", "classifier")
+
+
 def inverted_residual(network: Network, ours: str, theirs: str) -> Iterator[Pair]:
     """One block; timm has another class, and other names, for a block without expansion."""
     if isinstance(network.get_submodule(f"{ours}.expand"), nn.Identity):
@@ -51,9 +70,23 @@ def inverted_residual(network: Network, ours: str, theirs: str) -> Iterator[Pair
     yield from conv_norm(f"{ours}.project", f"{theirs}.{project}", f"{theirs}.bn{bn + 1}")
 
 
+def dla(network: Network) -> Iterator[Pair]:
+    """``base_layer``, ``level{i}``, in its blocks ``conv1``, ``bn1``, ``conv2``, ``bn2``; ``fc``, a 1x1 convolution."""
+    for ours, part in network.features.named_modules(prefix="features"):
+        if not isinstance(part, ConvNormAct):
+            continue
+        # Our level holds its tree as a part; timm's level is the tree.
+        theirs = ours.removeprefix("features.").replace(".tree.", ".")
+        if theirs.endswith((".conv1", ".conv2", ".root.conv")):
+            yield from conv_norm(ours, theirs, theirs.replace(".conv", ".bn"))
+        else:
+            yield from conv_norm(ours, f"{theirs}.0", f"{theirs}.1")
+    yield Pair("head.classifier", "fc", as_conv=True)
+
+
 TIMM = Layout(
     name="timm",
     dialects=("timm", "timm_tf"),
-    pairs={"mobilenet_v1": mobilenet_v1, "mobilenet_v2": mobilenet_v2},
+    pairs={"mobilenet_v1": mobilenet_v1, "mobilenet_v2": mobilenet_v2, "mobilenet_v3": mobilenet_v3, "dla": dla},
     dropped={"num_batches_tracked": "counts batches; nothing reads it"},
 )

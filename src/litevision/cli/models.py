@@ -1,0 +1,164 @@
+"""litevision models: every architecture and every published weight set."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from litevision.registry import Architecture, Variant
+    from litevision.registry.weight_sets import WeightSet
+
+
+def models(
+    architectures: Annotated[bool, typer.Option("--architectures", help="Only the architectures.")] = False,
+    weights: Annotated[bool, typer.Option("--weights", help="Only the weight sets.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """List every architecture, with its costs at 224x224, every published weight set, and other libraries' names.
+
+    The scores are their publishers' claims.
+    """
+    import json
+
+    from litevision.registry import ALIASES, ARCHITECTURES
+    from litevision.registry.weight_sets import weight_sets
+
+    wants_all = architectures == weights
+    found: dict[str, list[dict[str, Any]]] = {}
+    if architectures or wants_all:
+        costs = _costs()
+        found["architectures"] = [_architecture(row, costs) for row in ARCHITECTURES.values()]
+        found["aliases"] = [_alias(name, variant) for name, variant in ALIASES.items()]
+    if weights or wants_all:
+        found["weights"] = [_weight_set(row) for row in weight_sets()]
+    if as_json:
+        print(json.dumps(found))
+    else:
+        _print(found)
+
+
+def _costs() -> "Mapping[str, tuple[int, int]]":
+    """(params, MACs) of each architecture's default form for 224x224 pixels; nothing, and a note, without torch."""
+    import sys
+
+    from litevision.cli._torch import require_torch
+    from litevision.errors import MissingExtraError
+    from litevision.registry import ARCHITECTURES
+
+    try:
+        require_torch("parameters and MACs")
+    except MissingExtraError as error:
+        print(f"note: left out: {error}", file=sys.stderr)
+        return {}
+    from litevision.cost import ledger
+    from litevision.models import build, configure
+
+    ledgers = {name: ledger(build(configure(name), device="meta")) for name in ARCHITECTURES}
+    return {name: (costs.num_params, costs.macs) for name, costs in ledgers.items()}
+
+
+def _architecture(row: "Architecture", costs: "Mapping[str, tuple[int, int]]") -> dict[str, Any]:
+    from litevision.registry import ALIASES
+
+    counted = {}
+    if row.name in costs:
+        counted = {"num_params": costs[row.name][0], "macs": costs[row.name][1], "size_hw": [224, 224]}
+    return {
+        "name": row.name,
+        "title": row.title,
+        "paper": f"arXiv:{row.paper}",
+        "dialects": list(row.dialects),
+        "aliases": [name for name, variant in ALIASES.items() if variant.architecture == row.name],
+        **counted,
+    }
+
+
+def _alias(name: str, variant: "Variant") -> dict[str, Any]:
+    return {
+        "name": name,
+        "architecture": variant.architecture,
+        "dialect": variant.dialect,
+        "width_mult": variant.width_mult,
+        "options": dict(variant.options),
+    }
+
+
+def _weight_set(row: "WeightSet") -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "architecture": row.architecture,
+        "dialect": row.dialect,
+        "width_mult": row.width_mult,
+        "size_hw": list(row.input.size_hw),
+        "num_classes": row.num_classes,
+        "top1": row.top1,
+        "top5": row.top5,
+        "licence": row.licence,
+        "source": row.source,
+    }
+
+
+def _print(found: "Mapping[str, list[dict[str, Any]]]") -> None:
+    from litevision.cli._table import print_table
+
+    if "architectures" in found:
+        _print_architectures(found["architectures"])
+        print("\nOther libraries' names")
+        print_table(
+            {"name": "left", "architecture": "left", "dialect": "left", "width": "right", "options": "left"},
+            [
+                (row["name"], row["architecture"], row["dialect"], f"{row['width_mult']:g}", _joined(row["options"]))
+                for row in found["aliases"]
+            ],
+        )
+    if "weights" in found:
+        print(("\n" if "architectures" in found else "") + "Published weights (scores in percent, as claimed)")
+        print_table(
+            {
+                "name": "left",
+                "dialect": "left",
+                "width": "right",
+                "size": "right",
+                "classes": "right",
+                "top-1": "right",
+                "top-5": "right",
+                "licence": "left",
+            },
+            [_weight_set_cells(row) for row in found["weights"]],
+        )
+
+
+def _print_architectures(rows: "list[dict[str, Any]]") -> None:
+    from litevision.cli._table import Align, print_table
+
+    columns: dict[str, Align] = {"name": "left", "title": "left"}
+    cells = [[row["name"], row["title"]] for row in rows]
+    if all("macs" in row for row in rows):
+        columns |= {"params": "right", "MACs": "right"}
+        for line, row in zip(cells, rows, strict=True):
+            line += [f"{row['num_params']:,}", f"{row['macs']:,}"]
+    columns |= {"paper": "left", "dialects, default first": "left"}
+    for line, row in zip(cells, rows, strict=True):
+        line += [row["paper"], ", ".join(row["dialects"])]
+    print("Architectures (default dialect, 1000 classes, 224x224 pixels)")
+    print_table(columns, cells)
+
+
+def _weight_set_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    height, width = row["size_hw"]
+    return (
+        row["name"],
+        row["dialect"],
+        f"{row['width_mult']:g}",
+        str(height) if height == width else f"{height}x{width}",
+        str(row["num_classes"] or "-"),
+        "-" if row["top1"] is None else f"{row['top1']:.3f}",
+        "-" if row["top5"] is None else f"{row['top5']:.3f}",
+        row["licence"],
+    )
+
+
+def _joined(options: "Mapping[str, object]") -> str:
+    return ", ".join(f"{name}={value}" for name, value in options.items())

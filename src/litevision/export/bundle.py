@@ -1,0 +1,90 @@
+"""Module to bundle: the graph, what it says about itself, and the check, written whole or not at all."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+
+from litevision.errors import ExportError, UsageError
+from litevision.export.check import check_bundle, shipped_photos
+from litevision.export.graph import to_onnx
+from litevision.image import Preprocess
+from litevision.models.network import Network
+from litevision.runtime import METADATA_KEY, Architecture, BundleMetadata, Check, Normalisation, Score, Weights
+
+_NOT_CHECKED = Check("none", 0, 0.0, 0.0)  # stands in the file that the check itself opens
+
+
+def export_bundle(
+    network: Network,
+    path: str | Path,
+    *,
+    labels: Sequence[str],
+    preprocess: Preprocess,
+    normalisation: Normalisation,
+    weights: Weights,
+    training_data: str,
+    score: Score | None = None,
+    photos: Sequence[str | Path | bytes] | None = None,
+) -> BundleMetadata:
+    """Writes ``network`` as a checked bundle and gives its metadata.
+
+    Args:
+        network: a classifier; it is not changed.
+        path: the ``.onnx`` file to write.
+        labels: a name for each class.
+        preprocess: what makes the input of a picture; its ``size_hw`` fixes the graph's input.
+        normalisation: goes into the graph.
+        photos: what to check with; by default the four that come with the package.
+
+    Raises:
+        UsageError: a network without classes, or as many labels as it has not.
+        ExportError: the graph does not match the module; nothing is written then.
+    """
+    path = Path(path)
+    config = network.config
+    if path.suffix != ".onnx":
+        raise UsageError(f"a bundle is an .onnx file, got {path.name!r}")
+    if config.num_classes == 0 or config.final_endpoint is not None:
+        raise UsageError("a bundle needs a classifier: build the network with num_classes and without final_endpoint")
+    if len(labels) != config.num_classes:
+        raise UsageError(f"the network has {config.num_classes} classes, got {len(labels)} labels; one each is needed")
+    arguments = {
+        "output_stride": config.output_stride,
+        "rows": None if config.rows is None else [repr(row) for row in config.rows],
+        **config.options,
+    }
+    metadata = BundleMetadata(
+        task="classification",
+        labels=tuple(labels),
+        preprocess=preprocess,
+        normalisation=normalisation,
+        architecture=Architecture(
+            config.architecture, config.dialect, config.width_mult, config.num_classes, arguments
+        ),
+        weights=weights,
+        training_data=training_data,
+        score=score,
+        check=_NOT_CHECKED,
+    )
+    model = to_onnx(network, normalisation, preprocess.size_hw)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
+        temporary = Path(folder) / path.name
+        _write(model, metadata, temporary)
+        check = check_bundle(temporary, network, normalisation, shipped_photos() if photos is None else photos)
+        metadata = replace(metadata, check=check)
+        _write(model, metadata, temporary)
+        temporary.replace(path)
+    return metadata
+
+
+def _write(model: onnx.ModelProto, metadata: BundleMetadata, path: Path) -> None:
+    onnx.helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except onnx.checker.ValidationError as error:
+        raise ExportError(f"the exported graph is not valid ONNX: {error}") from None
+    path.write_bytes(model.SerializeToString())

@@ -1,0 +1,63 @@
+"""The proof that a bundle answers as the module that it was made from: both see the same real photos."""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+
+from litevision.errors import ExportError
+from litevision.export.graph import RawToProbabilities
+from litevision.models.network import Network
+from litevision.runtime import Check, Normalisation, load
+
+TOLERANCE = 1e-4
+"""Largest difference of a probability that float32 arithmetic in another order explains."""
+
+
+def shipped_photos() -> tuple[bytes, ...]:
+    """The photos that come with the package for this check; their source and licence stand beside them."""
+    folder = files("litevision.export") / "photos"
+    names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".jpg"))
+    return tuple((folder / name).read_bytes() for name in names)
+
+
+def check_bundle(
+    path: Path,
+    network: Network,
+    normalisation: Normalisation,
+    photos: Sequence[str | Path | bytes],
+    *,
+    tolerance: float = TOLERANCE,
+) -> Check:
+    """Compares the bundle at ``path``, in onnxruntime, with ``network`` as it was before export.
+
+    The engine sees the photos one by one and all at once, the module all at once, so that the open batch axis is
+    tried too. Two classes within ``tolerance`` of each other may stand in either order.
+
+    Raises:
+        ExportError: a probability differs by more than ``tolerance``, or is no number, or a top-1 answer differs.
+    """
+    if not photos:
+        raise ExportError("the check needs at least one photo, got none")
+    classifier = load(path)
+    batch_u8_nhwc = classifier.preprocess.batch(photos)
+    got = classifier.probabilities(batch_u8_nhwc)
+    singly = np.concatenate([classifier.probabilities(image_u8_hwc[None]) for image_u8_hwc in batch_u8_nhwc])
+    reference = RawToProbabilities(network, normalisation).eval()
+    with torch.inference_mode():
+        expected = reference(torch.from_numpy(batch_u8_nhwc)).numpy()
+
+    difference = float(max(np.abs(got - expected).max(), np.abs(singly - expected).max()))
+    answers = expected[np.arange(len(photos)), got.argmax(-1)]
+    agreement = float((answers >= expected.max(-1) - tolerance).mean())
+    # Written so that a NaN is refused as well.
+    if not (difference <= tolerance and agreement == 1.0):
+        raise ExportError(
+            f"the bundle does not match its module on {len(photos)} photos: the largest difference of a probability is "
+            f"{difference:.2g} (at most {tolerance:g} expected), the top answer agrees on {agreement:.0%}; "
+            "nothing was written"
+        )
+    return Check(f"onnxruntime {onnxruntime.__version__}", len(photos), difference, agreement)

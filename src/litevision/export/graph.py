@@ -1,0 +1,75 @@
+"""A network as an ONNX graph from raw pictures to probabilities."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from litevision.export.fold import fold_batch_norm
+from litevision.models.network import Network
+from litevision.runtime.metadata import Normalisation
+
+INPUT, OUTPUT = "images", "probabilities"
+
+
+class RawToProbabilities(nn.Module):
+    """A classifier with its normalisation: uint8 [N, H, W, 3] RGB -> float32 [N, classes], each row summing to 1."""
+
+    def __init__(self, network: nn.Module, normalisation: Normalisation) -> None:
+        super().__init__()
+        self.network = network
+        mean, std = torch.tensor(normalisation.mean).double(), torch.tensor(normalisation.std).double()
+        self.scale = nn.Buffer((1 / (255 * std)).float()[:, None, None])
+        self.shift = nn.Buffer((-mean / std).float()[:, None, None])
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = images.permute(0, 3, 1, 2).float() * self.scale + self.shift
+        logits: Tensor = self.network(x)
+        return logits.softmax(-1)
+
+
+def to_onnx(network: Network, normalisation: Normalisation, size_hw: tuple[int, int]) -> onnx.ModelProto:
+    """The graph of ``network`` with batch normalisation folded, any batch size and inputs of ``size_hw``."""
+    module = RawToProbabilities(fold_batch_norm(network), normalisation).eval()
+    example = torch.zeros(2, *size_hw, 3, dtype=torch.uint8)
+    with _quiet():
+        program = torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            verbose=False,
+        )
+    assert program is not None  # None comes from the older exporter alone
+    model = program.model_proto
+    _strip_traces(model)
+    return model
+
+
+def _strip_traces(model: onnx.ModelProto) -> None:
+    """Removes the exporter's notes, which name source files of the machine that it ran on."""
+    graph = model.graph
+    for item in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del item.metadata_props[:]
+        item.doc_string = ""
+    model.producer_name = "litevision"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Holds back the exporter's log lines and its warnings about its own future."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,208 @@
+"""ShuffleNetV2, arXiv:1807.11164, in torchvision's form and in one tutorial's. C: a unit's output channels."""
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from litevision.errors import UsageError
+from litevision.models.blocks import ClassifierHead, ConvFactory, SamePad, conv_factory
+from litevision.models.config import NetworkConfig
+from litevision.models.dialect import Dialect
+from litevision.models.network import Network, Trunk
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of Table 5: one unit that strides, then ``units`` - 1 that do not, all of ``out_channels``."""
+
+    out_channels: int
+    units: int
+
+    def __post_init__(self) -> None:
+        if self.out_channels < 2 or self.out_channels % 2:
+            raise UsageError(f"a stage's out_channels must be even, for its units halve them, got {self.out_channels}")
+        if self.units < 1:
+            raise UsageError(f"a stage must have 1 unit or more, got {self.units}")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A column of Table 5."""
+
+    stages: tuple[Stage, ...]
+    conv5_channels: int
+
+
+# Table 5, a scale per row.
+# fmt: off
+SCALES = {
+    #                            Stage2 28 x 28  Stage3 14 x 14  Stage4 7 x 7     Conv5 7 x 7
+    #                                  out  n          out  n          out  n     out
+    "shufflenet_v2_x0_5": Scale((Stage(48,  4),  Stage(96,  8),  Stage(192, 4)),  1024),
+    "shufflenet_v2_x1_0": Scale((Stage(116, 4),  Stage(232, 8),  Stage(464, 4)),  1024),
+    "shufflenet_v2_x1_5": Scale((Stage(176, 4),  Stage(352, 8),  Stage(704, 4)),  1024),
+    "shufflenet_v2_x2_0": Scale((Stage(244, 4),  Stage(488, 8),  Stage(976, 4)),  2048),
+}
+# fmt: on
+STEM_CHANNELS = 24
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What ShuffleNetV2's dialects do differently, beyond their layers' conventions.
+
+    Attributes:
+        plain_ends: the tutorial's conv1 and conv5 have no BN; conv1 has no bias either.
+        processed_first: the tutorial's units put the processed half before the one that passed.
+        has_bottleneck_ratio: the tutorial's units can be made narrower or wider than their stage.
+    """
+
+    dialect: Dialect
+    plain_ends: bool = False
+    processed_first: bool = False
+    has_bottleneck_ratio: bool = False
+
+
+RULES = {
+    "torchvision": Rules(Dialect("torchvision")),
+    "tutorial": Rules(
+        Dialect("tutorial", padding="same", bn_eps=1e-3, bn_momentum=0.01, conv_bias=True),
+        plain_ends=True,
+        processed_first=True,
+        has_bottleneck_ratio=True,
+    ),
+}
+
+
+def shuffle(first: Tensor, second: Tensor) -> Tensor:
+    """Concatenates two maps and shuffles them with 2 groups, which interleaves them: 2 x [N, C/2, H, W] -> [N, C, H, W].
+
+    Stacked, not reshaped and transposed: one copy in place of two.
+    """
+    return torch.stack((first, second), dim=2).flatten(1, 2)
+
+
+def main_branch(
+    in_channels: int, out_channels: int, *, conv: ConvFactory, stride: int = 1, dilation: int = 1
+) -> nn.Sequential:
+    """The branch that every unit has: 1x1, depthwise 3x3, 1x1."""
+    depthwise = conv(out_channels, out_channels, 3, stride=stride, dilation=dilation, groups=out_channels, act="none")
+    return nn.Sequential(
+        OrderedDict(
+            pointwise_1=conv(in_channels, out_channels, act="relu"),
+            depthwise=depthwise,
+            pointwise_2=conv(out_channels, out_channels, act="relu"),
+        )
+    )
+
+
+class BasicUnit(nn.Module):
+    """Passes the first half of its channels on and processes the second: [N, C, H, W] -> [N, C, H, W].
+
+    Source: Figure 3 (c).
+    """
+
+    def __init__(self, channels: int, *, conv: ConvFactory, dilation: int, processed_first: bool) -> None:
+        super().__init__()
+        self.processed_first = processed_first
+        self.main = main_branch(channels // 2, channels // 2, conv=conv, dilation=dilation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        passed, x = x.chunk(2, dim=1)
+        processed = self.main(x)
+        return shuffle(processed, passed) if self.processed_first else shuffle(passed, processed)
+
+
+class DownUnit(nn.Module):
+    """Processes all of its channels in two branches, and strides: [N, in, H, W] -> [N, C, H', W'].
+
+    Source: Figure 3 (d).
+    """
+
+    def __init__(
+        self, in_channels: int, channels: int, *, conv: ConvFactory, stride: int, dilation: int, processed_first: bool
+    ) -> None:
+        super().__init__()
+        self.processed_first = processed_first
+        side = conv(in_channels, in_channels, 3, stride=stride, dilation=dilation, groups=in_channels, act="none")
+        self.side = nn.Sequential(OrderedDict(depthwise=side, pointwise=conv(in_channels, channels // 2, act="relu")))
+        self.main = main_branch(in_channels, channels // 2, conv=conv, stride=stride, dilation=dilation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        side, main = self.side(x), self.main(x)
+        return shuffle(main, side) if self.processed_first else shuffle(side, main)
+
+
+def build(config: NetworkConfig, *, bottleneck_ratio: float = 1.0) -> Network:
+    """ShuffleNetV2.
+
+    ``width_mult`` scales the stages, each to the nearest even number; the stem and conv5 stay, as they do in Table 5
+    between 0.5x and 1.5x.
+
+    Args:
+        bottleneck_ratio: in the tutorial's form alone: a unit's branches have this part of half its stage's channels,
+            rounded down; so its stages become that much narrower.
+
+    Source: Table 5; torchvision ``shufflenetv2.py``.
+    """
+    rules = RULES[config.dialect]
+    if not (bottleneck_ratio > 0 and math.isfinite(bottleneck_ratio)):
+        raise UsageError(f"bottleneck_ratio must be a number above 0, got {bottleneck_ratio}")
+    if bottleneck_ratio != 1 and not rules.has_bottleneck_ratio:
+        raise UsageError(
+            f"bottleneck_ratio belongs to the dialect 'tutorial', got {bottleneck_ratio:g} with {config.dialect!r}. "
+            "Leave it out, or pass dialect='tutorial'"
+        )
+    scale = SCALES[config.architecture]
+    conv = conv_factory(rules.dialect)
+    plain = {"norm": None} if rules.plain_ends else {}
+    trunk = Trunk(config.output_stride)
+
+    stride, _ = trunk.step(2)
+    stem = conv(config.in_channels, STEM_CHANNELS, 3, stride=stride, act="relu", bias=False, **plain)
+    trunk.add("stem", stem, STEM_CHANNELS)
+    trunk.step(2)
+    trunk.add("maxpool", max_pool(rules.dialect), STEM_CHANNELS)
+
+    channels = STEM_CHANNELS
+    for number, stage in enumerate(config.rows or scale.stages, start=2):
+        out = 2 * int(scaled(stage.out_channels, config.width_mult) * bottleneck_ratio / 2)
+        if out == 0:
+            raise UsageError(f"bottleneck_ratio {bottleneck_ratio:g} leaves stage{number} without channels")
+        for unit in range(1, stage.units + 1):
+            stride, dilation = trunk.step(2 if unit == 1 else 1)
+            part = (
+                DownUnit(
+                    channels,
+                    out,
+                    conv=conv,
+                    stride=stride,
+                    dilation=dilation,
+                    processed_first=rules.processed_first,
+                )
+                if unit == 1
+                else BasicUnit(out, conv=conv, dilation=dilation, processed_first=rules.processed_first)
+            )
+            trunk.add(f"stage{number}_unit{unit}", part, out)
+        channels = out
+
+    conv5 = conv(channels, scale.conv5_channels, act="relu", **plain)
+    trunk.add("conv5", conv5, scale.conv5_channels, in_pyramid=False)
+    head = ClassifierHead(scale.conv5_channels, config.num_classes, dropout=config.dropout or 0.0)
+    return Network(config, rules.dialect, trunk, head)
+
+
+def max_pool(dialect: Dialect) -> nn.Module:
+    """The 3x3 max pool of stride 2."""
+    if dialect.padding == "symmetric":
+        return nn.MaxPool2d(3, stride=2, padding=1)
+    # TensorFlow's padding never wins a maximum. Zeros cannot either: the stem's ReLU stands before them.
+    return nn.Sequential(SamePad(3), nn.MaxPool2d(3, stride=2))
+
+
+def scaled(channels: int, width_mult: float) -> int:
+    """The even number nearest to ``channels`` * ``width_mult`` (a tie goes up), at least 2."""
+    return max(2, 2 * int(channels * width_mult / 2 + 0.5))

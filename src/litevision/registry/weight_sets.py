@@ -1,0 +1,103 @@
+"""The official weight sets by name: who published them, where, and what they claim. Nothing here touches the network.
+
+A name is ``<architecture>.<origin>_<data or recipe>[_<what differs>]``:
+
+    mobilenet_v2.tv_in1k_v2                              torchvision, ImageNet-1k, its second recipe
+    mobilenet_v3_large.timm_ra_in1k                      timm, tag ``ra_in1k``
+    mobilenet_v2.timm_lamb_in1k_w050                     the same at width 0.5; ``w110d`` is width 1.1 and deeper
+    mobilenet_v3_small.timm_tf_in1k_w075                 TensorFlow's weights in timm's conversion (dialect ``timm_tf``)
+    mobilenet_v2.keras_in1k_a075_r192                    Keras, alpha 0.75, trained at 192 px
+    mobilenet_v2.keras_in1k_a075_r192_notop              the same file without the classifier
+    mobilenet_v3_small_minimalistic.keras_in1k_a100_r224
+
+The rows lie in ``torchvision_sets``, ``timm_sets`` and ``keras_sets``, each beside its source's rules. The default of
+an architecture and dialect is its first row at width 1; the default of an architecture is that of its first dialect
+that has one. A score is its publisher's claim, not our measurement. No slim checkpoint is listed: their official
+addresses answer 403 since 2025.
+"""
+
+import functools
+from collections.abc import Mapping
+
+from litevision.errors import UnknownNameError
+from litevision.registry.architectures import ARCHITECTURES, resolve
+from litevision.registry.keras_sets import keras_sets
+from litevision.registry.records import InputSpec, WeightSet, published_prefix
+from litevision.registry.timm_sets import timm_sets
+from litevision.registry.torchvision_sets import torchvision_sets
+
+__all__ = ["InputSpec", "WeightSet", "default_weight_set", "find_weight_set", "published_prefix", "weight_sets"]
+
+
+@functools.cache
+def weight_sets() -> tuple[WeightSet, ...]:
+    """Every weight set: torchvision's, then timm's, then Keras'."""
+    return (*torchvision_sets(), *timm_sets(), *keras_sets())
+
+
+def find_weight_set(name: str) -> WeightSet:
+    """The weight set that ``name`` stands for; case does not matter.
+
+    Args:
+        name: a set's name, its name at its origin (``MobileNet_V2_Weights.IMAGENET1K_V2``,
+            ``mobilenetv3_large_100.ra_in1k``, a Keras file name), or a network's name, ours or another library's, which
+            gives that network's default set.
+
+    Raises:
+        UnknownNameError: no such set, or no set for that network.
+    """
+    found = _by_name().get(name.lower())
+    if found:
+        return found
+    if name.lower() in ARCHITECTURES:
+        return default_weight_set(name.lower())
+    try:
+        variant = resolve(name)
+    except UnknownNameError:
+        raise UnknownNameError.of("weight set", name, _by_name(), see="'litevision models'") from None
+    for row in weight_sets():
+        if (row.architecture, row.dialect, row.width_mult) != (
+            variant.architecture,
+            variant.dialect,
+            variant.width_mult,
+        ):
+            continue
+        if row.options == variant.options:
+            return row
+    raise _none_published(name, variant.architecture)
+
+
+def default_weight_set(architecture: str, dialect: str | None = None) -> WeightSet:
+    """The set to use for an architecture at width 1 when nobody asks for another.
+
+    Args:
+        architecture: one of our names.
+        dialect: whose; by default the first of the architecture's dialects for which there are weights.
+
+    Raises:
+        UnknownNameError: no such architecture or dialect, or no set for it.
+    """
+    if architecture not in ARCHITECTURES:
+        raise UnknownNameError.of("architecture", architecture, ARCHITECTURES, see="'litevision models'")
+    known = ARCHITECTURES[architecture].dialects
+    if dialect is not None and dialect not in known:
+        raise UnknownNameError.of(f"dialect of {architecture}", dialect, known)
+    for wanted in (dialect,) if dialect else known:
+        for row in weight_sets():
+            if (row.architecture, row.dialect, row.width_mult) == (architecture, wanted, 1.0):
+                return row
+    raise _none_published(f"{architecture} in the dialect {dialect}" if dialect else architecture, architecture)
+
+
+@functools.cache
+def _by_name() -> Mapping[str, WeightSet]:
+    return {name.lower(): row for row in weight_sets() for name in (row.name, *row.aliases)}
+
+
+def _none_published(wanted: str, architecture: str) -> UnknownNameError:
+    names = [row.name for row in weight_sets() if row.architecture == architecture]
+    some = ", ".join(names[:4]) or "none"
+    return UnknownNameError(
+        f"no published weights for {wanted!r}. For {architecture} there are {len(names)} sets, such as {some}. "
+        "See 'litevision models'."
+    )

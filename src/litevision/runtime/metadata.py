@@ -1,0 +1,139 @@
+"""What a bundle says about itself: the JSON under the key ``litevision`` in the metadata of its ONNX file."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NoReturn
+
+from litevision.errors import BundleError
+from litevision.image import Preprocess
+from litevision.runtime.records import REST, from_plain, to_plain
+
+METADATA_KEY = "litevision"
+FORMAT_VERSION = 1
+
+Task = Literal["classification", "detection"]
+
+_REMEDY = "Make the bundle again with 'litevision export'."
+
+
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """What the graph does to its uint8 input, for information: ``(pixel / 255 - mean) / std`` per channel, RGB."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """The network that was exported; ``arguments`` are those of its family alone."""
+
+    name: str
+    dialect: str
+    width_mult: float
+    num_classes: int
+    arguments: Mapping[str, Any] = field(default_factory=dict, metadata=REST)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Where the weights come from; ``sha256`` is that of the file that was read."""
+
+    name: str
+    provenance: str
+    licence: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A score measured on ``count`` pictures of ``dataset``; ``top1`` and ``top5`` in percent."""
+
+    top1: float
+    top5: float
+    dataset: str
+    count: int
+    size_hw: tuple[int, int]
+    measured_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How the exported graph compared with the module it was made from, in the real engine."""
+
+    engine: str
+    pictures: int
+    max_abs_diff: float
+    top1_agreement: float
+
+
+@dataclass(frozen=True, slots=True)
+class BundleMetadata:
+    """Everything that a bundle says about itself.
+
+    Attributes:
+        task: what the graph answers.
+        labels: the class names, in the order of the graph's output.
+        preprocess: what makes the graph's input of a picture.
+        normalisation: what the graph itself does to that input.
+        architecture: the network.
+        weights: its weights.
+        training_data: what it was trained on.
+        score: a measured score, where there is one.
+        check: the check made at export.
+    """
+
+    task: Task
+    labels: tuple[str, ...]
+    preprocess: Preprocess
+    normalisation: Normalisation
+    architecture: Architecture
+    weights: Weights
+    training_data: str
+    score: Score | None
+    check: Check
+
+    def __post_init__(self) -> None:
+        if len(self.labels) != self.architecture.num_classes:
+            raise BundleError(
+                f"{len(self.labels)} labels for {self.architecture.num_classes} classes; expected one for each class."
+            )
+
+    def to_json(self) -> str:
+        """The JSON text that a bundle carries."""
+        plain = {"format_version": FORMAT_VERSION, **to_plain(self)}
+        return json.dumps(plain, ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, *, name: str = "the bundle") -> "BundleMetadata":
+        """The metadata in ``text``; unknown keys are passed over.
+
+        Args:
+            text: what `to_json` gave.
+            name: the bundle's path, for messages.
+
+        Raises:
+            BundleError: no JSON, another format version, or keys that are missing or of the wrong type: all are named.
+        """
+        try:
+            plain = json.loads(text, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise BundleError(f"{name}: its metadata is not valid JSON ({error}). {_REMEDY}") from None
+        if not isinstance(plain, dict):
+            raise BundleError(f"{name}: its metadata is a JSON {type(plain).__name__}, not an object. {_REMEDY}")
+        version = plain.get("format_version", FORMAT_VERSION)
+        if version != FORMAT_VERSION:
+            raise BundleError(
+                f"{name}: its metadata has format_version {version!r}; this litevision reads {FORMAT_VERSION}. "
+                "Update litevision, or make the bundle again with this one's 'litevision export'."
+            )
+        faults = [] if "format_version" in plain else ["format_version is missing"]
+        metadata: BundleMetadata | None = from_plain(cls, plain, "", faults)
+        if metadata is None or faults:
+            raise BundleError(f"{name}: its metadata is not usable: {'; '.join(faults)}. {_REMEDY}")
+        return metadata
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON number")

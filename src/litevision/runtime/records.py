@@ -1,0 +1,93 @@
+"""Frozen dataclasses from plain JSON values and back, strictly: the dataclasses are the schema."""
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+REST = {"rest": True}
+"""Field metadata: this mapping holds the keys of the JSON object that no other field names."""
+
+_SCALARS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def from_plain(hint: Any, value: Any, where: str, faults: list[str]) -> Any:
+    """``value`` as the type ``hint``; where it does not fit, None, and a line in ``faults`` for each reason.
+
+    Args:
+        hint: str, int, float, bool, a Literal of texts, a tuple, a dataclass of these, or one of them or None.
+        value: what ``json.loads`` gave.
+        where: the dotted path to the value, for the faults.
+        faults: gathers the faults. Unknown keys are no fault: a newer minor writer may add some.
+    """
+    if isinstance(hint, UnionType):
+        if value is None:
+            return None
+        (hint,) = (option for option in get_args(hint) if option is not NoneType)
+    if is_dataclass(hint):
+        return _record_from_plain(hint, value, where, faults)
+    if get_origin(hint) is tuple:
+        return _tuple_from_plain(get_args(hint), value, where, faults)
+    if get_origin(hint) is Literal:
+        if value in get_args(hint):
+            return value
+        faults.append(f"{where} is {value!r}, expected {' or '.join(map(repr, get_args(hint)))}")
+        return None
+    if type(value) is hint:
+        return value
+    if hint is float and type(value) is int:
+        return float(value)
+    faults.append(f"{where} is {_shown(value)}, expected {_SCALARS[hint]}")
+    return None
+
+
+def to_plain(value: Any) -> Any:
+    """The value with every dataclass as a dict, for ``json.dumps``."""
+    if not is_dataclass(value):
+        return value
+    plain: dict[str, Any] = {}
+    for field in fields(value):
+        content = to_plain(getattr(value, field.name))
+        plain.update(content if field.metadata == REST else {field.name: content})
+    return plain
+
+
+def _record_from_plain(cls: Any, value: Any, where: str, faults: list[str]) -> Any:
+    if not isinstance(value, Mapping):
+        faults.append(f"{where or 'the metadata'} is {_shown(value)}, expected an object")
+        return None
+    before = len(faults)
+    hints = get_type_hints(cls)
+    arguments: dict[str, Any] = {}
+    for field in fields(cls):
+        path = f"{where}.{field.name}" if where else field.name
+        if field.metadata == REST:
+            arguments[field.name] = {key: item for key, item in value.items() if key not in hints}
+        elif field.name in value:
+            arguments[field.name] = from_plain(hints[field.name], value[field.name], path, faults)
+        else:
+            faults.append(f"{path} is missing")
+    if len(faults) > before:
+        return None
+    try:
+        return cls(**arguments)
+    except ValueError as error:
+        faults.append((f"{where}: " if where else "") + str(error).rstrip("."))
+        return None
+
+
+def _tuple_from_plain(hints: tuple[Any, ...], value: Any, where: str, faults: list[str]) -> Any:
+    items = hints[:1] * len(value) if isinstance(value, list) and hints[-1] is Ellipsis else hints
+    if not isinstance(value, list) or len(items) != len(value):
+        length = "" if hints[-1] is Ellipsis else f"{len(hints)} "
+        faults.append(f"{where} is {_shown(value)}, expected a list of {length}({_SCALARS[hints[0]]} each)")
+        return None
+    return tuple(
+        from_plain(hint, item, f"{where}[{position}]", faults)
+        for position, (hint, item) in enumerate(zip(items, value, strict=True))
+    )
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

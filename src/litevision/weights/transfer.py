@@ -1,0 +1,285 @@
+"""One file over HTTP into a ``.part`` file: resumed where the server allows it, and repeated after passing faults.
+
+Only ``https``, and ``http`` from this machine itself (for tests and local servers). A redirect may not leave that.
+"""
+
+import http.client
+import json
+import re
+import ssl
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from litevision.errors import DownloadError
+from litevision.weights.progress import OnProgress
+
+CHUNK_BYTES = 1 << 18
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
+MAX_RETRY_AFTER_S = 30.0
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often a passing fault (a 5xx, a timeout, a broken connection) is tried again.
+
+    Attributes:
+        attempts: the first try included.
+        first_wait_s: the wait after the first fault; it doubles each time.
+        timeout_s: the longest silence of the server.
+        sleep: what waits.
+    """
+
+    attempts: int = 4
+    first_wait_s: float = 1.0
+    timeout_s: float = 30.0
+    sleep: Callable[[float], None] = time.sleep
+
+    def waits_s(self) -> list[float]:
+        """The wait after each attempt but the last."""
+        return [self.first_wait_s * 2**index for index in range(self.attempts - 1)]
+
+
+class PassingError(DownloadError):
+    """A fault that may be gone at the next try."""
+
+    def __init__(self, reason: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class PartState(NamedTuple):
+    """What is known of a ``.part`` file: where it came from, and the server's name for that version of the file."""
+
+    url: str
+    validator: str | None
+    total_bytes: int | None
+
+
+def check_url(url: str) -> None:
+    """Raises ``DownloadError`` unless ``url`` may be fetched."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme == "https" and parts.hostname:
+        return
+    if parts.scheme == "http" and parts.hostname in LOOPBACK:
+        return
+    raise DownloadError(f"only https addresses are fetched, got {url!r}")
+
+
+def transfer(url: str, part: Path, sizes: range, *, retry: Retry, on_progress: OnProgress) -> None:
+    """Writes the whole of ``url`` to ``part``, going on where an earlier try stopped.
+
+    Args:
+        url: an address that ``check_url`` lets pass.
+        part: the file to write; what was known of it stands in a note beside it.
+        sizes: the sizes in bytes that the file may have.
+        retry: how to go on after passing faults.
+        on_progress: called with the bytes so far and the bytes in all, where the server says them.
+
+    Raises:
+        DownloadError: with the reason alone; the caller adds what to do. ``part`` stays for a later try, unless the
+            server has moved on to another version or the size is wrong.
+        OSError: the disk, not the network.
+    """
+    check_url(url)
+    for wait_s in retry.waits_s():
+        try:
+            return _attempt(url, part, sizes, retry.timeout_s, on_progress)
+        except PassingError as error:
+            retry.sleep(max(wait_s, error.retry_after_s))
+    return _attempt(url, part, sizes, retry.timeout_s, on_progress)
+
+
+def discard(part: Path) -> None:
+    """Removes a ``.part`` file with its note."""
+    part.unlink(missing_ok=True)
+    _note(part).unlink(missing_ok=True)
+
+
+def _attempt(url: str, part: Path, sizes: range, timeout_s: float, on_progress: OnProgress) -> None:
+    state = _resumable(url, part)
+    have_bytes = part.stat().st_size if state else 0
+    if (
+        state and have_bytes == state.total_bytes and have_bytes in sizes
+    ):  # stopped between the last byte and the rename
+        return
+    headers = {"User-Agent": "litevision", "Accept-Encoding": "identity"}
+    if state:
+        headers["Range"] = f"bytes={have_bytes}-"
+        if state.validator:
+            headers["If-Range"] = state.validator
+    with _open(urllib.request.Request(url, headers=headers), timeout_s, part) as response:
+        _check_kind(response)
+        start = have_bytes if state and response.status == http.HTTPStatus.PARTIAL_CONTENT else 0
+        total = _total_bytes(response, start, state, part)
+        if total is not None and total not in sizes:
+            discard(part)
+            raise DownloadError(f"the server offers {total:,} bytes, expected {_sizes_text(sizes)}")
+        _note(part).write_text(json.dumps(PartState(url, _validator(response), total)), encoding="utf-8")
+        _copy(response, part, start, total, sizes, on_progress)
+
+
+def _resumable(url: str, part: Path) -> PartState | None:
+    """The note of a ``.part`` file that can be continued; one that cannot is removed."""
+    try:
+        state = PartState(*json.loads(_note(part).read_text(encoding="utf-8")))
+        have_bytes = part.stat().st_size
+    except (OSError, ValueError, TypeError):
+        state, have_bytes = None, 0
+    if state and state.url == url and have_bytes and (state.validator or state.total_bytes):
+        return state
+    discard(part)
+    return None
+
+
+def _open(request: urllib.request.Request, timeout_s: float, part: Path) -> http.client.HTTPResponse:
+    try:
+        response: http.client.HTTPResponse = _opener().open(request, timeout=timeout_s)
+        return response
+    except urllib.error.HTTPError as error:
+        error.close()
+        reason = f"the server answered {error.code} {error.reason}"
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            discard(part)
+            raise PassingError(reason) from error
+        if error.code in PASSING_STATUS:
+            raise PassingError(reason, _retry_after_s(error)) from error
+        raise DownloadError(reason) from error
+    except DownloadError:
+        raise
+    except (OSError, http.client.HTTPException) as error:
+        raise _network_error(error) from error
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """An opener that knows http and https alone, so that no redirect can reach a local file."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+        _Redirects(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect only to where a first request could go, and never from https to http."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        try:
+            check_url(newurl)
+        except DownloadError as error:
+            fp.close()
+            raise DownloadError(f"the server redirects to a place that is not followed: {error}") from None
+        if req.type == "https" and not newurl.lower().startswith("https:"):
+            fp.close()
+            raise DownloadError(f"the server redirects from https to {newurl!r}")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _network_error(error: Exception) -> DownloadError:
+    """A fault of the connection in words, passing or not."""
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(cause, TimeoutError):
+        return PassingError("the server was silent for too long")
+    reason = str(cause) or type(cause).__name__
+    if isinstance(cause, ConnectionRefusedError | ssl.SSLCertVerificationError):
+        return DownloadError(reason)
+    if isinstance(cause, ConnectionError | http.client.HTTPException | ssl.SSLError):
+        return PassingError(reason)
+    return DownloadError(reason)
+
+
+def _retry_after_s(error: urllib.error.HTTPError) -> float:
+    text = error.headers.get("Retry-After", "")
+    return min(float(text), MAX_RETRY_AFTER_S) if text.isdecimal() else 0.0
+
+
+def _total_bytes(response: http.client.HTTPResponse, start: int, state: PartState | None, part: Path) -> int | None:
+    """The size of the whole file, as the headers give it."""
+    if not start:
+        length = response.headers.get("Content-Length", "")
+        return int(length) if length.isdecimal() else None
+    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+    total = int(found.group(2)) if found and found.group(2) != "*" else None
+    changed = state is not None and None not in (total, state.total_bytes) and total != state.total_bytes
+    if found is None or int(found.group(1)) != start or changed:
+        discard(part)
+        raise PassingError("the server did not continue where the last try stopped")
+    return total
+
+
+def _check_kind(response: http.client.HTTPResponse) -> None:
+    """Refuses an answer that cannot be the file: the login page of a network, or bytes packed once more."""
+    if response.headers.get_content_type() == "text/html":
+        raise DownloadError("the server sent a web page instead of the file (a login page of this network?)")
+    packing = response.headers.get("Content-Encoding", "identity")
+    if packing != "identity":
+        raise DownloadError(f"the server sent the file packed with {packing}, which nobody asked for")
+
+
+def _validator(response: http.client.HTTPResponse) -> str | None:
+    """What names this version of the file in ``If-Range``; a weak ETag may not stand there (RFC 9110, 13.1.5)."""
+    etag = response.headers.get("ETag")
+    return etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified")
+
+
+def _copy(
+    response: http.client.HTTPResponse,
+    part: Path,
+    start: int,
+    total: int | None,
+    sizes: range,
+    on_progress: OnProgress,
+) -> None:
+    done = start
+    on_progress(done, total)
+    with part.open("ab" if start else "wb") as out:
+        while chunk := _read(response):
+            done += len(chunk)
+            if done >= sizes.stop:
+                break
+            out.write(chunk)
+            on_progress(done, total)
+    if total is not None and done < total:
+        raise PassingError(f"the connection closed after {done:,} of {total:,} bytes")
+    if done not in sizes:
+        discard(part)
+        raise DownloadError(f"the server sent {done:,} bytes or more, expected {_sizes_text(sizes)}")
+
+
+def _read(response: http.client.HTTPResponse) -> bytes:
+    try:
+        return response.read(CHUNK_BYTES)
+    except (OSError, http.client.HTTPException) as error:
+        raise PassingError(f"the connection broke: {str(error) or type(error).__name__}") from error
+
+
+def _sizes_text(sizes: range) -> str:
+    largest = sizes.stop - 1
+    if sizes.start == largest:
+        return f"{largest:,}"
+    return f"{sizes.start:,} to {largest:,}"
+
+
+def _note(part: Path) -> Path:
+    return part.with_name(part.name + ".json")

@@ -1,0 +1,258 @@
+import io
+import struct
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import STORED_BY, encoded, exif, noise, scene, stored_as
+from PIL import Image
+
+from litevision.errors import FileMissingError, ImageError, ImageTooLargeError, InputShapeError, UsageError
+from litevision.image import Limits, decode
+from litevision.image.decode import open_picture
+
+LOSSLESS = {"PNG": {}, "BMP": {}, "WEBP": {"lossless": True}}
+
+
+def pixels(source: object) -> np.ndarray:
+    return np.asarray(decode(source))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+def test_lossless_formats_keep_every_pixel(kind: str) -> None:
+    picture = noise(31, 17)
+    assert np.array_equal(pixels(encoded(picture, kind, **LOSSLESS[kind])), picture)
+
+
+def test_jpeg_is_read_as_pillow_reads_it() -> None:
+    data = encoded(scene(40, 60), "JPEG", quality=95)
+    assert np.array_equal(pixels(data), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+
+
+def test_every_kind_of_source_gives_the_same_picture(tmp_path: Path) -> None:
+    picture = noise(9, 11)
+    file = tmp_path / "picture.png"
+    file.write_bytes(encoded(picture))
+    for source in (file, str(file), file.read_bytes(), Image.fromarray(picture), picture):
+        assert np.array_equal(pixels(source), picture)
+
+
+def test_content_decides_not_the_suffix(tmp_path: Path) -> None:
+    file = tmp_path / "really_a_png.jpg"
+    file.write_bytes(encoded(noise(5, 5)))
+    assert np.array_equal(pixels(file), noise(5, 5))
+
+
+@pytest.mark.parametrize("orientation", STORED_BY)
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_orientation_is_applied(orientation: int, kind: str) -> None:
+    upright = noise(7, 12)
+    assert np.array_equal(pixels(stored_as(upright, orientation, kind, **LOSSLESS[kind])), upright)
+
+
+@pytest.mark.parametrize("orientation", STORED_BY)
+def test_orientation_of_a_pillow_picture_is_applied(orientation: int) -> None:
+    opened = Image.open(io.BytesIO(stored_as(noise(7, 12), orientation)))
+    assert np.array_equal(pixels(opened), noise(7, 12))
+
+
+@pytest.mark.parametrize("value", [0, 9, 255])
+def test_invalid_orientation_is_upright(value: int) -> None:
+    assert np.array_equal(pixels(encoded(noise(4, 6), exif=exif(value))), noise(4, 6))
+
+
+def test_orientation_behind_the_pixels_of_a_png_is_applied() -> None:
+    stored = encoded(Image.fromarray(noise(4, 6)).transpose(Image.Transpose.ROTATE_90))
+    body = b"eXIf" + exif(6).tobytes().removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    assert np.array_equal(pixels(stored[:-12] + chunk + stored[-12:]), noise(4, 6))
+
+
+def test_damaged_exif_is_upright_and_silent() -> None:
+    damaged = exif(6).tobytes()[:-20] + b"\xff" * 9
+    data = encoded(scene(16, 32), "JPEG", exif=damaged)
+    assert decode(data).size == (32, 16)
+
+
+def test_a_decoded_picture_is_not_turned_again() -> None:
+    once = decode(stored_as(noise(7, 12), 6))
+    assert np.array_equal(pixels(once), noise(7, 12))
+
+
+@pytest.mark.parametrize("series", ["Landscape", "Portrait"])
+def test_real_photos_of_all_orientations_show_one_scene(shared: Path, series: str) -> None:
+    photos = [decode(shared / "data/photos/exif" / f"{series}_{value}.jpg") for value in range(9)]
+    assert {photo.size for photo in photos} == {photos[1].size}
+    reference = np.asarray(photos[1], np.float32)
+    differences = [np.abs(np.asarray(photo) - reference).mean() for photo in photos]
+    assert max(differences) < 4
+
+
+MODES = {
+    "1": (Image.new("1", (2, 2), 1), (255, 255, 255)),
+    "L": (Image.new("L", (2, 2), 77), (77, 77, 77)),
+    "P": (Image.new("RGB", (2, 2), (10, 200, 30)).quantize(4), (10, 200, 30)),
+    "LA": (Image.new("LA", (2, 2), (0, 51)), (204, 204, 204)),
+    "RGBA": (Image.new("RGBA", (2, 2), (255, 0, 0, 51)), (255, 204, 204)),
+    "RGBA, clear": (Image.new("RGBA", (2, 2), (255, 0, 0, 0)), (255, 255, 255)),
+    "RGBA, opaque": (Image.new("RGBA", (2, 2), (255, 0, 0, 255)), (255, 0, 0)),
+    "I;16, white": (Image.fromarray(np.full((2, 2), 65535, np.uint16)), (255, 255, 255)),
+    "I;16, 100": (Image.fromarray(np.full((2, 2), 100 * 257, np.uint16)), (100, 100, 100)),
+    "I;16, just below 100": (Image.fromarray(np.full((2, 2), 100 * 257 - 129, np.uint16)), (99, 99, 99)),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_becomes_rgb(mode: str) -> None:
+    image, expected = MODES[mode]
+    assert np.array_equal(pixels(encoded(image)), np.full((2, 2, 3), expected, np.uint8))
+
+
+def test_a_transparent_palette_entry_is_white() -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.putpixel((1, 0), 1)
+    assert pixels(encoded(image, transparency=0)).tolist() == [[[255, 255, 255], [0, 0, 255]]]
+
+
+def test_a_transparent_colour_is_white() -> None:
+    assert pixels(encoded(Image.new("RGB", (1, 1), (9, 8, 7)), transparency=(9, 8, 7))).tolist() == [[[255] * 3]]
+
+
+def test_cmyk_jpeg() -> None:
+    image = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
+    assert np.abs(pixels(encoded(image, "JPEG", quality=100)).astype(int) - (255, 0, 0)).max() <= 2
+
+
+def test_ycck_jpeg() -> None:
+    # Adobe's YCCK holds the inks, here 55, 215 and 165, as if they were RGB, in YCbCr. Pillow writes CMYK, inverted and
+    # marked as transform 0; the same numbers marked as transform 2 are YCCK.
+    luma, blue, red = Image.new("RGB", (16, 16), (55, 215, 165)).convert("YCbCr").getpixel((0, 0))
+    data = encoded(Image.new("CMYK", (16, 16), (255 - luma, 255 - blue, 255 - red, 0)), "JPEG", quality=100)
+    adobe = data.index(b"Adobe")
+    data = data[: adobe + 11] + b"\x02" + data[adobe + 12 :]
+    image = decode(data)
+    assert Image.open(io.BytesIO(data)).mode == "CMYK"
+    assert np.abs(np.asarray(image).astype(int) - (200, 40, 90)).max() <= 3
+
+
+def test_floats_are_refused() -> None:
+    with pytest.raises(ImageError, match="mode F"):
+        decode(Image.new("F", (2, 2)))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_first_frame_of_an_animation(kind: str) -> None:
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], duration=50, lossless=True)
+    assert np.array_equal(pixels(data), np.asarray(frames[0]))
+
+
+def test_first_picture_of_a_phone_mpo() -> None:
+    first, second = Image.fromarray(scene(16, 24)), Image.new("RGB", (16, 8))
+    data = encoded(first, "MPO", save_all=True, append_images=[second])
+    assert decode(data).size == (24, 16)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP"])
+@pytest.mark.parametrize("keep", [0.2, 0.6, 0.95])
+def test_cut_pictures_are_refused(tmp_path: Path, kind: str, keep: float) -> None:
+    data = encoded(noise(64, 64), kind)
+    file = tmp_path / "cut.bin"
+    file.write_bytes(data[: int(len(data) * keep)])
+    with pytest.raises(ImageError, match=r"cut\.bin: (damaged or cut short|not a picture)") as refusal:
+        decode(file)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"x\.jpg: the file is empty \(0 bytes\); expected JPEG, PNG, WebP or BMP"),
+        (b"hello, I am a text", r"x\.jpg: not a picture that can be read; expected JPEG, PNG, WebP or BMP"),
+        (encoded(noise(4, 4), "GIF"), r"x\.jpg: a GIF file, which is not read"),
+        (encoded(noise(4, 4), "TIFF"), r"x\.jpg: a TIFF file, which is not read"),
+        (b"\0\0\0\x24ftypheic\0\0\0\0", r"x\.jpg: a HEIC, AVIF or video file.*Save it as JPEG first"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "x.jpg"
+    file.write_bytes(content)
+    with pytest.raises(ImageError, match=message):
+        decode(file)
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileMissingError, match=r"none\.jpg: no such file"):
+        decode(tmp_path / "none.jpg")
+    with pytest.raises(ImageError, match="a folder, not a picture"):
+        decode(tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (4, 4, 1), (4, 4, 4), (0, 4, 3)])
+def test_arrays_of_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputShapeError, match="expected uint8 of H x W x 3"):
+        decode(np.zeros(shape, np.uint8))
+
+
+def test_other_types_are_refused() -> None:
+    with pytest.raises(InputShapeError, match="float32"):
+        decode(np.zeros((4, 4, 3), np.float32))  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="of type int; expected a path"):
+        decode(3)  # type: ignore[arg-type]
+
+
+def with_size(jpeg: bytes, height: int, width: int) -> bytes:
+    """The JPEG with another size in its header, and the pixels it had."""
+    start = jpeg.index(b"\xff\xc0") + 5
+    return jpeg[:start] + struct.pack(">HH", height, width) + jpeg[start + 4 :]
+
+
+def test_too_many_pixels_by_default() -> None:
+    bomb = with_size(encoded(scene(8, 8), "JPEG"), 13378, 13378)
+    for limits in (Limits(), Limits(max_pixels=10**9)):  # Pillow itself refuses more
+        with pytest.raises(ImageTooLargeError, match="more than the limit of 178956970 pixels"):
+            decode(bomb, limits=limits)
+
+
+def test_a_big_picture_within_the_limit_opens_without_a_warning() -> None:
+    # 90 megapixels: Pillow warns from 89.5 on.
+    picture = open_picture(with_size(encoded(scene(8, 8), "JPEG"), 10_000, 9_000))
+    assert picture.upright_hw == (10_000, 9_000)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP"])
+def test_own_limits_hold_before_decoding(tmp_path: Path, kind: str) -> None:
+    data = encoded(noise(40, 50), kind)
+    cut = data[: len(data) // 2]  # decoding it would say "cut short" instead
+    with pytest.raises(ImageTooLargeError, match="50 x 40 = 2000 pixels: more than the limit of 1999"):
+        decode(cut if kind != "WEBP" else data, limits=Limits(max_pixels=1999))
+    file = tmp_path / "big"
+    file.write_bytes(data)
+    for source in (file, data):
+        with pytest.raises(ImageTooLargeError, match=f"{len(data)} bytes, more than the limit of 100"):
+            decode(source, limits=Limits(max_bytes=100))
+    assert decode(file, limits=Limits(max_pixels=2000, max_bytes=len(data))).size == (50, 40)
+
+
+def test_limits_hold_for_a_pillow_picture() -> None:
+    with pytest.raises(ImageTooLargeError, match="5 x 4 = 20 pixels"):
+        decode(Image.new("RGB", (5, 4)), limits=Limits(max_pixels=19))
+
+
+def test_a_callers_picture_keeps_its_size() -> None:
+    theirs = Image.open(io.BytesIO(encoded(scene(400, 600), "JPEG")))
+    open_picture(theirs).stored_rgb(max_shrink=8)
+    assert theirs.size == (600, 400)
+
+
+def test_threads_leave_the_warning_filters_alone() -> None:
+    before = list(warnings.filters)
+    data = stored_as(noise(20, 20), 6)
+    with ThreadPoolExecutor(8) as pool:
+        sizes = set(pool.map(lambda _: decode(data).size, range(200)))
+    assert sizes == {(20, 20)}
+    assert warnings.filters == before

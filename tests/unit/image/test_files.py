@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pytest
+
+from litevision.errors import FileMissingError, UsageError
+from litevision.image import list_pictures
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("b.JPG", "a.png", "notes.txt", ".hidden.jpg", "._a.png", "deep/c.webp", "deep/er/d.bmp", ".git/e.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def names(folder: Path, *, recursive: bool) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in list_pictures(folder, recursive=recursive)]
+
+
+def test_a_folders_pictures_sorted(folder: Path) -> None:
+    assert names(folder, recursive=False) == ["a.png", "b.JPG"]
+
+
+def test_recursive(folder: Path) -> None:
+    assert names(folder, recursive=True) == ["a.png", "b.JPG", "deep/c.webp", "deep/er/d.bmp"]
+
+
+def test_a_file_is_taken_whatever_its_suffix(folder: Path) -> None:
+    assert list_pictures(folder / "notes.txt") == [folder / "notes.txt"]
+
+
+def test_a_folder_without_pictures(folder: Path) -> None:
+    (folder / "deep/c.webp").unlink()
+    with pytest.raises(UsageError, match=r"deep: no pictures in this folder; looked for \.jpg .* --recursive"):
+        list_pictures(folder / "deep")
+    (folder / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"looked for \.jpg \.jpeg \.png \.webp \.bmp\.$"):
+        list_pictures(folder / "empty", recursive=True)
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(FileMissingError, match=r"none: No such file or directory\. Check the path"):
+        list_pictures(tmp_path / "none")
+    with pytest.raises(FileMissingError, match="Check the path"):
+        list_pictures("x" * 5000)

@@ -1,0 +1,545 @@
+"""Downloads against a server in this process: what arrives, what is refused, and what is left on the disk."""
+
+import contextlib
+import dataclasses
+import hashlib
+import http.server
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from litevision.errors import DownloadError, HashMismatchError, UnknownNameError, UsageError
+from litevision.registry.weight_sets import WeightSet, find_weight_set
+from litevision.weights.fetch import cache_folder, cache_path, fetch
+from litevision.weights.progress import progress_display
+from litevision.weights.transfer import Retry
+
+CONTENT = bytes(range(256)) * 4000  # 1,024,000 bytes
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+MD5 = hashlib.md5(CONTENT).hexdigest()
+ETAG = '"v1"'
+
+Reply = Callable[[http.server.BaseHTTPRequestHandler], None]
+
+
+class Site:
+    """A server on this machine that answers each path by a list of replies, the last one for good."""
+
+    def __init__(self) -> None:
+        self.replies: dict[str, list[Reply]] = {}
+        self.requests: list[tuple[str, dict[str, str]]] = []
+        site = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                site.requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+                replies = site.replies[self.path]
+                reply = replies.pop(0) if len(replies) > 1 else replies[0]
+                with contextlib.suppress(ConnectionError):
+                    reply(self)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.base = f"http://127.0.0.1:{self.server.server_port}"
+
+    def serve(self, path: str, *replies: Reply) -> str:
+        self.replies[path] = list(replies)
+        return self.base + path
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setenv("LITEVISION_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("LITEVISION_OFFLINE", raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    site = Site()
+    thread = threading.Thread(target=site.server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield site
+    site.server.shutdown()
+    thread.join()
+    site.server.server_close()
+
+
+class Waits(list[float]):
+    """The waits that were asked for, instead of waiting."""
+
+    def retry(self, attempts: int = 3, timeout_s: float = 5.0) -> Retry:
+        return Retry(attempts=attempts, timeout_s=timeout_s, sleep=self.append)
+
+
+@pytest.fixture
+def waits() -> Waits:
+    return Waits()
+
+
+def whole(content: bytes = CONTENT, *, etag: str | None = ETAG, length: bool = True, kind: str = "") -> Reply:
+    """The file, whatever range was asked for."""
+
+    def reply(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        if length:
+            handler.send_header("Content-Length", str(len(content)))
+        if etag:
+            handler.send_header("ETag", etag)
+        if kind:
+            handler.send_header("Content-Type", kind)
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    return reply
+
+
+def cut(num_bytes: int = 300_000, *, etag: str | None = ETAG) -> Reply:
+    """The file's headers, and only its first bytes."""
+
+    def reply(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(CONTENT)))
+        if etag:
+            handler.send_header("ETag", etag)
+        handler.end_headers()
+        handler.wfile.write(CONTENT[:num_bytes])
+
+    return reply
+
+
+def ranged(content: bytes = CONTENT, *, etag: str = ETAG, shift: int = 0) -> Reply:
+    """A server that knows ranges: 206 where the version is still the same, else the whole file."""
+
+    def reply(handler: http.server.BaseHTTPRequestHandler) -> None:
+        asked = handler.headers.get("Range")
+        if not asked or handler.headers.get("If-Range", etag) != etag:
+            return whole(content, etag=etag)(handler)
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) + shift
+        handler.send_response(206)
+        handler.send_header("Content-Length", str(len(content) - start))
+        handler.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        handler.send_header("ETag", etag)
+        handler.end_headers()
+        handler.wfile.write(content[start:])
+
+    return reply
+
+
+def status(code: int, **headers: str) -> Reply:
+    def reply(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(code)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    return reply
+
+
+def silent(seconds: float) -> Reply:
+    return lambda handler: time.sleep(seconds)
+
+
+def weight_set(url: str, *, mirrors: tuple[str, ...] = (), **changes: object) -> WeightSet:
+    """A weight set at an address, of which nothing is known but what ``changes`` says."""
+    row = find_weight_set("mobilenet_v2.tv_in1k_v2")
+    unknown: dict[str, object] = {"num_bytes": None, "sha256": None, "hash_prefix": None, "num_bytes_tolerance": 0}
+    return dataclasses.replace(row, url=url, mirrors=mirrors, **(unknown | changes))
+
+
+def left_in_cache() -> list[str]:
+    return sorted(path.name for path in cache_folder().rglob("*") if path.is_file() and path.suffix != ".lock")
+
+
+# What arrives
+
+
+def test_a_file_is_fetched_once_and_recorded(site: Site, waits: Waits) -> None:
+    url = site.serve("/net.pth", whole())
+    path = fetch(url, progress=False, retry=waits.retry())
+    assert path.read_bytes() == CONTENT
+    assert path == cache_path(url)
+    assert (path.parent / "net.pth.sha256").read_text() == f"{SHA256}  net.pth\n"
+    assert left_in_cache() == ["net.pth", "net.pth.sha256"]
+    assert fetch(url, progress=False) == path
+    assert len(site.requests) == 1
+    assert waits == []
+
+
+def test_a_weight_set_has_a_folder_of_its_own(site: Site) -> None:
+    row = weight_set(
+        site.serve("/net.pth", whole()), sha256=SHA256, hash_prefix=SHA256[:8], md5=MD5, num_bytes=len(CONTENT)
+    )
+    path = fetch(row, progress=False)
+    assert path == cache_folder() / "weights" / "mobilenet_v2.tv_in1k_v2" / "net.pth"
+
+
+def test_two_addresses_with_one_file_name_do_not_meet(site: Site) -> None:
+    first = fetch(site.serve("/a/model.safetensors", whole()), progress=False)
+    second = fetch(site.serve("/b/model.safetensors", whole(CONTENT[:99])), progress=False)
+    assert (first.name, first.stat().st_size) == ("model.safetensors", len(CONTENT))
+    assert (second.name, second.stat().st_size) == ("model.safetensors", 99)
+
+
+def test_a_file_without_a_length_arrives(site: Site) -> None:
+    assert fetch(site.serve("/net.pth", whole(length=False)), progress=False).read_bytes() == CONTENT
+
+
+def test_a_redirect_on_this_machine_is_followed(site: Site) -> None:
+    target = site.serve("/real.pth", whole())
+    path = fetch(site.serve("/net.pth", status(302, Location=target)), progress=False)
+    assert path.read_bytes() == CONTENT
+    assert path.name == "net.pth"
+
+
+# Interruptions
+
+
+def test_a_broken_download_goes_on_where_it_stopped(site: Site, waits: Waits) -> None:
+    path = fetch(site.serve("/net.pth", cut(), ranged()), progress=False, retry=waits.retry())
+    assert path.read_bytes() == CONTENT
+    (_, first), (_, second) = site.requests
+    assert "range" not in first
+    assert (second["range"], second["if-range"]) == ("bytes=300000-", ETAG)
+    assert waits == [1.0]
+
+
+def test_a_later_call_goes_on_where_an_earlier_one_gave_up(site: Site, waits: Waits) -> None:
+    url = site.serve("/net.pth", cut())
+    with pytest.raises(
+        DownloadError, match=r"the connection closed after 300,000 of 1,024,000 bytes; download it with"
+    ):
+        fetch(url, progress=False, retry=waits.retry(attempts=1))
+    assert left_in_cache() == ["net.pth.part", "net.pth.part.json"]
+    site.serve("/net.pth", ranged())
+    assert fetch(url, progress=False).read_bytes() == CONTENT
+    assert site.requests[-1][1]["range"] == "bytes=300000-"
+    assert left_in_cache() == ["net.pth", "net.pth.sha256"]
+
+
+def test_a_truncated_file_never_gets_its_name(site: Site, waits: Waits) -> None:
+    url = site.serve("/net.pth", cut(etag=None))
+    with pytest.raises(DownloadError, match="the connection closed after"):
+        fetch(url, progress=False, retry=waits.retry())
+    assert not cache_path(url).exists()
+    assert len(site.requests) == 3
+
+
+def test_a_server_without_ranges_starts_again(site: Site, waits: Waits) -> None:
+    path = fetch(site.serve("/net.pth", cut(), whole()), progress=False, retry=waits.retry())
+    assert path.read_bytes() == CONTENT
+    assert site.requests[1][1]["range"] == "bytes=300000-"
+
+
+def test_a_file_that_changed_meanwhile_starts_again(site: Site, waits: Waits) -> None:
+    newer = CONTENT[::-1]
+    path = fetch(site.serve("/net.pth", cut(), ranged(newer, etag='"v2"')), progress=False, retry=waits.retry())
+    assert path.read_bytes() == newer
+
+
+@pytest.mark.parametrize("wrong", [ranged(shift=7), ranged(CONTENT + b"longer"), status(416)])
+def test_a_wrong_continuation_starts_again(site: Site, waits: Waits, wrong: Reply) -> None:
+    path = fetch(site.serve("/net.pth", cut(), wrong, whole()), progress=False, retry=waits.retry())
+    assert path.read_bytes() == CONTENT
+    assert "range" not in site.requests[2][1]
+
+
+def test_a_part_file_of_unknown_origin_is_not_continued(site: Site) -> None:
+    url = site.serve("/net.pth", ranged())
+    part = cache_path(url).with_name("net.pth.part")
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"somebody else's")
+    assert fetch(url, progress=False).read_bytes() == CONTENT
+    assert "range" not in site.requests[0][1]
+
+
+def test_a_complete_part_file_needs_no_second_download(site: Site, waits: Waits) -> None:
+    url = site.serve("/net.pth", cut())
+    with pytest.raises(DownloadError):
+        fetch(url, progress=False, retry=waits.retry(attempts=1))
+    cache_path(url).with_name("net.pth.part").write_bytes(CONTENT)
+    assert fetch(url, progress=False).read_bytes() == CONTENT
+    assert len(site.requests) == 1
+
+
+# Faults of the server
+
+
+def test_a_missing_file_is_not_asked_for_twice(site: Site, waits: Waits) -> None:
+    url = site.serve("/net.pth", status(404))
+    with pytest.raises(DownloadError) as caught:
+        fetch(url, progress=False, retry=waits.retry())
+    message = str(caught.value)
+    assert message.startswith(f"cannot download {url}: the server answered 404 Not Found; download it with a browser")
+    assert f"put it at {cache_path(url)}, then run again" in message
+    assert "--weights FILE" in message
+    assert "\n" not in message
+    assert (len(site.requests), waits) == (1, [])
+
+
+def test_a_busy_server_is_asked_again(site: Site, waits: Waits) -> None:
+    replies = status(503), status(503, Retry_After="7"), whole()
+    path = fetch(site.serve("/net.pth", *replies), progress=False, retry=waits.retry())
+    assert path.read_bytes() == CONTENT
+    assert waits == [1.0, 7.0]
+
+
+def test_waits_double_and_attempts_end(site: Site, waits: Waits) -> None:
+    url = site.serve("/net.pth", status(500))
+    with pytest.raises(DownloadError, match="500 Internal Server Error"):
+        fetch(url, progress=False, retry=waits.retry(attempts=4))
+    assert (len(site.requests), waits) == (4, [1.0, 2.0, 4.0])
+
+
+def test_a_silent_server_is_asked_again(site: Site, waits: Waits) -> None:
+    url = site.serve("/net.pth", silent(0.3), whole())
+    assert fetch(url, progress=False, retry=waits.retry(timeout_s=0.1)).read_bytes() == CONTENT
+    assert waits == [1.0]
+
+
+def test_no_server_at_all(site: Site, waits: Waits) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed_at_once:
+        port = closed_at_once.getsockname()[1]
+    with pytest.raises(DownloadError, match="Connection refused"):
+        fetch(f"http://127.0.0.1:{port}/net.pth", progress=False, retry=waits.retry())
+    assert waits == []
+
+
+def test_a_login_page_is_no_weight_file(site: Site) -> None:
+    url = site.serve("/net.pth", whole(b"<html>Welcome to our hotel", kind="text/html; charset=utf-8"))
+    with pytest.raises(DownloadError, match="a web page instead of the file"):
+        fetch(url, progress=False)
+    assert left_in_cache() == []
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("claim", "got"),
+    [({"sha256": "0" * 64}, SHA256), ({"hash_prefix": "0badf00d"}, SHA256), ({"md5": "0" * 32}, MD5)],
+)
+def test_a_wrong_hash_leaves_nothing(site: Site, claim: dict[str, str], got: str) -> None:
+    row = weight_set(site.serve("/net.pth", whole()), **claim)
+    (expected,) = claim.values()
+    with pytest.raises(
+        HashMismatchError, match=rf"has the wrong (sha256|md5): got {got}, expected {expected}; the down"
+    ):
+        fetch(row, progress=False)
+    assert left_in_cache() == []
+
+
+def test_the_hash_that_the_caller_asks_for_must_hold(site: Site) -> None:
+    url = site.serve("/net.pth", whole())
+    with pytest.raises(HashMismatchError):
+        fetch(url, sha256="1" * 64, progress=False)
+    assert fetch(url, sha256=SHA256.upper(), progress=False).read_bytes() == CONTENT
+    with pytest.raises(HashMismatchError, match="delete it and run again"):
+        fetch(url, sha256="1" * 64, progress=False)
+    with pytest.raises(UsageError, match="sha256 must be 64 hexadecimal digits, got 'abc'"):
+        fetch(url, sha256="abc")
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_a_file_over_the_limit_is_refused(site: Site, length: bool) -> None:
+    url = site.serve("/net.pth", whole(length=length))
+    with pytest.raises(DownloadError, match=r"bytes.*, expected 1 to 1,000"):
+        fetch(url, max_bytes=1000, progress=False)
+    assert left_in_cache() == []
+    with pytest.raises(UsageError, match="max_bytes must be 1 or more, got 0"):
+        fetch(url, max_bytes=0)
+
+
+def test_a_known_size_over_the_limit_needs_no_request(site: Site) -> None:
+    row = weight_set(site.serve("/net.pth", whole()), num_bytes=len(CONTENT))
+    with pytest.raises(DownloadError, match="the file is larger than max_bytes 1,000"):
+        fetch(row, max_bytes=1000, progress=False)
+    assert site.requests == []
+
+
+@pytest.mark.parametrize(("tolerance", "accepted"), [(0, False), (10, True)])
+def test_the_size_must_be_the_published_one(site: Site, tolerance: int, accepted: bool) -> None:
+    row = weight_set(site.serve("/net.pth", whole()), num_bytes=len(CONTENT) + 10, num_bytes_tolerance=tolerance)
+    if accepted:
+        assert fetch(row, progress=False).read_bytes() == CONTENT
+        return
+    with pytest.raises(DownloadError, match="the server offers 1,024,000 bytes, expected 1,024,010"):
+        fetch(row, progress=False)
+
+
+def test_an_empty_file_is_refused(site: Site) -> None:
+    with pytest.raises(DownloadError, match="the server offers 0 bytes"):
+        fetch(site.serve("/net.pth", whole(b"")), progress=False)
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/net.pth", "http://example.com/net.pth"])
+def test_a_redirect_elsewhere_is_refused(site: Site, target: str) -> None:
+    url = site.serve("/net.pth", status(302, Location=target))
+    with pytest.raises(DownloadError, match=r"not allowed|only https addresses are fetched"):
+        fetch(url, progress=False)
+    assert left_in_cache() == []
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "http://example.com/net.pth", "ftp://example.com/x", "https:///x"]
+)
+def test_an_address_that_is_not_https_is_refused(url: str) -> None:
+    with pytest.raises(DownloadError, match="only https addresses are fetched, got"):
+        fetch(url)
+
+
+def test_an_unknown_name_is_no_address() -> None:
+    with pytest.raises(UnknownNameError, match=r"no weight set 'mobilenet_v2\.tv_in1k_v9'"):
+        fetch("mobilenet_v2.tv_in1k_v9")
+
+
+# The cache
+
+
+def test_offline_serves_the_cache_and_nothing_else(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = site.serve("/net.pth", whole())
+    with pytest.raises(DownloadError, match=r"offline mode is on and the file is not in the cache; download it with a"):
+        fetch(url, offline=True)
+    path = fetch(url, progress=False)
+    monkeypatch.setenv("LITEVISION_OFFLINE", "1")
+    assert fetch(url) == path
+    with pytest.raises(DownloadError, match="offline mode is on"):
+        fetch(site.serve("/other.pth", whole()))
+    assert fetch(site.base + "/other.pth", offline=False, progress=False).read_bytes() == CONTENT
+    assert len(site.requests) == 2
+
+
+def test_a_file_that_changed_on_disk_is_noticed(site: Site) -> None:
+    url = site.serve("/net.pth", whole())
+    path = fetch(url, progress=False)
+    path.write_bytes(CONTENT[::-1])
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(
+        HashMismatchError, match=rf"{path} has the wrong sha256: got .*, expected {SHA256}; delete it and"
+    ):
+        fetch(url)
+    assert path.exists()
+
+
+def test_a_file_put_there_by_hand_is_checked_and_recorded(site: Site) -> None:
+    row = weight_set("https://example.com/net.pth", hash_prefix=SHA256[:8])
+    path = cache_path(row)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"<html>")
+    with pytest.raises(HashMismatchError, match=rf"expected {SHA256[:8]}; delete it"):
+        fetch(row)
+    path.write_bytes(CONTENT)
+    assert fetch(row) == path
+    assert (path.parent / "net.pth.sha256").read_text() == f"{SHA256}  net.pth\n"
+
+
+def test_a_cached_file_of_the_wrong_size_is_refused(site: Site) -> None:
+    row = weight_set("https://example.com/net.pth", num_bytes=5)
+    path = cache_path(row)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"1234")
+    with pytest.raises(HashMismatchError, match="has 4 bytes, expected 5; delete it and run again"):
+        fetch(row)
+
+
+def test_a_cache_that_cannot_be_written(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LITEVISION_CACHE", str(tmp_path / "file"))
+    with pytest.raises(DownloadError, match=r"Not a directory.*, set LITEVISION_CACHE to another folder"):
+        fetch(site.serve("/net.pth", whole()), progress=False)
+
+
+def test_the_cache_lies_in_the_users_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("LITEVISION_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder().name == "litevision"
+
+
+# Mirrors
+
+
+def test_mirrors_are_tried_in_turn(site: Site) -> None:
+    broken, good = site.serve("/net.pth", status(404)), site.serve("/mirror/net.pth", whole())
+    path = fetch(weight_set(broken, mirrors=(good,), sha256=SHA256), progress=False)
+    assert path.read_bytes() == CONTENT
+    assert [name for name, _ in site.requests] == ["/net.pth", "/mirror/net.pth"]
+
+
+def test_a_mirror_with_another_container_has_its_own_hash(site: Site) -> None:
+    other = b"the same tensors, pickled"
+    digits = hashlib.sha256(other).hexdigest()[:8]
+    broken = site.serve("/model.safetensors", status(404))
+    row = weight_set(broken, mirrors=(site.serve(f"/net-{digits}.pth", whole(other)),), sha256=SHA256, num_bytes=9)
+    path = fetch(row, progress=False)
+    assert path.name == f"net-{digits}.pth"
+    assert fetch(row, offline=True) == path
+    wrong = weight_set(broken, mirrors=(site.serve("/net-00000000.pth", whole(other)),))
+    with pytest.raises(HashMismatchError, match="expected 00000000"):
+        fetch(wrong, progress=False)
+
+
+def test_every_failed_address_is_named(site: Site) -> None:
+    first, second = site.serve("/net.pth", status(404)), site.serve("/mirror/net.pth", status(403))
+    with pytest.raises(DownloadError) as caught:
+        fetch(weight_set(first, mirrors=(second,)), progress=False)
+    message = str(caught.value)
+    assert f"cannot download {first}: the server answered 404 Not Found (and from {second}: " in message
+    assert "403 Forbidden" in message
+    assert "\n" not in message
+
+
+# Together
+
+
+def test_threads_share_one_download(site: Site) -> None:
+    url = site.serve("/net.pth", lambda handler: (time.sleep(0.1), whole()(handler))[1])
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(lambda _: fetch(url, progress=False), range(4)))
+    assert {path.read_bytes() == CONTENT for path in paths} == {True}
+    assert len(site.requests) == 1
+
+
+def test_processes_share_one_download(site: Site) -> None:
+    url = site.serve("/net.pth", lambda handler: (time.sleep(0.5), whole()(handler))[1])
+    code = f"from litevision.weights.fetch import fetch; print(fetch({url!r}, progress=False).stat().st_size)"
+    running = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [process.communicate(timeout=60)[0].strip() for process in running] == [str(len(CONTENT))] * 3
+    assert len(site.requests) == 1
+    assert left_in_cache() == ["net.pth", "net.pth.sha256"]
+
+
+# What a person sees
+
+
+def test_a_download_says_two_lines_where_there_is_no_terminal(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    path = fetch(weight_set(site.serve("/net.pth", whole())))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"downloading mobilenet_v2.tv_in1k_v2 from 127.0.0.1\nsaved {path}\n"
+    fetch(site.serve("/other.pth", whole()), progress=False)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    with progress_display("mobilenet_v2", show=True) as on_progress:
+        on_progress(500_000, 1_000_000)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "mobilenet_v2" in err
+    assert "0.5/1.0 MB" in err
+
+
+def test_fetching_needs_no_torch_and_no_rich_until_used() -> None:
+    code = "import sys, litevision.weights.fetch; print([m for m in ('torch', 'rich', 'numpy') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
