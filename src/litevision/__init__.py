@@ -1,3 +1,60 @@
-"""litevision: MobileNetV1, V2, V3 and ShuffleNetV2, from building and training to small checked model files."""
+"""litevision: MobileNetV1, V2, V3 and ShuffleNetV2, from exact networks to small checked model files.
+
+``load`` and what it gives need no torch; ``create``, ``load_weights`` and ``save_weights`` do. Importing the package
+imports neither half.
+
+    import litevision
+
+    litevision.load("model.onnx").classify("photo.jpg", top=5)
+    litevision.create("mobilenet_v2", width_mult=0.75, num_classes=10)
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from litevision.errors import LitevisionError
+    from litevision.runtime import Classifier, Prediction, load
+    from litevision.weights.load import create, load_weights
+    from litevision.weights.save import save_weights
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Classifier",
+    "LitevisionError",
+    "Prediction",
+    "__version__",
+    "create",
+    "load",
+    "load_weights",
+    "save_weights",
+]
+
+_HOMES = {
+    "Classifier": "litevision.runtime",
+    "LitevisionError": "litevision.errors",
+    "Prediction": "litevision.runtime",
+    "create": "litevision.weights.load",
+    "load": "litevision.runtime",
+    "load_weights": "litevision.weights.load",
+    "save_weights": "litevision.weights.save",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name at its first use (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        from litevision.errors import MissingExtraError
+
+        raise MissingExtraError.of(f"litevision.{name}", "train") from None
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,4 +1,4 @@
-"""The command line. One file per command; each imports what it needs when it is called, so that every start is quick."""
+"""The command line: one file per command, which imports what it needs when it is called, so that a start is quick."""
 
 import sys
 
@@ -17,10 +17,16 @@ app = typer.Typer(
 
 def _register() -> None:
     from litevision.cli.classify import classify
+    from litevision.cli.convert import convert
+    from litevision.cli.draw import draw
+    from litevision.cli.export import export
     from litevision.cli.info import info
     from litevision.cli.models import models
 
     app.command()(classify)
+    app.command()(convert)
+    app.command()(draw)
+    app.command()(export)
     app.command()(info)
     app.command()(models)
 

@@ -18,7 +18,9 @@ def info(
     classes: Annotated[int, typer.Option(help="Classes; 0 for a network without a classifier.")] = 1000,
     dialect: Annotated[str | None, typer.Option(help="Whose form of the network; the name's own unless given.")] = None,
     output_stride: Annotated[int, typer.Option(help="8, 16 or 32: later strides become dilation.")] = 32,
-    every: Annotated[bool, typer.Option("--all", help="One row per operation: BN, activations and sums apart.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="One row per operation: BN, activations and sums apart.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with every row.")] = False,
 ) -> None:
     """Show what every layer of a network costs: its parameters, multiply-adds and output.

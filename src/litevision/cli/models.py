@@ -48,7 +48,7 @@ def _costs() -> "Mapping[str, tuple[int, int]]":
     from litevision.registry import ARCHITECTURES
 
     try:
-        require_torch("parameters and MACs")
+        require_torch("counting parameters and MACs")
     except MissingExtraError as error:
         print(f"note: left out: {error}", file=sys.stderr)
         return {}
@@ -97,6 +97,7 @@ def _weight_set(row: "WeightSet") -> dict[str, Any]:
         "top5": row.top5,
         "licence": row.licence,
         "source": row.source,
+        "tags": list(row.tags),
     }
 
 
@@ -126,8 +127,10 @@ def _print(found: "Mapping[str, list[dict[str, Any]]]") -> None:
                 "top-5": "right",
                 "licence": "left",
             },
-            [_weight_set_cells(row) for row in found["weights"]],
+            [_weight_set_cells(row) for row in found["weights"] if "notop" not in row["tags"]],
         )
+        headless = sum("notop" in row["tags"] for row in found["weights"])
+        print(f"and {headless} without a classifier: the names of dialect keras with _notop at the end")
 
 
 def _print_architectures(rows: "list[dict[str, Any]]") -> None:

@@ -1,271 +1,279 @@
-"""A network's drawing as text in Graphviz' dot language: one box per part, one column after the other."""
+"""A network's drawing as text in Graphviz' dot language, with every position given: frames in columns.
+
+Lengths are points. y grows downwards here and upwards in dot, so it is negated where it is written.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from html import escape
+from typing import NamedTuple
 
-from litevision.cost.ledger import CONVOLUTIONS, LayerCost, Ledger
-from litevision.cost.steps import TITLES, Step, shape_text, steps
+from litevision.cost.drawing import Box, Frame, Kind, frames
+from litevision.cost.ledger import Ledger
+from litevision.cost.steps import shape_text
 from litevision.models.network import Network
 from litevision.registry import ARCHITECTURES
 
 FONT = "Helvetica,Arial,sans-serif"
-GREY = "#666666"
-# Fill by what a line does, in the legend's order.
-FILLS = {
+GREY = "#606060"
+BLUE = "#2f6db5"
+FILLS: dict[Kind, str] = {
     "convolution": "#cfe0f5",
     "depthwise": "#d5ecd0",
     "pointwise 1x1": "#fde6c8",
     "squeeze-excite": "#e8d8f0",
-    "pool": "#e6e6e6",
+    "pool": "#e4e4e4",
     "linear": "#f8d3d0",
 }
+ROW = 18.0  # one line of a box
+GAP = 22.0  # between boxes, for the arrow
+PLUS = 16.0  # the circle in which an input is added
+ARC = 14.0  # from a box to the arc around it
+MARGIN = 12.0  # from a box to its frame
+TITLE = 24.0  # from a frame's top to its first box
+LANE = 36.0  # between columns, for the line that leads on
+HEADING = 104.0  # what lies above the columns
+OUTSIDE = 11.0  # from a column's frames to the line that leads on, above and below
+STRETCH = 1.25  # a column may be so much taller than the tallest frame
+LEAST_WIDTH = 520.0  # of the heading
+CORNER = 8.0  # radius
+ARROW = 7.0  # length
 
 
-@dataclass(frozen=True)
-class Line:
-    """One line in a box: what it does, what follows it, and its fill."""
+class Point(NamedTuple):
+    """A place on the drawing."""
 
-    text: str
-    note: str
-    fill: str
-
-
-@dataclass
-class Box:
-    """One part of the network.
-
-    Attributes:
-        level: of the endpoint; parts of a level stand in one frame.
-        sums_input: whether its input is added to its output, which an arc shows.
-    """
-
-    name: str
-    level: int
-    lines: list[Line]
-    out_shape: tuple[int, ...]
-    num_params: int
-    macs: int
-    sums_input: bool = False
-
-    @property
-    def height(self) -> int:
-        """In lines, roughly."""
-        return len(self.lines) + 3 + self.sums_input
-
-
-@dataclass
-class Frame:
-    """A titled frame around boxes."""
-
-    title: str
-    boxes: list[Box] = field(default_factory=list)
-
-    @property
-    def height(self) -> int:
-        """In lines, roughly."""
-        return 2 + sum(box.height for box in self.boxes)
+    x: float
+    y: float
 
 
 def dot_text(network: Network, costs: Ledger) -> str:
-    """The drawing of ``network``, whose ledger is ``costs``."""
-    columns = list(_columns(_frames(network, costs)))
-    body: list[str] = []
-    for i, column in enumerate(columns):
-        body.append(f"subgraph cluster_column_{i} {{ peripheries=0; margin=0;")
-        for frame in column:
-            body += _frame_text(frame)
-        body.append("}")
+    """The drawing of ``network``, whose ledger is ``costs``, for Graphviz' engine ``nop2``."""
+    columns = _columns(frames(network, costs))
     boxes = [box for column in columns for frame in column for box in frame.boxes]
-    first_of_column = [column[0].boxes[0] for column in columns]
-    body += _edges(boxes, first_of_column)
-    body += _column_order(first_of_column)
+    any_sums = any(box.sums_input for box in boxes)
+    canvas = _Canvas(max(map(_text_width, boxes)), ARC if any_sums else 0.0)
+    for column in columns:
+        canvas.add_column(column)
+    kinds = {line.kind for box in boxes for line in box.lines}
     return "\n".join(
         (
             "digraph network {",
-            f'graph [rankdir=TB, newrank=true, nodesep=0.25, ranksep=0.28, pad=0.3, fontname="{FONT}", fontsize=12,'
-            f" labelloc=t, label=<{_heading(costs)}>];",
+            f'graph [pad=0.25, outputorder=nodesfirst, fontname="{FONT}"];',
             f'node [shape=plain, fontname="{FONT}", fontsize=11];',
-            f'edge [color="{GREY}", arrowsize=0.6, fontname="{FONT}", fontsize=9];',
-            *body,
+            f'edge [color="{GREY}", arrowsize=0.7];',
+            _heading(costs, kinds, max(canvas.width, LEAST_WIDTH), any_sums=any_sums),
+            *canvas.frames,
+            *canvas.nodes,
+            *canvas.edges,
             "}\n",
         )
     )
 
 
-def _frames(network: Network, costs: Ledger) -> list[Frame]:
-    """The input, one frame per level, and the head."""
-    endpoints = {end.name: end for end in network.endpoints}
-    rows: dict[str, list[LayerCost]] = {name: [] for name in endpoints}
-    head: list[LayerCost] = []
-    for layer in costs.layers:
-        rows.get(layer.name.split(".")[0], head).append(layer)
-    picture = (costs.layers[0].in_shape[0], *costs.size_hw)
-    frames = {-1: Frame("", [Box("input", -1, [], picture, 0, 0)])}
-    before = picture
-    for name, end in endpoints.items():
-        if not rows[name]:
-            continue
-        box = _box(name, end.level, rows[name], before)
-        frame = frames.setdefault(end.level, Frame(""))
-        frame.title = f"{' x '.join(map(str, box.out_shape[1:]))},  1/{end.stride} of the picture"
-        frame.boxes.append(box)
-        before = box.out_shape
-    if head:
-        last_level = max(frames)
-        boxes = [_box(step.layer.name, last_level + 1, step.rows, step.layer.in_shape) for step in steps(head)]
-        frames[last_level + 1] = Frame("head", boxes)
-    return list(frames.values())
+class _Canvas:
+    """Collects dot statements, column after column."""
 
+    def __init__(self, box_width: float, arc: float) -> None:
+        self.frames: list[str] = []
+        self.nodes: list[str] = []
+        self.edges: list[str] = []
+        self.width = 0.0
+        self._box_width = box_width
+        self._arc = arc
+        self._last = ""  # the node that the next arrow leaves
+        self._leaves = Point(0, 0)
 
-def _box(name: str, level: int, layers: Sequence[LayerCost], before: tuple[int, ...]) -> Box:
-    sums = [layer for layer in layers if layer.kind == "add"]
-    sums_input = len(sums) == 1 and sums[0] is layers[-1] and sums[0].out_shape == before
-    parts = list(steps(layers if not sums_input else layers[:-1]))
-    return Box(
-        name,
-        level,
-        list(_lines(name, parts, before[0])),
-        parts[-1].out_shape,
-        sum(layer.params for layer in layers),
-        sum(layer.macs for layer in layers),
-        sums_input,
-    )
+    def add_column(self, column: Sequence[Frame]) -> None:
+        """Draws ``column`` to the right of what there is."""
+        left = self.width + LANE if self.width else 0.0
+        x = left + MARGIN + self._box_width / 2
+        self.width = x + self._box_width / 2 + self._arc + MARGIN
+        y = HEADING
+        for frame in column:
+            top = y
+            y += TITLE if frame.title else 0
+            for box in frame.boxes:
+                y = self._add_box(box, Point(x, y), lane=left - LANE / 2) + GAP
+            y -= GAP
+            if frame.title:
+                y += MARGIN
+                self.frames += _frame(frame, Point(left, top), Point(self.width, y))
+            y += GAP
 
-
-def _lines(name: str, parts: Sequence[Step], channels_before: int) -> Iterator[Line]:
-    """One line per step; the steps on a pooled 1x1 map are one line, the squeeze-and-excite."""
-    gate: list[Step] = []
-    for i, part in enumerate(parts):
-        layer = part.layer
-        is_pooled = len(layer.out_shape) == 3 and layer.out_shape[1:] == (1, 1)
-        if is_pooled and (gate or layer.kind == "avg_pool"):
-            gate.append(part)
-            if any(row.kind == "mul" for row in part.followers):
-                channels = "→".join(str(step.layer.out_shape[0]) for step in gate)
-                activations = ", ".join(TITLES.get(row.kind, row.kind) for step in gate for row in step.followers)
-                yield Line(f"squeeze-excite {channels}", activations, FILLS["squeeze-excite"])
-                gate = []
-            continue
-        yield _line(name, part, channels_before if i == 0 else layer.in_shape[0])
-    for part in gate:
-        yield _line(name, part, part.layer.in_shape[0])
-
-
-def _line(name: str, part: Step, channels_before: int) -> Line:
-    layer = part.layer
-    role = layer.name.removeprefix(name).lstrip(".") or TITLES.get(layer.kind, layer.kind)
-    words = [role.replace("_", " ")]
-    if layer.kernel:
-        words.append("x".join(map(str, layer.kernel)))
-    if layer.stride and layer.stride not in ((1, 1), layer.kernel):
-        words.append(f"/{layer.stride[0]}")
-    if layer.dilation and layer.dilation != (1, 1):
-        words.append(f"dilated {layer.dilation[0]}")
-    if layer.in_shape[0] < channels_before:
-        words.append(f"{layer.in_shape[0]} of {channels_before}")
-    if layer.kind in CONVOLUTIONS - {"depthwise_conv"} or layer.kind == "linear":
-        arrow = f"→{layer.out_shape[0]}"
-        words.append(arrow if layer.in_shape[0] < channels_before else f"{layer.in_shape[0]}{arrow}")
-    note = ", ".join(TITLES.get(row.kind, row.kind) for row in part.followers)
-    return Line(" ".join(words), note, FILLS[_fill(layer)])
-
-
-def _fill(layer: LayerCost) -> str:
-    if layer.kind == "depthwise_conv":
-        return "depthwise"
-    if layer.kind == "pointwise_conv":
-        return "pointwise 1x1"
-    if layer.kind == "linear":
-        return "linear"
-    return "convolution" if layer.kind in CONVOLUTIONS else "pool"
-
-
-def _columns(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
-    """``frames`` in columns none of which is taller than the tallest frame needs to be."""
-    frames = list(frames)
-    tallest = max(frame.height for frame in frames)
-    column: list[Frame] = []
-    for frame in frames:
-        if column and sum(other.height for other in column) + frame.height > tallest:
-            yield column
-            column = []
-        column.append(frame)
-    yield column
-
-
-def _frame_text(frame: Frame) -> Iterator[str]:
-    if frame.title:
-        yield (
-            f"subgraph cluster_level_{frame.boxes[0].level} {{ style=rounded; color=\"#bbbbbb\"; margin=10;"
-            f' labeljust=l; fontsize=10; fontcolor="{GREY}"; label="{frame.title}";'
+    def _add_box(self, box: Box, top: Point, *, lane: float) -> float:
+        """Draws ``box`` under ``top``, and the arrow to it, which takes ``lane`` from another column; gives its end."""
+        came_from = self._last
+        if self._last:
+            self._arrow(box.name, self._way_to(top, lane))
+        bottom = Point(top.x, top.y + _height(box))
+        self.nodes.append(
+            f'"{box.name}" [pos="{_at(Point(top.x, (top.y + bottom.y) / 2))}", '
+            f"label=<{_box_label(box, self._box_width)}>];"
         )
-    for box in frame.boxes:
-        yield f'"{box.name}" [label=<{_box_label(box)}>];'
+        self._last, self._leaves = box.name, bottom
         if box.sums_input:
-            yield f'"{box.name} sum" [shape=circle, label="+", width=0.25, fixedsize=true, fontsize=13];'
-    if frame.title:
-        yield "}"
+            self._add_sum(box, came_from, top, bottom)
+        return self._leaves.y
 
+    def _way_to(self, top: Point, lane: float) -> list[Point]:
+        start = self._leaves
+        if start.x == top.x:
+            return [start, top]
+        below, above = start.y + MARGIN + OUTSIDE, HEADING - OUTSIDE
+        return [start, Point(start.x, below), Point(lane, below), Point(lane, above), Point(top.x, above), top]
 
-def _box_label(box: Box) -> str:
-    rows = [
-        f'<TR><TD ALIGN="LEFT"><B>{escape(box.name)}</B></TD>'
-        f'<TD ALIGN="RIGHT">{shape_text(box.out_shape)}</TD></TR>'
-    ]
-    rows += [
-        f'<TR><TD ALIGN="LEFT" BGCOLOR="{line.fill}">{escape(line.text)}</TD>'
-        f'<TD ALIGN="RIGHT" BGCOLOR="{line.fill}"><FONT POINT-SIZE="9">{escape(line.note) or " "}</FONT></TD></TR>'
-        for line in box.lines
-    ]
-    if box.num_params:
-        rows.append(
-            f'<TR><TD ALIGN="LEFT"><FONT POINT-SIZE="9" COLOR="{GREY}">{_short(box.num_params)} params</FONT></TD>'
-            f'<TD ALIGN="RIGHT"><FONT POINT-SIZE="9" COLOR="{GREY}">{_short(box.macs)} MACs</FONT></TD></TR>'
+    def _add_sum(self, box: Box, came_from: str, top: Point, bottom: Point) -> None:
+        """Draws the circle below ``box`` and the arc that leads the box's input to it."""
+        name = f"{box.name} + input"
+        middle = Point(top.x, bottom.y + GAP * 0.8 + PLUS / 2)
+        self.nodes.append(
+            f'"{name}" [pos="{_at(middle)}", shape=circle, label="+", fixedsize=true, width={PLUS / 72:.3f}, '
+            f'color="{BLUE}", fontcolor="{BLUE}", fontsize=13];'
         )
+        self._arrow(name, [bottom, Point(top.x, middle.y - PLUS / 2)])
+        self._last = came_from
+        outside = top.x + self._box_width / 2 + self._arc
+        start = Point(top.x, top.y - GAP * 0.55)
+        end = Point(top.x + PLUS / 2, middle.y)
+        self._arrow(name, [start, Point(outside, start.y), Point(outside, end.y), end], color=BLUE)
+        self._last, self._leaves = name, Point(top.x, middle.y + PLUS / 2)
+
+    def _arrow(self, to: str, way: Sequence[Point], *, color: str = GREY) -> None:
+        self.edges.append(f'"{self._last}" -> "{to}" [pos="{_spline(way)}", color="{color}"];')
+
+
+def _columns(found: Iterable[Frame]) -> list[list[Frame]]:
+    """``found`` in columns, none of which is much taller than the tallest frame."""
+    found = list(found)
+    tallest = STRETCH * max(map(_frame_height, found))
+    columns: list[list[Frame]] = [[]]
+    for frame in found:
+        if columns[-1] and sum(map(_frame_height, columns[-1])) + _frame_height(frame) > tallest:
+            columns.append([])
+        columns[-1].append(frame)
+    return columns
+
+
+def _frame_height(frame: Frame) -> float:
+    boxes = sum(_height(box) + GAP + (GAP * 0.8 + PLUS if box.sums_input else 0) for box in frame.boxes)
+    return boxes + (TITLE + MARGIN if frame.title else 0)
+
+
+def _height(box: Box) -> float:
+    return ROW * (1 + len(box.lines) + bool(box.num_params)) + 2
+
+
+def _text_width(box: Box) -> float:
+    """Room for the longest line of ``box``."""
+    left, right = _halves(box)
+    return left + right
+
+
+def _halves(box: Box) -> tuple[float, float]:
+    """Room for what stands left and right in ``box``: wide letters' width at 11 and 9 points, and the padding."""
+    left = max(7.8 * len(box.name), 70.0, *(6.5 * len(line.text) for line in box.lines))
+    right = max(6.8 * len(shape_text(box.out_shape)), 55.0, *(5.5 * len(line.note) for line in box.lines))
+    return left + 12, right + 12
+
+
+def _frame(frame: Frame, top_left: Point, bottom_right: Point) -> Iterator[str]:
+    name = frame.boxes[0].name
+    middle = Point((top_left.x + bottom_right.x) / 2, (top_left.y + bottom_right.y) / 2)
+    width, height = bottom_right.x - top_left.x, bottom_right.y - top_left.y
+    yield (
+        f'"frame of {name}" [pos="{_at(middle)}", shape=box, style="rounded,filled", fillcolor="#f6f6f6", '
+        f'color="#c8c8c8", label="", fixedsize=true, width={width / 72:.3f}, height={height / 72:.3f}];'
+    )
+    cell = f'<TD ALIGN="LEFT">{_small(escape(frame.title))}</TD>'
+    label = f'<TABLE BORDER="0" WIDTH="{width - 2 * MARGIN:.0f}"><TR>{cell}</TR></TABLE>'
+    yield f'"title of {name}" [pos="{_at(Point(middle.x, top_left.y + TITLE / 2))}", label=<{label}>];'
+
+
+def _box_label(box: Box, width: float) -> str:
+    right = _halves(box)[1]
+    widths = (width - right, right)
+    rows = [_row(widths, f"<B>{escape(box.name)}</B>", shape_text(box.out_shape))]
+    rows += [_row(widths, escape(line.text), _small(escape(line.note) or " "), FILLS[line.kind]) for line in box.lines]
+    if box.num_params:
+        rows.append(_row(widths, _small(f"{_short(box.num_params)} params"), _small(f"{_short(box.macs)} MACs")))
     return (
-        '<TABLE BORDER="1" COLOR="#888888" CELLBORDER="0" CELLSPACING="0" CELLPADDING="3" BGCOLOR="white" '
-        f'STYLE="ROUNDED">{"".join(rows)}</TABLE>'
+        '<TABLE BORDER="1" COLOR="#808080" CELLBORDER="0" CELLSPACING="0" CELLPADDING="2" BGCOLOR="white">'
+        f"{''.join(rows)}</TABLE>"
     )
 
 
-def _edges(boxes: Sequence[Box], first_of_column: Sequence[Box]) -> Iterator[str]:
-    """The chain of boxes, and an arc around each box that adds its input."""
-    for box, following in zip(boxes, boxes[1:], strict=False):
-        leaves = f"{box.name} sum" if box.sums_input else box.name
-        style = "[constraint=false]" if following in first_of_column else "[weight=20]"
-        yield f'"{leaves}" -> "{following.name}" {style};'
-        if following.sums_input:
-            yield f'"{following.name}" -> "{following.name} sum" [weight=20];'
-            yield f'"{leaves}" -> "{following.name} sum" [color="#3366aa", penwidth=1.3];'
+def _row(widths: tuple[float, float], left: str, right: str, fill: str = "white") -> str:
+    cells = (
+        f'<TD ALIGN="{align}" HEIGHT="{ROW:.0f}" WIDTH="{width:.0f}" BGCOLOR="{fill}">{text}</TD>'
+        for align, width, text in zip(("LEFT", "RIGHT"), widths, (f" {left}", f"{right} "), strict=True)
+    )
+    return f"<TR>{''.join(cells)}</TR>"
 
 
-def _column_order(first_of_column: Sequence[Box]) -> Iterator[str]:
-    """Puts the columns side by side, in order, with their tops in line."""
-    names = [f'"{box.name}"' for box in first_of_column]
-    yield f"{{ rank=same; {'; '.join(names)}; }}"
-    yield from (f"{left} -> {right} [style=invis];" for left, right in zip(names, names[1:], strict=False))
+def _small(text: str) -> str:
+    return f'<FONT POINT-SIZE="9" COLOR="{GREY}">{text}</FONT>'
 
 
-def _heading(costs: Ledger) -> str:
-    config = costs.config
-    title = ARCHITECTURES[config.architecture].title if config else "network"
+def _heading(costs: Ledger, kinds: Iterable[Kind], width: float, *, any_sums: bool) -> str:
     facts = [f"{_short(costs.num_params)} params", f"{_short(costs.macs)} MACs"]
-    if config:
-        facts = [f"dialect {config.dialect}", f"width {config.width_mult:g}", *facts]
-    chips = "".join(f'<TD BGCOLOR="{fill}">{name}</TD>' for name, fill in FILLS.items())
-    return (
+    title = "network"
+    if costs.config:
+        title = ARCHITECTURES[costs.config.architecture].title
+        facts = [f"dialect {costs.config.dialect}", f"width {costs.config.width_mult:g}", *facts]
+    chips = [f'<TD BGCOLOR="{fill}">{kind}</TD>' for kind, fill in FILLS.items() if kind in set(kinds)]
+    if any_sums:
+        chips.append(f'<TD><FONT COLOR="{BLUE}"><B>+</B> adds the input of the block</FONT></TD>')
+    chips.append(f'<TD WIDTH="{width:.0f}"></TD>')  # takes the rest, so that the others stay at the left
+    line = f'<TR><TD ALIGN="LEFT" COLSPAN="{len(chips)}">'
+    label = (
         '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="3">'
-        f'<TR><TD COLSPAN="{len(FILLS)}"><FONT POINT-SIZE="18"><B>{escape(title)}</B></FONT></TD></TR>'
-        f'<TR><TD COLSPAN="{len(FILLS)}"><FONT COLOR="{GREY}">{escape(",  ".join(facts))}</FONT></TD></TR>'
-        f'<TR>{chips}</TR></TABLE>'
+        f'{line}<FONT POINT-SIZE="20"><B>{escape(title)}</B></FONT></TD></TR>'
+        f'{line}<FONT COLOR="{GREY}">{escape(", ".join(facts))}</FONT></TD></TR>'
+        f"<TR>{''.join(chips)}</TR></TABLE>"
     )
+    return f'"heading" [pos="{_at(Point(width / 2, HEADING / 2 - OUTSIDE))}", label=<{label}>];'
 
 
 def _short(number: int) -> str:
     """``number`` with three digits: 864, 10.8 M."""
     if number < 1000:
         return str(number)
-    scaled, unit = (number / 1e6, "M") if number >= 999_500 else (number / 1e3, "k")
-    digits = 2 if scaled < 10 else 1 if scaled < 100 else 0
-    return f"{scaled:,.{digits}f} {unit}"
+    scaled, unit = next(
+        (number / of, unit) for of, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if number >= 0.9995 * of
+    )
+    digits = 2 if scaled < 9.995 else 1 if scaled < 99.95 else 0
+    return f"{scaled:.{digits}f} {unit}"
+
+
+def _spline(way: Sequence[Point]) -> str:
+    """``way`` with rounded corners and an arrow head, as dot's ``pos`` of an edge."""
+    tip = way[-1]
+    ends = [*way[:-1], _towards(tip, way[-2], ARROW)]
+    points = [ends[0]]
+    for before, corner, after in zip(ends, ends[1:], ends[2:], strict=False):
+        enter, leave = _towards(corner, before, CORNER), _towards(corner, after, CORNER)
+        points += [
+            *_straight(points[-1], enter),
+            _towards(corner, enter, CORNER / 2),
+            _towards(corner, leave, CORNER / 2),
+            leave,
+        ]
+    points += _straight(points[-1], ends[-1])
+    return " ".join((f"e,{_at(tip)}", *map(_at, points)))
+
+
+def _straight(start: Point, end: Point) -> Iterator[Point]:
+    """The control points of a straight piece after ``start``."""
+    for part in (1 / 3, 2 / 3, 1.0):
+        yield Point(start.x + (end.x - start.x) * part, start.y + (end.y - start.y) * part)
+
+
+def _towards(start: Point, end: Point, distance: float) -> Point:
+    """The point ``distance`` from ``start`` on the way to ``end``."""
+    length = max(abs(end.x - start.x) + abs(end.y - start.y), 1e-9)  # the ways are level or upright
+    part = min(distance / length, 1.0)
+    return Point(start.x + (end.x - start.x) * part, start.y + (end.y - start.y) * part)
+
+
+def _at(point: Point) -> str:
+    return f"{point.x:.1f},{-point.y:.1f}"

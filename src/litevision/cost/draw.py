@@ -1,7 +1,6 @@
 """A network drawn: its parts with their shapes and costs, as SVG, PNG, PDF or dot text."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,7 +49,7 @@ def render(text: str, form: str) -> bytes:
     if form == "png":
         graph.graph_attr["dpi"] = PNG_DPI
     with _stderr_held():
-        drawing: bytes = graph.draw(format=form, prog="dot")
+        drawing: bytes = graph.draw(format=form, prog="nop2")
     return drawing
 
 
@@ -69,6 +68,9 @@ def _stderr_held() -> Iterator[None]:
 
 
 def _write(path: Path, drawing: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-        file.write(drawing)
-    os.replace(file.name, path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        partial.write_bytes(drawing)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -70,16 +70,21 @@ def steps(layers: Iterable[LayerCost]) -> list[Step]:
 
 def describe(layer: LayerCost) -> str:
     """The operation in a few words: ``dw 5x5 /2 dilated 2``."""
-    words = [TITLES.get(layer.kind, layer.kind)]
+    return " ".join((TITLES.get(layer.kind, layer.kind), *geometry(layer)))
+
+
+def geometry(layer: LayerCost) -> list[str]:
+    """Kernel, stride, dilation and groups, each where it says something: ``5x5``, ``/2``, ``dilated 2``."""
+    words = []
     if layer.kernel:
         words.append("x".join(map(str, layer.kernel)))
-    if layer.stride and layer.stride != (1, 1) and layer.stride != layer.kernel:
+    if layer.stride and layer.stride not in ((1, 1), layer.kernel):
         words.append(f"/{layer.stride[0]}")
     if layer.dilation and layer.dilation != (1, 1):
         words.append(f"dilated {layer.dilation[0]}")
     if layer.kind == "conv" and layer.groups > 1:
         words.append(f"in {layer.groups} groups")
-    return " ".join(words)
+    return words
 
 
 def shape_text(shape: Iterable[int]) -> str:

@@ -51,11 +51,8 @@ def export_bundle(
         raise UsageError("a bundle needs a classifier: build the network with num_classes and without final_endpoint")
     if len(labels) != config.num_classes:
         raise UsageError(f"the network has {config.num_classes} classes, got {len(labels)} labels; one each is needed")
-    arguments = {
-        "output_stride": config.output_stride,
-        "rows": None if config.rows is None else [repr(row) for row in config.rows],
-        **config.options,
-    }
+    record = config.to_record()
+    arguments = {key: record[key] for key in ("output_stride", "rows", "options")}
     metadata = BundleMetadata(
         task="classification",
         labels=tuple(labels),

@@ -1,7 +1,7 @@
 """Folds batch normalisation into the convolution before it."""
 
 import copy
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -20,6 +20,6 @@ def fold_batch_norm(module: M) -> M:
     for part in folded.modules():
         if isinstance(part, ConvNormAct) and isinstance(part.norm, nn.BatchNorm2d):
             dtype = part.conv.weight.dtype
-            part.conv = cast(nn.Conv2d, fuse_conv_bn_eval(part.conv.double(), part.norm.double())).to(dtype)
+            part.conv = fuse_conv_bn_eval(part.conv.double(), part.norm.double()).to(dtype)
             part.norm = nn.Identity()
     return folded

@@ -38,7 +38,9 @@ Source = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[np.uint8]
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 _EXPECTED = "expected JPEG, PNG, WebP or BMP"
+_DAMAGED, _COPY_AGAIN = "damaged or cut short", "Copy or download it again."
 
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF")  # BMP's two letters are too few to tell
 # What people try that is not read, by (offset, magic).
 _FOREIGN = {
     (0, b"GIF8"): "GIF",
@@ -212,7 +214,7 @@ def _faults_of(name: str, limits: Limits = DEFAULT_LIMITS) -> Iterator[None]:
         own_limit = 2 * (Image.MAX_IMAGE_PIXELS or limits.max_pixels)
         raise _too_many_pixels(f"{name}: the picture", min(limits.max_pixels, own_limit)) from error
     except Exception as error:  # damage raises OSError, SyntaxError, ValueError, struct.error, EOFError, ... in Pillow
-        raise ImageError(f"{name}: damaged or cut short ({error}). Copy or download it again.") from error
+        raise ImageError(f"{name}: {_DAMAGED} ({error}). {_COPY_AGAIN}") from error
 
 
 def _too_many_pixels(subject: str, max_pixels: int) -> ImageTooLargeError:
@@ -226,6 +228,8 @@ def _too_many_bytes(name: str, size_bytes: int, limits: Limits) -> ImageTooLarge
 
 
 def _why_unidentified(data: bytes) -> str:
+    if data.startswith(_MAGIC):
+        return f"{_DAMAGED} (its header cannot be read). {_COPY_AGAIN}"
     for (offset, magic), foreign in _FOREIGN.items():
         if data[offset:].startswith(magic):
             return f"a {foreign} file, which is not read; {_EXPECTED}. Save it as JPEG first."

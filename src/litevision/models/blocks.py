@@ -34,15 +34,15 @@ class SamePad(nn.Module):
 
     def __init__(self, kernel_size: int) -> None:
         super().__init__()
-        self.half = kernel_size // 2
+        self.reach = kernel_size // 2
 
     def forward(self, x: Tensor) -> Tensor:
-        top = self.half - 1 + x.shape[-2] % 2
-        left = self.half - 1 + x.shape[-1] % 2
-        return F.pad(x, (left, self.half, top, self.half))
+        top = self.reach - 1 + x.shape[-2] % 2
+        left = self.reach - 1 + x.shape[-1] % 2
+        return F.pad(x, (left, self.reach, top, self.reach))
 
     def extra_repr(self) -> str:
-        return f"kernel_size={2 * self.half + 1}"
+        return f"kernel_size={2 * self.reach + 1}"
 
 
 class ConvNormAct(nn.Module):

@@ -42,6 +42,7 @@ class NetworkConfig:
     options: Mapping[str, Any] = field(default_factory=lambda: NO_OPTIONS)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "options", dict(self.options))  # a mapping proxy cannot be copied with the network
         if not (self.width_mult > 0 and math.isfinite(self.width_mult)):
             raise UsageError(f"width_mult must be a number above 0, got {self.width_mult}")
         if self.num_classes < 0:
@@ -55,12 +56,15 @@ class NetworkConfig:
         if self.rows is not None and not self.rows:
             raise UsageError("rows must hold at least one row, got none")
 
-    def to_json(self) -> str:
-        """The configuration as one JSON object; a row becomes its class name with its fields."""
+    def to_record(self) -> dict[str, Any]:
+        """The configuration as plain JSON values; a row becomes its class name with its fields."""
         record = {name: getattr(self, name) for name in self.__dataclass_fields__}
         record["rows"] = None if self.rows is None else [[type(row).__name__, asdict(row)] for row in self.rows]
-        record["options"] = dict(self.options)
-        return json.dumps(record)
+        return record
+
+    def to_json(self) -> str:
+        """``to_record`` as one JSON object."""
+        return json.dumps(self.to_record())
 
     @classmethod
     def from_json(cls, text: str) -> "NetworkConfig":

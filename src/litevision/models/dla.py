@@ -165,7 +165,7 @@ def build(config: NetworkConfig) -> Network:
     The first tree does not aggregate its input; each later one does.
 
     Source: Table 1 and Figure 3; timm ``dla.py``, which leaves out the projections that nothing uses.
-    Differs: timm's pools round odd sizes down, its convolutions up, so it fails unless 32 divides the size.
+    Differs: timm's pools round odd sizes down, its convolutions up, so it fails where a tree's input is odd.
     """
     conv = conv_factory(DIALECT)
     trunk = Trunk(config.output_stride)

@@ -3,15 +3,13 @@
 import importlib
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from litevision.errors import UnknownNameError, UsageError
+from litevision.errors import UnknownNameError
 from litevision.models.config import NetworkConfig
-from litevision.models.network import FeaturePyramid, Network
+from litevision.models.network import Network
 from litevision.registry import ARCHITECTURES, resolve
 
 

@@ -27,7 +27,8 @@ class DepthSepConv:
     out_channels: int
 
 
-# Table 1.                                  fmt: off
+# Table 1.
+# fmt: off
 ROWS: tuple[Conv | DepthSepConv, ...] = (
     #            k  s  out       input
     Conv(        3, 2, 32),    # 224 x 224
@@ -57,8 +58,6 @@ class Rules:
     Attributes:
         widths: ``truncate``: max(int(c * width_mult), 8); ``divisible``: to a multiple of 8, as V2 does.
         dropout: slim keeps 0.999 of the features.
-        stem_padding: Keras pads its stem by TensorFlow's SAME, and its stride-2 depthwise layers always at the
-            bottom and right, so that odd sizes come out one smaller than slim's.
     """
 
     dialect: Dialect
@@ -86,6 +85,8 @@ def build(config: NetworkConfig, *, spatial_squeeze: bool = True) -> Network:
     """
     rules = RULES[config.dialect]
     conv = conv_factory(rules.dialect)
+    # Keras pads its stem by SAME, and its stride-2 depthwise layers at the bottom and right alone, so that a map of odd
+    # size comes out one smaller there than slim's.
     stem_padding = "same" if rules.dialect.padding == "bottom_right" else rules.dialect.padding
     trunk = Trunk(config.output_stride)
     channels = config.in_channels

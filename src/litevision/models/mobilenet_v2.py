@@ -20,7 +20,8 @@ class Stage:
     stride: int
 
 
-# Table 2.                 fmt: off
+# Table 2.
+# fmt: off
 STAGES = (
     #     t  c    n  s     input
     Stage(1, 16,  1, 1),  # 112 x 112

@@ -1,5 +1,6 @@
 """Frozen dataclasses from plain JSON values and back, strictly: the dataclasses are the schema."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
@@ -33,10 +34,10 @@ def from_plain(hint: Any, value: Any, where: str, faults: list[str]) -> Any:
             return value
         faults.append(f"{where} is {value!r}, expected {' or '.join(map(repr, get_args(hint)))}")
         return None
-    if type(value) is hint:
+    if hint is float and type(value) in (int, float) and abs(value) <= sys.float_info.max:
+        return float(value)  # JSON writes 1.0 as 1, and reads 1e999 as infinity
+    if hint is not float and type(value) is hint:
         return value
-    if hint is float and type(value) is int:
-        return float(value)
     faults.append(f"{where} is {_shown(value)}, expected {_SCALARS[hint]}")
     return None
 

@@ -151,7 +151,7 @@ def _file_name(url: str) -> str:
 def _no_file(candidate: _Candidate, reason: str) -> DownloadError:
     return DownloadError(
         f"cannot download {candidate.url}: {reason}; download it with a browser, put it at {candidate.path}, then run "
-        "again (or name a local file with --weights FILE)"
+        "again (or give a local weight file in place of the name)"
     )
 
 

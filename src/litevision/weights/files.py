@@ -125,7 +125,7 @@ def _read_hdf5(source: Path | io.BytesIO, path: Path) -> Tensors:
             _refuse_links(file, path)
             if "layers" in file:
                 return _read_keras3(file, path)
-            root = file["model_weights"] if "model_weights" in file else file
+            root = file.get("model_weights", file)
             if not any(str(name).startswith("layer_names") for name in root.attrs):
                 raise WeightsError(f"{path} is an HDF5 file without Keras layers (no layer_names, no layers group)")
             return _read_keras_legacy(root)
@@ -191,11 +191,9 @@ def _read_keras3(file: Any, path: Path) -> Tensors:
                 f"{path} carries no layer names (an early Keras 3 wrote it); load it in Keras and save it again as .h5"
             )
         name = variables.attrs["name"]
-        if key.startswith("batch_normalization"):
-            leaf_names = ("gamma", "beta", "moving_mean", "moving_variance")
-        else:
-            leaf_names = ("kernel", "bias")
-        for index, leaf in zip(sorted(variables, key=int), leaf_names, strict=False):
+        is_norm = key.startswith("batch_normalization")
+        leaves = ("gamma", "beta", "moving_mean", "moving_variance") if is_norm else ("kernel", "bias")
+        for index, leaf in zip(sorted(variables, key=int), leaves, strict=False):
             tensors[f"{name}/{leaf}"] = torch.from_numpy(variables[index][()])
     return tensors
 

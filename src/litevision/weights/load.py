@@ -35,6 +35,14 @@ class Loaded:
     applied: Applied
 
 
+@overload
+def create(name: str, *, features_only: Literal[True], **arguments: Any) -> FeaturePyramid: ...
+
+
+@overload
+def create(name: str, *, features_only: Literal[False] = False, **arguments: Any) -> Network: ...
+
+
 def create(
     name: str,
     *,

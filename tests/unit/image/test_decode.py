@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import STORED_BY, encoded, exif, noise, scene, stored_as
 from PIL import Image
 
 from litevision.errors import FileMissingError, ImageError, ImageTooLargeError, InputShapeError, UsageError
 from litevision.image import Limits, decode
 from litevision.image.decode import open_picture
+from pictures import STORED_BY, encoded, exif, noise, scene, stored_as
 
 LOSSLESS = {"PNG": {}, "BMP": {}, "WEBP": {"lossless": True}}
 
@@ -158,12 +158,14 @@ def test_first_picture_of_a_phone_mpo() -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP"])
-@pytest.mark.parametrize("keep", [0.2, 0.6, 0.95])
+@pytest.mark.parametrize("keep", [0.01, 0.2, 0.6, 0.95])
 def test_cut_pictures_are_refused(tmp_path: Path, kind: str, keep: float) -> None:
     data = encoded(noise(64, 64), kind)
     file = tmp_path / "cut.bin"
     file.write_bytes(data[: int(len(data) * keep)])
-    with pytest.raises(ImageError, match=r"cut\.bin: (damaged or cut short|not a picture)") as refusal:
+    with pytest.raises(
+        ImageError, match=r"cut\.bin: damaged or cut short \(.*\)\. Copy or download it again"
+    ) as refusal:
         decode(file)
     assert "\n" not in str(refusal.value)
 

@@ -5,12 +5,12 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import STORED_BY, encoded, noise, scene, stored_as
 from PIL import Image
 
 from litevision.errors import ImageError, UnknownNameError, UsageError
 from litevision.image import Crop, Interpolation, Preprocess, decode
 from litevision.image.decode import open_picture
+from pictures import STORED_BY, encoded, noise, scene, stored_as
 
 IMAGENET = Preprocess((224, 224), 256, "center", "bilinear")
 

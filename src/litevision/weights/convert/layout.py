@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from litevision.models.network import Network
+from litevision.registry import ARCHITECTURES
 
 Tensors = dict[str, Tensor]
 TensorKind = Literal["conv", "depthwise", "linear", "linear_as_conv", "vector"]
@@ -88,21 +89,14 @@ def conv_norm(ours: str, conv: str, norm: str) -> Iterator[Pair]:
 
 def leaves(network: Network, layout: Layout) -> Iterator[Leaf]:
     """Every tensor of ``network`` that ``layout`` stores, in the layout's order."""
-    for pair in layout.pairs[_family(network)](network):
+    for pair in layout.pairs[ARCHITECTURES[network.config.architecture].family](network):
         layer = network.get_submodule(pair.ours)
         if isinstance(layer, nn.Identity):  # the classifier of a network without classes
             continue
         for ours, theirs, kind in _layer_leaves(layer, pair, layout):
             paths = (pair.theirs, *pair.also)
-            yield Leaf(
-                f"{pair.ours}.{ours}", tuple(f"{path}{layout.separator}{name}" for path in paths for name in theirs), kind
-            )
-
-
-def _family(network: Network) -> str:
-    from litevision.registry import ARCHITECTURES
-
-    return ARCHITECTURES[network.config.architecture].family
+            names = tuple(f"{path}{layout.separator}{leaf}" for path in paths for leaf in theirs)
+            yield Leaf(f"{pair.ours}.{ours}", names, kind)
 
 
 def _layer_leaves(layer: nn.Module, pair: Pair, layout: Layout) -> Iterator[tuple[str, tuple[str, ...], TensorKind]]:

@@ -142,11 +142,12 @@ def _orders(network: Network) -> dict[str, _Order]:
 
 
 def _require_equal_halves(network: Network, layer: str, weight: Tensor) -> None:
-    ours, theirs = network.get_parameter(f"{layer}.weight").shape, weight.shape
-    if theirs[0] != ours[0] and theirs[1] == ours[1]:
+    ours = network.get_parameter(f"{layer}.weight").shape
+    # Megvii's side branch keeps its input's channels; torchvision's gives half of the unit's.
+    if weight.shape[0] == weight.shape[1] == ours[1] != ours[0]:
         stage = layer.split(".")[1].split("_")[0]
         raise WeightsMismatchError(
-            f"the file's side branch of {stage} gives {theirs[0]} of {2 * ours[0]} channels, torchvision's form "
+            f"the file's side branch of {stage} gives {len(weight)} of {2 * ours[0]} channels, torchvision's form "
             f"{ours[0]}: Megvii's 1x, 1.5x and 2x divide them so. Its 0.5x file fits; for the others use torchvision's"
         )
 

@@ -84,9 +84,16 @@ def dla(network: Network) -> Iterator[Pair]:
     yield Pair("head.classifier", "fc", as_conv=True)
 
 
+# Source: timm's note in its ``DlaTree``; the first authors' files, which CenterNet starts from, still have them.
+_DEAD_PROJECTIONS = {
+    f"level{level}.project.{leaf}": "a projection that nothing reads"
+    for level in (3, 4)
+    for leaf in ("0.weight", "1.weight", "1.bias", "1.running_mean", "1.running_var")
+}
+
 TIMM = Layout(
     name="timm",
     dialects=("timm", "timm_tf"),
     pairs={"mobilenet_v1": mobilenet_v1, "mobilenet_v2": mobilenet_v2, "mobilenet_v3": mobilenet_v3, "dla": dla},
-    dropped={"num_batches_tracked": "counts batches; nothing reads it"},
+    dropped={"num_batches_tracked": "counts batches; nothing reads it", **_DEAD_PROJECTIONS},
 )

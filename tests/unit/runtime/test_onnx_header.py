@@ -1,0 +1,115 @@
+import json
+from contextlib import suppress
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
+
+from bundles import model, plain_metadata
+from litevision.runtime.onnx_header import read_header
+
+DATA = model(metadata=plain_metadata()).SerializeToString()
+
+
+def outside(name: str) -> onnx.TensorProto:
+    tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="/etc/passwd")
+    return tensor
+
+
+def test_metadata_is_read() -> None:
+    header = read_header(DATA)
+    assert header.metadata["author"] == "tests"
+    assert json.loads(header.metadata["litevision"]) == plain_metadata()
+    assert header.external_tensors == ()
+
+
+def test_values_inside_the_file_are_no_external_tensors() -> None:
+    made = model()
+    made.graph.initializer.append(onnx.numpy_helper.from_array(np.arange(10_000, dtype=np.float32), "big"))
+    assert read_header(made.SerializeToString()).external_tensors == ()
+
+
+def with_initializer(made: onnx.ModelProto) -> None:
+    made.graph.initializer.append(outside("hidden"))
+
+
+def with_constant(made: onnx.ModelProto) -> None:
+    made.graph.node.append(helper.make_node("Constant", [], ["c"], value=outside("hidden")))
+
+
+def with_list_of_tensors(made: onnx.ModelProto) -> None:
+    node = made.graph.node.add(op_type="Custom")
+    node.attribute.add(name="all", type=onnx.AttributeProto.TENSORS).tensors.append(outside("hidden"))
+
+
+def with_branch(made: onnx.ModelProto) -> None:
+    inner = helper.make_graph([], "inner", [], [], [outside("hidden")])
+    branch = helper.make_graph([helper.make_node("If", ["x"], ["y"], then_branch=inner)], "branch", [], [])
+    made.graph.node.append(helper.make_node("If", ["x"], ["y"], then_branch=branch))
+
+
+def with_sparse(made: onnx.ModelProto) -> None:
+    made.graph.sparse_initializer.add().values.CopyFrom(outside("hidden"))
+
+
+def with_function(made: onnx.ModelProto) -> None:
+    node = helper.make_node("Constant", [], ["c"], value=outside("hidden"))
+    made.functions.append(helper.make_function("d", "f", [], ["c"], [node], []))
+
+
+def with_training(made: onnx.ModelProto) -> None:
+    made.training_info.add().initialization.initializer.append(outside("hidden"))
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [with_initializer, with_constant, with_list_of_tensors, with_branch, with_sparse, with_function, with_training],
+)
+def test_external_tensors_are_found_wherever_they_hide(hide: object) -> None:
+    made = model(metadata=plain_metadata())
+    hide(made)  # type: ignore[operator]
+    assert read_header(made.SerializeToString()).external_tensors == ("hidden",)
+
+
+def test_a_hostile_depth_is_no_recursion() -> None:
+    # A million levels of graph > node > attribute > graph would be larger than a file; 5000 exceed Python's stack.
+    graph = b"\x0a\x00"
+    for _ in range(5000):
+        for key in (0x32, 0x2A, 0x0A):  # attribute.g, node.attribute, graph.node
+            graph = bytes([key]) + varint(len(graph)) + graph
+    data = b"\x08\x0a\x3a" + varint(len(graph)) + graph
+    assert read_header(data).external_tensors == ()
+
+
+def varint(value: int) -> bytes:
+    out = b""
+    while value > 0x7F:
+        out += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return out + bytes([value])
+
+
+@pytest.mark.parametrize("data", [b"", b"hello world, no model", b"\xff" * 40, b"PK\x03\x04" * 9, b"\x08\x0a"])
+def test_other_files_are_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"^it (is|holds) "):
+        read_header(data)
+
+
+@given(st.integers(0, len(DATA) - 1))
+def test_a_cut_file_is_refused_or_lacks_metadata(length: int) -> None:
+    try:
+        header = read_header(DATA[:length])
+    except ValueError:
+        return
+    assert header.metadata.get("litevision") != json.dumps(plain_metadata())
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_raise_anything_but_value_error(data: bytes) -> None:
+    for prefix in (b"", b"\x08\x0a", DATA[:50]):
+        with suppress(ValueError):
+            read_header(prefix + data)
