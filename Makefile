@@ -1,4 +1,7 @@
 # `make demo` classifies a photo, `make test` runs every check. Both set up what they need in .venv, once.
+#
+#   make demo PHOTO=my.jpg           another photo, or a folder of photos
+#   make demo MODEL=weights.pth      weights on this disk (or a bundle, or a name); nothing is downloaded then
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: demo test check clean
 
 demo: $(VENV)/.train
-	$(BIN)/litevision classify $(PHOTO) $(if $(MODEL),--model $(MODEL))
+	$(BIN)/litevision classify "$(PHOTO)" $(if $(MODEL),--model "$(MODEL)")
 
 test: $(VENV)/.dev
 	$(MAKE) check
@@ -26,14 +29,17 @@ check: $(VENV)/.dev
 clean:
 	rm -rf $(VENV)
 
-$(VENV)/bin/python:
+# A half-made environment is removed: the next run would take it for a whole one.
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "error: litevision needs Python 3.11 or newer, got $$($(PYTHON) --version 2>&1). Run: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # A stamp stands for "these extras are installed as these two files ask for"; a second call finds it and installs nothing.
-$(VENV)/.train $(VENV)/.dev: $(VENV)/.%: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable '.[$(if $(filter dev,$*),train$(comma)dev,train)]'
+$(VENV)/.train $(VENV)/.dev: $(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing litevision[$(call extras,$*)] into $(VENV), once. torch makes it some minutes and gigabytes." >&2
+	$(BIN)/python -m pip install --quiet --editable '.[$(call extras,$*)]'
 	@touch $@
 
 comma := ,
+extras = $(if $(filter dev,$1),train$(comma)dev,$1)

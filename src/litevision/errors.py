@@ -39,7 +39,7 @@ class UnknownNameError(UsageError, KeyError):
 
     @classmethod
     def of(cls, kind: str, name: str, known: Iterable[str], *, see: str = "") -> "UnknownNameError":
-        """The error for ``name``, with the nearest known names, or all of them where they are few.
+        """The error for ``name``, with the nearest known names, and all of them where they are few.
 
         Args:
             kind: what the name should have named, for example ``"model"``.
@@ -49,12 +49,9 @@ class UnknownNameError(UsageError, KeyError):
         names = list(known)
         folded = {known_name.lower(): known_name for known_name in reversed(names)}
         near = [folded[match] for match in difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.6)]
-        if near:
-            hint = f" Did you mean {' or '.join(repr(match) for match in near)}?"
-        elif len(names) <= 40:
-            hint = f" Known: {', '.join(names)}."
-        else:
-            hint = ""
+        hint = f" Did you mean {' or '.join(repr(match) for match in near)}?" if near else ""
+        if len(names) <= 40:
+            hint += f" Known: {', '.join(names) or 'none'}."
         return cls(f"no {kind} {name!r}.{hint}" + (f" See {see}." if see else ""))
 
 

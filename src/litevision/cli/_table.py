@@ -9,7 +9,7 @@ Align = Literal["left", "right"]
 
 def print_table(columns: Mapping[str, Align], rows: Sequence[Sequence[str]]) -> None:
     """Prints ``rows`` under the titles of ``columns``."""
-    if sys.stdout.isatty():
+    if _is_terminal():
         _draw(columns, rows)
         return
     widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
@@ -19,6 +19,10 @@ def print_table(columns: Mapping[str, Align], rows: Sequence[Sequence[str]]) -> 
             for cell, width, align in zip(row, widths, columns.values(), strict=True)
         ]
         print("  ".join(cells).rstrip())
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()
 
 
 def _draw(columns: Mapping[str, Align], rows: Sequence[Sequence[str]]) -> None:

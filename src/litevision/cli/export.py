@@ -58,7 +58,7 @@ def _read_labels(file: Path) -> tuple[str, ...]:
     from litevision.errors import FileMissingError, UsageError
 
     try:
-        names = tuple(line.strip() for line in file.read_text("utf-8").splitlines() if line.strip())
+        names = tuple(line.strip() for line in file.read_text("utf-8-sig").splitlines() if line.strip())
     except FileNotFoundError:
         raise FileMissingError(f"{file}: no such file of labels; expected one name a line") from None
     except (OSError, UnicodeDecodeError) as error:

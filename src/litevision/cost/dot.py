@@ -58,7 +58,7 @@ def dot_text(network: Network, costs: Ledger) -> str:
     return "\n".join(
         (
             "digraph network {",
-            f'graph [pad=0.25, outputorder=nodesfirst, fontname="{FONT}"];',
+            f'graph [layout=nop2, pad=0.25, outputorder=nodesfirst, fontname="{FONT}"];',
             f'node [shape=plain, fontname="{FONT}", fontsize=11];',
             f'edge [color="{GREY}", arrowsize=0.7];',
             _heading(costs, kinds, max(canvas.width, LEAST_WIDTH), any_sums=any_sums),
@@ -127,7 +127,7 @@ class _Canvas:
         name = f"{box.name} + input"
         middle = Point(top.x, bottom.y + GAP * 0.8 + PLUS / 2)
         self.nodes.append(
-            f'"{name}" [pos="{_at(middle)}", shape=circle, label="+", fixedsize=true, width={PLUS / 72:.3f}, '
+            f'"{name}" [pos="{_at(middle)}", shape=circle, label="+", fixedsize=shape, width={PLUS / 72:.3f}, '
             f'color="{BLUE}", fontcolor="{BLUE}", fontsize=13];'
         )
         self._arrow(name, [bottom, Point(top.x, middle.y - PLUS / 2)])
@@ -223,10 +223,9 @@ def _heading(costs: Ledger, kinds: Iterable[Kind], width: float, *, any_sums: bo
     chips = [f'<TD BGCOLOR="{fill}">{kind}</TD>' for kind, fill in FILLS.items() if kind in set(kinds)]
     if any_sums:
         chips.append(f'<TD><FONT COLOR="{BLUE}"><B>+</B> adds the input of the block</FONT></TD>')
-    chips.append(f'<TD WIDTH="{width:.0f}"></TD>')  # takes the rest, so that the others stay at the left
     line = f'<TR><TD ALIGN="LEFT" COLSPAN="{len(chips)}">'
     label = (
-        '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="3">'
+        f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="3" WIDTH="{width:.0f}">'
         f'{line}<FONT POINT-SIZE="20"><B>{escape(title)}</B></FONT></TD></TR>'
         f'{line}<FONT COLOR="{GREY}">{escape(", ".join(facts))}</FONT></TD></TR>'
         f"<TR>{''.join(chips)}</TR></TABLE>"

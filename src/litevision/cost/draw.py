@@ -28,7 +28,8 @@ def draw(network: Network, path: Path | str, size_hw: tuple[int, int] = (224, 22
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"a drawing's file must end with {', '.join(SUFFIXES)}, got {path.name!r}")
+        *most, last = SUFFIXES
+        raise UsageError(f"a drawing's file must end with {', '.join(most)} or {last}, got {path.name!r}")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {str(path.parent)!r} for the drawing. Make it first")
     text = dot_text(network, ledger(network, size_hw))

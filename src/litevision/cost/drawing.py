@@ -76,8 +76,8 @@ def frames(network: Network, costs: Ledger) -> list[Frame]:
 
 
 def _box(name: str, layers: Sequence[LayerCost], in_shape: tuple[int, ...]) -> Box:
-    sums = [layer for layer in layers if layer.kind == "add"]
-    sums_input = sums == [layers[-1]] and sums[0].out_shape == in_shape
+    own = {layer.name for layer in layers}
+    sums_input = layers[-1].kind == "add" and not own.issuperset(layers[-1].inputs)
     return Box(
         name,
         tuple(_lines(name, steps(layers[:-1] if sums_input else layers), in_shape[0])),
@@ -97,7 +97,7 @@ def _lines(name: str, parts: Sequence[Step], in_channels: int) -> Iterator[Line]
             gate.append(part)
         else:
             yield _line(name, part, in_channels if i == 0 else part.layer.in_shape[0])
-        if _scales(part):
+        if gate and _scales(part):
             channels = "→".join(str(step.layer.out_shape[0]) for step in gate)
             yield Line(f"squeeze-excite {channels}", ", ".join(filter(None, map(_note, gate))), "squeeze-excite")
             gate = []

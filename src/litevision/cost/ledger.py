@@ -18,7 +18,6 @@ from litevision.models.config import NetworkConfig
 from litevision.models.network import FeaturePyramid, Network
 
 CONVOLUTIONS = frozenset({"conv", "depthwise_conv", "pointwise_conv", "conv_transpose"})
-ACTIVATIONS = frozenset({"relu", "relu6", "hardswish", "hardsigmoid", "sigmoid"})
 
 # torch's names, where ours differ. Source: aten/src/ATen/native/native_functions.yaml.
 KINDS = {
@@ -28,7 +27,6 @@ KINDS = {
     "max_pool2d_with_indices": "max_pool",
     "max_pool2d": "max_pool",
     "avg_pool2d": "avg_pool",
-    "mean": "avg_pool",
     "constant_pad_nd": "pad",
     "cat": "concat",
     "channel_shuffle": "shuffle",
@@ -46,6 +44,7 @@ class LayerCost:
         kind: conv, depthwise_conv, pointwise_conv, conv_transpose, linear, batch_norm, relu, relu6, hardswish,
             hardsigmoid, max_pool, avg_pool, pad, add, mul, concat, shuffle; else torch's own name of the operation.
         kernel: (h, w); None where there is none. ``stride`` and ``dilation`` alike.
+        inputs: the rows whose outputs it reads; ``input`` is the picture.
         in_shape: without the batch axis: (C, H, W), or (features,). The first input's where there are more.
         params: learned numbers: weights, biases, BN's scale and shift.
         buffers: BN's running mean and variance.
@@ -59,6 +58,7 @@ class LayerCost:
     stride: tuple[int, int] | None
     dilation: tuple[int, int] | None
     groups: int
+    inputs: tuple[str, ...]
     in_shape: tuple[int, ...]
     out_shape: tuple[int, ...]
     params: int
@@ -162,10 +162,13 @@ def ledger(network: nn.Module, size_hw: tuple[int, int] = (224, 224), *, in_chan
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"the network cannot take a picture of {size_hw[0]}x{size_hw[1]} pixels: {reason}") from error
-    names = Counter[str]()
-    layers = tuple(_row(operation, names) for operation in operations)
+    layers: list[LayerCost] = []
+    used = Counter[str]()
+    for operation in operations:
+        inputs = tuple(layers[i].name if i >= 0 else "input" for i in operation.sources)
+        layers.append(_row(operation, inputs, used))
     return Ledger(
-        layers=layers,
+        layers=tuple(layers),
         config=config,
         size_hw=size_hw,
         num_params=sum(parameter.numel() for parameter in network.parameters()),
@@ -174,7 +177,8 @@ def ledger(network: nn.Module, size_hw: tuple[int, int] = (224, 224), *, in_chan
     )
 
 
-def _row(operation: Operation, names: Counter[str]) -> LayerCost:
+def _row(operation: Operation, inputs: tuple[str, ...], used: Counter[str]) -> LayerCost:
+    """The row of ``operation``, which reads the rows ``inputs``; ``used`` counts the names so far."""
     kind = _kind(operation)
     kernel, stride, dilation, groups = _geometry(operation, kind)
     in_shape, out_shape = _shape(operation.inputs[0]), _shape(operation.output)
@@ -186,12 +190,13 @@ def _row(operation: Operation, names: Counter[str]) -> LayerCost:
     elif kind in CONVOLUTIONS and kernel:
         macs = prod(out_shape) * in_shape[0] // groups * prod(kernel)
     return LayerCost(
-        name=_name(operation, kind, names),
+        name=_name(operation, kind, used),
         kind=kind,
         kernel=kernel,
         stride=stride,
         dilation=dilation,
         groups=groups,
+        inputs=inputs,
         in_shape=in_shape,
         out_shape=out_shape,
         params=operation.params,
@@ -212,6 +217,9 @@ def _kind(operation: Operation) -> str:
         return _convolution_kind(*operation.args[:2], transposed=operation.args[6], groups=operation.args[8])
     if operation.name == "hardtanh":
         return "relu6" if tuple(operation.args[1:]) == (0.0, 6.0) else "hardtanh"
+    if operation.name == "mean":
+        x, axes = operation.inputs[0], operation.args[1] if len(operation.args) > 1 else ()
+        return "avg_pool" if x.dim() == 4 and {axis % 4 for axis in axes} == {2, 3} else "mean"
     if operation.name == "clone":
         # A copy of a map whose channels were viewed as groups and transposed.
         return "shuffle" if operation.inputs[0].dim() == 5 else "copy"
@@ -234,7 +242,7 @@ def _geometry(operation: Operation, kind: str) -> tuple[Pair | None, Pair | None
     args: tuple[Any, ...] = operation.args
     if kind in CONVOLUTIONS:
         return _pair(args[1].shape[2:]), _pair(args[3]), _pair(args[5]), args[8]
-    if operation.name == "mean":
+    if operation.name == "mean" and kind == "avg_pool":
         sides = _pair(operation.inputs[0].shape[2:])
         return sides, sides, None, 1
     if kind in {"max_pool", "avg_pool"} and len(args) > 1:
@@ -248,8 +256,8 @@ def _pair(sides: Any) -> Pair:
     return int(sides[0]), int(sides[-1])
 
 
-def _name(operation: Operation, kind: str, names: Counter[str]) -> str:
+def _name(operation: Operation, kind: str, used: Counter[str]) -> str:
     path = operation.path if operation.is_whole_module else f"{operation.path}.{kind}"
     name = path.removeprefix("features.").removeprefix("head.").removesuffix(".conv").removeprefix(".")
-    names[name] += 1
-    return name if names[name] == 1 else f"{name}_{names[name]}"
+    used[name] += 1
+    return name if used[name] == 1 else f"{name}_{used[name]}"

@@ -25,6 +25,7 @@ class Operation:
         name: torch's name, for example ``convolution``, without the overload and without the ``_`` of in-place forms.
         args: its positional arguments, weights included.
         inputs: the activations among them.
+        sources: for each input the index of the operation that wrote it last; -1 for the picture.
         params: learned numbers of the module at ``path`` itself, unless an earlier operation has claimed them.
         buffers: its floating-point buffers' numbers, likewise.
     """
@@ -34,6 +35,7 @@ class Operation:
     name: str
     args: tuple[Any, ...]
     inputs: tuple[Tensor, ...]
+    sources: tuple[int, ...]
     output: Tensor
     params: int
     buffers: int
@@ -78,12 +80,13 @@ def peak_bytes(operations: Sequence[Operation]) -> int:
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes each operation that torch dispatches while the mode is on."""
+    """Notes each operation on a watched activation that torch dispatches while the mode is on."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.operations: list[Operation] = []
-        self._activations: dict[int, Tensor] = {}  # held, so that no two can have the same storage
+        self._held: list[Tensor] = []  # so that no two activations can have the same storage
+        self._written_by: dict[int, int] = {}
         self._running: list[tuple[str, nn.Module]] = []
         self._claimed: set[int] = set()
         for path, part in module.named_modules():
@@ -91,8 +94,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             part.register_forward_hook(self._leave)
 
     def watch(self, activation: Tensor) -> Tensor:
-        """``activation``, from now on known as one."""
-        self._activations[_storage(activation)] = activation
+        """``activation``, which the last operation wrote, or none: from now on known as one."""
+        self._held.append(activation)
+        self._written_by[_storage(activation)] = len(self.operations) - 1
         return activation
 
     def _leave(self, *_: object) -> None:
@@ -101,13 +105,14 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func._schema.name.removeprefix("aten::").removesuffix("_")
         result = _in_place(name, args[0]) if name in IN_PLACE else func(*args, **(kwargs or {}))
-        inputs = tuple(x for x in _tensors(args) if _storage(x) in self._activations)
+        inputs = tuple(x for x in _tensors(args) if _storage(x) in self._written_by)
         output = next(_tensors([result]), None)
         if not inputs or output is None:
             return result
-        is_view = _storage(output) in self._activations and name not in IN_PLACE and not func._schema.is_mutable
+        is_view = _storage(output) in self._written_by and name not in IN_PLACE and not func._schema.is_mutable
         if not is_view:
-            self._note(name, args, inputs, self.watch(output))
+            self._note(name, args, inputs, output)
+            self.watch(output)
         return result
 
     def _note(self, name: str, args: tuple[Any, ...], inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -119,6 +124,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 name=name,
                 args=args,
                 inputs=inputs,
+                sources=tuple(self._written_by[_storage(x)] for x in inputs),
                 output=output,
                 params=self._claim(part.parameters(recurse=False)),
                 buffers=self._claim(buffer for buffer in part.buffers(recurse=False) if buffer.is_floating_point()),

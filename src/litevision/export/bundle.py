@@ -1,5 +1,6 @@
 """Module to bundle: the graph, what it says about itself, and the check, written whole or not at all."""
 
+import copy
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import onnx
 
-from litevision.errors import ExportError, UsageError
+from litevision.errors import ExportError, LitevisionError, UsageError
 from litevision.export.check import check_bundle, shipped_photos
 from litevision.export.graph import to_onnx
 from litevision.image import Preprocess
@@ -40,7 +41,8 @@ def export_bundle(
         photos: what to check with; by default the four that come with the package.
 
     Raises:
-        UsageError: a network without classes, or as many labels as it has not.
+        UsageError: a network that is no classifier of RGB pictures of this size, as many labels as it has not, or a
+            path that cannot be written.
         ExportError: the graph does not match the module; nothing is written then.
     """
     path = Path(path)
@@ -51,6 +53,8 @@ def export_bundle(
         raise UsageError("a bundle needs a classifier: build the network with num_classes and without final_endpoint")
     if len(labels) != config.num_classes:
         raise UsageError(f"the network has {config.num_classes} classes, got {len(labels)} labels; one each is needed")
+    if config.in_channels != 3:
+        raise UsageError(f"a bundle takes RGB pictures, got a network for {config.in_channels} channels; expected 3")
     record = config.to_record()
     arguments = {key: record[key] for key in ("output_stride", "rows", "options")}
     metadata = BundleMetadata(
@@ -66,15 +70,21 @@ def export_bundle(
         score=score,
         check=_NOT_CHECKED,
     )
+    network = copy.deepcopy(network).cpu().float().eval()
     model = to_onnx(network, normalisation, preprocess.size_hw)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
-        temporary = Path(folder) / path.name
-        _write(model, metadata, temporary)
-        check = check_bundle(temporary, network, normalisation, shipped_photos() if photos is None else photos)
-        metadata = replace(metadata, check=check)
-        _write(model, metadata, temporary)
-        temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
+            temporary = Path(folder) / path.name
+            _write(model, metadata, temporary)
+            check = check_bundle(temporary, network, normalisation, shipped_photos() if photos is None else photos)
+            metadata = replace(metadata, check=check)
+            _write(model, metadata, temporary)
+            temporary.replace(path)
+    except LitevisionError:
+        raise
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written ({error.strerror}); give a file in a folder of yours") from error
     return metadata
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 import torch
 
-from litevision.errors import ExportError
+from litevision.errors import BundleError, ExportError
 from litevision.export.graph import RawToProbabilities
 from litevision.models.network import Network
 from litevision.runtime import Check, Normalisation, load
@@ -32,7 +32,7 @@ def check_bundle(
     *,
     tolerance: float = TOLERANCE,
 ) -> Check:
-    """Compares the bundle at ``path``, in onnxruntime, with ``network`` as it was before export.
+    """Compares the bundle at ``path``, in onnxruntime, with ``network`` as it was before export, in eval mode.
 
     The engine sees the photos one by one and all at once, the module all at once, so that the open batch axis is
     tried too. Two classes within ``tolerance`` of each other may stand in either order.
@@ -42,19 +42,22 @@ def check_bundle(
     """
     if not photos:
         raise ExportError("the check needs at least one photo, got none")
-    classifier = load(path)
-    batch_u8_nhwc = classifier.preprocess.batch(photos)
-    got = classifier.probabilities(batch_u8_nhwc)
-    singly = np.concatenate([classifier.probabilities(image_u8_hwc[None]) for image_u8_hwc in batch_u8_nhwc])
-    reference = RawToProbabilities(network, normalisation).eval()
-    with torch.inference_mode():
-        expected = reference(torch.from_numpy(batch_u8_nhwc)).numpy()
+    try:
+        classifier = load(path)
+        batch_u8_nhwc = classifier.preprocess.batch(photos)
+        with torch.inference_mode():
+            expected = RawToProbabilities(network, normalisation)(torch.from_numpy(batch_u8_nhwc)).numpy()
+        if not np.isfinite(expected).all():
+            raise ExportError("the network gives no numbers for photos: its weights are broken; nothing was written")
+        got = classifier.probabilities(batch_u8_nhwc)
+        singly = np.concatenate([classifier.probabilities(image_u8_hwc[None]) for image_u8_hwc in batch_u8_nhwc])
+    except BundleError as error:
+        raise ExportError(f"the bundle does not run: {str(error).replace(str(path), path.name)}") from error
 
     difference = float(max(np.abs(got - expected).max(), np.abs(singly - expected).max()))
     answers = expected[np.arange(len(photos)), got.argmax(-1)]
     agreement = float((answers >= expected.max(-1) - tolerance).mean())
-    # Written so that a NaN is refused as well.
-    if not (difference <= tolerance and agreement == 1.0):
+    if difference > tolerance or agreement < 1:
         raise ExportError(
             f"the bundle does not match its module on {len(photos)} photos: the largest difference of a probability is "
             f"{difference:.2g} (at most {tolerance:g} expected), the top answer agrees on {agreement:.0%}; "

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import TypedDict
 
-from litevision.errors import UsageError
+from litevision.errors import UnknownNameError, UsageError
 from litevision.image import Preprocess
 from litevision.models.config import NetworkConfig
 from litevision.registry.labels import imagenet_labels
@@ -58,7 +58,7 @@ def describe(
         labels: the classes' names; by default ImageNet's where there are 1000 classes.
 
     Raises:
-        UsageError: labels that nobody named.
+        UsageError: labels that nobody named, or a normalisation that does not exist.
     """
     config, weight_set = loaded.network.config, loaded.source.weight_set
     if labels is None:
@@ -88,10 +88,10 @@ def _preprocess(weight_set: WeightSet | None, size_hw: tuple[int, int] | None) -
     return Preprocess(size_hw, round(min(size_hw) / _CROP_FRACTION), "center", "bilinear")
 
 
-def _normalisation(
-    config: NetworkConfig, weight_set: WeightSet | None, layout: str, name: str | None
-) -> Normalisation:
+def _normalisation(config: NetworkConfig, weight_set: WeightSet | None, layout: str, name: str | None) -> Normalisation:
     if name is not None:
+        if name not in NORMALISATIONS:
+            raise UnknownNameError.of("normalisation", name, NORMALISATIONS)
         return NORMALISATIONS[name]
     if weight_set is not None:
         return Normalisation(weight_set.input.mean, weight_set.input.std)

@@ -17,8 +17,8 @@ Crop = Literal["center", "stretch", "letterbox"]
 Interpolation = Literal["bilinear", "bicubic"]
 
 _LETTERBOX_GREY = 114
-# A reduced-size JPEG must keep this many pixels to a pixel of the output. Measured on a 12-megapixel photo: at 2 or
-# more the output differs by 0.3 of 255 on average and by 3 at most, below 2 by 0.8 and 9.
+# A reduced-size JPEG must keep this many pixels to a pixel of the output. Measured on 19 photos of 2 to 12 megapixels:
+# at 2 the output differs by 0.2 to 0.3 of 255 on average (edges by 11) and no best class changes; at 1.4 by up to 0.8.
 _MIN_PIXELS_PER_PIXEL = 2
 
 

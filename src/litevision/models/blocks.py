@@ -68,16 +68,18 @@ class ConvNormAct(nn.Module):
         norm: Callable[[int], nn.Module] | None = nn.BatchNorm2d,
     ) -> None:
         super().__init__()
-        pads_apart = stride > 1 and padding != "symmetric"
+        reach = kernel_size // 2
+        pads_apart = stride > 1 and reach > 0 and padding != "symmetric"
         self.pad: nn.Module = nn.Identity()
         if pads_apart:
-            self.pad = SamePad(kernel_size) if padding == "same" else nn.ZeroPad2d((0, 1, 0, 1))
+            apart = nn.ZeroPad2d((reach - 1, reach, reach - 1, reach))
+            self.pad = SamePad(kernel_size) if padding == "same" else apart
         self.conv = nn.Conv2d(
             in_channels,
             out_channels,
             kernel_size,
             stride=stride,
-            padding=0 if pads_apart else dilation * (kernel_size // 2),
+            padding=0 if pads_apart else dilation * reach,
             dilation=dilation,
             groups=groups,
             bias=bias,

@@ -5,12 +5,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from litevision.errors import UsageError
+from litevision.errors import UnknownNameError, UsageError
 from litevision.registry.architectures import ARCHITECTURES, NO_OPTIONS
 
 OUTPUT_STRIDES = (8, 16, 32)
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -39,22 +40,42 @@ class NetworkConfig:
     dropout: float | None = None
     rows: tuple[Any, ...] | None = None
     final_endpoint: str | None = None
-    options: Mapping[str, Any] = field(default_factory=lambda: NO_OPTIONS)
+    options: Mapping[str, Any] = field(default_factory=lambda: NO_OPTIONS, hash=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", dict(self.options))  # a mapping proxy cannot be copied with the network
+        if self.architecture not in ARCHITECTURES:
+            raise UnknownNameError.of("model", self.architecture, ARCHITECTURES, see="'litevision models'")
+        dialects = ARCHITECTURES[self.architecture].dialects
+        if self.dialect not in dialects:
+            raise UnknownNameError.of(f"dialect of {self.architecture}", self.dialect, dialects)
         if not (self.width_mult > 0 and math.isfinite(self.width_mult)):
             raise UsageError(f"width_mult must be a number above 0, got {self.width_mult}")
-        if self.num_classes < 0:
-            raise UsageError(f"num_classes must be 0 (features) or more, got {self.num_classes}")
-        if self.in_channels < 1:
-            raise UsageError(f"in_channels must be 1 or more, got {self.in_channels}")
+        if type(self.num_classes) is not int or self.num_classes < 0:
+            raise UsageError(f"num_classes must be a whole number, 0 (features) or more, got {self.num_classes}")
+        if type(self.in_channels) is not int or self.in_channels < 1:
+            raise UsageError(f"in_channels must be a whole number, 1 or more, got {self.in_channels}")
         if self.output_stride not in OUTPUT_STRIDES:
             raise UsageError(f"output_stride must be 8, 16 or 32, got {self.output_stride}")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise UsageError(f"dropout must be a probability from 0 to below 1, got {self.dropout}")
         if self.rows is not None and not self.rows:
             raise UsageError("rows must hold at least one row, got none")
+
+    def rows_or(self, table: tuple[Row, ...]) -> tuple[Row, ...]:
+        """The rows to build: its own, else those of the family's ``table``.
+
+        Raises:
+            UsageError: a row of a kind that the table has not.
+        """
+        if self.rows is None:
+            return table
+        kinds = tuple(dict.fromkeys(type(row) for row in table))
+        for row in self.rows:
+            if not isinstance(row, kinds):
+                expected = " or ".join(kind.__name__ for kind in kinds)
+                raise UsageError(f"rows of {self.architecture} must be {expected} records, got {type(row).__name__}")
+        return self.rows
 
     def to_record(self) -> dict[str, Any]:
         """The configuration as plain JSON values; a row becomes its class name with its fields."""

@@ -16,7 +16,7 @@ class Dialect:
     Attributes:
         padding: how a stride-2 layer is padded. ``symmetric``: k // 2 on every side, as torch does. ``same``:
             TensorFlow's SAME, which depends on the input's size and puts the odd row at the bottom and right.
-            ``bottom_right``: one row at the bottom and right for every size, which Keras does in MobileNetV1.
+            ``bottom_right``: one row more at the bottom and right at every size, which Keras does in MobileNetV1.
             Stride-1 layers are padded alike in all three.
         bn_eps: added to the variance in batch normalisation.
         bn_momentum: weight of the new batch in the running statistics (torch's convention, 1 minus Keras').

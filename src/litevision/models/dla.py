@@ -169,7 +169,7 @@ def build(config: NetworkConfig) -> Network:
     """
     conv = conv_factory(DIALECT)
     trunk = Trunk(config.output_stride)
-    levels = config.rows or LEVELS
+    levels = config.rows_or(LEVELS)
 
     channels = make_divisible(levels[0].out_channels * config.width_mult)
     trunk.add("base_layer", conv(config.in_channels, channels, 7, act="relu"), channels)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from litevision.errors import UsageError
 from litevision.models.blocks import ClassifierHead, conv_factory
 from litevision.models.config import NetworkConfig
 from litevision.models.dialect import Dialect, make_divisible
@@ -10,21 +11,30 @@ from litevision.models.network import Network, Trunk
 
 
 @dataclass(frozen=True)
-class Conv:
+class Row:
+    """What both kinds of rows hold.
+
+    Raises:
+        UsageError: an even kernel, or no channels.
+    """
+
+    kernel_size: int
+    stride: int
+    out_channels: int
+
+    def __post_init__(self) -> None:
+        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+            raise UsageError(f"a row's kernel_size must be odd and above 0, got {self.kernel_size}")
+        if self.out_channels < 1:
+            raise UsageError(f"a row's out_channels must be 1 or more, got {self.out_channels}")
+
+
+class Conv(Row):
     """A full convolution: one endpoint, ``Conv2d_{i}``."""
 
-    kernel_size: int
-    stride: int
-    out_channels: int
 
-
-@dataclass(frozen=True)
-class DepthSepConv:
+class DepthSepConv(Row):
     """A depthwise and a pointwise convolution: two endpoints, ``Conv2d_{i}_depthwise`` and ``Conv2d_{i}_pointwise``."""
-
-    kernel_size: int
-    stride: int
-    out_channels: int
 
 
 # Table 1.
@@ -90,7 +100,7 @@ def build(config: NetworkConfig, *, spatial_squeeze: bool = True) -> Network:
     stem_padding = "same" if rules.dialect.padding == "bottom_right" else rules.dialect.padding
     trunk = Trunk(config.output_stride)
     channels = config.in_channels
-    for i, row in enumerate(config.rows or ROWS):
+    for i, row in enumerate(config.rows_or(ROWS)):
         stride, dilation = trunk.step(row.stride)
         out = scaled(row.out_channels, config.width_mult, rules)
         if isinstance(row, Conv):

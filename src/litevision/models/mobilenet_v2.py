@@ -19,6 +19,13 @@ class Stage:
     repeats: int
     stride: int
 
+    def __post_init__(self) -> None:
+        if min(self.expand_ratio, self.out_channels, self.repeats) < 1:
+            raise UsageError(
+                "a stage's expand_ratio, out_channels and repeats must be 1 or more, "
+                f"got {self.expand_ratio}, {self.out_channels}, {self.repeats}"
+            )
+
 
 # Table 2.
 # fmt: off
@@ -82,7 +89,7 @@ def build(config: NetworkConfig, *, depth_mult: float = 1.0, fixed_ends: bool = 
     Source: Table 2; Keras ``applications/mobilenet_v2.py``, torchvision ``mobilenetv2.py``, timm ``_gen_mobilenet_v2``.
     The tutorial's AvgPool 7 is a global pool here, which is the same at its size, 224.
     """
-    if not depth_mult > 0:
+    if not (depth_mult > 0 and math.isfinite(depth_mult)):
         raise UsageError(f"depth_mult must be a number above 0, got {depth_mult}")
     rules = RULES[config.dialect]
     conv = conv_factory(rules.dialect)
@@ -93,7 +100,7 @@ def build(config: NetworkConfig, *, depth_mult: float = 1.0, fixed_ends: bool = 
     trunk.add("stem", conv(config.in_channels, channels, 3, stride=stride, dilation=dilation, act="relu6"), channels)
 
     index = 0
-    for stage in deepened(config.rows or STAGES, depth_mult, fixed_ends):
+    for stage in deepened(config.rows_or(STAGES), depth_mult, fixed_ends):
         out = make_divisible(stage.out_channels * config.width_mult)
         for repeat in range(stage.repeats + rules.extra_blocks):
             table_stride = stage.stride if repeat == 0 else 1

@@ -214,9 +214,7 @@ def build(config: NetworkConfig, *, hidden_channels: int | None = None) -> Netwo
     trunk.add("stem", stem, channels)
 
     table_in = STEM_CHANNELS
-    for i, row in enumerate(config.rows or table.rows):
-        if not isinstance(row, Bneck):
-            raise UsageError(f"rows of {config.architecture} must be Bneck records, got {type(row).__name__}")
+    for i, row in enumerate(config.rows_or(table.rows)):
         if rules.expansion == "ratio":
             exp = make_divisible(channels * (row.exp_channels / table_in))
         else:

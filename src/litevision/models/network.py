@@ -164,12 +164,16 @@ class FeaturePyramid(nn.Module):
         """Takes the trunk of ``network``; ``out_indices`` picks levels (by default all; negative counts from the end).
 
         Raises:
-            UsageError: an index without a level.
+            UsageError: an index without a level, no index at all, or a trunk that never strides.
         """
         super().__init__()
         by_level = {end.level: end for end in network.endpoints if end.in_pyramid and end.level > 0}
         levels = [by_level[level] for level in sorted(by_level)]
         picked = range(len(levels)) if out_indices is None else out_indices
+        if not levels:
+            raise UsageError(f"this {network.config.architecture} never strides, so it has no pyramid")
+        if not picked:
+            raise UsageError(f"out_indices must name at least one of the {len(levels)} levels, got none")
         try:
             wanted = {levels[index].name for index in picked}
         except IndexError:

@@ -78,7 +78,7 @@ RULES = {
 
 
 def shuffle(first: Tensor, second: Tensor) -> Tensor:
-    """Concatenates two maps and shuffles them with 2 groups, which interleaves them: 2 x [N, C/2, H, W] -> [N, C, H, W].
+    """Two maps with their channels interleaved, a shuffle with 2 groups: 2 x [N, C/2, H, W] -> [N, C, H, W].
 
     Stacked, not reshaped and transposed: one copy in place of two.
     """
@@ -168,7 +168,7 @@ def build(config: NetworkConfig, *, bottleneck_ratio: float = 1.0) -> Network:
     trunk.add("maxpool", max_pool(rules.dialect), STEM_CHANNELS)
 
     channels = STEM_CHANNELS
-    for number, stage in enumerate(config.rows or scale.stages, start=2):
+    for number, stage in enumerate(config.rows_or(scale.stages), start=2):
         out = 2 * int(scaled(stage.out_channels, config.width_mult) * bottleneck_ratio / 2)
         if out == 0:
             raise UsageError(f"bottleneck_ratio {bottleneck_ratio:g} leaves stage{number} without channels")

@@ -5,6 +5,7 @@ import os
 from litevision.errors import BundleError
 from litevision.runtime.bundle import Bundle
 from litevision.runtime.classifier import Classifier, Prediction
+from litevision.runtime.engines import Engine, EngineChoice
 from litevision.runtime.metadata import (
     FORMAT_VERSION,
     METADATA_KEY,
@@ -24,6 +25,8 @@ __all__ = [
     "BundleMetadata",
     "Check",
     "Classifier",
+    "Engine",
+    "EngineChoice",
     "Normalisation",
     "Prediction",
     "Score",
@@ -32,19 +35,20 @@ __all__ = [
 ]
 
 
-def load(path: str | os.PathLike[str], *, threads: int | None = None) -> Classifier:
-    """The classifier in the bundle at ``path``.
-
-    Args:
-        path: a ``.onnx`` file made with ``litevision export``.
-        threads: how many threads compute one batch; all that this process may use where it is None.
+def load(
+    path: str | os.PathLike[str],
+    *,
+    engine: str = "onnxruntime",
+    precision: str | None = None,
+    threads: int | None = None,
+    streams: int = 1,
+) -> Classifier:
+    """The classifier in the bundle at ``path``; arguments and errors as for `Bundle.open`.
 
     Raises:
-        FileMissingError: no file at the path.
-        BundleError: not a bundle, a broken one, or one for another task.
-        UsageError: fewer than one thread.
+        BundleError: also, a bundle for another task.
     """
-    bundle = Bundle.open(path, threads=threads)
+    bundle = Bundle.open(path, engine=engine, precision=precision, threads=threads, streams=streams)
     if bundle.metadata.task != "classification":
         raise BundleError(f"{path}: a bundle for {bundle.metadata.task}; expected one for classification.")
     return Classifier(bundle)

@@ -3,13 +3,12 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from litevision.errors import BundleError, FileMissingError, InputShapeError, UsageError
-from litevision.runtime.cpus import available_cpus
+from litevision.errors import BundleError, FileMissingError, InputShapeError
+from litevision.runtime.engines import Engine, Outputs, TensorInfo, engine_choice, open_engine
 from litevision.runtime.metadata import METADATA_KEY, BundleMetadata
 from litevision.runtime.onnx_header import read_header
 
@@ -23,39 +22,48 @@ class Bundle:
     Attributes:
         path: the file.
         metadata: what it says about itself.
-        threads: how many threads compute one batch.
-        session: the onnxruntime session.
+        engine: what computes it.
     """
 
     path: Path
     metadata: BundleMetadata
-    threads: int
-    session: Any
+    engine: Engine
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> "Bundle":
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        engine: str = "onnxruntime",
+        precision: str | None = None,
+        threads: int | None = None,
+        streams: int = 1,
+    ) -> "Bundle":
         """The bundle at ``path``, checked and ready to run.
 
         Args:
             path: a ``.onnx`` file made with ``litevision export``.
-            threads: how many threads compute one batch; all that this process may use where it is None.
+            engine: "onnxruntime" or "openvino".
+            precision: "fp32", which None stands for, or "bf16".
+            threads: how many threads compute one batch; where it is None, all that this process may use, shared out
+                among ``streams``.
+            streams: how many batches are to be computed at once, each from a calling thread of its own.
 
         Raises:
             FileMissingError: no file at the path.
             BundleError: not ONNX, without metadata, with tensors in other files, or with a graph of another form.
-            UsageError: fewer than one thread.
+            MissingExtraError: the engine is not installed.
+            UsageError: no such engine, a precision that it does not have here, or fewer than one thread or stream.
         """
         path = Path(path)
-        threads = available_cpus() if threads is None else threads
-        if threads < 1:
-            raise UsageError(f"{threads} threads; expected at least 1.")
-        data = _read(path)
-        metadata = _checked_metadata(data, path)
-        session = _start(data, path, threads)
-        _check_input(session, metadata, path)
-        return cls(path, metadata, threads, session)
+        choice = engine_choice(engine, precision, threads=threads, streams=streams)
+        data = read_bundle(path)
+        metadata = checked_metadata(data, path)
+        opened = open_engine(data, choice, name=str(path))
+        _check_input(opened, metadata, path)
+        return cls(path, metadata, opened)
 
-    def run(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
+    def run(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> Outputs:
         """Every output of the graph by name.
 
         Args:
@@ -70,11 +78,11 @@ class Bundle:
                 f"a batch of {batch_u8_nhwc.dtype} {batch_u8_nhwc.shape}; "
                 f"expected uint8 (N, {size_hw[0]}, {size_hw[1]}, 3) with N of at least 1."
             )
-        names = [output.name for output in self.session.get_outputs()]
-        return dict(zip(names, self.session.run(names, {_INPUT: batch_u8_nhwc}), strict=True))
+        return self.engine.run(batch_u8_nhwc)
 
 
-def _read(path: Path) -> bytes:
+def read_bundle(path: Path) -> bytes:
+    """The bytes of the file at ``path``; errors as for `Bundle.open`."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -85,7 +93,8 @@ def _read(path: Path) -> bytes:
         raise BundleError(f"{path}: cannot be read ({error.strerror}); expected a .onnx file.") from error
 
 
-def _checked_metadata(data: bytes, path: Path) -> BundleMetadata:
+def checked_metadata(data: bytes, path: Path) -> BundleMetadata:
+    """The metadata in the bytes of the file at ``path``, once the file is known to be safe to load."""
     try:
         header = read_header(data)
     except ValueError as error:
@@ -104,25 +113,11 @@ def _checked_metadata(data: bytes, path: Path) -> BundleMetadata:
     return BundleMetadata.from_json(header.metadata[METADATA_KEY], name=str(path))
 
 
-def _start(data: bytes, path: Path, threads: int) -> Any:
-    import onnxruntime  # here, because it takes half of a cold start, and a broken file needs none of it
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # its errors reach the user as exceptions; its warnings are for its developers
-    try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions share no other base class
-        reason = str(error).strip().splitlines()[0]
-        raise BundleError(f"{path}: onnxruntime {onnxruntime.__version__} cannot load it ({reason}).") from error
-
-
-def _check_input(session: Any, metadata: BundleMetadata, path: Path) -> None:
-    got = [(node.name, node.type, node.shape) for node in session.get_inputs()]
-    size_hw = list(metadata.preprocess.size_hw)
-    name, kind, shape = got[0] if len(got) == 1 else ("", "", [])
-    if (name, kind, shape[1:]) != (_INPUT, "tensor(uint8)", [*size_hw, 3]) or isinstance(shape[0], int):
+def _check_input(engine: Engine, metadata: BundleMetadata, path: Path) -> None:
+    size_hw = metadata.preprocess.size_hw
+    expected = TensorInfo(_INPUT, "uint8", (None, *size_hw, 3))
+    if engine.inputs != (expected,):
         raise BundleError(
-            f"{path}: its inputs are {got}; expected one, {_INPUT!r}, tensor(uint8) of "
-            f"[N, {size_hw[0]}, {size_hw[1]}, 3] with any N. Make the bundle again with 'litevision export'."
+            f"{path}: its inputs are {'; '.join(map(str, engine.inputs))}; expected one, {expected} with any N. "
+            "Make the bundle again with 'litevision export'."
         )

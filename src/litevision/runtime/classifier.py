@@ -9,6 +9,7 @@ import numpy.typing as npt
 from litevision.errors import BundleError, UsageError
 from litevision.image import Preprocess, Source
 from litevision.runtime.bundle import Bundle
+from litevision.runtime.engines import TensorInfo
 
 _OUTPUT = "probabilities"
 
@@ -58,8 +59,12 @@ class Classifier:
         answers = []
         for start in range(0, len(images), batch_size):
             batch_u8_nhwc = self.preprocess.batch(images[start : start + batch_size])
-            answers += [self._best(scores, top) for scores in self.probabilities(batch_u8_nhwc)]
+            answers += self.best(batch_u8_nhwc, top)
         return answers
+
+    def best(self, batch_u8_nhwc: npt.NDArray[np.uint8], top: int = 5) -> list[list[Prediction]]:
+        """The likeliest classes of each picture of a prepared batch, best first; arguments as for `probabilities`."""
+        return [self._best(scores, top) for scores in self.probabilities(batch_u8_nhwc)]
 
     def probabilities(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """The probability of every class, ``float32[N, classes]``.
@@ -82,10 +87,10 @@ class Classifier:
 
 
 def _check_output(bundle: Bundle) -> None:
-    got = [(node.name, node.type, node.shape) for node in bundle.session.get_outputs()]
-    classes = len(bundle.metadata.labels)
-    if not any((name, kind, shape[1:]) == (_OUTPUT, "tensor(float)", [classes]) for name, kind, shape in got):
+    outputs = bundle.engine.outputs
+    expected = TensorInfo(_OUTPUT, "float", (None, len(bundle.metadata.labels)))
+    if expected not in outputs:
         raise BundleError(
-            f"{bundle.path}: its outputs are {got}; expected {_OUTPUT!r}, tensor(float) of [N, {classes}], one for "
-            "each label. Make the bundle again with 'litevision export'."
+            f"{bundle.path}: its outputs are {'; '.join(map(str, outputs))}; expected {expected}, one for each label. "
+            "Make the bundle again with 'litevision export'."
         )

@@ -7,16 +7,16 @@ from onnx import TensorProto, numpy_helper
 
 from bundles import model, plain_metadata, write_bundle
 from litevision.errors import BundleError, FileMissingError, InputShapeError, UsageError
-from litevision.runtime import Bundle
+from litevision.runtime import Bundle, EngineChoice
 
 
 def test_an_opened_bundle_says_what_it_is(tmp_path: Path) -> None:
     bundle = Bundle.open(str(write_bundle(tmp_path / "tiny.onnx")), threads=1)
     assert bundle.metadata.labels == ("red", "green", "blue")
     assert bundle.metadata.preprocess.size_hw == (8, 8)
-    assert (bundle.path, bundle.threads) == (tmp_path / "tiny.onnx", 1)
-    assert bundle.session.get_providers() == ["CPUExecutionProvider"]
-    assert bundle.session.get_session_options().intra_op_num_threads == 1
+    assert bundle.path == tmp_path / "tiny.onnx"
+    assert bundle.engine.choice == EngineChoice("onnxruntime", "fp32", threads=1, streams=1)
+    assert bundle.engine.version.startswith("onnxruntime 1.")
 
 
 def test_run_gives_every_output(tmp_path: Path) -> None:

@@ -1,0 +1,70 @@
+"""The engines that compute bundles. Each is imported when a graph is opened with it, not before."""
+
+import importlib.util
+from typing import cast, get_args
+
+from litevision.errors import UnknownNameError, UsageError
+from litevision.runtime.cpus import available_cpus
+from litevision.runtime.engines.base import Engine, EngineChoice, EngineName, Outputs, Precision, TensorInfo
+
+__all__ = [
+    "Engine",
+    "EngineChoice",
+    "EngineName",
+    "Outputs",
+    "Precision",
+    "TensorInfo",
+    "engine_choice",
+    "installed_engines",
+    "open_engine",
+]
+
+
+def installed_engines() -> tuple[EngineName, ...]:
+    """The engines that this Python can import."""
+    return tuple(name for name in get_args(EngineName) if importlib.util.find_spec(name) is not None)
+
+
+def engine_choice(
+    engine: str, precision: str | None = None, *, threads: int | None = None, streams: int = 1
+) -> EngineChoice:
+    """The checked choice of these arguments, which are those of `litevision.runtime.Bundle.open`.
+
+    Raises:
+        UnknownNameError: no such engine or precision.
+        UsageError: fewer than one thread or stream.
+    """
+    precision = precision or "fp32"
+    if engine not in get_args(EngineName):
+        raise UnknownNameError.of("engine", engine, get_args(EngineName))
+    if precision not in get_args(Precision):
+        raise UnknownNameError.of("precision", precision, get_args(Precision))
+    if streams < 1:
+        raise UsageError(f"{streams} streams; expected at least 1.")
+    if threads is None:
+        threads = max(1, available_cpus() // streams)
+    if threads < 1:
+        raise UsageError(f"{threads} threads; expected at least 1.")
+    return EngineChoice(cast(EngineName, engine), cast(Precision, precision), threads, streams)
+
+
+def open_engine(data: bytes, choice: EngineChoice, *, name: str = "the bundle") -> Engine:
+    """The graph in ``data``, loaded into the engine of ``choice``.
+
+    Args:
+        data: an ONNX file.
+        choice: the engine and how it computes.
+        name: the bundle's path, for messages.
+
+    Raises:
+        UsageError: a precision that this engine or CPU does not have.
+        MissingExtraError: the engine is not installed.
+        BundleError: the engine cannot load the graph.
+    """
+    if choice.name == "openvino":
+        from litevision.runtime.engines.openvino_engine import OpenvinoEngine
+
+        return OpenvinoEngine(data, choice, name=name)
+    from litevision.runtime.engines.onnxruntime_engine import OnnxruntimeEngine
+
+    return OnnxruntimeEngine(data, choice, name=name)

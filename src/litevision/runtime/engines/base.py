@@ -1,0 +1,79 @@
+"""What every engine takes and gives: numpy arrays, and nothing of the library behind it."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+EngineName = Literal["onnxruntime", "openvino"]
+Precision = Literal["fp32", "bf16"]
+
+Outputs = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChoice:
+    """Which engine computes a bundle, and how.
+
+    Attributes:
+        name: the engine.
+        precision: of the sums inside; inputs, outputs and the weights in the file stay as they are.
+        threads: how many threads compute one call of ``run``.
+        streams: how many calls are to run at once, each from a thread of its own.
+    """
+
+    name: EngineName = "onnxruntime"
+    precision: Precision = "fp32"
+    threads: int = 1
+    streams: int = 1
+
+    @property
+    def title(self) -> str:
+        """The engine and its precision, as messages and tables name them."""
+        return f"{self.name} {self.precision}"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """An input or output of a graph.
+
+    Attributes:
+        name: what it is called.
+        dtype: as ONNX spells it: ``uint8``, ``float`` for float32.
+        shape: the lengths, None where any goes.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name!r}, tensor({self.dtype}) of [{', '.join('N' if n is None else str(n) for n in self.shape)}]"
+
+
+class Engine(Protocol):
+    """A graph that is loaded and ready; `run` may be called from several threads at once."""
+
+    @property
+    def choice(self) -> EngineChoice:
+        """What was asked for."""
+
+    @property
+    def version(self) -> str:
+        """The engine's name and version."""
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        """What the graph takes."""
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        """What the graph gives."""
+
+    def run(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> Outputs:
+        """Every output by name, in arrays that belong to the caller.
+
+        Args:
+            batch_u8_nhwc: ``uint8[N, H, W, 3]`` for the graph's only input.
+        """

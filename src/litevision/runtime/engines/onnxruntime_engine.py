@@ -1,0 +1,43 @@
+"""The default engine: onnxruntime on the CPU."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from litevision.errors import BundleError, UsageError
+from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo
+
+
+class OnnxruntimeEngine:
+    """A graph in onnxruntime: one session, which all calling threads share."""
+
+    def __init__(self, data: bytes, choice: EngineChoice, *, name: str) -> None:
+        if choice.precision != "fp32":
+            raise UsageError(
+                f"onnxruntime does not compute in {choice.precision} on a CPU; expected fp32, or the engine openvino."
+            )
+        import onnxruntime  # here, because it takes half of a cold start, and a broken file needs none of it
+
+        self.choice = choice
+        self.version = f"onnxruntime {onnxruntime.__version__}"
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = choice.threads
+        options.log_severity_level = 4  # its errors reach the user as exceptions; its warnings are for its developers
+        try:
+            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's exceptions share no other base class
+            reason = str(error).strip().splitlines()[0]
+            raise BundleError(f"{name}: {self.version} cannot load it ({reason}).") from error
+        self.inputs = tuple(map(_info, self._session.get_inputs()))
+        self.outputs = tuple(map(_info, self._session.get_outputs()))
+        self._names = [output.name for output in self.outputs]
+
+    def run(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> Outputs:
+        values = self._session.run(self._names, {self.inputs[0].name: batch_u8_nhwc})
+        return dict(zip(self._names, values, strict=True))
+
+
+def _info(node: Any) -> TensorInfo:
+    dtype = node.type.removeprefix("tensor(").removesuffix(")")
+    return TensorInfo(node.name, dtype, tuple(length if isinstance(length, int) else None for length in node.shape))

@@ -1,0 +1,69 @@
+import json
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from litevision.registry import ALIASES, ARCHITECTURES
+from litevision.registry.weight_sets import weight_sets
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_json_holds_everything_that_the_registry_holds(litevision: Run) -> None:
+    code, out, err = litevision("models", "--json")
+    answer = json.loads(out)
+    assert (code, err) == (0, "")
+    assert [row["name"] for row in answer["architectures"]] == list(ARCHITECTURES)
+    assert [row["name"] for row in answer["aliases"]] == list(ALIASES)
+    assert [row["name"] for row in answer["weights"]] == [row.name for row in weight_sets()]
+    found = {row["name"]: row for row in answer["architectures"]}
+    assert (
+        found["mobilenet_v2"].items()
+        >= {
+            "title": "MobileNetV2",
+            "paper": "arXiv:1801.04381",
+            "dialects": ["torchvision", "timm", "keras", "slim", "tutorial"],
+            "num_params": 3_504_872,
+            "macs": 300_774_272,
+            "size_hw": [224, 224],
+        }.items()
+    )
+    assert "mobilenetv2_140" in found["mobilenet_v2"]["aliases"]
+    published = {row["name"]: row for row in answer["weights"]}["mobilenet_v2.tv_in1k_v2"]
+    assert (published["top1"], published["top5"], published["size_hw"]) == (72.154, 90.822, [224, 224])
+
+
+def test_the_text_has_a_line_for_each(litevision: Run) -> None:
+    code, out, _ = litevision("models")
+    assert code == 0
+    architectures, names, weights = out.split("\n\n")
+    assert architectures.splitlines()[0] == "Architectures (default dialect, 1000 classes, 224x224 pixels)"
+    assert [line.split()[0] for line in architectures.splitlines()[2:]] == list(ARCHITECTURES)
+    v3 = next(line for line in architectures.splitlines() if line.startswith("mobilenet_v3_small "))
+    assert v3.split()[2:5] == ["2,542,856", "56,510,400", "arXiv:1905.02244"]
+    assert [line.split()[0] for line in names.splitlines()[2:]] == list(ALIASES)
+    assert "mobilenetv2_110d" in names
+    assert "depth_mult=1.2, fixed_ends=True" in names
+    with_classifier = [row.name for row in weight_sets() if "notop" not in row.tags]
+    assert [line.split()[0] for line in weights.splitlines()[2:-1]] == with_classifier
+    assert weights.splitlines()[-1].startswith(f"and {len(weight_sets()) - len(with_classifier)} without a classifier")
+
+
+@pytest.mark.parametrize(
+    ("flags", "parts"),
+    [(["--weights"], ["weights"]), (["--architectures"], ["architectures", "aliases"])],
+)
+def test_a_flag_leaves_the_rest_out(litevision: Run, flags: list[str], parts: list[str]) -> None:
+    assert list(json.loads(litevision("models", "--json", *flags)[1])) == parts
+
+
+def test_without_torch_the_costs_are_left_out_with_a_note(litevision: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    code, out, err = litevision("models", "--architectures")
+    assert code == 0
+    assert out.splitlines()[1].split() == ["name", "title", "paper", "dialects,", "default", "first"]
+    assert err == (
+        "note: left out: counting parameters and MACs needs parts that are not installed. "
+        "Install them with: pip install 'litevision[train]'\n"
+    )

@@ -1,0 +1,73 @@
+"""Every network of the package, with weights that follow from the names of its layers alone."""
+
+import functools
+import zlib
+
+import pytest
+import torch
+from torch import Tensor
+
+from litevision.models import Network, build, configure
+from litevision.models.dla import Level
+from litevision.models.mobilenet_v1 import Conv, DepthSepConv
+from litevision.models.mobilenet_v2 import Stage as V2Stage
+from litevision.models.mobilenet_v3 import Bneck
+from litevision.models.shufflenet_v2 import Stage as ShuffleStage
+from litevision.registry import ARCHITECTURES
+from originals import randomise
+
+NETWORKS = tuple((row.name, dialect) for row in ARCHITECTURES.values() for dialect in row.dialects)
+
+SHORT_ROWS = {
+    "mobilenet_v1": (Conv(3, 2, 16), DepthSepConv(3, 1, 24), DepthSepConv(5, 2, 32), Conv(1, 2, 40)),
+    "mobilenet_v2": (V2Stage(1, 8, 1, 1), V2Stage(6, 16, 2, 2), V2Stage(3, 24, 1, 2)),
+    "mobilenet_v3_large": (
+        Bneck(3, 16, 16, False, "relu", 1),
+        Bneck(5, 40, 24, True, "hardswish", 2),
+        Bneck(3, 60, 24, True, "relu", 1),
+        Bneck(3, 60, 40, False, "hardswish", 2),
+    ),
+    "shufflenet_v2_x0_5": (ShuffleStage(16, 2), ShuffleStage(36, 3)),
+    "dla34": (Level(0, 8, 1), Level(1, 16, 2), Level(2, 24, 2)),
+}
+"""For one network of each family, few rows that hold every kind of layer: what tracers take long for in a whole one."""
+
+every_network = pytest.mark.parametrize(("name", "dialect"), NETWORKS)
+every_form = pytest.mark.parametrize(
+    ("name", "dialect"), [(name, dialect) for name, dialect in NETWORKS if name in SHORT_ROWS]
+)
+
+
+def fill(network: Network) -> Network:
+    """``network`` in float32 and eval mode; a layer's weights depend on its name, not on the layers before it."""
+    for name, part in network.named_modules():
+        if not list(part.children()):
+            randomise(part, zlib.crc32(name.encode()))
+    return network.float().eval()
+
+
+@functools.cache
+def filled(name: str, dialect: str) -> Network:
+    """A network of 10 classes. All tests share it and leave it as it is."""
+    return fill(build(configure(name, dialect=dialect, num_classes=10)))
+
+
+@functools.cache
+def short(name: str, dialect: str) -> Network:
+    """The same of ``SHORT_ROWS``."""
+    return fill(build(configure(name, dialect=dialect, num_classes=10, rows=SHORT_ROWS[name])))
+
+
+def pictures(count: int, size_hw: tuple[int, int], *, channels: int = 3, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Random normalised pictures, [N, C, H, W]."""
+    generator = torch.Generator().manual_seed(5)
+    return torch.randn(count, channels, *size_hw, generator=generator, dtype=torch.float64).to(dtype)
+
+
+def map_hw(network: Network, size_hw: tuple[int, int], stride: int) -> tuple[int, ...]:
+    """The size of a map at ``stride``: each stride-2 layer rounds up, but for those that Keras' V1 pads at one end."""
+    sides = []
+    for side in size_hw:
+        floors = network.config.architecture == "mobilenet_v1" and network.dialect.padding == "bottom_right"
+        sides.append((-(-side // 2) if stride > 1 else side) // max(stride // 2, 1) if floors else -(-side // stride))
+    return tuple(sides)

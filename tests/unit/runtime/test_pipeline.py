@@ -1,0 +1,121 @@
+"""The stream of answers: order, bounds, bad pictures, early stops."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from litevision.errors import ImageError, UsageError
+from litevision.image import Preprocess
+from litevision.runtime import Prediction
+from litevision.runtime.pipeline import Answer, classify_stream
+
+LABELS = tuple(f"grey {value}" for value in range(256))
+
+
+class GreyClassifier:
+    """Names a picture after its grey value, and notes how it was called."""
+
+    preprocess = Preprocess((8, 8), 8, "stretch")
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.running = 0
+        self.most_running = 0
+        self._lock = threading.Lock()
+
+    def best(self, batch_u8_nhwc: npt.NDArray[np.uint8], top: int) -> list[list[Prediction]]:
+        with self._lock:
+            self.batches.append(len(batch_u8_nhwc))
+            self.running += 1
+            self.most_running = max(self.most_running, self.running)
+        values = [int(image.max()) for image in batch_u8_nhwc]
+        with self._lock:
+            self.running -= 1
+        return [[Prediction(LABELS[value], 1.0, value)] for value in values]
+
+
+def grey(value: int) -> npt.NDArray[np.uint8]:
+    return np.full((8, 8, 3), value, np.uint8)
+
+
+def run(classifier: Any, sources: Any, **arguments: Any) -> Iterator[Answer]:
+    return classify_stream(classifier, sources, **{"workers": 2, "top": 1, "chunk": 4, **arguments})
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 7, 8, 100])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_answers_keep_the_order_of_the_pictures(count: int, workers: int) -> None:
+    values = [value % 256 for value in range(count)]
+    answers = list(run(GreyClassifier(), map(grey, values), workers=workers))
+    assert [answer.predictions[0].index for answer in answers] == values
+    assert all(answer.error is None and answer.ms > 0 for answer in answers)
+
+
+def test_chunks_grow_to_the_asked_size() -> None:
+    classifier = GreyClassifier()
+    list(run(classifier, map(grey, range(20)), workers=1))
+    assert classifier.batches == [1, 2, 4, 4, 4, 4, 1]
+
+
+def test_a_bad_picture_is_answered_in_its_place_and_stops_nothing() -> None:
+    answers = list(run(GreyClassifier(), [grey(1), b"no picture", grey(3), b"", grey(5)]))
+    assert [bool(answer.error) for answer in answers] == [False, True, False, True, False]
+    assert [answer.predictions[0].index for answer in answers if not answer.error] == [1, 3, 5]
+    assert isinstance(answers[3].error, ImageError)
+    assert answers[1].predictions == ()
+
+
+def test_a_chunk_of_bad_pictures_alone_never_reaches_the_network() -> None:
+    classifier = GreyClassifier()
+    assert all(answer.error for answer in run(classifier, [b"x"] * 9))
+    assert classifier.batches == []
+
+
+def test_sources_are_read_as_they_are_used() -> None:
+    read = 0
+
+    def sources() -> Iterator[npt.NDArray[np.uint8]]:
+        nonlocal read
+        for value in range(200):
+            read += 1
+            yield grey(value)
+
+    stream = run(GreyClassifier(), sources(), workers=2, chunk=4)
+    for _ in range(40):
+        next(stream)
+    # 40 answers, a chunk that is being given out, and at most 2 chunks a worker under way.
+    assert read <= 40 + 4 + 2 * 2 * 4
+    stream.close()  # type: ignore[attr-defined]
+
+
+def test_stopping_early_leaves_no_thread_behind() -> None:
+    before = threading.active_count()
+    stream = run(GreyClassifier(), map(grey, range(200)))
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+
+
+def test_an_error_of_the_program_itself_is_raised() -> None:
+    class Broken(GreyClassifier):
+        def best(self, batch_u8_nhwc: npt.NDArray[np.uint8], top: int) -> list[list[Prediction]]:
+            raise RuntimeError("the engine died")
+
+    with pytest.raises(RuntimeError, match="the engine died"):
+        list(run(Broken(), map(grey, range(9))))
+
+
+@pytest.mark.parametrize("fault", [{"workers": 0}, {"top": 0}, {"chunk": 0}])
+def test_a_count_below_one_is_refused_at_once(fault: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match="expected at least 1 of each"):
+        run(GreyClassifier(), [], **fault)
+
+
+def test_paths_are_sources_too(tmp_path: Path) -> None:
+    answers = list(run(GreyClassifier(), [tmp_path / "missing.jpg"]))
+    assert "no such file" in str(answers[0].error)

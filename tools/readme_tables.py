@@ -1,0 +1,223 @@
+"""Writes the generated tables of README.md and docs/, each between <!-- generated: NAME --> and <!-- end -->.
+
+python tools/readme_tables.py           rewrite what is stale
+python tools/readme_tables.py --check   change nothing, exit 1 where something is stale
+"""
+
+import importlib
+import inspect
+import math
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from litevision.cost import Ledger, ledger
+from litevision.models import Network, build, configure
+from litevision.models.dialect import Dialect
+from litevision.registry import ARCHITECTURES
+from litevision.registry.weight_sets import WeightSet, weight_sets
+from litevision.runtime import BundleMetadata
+
+ROOT = Path(__file__).parents[1]
+SIZE_PX = 224
+WIDTH = 0.75
+SCALED_FAMILIES = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3")  # those whose papers have a width multiplier
+
+_BLOCK = re.compile(r"(?P<start><!-- generated: (?P<name>[a-z0-9_ ]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
+_ATTRIBUTE = re.compile(r"^ {4}(?P<name>\w+): (?P<text>.*(?:\n {8}.*)*)", re.MULTILINE)
+
+
+def documents() -> list[Path]:
+    """The files that have generated parts."""
+    return [path for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))) if _BLOCK.search(path.read_text())]
+
+
+def rendered(text: str) -> str:
+    """``text`` with each generated part as it should be."""
+    return _BLOCK.sub(lambda found: f"{found['start']}{TABLES[found['name']]()}\n{found['end']}", text)
+
+
+def stale() -> list[Path]:
+    """The documents with a part that is not as it should be."""
+    return [path for path in documents() if rendered(path.read_text()) != path.read_text()]
+
+
+def models() -> str:
+    """Every architecture in its default dialect, with the best score that anybody published for it at width 1."""
+    rows = []
+    for row in ARCHITECTURES.values():
+        costs = _costs(row.name)
+        best = max(_comparable(row.name), key=lambda found: found.top1 or 0)
+        rows.append(
+            (
+                f"`{row.name}`",
+                ", ".join(row.dialects),
+                f"{costs.num_params:,}",
+                f"{costs.macs:,}",
+                f"{best.top1:.1f}",
+                f"`{best.name}`",
+                best.licence,
+            )
+        )
+    head = ("architecture", "dialects, default first", "params", f"MACs at {SIZE_PX}", "top-1 %", "of these weights")
+    return table((*head, "their licence"), rows, right=(2, 3, 4))
+
+
+def _comparable(architecture: str) -> Iterator[WeightSet]:
+    """The sets of the whole ImageNet classifier at width 1 and 224 px."""
+    for row in weight_sets():
+        plain = row.width_mult == 1 and not row.options and row.num_classes == 1000
+        if row.architecture == architecture and plain and row.top1 and row.input.size_hw == (SIZE_PX, SIZE_PX):
+            yield row
+
+
+def width_example() -> str:
+    """MobileNetV3-Large at width 0.75 in every dialect."""
+    name, reference = "mobilenet_v3_large", _expansions(_network("mobilenet_v3_large", "torchvision", WIDTH))
+    rows = []
+    for dialect in ARCHITECTURES[name].dialects:
+        network = _network(name, dialect, WIDTH)
+        costs = ledger(network)
+        differing = sum(a != b for a, b in zip(_expansions(network), reference, strict=True))
+        rows.append((dialect, f"{costs.num_params:,}", f"{costs.macs:,}", f"{differing} of {len(reference)}"))
+    head = ("dialect", "params", f"MACs at {SIZE_PX}", "expansions other than torchvision's")
+    return table(head, rows, right=(1, 2, 3))
+
+
+def _expansions(network: Network) -> list[int]:
+    depthwise = [f"features.{end.name}.depthwise.conv" for end in network.endpoints if end.name.startswith("block_")]
+    return [network.get_parameter(f"{path}.weight").shape[0] for path in depthwise]
+
+
+def counts(width_mult: float) -> str:
+    """Parameters of every architecture in every dialect, 1000 classes."""
+    names = [row.name for row in ARCHITECTURES.values() if width_mult == 1 or row.family in SCALED_FAMILIES]
+    by_length = sorted((ARCHITECTURES[name].dialects for name in names), key=len, reverse=True)
+    dialects = list(dict.fromkeys(dialect for found in by_length for dialect in found))
+    rows = [
+        (
+            f"`{name}`",
+            *(
+                f"{_costs(name, dialect, width_mult).num_params:,}" if dialect in ARCHITECTURES[name].dialects else ""
+                for dialect in dialects
+            ),
+        )
+        for name in names
+    ]
+    return table(("architecture", *dialects), rows, right=range(1, len(dialects) + 1))
+
+
+def rules(family: str) -> str:
+    """What each dialect of ``family`` fixes, then what the names mean, from the docstrings beside the code."""
+    found: Mapping[str, Any] = importlib.import_module(f"litevision.models.{family}").RULES
+    settings = {name: {**_values(rule.dialect), **_values(rule)} for name, rule in found.items()}
+    names = [name for name in next(iter(settings.values())) if name not in ("name", "dialect")]
+    rows = [(f"`{name}`", *(_shown(values[name]) for values in settings.values())) for name in names]
+    meanings = attributes(type(next(iter(found.values()))))
+    listed = "".join(f"\n- `{name}`: {text}" for name, text in meanings.items())
+    return table(("", *settings), rows) + ("\n" + listed if listed else "")
+
+
+def shared_rules() -> str:
+    """What the conventions of ``Dialect`` mean."""
+    return "\n".join(f"- `{name}`: {text}" for name, text in attributes(Dialect).items())
+
+
+def inputs() -> str:
+    """What the published sets of each dialect were measured with."""
+    found: dict[str, list[WeightSet]] = {}
+    for row in weight_sets():
+        found.setdefault(row.dialect, []).append(row)
+    rows = [
+        (
+            dialect,
+            _each(f"{_triple(row.input.mean)} / {_triple(row.input.std)}" for row in rows_of),
+            _each(row.input.interpolation for row in rows_of),
+            _each(str(row.input.size_hw[0]) for row in rows_of),
+            _each(str(row.num_classes or "none") for row in rows_of),
+        )
+        for dialect, rows_of in found.items()
+    ]
+    return table(("dialect", "mean / standard deviation of pixel / 255", "interpolation", "input, px", "classes"), rows)
+
+
+def bundle() -> str:
+    """The keys of a bundle's metadata."""
+    meanings, hints = attributes(BundleMetadata), get_type_hints(BundleMetadata)
+    rows = [("`format_version`", "", "of this record")]
+    for field in fields(BundleMetadata):
+        hint = hints[field.name]
+        parts = [kind for kind in (hint, *getattr(hint, "__args__", ())) if is_dataclass(kind)]
+        inner = ", ".join(f"`{part.name}`" for kind in parts for part in fields(kind))
+        rows.append((f"`{field.name}`", inner, meanings[field.name]))
+    return table(("key", "holds", "what it says"), rows)
+
+
+def attributes(documented: type) -> dict[str, str]:
+    """The attributes that a class' docstring explains, in one line each."""
+    section = (inspect.getdoc(documented) or "").partition("Attributes:\n")[2]
+    return {found["name"]: " ".join(found["text"].split()).rstrip(".") for found in _ATTRIBUTE.finditer(section)}
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> str:
+    """A Markdown table; ``right`` are the columns of numbers."""
+    rule = ["---:" if i in set(right) else "---" for i in range(len(head))]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *rows))
+
+
+def _network(name: str, dialect: str | None = None, width_mult: float = 1.0) -> Network:
+    return build(configure(name, dialect=dialect, width_mult=width_mult), device="meta")
+
+
+def _costs(name: str, dialect: str | None = None, width_mult: float = 1.0) -> Ledger:
+    return ledger(_network(name, dialect, width_mult), (SIZE_PX, SIZE_PX))
+
+
+def _values(record: Any) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, type):
+        return value.__name__
+    return "never" if value == math.inf else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _each(values: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(values))
+
+
+def _triple(values: tuple[float, float, float]) -> str:
+    return f"{values[0]:g}" if len(set(values)) == 1 else " ".join(f"{value:g}" for value in values)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "models": models,
+    "width example": width_example,
+    "bundle": bundle,
+    "inputs": inputs,
+    "shared rules": shared_rules,
+    "counts": partial(counts, 1.0),
+    "counts at width 075": partial(counts, WIDTH),
+    **{f"rules {family}": partial(rules, family) for family in (*SCALED_FAMILIES, "shufflenet_v2")},
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit code."""
+    changed = stale()
+    for path in changed:
+        print(f"{path.relative_to(ROOT)} is stale" + ("; run: python tools/readme_tables.py" if arguments else ""))
+        if not arguments:
+            path.write_text(rendered(path.read_text()))
+    return 1 if changed and arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
