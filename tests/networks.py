@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from litevision.models import Network, build, configure
 from litevision.models.dla import Level
@@ -39,10 +39,21 @@ every_form = pytest.mark.parametrize(
 
 
 def fill(network: Network) -> Network:
-    """``network`` in float32 and eval mode; a layer's weights depend on its name, not on the layers before it."""
+    """``network`` in float32 and eval mode, with random weights and BN statistics that keep every map near unit size.
+
+    A layer's weights follow from its name, so that they do not change with the layers before it.
+    """
     for name, part in network.named_modules():
         if not list(part.children()):
             randomise(part, zlib.crc32(name.encode()))
+    norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0  # takes the statistics of the one batch that follows
+    with torch.no_grad():
+        network.train()(pictures(4, (64, 64), channels=network.config.in_channels, dtype=torch.float64))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
     return network.float().eval()
 
 

@@ -53,7 +53,7 @@ def test_every_parameter_learns(name: str, dialect: str) -> None:
 @every_network
 def test_a_picture_does_not_see_its_batch(name: str, dialect: str) -> None:
     network = copy.deepcopy(filled(name, dialect)).double()
-    x = pictures(3, (64, 48), dtype=torch.float64)
+    x = pictures(2, (33, 48), dtype=torch.float64)
     with torch.inference_mode():
         together, alone = network(x), torch.cat([network(picture[None]) for picture in x])
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-10)
@@ -98,6 +98,7 @@ def test_endpoints(name: str, dialect: str) -> None:
 @every_network
 def test_a_final_endpoint_ends_the_network(name: str, dialect: str) -> None:
     network, x = filled(name, dialect), pictures(1, (64, 64))
+    state = network.state_dict()
     with torch.inference_mode():
         everything = network.forward_endpoints(x)
     for index in (0, len(network.endpoints) // 2, -1):
@@ -105,7 +106,7 @@ def test_a_final_endpoint_ends_the_network(name: str, dialect: str) -> None:
         cut = meta(name, dialect, num_classes=10, final_endpoint=end.name)
         assert cut.endpoints == network.endpoints[: network.endpoints.index(end) + 1]
         assert cut.num_features == end.channels
-        cut.load_state_dict({key: network.state_dict()[key] for key in cut.state_dict()}, assign=True)
+        cut.load_state_dict({key: state[key] for key in cut.state_dict()}, assign=True)
         with torch.inference_mode():
             # Equal also means that no later layer has written into an earlier one's map.
             assert torch.equal(cut.eval()(x), everything[end.name])
@@ -127,56 +128,48 @@ def test_a_pyramid_gives_what_it_declares(name: str, dialect: str) -> None:
     assert FeaturePyramid(network, (-1, 1)).channels == (pyramid.channels[1], pyramid.channels[-1])
 
 
-@pytest.mark.parametrize(
-    ("output_stride", "strides"), [(8, (2, 4, 8, 8, 8)), (16, (2, 4, 8, 16, 16)), (32, (2, 4, 8, 16, 32))]
-)
+@pytest.mark.parametrize(("output_stride", "strides"), [(8, (2, 4, 8, 8, 8)), (16, (2, 4, 8, 16, 16))])
 @every_network
-def test_an_output_stride_holds_and_changes_no_weight(
+def test_an_output_stride_dilates_with_the_same_weights(
     name: str, dialect: str, output_stride: int, strides: tuple[int, ...]
 ) -> None:
-    network = meta(name, dialect, output_stride=output_stride)
-    pyramid = FeaturePyramid(network)
-    assert pyramid.strides == strides
-    for end, found in zip(pyramid.feature_info, pyramid(torch.empty(1, 3, 64, 96, device="meta")), strict=True):
-        assert found.shape == (1, end.channels, 64 // end.stride, 96 // end.stride)
-    shapes = {key: tensor.shape for key, tensor in network.state_dict().items()}
-    assert shapes == {key: tensor.shape for key, tensor in meta(name, dialect).state_dict().items()}
-
-
-@pytest.mark.parametrize("output_stride", [8, 16])
-@every_network
-def test_dilation_computes_the_same_between_the_old_places(name: str, dialect: str, output_stride: int) -> None:
     strided = filled(name, dialect)
-    if any(isinstance(part, SqueezeExcite) for part in strided.modules()) or name == "dla34":
-        pytest.skip("squeeze-and-excite sees the whole map, and DLA's pools go with their strides")
     dilated = meta(name, dialect, num_classes=10, output_stride=output_stride)
     dilated.load_state_dict(strided.state_dict(), assign=True)
-    x = pictures(1, (96, 64))
+    pyramid = FeaturePyramid(dilated.eval())
+    assert pyramid.strides == strides
+    x = pictures(1, (64, 96))
     with torch.inference_mode():
-        expected, got = strided.forward_features(x), dilated.eval().forward_features(x)
+        expected, maps = FeaturePyramid(strided)(x), pyramid(x)
+    for end, found in zip(pyramid.feature_info, maps, strict=True):
+        assert found.shape == (1, end.channels, 64 // end.stride, 96 // end.stride)
+    if any(isinstance(part, SqueezeExcite) for part in strided.modules()) or name == "dla34":
+        return  # squeeze-and-excite sees the whole map, and DLA's pools go with their strides
+    # Everywhere else the strided map is the dilated one at every n-th place.
     n = 32 // output_stride
     first = 0 if strided.dialect.padding == "symmetric" else n - 1  # SAME looks one place further at each stride
-    torch.testing.assert_close(got[..., first::n, first::n], expected, rtol=1e-4, atol=1e-4)
-    assert expected.std() > 1e-2
+    torch.testing.assert_close(maps[-1][..., first::n, first::n], expected[-1], rtol=1e-3, atol=1e-3)
+    assert expected[-1].std() > 0.1
 
 
 @pytest.mark.parametrize("width_mult", [0.35, 0.75, 1.4])
-@every_network
+@every_form
 def test_widths(name: str, dialect: str, width_mult: float) -> None:
-    network, whole = meta(name, dialect, width_mult=width_mult), meta(name, dialect)
-    assert (num_params(network) > num_params(whole)) == (width_mult > 1)
-    found = network.eval().forward_endpoints(torch.empty(1, 3, 64, 64, device="meta"))
+    network = build(configure(name, dialect=dialect, width_mult=width_mult)).eval()
+    assert (num_params(network) > num_params(meta(name, dialect))) == (width_mult > 1)
+    with torch.inference_mode():
+        found = network.forward_endpoints(pictures(1, (32, 32)))
     assert [found[end.name].shape[1] for end in network.endpoints] == [end.channels for end in network.endpoints]
     assert found["logits"].shape == (1, 1000)
 
 
-@every_network
+@every_form
 def test_dropout_and_input_channels_reach_their_layers(name: str, dialect: str) -> None:
-    network = meta(name, dialect, dropout=0.37, in_channels=1)
+    network = build(configure(name, dialect=dialect, rows=SHORT_ROWS[name], dropout=0.37, in_channels=1))
     assert [part.p for part in network.modules() if isinstance(part, nn.Dropout)] == [0.37]
     assert next(part for part in network.modules() if isinstance(part, nn.Conv2d)).in_channels == 1
-    assert network(torch.empty(2, 1, 64, 64, device="meta")).shape == (2, 1000)
-    assert num_params(network) < num_params(meta(name, dialect))
+    with torch.inference_mode():
+        assert network.eval()(pictures(2, (32, 32), channels=1)).shape == (2, 1000)
 
 
 @every_form
@@ -184,7 +177,7 @@ def test_custom_rows(name: str, dialect: str) -> None:
     network = short(name, dialect)
     assert network.config.rows == SHORT_ROWS[name]
     assert NetworkConfig.from_json(network.config.to_json()) == network.config
-    assert num_params(network) < num_params(filled(name, dialect)) / 5
+    assert num_params(network) < num_params(filled(name, dialect)) / 3
     pyramid = FeaturePyramid(network)
     with torch.inference_mode():
         assert network(pictures(2, (33, 65))).shape == (2, 10)
@@ -225,7 +218,7 @@ def test_channels_last(name: str, dialect: str) -> None:
     turned = copy.deepcopy(network).to(memory_format=torch.channels_last)
     with torch.inference_mode():
         found = turned.forward_features(x.to(memory_format=torch.channels_last))
-        torch.testing.assert_close(found, network.forward_features(x), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(found, network.forward_features(x), rtol=1e-3, atol=1e-3)
     assert found.is_contiguous(memory_format=torch.channels_last)
 
 
@@ -237,4 +230,4 @@ def test_autocast_to_bfloat16(name: str, dialect: str) -> None:
         with torch.autocast("cpu", torch.bfloat16):
             logits = network(x)
     assert logits.dtype == torch.bfloat16
-    assert (logits - expected).abs().max() < 0.1 * expected.abs().max()  # 8 bits of each number
+    assert (logits - expected).norm() < 0.25 * expected.norm()  # it keeps 8 bits of each number, layer after layer

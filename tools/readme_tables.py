@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -173,6 +173,7 @@ def _network(name: str, dialect: str | None = None, width_mult: float = 1.0) -> 
     return build(configure(name, dialect=dialect, width_mult=width_mult), device="meta")
 
 
+@cache
 def _costs(name: str, dialect: str | None = None, width_mult: float = 1.0) -> Ledger:
     return ledger(_network(name, dialect, width_mult), (SIZE_PX, SIZE_PX))
 

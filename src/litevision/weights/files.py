@@ -4,6 +4,8 @@ The kind of a file is told by its first bytes, never by its name.
 """
 
 import io
+import math
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,17 +16,19 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from litevision.errors import FileMissingError, MissingExtraError, UnsafeFileError, WeightsError
-from litevision.models.config import NetworkConfig
+from litevision.errors import FileMissingError, LitevisionError, MissingExtraError, UnsafeFileError, WeightsError
 from litevision.weights.convert.layout import Tensors
+from litevision.weights.hdf5 import HDF5_MAGIC, MAX_BYTES, read_hdf5
 
 Container = Literal["torch", "safetensors", "hdf5", "tensorflow"]
 
-HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-ZIP_MAGIC = b"PK\x03\x04"
-MAX_HDF5_BYTES = 2_000_000_000  # a small file can declare an enormous data set
-CONFIG_KEY = "litevision"  # our configuration in a safetensors header
-_WRAPPERS = ("state_dict", "model", "model_ema", "model_state_dict")
+CONFIG_KEY = "litevision"  # our configuration, in a safetensors header or beside a state_dict
+STATE_KEY = "state_dict"
+_ZIP_MAGIC = b"PK\x03\x04"
+_KERAS_MEMBER = "model.weights.h5"
+# Where training scripts keep a state_dict; averaged weights first, since their scores are measured with those.
+_WRAPPERS = ("state_dict_ema", "model_ema", STATE_KEY, "model_state_dict", "model")
+_PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
 _EMA = "/ExponentialMovingAverage"
 
 
@@ -33,7 +37,7 @@ class StoredWeights:
     """What a file holds.
 
     Attributes:
-        metadata: the string fields that a safetensors header carries.
+        metadata: the string fields that a safetensors header, or the dict around a state_dict, carries.
     """
 
     tensors: Tensors
@@ -42,166 +46,106 @@ class StoredWeights:
 
 
 def read(path: Path) -> StoredWeights:
-    """The tensors of a .pth, .safetensors, Keras .h5 or .weights.h5 file, or a TensorFlow checkpoint's prefix.
+    """The tensors of a .pth, .safetensors, Keras .h5, .weights.h5 or .keras file, or of a TensorFlow checkpoint.
+
+    Args:
+        path: the file; of a checkpoint its prefix, or any of its files.
 
     Raises:
         FileMissingError: there is no such file.
-        UnsafeFileError: a pickle that would run code, or an HDF5 file that links outside itself.
+        UnsafeFileError: a pickle that would run code, an HDF5 file that links outside itself, or one that unpacks to
+            more than ``MAX_BYTES``.
         WeightsError: another or a broken file.
         MissingExtraError: a TensorFlow checkpoint without TensorFlow.
     """
-    checkpoint = _checkpoint_prefix(path)
-    if checkpoint is not None:
-        return StoredWeights(_read_checkpoint(checkpoint), "tensorflow")
-    if not path.is_file():
+    prefix = checkpoint_prefix(path)
+    if prefix is None and not path.is_file():
         raise FileMissingError(f"no weight file at {path}")
+    try:
+        return _read_file(path) if prefix is None else StoredWeights(_read_checkpoint(prefix), "tensorflow")
+    except LitevisionError:
+        raise
+    except UnpicklingError as error:
+        raise UnsafeFileError(
+            f"{path} holds pickled objects beyond tensors and would run code ({_refused(error)}); "
+            "it was not opened. Save its state_dict alone, best as safetensors"
+        ) from None  # torch's message advises to load it all the same
+    except Exception as error:  # the readers raise a dozen kinds for a malformed file
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise WeightsError(f"{path} cannot be read, it may be broken or truncated ({line}). Fetch it again") from error
+
+
+def _read_file(path: Path) -> StoredWeights:
     with path.open("rb") as file:
-        head = file.read(16)
+        head = file.read(9)
     if head.startswith(HDF5_MAGIC):
-        return StoredWeights(_read_hdf5(path, path), "hdf5")
-    if head.startswith(ZIP_MAGIC) and (inner := _keras_archive(path)) is not None:
-        return StoredWeights(_read_hdf5(inner, path), "hdf5")
-    if head[8:9] == b"{":
+        return StoredWeights(read_hdf5(path, path), "hdf5")
+    if head.startswith(_ZIP_MAGIC):
+        return _read_zip(path)
+    if head[8:] == b"{":
         return _read_safetensors(path)
-    if head.startswith(ZIP_MAGIC) or head[:1] == b"\x80":
-        return StoredWeights(_read_torch(path), "torch")
+    if head.startswith(b"\x80"):
+        return _read_torch(path)
     raise WeightsError(
-        f"{path} is no weight file that litevision reads (got first bytes {head[:8]!r}); "
-        "expected .pth, .safetensors, Keras .h5 or .weights.h5, or a TensorFlow checkpoint's prefix"
+        f"{path} is no weight file that litevision reads (got the first bytes {head!r}); expected .pth, .safetensors, "
+        "Keras .h5, .weights.h5 or .keras, or a TensorFlow checkpoint"
     )
 
 
-def _read_torch(path: Path) -> Tensors:
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        raise UnsafeFileError(
-            f"{path} holds pickled objects beyond tensors and would run code ({_first_line(error)}); "
-            "it was not opened. Save its state_dict alone, best as safetensors"
-        ) from None
-    except Exception as error:  # torch raises a dozen kinds for a broken archive
-        raise WeightsError(f"{path} is broken or truncated: {_first_line(error)}. Fetch it again") from None
-    for key in _WRAPPERS:
-        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
-            loaded = loaded[key]
-    if not isinstance(loaded, dict):
-        raise WeightsError(f"{path} holds a {type(loaded).__name__}, expected a state_dict: names with tensors")
-    tensors = {str(name).removeprefix("module."): value for name, value in loaded.items() if isinstance(value, Tensor)}
+def _read_zip(path: Path) -> StoredWeights:
+    """A ``.keras`` archive's weights, or torch's own format."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
+            raise UnsafeFileError(f"{path} unpacks to more than {MAX_BYTES / 1e9:g} GB; it was not opened")
+        names = archive.namelist()
+        if _KERAS_MEMBER in names:
+            return StoredWeights(read_hdf5(io.BytesIO(archive.read(_KERAS_MEMBER)), path), "hdf5")
+    if any("/code/" in name for name in names):
+        raise UnsafeFileError(f"{path} is a TorchScript program, expected a state_dict: names with tensors")
+    return _read_torch(path)
+
+
+def _read_torch(path: Path) -> StoredWeights:
+    loaded = torch.load(path, map_location="cpu", weights_only=True)
+    metadata: dict[str, str] = {}
+    for _ in _WRAPPERS:  # bounded, because a pickle can hold a dict that holds itself
+        if not isinstance(loaded, dict):
+            raise WeightsError(f"{path} holds a {type(loaded).__name__}, expected a state_dict: names with tensors")
+        metadata |= {str(name): value for name, value in loaded.items() if isinstance(value, str)}
+        loaded = next((loaded[key] for key in _WRAPPERS if isinstance(loaded.get(key), dict)), loaded)
+    tensors = {_unprefixed(str(name)): value for name, value in loaded.items() if isinstance(value, Tensor)}
+    tensors.pop("n_averaged", None)  # AveragedModel's own counter
     if not tensors:
-        raise WeightsError(f"{path} holds no tensors, expected a state_dict: names with tensors")
-    return tensors
+        held = ", ".join(map(str, list(loaded)[:5])) or "nothing"
+        raise WeightsError(f"{path} holds no tensors (but {held}), expected a state_dict: names with tensors")
+    return StoredWeights(tensors, "torch", metadata)
 
 
 def _read_safetensors(path: Path) -> StoredWeights:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no mapping
-            return StoredWeights(tensors, "safetensors", file.metadata() or {})
-    except SafetensorError as error:
-        raise WeightsError(f"{path} is broken or truncated: {_first_line(error)}. Fetch it again") from None
+    with safe_open(path, framework="pt") as file:
+        tensors = {_unprefixed(name): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no mapping
+        return StoredWeights(tensors, "safetensors", file.metadata() or {})
 
 
-def _keras_archive(path: Path) -> io.BytesIO | None:
-    """The weights inside a ``.keras`` archive; None for another zip."""
-    member = "model.weights.h5"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if member not in archive.namelist():
-                return None
-            if archive.getinfo(member).file_size > MAX_HDF5_BYTES:
-                raise UnsafeFileError(f"{path} unpacks to more than {MAX_HDF5_BYTES / 1e9:g} GB of weights")
-            return io.BytesIO(archive.read(member))
-    except zipfile.BadZipFile:
-        return None
+def _unprefixed(name: str) -> str:
+    while name.startswith(_PREFIXES):
+        name = name.partition(".")[2]
+    return name
 
 
-def _read_hdf5(source: Path | io.BytesIO, path: Path) -> Tensors:
-    import h5py
-
-    try:
-        with h5py.File(source, "r") as file:
-            _refuse_links(file, path)
-            if "layers" in file:
-                return _read_keras3(file, path)
-            root = file.get("model_weights", file)
-            if not any(str(name).startswith("layer_names") for name in root.attrs):
-                raise WeightsError(f"{path} is an HDF5 file without Keras layers (no layer_names, no layers group)")
-            return _read_keras_legacy(root)
-    except (OSError, KeyError, RuntimeError) as error:
-        raise WeightsError(f"{path} is broken or truncated: {_first_line(error)}. Fetch it again") from None
+def _refused(error: UnpicklingError) -> str:
+    """What torch's unpickler stopped at, out of its long advice."""
+    found = re.search(r"GLOBAL ([\w.]+)|(Unsupported \w+ \d+)", str(error))
+    return (found[1] or found[2]) if found else "an instruction that no state_dict needs"
 
 
-def _refuse_links(group: Any, path: Path) -> None:
-    """Refuses a file whose groups or data sets lie elsewhere, or declare more than the limit."""
-    import h5py
-
-    total = 0
-    stack = [group]
-    while stack:
-        current = stack.pop()
-        for name in current:
-            where = f"{current.name.rstrip('/')}/{name}"
-            link = current.get(name, getlink=True)
-            if not isinstance(link, h5py.HardLink):
-                raise UnsafeFileError(
-                    f"{path} has a {type(link).__name__} at {where}, which can reach other files; it was not opened"
-                )
-            item = current[name]
-            if isinstance(item, h5py.Group):
-                stack.append(item)
-                continue
-            if item.external or item.is_virtual:
-                raise UnsafeFileError(f"{path} keeps the data of {where} in another file; it was not opened")
-            total += item.size * item.dtype.itemsize
-            if total > MAX_HDF5_BYTES:
-                raise UnsafeFileError(f"{path} declares more than {MAX_HDF5_BYTES / 1e9:g} GB of weights")
-
-
-def _read_keras_legacy(root: Any) -> Tensors:
-    tensors: Tensors = {}
-    for layer in _names(root, "layer_names"):
-        for weight in _names(root[layer], "weight_names"):
-            leaf = weight.rsplit("/", 1)[-1].removesuffix(":0")
-            tensors[f"{layer}/{leaf}"] = torch.from_numpy(root[layer][weight][()])
-    return tensors
-
-
-def _names(group: Any, attribute: str) -> list[str]:
-    """A list of names; Keras splits a long one over ``attribute0``, ``attribute1``, ..."""
-    if attribute in group.attrs:
-        found = list(group.attrs[attribute])
-    else:
-        found, chunk = [], 0
-        while f"{attribute}{chunk}" in group.attrs:
-            found += list(group.attrs[f"{attribute}{chunk}"])
-            chunk += 1
-    return [name.decode() if isinstance(name, bytes) else str(name) for name in found]
-
-
-def _read_keras3(file: Any, path: Path) -> Tensors:
-    tensors: Tensors = {}
-    for key, layer in file["layers"].items():
-        variables = layer.get("vars")
-        if variables is None or len(variables) == 0:
-            continue
-        if "name" not in variables.attrs:
-            raise WeightsError(
-                f"{path} carries no layer names (an early Keras 3 wrote it); load it in Keras and save it again as .h5"
-            )
-        name = variables.attrs["name"]
-        is_norm = key.startswith("batch_normalization")
-        leaves = ("gamma", "beta", "moving_mean", "moving_variance") if is_norm else ("kernel", "bias")
-        for index, leaf in zip(sorted(variables, key=int), leaves, strict=False):
-            tensors[f"{name}/{leaf}"] = torch.from_numpy(variables[index][()])
-    return tensors
-
-
-def _checkpoint_prefix(path: Path) -> Path | None:
-    if path.suffix == ".index" and path.is_file():
-        return path.with_suffix("")
-    return path if path.with_name(f"{path.name}.index").is_file() else None
+def checkpoint_prefix(path: Path) -> Path | None:
+    """The prefix of the TensorFlow checkpoint that ``path`` names, by itself or by one of its files; else None."""
+    part = re.fullmatch(r"(.+)\.(?:index|meta|data-\d+-of-\d+)", path.name)
+    prefix = path.with_name(part[1]) if part else path
+    return prefix if prefix.parent.joinpath(f"{prefix.name}.index").is_file() else None
 
 
 def _read_checkpoint(prefix: Path) -> Tensors:
@@ -210,24 +154,18 @@ def _read_checkpoint(prefix: Path) -> Tensors:
     except ImportError:
         raise MissingExtraError.of("Reading a TF-slim checkpoint", "slim") from None
 
-    try:
-        reader = train.load_checkpoint(str(prefix))
-        arrays = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-    except Exception as error:  # TensorFlow's own error classes share no base but Exception
-        raise WeightsError(f"{prefix} is no readable TensorFlow checkpoint: {_first_line(error)}") from None
-    return prefer_averages({name: torch.as_tensor(array) for name, array in arrays.items()})
+    reader: Any = train.load_checkpoint(str(prefix))
+    shapes = reader.get_variable_to_shape_map()
+    if sum(8 * math.prod(shape) for shape in shapes.values()) > MAX_BYTES:
+        raise UnsafeFileError(f"{prefix} declares more than {MAX_BYTES / 1e9:g} GB of variables; it was not opened")
+    for name, dtype in reader.get_variable_to_dtype_map().items():
+        if not (dtype.is_floating or dtype.is_integer):
+            raise WeightsError(
+                f"{prefix} holds {dtype.name} at {name}: a checkpoint of TF 2 objects, expected TF-slim's"
+            )
+    return prefer_averages({name: torch.as_tensor(reader.get_tensor(name)) for name in shapes})
 
 
 def prefer_averages(tensors: Tensors) -> Tensors:
     """Each variable's exponential moving average in its place, where there is one: slim's scores are measured so."""
     return {name: tensors.get(f"{name}{_EMA}", tensor) for name, tensor in tensors.items()}
-
-
-def stored_config(stored: StoredWeights) -> NetworkConfig | None:
-    """Our own configuration in a file's header, or None."""
-    text = stored.metadata.get(CONFIG_KEY)
-    return None if text is None else NetworkConfig.from_json(text)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -10,13 +10,13 @@ from litevision.errors import UsageError, WeightsError, WeightsMismatchError
 from litevision.models.config import NetworkConfig
 from litevision.models.factory import build, configure
 from litevision.models.network import FeaturePyramid, Network
-from litevision.registry import ALIASES, ARCHITECTURES, resolve
+from litevision.registry import Variant, resolve
 from litevision.weights.convert import LAYOUTS, Applied, Layout, apply
-from litevision.weights.convert.apply import whole_network
-from litevision.weights.convert.layout import leaves
-from litevision.weights.files import stored_config
-from litevision.weights.recognise import LAYOUTS_OF, Recognised, recognise
-from litevision.weights.source import Source, open_source
+from litevision.weights.convert.apply import BACKGROUND_CLASSES, described
+from litevision.weights.convert.own import OWN
+from litevision.weights.files import CONFIG_KEY
+from litevision.weights.recognise import Recognised, recognise
+from litevision.weights.source import Asked, Source, open_source
 
 logger = logging.getLogger("litevision")
 
@@ -65,7 +65,7 @@ def create(
 
     Args:
         name: ours (``mobilenet_v2``), or timm's, torchvision's or Keras' own (``mobilenetv2_050``, ``MobileNetV2``).
-        width_mult: the paper's alpha, above 0.
+        width_mult: the paper's alpha, above 0; with weights that say their width, 1 takes theirs.
         num_classes: length of the logits; 0 gives the pooled features [N, num_features].
         dialect: whose form: ``torchvision``, ``timm``, ``timm_tf``, ``keras``, ``slim`` or ``tutorial``; by default
             the weights' own, else the first that exists for the network.
@@ -77,8 +77,8 @@ def create(
         dropout: probability before the classifier; by default the dialect's own.
         rows: rows of the family's table to use instead, for example ``mobilenet_v2.Stage`` records.
         in_channels: channels of the input.
-        reset_classifier: keeps a fresh classifier where the file's has another number of classes; it is logged.
-        drop_background: leaves out class 0 of a file with one class more; by default where the layout has one.
+        reset_classifier: keeps a fresh classifier where the file has none or another number of classes; it is logged.
+        drop_background: leaves out class 0 of the file; by default that of slim's 1001 for a network of 1000.
         options: arguments of one family alone: ``depth_mult`` and ``fixed_ends`` (V2), ``spatial_squeeze`` (V1),
             ``bottleneck_ratio`` (ShuffleNetV2's tutorial form).
 
@@ -89,28 +89,30 @@ def create(
     """
     if out_indices is not None and not features_only:
         raise UsageError("out_indices picks levels of a pyramid: pass features_only=True with it")
-    source = None if weights is None else open_source(weights, name, dialect)
     variant = resolve(name, dialect, width_mult)
-    if source is not None:
-        width_mult = source.width_mult(width_mult)
-        dialect = dialect or source.dialect(variant)
-        options = {**source.options, **options}
-    config = configure(
-        name,
-        width_mult=width_mult,
-        num_classes=num_classes,
-        dialect=dialect,
-        output_stride=output_stride,
-        final_endpoint=final_endpoint,
-        dropout=dropout,
-        rows=rows,
-        in_channels=in_channels,
-        **options,
+    source = found = None
+    base = configure(name, width_mult=width_mult, dialect=dialect)
+    if weights is not None:
+        asked = Asked.of(name, dialect, None if width_mult == 1.0 else width_mult)
+        source = open_source(weights, asked, name)
+        found = _identify(source, asked, variant)
+        base = found.config
+    network = build(
+        replace(
+            base,
+            num_classes=num_classes,
+            in_channels=in_channels,
+            final_endpoint=final_endpoint,
+            output_stride=base.output_stride if output_stride is None else output_stride,
+            dropout=base.dropout if dropout is None else dropout,
+            rows=base.rows if rows is None else tuple(rows),
+            options={**base.options, **options},
+        )
     )
-    network = build(config)
-    if source is not None:
-        _fill(network, source, reset_classifier=reset_classifier, drop_background=drop_background)
-    return FeaturePyramid(network, out_indices) if features_only else network
+    made = FeaturePyramid(network, out_indices) if features_only else network
+    if source is not None and found is not None:
+        _fill(made, source, found.layout, reset_classifier, drop_background)
+    return made
 
 
 def load_weights(
@@ -134,21 +136,30 @@ def load_weights(
         width_mult: the width; by default the weight set's, or recognised.
         num_classes: by default as many as the file has; 0 leaves its classifier out.
         final_endpoint: by default the end of what the file holds.
+        reset_classifier: as ``create`` has it.
+        drop_background: leaves out class 0 of the file; by default that of slim's 1001.
 
     Raises:
         UnknownNameError: neither a file nor a weight set nor a network of that name.
         WeightsError: weights that cannot be used.
     """
-    opened = open_source(source, name, dialect)
-    config = _config_of(opened, name, dialect, width_mult)
-    if num_classes is not None:
-        config = replace(config, num_classes=num_classes)
+    asked = Asked.of(name, dialect, width_mult)
+    opened = open_source(source, asked, name)
+    found = _identify(opened, asked, None if name is None else resolve(name, dialect), any_width=True)
+    config = found.config
+    if num_classes is None:
+        if drop_background is None:
+            drop_background = LAYOUTS[found.layout].background_class and config.num_classes == BACKGROUND_CLASSES
+        config = replace(config, num_classes=max(0, config.num_classes - drop_background))
+    else:
+        config = replace(config, num_classes=num_classes, final_endpoint=None if num_classes else config.final_endpoint)
     if output_stride is not None:
         config = replace(config, output_stride=output_stride)
     if final_endpoint is not None:
         config = replace(config, final_endpoint=final_endpoint)
     network = build(config)
-    return _fill(network, opened, reset_classifier=reset_classifier, drop_background=drop_background)
+    applied = _fill(network, opened, found.layout, reset_classifier, drop_background)
+    return Loaded(network, LAYOUTS[found.layout], opened, applied)
 
 
 def fill(
@@ -159,71 +170,98 @@ def fill(
     drop_background: bool | None = None,
 ) -> Loaded:
     """Fills ``network`` in place from a weight set, a file or a URL; see ``create`` for the arguments."""
-    opened = open_source(source, network.config.architecture, network.config.dialect)
-    return _fill(network, opened, reset_classifier=reset_classifier, drop_background=drop_background)
+    config = network.config
+    asked = Asked(config.architecture, config.dialect, config.width_mult)
+    opened = open_source(source, asked, config.architecture)
+    layout = _identify(opened, asked).layout
+    applied = _fill(network, opened, layout, reset_classifier, drop_background)
+    return Loaded(network, LAYOUTS[layout], opened, applied)
 
 
-def _config_of(source: Source, name: str | None, dialect: str | None, width_mult: float | None) -> NetworkConfig:
-    stored = source.stored
-    if name is None and source.weight_set is None:
-        own = stored_config(stored)
-        found = own or _config(recognise(stored, dialect=dialect, width_mult=width_mult))
-        if found is None:
-            shown = ", ".join(f"{key} {tuple(tensor.shape)}" for key, tensor in list(stored.tensors.items())[:3])
-            raise WeightsError(
-                f"{source.label}: no network of litevision has these {len(stored.tensors)} tensors "
-                f"(the first: {shown}); name the network, and its width if it is an unusual one"
-            )
-        return found
+def _identify(source: Source, asked: Asked, likely: Variant | None = None, *, any_width: bool = False) -> Recognised:
+    """What the weights are: as their set or their own header says, else as their tensors tell.
+
+    Args:
+        asked: what was asked for, which they must be.
+        likely: settles what the tensors alone leave open.
+        any_width: takes the width, too, from the tensors where none was asked for.
+
+    Raises:
+        WeightsMismatchError: they are something else.
+        WeightsError: they are nothing that the package has, or their header cannot be used.
+    """
+    if CONFIG_KEY in source.stored.metadata:
+        return Recognised(OWN.name, _own_config(source, asked), 0)
     if source.weight_set is not None:
-        name = name or source.weight_set.architecture
-        dialect = dialect or source.weight_set.dialect
-        width_mult = width_mult or source.weight_set.width_mult
-    assert name is not None
-    variant = resolve(name, dialect, width_mult or 1.0)
-    wanted = None if dialect is None and name.lower() not in ALIASES else variant.dialect
-    narrowed = width_mult or (variant.width_mult if name.lower() in ALIASES else None)
-    found = _config(recognise(stored, architecture=variant.architecture, dialect=wanted, width_mult=narrowed))
-    # Where nothing fits, filling the network as it was asked for says what is missing.
-    return found or configure(name, dialect=dialect, width_mult=width_mult or 1.0)
+        row = source.weight_set
+        asked = Asked(row.architecture, row.dialect, row.width_mult)
+    elif likely is not None and not any_width:
+        asked = asked._replace(width_mult=likely.width_mult)
+    try:
+        found = recognise(source.stored, **asked._asdict(), likely_dialect=likely.dialect if likely else None)
+    except WeightsError as error:
+        raise WeightsError(f"{source.label}: {error}") from None
+    if found is not None:
+        return found
+    tensors = source.stored.tensors
+    if asked.architecture is not None:
+        form = asked.architecture if asked.dialect is None else f"{asked.architecture} in the dialect {asked.dialect!r}"
+        raise WeightsMismatchError(f"{source.label}: nobody stores {form} in such a file.{_truth(source, asked)}")
+    shown = ", ".join(f"{key} {tuple(tensor.shape)}" for key, tensor in list(tensors.items())[:3])
+    raise WeightsError(
+        f"{source.label}: no network of litevision has these {len(tensors)} tensors (the first: {shown}). "
+        "Name the network if it is one all the same"
+    )
 
 
-def _config(found: Recognised | None) -> NetworkConfig | None:
-    return None if found is None else found.config
+def _own_config(source: Source, asked: Asked) -> NetworkConfig:
+    """The configuration in the file's header, once its tensors are known to be that network's."""
+    try:
+        config = NetworkConfig.from_json(source.stored.metadata[CONFIG_KEY])
+        network = build(config, device="meta")  # costs nothing, whatever the header promises
+    except Exception as error:  # a header can hold anything
+        raise WeightsError(
+            f"{source.label}: the configuration in its header cannot be built ({error}). "
+            "Load it with the version of litevision that wrote it"
+        ) from error
+    asked.require(source.label, Asked(config.architecture, config.dialect, config.width_mult))
+    _fill(network, source, OWN.name, False, None)
+    return config
 
 
-def _fill(network: Network, source: Source, *, reset_classifier: bool, drop_background: bool | None) -> Loaded:
-    layout = _layout_for(network, source)
+def _fill(
+    network: Network | FeaturePyramid, source: Source, layout: str, reset_classifier: bool, drop_background: bool | None
+) -> Applied:
     if drop_background is None and source.weight_set is not None and source.weight_set.background_class:
         drop_background = True
-    applied = apply(
-        network,
-        source.stored.tensors,
-        layout,
-        reset_classifier=reset_classifier,
-        drop_background=drop_background,
-    )
+    try:
+        applied = apply(
+            network,
+            source.stored.tensors,
+            LAYOUTS[layout],
+            reset_classifier=reset_classifier,
+            drop_background=drop_background,
+        )
+    except WeightsMismatchError as error:
+        config = network.config
+        truth = _truth(source, Asked(config.architecture, config.dialect, config.width_mult))
+        raise WeightsMismatchError(f"{source.label}: {error}{truth}") from None
     if applied.reset:
         logger.warning("%s: the classifier starts fresh (left out: %s)", source.label, ", ".join(applied.reset))
     if applied.background_dropped:
         logger.info("%s: class 0 of the file, the background, was left out", source.label)
-    return Loaded(network, layout, source, applied)
+    return applied
 
 
-def _layout_for(network: Network, source: Source) -> Layout:
-    """The layout that names most of the network's tensors as the file does; ``apply`` says what is missing."""
-    config = network.config
-    family = ARCHITECTURES[config.architecture].family
-    known = [LAYOUTS[name] for name in LAYOUTS_OF[source.stored.container]]
-    fitting = [layout for layout in known if family in layout.pairs and config.dialect in layout.dialects]
-    if not fitting:
-        raise WeightsMismatchError(
-            f"{source.label} holds {'/'.join(layout.name for layout in known)} weights, and {config.architecture} "
-            f"in the dialect {config.dialect!r} has none of these layouts; pass the dialect of the file's origin"
-        )
-    whole = whole_network(network)
-
-    def known_names(layout: Layout) -> int:
-        return len({name for leaf in leaves(whole, layout) for name in leaf.theirs} & source.stored.tensors.keys())
-
-    return max(fitting, key=known_names)
+def _truth(source: Source, asked: Asked) -> str:
+    """What the file holds, as the end of a message, where it is another network than ``asked``."""
+    try:
+        found = recognise(source.stored)
+    except WeightsError:
+        return ""
+    if found is None or found.misfits:
+        return ""
+    config = found.config
+    if asked == (config.architecture, config.dialect, config.width_mult):
+        return ""
+    return f" The file holds {described(config)}"

@@ -1,18 +1,18 @@
 """Which network and whose layout a file of tensors is, told from its names and shapes."""
 
-from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 
-from torch import Tensor
-
+from litevision.errors import WeightsError, WeightsMismatchError
 from litevision.models.config import NetworkConfig
 from litevision.models.factory import build
 from litevision.models.network import Network
 from litevision.registry import ALIASES, ARCHITECTURES, Variant
-from litevision.weights.convert import LAYOUTS, Layout
-from litevision.weights.convert.apply import CLASSIFIER
+from litevision.weights.convert import LAYOUTS
+from litevision.weights.convert.apply import CLASSIFIER, HEAD, Match, match
 from litevision.weights.convert.layout import Leaf, Tensors, leaves, to_ours
+from litevision.weights.convert.own import OWN
 from litevision.weights.files import Container, StoredWeights
 
 WIDTHS = (1.0, 0.75, 0.5, 0.35, 0.25, 1.25, 1.3, 1.4)  # those with published weights
@@ -26,18 +26,17 @@ LAYOUTS_OF: dict[Container, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Recognised:
-    """A file's layout, and the network that it fills."""
+    """The layout and network that a file's tensors are nearest to.
 
-    layout: Layout
+    Attributes:
+        layout: a name of ``LAYOUTS``.
+        config: with as many classes as the file has, and with the endpoint at which it ends.
+        misfits: tensors of the file and of the network that do not fit the other; at 0 it is that network.
+    """
+
+    layout: str
     config: NetworkConfig
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    layout: Layout
-    variant: Variant
-    network: Network
-    leaves: tuple[Leaf, ...]
+    misfits: int
 
 
 def recognise(
@@ -46,101 +45,131 @@ def recognise(
     architecture: str | None = None,
     dialect: str | None = None,
     width_mult: float | None = None,
+    likely_dialect: str | None = None,
 ) -> Recognised | None:
-    """The layout and network of a file, or None where no network of the package has these tensors.
+    """The layout and network that ``stored`` is nearest to; None where no network has even half of its tensors.
 
-    Where two dialects store the same names and shapes (timm's V3 and its ``tf_`` forms), the commoner one is meant:
-    pass ``dialect`` for the other.
+    timm stores its V3 and the ``tf_`` forms of it under the same names and shapes: ``timm`` is meant, unless
+    ``dialect`` says ``timm_tf``.
 
     Args:
-        architecture, dialect: leaves only these in question.
+        architecture, dialect: leaves only these in question; with an architecture, there is no need to be near.
         width_mult: the width, where it is none of those with published weights.
+        likely_dialect: settles it where several dialects fit litevision's own names, which they share.
+
+    Raises:
+        WeightsError: several dialects fit litevision's own names, and none of them is ``likely_dialect``.
     """
-    for layout_name in LAYOUTS_OF[stored.container]:
-        for candidate in _candidates(layout_name):
-            variant = candidate.variant
-            if architecture not in (None, variant.architecture) or dialect not in (None, variant.dialect):
+    best: Recognised | None = None
+    for layout in LAYOUTS_OF[stored.container]:
+        trials = []
+        for index, variant in enumerate(_variants(layout)):
+            asked = (architecture, dialect, width_mult if variant.options else None)
+            offered = (variant.architecture, variant.dialect, variant.width_mult)
+            if any(wanted not in (None, got) for wanted, got in zip(asked, offered, strict=True)):
                 continue
-            if not _names_fit(candidate, stored.tensors):
+            network, wanted = _built(layout, index, variant.width_mult)
+            matched = match(wanted, stored.tensors, LAYOUTS[layout])
+            ours, theirs = len(wanted), len(matched.found) + len(matched.unknown)
+            if architecture is None and 2 * len(matched.found) < max(ours, theirs):
                 continue
-            for config in _widths(candidate, width_mult):
-                found = _fit(candidate, config, stored.tensors)
-                if found is not None:
-                    return Recognised(LAYOUTS[layout_name], found)
-    return None
+            misfits = _lacking(network, matched) + len(matched.unknown)
+            widths = (variant.width_mult,) if variant.options else WIDTHS if width_mult is None else (width_mult,)
+            unlikely = variant.dialect != likely_dialect
+            trials += [(misfits, rank, unlikely, index, width) for rank, width in enumerate(widths)]
+        for misfits, *_, index, width in sorted(trials):
+            if best is not None and best.misfits <= misfits:  # the names alone are no better
+                break
+            fit = _fit(layout, index, width, stored.tensors)
+            if best is None or fit.misfits < best.misfits:
+                best = fit
+        if best is not None and best.misfits == 0:
+            break
+    if best is not None and best.misfits == 0 and best.layout == OWN.name and dialect is None:
+        return _settled(best, stored.tensors, likely_dialect)
+    return best
+
+
+def _settled(best: Recognised, tensors: Tensors, likely_dialect: str | None) -> Recognised:
+    """The one of the dialects that fit litevision's own names as well as ``best``."""
+    fits = [
+        _fit(OWN.name, index, best.config.width_mult, tensors)
+        for index, variant in enumerate(_variants(OWN.name))
+        if variant.architecture == best.config.architecture and variant.options == best.config.options
+    ]
+    alike = {fit.config.dialect: fit for fit in fits if fit.misfits == 0}
+    if len(alike) == 1:
+        return best
+    if likely_dialect in alike:
+        return alike[likely_dialect]
+    raise WeightsError(
+        f"these are litevision's own names of {best.config.architecture} without the configuration that save_weights "
+        f"stores beside them, and the dialects {', '.join(alike)} fit alike: pass the dialect"
+    )
 
 
 @cache
-def _candidates(layout_name: str) -> tuple[_Candidate, ...]:
-    return tuple(_every_candidate(LAYOUTS[layout_name]))
-
-
-def _every_candidate(layout: Layout) -> Iterator[_Candidate]:
-    deeper = [variant for variant in ALIASES.values() if variant.options]
+def _variants(layout: str) -> tuple[Variant, ...]:
+    """What the layout can hold. Its order of dialects says which of two equal forms is the likelier."""
     plain = [Variant(name, dialect) for name, row in ARCHITECTURES.items() for dialect in row.dialects]
-    # The layout's order of dialects says which of two equal forms is the likelier.
-    for dialect in layout.dialects:
-        for variant in (*plain, *deeper):
-            if variant.dialect != dialect or ARCHITECTURES[variant.architecture].family not in layout.pairs:
-                continue
-            network = build(_config(variant), device="meta")
-            yield _Candidate(layout, variant, network, tuple(leaves(network, layout)))
+    deeper = [variant for variant in ALIASES.values() if variant.options]
+    chosen = LAYOUTS[layout]
+    return tuple(
+        variant
+        for dialect in chosen.dialects
+        for variant in (*plain, *deeper)
+        if variant.dialect == dialect and ARCHITECTURES[variant.architecture].family in chosen.pairs
+    )
 
 
-def _config(variant: Variant) -> NetworkConfig:
-    return NetworkConfig(variant.architecture, variant.dialect, variant.width_mult, options=variant.options)
+@cache
+def _built(layout: str, index: int, width_mult: float) -> tuple[Network, tuple[Leaf, ...]]:
+    """One of ``_variants`` at a width, on the meta device, and what the layout stores of it."""
+    variant = _variants(layout)[index]
+    config = NetworkConfig(variant.architecture, variant.dialect, width_mult, options=variant.options)
+    network = build(config, device="meta")
+    return network, tuple(leaves(network, LAYOUTS[layout]))
 
 
-def _names_fit(candidate: _Candidate, tensors: Mapping[str, Tensor]) -> bool:
-    """Whether every stored name is the candidate's, and its first half of the trunk is there."""
-    known = {name for leaf in candidate.leaves for name in leaf.theirs}
-    dropped = tuple(candidate.layout.dropped or {})
-    if any(name not in known and not name.endswith(dropped or "\0") for name in tensors):
-        return False
-    trunk = [leaf for leaf in candidate.leaves if leaf.ours.startswith("features.")]
-    return all(any(name in tensors for name in leaf.theirs) for leaf in trunk[: len(trunk) // 2])
-
-
-def _widths(candidate: _Candidate, width_mult: float | None) -> Iterator[NetworkConfig]:
-    config = _config(candidate.variant)
-    if candidate.variant.options:
-        yield config
-        return
-    for width in WIDTHS if width_mult is None else (width_mult,):
-        yield replace(config, width_mult=width)
-
-
-def _fit(candidate: _Candidate, config: NetworkConfig, tensors: Tensors) -> NetworkConfig | None:
-    """``config`` with the classes and the end that the file has, if the shapes are right."""
-    shapes = {name: tensor.shape for name, tensor in build(config, device="meta").state_dict().items()}
-    present: set[str] = set()
-    classes = 0
-    for leaf in candidate.leaves:
-        name = next((name for name in leaf.theirs if name in tensors), None)
-        if name is None:
-            continue
-        present.add(leaf.ours)
-        shape = to_ours(tensors[name], leaf.kind, candidate.layout).shape
-        if leaf.ours.startswith(CLASSIFIER):
+def _fit(layout: str, index: int, width_mult: float, tensors: Tensors) -> Recognised:
+    """How well ``tensors`` fit one of ``_variants`` at a width."""
+    network, wanted = _built(layout, index, width_mult)
+    chosen = LAYOUTS[layout]
+    if chosen.prepare is not None:
+        with suppress(WeightsMismatchError):  # apply raises it again
+            tensors = chosen.prepare(network, tensors)
+    matched = match(wanted, tensors, chosen)
+    shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    wrong = classes = 0
+    for leaf, name in matched.found.items():
+        shape = to_ours(tensors[name], leaf.kind, chosen).shape
+        if leaf.ours.startswith(CLASSIFIER) and shape:
             classes = shape[0]
-            shape = shape[1:]
-            if shape != shapes[leaf.ours][1:]:
-                return None
-        elif shape != shapes[leaf.ours]:
-            return None
-    if candidate.layout.background_class and classes:
-        classes -= 1
-    absent = [leaf.ours for leaf in candidate.leaves if leaf.ours not in present]
-    if all(name.startswith(CLASSIFIER) for name in absent):
-        return replace(config, num_classes=classes)
-    return replace(config, final_endpoint=_last_complete(candidate.network, absent))
+            wrong += shape[1:] != shapes[leaf.ours][1:]
+        else:
+            wrong += shape != shapes[leaf.ours]
+    config = replace(network.config, num_classes=classes, final_endpoint=_end(network, matched))
+    return Recognised(layout, config, _lacking(network, matched) + len(matched.unknown) + wrong)
 
 
-def _last_complete(network: Network, absent: list[str]) -> str:
-    """The last endpoint before the first one that lacks a tensor."""
-    last = network.endpoints[0].name
-    for end in network.endpoints:
-        if any(name.startswith(f"features.{end.name}.") for name in absent):
-            break
-        last = end.name
-    return last
+def _lacking(network: Network, matched: Match) -> int:
+    """How many tensors the file lacks before its end."""
+    end = _end(network, matched)
+    missing = [leaf.ours for leaf in matched.missing]
+    if end is not None:
+        names = [place.name for place in network.endpoints]
+        inside = tuple(f"features.{name}." for name in names[: names.index(end) + 1])
+        return sum(name.startswith(inside) for name in missing)
+    if any(leaf.ours.startswith(CLASSIFIER) for leaf in matched.found):
+        return len(missing)
+    return sum(not name.startswith(CLASSIFIER) for name in missing)
+
+
+def _end(network: Network, matched: Match) -> str | None:
+    """The last endpoint that the file reaches; None for a network that is whole, but perhaps for its classifier."""
+    found = [leaf.ours for leaf in matched.found]
+    missing = [leaf.ours for leaf in matched.missing]
+    if any(name.startswith(HEAD) for name in found) or all(name.startswith(CLASSIFIER) for name in missing):
+        return None
+    reached = [end.name for end in network.endpoints if any(name.startswith(f"features.{end.name}.") for name in found)]
+    return reached[-1] if reached else network.endpoints[0].name

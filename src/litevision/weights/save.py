@@ -1,18 +1,18 @@
 """Writes a network's weights in another library's layout. A file appears whole or not at all."""
 
-import os
-import tempfile
+import contextlib
+import secrets
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 
-from litevision.errors import UnknownNameError, UsageError
+from litevision.errors import UnknownNameError, UsageError, WeightsError
 from litevision.models.network import Network
 from litevision.registry import ARCHITECTURES
 from litevision.weights.convert import LAYOUTS, Layout, Tensors, extract
-from litevision.weights.files import CONFIG_KEY
+from litevision.weights.files import CONFIG_KEY, STATE_KEY
 
 WRITABLE = ("litevision", "torchvision", "timm", "keras")
 _TORCH_ENDINGS = (".safetensors", ".pth", ".pt")
@@ -28,9 +28,12 @@ def save_weights(network: Network, path: str | Path, layout: str = "litevision")
         layout: ``litevision``, ``torchvision``, ``timm`` or ``keras``; the last three take the networks of their own
             dialect alone, so that what is read there computes the same.
 
+    litevision's own layout keeps the network's configuration beside its tensors, so that the file alone rebuilds it.
+
     Raises:
         UnknownNameError: no such layout.
         UsageError: a layout that does not have this network, or another file name ending.
+        WeightsError: the file cannot be written.
     """
     path = Path(path)
     if layout not in WRITABLE:
@@ -52,12 +55,17 @@ def save_weights(network: Network, path: str | Path, layout: str = "litevision")
         return _atomically(path, lambda temporary: _write_keras_legacy(tensors, temporary))
     if layout != "litevision":
         tensors = _with_batch_counts(tensors)
-    metadata = {"format": "pt", **({CONFIG_KEY: config.to_json()} if layout == "litevision" else {})}
+    own = {CONFIG_KEY: config.to_json()} if layout == "litevision" else {}
     if path.suffix == ".safetensors":
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
-        return _atomically(path, lambda temporary: save_file(tensors, temporary, metadata))
-    return _atomically(path, lambda temporary: torch.save(tensors, temporary))
+        return _atomically(path, lambda temporary: temporary.write_bytes(save(tensors, {"format": "pt", **own})))
+    return _atomically(path, lambda temporary: _write_torch({STATE_KEY: tensors, **own} if own else tensors, temporary))
+
+
+def _write_torch(content: Mapping[str, object], path: Path) -> None:
+    with path.open("wb") as file:  # given a path, torch would write its random name into the file
+        torch.save(content, file)
 
 
 def _with_batch_counts(tensors: Tensors) -> Tensors:
@@ -71,15 +79,16 @@ def _with_batch_counts(tensors: Tensors) -> Tensors:
 
 
 def _atomically(path: Path, write: Callable[[Path], object]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        write(Path(temporary))
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise WeightsError(f"cannot write {path}: {error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
     return path
 
 

@@ -1,18 +1,50 @@
 """Where weights come from: a registered set, a URL, or a file."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from litevision.registry import Variant
-from litevision.registry.weight_sets import WeightSet, default_weight_set, find_weight_set
+from litevision.errors import UnknownNameError, WeightsMismatchError
+from litevision.registry import ALIASES, ARCHITECTURES, resolve
+from litevision.registry.weight_sets import WeightSet, find_weight_set, weight_sets
 from litevision.weights.fetch import fetch
-from litevision.weights.files import StoredWeights, read
-from litevision.weights.recognise import recognise
+from litevision.weights.files import StoredWeights, checkpoint_prefix, read
 
 DEFAULT = "default"
 _FILE_ENDINGS = (".pth", ".pt", ".bin", ".safetensors", ".h5", ".hdf5", ".keras", ".ckpt", ".index", ".onnx")
+
+
+class Asked(NamedTuple):
+    """The network that was asked for; None leaves it to the weights."""
+
+    architecture: str | None = None
+    dialect: str | None = None
+    width_mult: float | None = None
+
+    @classmethod
+    def of(cls, name: str | None, dialect: str | None, width_mult: float | None) -> "Asked":
+        """What the arguments ask for; another library's name brings its dialect, and some bring a width.
+
+        Raises:
+            UnknownNameError, UsageError: as ``resolve`` does.
+        """
+        if name is None:
+            return cls(None, dialect, width_mult)
+        variant = resolve(name, dialect, 1.0 if width_mult is None else width_mult)
+        return cls(
+            variant.architecture,
+            variant.dialect if name.lower() in ALIASES else dialect,
+            width_mult if variant.width_mult == 1.0 else variant.width_mult,
+        )
+
+    def require(self, label: str, known: "Asked") -> None:
+        """Raises ``WeightsMismatchError`` where it contradicts what ``label`` is known to hold."""
+        for what, wanted, got in zip(self._fields, self, known, strict=True):
+            if wanted not in (None, got):
+                raise WeightsMismatchError(
+                    f"{label} holds {known.architecture} (dialect {known.dialect}, width {known.width_mult:g}), "
+                    f"got {what} {wanted!r}: leave it out, or choose other weights"
+                )
 
 
 @dataclass(frozen=True)
@@ -30,24 +62,8 @@ class Source:
     path: Path
     stored: StoredWeights
 
-    def width_mult(self, asked: float) -> float:
-        """The width to build: the set's own where none was asked for."""
-        return self.weight_set.width_mult if self.weight_set is not None and asked == 1.0 else asked
 
-    def dialect(self, variant: Variant) -> str:
-        """The dialect to build where none was asked for: the set's, else the one that the tensors tell."""
-        if self.weight_set is not None:
-            return self.weight_set.dialect
-        found = recognise(self.stored, architecture=variant.architecture)
-        return variant.dialect if found is None else found.config.dialect
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        """The set's arguments for its family's builder."""
-        return {} if self.weight_set is None else self.weight_set.options
-
-
-def open_source(source: str | Path, name: str | None = None, dialect: str | None = None) -> Source:
+def open_source(source: str | Path, asked: Asked, name: str | None = None) -> Source:
     """Finds, fetches if need be, and reads weights.
 
     Args:
@@ -55,21 +71,46 @@ def open_source(source: str | Path, name: str | None = None, dialect: str | None
 
     Raises:
         UnknownNameError: neither a file nor a weight set.
+        WeightsMismatchError: a weight set of another network than ``asked``; it is not fetched.
         DownloadError, WeightsError: it cannot be fetched or read.
     """
-    if isinstance(source, str) and source.startswith(("https://", "http://")):
+    if isinstance(source, str) and "://" in source:
         path = fetch(source)
         return Source(source, None, path, read(path))
-    weight_set = _weight_set(source, name, dialect)
-    path = Path(source) if weight_set is None else fetch(weight_set)
-    return Source(str(source) if weight_set is None else weight_set.name, weight_set, path, read(path))
+    if source == DEFAULT and name is not None:
+        weight_set = _default_set(name, asked)
+    elif _is_file(source):
+        return Source(str(source), None, Path(source), read(Path(source)))
+    else:
+        weight_set = find_weight_set(str(source))
+    asked.require(weight_set.name, Asked(weight_set.architecture, weight_set.dialect, weight_set.width_mult))
+    path = fetch(weight_set)
+    return Source(weight_set.name, weight_set, path, read(path))
 
 
-def _weight_set(source: str | Path, name: str | None, dialect: str | None) -> WeightSet | None:
-    """The registered set that ``source`` names; None for a file."""
-    text = str(source)
-    if text == DEFAULT and name is not None:
-        return default_weight_set(name, dialect)
-    if isinstance(source, Path) or Path(text).exists() or text.endswith(_FILE_ENDINGS) or "/" in text:
-        return None
-    return find_weight_set(text)
+def _is_file(source: str | Path) -> bool:
+    """Whether a file is meant, be it there or not."""
+    path = Path(source)
+    return (
+        isinstance(source, Path)
+        or len(path.parts) > 1
+        or path.name.endswith(_FILE_ENDINGS)
+        or path.is_file()
+        or checkpoint_prefix(path) is not None
+    )
+
+
+def _default_set(name: str, asked: Asked) -> WeightSet:
+    """The first weight set of the network ``name``, at width 1 unless another was asked for."""
+    variant = resolve(name)
+    width = 1.0 if asked.width_mult is None else asked.width_mult
+    for dialect in ARCHITECTURES[variant.architecture].dialects if asked.dialect is None else (asked.dialect,):
+        for row in weight_sets():
+            if (row.architecture, row.dialect, row.width_mult) != (variant.architecture, dialect, width):
+                continue
+            if row.options == variant.options:
+                return row
+    raise UnknownNameError(
+        f"no published weights for {name!r} in the dialect {asked.dialect or 'of anybody'} at width {width:g}. "
+        "See 'litevision models'"
+    )

@@ -1,17 +1,20 @@
 """Fills a network from stored tensors, and turns it back into them. Nothing is left over in silence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from litevision.errors import WeightsMismatchError
+from litevision.models.config import NetworkConfig
 from litevision.models.factory import build
-from litevision.models.network import Network
+from litevision.models.network import FeaturePyramid, Network
 from litevision.weights.convert.layout import Layout, Leaf, Tensors, leaves, to_ours, to_theirs
 
-CLASSIFIER = "head.classifier"
+HEAD = "head."
+CLASSIFIER = "head.classifier."
+BACKGROUND_CLASSES = 1001  # ImageNet's, with TensorFlow's class 0, "background", before them
 _SHOWN = 3  # how many misfits a message names
 
 
@@ -22,7 +25,7 @@ class Applied:
     Attributes:
         dropped: stored tensors that the network did not take, with the reason.
         reset: our tensors that were left freshly initialised, because that was asked for.
-        background_dropped: whether class 0 of a 1001-class head was left out.
+        background_dropped: whether class 0 of the file's head was left out.
     """
 
     dropped: dict[str, str]
@@ -30,8 +33,42 @@ class Applied:
     background_dropped: bool
 
 
+@dataclass(frozen=True)
+class Match:
+    """Which stored tensor each leaf of a network is.
+
+    Attributes:
+        found: each leaf that the file has, with its name there.
+        missing: the leaves that it lacks.
+        unknown: the stored tensors that are nobody's.
+        dropped: those that the layout knows to carry nothing, with the reason.
+    """
+
+    found: dict[Leaf, str]
+    missing: list[Leaf]
+    unknown: list[str]
+    dropped: dict[str, str]
+
+
+def match(wanted: Iterable[Leaf], stored: Iterable[str], layout: Layout) -> Match:
+    """The leaves ``wanted`` of a network against the names in a file."""
+    left = set(stored)
+    found: dict[Leaf, str] = {}
+    missing: list[Leaf] = []
+    for leaf in wanted:
+        name = next((name for name in leaf.theirs if name in left), None)
+        if name is None:
+            missing.append(leaf)
+        else:
+            found[leaf] = name
+            left.remove(name)
+    endings = (layout.dropped or {}).items()
+    dropped = {name: why for name in sorted(left) for end, why in endings if name.endswith(end)}
+    return Match(found, missing, sorted(left - dropped.keys()), dropped)
+
+
 def apply(
-    network: Network,
+    network: Network | FeaturePyramid,
     tensors: Mapping[str, Tensor],
     layout: Layout,
     *,
@@ -43,42 +80,49 @@ def apply(
     A network without classes, or one that stops at an endpoint, takes the part of the file that it has.
 
     Args:
-        reset_classifier: keeps the network's fresh classifier where the file's has another number of classes.
-        drop_background: leaves class 0 out of a head that has one class more than the network; by default where the
-            layout is known to have a background class.
+        reset_classifier: keeps the network's fresh classifier where the file's has another number of classes, and its
+            fresh head where the file has none.
+        drop_background: leaves out class 0 of the file's head; by default where the layout is known to have a
+            background class and the head has 1001 classes for the network's 1000.
 
     Raises:
         WeightsMismatchError: a tensor is missing, unknown, or of another shape; it names the first few.
     """
     whole = whole_network(network)
     stored = layout.prepare(whole, dict(tensors)) if layout.prepare else dict(tensors)
+    matched = match(leaves(whole, layout), stored, layout)
     wanted = network.state_dict()
-    left = set(stored)
-    state: Tensors = {}
-    dropped: dict[str, str] = {}
-    missing: list[str] = []
-    for leaf in leaves(whole, layout):
-        name = next((name for name in leaf.theirs if name in stored), None)
-        if name is not None:
-            left.discard(name)
-        if leaf.ours not in wanted:
-            if name is not None:
-                dropped[name] = "the network ends before it"
-        elif name is None:
-            missing.append(f"{leaf.theirs[0]} {tuple(wanted[leaf.ours].shape)}")
-        else:
-            state[leaf.ours] = to_ours(stored[name], leaf.kind, layout)
-    for name in sorted(left):
-        reason = _drop_reason(name, layout)
-        if reason:
-            dropped[name] = reason
-    unknown = [f"{name} {tuple(stored[name].shape)}" for name in sorted(left - dropped.keys())]
-    if missing or unknown:
-        raise WeightsMismatchError(_misfit_message(network, layout, missing, unknown))
+    state = {leaf.ours: to_ours(stored[name], leaf.kind, layout) for leaf, name in matched.found.items()}
+    dropped = matched.dropped | {
+        name: "the network ends before it" for leaf, name in matched.found.items() if leaf.ours not in wanted
+    }
+    state = {name: tensor for name, tensor in state.items() if name in wanted}
+    missing = [leaf for leaf in matched.missing if leaf.ours in wanted]
 
     background_dropped = _drop_background(state, wanted, layout.background_class, drop_background)
-    reset = _reset_classifier(state, wanted) if reset_classifier else ()
-    _require_shapes(network, state, wanted)
+    reset: tuple[str, ...] = ()
+    if reset_classifier:
+        reset = _to_reset(state, wanted, missing)
+        state = {name: tensor for name, tensor in state.items() if name not in reset}
+        missing = [leaf for leaf in missing if leaf.ours not in reset]
+    wrong = [name for name, tensor in state.items() if not _fits(tensor, wanted[name])]
+    misfits = {
+        "missing": [f"{leaf.theirs[0]} {tuple(wanted[leaf.ours].shape)}" for leaf in missing],
+        "unknown": [f"{name} {tuple(stored[name].shape)}" for name in matched.unknown],
+        "of another shape": [_shapes(name, state[name], wanted[name]) for name in wrong],
+    }
+    if any(misfits.values()):
+        listed = "; ".join(_listed(names, kind) for kind, names in misfits.items() if names)
+        advice = "Is it another network or width, or a damaged file?"
+        if not missing and not matched.unknown:
+            advice = _advice_on_classes(state, wanted, wrong) or advice
+        elif all(leaf.ours.startswith(HEAD) for leaf in missing) and not any(name.startswith(HEAD) for name in state):
+            advice = (
+                "Without a classifier in the file, ask for a fresh one (reset_classifier) or for none (num_classes 0)"
+            )
+        raise WeightsMismatchError(
+            f"these are not {layout.name} weights of {described(network.config)}: {listed}. {advice}"
+        )
     with torch.no_grad():
         for name, tensor in state.items():
             wanted[name].copy_(tensor)
@@ -94,65 +138,57 @@ def extract(network: Network, layout: Layout) -> Tensors:
     return layout.restore(whole, tensors) if layout.restore else tensors
 
 
-def whole_network(network: Network) -> Network:
+def whole_network(network: Network | FeaturePyramid) -> Network:
     """The network that ``network`` is a part of, with a head, on the meta device."""
     config = network.config
     classes = config.num_classes or 1000
     return build(replace(config, final_endpoint=None, num_classes=classes), device="meta")
 
 
-def _drop_reason(name: str, layout: Layout) -> str | None:
-    return next((why for end, why in (layout.dropped or {}).items() if name.endswith(end)), None)
-
-
-def _misfit_message(network: Network, layout: Layout, missing: Sequence[str], unknown: Sequence[str]) -> str:
-    parts = [f"these are not {layout.name} weights of {_described(network)}"]
-    if missing:
-        parts.append(f"{len(missing)} tensors are missing: {_first(missing)}")
-    if unknown:
-        parts.append(f"{len(unknown)} are unknown: {_first(unknown)}")
-    return "; ".join(parts) + ". Name the network that the file belongs to, or let it be recognised"
-
-
-def _described(network: Network) -> str:
-    config = network.config
+def described(config: NetworkConfig) -> str:
+    """A network in the words of a message."""
     return f"{config.architecture} (dialect {config.dialect}, width {config.width_mult:g})"
 
 
-def _first(items: Sequence[str]) -> str:
-    return ", ".join(items[:_SHOWN]) + (", ..." if len(items) > _SHOWN else "")
+def _fits(tensor: Tensor, wanted: Tensor) -> bool:
+    return tensor.shape == wanted.shape and tensor.is_floating_point()
+
+
+def _shapes(name: str, tensor: Tensor, wanted: Tensor) -> str:
+    kind = "" if tensor.is_floating_point() else f" of {str(tensor.dtype).removeprefix('torch.')}"
+    return f"{name} (file {tuple(tensor.shape)}{kind}, network {tuple(wanted.shape)})"
+
+
+def _listed(misfits: Sequence[str], kind: str) -> str:
+    return f"{len(misfits)} {kind}: {', '.join(misfits[:_SHOWN])}{', ...' if len(misfits) > _SHOWN else ''}"
+
+
+def _advice_on_classes(state: Tensors, wanted: Mapping[str, Tensor], wrong: Sequence[str]) -> str | None:
+    """What to do where the classifier alone has another size; None where that is not it."""
+    if any(not name.startswith(CLASSIFIER) or state[name].shape[1:] != wanted[name].shape[1:] for name in wrong):
+        return None
+    theirs, ours = state[wrong[0]].shape[:1], wanted[wrong[0]].shape[:1]
+    if theirs == ours:
+        return None
+    advice = f"The file has {theirs[0]} classes, the network {ours[0]}: ask for a fresh classifier (reset_classifier)"
+    if theirs[0] == ours[0] + 1:
+        advice += ", or leave out the file's class 0 if it is the background (drop_background)"
+    return advice
 
 
 def _drop_background(state: Tensors, wanted: Mapping[str, Tensor], known: bool, asked: bool | None) -> bool:
-    names = [name for name in state if name.startswith(CLASSIFIER)]
-    if not (known if asked is None else asked) or not names:
-        return False
-    if any(state[name].shape[0] != wanted[name].shape[0] + 1 for name in names):
-        return False
-    for name in names:
-        state[name] = state[name][1:]
-    return True
+    names = [name for name in state if name.startswith(CLASSIFIER) and state[name].dim() > 0]
+    if asked is None:
+        asked = known and all(len(state[n]) == BACKGROUND_CLASSES == len(wanted[n]) + 1 for n in names)
+    if asked:
+        state.update({name: state[name][1:] for name in names})
+    return asked and bool(names)
 
 
-def _reset_classifier(state: Tensors, wanted: Mapping[str, Tensor]) -> tuple[str, ...]:
-    reset = [n for n in state if n.startswith(CLASSIFIER) and state[n].shape != wanted[n].shape]
-    # Weight and bias go together: half of an old classifier is of no use.
-    names = tuple(n for n in state if n.startswith(CLASSIFIER)) if reset else ()
-    for name in names:
-        del state[name]
-    return names
-
-
-def _require_shapes(network: Network, state: Tensors, wanted: Mapping[str, Tensor]) -> None:
-    wrong = [name for name, tensor in state.items() if tensor.shape != wanted[name].shape]
-    if not wrong:
-        return
-    shown = [f"{n}: file {tuple(state[n].shape)}, network {tuple(wanted[n].shape)}" for n in wrong]
-    if all(name.startswith(CLASSIFIER) for name in wrong):
-        ours, theirs = wanted[wrong[0]].shape[0], state[wrong[0]].shape[0]
-        hint = f"The file has {theirs} classes, the network {ours}: ask for a fresh classifier (reset_classifier)"
-        if theirs == ours + 1:
-            hint += ", or leave out the file's class 0 if it is the background (drop_background)"
-    else:
-        hint = "Is it another width or network?"
-    raise WeightsMismatchError(f"shapes do not fit {_described(network)}: {_first(shown)}. {hint}")
+def _to_reset(state: Tensors, wanted: Mapping[str, Tensor], missing: Sequence[Leaf]) -> tuple[str, ...]:
+    """The head where the file has none; its classifier, weight and bias together, where one has another shape."""
+    if not any(name.startswith(HEAD) for name in state):
+        return tuple(leaf.ours for leaf in missing if leaf.ours.startswith(HEAD))
+    names = tuple(name for name in wanted if name.startswith(CLASSIFIER))
+    lacking = {leaf.ours for leaf in missing}
+    return names if any(n in lacking or state[n].shape != wanted[n].shape for n in names) else ()

@@ -120,7 +120,7 @@ def to_ours(tensor: Tensor, kind: TensorKind, layout: Layout) -> Tensor:
     """A stored tensor in torch's order."""
     turn = (layout.turn or {}).get(kind)
     turned = tensor.permute(turn) if turn is not None and tensor.dim() == len(turn) else tensor
-    return turned.flatten(1) if kind == "linear_as_conv" else turned
+    return turned.flatten(1) if kind == "linear_as_conv" and tensor.dim() == 4 else turned
 
 
 def to_theirs(tensor: Tensor, kind: TensorKind, layout: Layout) -> Tensor:

@@ -1,4 +1,4 @@
-"""Our own names: the state_dict of a network as it is, with its configuration in the file's header."""
+"""Our own names: the state_dict of a network as it is, with its configuration beside it."""
 
 from collections.abc import Iterator
 

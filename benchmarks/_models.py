@@ -1,0 +1,79 @@
+"""The model files that the benchmarks compare: one set of MobileNetV2 weights, as each contender reads it. Needs torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
+
+from litevision.export.bundle import export_bundle
+from litevision.export.defaults import describe
+from litevision.image import decode
+from litevision.weights.load import create, load_weights
+from litevision.weights.save import save_weights
+
+_SEED = 0
+_GAIN = 50  # of the random classifier: its answers then stand as far apart as a trained one's
+
+
+def make_models(place: Path, weights: Path | None, pictures: Sequence[Path]) -> None:
+    """Writes ``torchvision.pth``, ``timm.pth``, ``plain.onnx`` (normalised pictures to logits) and ``bundle.onnx``.
+
+    Args:
+        weights: a state_dict with torchvision's names; random ones where it is None.
+        pictures: what random weights take the statistics of their batch normalisation from.
+    """
+    network = mobilenet_v2() if weights else _random_network(pictures)
+    if weights:
+        network.load_state_dict(torch.load(weights, weights_only=True))
+    network.eval()
+    torch.save(network.state_dict(), place / "torchvision.pth")
+    # Both libraries list the same tensors in the same order, under other names.
+    theirs = timm.create_model("mobilenetv2_100").state_dict()
+    torch.save(dict(zip(theirs, network.state_dict().values(), strict=True)), place / "timm.pth")
+    _export_plain(network, place / "plain.onnx")
+    _export_bundle(place / "torchvision.pth", place / "bundle.onnx")
+
+
+def make_random_bundle(path: Path, name: str) -> None:
+    """A bundle of the network ``name`` that computes as long as a trained one, and answers nonsense."""
+    torch.manual_seed(_SEED)
+    weights = path.with_suffix(".safetensors")
+    save_weights(create(name), weights)
+    _export_bundle(weights, path)
+
+
+def _export_bundle(weights: Path, path: Path) -> None:
+    loaded = load_weights(weights)
+    export_bundle(loaded.network, path, **describe(loaded))
+
+
+def _export_plain(network: nn.Module, path: Path) -> None:
+    torch.onnx.export(
+        network,
+        (torch.zeros(2, 3, 224, 224),),
+        path,
+        dynamo=True,
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        input_names=["images"],
+        output_names=["logits"],
+        external_data=False,
+        verbose=False,
+    )
+
+
+def _random_network(pictures: Sequence[Path]) -> nn.Module:
+    """A network whose answers depend on the picture: fresh, its signal fades to 1e-10 before the classifier."""
+    torch.manual_seed(_SEED)
+    network = mobilenet_v2()
+    transform = MobileNet_V2_Weights.IMAGENET1K_V1.transforms()
+    images: Tensor = torch.stack([transform(decode(path)) for path in pictures[:32]])
+    for part in network.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.momentum = None  # the plain average over what it sees
+    with torch.inference_mode():
+        network.train()(torch.cat([images, images.flip(2)]))
+        network.classifier[1].weight *= _GAIN
+    return network

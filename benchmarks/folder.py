@@ -1,0 +1,117 @@
+"""How fast a folder of photos is classified, against torchvision, timm and a plain loop around onnxruntime.
+
+    python benchmarks/folder.py --photos 200 --size 4000x3000 --source FOLDER --weights FILE
+    python benchmarks/folder.py --photos 1000 --size 500x375 --source FOLDER --weights FILE
+
+FOLDER holds photos, of which the pictures are made. Every contender classifies the same pictures with the same weights
+in a fresh process, one after the other, round by round. Timed is the pass over the pictures, once everything is
+imported, loaded and warm. Exits with 1 where the contenders' answers differ. The bound is what decoding and inference,
+each alone on every core, allow together: 1 / (1 / decoding + 1 / inference).
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from _common import Row, conditions, interleaved, parser, python_child, ratios, report, row, workplace
+from _folder_contenders import CONTENDERS
+from _pictures import make_pictures, sources
+
+REFERENCE = "onnxruntime loop"  # decodes in full, and computes in the engine of the first of OURS
+OURS = ("litevision, onnxruntime", "litevision, auto")
+MARGIN = 0.05
+MIN_AGREEMENT = 0.95
+
+Rounds = dict[str, list[dict[str, Any]]]
+
+
+def main() -> None:
+    """Measures, checks, reports."""
+    options = parser(__doc__, rounds=7)
+    options.add_argument("--photos", type=int, default=200, help="how many (%(default)s)")
+    options.add_argument("--size", type=size_wh, default=(4000, 3000), metavar="WxH", help="of each (4000x3000)")
+    options.add_argument("--source", type=Path, metavar="FOLDER", help="photos to make them of (examples/elephant.jpg)")
+    arguments = options.parse_args()
+    if arguments.quick:
+        arguments.photos, arguments.size, arguments.rounds = 6, (640, 480), 1
+    found = conditions(arguments)
+    from _models import make_models
+
+    with workplace() as place:
+        folder = place / "pictures/photos"
+        condition = make_pictures(folder, arguments.photos, arguments.size, sources(arguments.source))
+        make_models(place, arguments.weights, sorted(folder.iterdir()))
+        script = Path(__file__).with_name("_folder_contenders.py")
+        measures = {name: partial(python_child, place, script, name, place, arguments.threads) for name in CONTENDERS}
+        rounds = interleaved(measures, arguments.rounds, warm_up=not arguments.quick)
+    for fault in disagreements(rounds):
+        sys.exit(f"error: {fault}")
+    report([*rates(rounds, condition), *comparisons(rounds, condition)], found, arguments, name(arguments.size))
+
+
+def size_wh(text: str) -> tuple[int, int]:
+    """``"4000x3000"`` as numbers."""
+    width, by, height = text.partition("x")
+    if not (by and width.isdigit() and height.isdigit() and min(int(width), int(height)) >= 1):
+        raise argparse.ArgumentTypeError(f"{text!r}; expected a width and a height, such as 4000x3000")
+    return int(width), int(height)
+
+
+def name(size: tuple[int, int]) -> str:
+    """The result file's."""
+    return f"folder_{size[0]}x{size[1]}"
+
+
+def rates(rounds: Rounds, condition: str) -> Iterator[Row]:
+    """Each contender's images a second and seconds before the first, imports and loading."""
+    for unit, key in (("images/s", "images_per_s"), ("s before the first image", "setup_s")):
+        for contender, results in rounds.items():
+            engine = " or ".join(dict.fromkeys(result["engine"] for result in results))
+            yield row("folder", condition, contender, unit, [result[key] for result in results], engine=engine)
+
+
+def comparisons(rounds: Rounds, condition: str) -> Iterator[Row]:
+    """How many times as fast litevision is as each other contender, and as the bound."""
+    speeds = {contender: [result["images_per_s"] for result in results] for contender, results in rounds.items()}
+    for ours in OURS:
+        inferring = speeds[ours.replace("litevision", "inference alone")]
+        against = {
+            **{contender: speeds[contender] for contender in speeds if contender.startswith(("t", "onnxruntime", "d"))},
+            "bound": [bound(f, g) for f, g in zip(speeds["decoding alone"], inferring, strict=True)],
+        }
+        engine = rounds[ours][-1]["engine"]
+        for contender, theirs in against.items():
+            yield row(
+                "folder", condition, f"{ours} / {contender}", "ratio", ratios(speeds[ours], theirs), engine=engine
+            )
+
+
+def bound(decoding: float, inference: float) -> float:
+    """Images a second of cores that each do both."""
+    return 1 / (1 / decoding + 1 / inference)
+
+
+def disagreements(rounds: Rounds) -> Iterator[str]:
+    """Where the contenders' best classes differ more than reduced decoding and rounding explain."""
+    for contender, results in rounds.items():
+        for result, reference in zip(results, rounds[REFERENCE], strict=True):
+            if not result["answers"]:
+                continue
+            same, led = compare(result["answers"], reference["answers"])
+            if sum(same) < MIN_AGREEMENT * len(same):
+                yield f"{contender} and {REFERENCE} agree on {sum(same)} of {len(same)} pictures alone"
+            if contender == OURS[0] and not all(agree for agree, lead in zip(same, led, strict=True) if lead > MARGIN):
+                yield f"{contender} and {REFERENCE} differ where the best class leads by over {MARGIN}"
+
+
+def compare(answers: Sequence[Any], reference: Sequence[Any]) -> tuple[list[bool], list[float]]:
+    """Of each picture, whether the best class is the same, and by how much it leads in ``reference``."""
+    same = [mine == theirs for (mine, _), (theirs, _) in zip(answers, reference, strict=True)]
+    return same, [lead for _, lead in reference]
+
+
+if __name__ == "__main__":
+    main()

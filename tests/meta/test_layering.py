@@ -1,0 +1,127 @@
+"""Who may import whom, read from the sources; and that the torch-free half is free of torch."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[2] / "src"
+
+# errors <- registry, boxes, image <- runtime <- serve
+# registry <- models <- weights, cost <- data, train, export, quant; export also imports runtime (its schema) and image.
+# The command line imports all, and nothing imports it; the package itself names what it offers.
+_MODELS = {"errors", "registry", "models"}
+_WORKSHOP = _MODELS | {"weights", "cost"}
+MAY_IMPORT = {
+    "errors": set(),
+    "registry": {"errors"},
+    "boxes": {"errors"},
+    "image": {"errors", "boxes"},
+    "runtime": {"errors", "registry", "boxes", "image"},
+    "serve": {"errors", "registry", "boxes", "image", "runtime"},
+    "models": {"errors", "registry"},
+    "weights": _MODELS,
+    "cost": _MODELS,
+    "data": {*_WORKSHOP, "boxes", "image"},
+    "train": {*_WORKSHOP, "boxes", "image", "data"},
+    "export": {*_WORKSHOP, "boxes", "image", "runtime"},
+    "quant": {*_WORKSHOP, "boxes", "image", "runtime", "data", "export"},
+    "cli": {"errors", "registry", "image", "runtime", "models", "weights", "cost", "export"},
+    "__init__": {"errors", "runtime", "weights"},
+    "__main__": {"cli"},
+}
+
+# Imported with torch and what needs it absent.
+TORCH_FREE = (
+    "litevision",
+    "litevision.runtime",
+    "litevision.image",
+    "litevision.cli",
+    "litevision.registry",
+    "litevision.registry.weight_sets",
+    "litevision.registry.labels",
+    "litevision.export.cached",
+    "litevision.weights.fetch",
+)
+WORKSHOP_PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "h5py", "safetensors", "pygraphviz")
+SLOW_PACKAGES = ("numpy", "PIL", "onnxruntime", "rich", "litevision.runtime", "litevision.registry")
+
+
+def imports_of(path: Path) -> Iterator[tuple[str, int]]:
+    """Every module of ours that the file imports at any level, with the line."""
+    package = path.relative_to(SRC).parent.parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            module = ".".join(filter(None, (base, node.module)))
+            names = (
+                [module, *(f"{module}.{alias.name}" for alias in node.names)] if module == "litevision" else [module]
+            )
+        else:
+            continue
+        yield from ((name, node.lineno) for name in names if name.split(".")[0] == "litevision")
+
+
+def part_of(path: Path) -> str:
+    """The part that a file belongs to: the folder or module under ``litevision``."""
+    return path.relative_to(SRC / "litevision").with_suffix("").parts[0]
+
+
+@pytest.mark.parametrize("part", sorted({part_of(path) for path in (SRC / "litevision").rglob("*.py")}))
+def test_imports_go_one_way(part: str) -> None:
+    assert part in MAY_IMPORT, f"add {part} to MAY_IMPORT: who may import it, and what may it import?"
+    wrong = [
+        f"{path.relative_to(SRC)}:{line} imports {name}"
+        for path in (SRC / "litevision").rglob("*.py")
+        if part_of(path) == part
+        for name, line in imports_of(path)
+        if (parts := name.split("."))[1:] and parts[1] in MAY_IMPORT and parts[1] not in {part, *MAY_IMPORT[part]}
+    ]
+    assert wrong == []
+
+
+def test_imports_inside_functions_and_relative_ones_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "SRC", tmp_path)
+    path = tmp_path / "litevision" / "image" / "bad.py"
+    path.parent.mkdir(parents=True)
+    lines = (
+        "def f():",
+        "    from litevision.cli import main",
+        "from ..models import build",
+        "from litevision import cost",
+    )
+    path.write_text("\n".join(lines))
+    assert {name for name, _ in imports_of(path)} == {
+        "litevision.cli",
+        "litevision.models",
+        "litevision",
+        "litevision.cost",
+    }
+
+
+@pytest.mark.parametrize("module", TORCH_FREE)
+def test_importing_needs_no_torch(module: str) -> None:
+    blocked = f"import sys; sys.modules.update(dict.fromkeys({WORKSHOP_PACKAGES})); import {module}"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", blocked], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_without_torch_the_workshop_names_its_extra() -> None:
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({WORKSHOP_PACKAGES})); import litevision\n"
+        "try: litevision.create\nexcept litevision.LitevisionError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "litevision.create needs" in done.stdout
+    assert "pip install 'litevision[train]'" in done.stdout
+
+
+def test_the_command_line_starts_light() -> None:
+    program = f"import sys, litevision.cli; print(sorted(set({SLOW_PACKAGES}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,95 @@
+"""What pip installs: versions, licences, and the files beside the code."""
+
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from importlib import metadata
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import litevision
+
+ROOT = Path(__file__).parents[2]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+PINNED = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if line[:1] != "#")
+DATA = ("py.typed", "registry/imagenet_labels.txt", "export/photos/README.md", "export/photos/elephant.jpg")
+
+
+def direct() -> list[Requirement]:
+    """What the package itself and the extras train and dev ask for."""
+    return [Requirement(line) for line in (*PROJECT["dependencies"], *EXTRAS["train"], *EXTRAS["dev"])]
+
+
+def installed_closure() -> Iterator[metadata.Distribution]:
+    """Those, and what they ask for in turn, as installed here."""
+    wanted, seen = direct(), set()
+    while wanted:
+        requirement = wanted.pop()
+        key = (canonicalize_name(requirement.name), frozenset(requirement.extras))
+        if key in seen:
+            continue
+        seen.add(key)
+        found = metadata.distribution(requirement.name)
+        yield found
+        for line in found.requires or ():
+            needed, extras = Requirement(line), (*requirement.extras, "")
+            if not needed.marker or any(needed.marker.evaluate({"extra": extra}) for extra in extras):
+                wanted.append(needed)
+
+
+def test_no_dependency_is_under_the_agpl() -> None:
+    licences = {}
+    for found in installed_closure():
+        fields = [found.metadata.get(name) or "" for name in ("License-Expression", "License")]
+        licences[found.name] = " ".join((*fields, *found.metadata.get_all("Classifier", [])))
+    assert {"torch", "numpy", "pytest"} <= licences.keys()
+    assert [name for name, licence in licences.items() if re.search(r"AGPL|Affero", licence)] == []
+
+
+@pytest.mark.parametrize("requirement", direct(), ids=str)
+def test_every_direct_dependency_is_pinned_within_its_bounds(requirement: Requirement) -> None:
+    pinned = {canonicalize_name(name): version for name, version in PINNED.items()}
+    assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)])
+
+
+def test_torch_and_torchvision_are_pinned_as_a_pair() -> None:
+    # A torchvision of another release does not load: "operator torchvision::nms does not exist".
+    assert (PINNED["torch"], PINNED["torchvision"]) == ("2.15.0", "0.29.2")
+
+
+def test_no_pin_belongs_to_one_kind_of_machine() -> None:
+    assert [name for name in PINNED if name.startswith(("nvidia-", "cuda-", "triton"))] == []
+
+
+def test_the_version_is_one() -> None:
+    newest = re.search(r"^## \[(.*?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest
+    assert litevision.__version__ == PROJECT["version"] == newest[1]
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_data_files_lie_in_the_package_and_git_keeps_them(name: str) -> None:
+    assert files("litevision").joinpath(name).is_file()
+    # hatch takes the folder whole, less what git ignores.
+    ignored = subprocess.run(["git", "check-ignore", "-q", f"src/litevision/{name}"], cwd=ROOT, check=False)
+    assert ignored.returncode != 0
+
+
+def test_the_wheel_is_the_whole_package() -> None:
+    assert PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"] == {"packages": ["src/litevision"]}
+    assert PROJECT["license-files"] == ["LICENSE"]
+
+
+def test_every_shipped_photo_has_its_licence_beside_it() -> None:
+    folder = files("litevision.export") / "photos"
+    stated = folder.joinpath("README.md").read_text()
+    photos = [item.name for item in folder.iterdir() if item.name.endswith(".jpg")]
+    assert len(photos) == 4
+    assert [name for name in photos if f"`{name}`" not in stated] == []
