@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from litevision.cache import replacing
 from litevision.runtime.cpus import available_cpus
 
 RESULTS = Path(__file__).parent / "results"
@@ -71,11 +72,19 @@ def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
     return [a / b for a, b in zip(above, below, strict=True)]
 
 
-def parser(doc: str | None, *, rounds: int) -> argparse.ArgumentParser:
-    """The options that every benchmark has."""
+def parser(doc: str | None, *, rounds: int | None, weights: bool = True) -> argparse.ArgumentParser:
+    """The options that benchmarks share.
+
+    Args:
+        rounds: how many by default; None for what is computed once.
+        weights: whether the network may have real ones.
+    """
     options = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--weights", type=Path, metavar="FILE", help="MobileNetV2 1.0's, torchvision's names (random)")
-    options.add_argument("--rounds", type=int, default=rounds, help="that count; one more warms up (%(default)s)")
+    if weights:
+        help_ = "MobileNetV2 1.0's state_dict with torchvision's names (random, seed 0)"
+        options.add_argument("--weights", type=Path, metavar="FILE", help=help_)
+    if rounds:
+        options.add_argument("--rounds", type=int, default=rounds, help="that count; one more warms up (%(default)s)")
     options.add_argument("--threads", type=int, default=available_cpus(), help="for every contender (%(default)s)")
     options.add_argument("--quick", action="store_true", help="a smoke run: its figures mean nothing")
     options.add_argument("--output", type=Path, metavar="FILE", help="the CSV (one in results/; none with --quick)")
@@ -86,9 +95,7 @@ def conditions(arguments: argparse.Namespace) -> Conditions:
     """The conditions now; to be asked before the work, which is a load itself."""
     load_average = os.getloadavg()[0]
     if load_average > 0.3:
-        print(
-            f"note: the load average is {load_average:.1f}: other work runs, so figures may not repeat", file=sys.stderr
-        )
+        print(f"note: load average {load_average:.1f}: other work runs, figures may not repeat", file=sys.stderr)
     weights = arguments.weights.name if getattr(arguments, "weights", None) else "random, seed 0"
     today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     return Conditions(arguments.threads, weights, machine(), versions(), load_average, today)
@@ -161,26 +168,19 @@ def report(rows: Sequence[Row], found: Conditions, arguments: argparse.Namespace
         if before is None or before.condition != it.condition:
             print(f"\n{it.condition}")
         print(f"  {it.what:<{width}}  {it.median:10.4g}  IQR {it.spread:8.2g}  n {it.n:3}  {it.unit}  {it.engine}")
-    print(
-        f"\n{found.machine}; {found.threads} threads; weights: {found.weights}; load average {found.load_average:.2f}"
-    )
-    print(found.versions)
+    print(f"\n{found.machine}; {found.threads} threads; load average {found.load_average:.2f}")
+    print(f"weights: {found.weights}; {found.versions}")
     output = arguments.output or (None if arguments.quick else RESULTS / f"{name}.csv")
     if output:
         write_csv(output, rows, found)
 
 
 def write_csv(path: Path, rows: Sequence[Row], found: Conditions) -> None:
-    """One line a figure, written beside ``path`` first, so that a run that is stopped leaves the old file."""
+    """One line a figure; a run that is stopped leaves the old file as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            for it in rows:
-                record = {**asdict(it), **asdict(found)}
-                writer.writerow({key: f"{v:.5g}" if isinstance(v, float) else v for key, v in record.items()})
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for it in rows:
+            record = {**asdict(it), **asdict(found)}
+            writer.writerow({key: f"{v:.5g}" if isinstance(v, float) else v for key, v in record.items()})

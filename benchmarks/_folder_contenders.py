@@ -6,13 +6,10 @@ prints JSON: images a second, seconds of imports and loading, the engine, and of
 much its probability leads.
 """
 
-import time
-
-START = time.perf_counter()
-
 import json
 import math
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from litevision.runtime import Classifier
 
+START = time.perf_counter()
 BATCH = 32
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -30,7 +30,7 @@ def make_pictures(folder: Path, count: int, size_wh: tuple[int, int], sources: S
     folder.mkdir(parents=True)
     originals = [decode(path) for path in sources]
     noise = np.random.default_rng(0).standard_normal((size_wh[1] + 64, size_wh[0] + 64), np.float32)
-    sigmas = [_sigma(original, size_wh, noise) for original in originals]
+    print(f"making {count} pictures of {size_wh[0]}x{size_wh[1]}", file=sys.stderr)
 
     def make(number: int) -> int:
         rng, which = np.random.default_rng(number), number % len(originals)
@@ -39,8 +39,8 @@ def make_pictures(folder: Path, count: int, size_wh: tuple[int, int], sources: S
         picture.save(path, quality=_JPEG_QUALITY)
         return path.stat().st_size
 
-    print(f"making {count} pictures of {size_wh[0]}x{size_wh[1]}", file=sys.stderr)
     with ThreadPoolExecutor(available_cpus()) as pool:
+        sigmas = list(pool.map(lambda original: _sigma(original, size_wh, noise), originals))
         mean_bytes = sum(pool.map(make, range(count))) / count
     size = f"{mean_bytes / 1e6:.1f} MB" if mean_bytes > 1e6 else f"{mean_bytes / 1e3:.0f} kB"
     return f"{count} JPEG photos of {size_wh[0]}x{size_wh[1]}, {size} each, from {len(sources)} originals"

@@ -22,6 +22,7 @@ from _pictures import make_pictures, sources
 
 REFERENCE = "onnxruntime loop"  # decodes in full, and computes in the engine of the first of OURS
 OURS = ("litevision, onnxruntime", "litevision, auto")
+THEIRS = ("torchvision", "timm", "onnxruntime loop", "onnxruntime loop, thread pool", "decoding alone")
 MARGIN = 0.05
 MIN_AGREEMENT = 0.95
 
@@ -78,15 +79,11 @@ def comparisons(rounds: Rounds, condition: str) -> Iterator[Row]:
     speeds = {contender: [result["images_per_s"] for result in results] for contender, results in rounds.items()}
     for ours in OURS:
         inferring = speeds[ours.replace("litevision", "inference alone")]
-        against = {
-            **{contender: speeds[contender] for contender in speeds if contender.startswith(("t", "onnxruntime", "d"))},
-            "bound": [bound(f, g) for f, g in zip(speeds["decoding alone"], inferring, strict=True)],
-        }
+        bounds = [bound(f, g) for f, g in zip(speeds["decoding alone"], inferring, strict=True)]
         engine = rounds[ours][-1]["engine"]
-        for contender, theirs in against.items():
-            yield row(
-                "folder", condition, f"{ours} / {contender}", "ratio", ratios(speeds[ours], theirs), engine=engine
-            )
+        for contender, theirs in {**{other: speeds[other] for other in THEIRS}, "bound": bounds}.items():
+            what = f"{ours} / {contender}"
+            yield row("folder", condition, what, "ratio", ratios(speeds[ours], theirs), engine=engine)
 
 
 def bound(decoding: float, inference: float) -> float:

@@ -5,6 +5,10 @@ from pathlib import Path
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--accept", action="store_true", help="rewrite the files of tests/expected from what is found now")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real weights and pictures beside the checkout."""

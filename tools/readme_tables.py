@@ -21,6 +21,7 @@ from litevision.models.dialect import Dialect
 from litevision.registry import ARCHITECTURES
 from litevision.registry.weight_sets import WeightSet, weight_sets
 from litevision.runtime import BundleMetadata
+from litevision.runtime.records import REST
 
 ROOT = Path(__file__).parents[1]
 SIZE_PX = 224
@@ -81,7 +82,7 @@ def width_example() -> str:
     rows = []
     for dialect in ARCHITECTURES[name].dialects:
         network = _network(name, dialect, WIDTH)
-        costs = ledger(network)
+        costs = ledger(network, (SIZE_PX, SIZE_PX))
         differing = sum(a != b for a, b in zip(_expansions(network), reference, strict=True))
         rows.append((dialect, f"{costs.num_params:,}", f"{costs.macs:,}", f"{differing} of {len(reference)}"))
     head = ("dialect", "params", f"MACs at {SIZE_PX}", "expansions other than torchvision's")
@@ -102,7 +103,7 @@ def counts(width_mult: float) -> str:
         (
             f"`{name}`",
             *(
-                f"{_costs(name, dialect, width_mult).num_params:,}" if dialect in ARCHITECTURES[name].dialects else ""
+                f"{_num_params(name, dialect, width_mult):,}" if dialect in ARCHITECTURES[name].dialects else ""
                 for dialect in dialects
             ),
         )
@@ -152,7 +153,11 @@ def bundle() -> str:
     for field in fields(BundleMetadata):
         hint = hints[field.name]
         parts = [kind for kind in (hint, *getattr(hint, "__args__", ())) if is_dataclass(kind)]
-        inner = ", ".join(f"`{part.name}`" for kind in parts for part in fields(kind))
+        inner = ", ".join(
+            "its family's arguments" if part.metadata == REST else f"`{part.name}`"
+            for kind in parts
+            for part in fields(kind)
+        )
         rows.append((f"`{field.name}`", inner, meanings[field.name]))
     return table(("key", "holds", "what it says"), rows)
 
@@ -174,8 +179,13 @@ def _network(name: str, dialect: str | None = None, width_mult: float = 1.0) -> 
 
 
 @cache
-def _costs(name: str, dialect: str | None = None, width_mult: float = 1.0) -> Ledger:
-    return ledger(_network(name, dialect, width_mult), (SIZE_PX, SIZE_PX))
+def _num_params(name: str, dialect: str, width_mult: float) -> int:
+    return sum(parameter.numel() for parameter in _network(name, dialect, width_mult).parameters())
+
+
+@cache
+def _costs(name: str) -> Ledger:
+    return ledger(_network(name), (SIZE_PX, SIZE_PX))
 
 
 def _values(record: Any) -> dict[str, Any]:

@@ -35,6 +35,7 @@ SHOWN_CACHE = "/home/you/.cache/litevision"  # stands on the page for the tests'
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)|src=\"([^\"]+)\"")
+INSTALL = re.compile(r"pip install '\.\[([\w,]+)\]'")
 NUMBER = re.compile(r"\d+\.\d+(?:e[-+]\d+)?")
 OF_WEIGHTS = re.compile(r"classify|export|onnx")  # what is printed then depends on the weights
 
@@ -111,8 +112,12 @@ def console_faults(text: str, workplace: Path) -> Iterator[str]:
 
 def python_faults(text: str, names: dict[str, Any]) -> Iterator[str]:
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(text, "block", "exec"), names)
+    try:
+        with contextlib.redirect_stdout(printed):
+            exec(compile(text, "block", "exec"), names)
+    except Exception as error:  # a fault of the page like any other: the blocks after it are still run
+        yield f"{type(error).__name__}: {error}"
+        return
     expected = "".join(f"{shown}\n" for shown in re.findall(r"^(?:print\(.*\)  )?# (.*)", text, re.MULTILINE))
     if is_settled(text, expected) and not agree(expected, printed.getvalue()):
         yield f"the page shows\n{expected}but it prints\n{printed.getvalue()}"
@@ -143,23 +148,22 @@ def test_every_block_is_of_a_kind_that_is_checked(document: Path) -> None:
 def test_every_shell_line_names_what_exists(document: Path) -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = re.findall(r"^([a-z]+):", makefile, re.MULTILINE)
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    lines = [
-        line.split("  #")[0].strip()
-        for block in blocks(document)
-        if block.language == "sh"
-        for line in block.text.splitlines()
-    ]
-    for line in filter(None, lines):
+    code = "".join(block.text for block in blocks(document) if block.language == "sh")
+    for line in filter(None, (line.split("  #")[0].strip() for line in code.splitlines())):
         if made := re.fullmatch(r"make (\w+)((?: [A-Z]+=\S+)*)", line):
             assert made[1] in targets
             assert all(f"{variable} ?=" in makefile for variable in re.findall(r"([A-Z]+)=", made[2]))
-        elif installed := re.fullmatch(r"pip install (?:\.|'\.\[([\w,]+)\]')", line):
-            assert set((installed[1] or "train").split(",")) <= set(extras)
-        else:
+        elif not re.fullmatch(rf"pip install \.|{INSTALL.pattern}", line):
             script = re.fullmatch(r"python (\S+\.py)(?: --check)?", line)
             assert script, f"{line}: no command that this test knows"
             assert (ROOT / script[1]).is_file()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_extra_that_a_page_installs_exists(document: Path) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = {extra for found in INSTALL.findall(document.read_text()) for extra in found.split(",")}
+    assert named <= set(extras)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
@@ -186,6 +190,7 @@ def tables() -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 def test_the_generated_tables_are_fresh(tables: ModuleType) -> None:
     assert tables.stale() == [], "run: python tools/readme_tables.py"
 

@@ -10,18 +10,19 @@ import pytest
 
 SRC = Path(__file__).parents[2] / "src"
 
-# errors <- registry, boxes, image <- runtime <- serve
+# errors, cache <- registry, boxes, image <- runtime <- serve
 # registry <- models <- weights, cost <- data, train, export, quant; export also imports runtime (its schema) and image.
 # The command line imports all, and nothing imports it; the package itself names what it offers.
-_MODELS = {"errors", "registry", "models"}
+_MODELS = {"errors", "cache", "registry", "models"}
 _WORKSHOP = _MODELS | {"weights", "cost"}
 MAY_IMPORT = {
     "errors": set(),
+    "cache": set(),
     "registry": {"errors"},
     "boxes": {"errors"},
     "image": {"errors", "boxes"},
-    "runtime": {"errors", "registry", "boxes", "image"},
-    "serve": {"errors", "registry", "boxes", "image", "runtime"},
+    "runtime": {"errors", "cache", "registry", "boxes", "image"},
+    "serve": {"errors", "cache", "registry", "boxes", "image", "runtime"},
     "models": {"errors", "registry"},
     "weights": _MODELS,
     "cost": _MODELS,
@@ -29,7 +30,7 @@ MAY_IMPORT = {
     "train": {*_WORKSHOP, "boxes", "image", "data"},
     "export": {*_WORKSHOP, "boxes", "image", "runtime"},
     "quant": {*_WORKSHOP, "boxes", "image", "runtime", "data", "export"},
-    "cli": {"errors", "registry", "image", "runtime", "models", "weights", "cost", "export"},
+    "cli": {"errors", "cache", "registry", "image", "runtime", "models", "weights", "cost", "export"},
     "__init__": {"errors", "runtime", "weights"},
     "__main__": {"cli"},
 }

@@ -19,7 +19,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 PINNED = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if line[:1] != "#")
-DATA = ("py.typed", "registry/imagenet_labels.txt", "export/photos/README.md", "export/photos/elephant.jpg")
+DATA = ("py.typed", "registry/imagenet_labels.txt", "image/photos/README.md", "image/photos/elephant.jpg")
 
 
 def direct() -> list[Requirement]:
@@ -88,7 +88,7 @@ def test_the_wheel_is_the_whole_package() -> None:
 
 
 def test_every_shipped_photo_has_its_licence_beside_it() -> None:
-    folder = files("litevision.export") / "photos"
+    folder = files("litevision.image") / "photos"
     stated = folder.joinpath("README.md").read_text()
     photos = [item.name for item in folder.iterdir() if item.name.endswith(".jpg")]
     assert len(photos) == 4

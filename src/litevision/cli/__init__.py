@@ -1,51 +1,44 @@
 """The command line: one file per command, which imports what it needs when it is called, so that a start is quick."""
 
 import sys
+from typing import Any
 
-import typer
-
+from litevision.cli._stdout import silence_stdout
 from litevision.errors import LitevisionError
 
-app = typer.Typer(
-    name="litevision",
-    help="MobileNet V1-V3 and ShuffleNetV2: build them, read anyone's weights, see what they cost, classify photos.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
 
+def __getattr__(name: str) -> Any:
+    """``app``, the typer application, imported at its first use (PEP 562): `main` may not need it."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from litevision.cli._app import app
 
-def _register() -> None:
-    from litevision.cli.classify import classify
-    from litevision.cli.convert import convert
-    from litevision.cli.draw import draw
-    from litevision.cli.export import export
-    from litevision.cli.info import info
-    from litevision.cli.models import models
-
-    app.command()(classify)
-    app.command()(convert)
-    app.command()(draw)
-    app.command()(export)
-    app.command()(info)
-    app.command()(models)
-
-
-_register()
-
-
-@app.callback()
-def _root() -> None:
-    """Keeps the command names even while there is one command alone."""
+    return app
 
 
 def main() -> None:
     """Runs the command line; an error that litevision raises on purpose becomes one line and exit code 1."""
     try:
-        app()
+        sys.exit(_run(sys.argv[1:]))
     except LitevisionError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except BrokenPipeError:
-        sys.stderr.close()
+        silence_stdout()
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _run(arguments: list[str]) -> int:
+    if arguments[:1] == ["classify"]:
+        from litevision.cli._classify import run
+        from litevision.cli._quick import read_classify
+
+        options = read_classify(arguments[1:])
+        if options is not None:
+            return run(options)
+    from litevision.cli._app import app
+
+    app()
+    return 0

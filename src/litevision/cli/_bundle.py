@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def bundle_path(model: str) -> Path:
-    """The bundle's path: ``model`` itself where it is an .onnx file, else the one kept for that name, made on first use.
+    """The path of the bundle that ``model`` names: an .onnx file, or the one kept for a name and made on first use.
 
     Raises:
         LitevisionError: as for ``litevision.export.cached.bundle_for``.

@@ -9,9 +9,9 @@ from pathlib import Path
 import onnx
 
 from litevision.errors import ExportError, LitevisionError, UsageError
-from litevision.export.check import check_bundle, shipped_photos
+from litevision.export.check import check_bundle
 from litevision.export.graph import to_onnx
-from litevision.image import Preprocess
+from litevision.image import Preprocess, shipped_photos
 from litevision.models.network import Network
 from litevision.runtime import METADATA_KEY, Architecture, BundleMetadata, Check, Normalisation, Score, Weights
 

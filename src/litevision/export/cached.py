@@ -4,10 +4,10 @@ import hashlib
 import importlib.util
 from pathlib import Path
 
+from litevision.cache import cache_folder
 from litevision.errors import MissingExtraError
 from litevision.registry.weight_sets import find_weight_set
 from litevision.runtime.metadata import FORMAT_VERSION
-from litevision.weights.fetch import cache_folder
 
 
 def bundle_for(source: str) -> Path:

@@ -1,11 +1,9 @@
 """The proof that a bundle answers as the module that it was made from: both see the same real photos."""
 
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 
 from litevision.errors import BundleError, ExportError
@@ -15,13 +13,6 @@ from litevision.runtime import Check, Normalisation, load
 
 TOLERANCE = 1e-4
 """Largest difference of a probability that float32 arithmetic in another order explains."""
-
-
-def shipped_photos() -> tuple[bytes, ...]:
-    """The photos that come with the package for this check; their source and licence stand beside them."""
-    folder = files("litevision.export") / "photos"
-    names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".jpg"))
-    return tuple((folder / name).read_bytes() for name in names)
 
 
 def check_bundle(
@@ -63,4 +54,4 @@ def check_bundle(
             f"{difference:.2g} (at most {tolerance:g} expected), the top answer agrees on {agreement:.0%}; "
             "nothing was written"
         )
-    return Check(f"onnxruntime {onnxruntime.__version__}", len(photos), difference, agreement)
+    return Check(classifier.bundle.engine.version, len(photos), difference, agreement)

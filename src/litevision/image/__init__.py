@@ -1,11 +1,13 @@
 """Pictures: the only code that reads them and the only preprocessing. No torch."""
 
 from litevision.image.decode import Limits, Source, decode
-from litevision.image.files import PICTURE_SUFFIXES, list_pictures
+from litevision.image.files import ANIMATION_SUFFIXES, PICTURE_SUFFIXES, VIDEO_SUFFIXES, list_pictures, shipped_photos
 from litevision.image.preprocess import Crop, Interpolation, Placement, Preprocess
 
 __all__ = [
+    "ANIMATION_SUFFIXES",
     "PICTURE_SUFFIXES",
+    "VIDEO_SUFFIXES",
     "Crop",
     "Interpolation",
     "Limits",
@@ -14,4 +16,5 @@ __all__ = [
     "Source",
     "decode",
     "list_pictures",
+    "shipped_photos",
 ]

@@ -1,6 +1,7 @@
-"""Reading a picture: JPEG, PNG, WebP or BMP by content, upright, in RGB, within limits."""
+"""Reading a picture: JPEG, PNG, WebP, BMP or GIF by content, upright, in RGB, within limits."""
 
 import io
+import itertools
 import os
 import stat
 import threading
@@ -13,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-# The four readers by name: what is registered, Pillow need not look for, and its fifty others stay unloaded.
+# The five readers by name: what is registered, Pillow need not look for, and its fifty others stay unloaded.
 from PIL import (
     BmpImagePlugin,  # noqa: F401
+    GifImagePlugin,  # noqa: F401
     Image,
     JpegImagePlugin,
     PngImagePlugin,  # noqa: F401
@@ -36,14 +38,14 @@ from litevision.image.orientation import Orientation, read_orientation
 
 Source = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[np.uint8]
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
-_EXPECTED = "expected JPEG, PNG, WebP or BMP"
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+_ANIMATED = ("PNG", "WEBP", "GIF")  # a JPEG may hold more pictures too: previews and depths, which are no frames
+_EXPECTED = "expected JPEG, PNG, WebP, BMP or GIF"
 _DAMAGED, _COPY_AGAIN = "damaged or cut short", "Copy or download it again."
 
-_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF")  # BMP's two letters are too few to tell
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8")  # BMP's two letters are too few to tell
 # What people try that is not read, by (offset, magic).
 _FOREIGN = {
-    (0, b"GIF8"): "GIF",
     (0, b"II*\0"): "TIFF",
     (0, b"MM\0*"): "TIFF",
     (0, b"%PDF"): "PDF",
@@ -94,6 +96,29 @@ class Picture:
             ratio_xy = (_draft(self.image, max_shrink) if self.ours else None) or (1.0, 1.0)
             self.image.load()
             return to_rgb(self.image), ratio_xy
+
+    def frames(self) -> "Iterator[Picture]":
+        """The picture, once for each frame of an animation; read each before the next is asked for.
+
+        Raises:
+            ImageError: the file is damaged or cut short; the frames before are good.
+        """
+        yield self
+        if not self.is_animated:
+            return
+        for index in itertools.count(1):
+            with _faults_of(self.name):
+                try:
+                    self.image.seek(index)
+                except EOFError:
+                    return
+            yield self
+
+    @property
+    def is_animated(self) -> bool:
+        """Whether the file holds several frames; errors as for `frames`."""
+        with _faults_of(self.name):
+            return self.image.format in _ANIMATED and getattr(self.image, "is_animated", False)
 
 
 def decode(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
@@ -184,6 +209,8 @@ def _read_file(path: Path, limits: Limits) -> bytes:
         raise ImageError(f"{path}: a folder, not a picture; {_EXPECTED}.") from None
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except ValueError as error:
+        raise FileMissingError(f"{str(path)!r}: no path ({error}). Check it.") from None
 
 
 def _checked_array(array: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

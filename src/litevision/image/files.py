@@ -1,12 +1,18 @@
-"""Finding the pictures in a folder."""
+"""Finding the pictures in a folder, and those in the package."""
 
 import os
 import stat
+from importlib.resources import files
 from pathlib import Path
 
 from litevision.errors import FileMissingError, UsageError
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
+ANIMATION_SUFFIXES = (".gif", ".webp", ".png", ".apng")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi"),
+    *(".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv"),
+)
 
 
 def list_pictures(path: str | os.PathLike[str], *, recursive: bool = False) -> list[Path]:
@@ -24,6 +30,8 @@ def list_pictures(path: str | os.PathLike[str], *, recursive: bool = False) -> l
         is_folder = stat.S_ISDIR(path.stat().st_mode)
     except OSError as error:
         raise FileMissingError(f"{path}: {error.strerror}. Check the path.") from None
+    except ValueError as error:
+        raise FileMissingError(f"{str(path)!r}: no path ({error}). Check it.") from None
     if not is_folder:
         return [path]
     found = sorted(_walk(path, recursive=recursive))
@@ -31,6 +39,13 @@ def list_pictures(path: str | os.PathLike[str], *, recursive: bool = False) -> l
         deeper = "" if recursive else " Pictures in folders below it need --recursive (recursive=True)."
         raise UsageError(f"{path}: no pictures in this folder; looked for {' '.join(PICTURE_SUFFIXES)}.{deeper}")
     return found
+
+
+def shipped_photos() -> tuple[bytes, ...]:
+    """The photos that come with the package, to check models with; their source and licence stand beside them."""
+    folder = files("litevision.image") / "photos"
+    names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".jpg"))
+    return tuple((folder / name).read_bytes() for name in names)
 
 
 def _walk(folder: Path, *, recursive: bool) -> list[Path]:

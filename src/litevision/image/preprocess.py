@@ -69,9 +69,9 @@ class Preprocess:
         if self.interpolation not in get_args(Interpolation):
             raise UnknownNameError.of("interpolation", self.interpolation, get_args(Interpolation))
 
-    def __call__(self, source: Source, *, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
+    def __call__(self, source: Source | Picture, *, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
         """The network input ``uint8[H, W, 3]``; arguments and errors as for `litevision.image.decode`."""
-        picture = open_picture(source, limits=limits)
+        picture = source if isinstance(source, Picture) else open_picture(source, limits=limits)
         place = self.placement(picture.upright_hw)
         x1, y1, x2, y2 = place.target_xyxy
         fill = _LETTERBOX_GREY if self.crop == "letterbox" else 0

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from litevision.errors import LitevisionError
 from litevision.image import Preprocess, Source
+from litevision.image.decode import Picture
 from litevision.runtime.classifier import Classifier, Prediction
 
 
@@ -26,6 +27,11 @@ class Prepared:
     name: str
     outcome: npt.NDArray[np.uint8] | LitevisionError
     ms: float = 0.0
+
+    @property
+    def error(self) -> LitevisionError | None:
+        """Why there is no picture, if there is none."""
+        return self.outcome if isinstance(self.outcome, LitevisionError) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,7 @@ class Answer:
         return os.fspath(self.source) if isinstance(self.source, (str, os.PathLike)) else type(self.source).__name__
 
 
-def prepare(preprocess: Preprocess, source: Source, name: str = "") -> Prepared:
+def prepare(preprocess: Preprocess, source: Source | Picture, name: str = "") -> Prepared:
     """The picture, made the model's input; one that cannot be read is no exception here but an outcome."""
     start = time.perf_counter()
     outcome: npt.NDArray[np.uint8] | LitevisionError
@@ -76,8 +82,8 @@ def answer(classifier: Classifier, sources: Iterable[Source | Prepared], top: in
     found = iter(classifier.best(np.stack(images), top) if images else ())
     share_ms = 1e3 * (time.perf_counter() - start) / max(1, len(images))
     return [
-        Answer(source, (), prepared.outcome, prepared.ms)
-        if isinstance(prepared.outcome, LitevisionError)
+        Answer(source, (), prepared.error, prepared.ms)
+        if prepared.error
         else Answer(source, tuple(next(found)), None, prepared.ms + share_ms)
         for source, prepared in given
     ]

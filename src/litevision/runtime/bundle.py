@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from litevision.errors import BundleError, FileMissingError, InputShapeError
-from litevision.runtime.engines import Engine, Outputs, TensorInfo, engine_choice, open_engine
+from litevision.runtime.engines import AUTO, Engine, Outputs, TensorInfo, engine_choice, open_engine
 from litevision.runtime.metadata import METADATA_KEY, BundleMetadata
 from litevision.runtime.onnx_header import read_header
 
@@ -43,8 +43,9 @@ class Bundle:
 
         Args:
             path: a ``.onnx`` file made with ``litevision export``.
-            engine: "onnxruntime" or "openvino".
-            precision: "fp32", which None stands for, or "bf16".
+            engine: "onnxruntime", "openvino", or "auto" for the one that answers single pictures fastest on this
+                machine, which is measured once and remembered.
+            precision: "fp32" or "bf16"; None stands for "fp32", and for any with "auto".
             threads: how many threads compute one batch; where it is None, all that this process may use, shared out
                 among ``streams``.
             streams: how many batches are to be computed at once, each from a calling thread of its own.
@@ -56,7 +57,12 @@ class Bundle:
             UsageError: no such engine, a precision that it does not have here, or fewer than one thread or stream.
         """
         path = Path(path)
-        choice = engine_choice(engine, precision, threads=threads, streams=streams)
+        if engine == AUTO:
+            from litevision.runtime.engines.auto import choose  # here, because it reads bundles itself
+
+            choice = choose(path, precision=precision, threads=threads, streams=streams).choice
+        else:
+            choice = engine_choice(engine, precision, threads=threads, streams=streams)
         data = read_bundle(path)
         metadata = checked_metadata(data, path)
         opened = open_engine(data, choice, name=str(path))

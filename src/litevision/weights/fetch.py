@@ -23,8 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-import platformdirs
-
+from litevision.cache import cache_folder
 from litevision.errors import DownloadError, HashMismatchError, LitevisionError, UsageError
 from litevision.registry.weight_sets import WeightSet, find_weight_set, published_prefix
 from litevision.weights.progress import progress_display
@@ -34,11 +33,6 @@ MAX_BYTES = 1_000_000_000
 LOCK_POLL_S = 0.1
 
 Algorithm = Literal["sha256", "md5"]
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept: ``$LITEVISION_CACHE``, or the user's cache folder of this system."""
-    return Path(os.environ.get("LITEVISION_CACHE") or platformdirs.user_cache_dir("litevision")).expanduser()
 
 
 def offline_by_environment() -> bool:

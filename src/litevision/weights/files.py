@@ -4,19 +4,19 @@ The kind of a file is told by its first bytes, never by its name.
 """
 
 import io
-import math
 import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from litevision.errors import FileMissingError, LitevisionError, MissingExtraError, UnsafeFileError, WeightsError
+from litevision.errors import FileMissingError, LitevisionError, UnsafeFileError, WeightsError
+from litevision.weights.checkpoint import checkpoint_prefix, read_checkpoint
 from litevision.weights.convert.layout import Tensors
 from litevision.weights.hdf5 import HDF5_MAGIC, MAX_BYTES, read_hdf5
 
@@ -62,7 +62,10 @@ def read(path: Path) -> StoredWeights:
     if prefix is None and not path.is_file():
         raise FileMissingError(f"no weight file at {path}")
     try:
-        return _read_file(path) if prefix is None else StoredWeights(_read_checkpoint(prefix), "tensorflow")
+        if prefix is None:
+            return _read_file(path)
+        variables = {name: torch.as_tensor(value) for name, value in read_checkpoint(prefix, MAX_BYTES).items()}
+        return StoredWeights(prefer_averages(variables), "tensorflow")
     except LitevisionError:
         raise
     except UnpicklingError as error:
@@ -139,31 +142,6 @@ def _refused(error: UnpicklingError) -> str:
     """What torch's unpickler stopped at, out of its long advice."""
     found = re.search(r"GLOBAL ([\w.]+)|(Unsupported \w+ \d+)", str(error))
     return (found[1] or found[2]) if found else "an instruction that no state_dict needs"
-
-
-def checkpoint_prefix(path: Path) -> Path | None:
-    """The prefix of the TensorFlow checkpoint that ``path`` names, by itself or by one of its files; else None."""
-    part = re.fullmatch(r"(.+)\.(?:index|meta|data-\d+-of-\d+)", path.name)
-    prefix = path.with_name(part[1]) if part else path
-    return prefix if prefix.parent.joinpath(f"{prefix.name}.index").is_file() else None
-
-
-def _read_checkpoint(prefix: Path) -> Tensors:
-    try:
-        from tensorflow import train
-    except ImportError:
-        raise MissingExtraError.of("Reading a TF-slim checkpoint", "slim") from None
-
-    reader: Any = train.load_checkpoint(str(prefix))
-    shapes = reader.get_variable_to_shape_map()
-    if sum(8 * math.prod(shape) for shape in shapes.values()) > MAX_BYTES:
-        raise UnsafeFileError(f"{prefix} declares more than {MAX_BYTES / 1e9:g} GB of variables; it was not opened")
-    for name, dtype in reader.get_variable_to_dtype_map().items():
-        if not (dtype.is_floating or dtype.is_integer):
-            raise WeightsError(
-                f"{prefix} holds {dtype.name} at {name}: a checkpoint of TF 2 objects, expected TF-slim's"
-            )
-    return prefer_averages({name: torch.as_tensor(reader.get_tensor(name)) for name in shapes})
 
 
 def prefer_averages(tensors: Tensors) -> Tensors:

@@ -7,8 +7,9 @@ from typing import NamedTuple
 from litevision.errors import UnknownNameError, WeightsMismatchError
 from litevision.registry import ALIASES, ARCHITECTURES, resolve
 from litevision.registry.weight_sets import WeightSet, find_weight_set, weight_sets
+from litevision.weights.checkpoint import checkpoint_prefix
 from litevision.weights.fetch import fetch
-from litevision.weights.files import StoredWeights, checkpoint_prefix, read
+from litevision.weights.files import StoredWeights, read
 
 DEFAULT = "default"
 _FILE_ENDINGS = (".pth", ".pt", ".bin", ".safetensors", ".h5", ".hdf5", ".keras", ".ckpt", ".index", ".onnx")

@@ -1,0 +1,113 @@
+"""What a run over many pictures says on standard error: bad pictures, how far it is, what it came to."""
+
+import math
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol, TextIO
+
+from litevision.cli._results import printable
+from litevision.runtime.answers import Answer
+
+_EVERY_S = 10.0
+_BAR_EVERY_S = 0.1
+
+
+class Report:
+    """Takes answers as a `litevision.cli._results.Writer` does, counts them, and tells a person.
+
+    Args:
+        total: how many pictures there are, None where nobody knows.
+        rows_on: where the answers themselves go; None for a file.
+    """
+
+    def __init__(self, total: int | None, rows_on: TextIO | None) -> None:
+        self.done = 0
+        self.errors = 0
+        self._start = time.monotonic()
+        self._shown: _Progress = _progress(total, rows_on)
+
+    def write(self, answers: Sequence[Answer]) -> None:
+        for answer in answers:
+            if answer.error is not None:
+                self.errors += 1
+                self._shown.note(f"error: {printable(str(answer.error))}")
+        self.done += len(answers)
+        self._shown.update(self.done, time.monotonic() - self._start)
+
+    def finish(self) -> None:
+        self._shown.close()
+
+    def conclusion(self) -> str:
+        """The count, the rate and the errors."""
+        seconds = time.monotonic() - self._start
+        errors = f"{self.errors:,} could not be read" if self.errors else "no errors"
+        return f"{self.done:,} pictures in {seconds:,.1f} s, {_rate(self.done, seconds)}, {errors}"
+
+
+class _Progress(Protocol):
+    def update(self, done: int, seconds: float) -> None: ...
+    def note(self, line: str) -> None: ...
+    def close(self) -> None: ...
+
+
+def _progress(total: int | None, rows_on: TextIO | None) -> _Progress:
+    """A bar on a terminal; in a log, a line every ten seconds; nothing where answers run over the same terminal."""
+    if not sys.stderr.isatty():
+        return _Lines(total, _EVERY_S)
+    if total == 1 or (rows_on is not None and rows_on.isatty()):
+        return _Lines(total, math.inf)
+    return _Bar(total)
+
+
+def _rate(done: int, seconds: float) -> str:
+    each = done / max(seconds, 1e-9)
+    return f"{each:,.0f} a second" if each >= 10 else f"{each:.1f} a second"
+
+
+class _Lines:
+    def __init__(self, total: int | None, every_s: float) -> None:
+        self._of = "" if total is None else f" of {total:,}"
+        self._every_s = every_s
+        self._last_s = 0.0
+
+    def update(self, done: int, seconds: float) -> None:
+        if seconds - self._last_s >= self._every_s:
+            self._last_s = seconds
+            self.note(f"{done:,}{self._of} pictures, {_rate(done, seconds)}")
+
+    def note(self, line: str) -> None:
+        print(line, file=sys.stderr)
+
+    def close(self) -> None:
+        pass
+
+
+class _Bar:
+    def __init__(self, total: int | None) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns: tuple[Any, ...] = (
+            TextColumn("classify"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(compact=True),
+        )
+        # Drawn by hand: a thread of its own would draw while an error is printed.
+        self._bar = Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True)
+        self._task = self._bar.add_task("classify", total=total, rate="")
+        self._bar.start()
+        self._last_s = 0.0
+
+    def update(self, done: int, seconds: float) -> None:
+        if seconds - self._last_s >= _BAR_EVERY_S:
+            self._last_s = seconds
+            self._bar.update(self._task, completed=done, rate=_rate(done, seconds), refresh=True)
+
+    def note(self, line: str) -> None:
+        self._bar.console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+    def close(self) -> None:
+        self._bar.stop()

@@ -1,0 +1,72 @@
+"""Ctrl-C and SIGTERM as one exception, and never in the middle of a line."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+_GRACE_S = 1.0  # timeout(1) and other wrappers send the same signal to a process and to its group
+
+
+class Interrupted(BaseException):
+    """A signal that asks the process to end; ``signum`` is its number."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+class Signals:
+    """While it is entered, SIGINT and SIGTERM raise `Interrupted`; `held` puts that off.
+
+    The first signal lets the work end in order. Another one, from a second later on, ends the process at once.
+    """
+
+    def __init__(self) -> None:
+        self._old: dict[int, Any] = {}
+        self._first_at: float | None = None
+        self._held = False
+        self._waiting: int | None = None
+
+    def __enter__(self) -> "Signals":
+        if threading.current_thread() is threading.main_thread():
+            for signum in (signal.SIGINT, signal.SIGTERM):
+                # What is ignored already, nohup and "&" in a script have their reasons for.
+                if signal.getsignal(signum) is not signal.SIG_IGN:
+                    self._old[signum] = signal.signal(signum, self._arrived)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for signum, handler in self._old.items():
+            signal.signal(signum, handler)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Puts the exception off to the end of the block."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        if self._waiting is not None:
+            signum, self._waiting = self._waiting, None
+            raise Interrupted(signum)
+
+    def hold(self) -> None:
+        """Raises nothing from here on: the end is near anyway."""
+        self._held = True
+
+    def _arrived(self, signum: int, _: FrameType | None) -> None:
+        now = time.monotonic()
+        if self._first_at is None:
+            self._first_at = now
+            if not self._held:
+                raise Interrupted(signum)
+            self._waiting = signum
+        elif now - self._first_at > _GRACE_S:
+            signal.signal(signum, signal.SIG_DFL)
+            os.kill(os.getpid(), signum)

@@ -1,0 +1,218 @@
+"""Which engine is fastest for a bundle on this machine: measured once, and remembered."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from litevision.cache import cache_folder, replacing
+from litevision.errors import LitevisionError
+from litevision.image import Source
+from litevision.runtime.bundle import checked_metadata, read_bundle
+from litevision.runtime.engines import Engine, EngineChoice, EngineName, Precision, candidates, open_engine
+from litevision.runtime.engines.timing import count_changes, sample_images, time_engines
+from litevision.runtime.machine import cpu_instructions, cpu_name, engine_versions
+from litevision.runtime.records import from_plain
+
+FEW_PICTURES = 64
+"""For fewer, measuring (a few seconds) costs more than any engine gains."""
+
+_TIE = 1.05
+_MEASURE_S = 0.3  # for each engine and precision
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What was measured of one engine and precision.
+
+    Attributes:
+        engine: the engine.
+        precision: its precision.
+        ms: milliseconds a picture, the median, with all streams at work.
+        start_ms: milliseconds that importing the engine, loading the bundle and the first batch took.
+        changed: how many of the sample pictures get another best class than from the first fp32 engine.
+        compared: how many sample pictures there were.
+    """
+
+    engine: EngineName
+    precision: Precision
+    ms: float
+    start_ms: float
+    changed: int
+    compared: int
+
+    def __str__(self) -> str:
+        changes = f", but changes {self.changed} of {self.compared} answers" if self.changed else ""
+        return f"{self.engine} {self.precision} {self.ms:.1f} ms{changes}"
+
+    def total_ms(self, pictures: int | None) -> float:
+        """Milliseconds for ``pictures`` with the start, or for one without it where nobody knows how many will come."""
+        return self.ms if pictures is None else self.start_ms + pictures * self.ms
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The chosen engine, and why, in words for the user."""
+
+    choice: EngineChoice
+    reason: str
+
+
+Measure = Callable[[bytes, Sequence[EngineChoice], npt.NDArray[np.uint8], int], list[Timing]]
+
+
+def measure(
+    data: bytes,
+    choices: Sequence[EngineChoice],
+    images_u8_nhwc: npt.NDArray[np.uint8],
+    batch_size: int,
+    *,
+    opened_by: Callable[[bytes, EngineChoice], Engine] = open_engine,
+) -> list[Timing]:
+    """The timing of each of ``choices`` that this machine can run.
+
+    Args:
+        data: the bundle.
+        choices: what to try, at least one in fp32 and that first.
+        images_u8_nhwc: real pictures, for the batches and for comparing answers.
+        batch_size: pictures in a batch.
+        opened_by: opens the engines.
+
+    Raises:
+        LitevisionError: none can.
+    """
+    batch_u8_nhwc = np.resize(images_u8_nhwc, (batch_size, *images_u8_nhwc.shape[1:]))
+    engines: list[Engine] = []
+    start_ms: dict[EngineName, float] = {}  # the longest: the first of an engine's precisions imports it for the others
+    fault: LitevisionError | None = None
+    for choice in choices:
+        start = time.perf_counter()
+        try:
+            engine = opened_by(data, choice)
+            engine.run(batch_u8_nhwc)
+        except LitevisionError as error:  # not installed whole, or a precision that this CPU does not have
+            fault = fault or error
+            continue
+        taken_ms = 1e3 * (time.perf_counter() - start)
+        start_ms[choice.name] = max(taken_ms, start_ms.get(choice.name, 0.0))
+        engines.append(engine)
+    if not engines:
+        raise fault or ValueError("no choices")
+    streams = choices[0].streams
+    seconds = time_engines(engines, batch_u8_nhwc, streams=streams, seconds=_MEASURE_S)
+    return [
+        Timing(
+            engine.choice.name,
+            engine.choice.precision,
+            ms=1e3 * median(taken) / (batch_size * streams),
+            start_ms=start_ms[engine.choice.name],
+            changed=count_changes(engine, engines[0], images_u8_nhwc),
+            compared=len(images_u8_nhwc),
+        )
+        for engine, taken in zip(engines, seconds, strict=True)
+    ]
+
+
+def choose(
+    path: str | os.PathLike[str],
+    batch_size: int = 1,
+    *,
+    precision: str | None = None,
+    threads: int | None = None,
+    streams: int = 1,
+    pictures: int | None = None,
+    sample: Sequence[Source] = (),
+    measured_by: Measure = measure,
+) -> Decision:
+    """The fastest way on this machine to compute the bundle at ``path`` that changes no answer.
+
+    Args:
+        path: the bundle.
+        batch_size: pictures in a batch.
+        precision: only this one; any where it is None.
+        threads: as for `litevision.runtime.Bundle.open`.
+        streams: as for `litevision.runtime.Bundle.open`.
+        pictures: how many there will be, where that is known: a few do not repay measuring or a slow start.
+        sample: pictures to compare answers on, of which up to 16 are read; those that cannot be are passed over, and
+            where there are none, the photos that come with the package are taken.
+        measured_by: measures what is not remembered.
+
+    Raises:
+        LitevisionError: as for `litevision.runtime.Bundle.open`.
+    """
+    path = Path(path)
+    choices = candidates(precisions=() if precision is None else (precision,), threads=threads, streams=streams)
+    data = read_bundle(path)
+    metadata = checked_metadata(data, path)
+    if metadata.task != "classification":
+        choices = [choice for choice in choices if choice.precision == choices[0].precision]  # answers of no one class
+    if len(choices) == 1:
+        return Decision(choices[0], f"{choices[0].title} (the only one here)")
+    key = _key(data, choices, batch_size)
+    file = cache_folder() / "engines" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}.json"
+    timings, when = _recall(file, key), "measured earlier"
+    if not timings:
+        if pictures is not None and pictures < FEW_PICTURES:
+            return Decision(choices[0], f"{choices[0].title} (measuring does not pay for {pictures} pictures)")
+        timings = measured_by(data, choices, sample_images(metadata.preprocess, sample), batch_size)
+        when = _remember(file, key, timings)
+    best, why = decide(timings, pictures)
+    (choice,) = (each for each in choices if (each.name, each.precision) == (best.engine, best.precision))
+    return Decision(choice, f"{choice.title} ({why}; {when})")
+
+
+def decide(timings: Sequence[Timing], pictures: int | None = None) -> tuple[Timing, str]:
+    """The quickest of ``timings`` that changes no answer, and the figures for and against it.
+
+    Within 5 % the earlier one is taken, so they should stand with the most exact first.
+    """
+    exact = [timing for timing in timings if not timing.changed]
+    least_ms = min(timing.total_ms(pictures) for timing in exact)
+    best = next(timing for timing in exact if timing.total_ms(pictures) <= _TIE * least_ms)
+    figures = [f"{best.ms:.1f} ms a picture", *(str(timing) for timing in timings if timing is not best)]
+    if best.ms > _TIE * min(timing.ms for timing in exact):
+        figures.append(f"{pictures} pictures do not repay a slower start")
+    return best, "; ".join(figures)
+
+
+def _key(data: bytes, choices: Sequence[EngineChoice], batch_size: int) -> dict[str, Any]:
+    """All that the timings depend on."""
+    return {
+        "cpu": cpu_name(),
+        "instructions": cpu_instructions(),
+        "cores": os.cpu_count(),
+        "engines": engine_versions(),
+        "bundle": hashlib.sha256(data).hexdigest(),
+        "batch_size": batch_size,
+        "choices": [asdict(choice) for choice in choices],
+    }
+
+
+def _recall(file: Path, key: dict[str, Any]) -> list[Timing]:
+    """The timings in ``file``; none where there is no such file, or it is not what `_remember` writes."""
+    faults: list[str] = []
+    try:
+        plain = json.loads(file.read_text("utf-8"))
+        timings = [from_plain(Timing, item, "", faults) for item in plain["timings"]]
+        known = plain["key"] == key
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return []
+    return timings if known and not faults and any(not timing.changed for timing in timings) else []
+
+
+def _remember(file: Path, key: dict[str, Any], timings: Sequence[Timing]) -> str:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as partial:
+            partial.write_text(json.dumps({"key": key, "timings": [asdict(it) for it in timings]}, indent=1), "utf-8")
+    except OSError as error:
+        return f"measured, but not remembered: {file.parent} cannot be written ({error.strerror})"
+    return "measured once, remembered"

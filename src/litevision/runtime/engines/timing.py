@@ -1,0 +1,86 @@
+"""Engines side by side: how long each takes, and whether they answer alike."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+
+from litevision.errors import FileMissingError, ImageError
+from litevision.image import Preprocess, Source, shipped_photos
+from litevision.runtime.engines.base import Engine
+
+_TURNS = 5
+_MAX_SAMPLE = 16
+
+
+def sample_images(preprocess: Preprocess, sources: Sequence[Source] = ()) -> npt.NDArray[np.uint8]:
+    """``uint8[N, H, W, 3]`` of the first ``sources`` that can be read, or of the photos in the package."""
+    images = []
+    for source in sources[:_MAX_SAMPLE]:
+        try:
+            images.append(preprocess(source))
+        except (ImageError, FileMissingError):
+            continue  # whoever wants its answer will be told
+    return np.stack(images) if images else preprocess.batch(shipped_photos())
+
+
+def count_changes(engine: Engine, reference: Engine, images_u8_nhwc: npt.NDArray[np.uint8]) -> int:
+    """How many of the pictures get another best class than from ``reference``."""
+    best, expected = (_best(each, images_u8_nhwc) for each in (engine, reference))
+    return int((best != expected).sum())
+
+
+def time_engines(
+    engines: Sequence[Engine], batch_u8_nhwc: npt.NDArray[np.uint8], *, streams: int, seconds: float
+) -> list[list[float]]:
+    """Seconds that each engine took to run the batch in ``streams`` threads at once, over and over; in turns.
+
+    Args:
+        engines: what to time.
+        batch_u8_nhwc: what each call gets.
+        streams: calls at once; a sample lasts until the last of them is done.
+        seconds: measured time for each engine.
+    """
+    with ThreadPoolExecutor(streams) as pool:
+        return interleaved([_work(engine, batch_u8_nhwc, streams, pool) for engine in engines], seconds)
+
+
+def interleaved(
+    calls: Sequence[Callable[[], object]], seconds: float, *, clock: Callable[[], float] = time.perf_counter
+) -> list[list[float]]:
+    """Seconds that each call took, over and over, for about ``seconds`` each.
+
+    They take turns, so that what else the machine does meets all of them alike. The first call of all makes threads and
+    memory and is not counted, nor is the first of a short turn, which finds the caches full of the others' weights.
+    """
+    for call in calls:
+        call()
+    turn = seconds / _TURNS
+    samples: list[list[float]] = [[] for _ in calls]
+    for _ in range(_TURNS):
+        for call, taken in zip(calls, samples, strict=True):
+            if not taken or taken[-1] < turn:
+                call()
+            start = now = clock()
+            while now == start or now - start < turn:
+                before = clock()
+                call()
+                now = clock()
+                taken.append(now - before)
+    return samples
+
+
+def _work(
+    engine: Engine, batch_u8_nhwc: npt.NDArray[np.uint8], streams: int, pool: ThreadPoolExecutor
+) -> Callable[[], object]:
+    if streams == 1:
+        return lambda: engine.run(batch_u8_nhwc)
+    return lambda: list(pool.map(engine.run, [batch_u8_nhwc] * streams))
+
+
+def _best(engine: Engine, images_u8_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
+    scores = next(iter(engine.run(images_u8_nhwc).values()))
+    best: npt.NDArray[np.intp] = scores.argmax(-1)
+    return best

@@ -1,0 +1,80 @@
+"""The machine that figures were measured on."""
+
+import functools
+import hashlib
+import os
+import platform
+import re
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from litevision.runtime.cpus import available_cpus
+from litevision.runtime.engines import installed_engines
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a measured time depends on, beside the model.
+
+    Attributes:
+        cpu: the processor, as it names itself.
+        cores: the logical cores of the whole machine.
+        usable_cpus: those that this process may use: its affinity and quota.
+        load: processes at work or waiting for a core, the last minute's average; None where it is not told.
+        system: the operating system and its machine type.
+        versions: of Python and of every engine that is installed, by name.
+    """
+
+    cpu: str
+    cores: int
+    usable_cpus: int
+    load: float | None
+    system: str
+    versions: dict[str, str]
+
+    @classmethod
+    def here(cls) -> "Machine":
+        """This machine, now."""
+        return cls(
+            cpu=cpu_name(),
+            cores=os.cpu_count() or 1,
+            usable_cpus=available_cpus(),
+            load=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+            system=f"{platform.system()} {platform.machine()}",
+            versions={"python": platform.python_version(), **engine_versions()},
+        )
+
+
+def engine_versions() -> dict[str, str]:
+    """The version of every engine that is installed; importing none."""
+    return {name: _version(name) for name in installed_engines()}
+
+
+def cpu_name() -> str:
+    """The processor, as it names itself."""
+    return _cpuinfo().get("model name") or platform.processor() or platform.machine()
+
+
+def cpu_instructions() -> str:
+    """A short digest of what the processor can do: virtual machines give many processors one name."""
+    fields = _cpuinfo()
+    kind = [fields.get(name, "") for name in ("vendor_id", "cpu family", "model", "flags", "Features")]
+    return hashlib.sha256("\n".join(kind).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def _cpuinfo() -> dict[str, str]:
+    """The first processor's fields in Linux' /proc/cpuinfo; none on other systems."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return {}
+    return dict(re.findall(r"^([^\t\n:]+)\t*: (.*)$", text.partition("\n\n")[0], re.MULTILINE))
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # built by hand, or one of its sister packages
+        return "unknown"

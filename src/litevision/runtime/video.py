@@ -1,0 +1,151 @@
+"""The frames of animations, videos and cameras, as pictures with a name and a time."""
+
+import math
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from litevision.errors import FileMissingError, ImageError, LitevisionError, MissingExtraError, UsageError
+from litevision.image import Preprocess
+from litevision.image.decode import open_picture
+from litevision.runtime.answers import Prepared, prepare
+
+if TYPE_CHECKING:
+    from av import FFmpegError
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+
+WEBCAM = "webcam:"
+
+
+def animation_frames(path: str, preprocess: Preprocess) -> Iterator[Prepared]:
+    """Every frame of the picture at ``path``, named ``anim.gif#frame=3``; a still one keeps its path as its name.
+
+    A file that cannot be read, or ends in the middle, is answered with its error in place of the frame.
+    """
+    name = path
+    try:
+        picture = open_picture(path)
+        animated = picture.is_animated
+        for index, frame in enumerate(picture.frames()):
+            name = f"{path}#frame={index}" if animated else path
+            yield prepare(preprocess, frame, name)
+    except LitevisionError as error:
+        yield Prepared(name, error)
+
+
+def video_frames(path: str, preprocess: Preprocess, every_s: float = 1.0) -> Iterator[Prepared | None]:
+    """A frame of the video at ``path`` every so many seconds, named ``clip.mp4#t=1.000``, upright.
+
+    The first frame is taken, then the first one at or after each multiple of ``every_s``. What cannot be read is
+    answered with its error. None stands between the frames, while the decoder goes on.
+
+    Args:
+        path: a video file in any format that PyAV reads.
+        preprocess: what makes the model's input of a frame.
+        every_s: seconds between the frames; 0 for every frame.
+    """
+    yield from _frames(path, f"file:{path}", None, preprocess, every_s)
+
+
+def webcam_frames(name: str, preprocess: Preprocess, every_s: float = 1.0) -> Iterator[Prepared | None]:
+    """A frame of a camera every so many seconds, until somebody stops it; named and answered as by `video_frames`.
+
+    Args:
+        name: ``webcam:0`` for ``/dev/video0``.
+        preprocess: what makes the model's input of a frame.
+        every_s: seconds between the frames; 0 for every frame.
+    """
+    try:
+        device = webcam_device(name)
+    except LitevisionError as error:
+        yield Prepared(name, error)
+        return
+    yield from _frames(name, str(device), "v4l2", preprocess, every_s)
+
+
+def webcam_device(name: str, devices: Path = Path("/dev")) -> Path:
+    """The device of ``webcam:N``.
+
+    Args:
+        name: ``webcam:`` and a number.
+        devices: the folder of devices.
+
+    Raises:
+        UsageError: no number, or a system without Video4Linux.
+        FileMissingError: no such camera.
+    """
+    number = name.removeprefix(WEBCAM)
+    if not number.isdecimal():
+        raise UsageError(f"{name}: no camera's name; expected {WEBCAM}0 for the first one.")
+    if not sys.platform.startswith("linux"):
+        raise UsageError(f"{name}: cameras are read through Video4Linux, which this system does not have.")
+    device = devices / f"video{int(number)}"
+    if not device.exists():
+        there = ", ".join(sorted(f"{WEBCAM}{found.name[5:]}" for found in devices.glob("video[0-9]*")))
+        raise FileMissingError(f"{name}: no camera at {device}. Cameras here: {there or 'none'}.")
+    return device
+
+
+def _frames(
+    name: str, file: str, format_: str | None, preprocess: Preprocess, every_s: float
+) -> Iterator[Prepared | None]:
+    try:
+        import av
+    except ImportError:
+        yield Prepared(name, MissingExtraError.of(f"{name}: reading videos", "video"))
+        return
+    # "file:" and the list keep FFmpeg from taking a name, or a playlist inside the file, for an address on a network.
+    options = {} if format_ else {"protocol_whitelist": "file"}
+    latest = name
+    try:
+        with av.open(file, format=format_, options=options) as container:
+            due_s = 0.0
+            for time_s, frame in _timed(container):
+                latest = f"{name}#t={time_s:.3f}"
+                # Half a millisecond early is due: times are whole ticks of some clock, and 1 s may be stored as 0.9999.
+                if time_s >= due_s - 5e-4:
+                    due_s = (math.floor((time_s + 5e-4) / every_s) + 1) * every_s if every_s else 0.0
+                    yield _prepared(frame, preprocess, latest)
+                if every_s or format_:
+                    yield None
+            if latest == name:
+                raise ImageError(f"{name}: holds no moving picture. Give a video.")
+    except (av.FFmpegError, LitevisionError) as error:
+        fault = error if isinstance(error, LitevisionError) else _fault(latest, error)
+        yield Prepared(latest, fault)
+
+
+def _timed(container: "InputContainer") -> "Iterator[tuple[float, VideoFrame]]":
+    """Each frame of the first moving picture, and its seconds since the first one."""
+    if not container.streams.video:
+        return
+    stream = container.streams.video[0]
+    stream.thread_type = "AUTO"
+    rate = float(stream.average_rate or 25)
+    first_s: float | None = None
+    for index, frame in enumerate(container.decode(stream)):
+        # Raw streams have no times.
+        now_s = index / rate if frame.pts is None else frame.time
+        first_s = now_s if first_s is None else first_s
+        yield now_s - first_s, frame
+
+
+def _prepared(frame: "VideoFrame", preprocess: Preprocess, name: str) -> Prepared:
+    start = time.perf_counter()
+    # The transformation that shows it upright turns it counterclockwise by these degrees.
+    upright = np.rot90(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), round(frame.rotation / 90))
+    turned_ms = 1e3 * (time.perf_counter() - start)
+    prepared = prepare(preprocess, upright, name)
+    return Prepared(name, prepared.outcome, prepared.ms + turned_ms)
+
+
+def _fault(name: str, error: "FFmpegError") -> LitevisionError:
+    if isinstance(error, FileNotFoundError):
+        return FileMissingError(f"{name}: no such file. Check the path.")
+    reason = error.strerror or error
+    return ImageError(f"{name}: cannot be read as a video ({reason}). Copy or download it again, or convert it to MP4.")
