@@ -1,16 +1,15 @@
 """What the benchmarks share: options, rounds of fresh processes, medians with spread, result files."""
 
-import argparse
 import csv
 import datetime
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
@@ -21,12 +20,14 @@ import numpy as np
 
 from litevision.cache import replacing
 from litevision.runtime.cpus import available_cpus
+from litevision.runtime.machine import Machine
 
 RESULTS = Path(__file__).parent / "results"
 
 T = TypeVar("T")
 
-_PACKAGES = ("litevision", "numpy", "pillow", "onnxruntime", "openvino", "torch", "torchvision", "timm")
+_PACKAGES = ("numpy", "pillow", "torch", "torchvision", "timm")
+_QUIET = 0.15  # of the cores at work before the benchmark begins
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -38,7 +39,7 @@ class Conditions:
     weights: str
     machine: str
     versions: str
-    load_average: float
+    load_average: float | None
     measured: str
 
 
@@ -72,53 +73,48 @@ def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
     return [a / b for a, b in zip(above, below, strict=True)]
 
 
-def parser(doc: str | None, *, rounds: int | None, weights: bool = True) -> argparse.ArgumentParser:
+def parser(doc: str | None, *, rounds: int | None, threads: bool = True, weights: bool = True) -> ArgumentParser:
     """The options that benchmarks share.
 
     Args:
         rounds: how many by default; None for what is computed once.
+        threads: whether it can be told how many there are.
         weights: whether the network may have real ones.
     """
-    options = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = ArgumentParser(description=doc, formatter_class=RawDescriptionHelpFormatter)
     if weights:
         help_ = "MobileNetV2 1.0's state_dict with torchvision's names (random, seed 0)"
         options.add_argument("--weights", type=Path, metavar="FILE", help=help_)
     if rounds:
         options.add_argument("--rounds", type=int, default=rounds, help="that count; one more warms up (%(default)s)")
-    options.add_argument("--threads", type=int, default=available_cpus(), help="for every contender (%(default)s)")
+    if threads:
+        options.add_argument("--threads", type=int, default=available_cpus(), help="for every contender (%(default)s)")
     options.add_argument("--quick", action="store_true", help="a smoke run: its figures mean nothing")
     options.add_argument("--output", type=Path, metavar="FILE", help="the CSV (one in results/; none with --quick)")
     return options
 
 
-def conditions(arguments: argparse.Namespace) -> Conditions:
+def conditions(arguments: Namespace) -> Conditions:
     """The conditions now; to be asked before the work, which is a load itself."""
-    load_average = os.getloadavg()[0]
-    if load_average > 0.3:
-        print(f"note: load average {load_average:.1f}: other work runs, figures may not repeat", file=sys.stderr)
-    weights = arguments.weights.name if getattr(arguments, "weights", None) else "random, seed 0"
-    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-    return Conditions(arguments.threads, weights, machine(), versions(), load_average, today)
+    machine, given = Machine.here(), vars(arguments)
+    if machine.load is not None and machine.load > _QUIET * machine.usable_cpus:
+        print(f"note: load average {machine.load}: other work runs, figures may not repeat", file=sys.stderr)
+    return Conditions(
+        threads=given.get("threads", machine.usable_cpus),
+        weights=given["weights"].name if given.get("weights") else "random, seed 0",
+        machine=f"{machine.cpu}; {machine.cores} cores, {machine.usable_cpus} usable; {machine.system}",
+        versions="; ".join(f"{name} {number}" for name, number in {**machine.versions, **_versions()}.items()),
+        load_average=machine.load,
+        measured=datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+    )
 
 
-def machine() -> str:
-    """The processor, how many of its CPUs may be used, and the system."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    name = " ".join((names or [platform.processor() or platform.machine()])[0].split())
-    return f"{name}; {available_cpus()} CPUs; {platform.system()} {platform.machine()}"
-
-
-def versions() -> str:
-    """Python's and those of every package that is compared."""
-    found = [f"python {platform.python_version()}"]
+def _versions() -> dict[str, str]:
+    found = dict.fromkeys(_PACKAGES, "not installed")
     for name in _PACKAGES:
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            found.append(f"{name} not installed")
-    return "; ".join(found)
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 @contextmanager
@@ -161,14 +157,14 @@ def interleaved(contenders: Mapping[str, Callable[[], T]], rounds: int, *, warm_
     return results
 
 
-def report(rows: Sequence[Row], found: Conditions, arguments: argparse.Namespace, name: str) -> None:
+def report(rows: Sequence[Row], found: Conditions, arguments: Namespace, name: str) -> None:
     """Prints the figures, and writes them to the CSV that the options name, by default ``results/NAME.csv``."""
     width = max(len(it.what) for it in rows)
     for before, it in pairwise((None, *rows)):
         if before is None or before.condition != it.condition:
             print(f"\n{it.condition}")
         print(f"  {it.what:<{width}}  {it.median:10.4g}  IQR {it.spread:8.2g}  n {it.n:3}  {it.unit}  {it.engine}")
-    print(f"\n{found.machine}; {found.threads} threads; load average {found.load_average:.2f}")
+    print(f"\n{found.machine}; {found.threads} threads; load average {found.load_average}")
     print(f"weights: {found.weights}; {found.versions}")
     output = arguments.output or (None if arguments.quick else RESULTS / f"{name}.csv")
     if output:

@@ -35,6 +35,10 @@ class Job:
     place: Path
     threads: int
 
+    def photos(self) -> list[Path]:
+        """The pictures, in order."""
+        return sorted((self.place / "pictures/photos").iterdir())
+
 
 def torchvision(job: Job) -> tuple[str, Run]:
     """The tutorial's way: ImageFolder, DataLoader, the transforms of the weights, eager."""
@@ -162,16 +166,17 @@ def inference(job: Job, *, engine: str) -> tuple[str, Run]:
 
 
 def _opened(job: Job, engine: str) -> "Classifier":
+    """As ``litevision classify`` opens it for a folder."""
     from litevision.runtime import load
 
     path, precision = job.place / "bundle.onnx", None
     if engine == "auto":
         from litevision.runtime.engines.auto import choose
 
-        from litevision.runtime.pipeline import CHUNK
-
-        choice = choose(path, CHUNK, threads=1, streams=job.threads).choice
-        engine, precision = choice.name, choice.precision
+        photos = job.photos()
+        decision = choose(path, threads=1, streams=job.threads, pictures=len(photos), sample=photos[:16])
+        print(f"engine auto: {decision.reason}", file=sys.stderr)
+        engine, precision = decision.choice.name, decision.choice.precision
     return load(path, engine=engine, precision=precision, threads=1, streams=job.threads)
 
 
@@ -203,9 +208,10 @@ CONTENDERS: dict[str, Callable[[Job], tuple[str, Run]]] = {
 def main() -> None:
     """Times the contender that the command line names."""
     name, place, threads = sys.argv[1:]
-    engine, run = CONTENDERS[name](Job(Path(place), int(threads)))
+    job = Job(Path(place), int(threads))
+    engine, run = CONTENDERS[name](job)
     setup_s = time.perf_counter() - START
-    paths = sorted(Path(place, "pictures/photos").iterdir())
+    paths = job.photos()
     run(paths[:BATCH])
     start = time.perf_counter()
     answers = run(paths)

@@ -10,14 +10,15 @@ the chosen engine's time over the best one's: 1 is perfect. Takes about 15 minut
 import statistics
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from _common import Row, conditions, interleaved, parser, python_child, ratios, report, row, workplace
 
 from litevision.errors import LitevisionError
-from litevision.runtime.engines import EngineChoice, Precision, installed_engines, open_engine
+from litevision.runtime.engines import EngineChoice, candidates, open_engine
 
 NETWORKS = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "shufflenet_v2_x1_0")
 BATCH_SIZES = (1, 32)
@@ -40,7 +41,7 @@ def main() -> None:
         for network in networks:
             bundle = place / f"{network}.onnx"
             make_random_bundle(bundle, network)
-            engines = list(candidates(bundle))
+            engines = list(openable(bundle))
             for batch_size in batch_sizes:
                 end = (arguments.threads, batch_size)
                 chosen = python_child(place, HERE / "_choose_engine.py", bundle, *end)
@@ -55,16 +56,11 @@ def main() -> None:
     report(rows, found, arguments, "auto_choice")
 
 
-def candidates(bundle: Path) -> Iterator[EngineChoice]:
+def openable(bundle: Path) -> Iterator[EngineChoice]:
     """Every engine and precision that this machine has."""
-    data = bundle.read_bytes()
-    for name in installed_engines():
-        for precision in get_args(Precision):
-            choice = EngineChoice(name, precision)
-            try:
-                open_engine(data, choice)
-            except LitevisionError:
-                continue
+    for choice in candidates():
+        with suppress(LitevisionError):
+            open_engine(bundle.read_bytes(), choice)
             yield choice
 
 

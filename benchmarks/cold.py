@@ -21,7 +21,7 @@ OURS = "litevision classify"
 
 def main() -> None:
     """Measures, checks, reports."""
-    options = parser(__doc__, rounds=15)
+    options = parser(__doc__, rounds=15, threads=False)
     options.add_argument("--photo", type=Path, default=ELEPHANT, help="what to classify (examples/elephant.jpg)")
     arguments = options.parse_args()
     if arguments.quick:

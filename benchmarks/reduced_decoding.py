@@ -2,9 +2,9 @@
 
     python benchmarks/reduced_decoding.py FOLDER... --weights FILE
 
-Every picture in the folders, and copies of it enlarged 2, 3 and 4 times and saved as JPEG, is decoded as litevision does
-and in full. The best class must be the same wherever it leads by over 0.05; exits with 1 where it is not. Takes about a
-second a picture. Random weights answer nonsense, but as sensitively.
+Every picture in the folders, and copies of it enlarged 2, 3 and 4 times and saved as JPEG, is decoded as litevision
+does and in full. The best class must be the same wherever it leads by over 0.05; exits with 1 where it is not. Takes
+about a second a picture.
 """
 
 import io

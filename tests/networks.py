@@ -54,6 +54,8 @@ def fill(network: Network) -> Network:
         network.train()(pictures(4, (64, 64), channels=network.config.in_channels, dtype=torch.float64))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
+        variance = norm.get_buffer("running_var")
+        variance.clamp_(min=float(variance.mean()) / 10)  # a channel that hardly varied would be blown up elsewhere
     return network.float().eval()
 
 

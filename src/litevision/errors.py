@@ -20,6 +20,7 @@ Each message says what was got, what was expected and what to do next, in one li
 """
 
 import difflib
+import itertools
 from collections.abc import Iterable
 
 
@@ -48,7 +49,11 @@ class UnknownNameError(UsageError, KeyError):
         """
         names = list(known)
         folded = {known_name.lower(): known_name for known_name in reversed(names)}
-        near = [folded[match] for match in difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.6)]
+        close = difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.6)
+        begun = sorted((known_name for known_name in folded if name and known_name.startswith(name.lower())), key=len)
+        # In turn: the nearest by spelling, and those of which only the beginning was typed.
+        turns = itertools.chain.from_iterable(itertools.zip_longest(close, begun))
+        near = [folded[match] for match in dict.fromkeys(turns) if match is not None][:3]
         hint = f" Did you mean {' or '.join(repr(match) for match in near)}?" if near else ""
         if len(names) <= 40:
             hint += f" Known: {', '.join(names) or 'none'}."

@@ -16,32 +16,8 @@ from pictures import encoded
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder: a bundle, a red and a blue picture, a broken one, and a folder in the folder."""
-    monkeypatch.chdir(tmp_path)
-    write_bundle(Path("tiny.onnx"))
-    Path("more/deep").mkdir(parents=True)
-    for name, colour in (("red.png", (255, 0, 0)), ("more/blue.png", (0, 0, 255)), ("more/deep/red.png", (255, 0, 0))):
-        Path(name).write_bytes(encoded(np.full((9, 12, 3), colour, np.uint8)))
-    Path("bad.jpg").write_bytes(b"oops")
-    return tmp_path
-
-
-@pytest.fixture
-def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def run_classify(*arguments: str, model: str = "tiny.onnx") -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["litevision", "classify", *arguments, "--model", model])
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        return int(left.value.code or 0), out, err
-
-    return run_classify
-
-
-def test_table(run: Run) -> None:
-    assert run("red.png", "more", "--top", "2") == (
+def test_table(classify: Run) -> None:
+    assert classify("red.png", "more", "--top", "2") == (
         0,
         "path           rank  label   score\n"
         "red.png           1  red    0.9999\n"
@@ -52,13 +28,13 @@ def test_table(run: Run) -> None:
     )
 
 
-def test_recursive(run: Run) -> None:
-    _, out, _ = run("more", "--recursive", "--top", "1")
+def test_recursive(classify: Run) -> None:
+    _, out, _ = classify("more", "--recursive", "--top", "1")
     assert [line.split()[0] for line in out.splitlines()] == ["path", "more/blue.png", "more/deep/red.png"]
 
 
-def test_json_is_one_document_with_errors_in_place(run: Run) -> None:
-    code, out, err = run("bad.jpg", "red.png", "none.png", "--json", "--top", "1")
+def test_json_is_one_document_with_errors_in_place(classify: Run) -> None:
+    code, out, err = classify("bad.jpg", "red.png", "none.png", "--json", "--top", "1")
     answer = json.loads(out)
     assert code == 1
     assert answer["model"] == "tiny.onnx"
@@ -70,8 +46,8 @@ def test_json_is_one_document_with_errors_in_place(run: Run) -> None:
     assert [line[:16] for line in err.splitlines()] == ["error: bad.jpg: ", "error: none.png:"]
 
 
-def test_csv(run: Run) -> None:
-    code, out, err = run("red.png", "bad.jpg", "--csv", "out.csv", "--top", "2")
+def test_csv(classify: Run) -> None:
+    code, out, err = classify("red.png", "bad.jpg", "--csv", "out.csv", "--top", "2")
     assert (code, out) == (1, "")
     assert err.splitlines()[-1] == "wrote out.csv: 1 pictures"
     with Path("out.csv").open(newline="") as file:
@@ -83,22 +59,22 @@ def test_csv(run: Run) -> None:
     assert not list(Path().glob(".out.csv*"))
 
 
-def test_csv_and_json_together(run: Run) -> None:
-    _, out, _ = run("red.png", "--csv", "out.csv", "--json")
+def test_csv_and_json_together(classify: Run) -> None:
+    _, out, _ = classify("red.png", "--csv", "out.csv", "--json")
     assert json.loads(out)["results"][0]["path"] == "red.png"
     assert Path("out.csv").read_text().startswith("path,rank,index,label,score\nred.png,1,0,red,")
 
 
-def test_an_old_csv_survives_a_failure(run: Run) -> None:
+def test_an_old_csv_survives_a_failure(classify: Run) -> None:
     Path("out.csv").write_text("precious")
-    code, _, err = run("bad.jpg", "--csv", "out.csv")
+    code, _, err = classify("bad.jpg", "--csv", "out.csv")
     assert (code, err.count("\n")) == (1, 1)
     assert Path("out.csv").read_text() == "precious"
 
 
 @pytest.mark.parametrize("file", ["none/out.csv", "more"])
-def test_a_csv_that_cannot_be_written_is_refused_first(run: Run, file: str) -> None:
-    code, out, err = run("red.png", "--csv", file)
+def test_a_csv_that_cannot_be_written_is_refused_first(classify: Run, file: str) -> None:
+    code, out, err = classify("red.png", "--csv", file)
     assert (code, out) == (1, "")
     assert err == f"error: --csv {file}: not a file that can be written. Give one in an existing folder.\n"
 
@@ -112,37 +88,37 @@ def test_a_csv_that_cannot_be_written_is_refused_first(run: Run, file: str) -> N
         ("empty", "error: empty: no pictures in this folder; looked for .jpg .jpeg .png .webp .bmp."),
     ],
 )
-def test_one_bad_input_is_one_line(run: Run, given: str, message: str, options: tuple[str, ...]) -> None:
+def test_one_bad_input_is_one_line(classify: Run, given: str, message: str, options: tuple[str, ...]) -> None:
     Path("empty").mkdir()
-    code, out, err = run(given, *options)
+    code, out, err = classify(given, *options)
     assert (code, out) == (1, "")
     assert err.startswith(message)
     assert err.count("\n") == 1
 
 
-def test_a_bad_picture_does_not_stop_the_rest(run: Run) -> None:
-    code, out, err = run("bad.jpg", "red.png", "--top", "1")
+def test_a_bad_picture_does_not_stop_the_rest(classify: Run) -> None:
+    code, out, err = classify("bad.jpg", "red.png", "--top", "1")
     assert code == 1
     assert out.splitlines()[1] == "red.png     1  red    0.9999"
     assert err == "error: bad.jpg: not a picture that can be read; expected JPEG, PNG, WebP or BMP.\n"
 
 
-def test_odd_names_cannot_write_to_the_terminal(run: Run) -> None:
+def test_odd_names_cannot_write_to_the_terminal(classify: Run) -> None:
     for name in ("a\nb\x1b[31m.png", "é.png"):
         Path(name).write_bytes(Path("red.png").read_bytes())
-    _, out, _ = run(".", "--top", "1")
+    _, out, _ = classify(".", "--top", "1")
     assert [line.split("  ")[0] for line in out.splitlines()[1:]] == [r"a\nb\x1b[31m.png", "red.png", "é.png"]
 
 
-def test_no_arguments_is_a_usage_error(run: Run) -> None:
-    code, out, err = run()
+def test_no_arguments_is_a_usage_error(classify: Run) -> None:
+    code, out, err = classify()
     assert (code, out) == (2, "")
     assert "Missing argument" in err
 
 
-def test_a_broken_bundle_is_one_line(run: Run) -> None:
+def test_a_broken_bundle_is_one_line(classify: Run) -> None:
     Path("broken.onnx").write_bytes(b"oops")
-    code, out, err = run("red.png", "more", model="broken.onnx")
+    code, out, err = classify("red.png", "more", model="broken.onnx")
     assert (code, out) == (1, "")
     assert err.startswith("error: broken.onnx: not an ONNX file")
     assert err.count("\n") == 1
@@ -158,7 +134,7 @@ def cached(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     return module
 
 
-def test_a_name_is_looked_up(run: Run, cached: types.ModuleType) -> None:
+def test_a_name_is_looked_up(classify: Run, cached: types.ModuleType) -> None:
     asked = []
 
     def bundle_for(name: str) -> Path:
@@ -166,16 +142,16 @@ def test_a_name_is_looked_up(run: Run, cached: types.ModuleType) -> None:
         return Path("tiny.onnx")
 
     cached.bundle_for = bundle_for  # type: ignore[attr-defined]
-    code, out, _ = run("red.png", "more/blue.png", "--json", model="mobilenet_v3_large")
+    code, out, _ = classify("red.png", "more/blue.png", "--json", model="mobilenet_v3_large")
     assert code == 0
     assert asked == ["mobilenet_v3_large"]
     assert json.loads(out)["model"] == "mobilenet_v3_large"
 
 
-def test_a_wrong_path_costs_no_download(run: Run, cached: types.ModuleType) -> None:
+def test_a_wrong_path_costs_no_download(classify: Run, cached: types.ModuleType) -> None:
     def bundle_for(name: str) -> Path:
         raise DownloadError(f"{name}: no network")
 
     cached.bundle_for = bundle_for  # type: ignore[attr-defined]
-    assert run("none.jpg", model="mobilenet_v2")[2].startswith("error: none.jpg")
-    assert run("red.png", "more", model="mobilenet_v2") == (1, "", "error: mobilenet_v2: no network\n")
+    assert classify("none.jpg", model="mobilenet_v2")[2].startswith("error: none.jpg")
+    assert classify("red.png", "more", model="mobilenet_v2") == (1, "", "error: mobilenet_v2: no network\n")

@@ -12,6 +12,7 @@ app = typer.Typer(
 
 
 def _register() -> None:
+    from litevision.cli.bench import bench
     from litevision.cli.classify import classify
     from litevision.cli.convert import convert
     from litevision.cli.draw import draw
@@ -19,6 +20,7 @@ def _register() -> None:
     from litevision.cli.info import info
     from litevision.cli.models import models
 
+    app.command()(bench)
     app.command()(classify)
     app.command()(convert)
     app.command()(draw)

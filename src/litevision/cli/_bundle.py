@@ -1,5 +1,6 @@
 """Where a model named on the command line lies."""
 
+import sys
 from pathlib import Path
 
 
@@ -11,6 +12,8 @@ def bundle_path(model: str) -> Path:
     """
     if model.lower().endswith(".onnx"):
         return Path(model)
-    from litevision.export.cached import bundle_for
+    from litevision.export.cached import bundle_for, kept_at
 
+    if not kept_at(model).is_file():
+        print(f"making the bundle of {model}, once (some 20 seconds); later runs find it", file=sys.stderr)
     return bundle_for(model)

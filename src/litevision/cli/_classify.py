@@ -203,6 +203,8 @@ def _write(
     """Writes all answers, and gives what ended that early, unless it was before the first one."""
     try:
         for answers in chunks:
+            if report.total == 1 and answers[0].error:
+                raise answers[0].error
             with signals.held():
                 for writer in writers:
                     writer.write(answers)

@@ -22,6 +22,7 @@ class Report:
     """
 
     def __init__(self, total: int | None, rows_on: TextIO | None) -> None:
+        self.total = total
         self.done = 0
         self.errors = 0
         self._start = time.monotonic()

@@ -9,6 +9,8 @@ from typing import Any, Protocol, TextIO
 from litevision.runtime.answers import Answer
 from litevision.runtime.classifier import Prediction
 
+_HEADER = ("path", "rank", "label", "score")
+
 
 class Writer(Protocol):
     """Takes answers; ``finish`` makes what was written complete, whether or not more was to come."""
@@ -45,13 +47,13 @@ class Table:
 
     def finish(self) -> None:
         if self._rows:
-            self._print(*(max(4 + column, *(len(row[column]) for row in self._rows)) for column in (0, 2)))
+            shown = (_HEADER, *self._rows)
+            self._print(max(len(row[0]) for row in shown), max(len(row[2]) for row in shown))
 
     def _print(self, path_width: int, label_width: int) -> None:
-        rows = self._rows if self._headed else [("path", "rank", "label", "score"), *self._rows]
+        rows = self._rows if self._headed else [_HEADER, *self._rows]
         lines = (
-            f"{path:<{path_width}}  {rank:>4}  {label:<{label_width}}  {score:>6}\n"
-            for path, rank, label, score in rows
+            f"{path:<{path_width}}  {rank:>4}  {label:<{label_width}}  {it:>6}\n" for path, rank, label, it in rows
         )
         self._stream.write("".join(lines))
         self._stream.flush()

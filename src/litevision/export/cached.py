@@ -2,11 +2,11 @@
 
 import hashlib
 import importlib.util
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from litevision.cache import cache_folder
-from litevision.errors import MissingExtraError
-from litevision.registry.weight_sets import find_weight_set
+from litevision.errors import FileMissingError, MissingExtraError
+from litevision.registry.weight_sets import FILE_ENDINGS, find_weight_set
 from litevision.runtime.metadata import FORMAT_VERSION
 
 
@@ -14,15 +14,15 @@ def bundle_for(source: str) -> Path:
     """The bundle of a weight set, network or weight file, made on first use.
 
     Args:
-        source: a weight set's name, a network's name (its default set), or a weight file.
+        source: a weight set's name, a network's name (its default set), a weight file, or a URL.
 
     Raises:
-        UnknownNameError: neither.
+        UnknownNameError, FileMissingError: neither.
         MissingExtraError: it is not made yet, and the parts that make it are not installed.
         DownloadError, WeightsError: the weights cannot be fetched or used.
         ExportError: the bundle would not match its module.
     """
-    path = cache_folder() / "bundles" / f"{_key(source)}-v{FORMAT_VERSION}.onnx"
+    path = kept_at(source)
     if path.is_file():
         return path
     if importlib.util.find_spec("torch") is None:
@@ -36,9 +36,16 @@ def bundle_for(source: str) -> Path:
     return path
 
 
-def _key(source: str) -> str:
+def kept_at(source: str) -> Path:
+    """Where the bundle of ``source`` is kept; it need not be made yet. Arguments and errors as for ``bundle_for``."""
     file = Path(source)
-    if not file.is_file():
-        return find_weight_set(source).name
-    with file.open("rb") as opened:
-        return f"{file.stem}-{hashlib.file_digest(opened, 'sha256').hexdigest()[:16]}"
+    if file.is_file():
+        with file.open("rb") as opened:
+            key = f"{file.stem}-{hashlib.file_digest(opened, 'sha256').hexdigest()[:16]}"
+    elif "://" in source:
+        key = f"{PurePosixPath(source).stem}-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+    elif len(file.parts) > 1 or source.endswith(FILE_ENDINGS):
+        raise FileMissingError(f"no weight file at {source}. Check the path, or see 'litevision models' for names.")
+    else:
+        key = find_weight_set(source).name
+    return cache_folder() / "bundles" / f"{key}-v{FORMAT_VERSION}.onnx"

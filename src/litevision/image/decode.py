@@ -104,7 +104,7 @@ class Picture:
             ImageError: the file is damaged or cut short; the frames before are good.
         """
         yield self
-        if not self.is_animated:
+        if self.image.format not in _ANIMATED:
             return
         for index in itertools.count(1):
             with _faults_of(self.name):
@@ -113,12 +113,6 @@ class Picture:
                 except EOFError:
                     return
             yield self
-
-    @property
-    def is_animated(self) -> bool:
-        """Whether the file holds several frames; errors as for `frames`."""
-        with _faults_of(self.name):
-            return self.image.format in _ANIMATED and getattr(self.image, "is_animated", False)
 
 
 def decode(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
@@ -203,6 +197,8 @@ def _read_file(path: Path, limits: Limits) -> bytes:
             if stat.S_ISREG(status.st_mode) and status.st_size > limits.max_bytes:
                 raise _too_many_bytes(str(path), status.st_size, limits)
             return file.read() if stat.S_ISREG(status.st_mode) else file.read(limits.max_bytes + 1)
+    except ImageTooLargeError:
+        raise
     except FileNotFoundError:
         raise FileMissingError(f"{path}: no such file. Check the path.") from None
     except IsADirectoryError:

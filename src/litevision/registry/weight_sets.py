@@ -20,13 +20,24 @@ import functools
 from collections.abc import Mapping
 
 from litevision.errors import UnknownNameError
-from litevision.registry.architectures import ARCHITECTURES, resolve
+from litevision.registry.architectures import ARCHITECTURES, known_names, resolve
 from litevision.registry.keras_sets import keras_sets
 from litevision.registry.records import InputSpec, WeightSet, published_prefix
 from litevision.registry.timm_sets import timm_sets
 from litevision.registry.torchvision_sets import torchvision_sets
 
-__all__ = ["InputSpec", "WeightSet", "default_weight_set", "find_weight_set", "published_prefix", "weight_sets"]
+__all__ = [
+    "FILE_ENDINGS",
+    "InputSpec",
+    "WeightSet",
+    "default_weight_set",
+    "find_weight_set",
+    "published_prefix",
+    "weight_sets",
+]
+
+FILE_ENDINGS = (".pth", ".pt", ".bin", ".safetensors", ".h5", ".hdf5", ".keras", ".ckpt", ".index", ".onnx")
+"""What no weight set's name ends with: a source that does is meant as a file, be it there or not."""
 
 
 @functools.cache
@@ -54,7 +65,8 @@ def find_weight_set(name: str) -> WeightSet:
     try:
         variant = resolve(name)
     except UnknownNameError:
-        raise UnknownNameError.of("weight set", name, _by_name(), see="'litevision models'") from None
+        known = (*_by_name(), *known_names())
+        raise UnknownNameError.of("weight set", name, known, see="'litevision models'") from None
     for row in weight_sets():
         if (row.architecture, row.dialect, row.width_mult) != (
             variant.architecture,

@@ -1,8 +1,8 @@
 """Engines, precisions, batch sizes and threads side by side on this machine."""
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +104,7 @@ def benchmark(
     rows: list[Row] = []
     faults: dict[str, str] = {}
     for group in choices:
-        opened = list(_opened(group, lambda choice: opened_by(data, choice, name=str(path)), faults))
+        opened = _opened(group, functools.partial(opened_by, data, name=str(path)), faults)
         changed = [count_changes(engine, opened[0], images_u8_nhwc) for engine in opened]
         for batch_size in batch_sizes:
             batch_u8_nhwc = np.resize(images_u8_nhwc, (batch_size, *images_u8_nhwc.shape[1:]))
@@ -116,8 +116,87 @@ def benchmark(
 
 
 def notes(rows: Sequence[Row]) -> tuple[str, ...]:
-    """What ``rows`` say: which choice is quickest, which does not pay, and which changes answers.
+    """What ``rows`` say: what is quickest, what does not pay, and what changes answers.
 
-    Differences of up to 5 % count as none. Every choice is compared with the first one.
+    Every engine and precision is compared with the first one. Differences of up to 5 % count as none.
     """
-    return tuple([*_best(rows), *_against_the_first(rows), *_changes(rows)])
+    return (*_quickest(rows), *_against_the_first(rows), *_changes(rows))
+
+
+def _opened(
+    choices: Sequence[EngineChoice], opened_by: Callable[[EngineChoice], Engine], faults: dict[str, str]
+) -> list[Engine]:
+    """The engines that this machine has; why the others do not open goes into ``faults``."""
+    opened = []
+    first: LitevisionError | None = None
+    for choice in choices:
+        try:
+            opened.append(opened_by(choice))
+        except LitevisionError as error:
+            first = first or error
+            faults[choice.title] = f"{choice.title} is left out: {error}"
+    if first and not opened:
+        raise first
+    return opened
+
+
+def _row(engine: Engine, batch_size: int, taken: Sequence[float], changed: int, compared: int) -> Row:
+    quarter, half, three_quarters, p95 = (1e3 * float(it) for it in np.percentile(taken, (25, 50, 75, 95)))
+    choice = engine.choice
+    return Row(
+        choice.name,
+        choice.precision,
+        engine.version,
+        batch_size,
+        choice.threads,
+        choice.streams,
+        calls=len(taken),
+        median_ms=half,
+        p95_ms=p95,
+        iqr_ms=three_quarters - quarter,
+        images_per_s=1e3 * batch_size * choice.streams / half,
+        changed=changed,
+        compared=compared,
+    )
+
+
+def _quickest(rows: Sequence[Row]) -> Iterator[str]:
+    alone = [row for row in rows if row.batch_size == 1]
+    if alone:
+        best = min(alone, key=lambda row: row.median_ms)
+        yield f"one picture is answered soonest by {best.title} on {_threads(best)}: {best.median_ms:.1f} ms"
+    best = max(rows, key=lambda row: row.images_per_s)
+    yield (
+        f"the most pictures a second, {best.images_per_s:.0f}, come from {best.title} on {_threads(best)} "
+        f"in batches of {best.batch_size}"
+    )
+
+
+def _threads(row: Row) -> str:
+    threads = f"{row.threads} thread{'s' if row.threads > 1 else ''}"
+    return threads if row.streams == 1 else f"{row.streams} times {threads}"
+
+
+def _against_the_first(rows: Sequence[Row]) -> Iterator[str]:
+    """A line for every choice that in some rows, or in all, is no quicker than the first."""
+    first = {(row.threads, row.batch_size): row for row in reversed(rows)}
+    base = rows[0].title
+    for title in dict.fromkeys(row.title for row in rows if row.title != base):
+        compared = [(row, first[row.threads, row.batch_size]) for row in rows if row.title == title]
+        slower = [row for row, other in compared if row.median_ms > _TIE * other.median_ms]
+        same = [row for row, other in compared if row not in slower and _TIE * row.median_ms >= other.median_ms]
+        if same:
+            yield f"{title} gains nothing over {base} here (within 5 %){_where(same, compared)}"
+        if slower:
+            yield f"{title} is slower than {base} here{_where(slower, compared)}"
+
+
+def _where(rows: Sequence[Row], compared: Sequence[object]) -> str:
+    if len(rows) == len(compared):
+        return ""
+    return " with " + ", ".join(f"batch {row.batch_size} on {_threads(row)}" for row in rows)
+
+
+def _changes(rows: Sequence[Row]) -> list[str]:
+    changed = (f"{row.title} changes {row.changed} of {row.compared} answers" for row in rows if row.changed)
+    return list(dict.fromkeys(changed))

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from litevision import __version__
 from litevision.runtime.cpus import available_cpus
 from litevision.runtime.engines import installed_engines
+
+_BUSY = 0.25  # of the usable cores at work before the measuring begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class Machine:
         usable_cpus: those that this process may use: its affinity and quota.
         load: processes at work or waiting for a core, the last minute's average; None where it is not told.
         system: the operating system and its machine type.
-        versions: of Python and of every engine that is installed, by name.
+        versions: of litevision, Python and every engine that is installed, by name.
     """
 
     cpu: str
@@ -42,8 +45,17 @@ class Machine:
             usable_cpus=available_cpus(),
             load=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
             system=f"{platform.system()} {platform.machine()}",
-            versions={"python": platform.python_version(), **engine_versions()},
+            versions={"litevision": __version__, "python": platform.python_version(), **engine_versions()},
         )
+
+    def __str__(self) -> str:
+        cores = f"{self.cores} cores" + (f", {self.usable_cpus} usable" if self.usable_cpus < self.cores else "")
+        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        load = ""
+        if self.load is not None:
+            busy = self.load > _BUSY * self.usable_cpus
+            load = f"; load {self.load:.1f}" + (", so other work disturbs these figures" if busy else "")
+        return f"{self.cpu}, {cores}; {self.system}; {versions}{load}"
 
 
 def engine_versions() -> dict[str, str]:

@@ -4,6 +4,8 @@ import math
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,15 +29,13 @@ def animation_frames(path: str, preprocess: Preprocess) -> Iterator[Prepared]:
 
     A file that cannot be read, or ends in the middle, is answered with its error in place of the frame.
     """
-    name = path
-    try:
-        picture = open_picture(path)
-        animated = picture.is_animated
-        for index, frame in enumerate(picture.frames()):
-            name = f"{path}#frame={index}" if animated else path
-            yield prepare(preprocess, frame, name)
-    except LitevisionError as error:
-        yield Prepared(name, error)
+    frames = _frames_of(path, preprocess)
+    first, second = next(frames), next(frames, None)
+    if second is None:
+        yield replace(first, name=path)
+        return
+    for index, frame in enumerate(chain((first, second), frames)):
+        yield replace(frame, name=f"{path}#frame={index}")
 
 
 def video_frames(path: str, preprocess: Preprocess, every_s: float = 1.0) -> Iterator[Prepared | None]:
@@ -49,7 +49,7 @@ def video_frames(path: str, preprocess: Preprocess, every_s: float = 1.0) -> Ite
         preprocess: what makes the model's input of a frame.
         every_s: seconds between the frames; 0 for every frame.
     """
-    yield from _frames(path, f"file:{path}", None, preprocess, every_s)
+    yield from _video_frames(path, f"file:{path}", None, preprocess, every_s)
 
 
 def webcam_frames(name: str, preprocess: Preprocess, every_s: float = 1.0) -> Iterator[Prepared | None]:
@@ -65,7 +65,7 @@ def webcam_frames(name: str, preprocess: Preprocess, every_s: float = 1.0) -> It
     except LitevisionError as error:
         yield Prepared(name, error)
         return
-    yield from _frames(name, str(device), "v4l2", preprocess, every_s)
+    yield from _video_frames(name, str(device), "v4l2", preprocess, every_s)
 
 
 def webcam_device(name: str, devices: Path = Path("/dev")) -> Path:
@@ -91,7 +91,18 @@ def webcam_device(name: str, devices: Path = Path("/dev")) -> Path:
     return device
 
 
-def _frames(
+def _frames_of(path: str, preprocess: Preprocess) -> Iterator[Prepared]:
+    try:
+        for picture in open_picture(path).frames():
+            frame = prepare(preprocess, picture)
+            yield frame
+            if frame.error:
+                return
+    except LitevisionError as error:
+        yield Prepared(path, error)
+
+
+def _video_frames(
     name: str, file: str, format_: str | None, preprocess: Preprocess, every_s: float
 ) -> Iterator[Prepared | None]:
     try:
@@ -101,23 +112,20 @@ def _frames(
         return
     # "file:" and the list keep FFmpeg from taking a name, or a playlist inside the file, for an address on a network.
     options = {} if format_ else {"protocol_whitelist": "file"}
-    latest = name
+    due_s, time_s = 0.0, None
     try:
         with av.open(file, format=format_, options=options) as container:
-            due_s = 0.0
             for time_s, frame in _timed(container):
-                latest = f"{name}#t={time_s:.3f}"
                 # Half a millisecond early is due: times are whole ticks of some clock, and 1 s may be stored as 0.9999.
                 if time_s >= due_s - 5e-4:
                     due_s = (math.floor((time_s + 5e-4) / every_s) + 1) * every_s if every_s else 0.0
-                    yield _prepared(frame, preprocess, latest)
+                    yield _prepared(frame, preprocess, f"{name}#t={time_s:.3f}")
                 if every_s or format_:
                     yield None
-            if latest == name:
-                raise ImageError(f"{name}: holds no moving picture. Give a video.")
-    except (av.FFmpegError, LitevisionError) as error:
-        fault = error if isinstance(error, LitevisionError) else _fault(latest, error)
-        yield Prepared(latest, fault)
+        if time_s is None:
+            yield Prepared(name, ImageError(f"{name}: holds no moving picture; expected a video."))
+    except av.FFmpegError as error:
+        yield Prepared(name, _fault(name, time_s, error))
 
 
 def _timed(container: "InputContainer") -> "Iterator[tuple[float, VideoFrame]]":
@@ -144,8 +152,10 @@ def _prepared(frame: "VideoFrame", preprocess: Preprocess, name: str) -> Prepare
     return Prepared(name, prepared.outcome, prepared.ms + turned_ms)
 
 
-def _fault(name: str, error: "FFmpegError") -> LitevisionError:
+def _fault(name: str, time_s: float | None, error: "FFmpegError") -> LitevisionError:
     if isinstance(error, FileNotFoundError):
         return FileMissingError(f"{name}: no such file. Check the path.")
-    reason = error.strerror or error
-    return ImageError(f"{name}: cannot be read as a video ({reason}). Copy or download it again, or convert it to MP4.")
+    reason = error.strerror or str(error)
+    if time_s is None:
+        return ImageError(f"{name}: cannot be read as a video ({reason}). Convert it to MP4, or copy it again.")
+    return ImageError(f"{name}: damaged or cut short after {time_s:.3f} s ({reason}). Copy or download it again.")

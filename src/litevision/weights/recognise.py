@@ -167,6 +167,8 @@ def _lacking(network: Network, matched: Match) -> int:
 
 def _end(network: Network, matched: Match) -> str | None:
     """The last endpoint that the file reaches; None for a network that is whole, but perhaps for its classifier."""
+    if len(matched.found) < len(matched.unknown):  # a part of no network
+        return None
     found = [leaf.ours for leaf in matched.found]
     missing = [leaf.ours for leaf in matched.missing]
     if any(name.startswith(HEAD) for name in found) or all(name.startswith(CLASSIFIER) for name in missing):

@@ -59,7 +59,9 @@ def save_weights(network: Network, path: str | Path, layout: str = "litevision")
     if path.suffix == ".safetensors":
         from safetensors.torch import save
 
-        return _atomically(path, lambda temporary: temporary.write_bytes(save(tensors, {"format": "pt", **own})))
+        # One key alone: safetensors writes more of them in no fixed order, and equal networks make equal files.
+        metadata = own or {"format": "pt"}
+        return _atomically(path, lambda temporary: temporary.write_bytes(save(tensors, metadata)))
     return _atomically(path, lambda temporary: _write_torch({STATE_KEY: tensors, **own} if own else tensors, temporary))
 
 

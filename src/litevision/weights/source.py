@@ -6,13 +6,12 @@ from typing import NamedTuple
 
 from litevision.errors import UnknownNameError, WeightsMismatchError
 from litevision.registry import ALIASES, ARCHITECTURES, resolve
-from litevision.registry.weight_sets import WeightSet, find_weight_set, weight_sets
+from litevision.registry.weight_sets import FILE_ENDINGS, WeightSet, find_weight_set, weight_sets
 from litevision.weights.checkpoint import checkpoint_prefix
 from litevision.weights.fetch import fetch
 from litevision.weights.files import StoredWeights, read
 
 DEFAULT = "default"
-_FILE_ENDINGS = (".pth", ".pt", ".bin", ".safetensors", ".h5", ".hdf5", ".keras", ".ckpt", ".index", ".onnx")
 
 
 class Asked(NamedTuple):
@@ -95,7 +94,7 @@ def _is_file(source: str | Path) -> bool:
     return (
         isinstance(source, Path)
         or len(path.parts) > 1
-        or path.name.endswith(_FILE_ENDINGS)
+        or path.name.endswith(FILE_ENDINGS)
         or path.is_file()
         or checkpoint_prefix(path) is not None
     )

@@ -4,6 +4,7 @@ import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,7 +158,7 @@ def test_first_picture_of_a_phone_mpo() -> None:
     assert decode(data).size == (24, 16)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF"])
 @pytest.mark.parametrize("keep", [0.01, 0.2, 0.6, 0.95])
 def test_cut_pictures_are_refused(tmp_path: Path, kind: str, keep: float) -> None:
     data = encoded(noise(64, 64), kind)
@@ -173,9 +174,8 @@ def test_cut_pictures_are_refused(tmp_path: Path, kind: str, keep: float) -> Non
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"x\.jpg: the file is empty \(0 bytes\); expected JPEG, PNG, WebP or BMP"),
-        (b"hello, I am a text", r"x\.jpg: not a picture that can be read; expected JPEG, PNG, WebP or BMP"),
-        (encoded(noise(4, 4), "GIF"), r"x\.jpg: a GIF file, which is not read"),
+        (b"", r"x\.jpg: the file is empty \(0 bytes\); expected JPEG, PNG, WebP, BMP or GIF"),
+        (b"hello, I am a text", r"x\.jpg: not a picture that can be read; expected JPEG, PNG, WebP, BMP or GIF"),
         (encoded(noise(4, 4), "TIFF"), r"x\.jpg: a TIFF file, which is not read"),
         (b"\0\0\0\x24ftypheic\0\0\0\0", r"x\.jpg: a HEIC, AVIF or video file.*Save it as JPEG first"),
     ],
@@ -192,6 +192,56 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
         decode(tmp_path / "none.jpg")
     with pytest.raises(ImageError, match="a folder, not a picture"):
         decode(tmp_path)
+    with pytest.raises(FileMissingError, match=r"^'a\\x00b': no path \(embedded null byte\)"):
+        decode("a\0b")
+
+
+def animation(kind: str, **options: Any) -> bytes:
+    """A file of three frames of noise."""
+    first, *others = (Image.fromarray(noise(40, 30, seed)) for seed in range(3))
+    return encoded(first, kind, save_all=True, append_images=others, duration=100, **options)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("GIF", {}), ("GIF", {"disposal": 2}), ("WEBP", {"lossless": True}), ("PNG", {})],
+    ids=["GIF", "GIF of whole frames", "WEBP", "PNG"],
+)
+def test_the_frames_of_an_animation(kind: str, options: dict[str, Any]) -> None:
+    data = animation(kind, **options)
+    reader = Image.open(io.BytesIO(data))
+    drawn = []
+    for index in range(3):
+        reader.seek(index)
+        drawn.append(np.asarray(reader.convert("RGB")))
+    assert len({frame.tobytes() for frame in drawn}) == 3
+    picture = open_picture(data)
+    assert np.array_equal([np.asarray(frame.stored_rgb()[0]) for frame in picture.frames()], drawn)
+    assert np.array_equal(pixels(data), drawn[0])
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF"])
+def test_a_still_picture_is_its_only_frame(kind: str) -> None:
+    assert len(list(open_picture(encoded(scene(8, 9), kind)).frames())) == 1
+
+
+def test_the_second_picture_in_a_jpeg_is_no_frame() -> None:
+    first, second = (Image.fromarray(noise(16, 16, seed)) for seed in range(2))
+    data = encoded(first, "MPO", save_all=True, append_images=[second])
+    assert getattr(Image.open(io.BytesIO(data)), "n_frames", 1) == 2
+    assert len(list(open_picture(data).frames())) == 1
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG"])
+@pytest.mark.parametrize(("keep", "good"), [(0.4, 1), (0.5, 1), (0.7, 2), (0.98, 2)])
+def test_a_cut_animation_gives_its_good_frames_and_an_error(kind: str, keep: float, good: int) -> None:
+    data = animation(kind)
+    whole = [np.asarray(frame.stored_rgb()[0]) for frame in open_picture(data).frames()]
+    picture = open_picture(data[: int(len(data) * keep)])
+    shown = []
+    with pytest.raises(ImageError, match="damaged or cut short"):
+        shown.extend(np.asarray(frame.stored_rgb()[0]) for frame in picture.frames())
+    assert np.array_equal(shown, whole[:good])
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (4, 4, 1), (4, 4, 4), (0, 4, 3)])

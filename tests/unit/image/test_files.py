@@ -8,7 +8,17 @@ from litevision.image import list_pictures
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("b.JPG", "a.png", "notes.txt", ".hidden.jpg", "._a.png", "deep/c.webp", "deep/er/d.bmp", ".git/e.jpg"):
+    for name in (
+        "b.JPG",
+        "a.png",
+        "notes.txt",
+        ".hidden.jpg",
+        "._a.png",
+        "deep/c.webp",
+        "deep/er/d.bmp",
+        "f.gif",
+        ".git/e.jpg",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     return tmp_path
@@ -19,11 +29,11 @@ def names(folder: Path, *, recursive: bool) -> list[str]:
 
 
 def test_a_folders_pictures_sorted(folder: Path) -> None:
-    assert names(folder, recursive=False) == ["a.png", "b.JPG"]
+    assert names(folder, recursive=False) == ["a.png", "b.JPG", "f.gif"]
 
 
 def test_recursive(folder: Path) -> None:
-    assert names(folder, recursive=True) == ["a.png", "b.JPG", "deep/c.webp", "deep/er/d.bmp"]
+    assert names(folder, recursive=True) == ["a.png", "b.JPG", "deep/c.webp", "deep/er/d.bmp", "f.gif"]
 
 
 def test_a_file_is_taken_whatever_its_suffix(folder: Path) -> None:
@@ -35,7 +45,7 @@ def test_a_folder_without_pictures(folder: Path) -> None:
     with pytest.raises(UsageError, match=r"deep: no pictures in this folder; looked for \.jpg .* --recursive"):
         list_pictures(folder / "deep")
     (folder / "empty").mkdir()
-    with pytest.raises(UsageError, match=r"looked for \.jpg \.jpeg \.png \.webp \.bmp\.$"):
+    with pytest.raises(UsageError, match=r"looked for \.jpg \.jpeg \.png \.webp \.bmp \.gif\.$"):
         list_pictures(folder / "empty", recursive=True)
 
 
@@ -44,3 +54,5 @@ def test_nothing_there(tmp_path: Path) -> None:
         list_pictures(tmp_path / "none")
     with pytest.raises(FileMissingError, match="Check the path"):
         list_pictures("x" * 5000)
+    with pytest.raises(FileMissingError, match=r"no path \(embedded null byte\)"):
+        list_pictures("a\0b")

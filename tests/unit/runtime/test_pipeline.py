@@ -1,6 +1,7 @@
 """The stream of answers: order, bounds, bad pictures, early stops."""
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 from litevision.errors import ImageError, UsageError
 from litevision.image import Preprocess
 from litevision.runtime import Prediction
-from litevision.runtime.pipeline import Answer, classify_stream
+from litevision.runtime.answers import Answer, Prepared
+from litevision.runtime.pipeline import classify_chunks, classify_stream
 
 LABELS = tuple(f"grey {value}" for value in range(256))
 
@@ -93,12 +95,65 @@ def test_sources_are_read_as_they_are_used() -> None:
     stream.close()  # type: ignore[attr-defined]
 
 
+def test_a_source_that_waits_gets_its_answers_at_once() -> None:
+    """Each picture comes only when the one before it is answered."""
+    answered = 0
+
+    def sources() -> Iterator[npt.NDArray[np.uint8] | None]:
+        for value in range(9):
+            for _ in range(2000):
+                if answered == value:
+                    break
+                time.sleep(0.005)
+                yield None
+            assert answered == value
+            yield grey(value)
+            yield None
+
+    for answer in run(GreyClassifier(), sources(), workers=2, chunk=4):
+        assert answer.predictions[0].index == answered
+        answered += 1
+    assert answered == 9
+
+
+def test_what_is_prepared_keeps_its_name_and_is_not_prepared_again() -> None:
+    fault = ImageError("clip.mp4: broken")
+    sources = [Prepared("clip.mp4#t=1.000", grey(7), ms=1000.0), Prepared("clip.mp4", fault), "none.jpg"]
+    good, bad, missing = run(GreyClassifier(), sources)
+    assert (good.name, good.predictions[0].index) == ("clip.mp4#t=1.000", 7)
+    assert 1000 < good.ms < 2000
+    assert (bad.name, bad.error) == ("clip.mp4", fault)
+    assert missing.name == "none.jpg"
+
+
+def test_chunks_are_what_the_network_saw() -> None:
+    classifier: Any = GreyClassifier()
+    chunks = classify_chunks(classifier, map(grey, range(10)), workers=2, chunk=4)
+    assert [len(chunk) for chunk in chunks] == [1, 2, 4, 3]
+
+
 def test_stopping_early_leaves_no_thread_behind() -> None:
     before = threading.active_count()
     stream = run(GreyClassifier(), map(grey, range(200)))
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
+
+
+def test_stopping_early_waits_for_no_whole_chunk() -> None:
+    decoded = 0
+
+    class Slow(GreyClassifier):
+        def preprocess(self, source: Any) -> npt.NDArray[np.uint8]:  # type: ignore[override]
+            nonlocal decoded
+            decoded += 1
+            time.sleep(0.01)
+            return grey(1)
+
+    stream = run(Slow(), [b""] * 500, workers=1, chunk=100)
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert decoded < 20
 
 
 def test_an_error_of_the_program_itself_is_raised() -> None:

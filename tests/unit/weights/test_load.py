@@ -146,7 +146,7 @@ def test_a_message_names_the_first_few_and_counts_all(tensors: dict[str, Tensor]
             "these are not torchvision weights of mobilenet_v3_large .*missing: .*unknown: ",
         ),
         ({"width_mult": 0.5}, r"of mobilenet_v2 \(dialect torchvision, width 0.5\): \d+ of another shape: .*"),
-        ({"name": NAME, "dialect": "keras"}, r"of mobilenet_v2 \(dialect keras, width 0.35\): .*missing: .*unknown: "),
+        ({"name": NAME, "dialect": "keras"}, r"of mobilenet_v2 \(dialect keras, width .*missing: .*unknown: "),
         ({"name": "dla34", "dialect": "timm"}, "weights of dla34"),
     ],
 )
@@ -223,7 +223,7 @@ def test_reset_classifier_does_nothing_to_one_that_fits(
 
 def test_reset_classifier_forgives_nothing_else(tensors: dict[str, Tensor], write: Write) -> None:
     reshape(tensors)
-    with pytest.raises(WeightsMismatchError, match="1 of another shape: features.stem"):
+    with pytest.raises(WeightsMismatchError, match=r"1 of another shape: features\.stem"):
         load_weights(write(tensors), num_classes=10, reset_classifier=True)
 
 
@@ -231,7 +231,7 @@ def test_a_body_asks_for_a_fresh_head(ours: Network, tensors: dict[str, Tensor],
     file = write({name: tensor for name, tensor in tensors.items() if not name.startswith("classifier")})
     assert load_weights(file).network.config.num_classes == 0
     with pytest.raises(
-        WeightsMismatchError, match=r"2 missing: .*ask for a fresh one \(reset_classifier\) or for none"
+        WeightsMismatchError, match=r"2 missing: .*The file has no classifier: .*\(reset_classifier\), or for none"
     ):
         create(NAME, width_mult=WIDTH, weights=file, num_classes=5)
     made = create(NAME, width_mult=WIDTH, weights=file, num_classes=5, reset_classifier=True)
@@ -483,7 +483,7 @@ def test_load_weights_by_name(fetched: list[str]) -> None:
 @pytest.mark.parametrize(
     ("weights", "kind", "message"),
     [
-        ("mobilenet_v2.tv_in1k_v3", UnknownNameError, "no weight set 'mobilenet_v2.tv_in1k_v3'. Did you mean"),
+        ("mobilenet_v2.tv_in1k_v3", UnknownNameError, "no weight set .*'mobilenet_v2.tv_in1k_v3'. Did you mean"),
         ("nothere.pth", FileMissingError, "no weight file at nothere.pth"),
         ("folder/nothere", FileMissingError, "no weight file at folder/nothere"),
         (Path("nothere"), FileMissingError, "no weight file at nothere"),

@@ -23,13 +23,14 @@ class OnnxruntimeEngine:
         self.version = f"onnxruntime {onnxruntime.__version__}"
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = choice.threads
-        # A thread that waits for its next piece of work sleeps instead of turning in a loop for it. With something else
-        # at work on the same cores, such as the decoding of the next picture, MobileNetV2 takes half the time so, and
-        # 7 ms of CPU instead of 13; on idle cores turning is quicker (SPIN_FIGURES).
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # A pattern is kept for every batch size that was ever seen, and each claims a block of its own from the arena:
-        # 318 MB after 120 batches of 1 to 12 pictures instead of 232, and no quicker. The arena itself doubles the
-        # speed of batches of 8 and more.
+        # A thread that waits for its next piece of work turns in a loop, by default for far longer than a graph lasts,
+        # in the way of whatever else has work for the core. MobileNetV2 on 2 threads, median ms on idle cores, median
+        # ms on busy ones, CPU ms: by default 3.0, 30, 13; never turning 4.6, 15, 7; turning for 20 us 3.2, 16, 7.
+        # onnxruntime before 1.26 passes over this setting.
+        options.add_session_config_entry("session.intra_op.spin_duration_us", "20")
+        # A memory pattern is kept for every batch size that was ever seen, each with a block of its own in the arena:
+        # 318 MB after 120 batches of 1 to 12 pictures instead of 232, and no quicker. The arena stays: without it,
+        # batches of 8 take twice the time.
         options.enable_mem_pattern = False
         options.log_severity_level = 4  # its errors reach the user as exceptions; its warnings are for its developers
         try:

@@ -54,8 +54,8 @@ class OpenvinoEngine:
         model = self._model
         shape = self.inputs[0].shape
         if single and shape[:1] == (None,):
-            # A graph of known shape answers one picture 2 to 5 % sooner in fp32, and 10 to 14 % in bf16; at 4 pictures
-            # it is half of that.
+            # A graph of known shape answers one picture 2 to 5 % sooner in fp32, and 10 to 14 % in bf16; for 4 pictures
+            # it is half of that, for 8 nothing.
             model = model.clone()
             model.reshape([1, *(-1 if length is None else length for length in shape[1:])])
         return (
@@ -66,7 +66,7 @@ class OpenvinoEngine:
                 "NUM_STREAMS": self.choice.streams,
                 "INFERENCE_NUM_THREADS": self.choice.threads * self.choice.streams,
                 # Threads that are tied to cores wait there for whatever else runs: on a busy 2-core machine a quarter
-                # of the calls took over 47 ms instead of 10. On an idle one there was no difference.
+                # of the calls took over 47 ms instead of 10. On idle cores there was no difference.
                 "ENABLE_CPU_PINNING": False,
             },
         )

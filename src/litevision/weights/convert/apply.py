@@ -15,6 +15,7 @@ from litevision.weights.convert.layout import Layout, Leaf, Tensors, leaves, to_
 HEAD = "head."
 CLASSIFIER = "head.classifier."
 BACKGROUND_CLASSES = 1001  # ImageNet's, with TensorFlow's class 0, "background", before them
+_NO_ADVICE = "Is it another network or width, or a damaged file?"
 _SHOWN = 3  # how many misfits a message names
 
 
@@ -113,16 +114,9 @@ def apply(
     }
     if any(misfits.values()):
         listed = "; ".join(_listed(names, kind) for kind, names in misfits.items() if names)
-        advice = "Is it another network or width, or a damaged file?"
-        if not missing and not matched.unknown:
-            advice = _advice_on_classes(state, wanted, wrong) or advice
-        elif all(leaf.ours.startswith(HEAD) for leaf in missing) and not any(name.startswith(HEAD) for name in state):
-            advice = (
-                "Without a classifier in the file, ask for a fresh one (reset_classifier) or for none (num_classes 0)"
-            )
-        raise WeightsMismatchError(
-            f"these are not {layout.name} weights of {described(network.config)}: {listed}. {advice}"
-        )
+        advice = None if matched.unknown else _advice_on_head(state, wanted, missing, wrong)
+        what = f"{layout.name} weights of {described(network.config)}"
+        raise WeightsMismatchError(f"these are not {what}: {listed}. {advice or _NO_ADVICE}")
     with torch.no_grad():
         for name, tensor in state.items():
             wanted[name].copy_(tensor)
@@ -163,12 +157,18 @@ def _listed(misfits: Sequence[str], kind: str) -> str:
     return f"{len(misfits)} {kind}: {', '.join(misfits[:_SHOWN])}{', ...' if len(misfits) > _SHOWN else ''}"
 
 
-def _advice_on_classes(state: Tensors, wanted: Mapping[str, Tensor], wrong: Sequence[str]) -> str | None:
-    """What to do where the classifier alone has another size; None where that is not it."""
-    if any(not name.startswith(CLASSIFIER) or state[name].shape[1:] != wanted[name].shape[1:] for name in wrong):
+def _advice_on_head(
+    state: Tensors, wanted: Mapping[str, Tensor], missing: Sequence[Leaf], wrong: Sequence[str]
+) -> str | None:
+    """What to do where the file has no head, or one of another size; None where that is not all."""
+    if missing and not wrong and all(leaf.ours.startswith(HEAD) for leaf in missing):
+        if any(name.startswith(HEAD) for name in state):
+            return None
+        return "The file has no classifier: ask for a fresh one (reset_classifier), or for none (num_classes 0)"
+    if missing or any(not n.startswith(CLASSIFIER) or state[n].shape[1:] != wanted[n].shape[1:] for n in wrong):
         return None
     theirs, ours = state[wrong[0]].shape[:1], wanted[wrong[0]].shape[:1]
-    if theirs == ours:
+    if not theirs or theirs == ours:
         return None
     advice = f"The file has {theirs[0]} classes, the network {ours[0]}: ask for a fresh classifier (reset_classifier)"
     if theirs[0] == ours[0] + 1:

@@ -66,6 +66,10 @@ SLIM = Layout(
         "/RMSProp": "the optimizer's state",
         "/RMSProp_1": "the optimizer's state",
         "/Momentum": "the optimizer's state",
+        "/Adam": "the optimizer's state",
+        "/Adam_1": "the optimizer's state",
+        "beta1_power": "the optimizer's state",
+        "beta2_power": "the optimizer's state",
     },
     background_class=True,
 )
