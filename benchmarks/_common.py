@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
@@ -84,7 +84,7 @@ def parser(doc: str | None, *, rounds: int | None, threads: bool = True, weights
     options = ArgumentParser(description=doc, formatter_class=RawDescriptionHelpFormatter)
     if weights:
         help_ = "MobileNetV2 1.0's state_dict with torchvision's names (random, seed 0)"
-        options.add_argument("--weights", type=Path, metavar="FILE", help=help_)
+        options.add_argument("--weights", type=_file, metavar="FILE", help=help_)
     if rounds:
         options.add_argument("--rounds", type=int, default=rounds, help="that count; one more warms up (%(default)s)")
     if threads:
@@ -92,6 +92,13 @@ def parser(doc: str | None, *, rounds: int | None, threads: bool = True, weights
     options.add_argument("--quick", action="store_true", help="a smoke run: its figures mean nothing")
     options.add_argument("--output", type=Path, metavar="FILE", help="the CSV (one in results/; none with --quick)")
     return options
+
+
+def _file(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise ArgumentTypeError(f"{text}: no such file")
+    return path
 
 
 def conditions(arguments: Namespace) -> Conditions:

@@ -175,7 +175,6 @@ def _opened(job: Job, engine: str) -> "Classifier":
 
         photos = job.photos()
         decision = choose(path, threads=1, streams=job.threads, pictures=len(photos), sample=photos[:16])
-        print(f"engine auto: {decision.reason}", file=sys.stderr)
         engine, precision = decision.choice.name, decision.choice.precision
     return load(path, engine=engine, precision=precision, threads=1, streams=job.threads)
 

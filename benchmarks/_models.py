@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import timm
 import torch
 from torch import Tensor, nn
 from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
@@ -18,23 +17,39 @@ _SEED = 0
 _GAIN = 15  # of the random classifier, so that some of its answers lead by as much as a trained one's
 
 
-def make_models(place: Path, weights: Path | None, pictures: Sequence[Path]) -> None:
-    """Writes ``torchvision.pth``, ``timm.pth``, ``plain.onnx`` (normalised pictures to logits) and ``bundle.onnx``.
+def make_bundle(place: Path, weights: Path | None, pictures: Sequence[Path]) -> None:
+    """Writes the weights as ``torchvision.pth``, and litevision's ``bundle.onnx``.
 
     Args:
         weights: a state_dict with torchvision's names; random ones where it is None.
         pictures: what random weights take the statistics of their batch normalisation from.
     """
-    network = mobilenet_v2() if weights else _random_network(pictures)
-    if weights:
-        network.load_state_dict(torch.load(weights, weights_only=True))
-    network.eval()
-    torch.save(network.state_dict(), place / "torchvision.pth")
-    # Both libraries list the same tensors in the same order, under other names.
-    theirs = timm.create_model("mobilenetv2_100").state_dict()
-    torch.save(dict(zip(theirs, network.state_dict().values(), strict=True)), place / "timm.pth")
-    _export_plain(network, place / "plain.onnx")
+    state = torch.load(weights, weights_only=True) if weights else _random_network(pictures).state_dict()
+    torch.save(state, place / "torchvision.pth")
     _export_bundle(place / "torchvision.pth", place / "bundle.onnx")
+
+
+def make_timm_weights(place: Path) -> None:
+    """Writes ``timm.pth``, the same weights with timm's names; both list the same tensors in the same order."""
+    import timm
+
+    names = timm.create_model("mobilenetv2_100").state_dict()
+    torch.save(dict(zip(names, _network(place).state_dict().values(), strict=True)), place / "timm.pth")
+
+
+def make_plain_onnx(place: Path) -> None:
+    """Writes ``plain.onnx``, what a person exports by hand: normalised float32 [N, 3, 224, 224] to logits."""
+    torch.onnx.export(
+        _network(place).eval(),
+        (torch.zeros(2, 3, 224, 224),),
+        place / "plain.onnx",
+        dynamo=True,
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        input_names=["images"],
+        output_names=["logits"],
+        external_data=False,
+        verbose=False,
+    )
 
 
 def make_random_bundle(path: Path, name: str) -> None:
@@ -55,18 +70,10 @@ def _export_bundle(weights: Path, path: Path) -> None:
     export_bundle(loaded.network, path, **describe(loaded))
 
 
-def _export_plain(network: nn.Module, path: Path) -> None:
-    torch.onnx.export(
-        network,
-        (torch.zeros(2, 3, 224, 224),),
-        path,
-        dynamo=True,
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        input_names=["images"],
-        output_names=["logits"],
-        external_data=False,
-        verbose=False,
-    )
+def _network(place: Path) -> nn.Module:
+    network = mobilenet_v2()
+    network.load_state_dict(torch.load(place / "torchvision.pth", weights_only=True))
+    return network
 
 
 def _random_network(pictures: Sequence[Path]) -> nn.Module:

@@ -27,10 +27,11 @@ def main() -> None:
     if arguments.quick:
         arguments.rounds = 1
     found = conditions(arguments)
-    from _models import make_models
+    from _models import make_bundle, make_timm_weights
 
     with workplace() as place:
-        make_models(place, arguments.weights, [arguments.photo])
+        make_bundle(place, arguments.weights, [arguments.photo])
+        make_timm_weights(place)
         bundle, photo = place / "bundle.onnx", arguments.photo
         command = Path(sys.executable).with_name("litevision")
         commands = {

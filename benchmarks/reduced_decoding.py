@@ -50,10 +50,10 @@ def main() -> None:
     if arguments.quick:
         pictures = pictures[:2]
     found = conditions(arguments)
-    from _models import make_models
+    from _models import make_bundle
 
     with workplace() as place:
-        make_models(place, arguments.weights, pictures)
+        make_bundle(place, arguments.weights, pictures)
         classifier = load(place / "bundle.onnx", threads=arguments.threads)
         outcomes = [outcome for path in pictures for outcome in compare(classifier, path)]
     report(list(rows(outcomes)), found, arguments, "reduced_decoding")

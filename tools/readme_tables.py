@@ -4,6 +4,7 @@ python tools/readme_tables.py           rewrite what is stale
 python tools/readme_tables.py --check   change nothing, exit 1 where something is stale
 """
 
+import csv
 import importlib
 import inspect
 import math
@@ -24,6 +25,7 @@ from litevision.runtime import BundleMetadata
 from litevision.runtime.records import REST
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks/results"
 SIZE_PX = 224
 WIDTH = 0.75
 SCALED_FAMILIES = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3")  # those whose papers have a width multiplier
@@ -162,6 +164,74 @@ def bundle() -> str:
     return table(("key", "holds", "what it says"), rows)
 
 
+def measured_folder() -> str:
+    """Pictures a second of every way to classify a folder, and what litevision is to each of them."""
+    rows = _results("folder")
+    found = {(row["condition"], row["what"]): row for row in rows if row["unit"] in ("images/s", "ratio")}
+    head, body = ["images/s"], {row["what"]: [row["what"]] for row in rows if row["unit"] == "images/s"}
+    for condition in dict.fromkeys(row["condition"] for row in rows):
+        head += [condition, "litevision, auto / it"]
+        for what, cells in body.items():
+            cells += [_median(found.get((condition, name))) for name in (what, f"litevision, auto / {what}")]
+    return table(head, body.values(), right=range(1, len(head))) + _footing(rows)
+
+
+def measured_cold() -> str:
+    """Milliseconds from the start of a process to its end."""
+    rows = _results("cold")
+    found = {row["what"]: row for row in rows}
+    body = [
+        (what, _median(row), _median(found.get(f"{what} / litevision classify")))
+        for what, row in found.items()
+        if row["unit"] == "ms"
+    ]
+    return table(("one photo", "ms", "it / litevision classify"), body, right=(1, 2)) + _footing(rows)
+
+
+def measured_auto_choice() -> str:
+    """What ``auto`` chooses, and whether another engine would have been quicker."""
+    rows = _results("auto_choice")
+    body = [(row["condition"], row["engine"], _median(row)) for row in rows if row["unit"] == "ratio"]
+    return table(("network", "auto chooses", "its time / the best engine's"), body, right=(2,)) + _footing(rows)
+
+
+def measured_reduced_decoding() -> str:
+    """How often decoding at reduced size changes an answer."""
+    rows = _results("reduced_decoding")
+    return table((rows[0]["condition"], ""), [(row["what"], _median(row)) for row in rows], right=(1,)) + _footing(rows)
+
+
+def _results(benchmark: str) -> list[dict[str, str]]:
+    """The rows of every result file of ``benchmark``."""
+    found = []
+    for path in sorted(RESULTS.glob(f"{benchmark}*.csv")):
+        with path.open(encoding="utf-8", newline="") as stream:
+            found += list(csv.DictReader(stream))
+    return found
+
+
+def _median(row: Mapping[str, str] | None) -> str:
+    """The median, and in parentheses the interquartile range of what was measured more than once."""
+    if row is None:
+        return ""
+    median, spread = float(row["median"]), float(row["spread"])
+    return _digits(median) + (f" ({_digits(spread)})" if int(row["n"]) > 1 else "")
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.2g}" if value < 1 else f"{value:.3g}"
+
+
+def _footing(rows: Sequence[Mapping[str, str]]) -> str:
+    """What the figures depend on."""
+    repeated = _each(row["n"] for row in rows if int(row["n"]) > 1)
+    threads, load, *rest = (
+        _each(row[key] for row in rows) for key in ("threads", "load_average", "machine", "weights", "versions")
+    )
+    medians = f"Medians of {repeated} measurements (interquartile range)"
+    return f"\n\n{medians}; {threads} threads; load average before the start {load}; {'; '.join(rest)}"
+
+
 def attributes(documented: type) -> dict[str, str]:
     """The attributes that a class' docstring explains, in one line each."""
     section = (inspect.getdoc(documented) or "").partition("Attributes:\n")[2]
@@ -208,6 +278,12 @@ def _triple(values: tuple[float, float, float]) -> str:
     return f"{values[0]:g}" if len(set(values)) == 1 else " ".join(f"{value:g}" for value in values)
 
 
+MEASURED: dict[str, Callable[[], str]] = {
+    "folder": measured_folder,
+    "cold": measured_cold,
+    "auto_choice": measured_auto_choice,
+    "reduced_decoding": measured_reduced_decoding,
+}
 TABLES: dict[str, Callable[[], str]] = {
     "models": models,
     "width example": width_example,
@@ -216,6 +292,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "shared rules": shared_rules,
     "counts": partial(counts, 1.0),
     "counts at width 075": partial(counts, WIDTH),
+    **{f"measured {name}": measured for name, measured in MEASURED.items() if _results(name)},
     **{f"rules {family}": partial(rules, family) for family in (*SCALED_FAMILIES, "shufflenet_v2")},
 }
 

@@ -59,6 +59,6 @@ def classify_beside(folder: Path) -> Callable[..., "subprocess.Popen[str]"]:
         command = [sys.executable, "-m", "litevision", "classify", *arguments]
         command += ["--model", "tiny.onnx", "--engine", "onnxruntime"]
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        return subprocess.Popen(command, text=True, **{**pipes, **options})  # type: ignore[call-overload, no-any-return]
+        return subprocess.Popen(command, **{**pipes, "text": True, **options})  # type: ignore[call-overload, no-any-return]
 
     return start

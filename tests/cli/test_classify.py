@@ -1,31 +1,70 @@
+"""litevision classify: its answers, its faults, its files."""
+
 import csv
 import json
+import os
+import pty
+import re
+import subprocess
 import sys
+import threading
 import types
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 
-from bundles import write_bundle
-from litevision.cli import main
+from litevision.cli._app import app
+from litevision.cli._classify import Options
+from litevision.cli._quick import read_classify
+from litevision.cli._report import Report
 from litevision.errors import DownloadError
-from pictures import encoded
+from litevision.runtime.answers import Answer
 
 Run = Callable[..., tuple[int, str, str]]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+MANY = [("red.png", "more/blue.png")[number % 3 == 0] for number in range(40)]
+COLOURS = ["blue" if path.endswith("blue.png") else "red" for path in MANY]
+ORT = ("--engine", "onnxruntime")
+NO_PICTURE = "not a picture that can be read; expected JPEG, PNG, WebP, BMP or GIF."
+
+
+def conclusion(pictures: str, errors: str = "no errors", engine: str = ", onnxruntime fp32") -> str:
+    """The closing line, as a pattern."""
+    return rf"{pictures} pictures in \d+\.\d s, [\d,.]+ a second, {errors}{engine}\n"
 
 
 def test_table(classify: Run) -> None:
-    assert classify("red.png", "more", "--top", "2") == (
+    code, out, err = classify("red.png", "more", "--top", "2")
+    assert (code, out) == (
         0,
         "path           rank  label   score\n"
         "red.png           1  red    0.9999\n"
         "red.png           2  green  0.0000\n"
         "more/blue.png     1  blue   0.9999\n"
         "more/blue.png     2  red    0.0000\n",
-        "",
     )
+    assert re.fullmatch(conclusion("2"), err)
+
+
+def test_one_picture_needs_no_closing_line(classify: Run) -> None:
+    code, out, err = classify("red.png")
+    assert (code, out.count("\n"), err) == (0, 4, "")
+
+
+def test_a_table_of_many_is_as_aligned_as_one_of_few(classify: Run) -> None:
+    code, out, err = classify(*MANY, "--top", "1", *ORT)
+    assert code == 0
+    assert out.splitlines()[:3] == [
+        "path           rank  label   score",
+        "more/blue.png     1  blue   0.9999",
+        "red.png           1  red    0.9999",
+    ]
+    assert [line.split()[2] for line in out.splitlines()[1:]] == COLOURS
+    assert re.fullmatch(conclusion("40"), err)
 
 
 def test_recursive(classify: Run) -> None:
@@ -41,9 +80,39 @@ def test_json_is_one_document_with_errors_in_place(classify: Run) -> None:
     bad, good, missing = answer["results"]
     assert bad["path"] == "bad.jpg"
     assert bad["error"].startswith("bad.jpg: not a picture")
+    assert 0 < good.pop("ms") < 5000
     assert good == {"path": "red.png", "predictions": [{"label": "red", "score": pytest.approx(0.9999092), "index": 0}]}
     assert missing["error"].startswith("none.png: No such file")
-    assert [line[:16] for line in err.splitlines()] == ["error: bad.jpg: ", "error: none.png:"]
+    bad_line, missing_line, last_line = err.splitlines(keepends=True)
+    assert (bad_line[:16], missing_line[:16]) == ("error: bad.jpg: ", "error: none.png:")
+    assert re.fullmatch(conclusion("3", "2 could not be read"), last_line)
+
+
+def test_json_of_one_picture_is_one_line(classify: Run) -> None:
+    _, out, _ = classify("red.png", "--json", "--top", "1")
+    assert re.fullmatch(
+        r'\{"model": "tiny\.onnx", "results": \[\{"path": "red\.png", "predictions": '
+        r'\[\{"label": "red", "score": 0\.99\d+, "index": 0\}\], "ms": [\d.]+\}\]\}\n',
+        out,
+    )
+
+
+def test_json_of_many_is_one_document(classify: Run) -> None:
+    _, out, _ = classify(*MANY, "--json", *ORT)
+    results = json.loads(out)["results"]
+    assert [result["path"] for result in results] == MANY
+    assert [result["predictions"][0]["label"] for result in results] == COLOURS
+
+
+def test_json_lines(classify: Run) -> None:
+    code, out, _ = classify(*MANY, "bad.jpg", "--jsonl", "--top", "2", "--workers", "3", "--batch", "5", *ORT)
+    *lines, last = map(json.loads, out.splitlines())
+    assert code == 1
+    assert [line["path"] for line in lines] == MANY
+    assert [line["predictions"][0]["label"] for line in lines] == COLOURS
+    assert {len(line["predictions"]) for line in lines} == {2}
+    assert all(line["ms"] > 0 for line in lines)
+    assert last == {"path": "bad.jpg", "error": f"bad.jpg: {NO_PICTURE}"}
 
 
 def test_csv(classify: Run) -> None:
@@ -52,17 +121,56 @@ def test_csv(classify: Run) -> None:
     assert err.splitlines()[-1] == "wrote out.csv: 1 pictures"
     with Path("out.csv").open(newline="") as file:
         header, first, second = csv.reader(file)
-    assert header == ["path", "rank", "index", "label", "score"]
+    assert header == ["path", "rank", "index", "label", "score", "ms"]
     assert first[:4] == ["red.png", "1", "0", "red"]
     assert float(first[4]) == pytest.approx(0.9999092)
+    assert 0 < float(first[5]) < 5000
     assert second[:4] == ["red.png", "2", "1", "green"]
     assert not list(Path().glob(".out.csv*"))
+
+
+def test_csv_of_many_is_whole(classify: Run) -> None:
+    code, out, err = classify(*MANY, "--csv", "out.csv", *ORT)
+    assert (code, out) == (0, "")
+    with Path("out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["path"], row["label"]) for row in rows if row["rank"] == "1"] == list(zip(MANY, COLOURS, strict=True))
+    assert len(rows) == 3 * len(MANY)
+    assert err.splitlines()[-1] == "wrote out.csv: 40 pictures"
+
+
+def test_csv_on_standard_output(classify: Run) -> None:
+    name = "\udcff, a.png"
+    Path(name).write_bytes(Path("red.png").read_bytes())
+    code, out, _ = classify(name, "--csv", "-", "--top", "1")
+    assert code == 0
+    assert out.encode(errors="surrogateescape").startswith(
+        b'path,rank,index,label,score,ms\n"\xff, a.png",1,0,red,0.99'
+    )
 
 
 def test_csv_and_json_together(classify: Run) -> None:
     _, out, _ = classify("red.png", "--csv", "out.csv", "--json")
     assert json.loads(out)["results"][0]["path"] == "red.png"
-    assert Path("out.csv").read_text().startswith("path,rank,index,label,score\nred.png,1,0,red,")
+    assert Path("out.csv").read_text().startswith("path,rank,index,label,score,ms\nred.png,1,0,red,")
+
+
+def test_a_csv_behind_a_link_stays_behind_it(classify: Run) -> None:
+    Path("real.csv").write_text("old")
+    Path("out.csv").symlink_to("real.csv")
+    assert classify("red.png", "--csv", "out.csv")[0] == 0
+    assert Path("out.csv").is_symlink()
+    assert Path("real.csv").read_text().startswith("path,")
+
+
+def test_a_csv_may_be_a_pipe(classify: Run) -> None:
+    os.mkfifo("pipe")
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(Path("pipe").read_text()))
+    reader.start()
+    assert classify("red.png", "--csv", "pipe")[0] == 0
+    reader.join()
+    assert read[0].count("\n") == 4
 
 
 def test_an_old_csv_survives_a_failure(classify: Run) -> None:
@@ -79,13 +187,20 @@ def test_a_csv_that_cannot_be_written_is_refused_first(classify: Run, file: str)
     assert err == f"error: --csv {file}: not a file that can be written. Give one in an existing folder.\n"
 
 
-@pytest.mark.parametrize("options", [(), ("--json",), ("--csv", "out.csv")])
+@pytest.mark.parametrize("options", [("--json", "--jsonl"), ("--json", "--csv", "-"), ("--jsonl", "--csv", "-")])
+def test_two_documents_do_not_mix(classify: Run, options: tuple[str, ...]) -> None:
+    code, out, err = classify("red.png", *options)
+    assert (code, out) == (1, "")
+    assert err.startswith("error: --json, --jsonl and --csv - each need standard output for themselves.")
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--jsonl",), ("--csv", "out.csv"), ("--csv", "-")])
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ("none.jpg", "error: none.jpg: No such file or directory. Check the path.\n"),
-        ("bad.jpg", "error: bad.jpg: not a picture that can be read; expected JPEG, PNG, WebP or BMP.\n"),
-        ("empty", "error: empty: no pictures in this folder; looked for .jpg .jpeg .png .webp .bmp."),
+        ("bad.jpg", f"error: bad.jpg: {NO_PICTURE}\n"),
+        ("empty", "error: empty: no pictures in this folder; looked for .jpg .jpeg .png .webp .bmp .gif."),
     ],
 )
 def test_one_bad_input_is_one_line(classify: Run, given: str, message: str, options: tuple[str, ...]) -> None:
@@ -94,26 +209,120 @@ def test_one_bad_input_is_one_line(classify: Run, given: str, message: str, opti
     assert (code, out) == (1, "")
     assert err.startswith(message)
     assert err.count("\n") == 1
+    assert not Path("out.csv").exists()
 
 
 def test_a_bad_picture_does_not_stop_the_rest(classify: Run) -> None:
     code, out, err = classify("bad.jpg", "red.png", "--top", "1")
     assert code == 1
     assert out.splitlines()[1] == "red.png     1  red    0.9999"
-    assert err == "error: bad.jpg: not a picture that can be read; expected JPEG, PNG, WebP or BMP.\n"
+    assert re.fullmatch(f"error: bad.jpg: {NO_PICTURE}\n{conclusion('2', '1 could not be read')}", err)
+
+
+def test_bad_pictures_alone(classify: Run) -> None:
+    Path("none").mkdir()
+    code, out, err = classify("x.jpg", "y.jpg", "none")
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"(error: .*\n){3}" + conclusion("3", "3 could not be read", engine=""), err)
+
+
+@pytest.mark.parametrize("before", [1, 11])
+def test_strict_stops_at_the_first_bad_picture(classify: Run, before: int) -> None:
+    given = [*["red.png"] * before, "bad.jpg", *["more/blue.png"] * 9, "none.jpg"]
+    code, out, err = classify(*given, "--strict", "--top", "1", "--csv", "out.csv", "--jsonl", *ORT)
+    paths = [json.loads(line)["path"] for line in out.splitlines()]
+    assert (code, paths) == (1, [*["red.png"] * before, "bad.jpg"])
+    assert Path("out.csv").read_text().count("\n") == 1 + before
+    assert re.fullmatch(
+        f"error: bad.jpg: {NO_PICTURE}\n{conclusion(str(before + 1), '1 could not be read')}"
+        f"wrote out.csv: {before} pictures\n",
+        err,
+    )
 
 
 def test_odd_names_cannot_write_to_the_terminal(classify: Run) -> None:
     for name in ("a\nb\x1b[31m.png", "é.png"):
         Path(name).write_bytes(Path("red.png").read_bytes())
-    _, out, _ = classify(".", "--top", "1")
+    Path("c\x1b[31m.png").write_bytes(b"oops")
+    _, out, err = classify(".", "--top", "1", *ORT)
     assert [line.split("  ")[0] for line in out.splitlines()[1:]] == [r"a\nb\x1b[31m.png", "red.png", "é.png"]
+    assert err.splitlines()[1] == rf"error: c\x1b[31m.png: {NO_PICTURE}"
+
+
+def test_a_terminal_without_the_letter_shows_its_number(classify_beside: Start) -> None:
+    Path("é.png").write_bytes(Path("red.png").read_bytes())
+    out, err = classify_beside("é.png", "--top", "1", env={**os.environ, "PYTHONIOENCODING": "ascii"}).communicate()
+    assert (out.splitlines()[1], err) == (r"\xe9.png     1  red    0.9999", "")
+
+
+def test_a_bar_on_a_terminal(classify_beside: Start) -> None:
+    ours, theirs = pty.openpty()
+    with classify_beside("bad.jpg", *MANY, "--jsonl", "--workers", "1", "--batch", "1", stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # EIO, once nobody writes any more
+            while block := os.read(ours, 65536):
+                shown += block
+        out, _ = process.communicate()
+    os.close(ours)
+    assert [json.loads(line)["path"] for line in out.splitlines()] == ["bad.jpg", *MANY]
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode()).replace("\r", "\n")
+    assert re.search(r"^classify .*/41.* a second", text, re.MULTILINE)
+    assert text.count(f"error: bad.jpg: {NO_PICTURE}\n") == 1
+    assert re.search(rf"^{conclusion('41', '1 could not be read')}", text, re.MULTILINE)
+
+
+def test_a_line_every_ten_seconds_in_a_log(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    told = []
+    for total in (10_000, None):
+        report = Report(total, sys.stdout)
+        for seconds, pictures in [(0, 1000), (9.9, 99), (0.1, 721), (5, 10), (5, 10), (35, 1)]:
+            now += seconds
+            report.write([Answer("a.jpg", (), None, 1.0)] * pictures)
+        report.finish()
+        told.append(capsys.readouterr().err.splitlines())
+    assert told == [
+        [f"1,820{of} pictures, 182 a second", f"1,840{of} pictures, 92 a second", f"1,841{of} pictures, 33 a second"]
+        for of in (" of 10,000", "")
+    ]
+    now = 200.0
+    report = Report(None, None)
+    now += 2.0
+    report.write([Answer("a.jpg", (), None, 1.0)] * 3)
+    assert report.conclusion() == "3 pictures in 2.0 s, 1.5 a second, no errors"
 
 
 def test_no_arguments_is_a_usage_error(classify: Run) -> None:
     code, out, err = classify()
     assert (code, out) == (2, "")
     assert "Missing argument" in err
+
+
+@pytest.mark.parametrize("wrong", [("--top", "0"), ("--workers", "0"), ("--batch", "0"), ("--every", "-1")])
+def test_a_number_out_of_range_is_a_usage_error(classify: Run, wrong: tuple[str, str]) -> None:
+    code, out, err = classify("red.png", *wrong)
+    assert (code, out) == (2, "")
+    assert f"'{wrong[0]}'" in err
+    assert "greater than or equal to" in err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (
+            ("--engine", "onnxrun"),
+            "error: no engine 'onnxrun'. Did you mean 'onnxruntime'? Known: onnxruntime, openvino, auto.\n",
+        ),
+        (("--precision", "fp16", *ORT), "error: no precision 'fp16'. Did you mean 'bf16'? Known: fp32, bf16.\n"),
+        (("--precision", "bf16", *ORT), "error: onnxruntime does not compute in bf16 on a CPU;"),
+    ],
+)
+def test_an_engine_that_is_not_there(classify: Run, wrong: tuple[str, ...], message: str) -> None:
+    code, out, err = classify("red.png", *wrong)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith(message)
 
 
 def test_a_broken_bundle_is_one_line(classify: Run) -> None:
@@ -124,10 +333,39 @@ def test_a_broken_bundle_is_one_line(classify: Run) -> None:
     assert err.count("\n") == 1
 
 
+def test_auto_says_what_it_chose(classify: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from litevision.runtime.engines import EngineChoice, auto
+
+    asked: dict[str, Any] = {}
+
+    def choose(path: Path, batch_size: int, **arguments: Any) -> auto.Decision:
+        asked.update(arguments, path=path, batch_size=batch_size)
+        return auto.Decision(EngineChoice("onnxruntime", "fp32", 1, 2), "the coin said so")
+
+    monkeypatch.setattr(auto, "choose", choose)
+    monkeypatch.setattr("litevision.runtime.engines.installed_engines", lambda: ("onnxruntime", "openvino"))
+    code, _, err = classify(*MANY, "--workers", "2")
+    assert code == 0
+    assert err.startswith("engine auto: the coin said so\n")
+    assert asked == {
+        "path": Path("tiny.onnx"),
+        "batch_size": 4,
+        "precision": None,
+        "threads": 1,
+        "streams": 2,
+        "pictures": 40,
+        "sample": MANY,
+    }
+    asked.clear()
+    assert classify("red.png")[2] == ""
+    assert asked == {}
+
+
 @pytest.fixture
 def cached(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     """In place of ``litevision.export.cached``, which needs torch and the network."""
     module = types.ModuleType("litevision.export.cached")
+    module.kept_at = lambda name: Path("tiny.onnx")  # type: ignore[attr-defined]
     parent = types.ModuleType("litevision.export")
     monkeypatch.setitem(sys.modules, "litevision.export", parent)
     monkeypatch.setitem(sys.modules, "litevision.export.cached", module)
@@ -148,10 +386,79 @@ def test_a_name_is_looked_up(classify: Run, cached: types.ModuleType) -> None:
     assert json.loads(out)["model"] == "mobilenet_v3_large"
 
 
-def test_a_wrong_path_costs_no_download(classify: Run, cached: types.ModuleType) -> None:
+def test_a_wrong_path_or_engine_costs_no_download(classify: Run, cached: types.ModuleType) -> None:
     def bundle_for(name: str) -> Path:
         raise DownloadError(f"{name}: no network")
 
     cached.bundle_for = bundle_for  # type: ignore[attr-defined]
     assert classify("none.jpg", model="mobilenet_v2")[2].startswith("error: none.jpg")
+    assert classify("red.png", "--engine", "x", model="mobilenet_v2")[2].startswith("error: no engine 'x'")
     assert classify("red.png", "more", model="mobilenet_v2") == (1, "", "error: mobilenet_v2: no network\n")
+
+
+PLAIN = [
+    ("a.jpg",),
+    ("a.jpg", "-", "b c.png", "--top", "3"),
+    ("--model=x.onnx", "a.jpg", "--top=1", "--json"),
+    ("a", "--recursive", "--frames", "--every", "0.5", "--jsonl", "--strict"),
+    ("a", "--every", "2", "--csv", "./x.csv", "--workers", "4", "--batch", "8"),
+    ("a", "--engine", "openvino", "--precision", "bf16", "--top", "1", "--top", "007"),
+    ("a", "--csv", "-", "--model", "b=c"),
+]
+ODD = [
+    (),
+    ("--help",),
+    ("a", "--help"),
+    ("a", "--"),
+    ("--", "-a"),
+    ("a", "-x"),
+    ("a", "--top"),
+    ("a", "--top", "0"),
+    ("a", "--top", "1e3"),
+    ("a", "--top", "-3"),
+    ("a", "--top", "٣"),
+    ("a", "--every", "-1"),
+    ("a", "--every", "nan"),
+    ("a", "--workers", "0"),
+    ("a", "--batch", "0"),
+    ("a", "--json=yes"),
+    ("a", "--no-json"),
+    ("a", "--inputs", "b"),
+    ("a", "--model", ""),
+    ("a", "--model", "--json"),
+    ("", "a"),
+]
+
+
+@pytest.mark.parametrize("arguments", PLAIN, ids=" ".join)
+def test_the_quick_reader_reads_what_typer_reads(arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Options] = []
+    monkeypatch.setattr("litevision.cli.classify.run", lambda options: seen.append(options) or 0)
+    app(["classify", *arguments], standalone_mode=False)
+    assert [read_classify(arguments)] == seen
+
+
+@pytest.mark.parametrize("arguments", ODD, ids=" ".join)
+def test_the_quick_reader_leaves_the_rest_to_typer(arguments: tuple[str, ...]) -> None:
+    assert read_classify(arguments) is None
+
+
+def test_the_quick_reader_knows_every_option(classify: Run) -> None:
+    """And typer those that it knows, with the same least values."""
+    _, out, _ = classify("--help")
+    offered = set(re.findall(r"--[a-z]+", out)) - {"--help", "--install", "--show"}
+    assert offered == {f"--{name}" for name in Options.__dataclass_fields__ if name != "inputs"}
+    for name, field in Options.__dataclass_fields__.items():
+        assert (f"--{name}" in re.findall(r"(--\w+) .*x>=1", out)) == (field.metadata.get("min") == 1)
+
+
+def test_a_classification_needs_no_typer(folder: Path) -> None:
+    program = (
+        "import sys; sys.argv = ['litevision', 'classify', 'red.png', '--model', 'tiny.onnx']\n"
+        "from litevision.cli import main\n"
+        "try: main()\nexcept SystemExit as end: assert not end.code\n"
+        "heavy = {'typer', 'pydantic', 'rich', 'concurrent.futures', 'csv', 'av', 'openvino', 'torch', 'http'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _FEW = 4  # fewer pictures are answered one by one, each with all threads: workers would not have started by then
 _MAX_LABEL_WIDTH = 30
-_SAMPLE = 16  # pictures to compare engines on
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,13 @@ def _open(options: Options, entries: "list[Entry]", total: int | None, workers: 
 
         photos = [entry for entry in entries if isinstance(entry, str)]
         decision = choose(
-            path, 1, precision=precision, threads=threads, streams=streams, pictures=total, sample=photos[:_SAMPLE]
+            path,
+            _batch_size(options, total, workers),
+            precision=precision,
+            threads=threads,
+            streams=streams,
+            pictures=total,
+            sample=photos,
         )
         print(f"engine auto: {decision.reason}", file=sys.stderr)
         engine, precision = decision.choice.name, decision.choice.precision
@@ -134,13 +139,20 @@ def _chunks(
         chunks = _one_by_one(options, entries, classifier)
     else:
         from litevision.cli._inputs import pictures
-        from litevision.runtime.pipeline import CHUNK, classify_chunks
+        from litevision.runtime.pipeline import classify_chunks
 
-        # Small enough that every worker has its share of a few dozen pictures.
-        chunk = options.batch or (CHUNK if total is None else max(1, min(CHUNK, total // (2 * workers))))
-        sources = pictures(entries, classifier.preprocess)
+        sources, chunk = pictures(entries, classifier.preprocess), _batch_size(options, total, workers)
         chunks = classify_chunks(classifier, sources, workers=workers, top=options.top, chunk=chunk)
     return _up_to_a_fault(chunks) if options.strict else chunks
+
+
+def _batch_size(options: Options, total: int | None, workers: int) -> int:
+    from litevision.runtime.pipeline import CHUNK
+
+    if options.batch or not workers:
+        return options.batch or 1
+    # Small enough that every worker has its share of a few dozen pictures.
+    return CHUNK if total is None else max(1, min(CHUNK, total // (2 * workers)))
 
 
 def _wrong(entries: "list[Entry]") -> "Chunks":

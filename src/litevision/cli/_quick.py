@@ -40,7 +40,7 @@ def read_classify(arguments: Sequence[str]) -> Options | None:
 
 def _value(kind: Any, text: str, least: int) -> Any:
     """The value that ``text`` stands for; None where that is not plain."""
-    if not text or text.startswith("-"):
+    if not text or (text.startswith("-") and text != "-"):
         return None
     for number, pattern in _NUMBERS.items():
         if kind in (number, number | None):

@@ -96,8 +96,16 @@ class _Bar:
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(compact=True),
         )
-        # Drawn by hand: a thread of its own would draw while an error is printed.
-        self._bar = Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True)
+        # Drawn by hand, because a thread of its own would draw while an error is printed; and the answers on standard
+        # output are none of its business.
+        self._bar = Progress(
+            *columns,
+            console=Console(stderr=True),
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
         self._task = self._bar.add_task("classify", total=total, rate="")
         self._bar.start()
         self._last_s = 0.0

@@ -16,10 +16,10 @@ def fold_batch_norm(module: M) -> M:
 
     Folded in float64, so that the weights are rounded once.
     """
-    folded = copy.deepcopy(module).eval()
+    folded = copy.deepcopy(module).eval()  # the fusion takes no other mode
     for part in folded.modules():
         if isinstance(part, ConvNormAct) and isinstance(part.norm, nn.BatchNorm2d):
             dtype = part.conv.weight.dtype
             part.conv = fuse_conv_bn_eval(part.conv.double(), part.norm.double()).to(dtype)
             part.norm = nn.Identity()
-    return folded
+    return folded.eval()

@@ -4,6 +4,7 @@ second one to come aborts the process.
 
 import importlib.util
 import math
+import os
 import re
 import subprocess
 import sys
@@ -35,7 +36,8 @@ def read_checkpoint(prefix: Path, max_bytes: int) -> dict[str, npt.NDArray[np.ge
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "variables.npz"
         command = [sys.executable, "-m", __name__, str(prefix), str(out), str(max_bytes)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        environment = os.environ | {"KERAS_BACKEND": "tensorflow"}  # lest the Keras within TensorFlow import torch
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         if done.returncode != 0:
             reason = (done.stderr.strip().splitlines() or ["TensorFlow stopped"])[-1]
             raise WeightsError(f"{prefix} is no checkpoint that can be read: {reason}")

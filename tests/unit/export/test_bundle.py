@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from exports import IMAGENET, LABELS, WEIGHTS, export, probabilities
+from exports import LABELS, export, graph, probabilities
 from litevision.errors import ExportError, ImageError, LitevisionError, UsageError
 from litevision.export.defaults import NORMALISATIONS
 from litevision.export.graph import RawToProbabilities
@@ -49,6 +49,18 @@ def test_every_form_at_odd_sizes_with_custom_rows(name: str, dialect: str, tmp_p
     assert_answers_as_torch(tmp_path / "it.onnx", network, (65, 98))
     written = json.loads(metadata.to_json())["architecture"]
     assert NetworkConfig.from_json(json.dumps({"architecture": written.pop("name"), **written})) == network.config
+
+
+@pytest.fixture
+def at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spares the export for tests of what follows it; the graph is that of ``short(*V2)``."""
+
+    def to_onnx(network: nn.Module, normalisation: object, size_hw: tuple[int, int]) -> onnx.ModelProto:
+        model = onnx.ModelProto()
+        model.CopyFrom(graph(*V2, size_hw))
+        return model
+
+    monkeypatch.setattr("litevision.export.bundle.to_onnx", to_onnx)
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +129,7 @@ def test_leaves_the_network_as_it_was(tmp_path: Path) -> None:
     assert_answers_as_torch(tmp_path / "it.onnx", short(*V2), (64, 64))
 
 
+@pytest.mark.usefixtures("at_hand")
 def test_checks_with_the_photos_that_it_is_given(tmp_path: Path) -> None:
     photos = [encoded(noise(70, 80, seed)) for seed in range(3)]
     assert export(short(*V2), tmp_path / "it.onnx", photos=photos).check.pictures == 3
@@ -160,6 +173,7 @@ def test_a_graph_that_does_not_match_is_refused(
     assert path.read_text() == "an older bundle"
 
 
+@pytest.mark.usefixtures("at_hand")
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_broken_weights_are_refused(value: float, tmp_path: Path) -> None:
     network = copy.deepcopy(short(*V2))
@@ -193,12 +207,14 @@ def test_what_is_no_bundle_is_refused(act: Callable[[Path], object], message: st
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("at_hand")
 def test_a_photo_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="not a picture"):
         export(short(*V2), tmp_path / "it.onnx", photos=[b"oops"])
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("at_hand")
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     (tmp_path / "folder.onnx").mkdir()
@@ -215,6 +231,6 @@ def test_the_width_and_options_are_kept(tmp_path: Path) -> None:
     config = configure(
         "shufflenet_v2_x0_5", dialect="tutorial", width_mult=0.5, num_classes=10, rows=rows, bottleneck_ratio=0.5
     )
-    metadata = export(fill(build(config)), tmp_path / "it.onnx", normalisation=IMAGENET, weights=WEIGHTS)
+    metadata = export(fill(build(config)), tmp_path / "it.onnx")
     assert metadata.architecture.width_mult == 0.5
     assert metadata.architecture.arguments["options"] == {"bottleneck_ratio": 0.5}

@@ -1,7 +1,5 @@
 """The exported graph: what it takes and gives, and that it holds nothing but standard operators and weights."""
 
-from pathlib import Path
-
 import numpy as np
 import onnx
 import onnxruntime
@@ -41,10 +39,9 @@ def test_takes_raw_pictures_and_gives_probabilities() -> None:
     assert sides(answers) == ["batch", 10]
 
 
-@pytest.mark.parametrize("size_hw", [(64, 96), (65, 33)])
 @pytest.mark.parametrize(("name", "dialect"), SAME_PADDED)
-def test_neither_norms_nor_paddings_are_left(name: str, dialect: str, size_hw: tuple[int, int]) -> None:
-    found = operators(graph(name, dialect, size_hw))
+def test_neither_norms_nor_paddings_are_left(name: str, dialect: str) -> None:
+    found = operators(graph(name, dialect, (64, 96)))
     assert "Conv" in found
     assert not {"BatchNormalization", "Pad", "Identity", "Dropout", "Shape"} & set(found)
 
@@ -63,8 +60,9 @@ def test_says_nothing_of_the_machine_that_made_it() -> None:
     model.CopyFrom(graph("shufflenet_v2_x0_5", "tutorial", (64, 96)))
     for weight in model.graph.initializer:
         weight.ClearField("raw_data")  # random bytes, which may spell anything
-    text = model.SerializeToString()
-    for trace in (b"/", b"\\", b".py", b"torch", b"File", b"line ", Path.cwd().name.encode()):
+    text = str(model)
+    assert "features.stem.conv.weight" in text
+    for trace in ("/", "\\", ".py", "torch", "File", "line "):
         assert trace not in text, trace
     assert (model.producer_name, model.producer_version) == ("litevision", __version__)
 

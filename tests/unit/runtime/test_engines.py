@@ -158,6 +158,8 @@ def test_streams_share_the_cpus(monkeypatch: pytest.MonkeyPatch, streams: int, t
 def test_wrong_names_and_counts() -> None:
     with pytest.raises(UnknownNameError, match=r"no engine 'tensorrt'\. Known: onnxruntime, openvino, auto\."):
         engine_choice("tensorrt")
+    with pytest.raises(UnknownNameError, match=r"no engine 'auto'\. Known: onnxruntime, openvino\."):
+        engine_choice("auto")
     with pytest.raises(UnknownNameError, match=r"no precision 'fp16'\. Did you mean 'bf16'"):
         engine_choice("openvino", "fp16")
     with pytest.raises(UsageError, match="0 threads; expected at least 1"):
@@ -193,9 +195,7 @@ def test_bf16_asks_for_a_cpu_that_has_it(monkeypatch: pytest.MonkeyPatch) -> Non
     core = SimpleNamespace(get_property=lambda device, name: properties[name])
     fake = SimpleNamespace(Core=lambda: core, __version__="1-2-3")
     monkeypatch.setattr(openvino_engine, "import_openvino", lambda: fake)
-    with pytest.raises(
-        UsageError, match=r"this CPU \(Oldtimer 9\) has no instructions for bf16; expected precision fp"
-    ):
+    with pytest.raises(UsageError, match=r"this CPU \(Oldtimer 9\) has no instructions for bf16; expected"):
         open_engine(tiny(), EngineChoice("openvino", "bf16"))
 
 

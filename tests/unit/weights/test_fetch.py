@@ -279,7 +279,7 @@ def test_a_missing_file_is_not_asked_for_twice(site: Site, waits: Waits) -> None
     message = str(caught.value)
     assert message.startswith(f"cannot download {url}: the server answered 404 Not Found; download it with a browser")
     assert f"put it at {cache_path(url)}, then run again" in message
-    assert "--weights FILE" in message
+    assert "a local weight file in place of the name" in message
     assert "\n" not in message
     assert (len(site.requests), waits) == (1, [])
 

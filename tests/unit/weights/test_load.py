@@ -2,6 +2,7 @@
 
 import json
 import logging
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,12 +108,12 @@ DAMAGED = r"\. Is it another network or width, or a damaged file\?$"
 MISFITS = [
     (lose, r"1 missing: features.9.conv.0.0.weight \(144, 24, 1, 1\)"),
     (gain, r"1 unknown: features.99.weight \(2, 3\)"),
-    (reshape, r"1 of another shape: features.stem.norm.bias \(file \(5,\), network \(16,\)\)"),
-    (quantise, r"1 of another shape: features.stem.norm.bias \(file \(16,\) of int8, network \(16,\)\)"),
-    (flatten, r"1 of another shape: head.classifier.bias \(file \(\), network \(1000,\)\)"),
+    (reshape, r"1 of another shape: features.0.1.bias \(file \(5,\), network \(16,\)\)"),
+    (quantise, r"1 of another shape: features.0.1.bias \(file \(16,\) of int8, network \(16,\)\)"),
+    (flatten, r"1 of another shape: classifier.1.bias \(file \(\), network \(1000,\)\)"),
     (
         spoil_all,
-        r"1 missing: features.9\S+ \(\S.*\); 1 unknown: features.99\S+ .*; 1 of another shape: features.stem.*",
+        r"1 missing: features.9\S+ \(\S.*\); 1 unknown: features.99\S+ .*; 1 of another shape: features.0.*",
     ),
 ]
 
@@ -182,7 +183,7 @@ def test_unknown_networks_show_what_they_hold(write: Write) -> None:
 
 def test_another_number_of_classes(tensors: dict[str, Tensor], write: Write) -> None:
     file = write(tensors)
-    message = r"2 of another shape: head.* The file has 1000 classes, the network 10: .*\(reset_classifier\)$"
+    message = r"2 of another shape: classifier.* The file has 1000 classes, the network 10: .*\(reset_classifier\)$"
     with pytest.raises(WeightsMismatchError, match=message):
         create(NAME, width_mult=WIDTH, weights=file, num_classes=10)
     with pytest.raises(WeightsMismatchError, match=message):
@@ -223,7 +224,7 @@ def test_reset_classifier_does_nothing_to_one_that_fits(
 
 def test_reset_classifier_forgives_nothing_else(tensors: dict[str, Tensor], write: Write) -> None:
     reshape(tensors)
-    with pytest.raises(WeightsMismatchError, match=r"1 of another shape: features\.stem"):
+    with pytest.raises(WeightsMismatchError, match=r"1 of another shape: features\.0"):
         load_weights(write(tensors), num_classes=10, reset_classifier=True)
 
 
@@ -305,6 +306,16 @@ def test_a_background_class_is_left_out_where_it_is_asked_for(
 def test_drop_background_of_a_head_without_one_is_refused(tensors: dict[str, Tensor], write: Write) -> None:
     with pytest.raises(WeightsMismatchError, match="The file has 999 classes, the network 1000"):
         create(NAME, width_mult=WIDTH, weights=write(tensors), drop_background=True)
+
+
+def test_a_keras_archive(tmp_path: Path) -> None:
+    ours = network(width_mult=0.25, dialect="keras", num_classes=4)
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        archive.write(save_weights(ours, tmp_path / "model.weights.h5", "keras"), "model.weights.h5")
+        archive.writestr("config.json", '{"class_name": "Lambda"}')  # is never read
+    loaded = load_weights(tmp_path / "model.keras")
+    assert loaded.network.config == ours.config
+    assert_same_weights(loaded.network, ours)
 
 
 # --- litevision's own files ---

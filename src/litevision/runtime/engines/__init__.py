@@ -46,7 +46,8 @@ def engine_choice(
     """
     precision = precision or "fp32"
     if engine not in get_args(EngineName):
-        raise UnknownNameError.of("engine", engine, (*get_args(EngineName), AUTO))
+        also = () if engine == AUTO else (AUTO,)  # which is no engine where it is not looked for
+        raise UnknownNameError.of("engine", engine, (*get_args(EngineName), *also))
     if precision not in get_args(Precision):
         raise UnknownNameError.of("precision", precision, get_args(Precision))
     if streams < 1:

@@ -141,8 +141,7 @@ def choose(
         threads: as for `litevision.runtime.Bundle.open`.
         streams: as for `litevision.runtime.Bundle.open`.
         pictures: how many there will be, where that is known: a few do not repay measuring or a slow start.
-        sample: pictures to compare answers on, of which up to 16 are read; those that cannot be are passed over, and
-            where there are none, the photos that come with the package are taken.
+        sample: pictures to compare answers on, as for `litevision.runtime.engines.timing.sample_images`.
         measured_by: measures what is not remembered.
 
     Raises:
@@ -177,7 +176,8 @@ def decide(timings: Sequence[Timing], pictures: int | None = None) -> tuple[Timi
     exact = [timing for timing in timings if not timing.changed]
     least_ms = min(timing.total_ms(pictures) for timing in exact)
     best = next(timing for timing in exact if timing.total_ms(pictures) <= _TIE * least_ms)
-    figures = [f"{best.ms:.1f} ms a picture", *(str(timing) for timing in timings if timing is not best)]
+    alike = f", best classes as in fp32 on {best.compared} pictures" if best.precision != "fp32" else ""
+    figures = [f"{best.ms:.1f} ms a picture{alike}", *(str(timing) for timing in timings if timing is not best)]
     if best.ms > _TIE * min(timing.ms for timing in exact):
         figures.append(f"{pictures} pictures do not repay a slower start")
     return best, "; ".join(figures)

@@ -107,16 +107,18 @@ def apply(
         state = {name: tensor for name, tensor in state.items() if name not in reset}
         missing = [leaf for leaf in missing if leaf.ours not in reset]
     wrong = [name for name, tensor in state.items() if not _fits(tensor, wanted[name])]
-    misfits = {
-        "missing": [f"{leaf.theirs[0]} {tuple(wanted[leaf.ours].shape)}" for leaf in missing],
-        "unknown": [f"{name} {tuple(stored[name].shape)}" for name in matched.unknown],
-        "of another shape": [_shapes(name, state[name], wanted[name]) for name in wrong],
-    }
-    if any(misfits.values()):
-        listed = "; ".join(_listed(names, kind) for kind, names in misfits.items() if names)
+    if missing or matched.unknown or wrong:
+        theirs = {leaf.ours: name for leaf, name in matched.found.items()}
+        listed = (
+            _listed("missing", [f"{leaf.theirs[0]} {tuple(wanted[leaf.ours].shape)}" for leaf in missing]),
+            _listed("unknown", [f"{name} {tuple(stored[name].shape)}" for name in matched.unknown]),
+            _listed("of another shape", [_shapes(theirs[name], state[name], wanted[name]) for name in wrong]),
+        )
         advice = None if matched.unknown else _advice_on_head(state, wanted, missing, wrong)
-        what = f"{layout.name} weights of {described(network.config)}"
-        raise WeightsMismatchError(f"these are not {what}: {listed}. {advice or _NO_ADVICE}")
+        raise WeightsMismatchError(
+            f"these are not {layout.name} weights of {described(network.config)}: "
+            f"{'; '.join(filter(None, listed))}. {advice or _NO_ADVICE}"
+        )
     with torch.no_grad():
         for name, tensor in state.items():
             wanted[name].copy_(tensor)
@@ -133,10 +135,11 @@ def extract(network: Network, layout: Layout) -> Tensors:
 
 
 def whole_network(network: Network | FeaturePyramid) -> Network:
-    """The network that ``network`` is a part of, with a head, on the meta device."""
+    """``network``, or the one with a head that it is a part of, on the meta device: whose layers a layout names."""
     config = network.config
-    classes = config.num_classes or 1000
-    return build(replace(config, final_endpoint=None, num_classes=classes), device="meta")
+    if isinstance(network, Network) and config.num_classes and config.final_endpoint is None:
+        return network
+    return build(replace(config, final_endpoint=None, num_classes=config.num_classes or 1000), device="meta")
 
 
 def described(config: NetworkConfig) -> str:
@@ -153,7 +156,9 @@ def _shapes(name: str, tensor: Tensor, wanted: Tensor) -> str:
     return f"{name} (file {tuple(tensor.shape)}{kind}, network {tuple(wanted.shape)})"
 
 
-def _listed(misfits: Sequence[str], kind: str) -> str:
+def _listed(kind: str, misfits: Sequence[str]) -> str:
+    if not misfits:
+        return ""
     return f"{len(misfits)} {kind}: {', '.join(misfits[:_SHOWN])}{', ...' if len(misfits) > _SHOWN else ''}"
 
 

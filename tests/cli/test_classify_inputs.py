@@ -1,0 +1,181 @@
+"""litevision classify: what it takes."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clips import RED_AND_BLUE, write_clip
+from pictures import encoded
+
+Run = Callable[..., tuple[int, str, str]]
+Start = Callable[..., Any]
+
+RED, BLUE = "red.png", "more/blue.png"
+
+
+def answers(out: str) -> list[tuple[str, str]]:
+    """Path and best label of each JSON line; "error" where there is one."""
+    lines = [json.loads(line) for line in out.splitlines()]
+    return [(line["path"], "error" if "error" in line else line["predictions"][0]["label"]) for line in lines]
+
+
+def colour(red: int, blue: int) -> np.ndarray:
+    return np.full((48, 64, 3), (red, 0, blue), np.uint8)
+
+
+def test_a_list_on_standard_input(classify_beside: Start) -> None:
+    given = [RED, BLUE, "", "none.png", "bad.jpg", *[RED, BLUE] * 9]
+    process = classify_beside("-", "--jsonl")
+    out, err = process.communicate("\n".join(given))
+    assert process.returncode == 1
+    expected = {RED: "red", BLUE: "blue", "none.png": "error", "bad.jpg": "error"}
+    assert answers(out) == [(path, expected[path]) for path in given if path]
+    assert "22 pictures in" in err
+    assert "2 could not be read, onnxruntime fp32" in err
+
+
+def test_a_list_has_plain_columns(classify_beside: Start) -> None:
+    out, _ = classify_beside("-", "--top", "1").communicate(f"{RED}\n{BLUE}\n")
+    assert out.splitlines() == [
+        "path  rank  label   score",
+        "red.png     1  red    0.9999",
+        "more/blue.png     1  blue   0.9999",
+    ]
+
+
+def test_each_line_is_answered_when_it_comes(classify_beside: Start) -> None:
+    with classify_beside("-", "--jsonl") as process:
+        for path, label in [(RED, "red"), (BLUE, "blue"), ("none.png", "error"), (RED, "red")]:
+            process.stdin.write(f"{path}\n")
+            process.stdin.flush()
+            assert answers(process.stdout.readline()) == [(path, label)]
+        out, _ = process.communicate()
+    assert (out, process.returncode) == ("", 1)
+
+
+def test_odd_lines(classify_beside: Start) -> None:
+    Path("a b é.png").write_bytes(Path(RED).read_bytes())
+    process = classify_beside("-", "more", "--jsonl", text=False)
+    out, err = process.communicate(
+        b"a b \xc3\xa9.png\r\nx\0y\n./red.png\nmore\n\xff.png\n" + b"x" * 200_000 + b"\nred.png\n"
+    )
+    assert answers(out.decode()) == [
+        ("a b é.png", "red"),
+        ("x\0y", "error"),
+        (RED, "red"),
+        (BLUE, "blue"),
+        ("\udcff.png", "error"),
+        ("-", "error"),
+        (BLUE, "blue"),
+    ]
+    assert b"error: 'x\\x00y': no path (embedded null byte). Check it.\n" in err
+    assert b"error: standard input: a line of over 65536 bytes; expected paths, one a line.\n" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "out"), [((), ""), (("--json",), '{"model": "tiny.onnx", "results": []}\n'), (("--jsonl",), "")]
+)
+def test_an_empty_list(classify_beside: Start, options: tuple[str, ...], out: str) -> None:
+    process = classify_beside("-", *options)
+    assert process.communicate("")[0] == out
+    assert process.returncode == 0
+
+
+def test_patterns(classify: Run) -> None:
+    code, out, _ = classify("more/**/*.png", "r?d.png", "*.jpg", "--jsonl", "--engine", "onnxruntime")
+    assert code == 1
+    assert answers(out) == [(BLUE, "blue"), ("more/deep/red.png", "red"), (RED, "red"), ("bad.jpg", "error")]
+
+
+def test_a_pattern_without_matches(classify: Run) -> None:
+    assert classify("more/*.webp")[2] == (
+        "error: more/*.webp: no file has such a name. Check the pattern; '**' stands for any folders.\n"
+    )
+
+
+def test_a_name_that_looks_like_a_pattern(classify: Run) -> None:
+    Path("a[1].png").write_bytes(Path(RED).read_bytes())
+    assert answers(classify("a[1].png", "--jsonl")[1]) == [("a[1].png", "red")]
+
+
+def test_animations(classify: Run) -> None:
+    first, *others = (Image.fromarray(image) for image in (colour(255, 0), colour(0, 255), colour(255, 0)))
+    Path("anim.gif").write_bytes(encoded(first, "GIF", save_all=True, append_images=others))
+    Path("anim.webp").write_bytes(encoded(first, "WEBP", save_all=True, append_images=others, lossless=True))
+    given = ("anim.gif", "anim.webp", RED, "none.gif", "--jsonl", "--engine", "onnxruntime")
+    code, out, _ = classify(*given)
+    assert code == 1
+    assert answers(out) == [("anim.gif", "red"), ("anim.webp", "red"), (RED, "red"), ("none.gif", "error")]
+    still = [json.loads(line)["predictions"] for line in out.splitlines()[:2]]
+    code, out, _ = classify(*given, "--frames")
+    assert code == 1
+    assert answers(out) == [
+        *[(f"anim.gif#frame={index}", label) for index, label in enumerate(("red", "blue", "red"))],
+        *[(f"anim.webp#frame={index}", label) for index, label in enumerate(("red", "blue", "red"))],
+        (RED, "red"),
+        ("none.gif", "error"),
+    ]
+    assert [json.loads(out.splitlines()[index])["predictions"] for index in (0, 3)] == still
+
+
+def test_videos(classify: Run) -> None:
+    images = [colour(255, 0)] * 5 + [colour(0, 255)] * 15
+    write_clip(Path("clip.mp4"), images, rate=10)
+    code, out, err = classify("clip.mp4", RED, "--jsonl", "--engine", "onnxruntime")
+    assert code == 0
+    assert answers(out) == [("clip.mp4#t=0.000", "red"), ("clip.mp4#t=1.000", "blue"), (RED, "red")]
+    assert err.startswith("3 pictures in")
+    _, out, _ = classify("clip.mp4", "--every", "0.5", "--jsonl", "--engine", "onnxruntime")
+    assert [label for _, label in answers(out)] == ["red", "blue", "blue", "blue"]
+    _, out, _ = classify("clip.mp4", "--every", "0", "--jsonl", "--engine", "onnxruntime")
+    assert [label for _, label in answers(out)] == ["red"] * 5 + ["blue"] * 15
+
+
+def test_a_video_is_turned_upright(classify: Run) -> None:
+    """The bundle looks at the middle: of what was filmed sideways, turned, the upper half is red."""
+    tall = np.concatenate([RED_AND_BLUE, RED_AND_BLUE, RED_AND_BLUE])
+    tall[:, :32] = (255, 0, 0)
+    tall[:, 32:] = (0, 0, 255)
+    write_clip(Path("clip.mov"), [tall], rotation=-90)
+    _, out, _ = classify("clip.mov", "--json", "--engine", "onnxruntime")
+    (result,) = json.loads(out)["results"]
+    assert result["path"] == "clip.mov#t=0.000"
+    assert {item["label"] for item in result["predictions"][:2]} == {"red", "blue"}
+
+
+def test_videos_in_a_list_and_in_a_folder(classify_beside: Start) -> None:
+    write_clip(Path("more/clip.mp4"), [colour(255, 0)] * 20, rate=10)
+    out, _ = classify_beside("-", "--jsonl").communicate("more/clip.mp4\nmore\n")
+    assert answers(out) == [("more/clip.mp4#t=0.000", "red"), ("more/clip.mp4#t=1.000", "red"), (BLUE, "blue")]
+
+
+def test_a_broken_video_does_not_stop_the_rest(classify: Run) -> None:
+    Path("clip.mp4").write_bytes(b"oops")
+    code, out, err = classify("clip.mp4", RED, "--jsonl", "--engine", "onnxruntime")
+    assert code == 1
+    assert answers(out) == [("clip.mp4", "error"), (RED, "red")]
+    assert err.startswith("error: clip.mp4: cannot be read as a video (Invalid data found")
+
+
+def test_without_pyav_one_line_says_what_to_install(classify: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    Path("clip.mp4").touch()
+    code, out, err = classify("clip.mp4")
+    assert (code, out) == (1, "")
+    assert err == (
+        "error: clip.mp4: reading videos needs parts that are not installed. "
+        "Install them with: pip install 'litevision[video]'\n"
+    )
+
+
+def test_a_camera_that_is_not_there(classify: Run) -> None:
+    code, out, err = classify("webcam:99")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: webcam:99: no camera at /dev/video99. Cameras here: ")
+    assert classify("webcam:first")[2].startswith("error: webcam:first: no camera's name; expected webcam:0")

@@ -1,0 +1,151 @@
+"""litevision classify: however it ends, what it wrote is whole."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Start = Callable[..., Any]
+
+
+@contextmanager
+def endless_list(process: Any) -> Iterator[None]:
+    """Feeds paths to the process until it ends."""
+
+    def feed() -> None:
+        with suppress(BrokenPipeError):
+            while True:
+                os.write(process.stdin.fileno(), b"red.png\nmore/blue.png\n" * 50)
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    try:
+        yield
+    finally:
+        process.kill()
+        feeder.join()
+        process.communicate()
+
+
+def stop(process: Any, signum: int) -> tuple[str, str]:
+    """Sends the signal once some answers were written; all that was written."""
+    lines = [process.stdout.readline() for _ in range(20)]
+    process.send_signal(signum)
+    rest, err = process.stdout.read(), process.stderr.read()
+    process.wait(10)
+    return "".join(lines) + rest, err
+
+
+@pytest.mark.parametrize(("signum", "name", "code"), [(signal.SIGINT, "SIGINT", 130), (signal.SIGTERM, "SIGTERM", 143)])
+@pytest.mark.parametrize("form", ["--json", "--jsonl"])
+def test_a_signal_ends_it_with_whole_output(
+    classify_beside: Start, signum: int, name: str, code: int, form: str
+) -> None:
+    process = classify_beside("-", form, "--csv", "out.csv")
+    with endless_list(process):
+        out, err = stop(process, signum)
+        assert process.returncode == code
+    results = json.loads(out)["results"] if form == "--json" else [json.loads(line) for line in out.splitlines()]
+    labels = [result["predictions"][0]["label"] for result in results]
+    assert len(labels) >= 19
+    assert labels == [("red", "blue")[index % 2] for index in range(len(labels))]
+    with Path("out.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["rank"] == "1"]
+    assert [row["label"] for row in rows] == labels
+    assert all(float(row["ms"]) > 0 for row in rows)
+    assert err.startswith(f"stopped by {name}: {len(labels):,} pictures in ")
+    assert err.endswith(f"\nwrote out.csv: {len(labels)} pictures, as far as it came\n")
+    assert not list(Path().glob(".out.csv*"))
+
+
+def test_a_signal_while_nothing_comes(classify_beside: Start) -> None:
+    """The process waits for a line, with an answered one behind it."""
+    with classify_beside("-", "--jsonl") as process:
+        process.stdin.write("red.png\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["path"] == "red.png"
+        start = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        assert time.monotonic() - start < 5
+        assert process.stderr.read().startswith("stopped by SIGINT: 1 pictures in")
+
+
+def test_a_signal_before_the_first_answer_leaves_the_old_csv(classify_beside: Start) -> None:
+    Path("out.csv").write_text("precious")
+    with classify_beside("-", "--csv", "out.csv", "--jsonl") as process:
+        while not (Path(f"/proc/{process.pid}/task").exists() and process_waits(process.pid)):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 143
+        assert process.stderr.read() == "stopped by SIGTERM before the first answer\n"
+        assert process.stdout.read() == ""
+    assert Path("out.csv").read_text() == "precious"
+    assert not list(Path().glob(".out.csv*"))
+
+
+def process_waits(pid: int) -> bool:
+    """Whether the process waits in poll, which it does for standard input alone."""
+    return "poll" in Path(f"/proc/{pid}/wchan").read_text()
+
+
+def test_an_ignored_signal_stays_ignored(classify_beside: Start) -> None:
+    """As for what nohup, or a script in the background, has started."""
+    ignored = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)}
+    with classify_beside("-", "--jsonl", **ignored) as process:
+        for _ in range(2):
+            process.stdin.write("red.png\n")
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["path"] == "red.png"
+            process.send_signal(signal.SIGINT)
+        process.stdin.close()
+        assert process.wait(10) == 0
+
+
+def test_nobody_reads_any_more(classify_beside: Start) -> None:
+    process = classify_beside("-", "--jsonl", "--csv", "out.csv")
+    with endless_list(process):
+        json.loads(process.stdout.readline())
+        process.stdout.close()
+        assert process.wait(10) == 1
+        assert process.stderr.read() == ""
+    lines = Path("out.csv").read_text().splitlines()
+    assert (len(lines) > 1, (len(lines) - 1) % 3) == (True, 0)
+
+
+def test_head(folder: Path) -> None:
+    command = f"{sys.executable} -m litevision classify - --model tiny.onnx --engine onnxruntime --top 1"
+    done = subprocess.run(
+        f"yes red.png | {command} | head -n 3", shell=True, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.splitlines() == ["path  rank  label   score", *["red.png     1  red    0.9999"] * 2]
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("form", ["--json", "--jsonl", "--top=1"])
+def test_a_full_disk_is_one_line(classify_beside: Start, form: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = classify_beside("red.png", "more", form, stdout=full)
+        _, err = process.communicate()
+    assert process.returncode == 1
+    assert err == "error: the answers cannot be written (No space left on device). Write them somewhere else.\n"
+
+
+def test_lines_come_whole_while_it_runs(classify_beside: Start) -> None:
+    """What a reader finds in the pipe at any moment ends with a line's end."""
+    process = classify_beside("-", "--jsonl")
+    with endless_list(process):
+        for _ in range(30):
+            block = os.read(process.stdout.fileno(), 1 << 20)
+            assert block.endswith(b"\n") or len(block) % 4096 == 0

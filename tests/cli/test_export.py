@@ -1,0 +1,110 @@
+"""litevision export."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from exports import LABELS
+from litevision.models import build, configure
+from litevision.runtime import load
+from litevision.weights.save import save_weights
+from networks import SHORT_ROWS
+from pictures import encoded, noise
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder: weights of 10 classes, and the classes' names."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LITEVISION_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("LITEVISION_OFFLINE", "1")
+    torch.manual_seed(0)
+    rows = SHORT_ROWS["mobilenet_v2"][:2]
+    save_weights(build(configure("mobilenet_v2", num_classes=10, rows=rows)), "mine.safetensors")
+    Path("names.txt").write_text("\n".join(LABELS), "utf-8")
+    return tmp_path
+
+
+def test_says_what_it_wrote_and_how_it_checked(litevision: Run) -> None:
+    Path("photos").mkdir()
+    for seed in range(2):
+        Path(f"photos/{seed}.png").write_bytes(encoded(noise(50, 60, seed)))
+    named = ("--labels", "names.txt", "--size", "64x48", "--normalisation", "half", "--photos", "photos")
+    code, out, err = litevision("export", "mine.safetensors", "-o", "new/it.onnx", *named)
+    assert (code, err) == (0, "")
+    wrote, size, checked = out.splitlines()
+    assert wrote == "wrote new/it.onnx: mobilenet_v2, 10 classes, 64x48"
+    assert size == f"size: {Path('new/it.onnx').stat().st_size / 1e6:.1f} MB"
+    assert checked.startswith("checked on 2 photos in onnxruntime 1.")
+    assert checked.endswith(", the top answer agrees on 100%")
+    metadata = load("new/it.onnx").bundle.metadata
+    assert (metadata.labels, metadata.preprocess.size_hw, metadata.normalisation.mean[0]) == (LABELS, (64, 48), 0.5)
+    assert [path.name for path in Path("new").iterdir()] == ["it.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("mine.safetensors",), "the network has 10 classes: name them, one a line, with --labels FILE"),
+        (("none.safetensors",), "no weight file at none.safetensors"),
+        (("broken.safetensors",), "broken.safetensors is no weight file that litevision reads"),
+        (("mobilenet_v9",), "no weight set 'mobilenet_v9'"),
+        (("mobilenet_v2",), "cannot download https://"),
+        (("mine.safetensors", "--labels", "none.txt"), "none.txt: no such file of labels; expected one name a line"),
+        (("mine.safetensors", "--labels", "few.txt"), "the network has 10 classes, got 2 labels; one each is needed"),
+        (("mine.safetensors", "--labels", "latin.txt"), "latin.txt: cannot be read as labels"),
+        (("mine.safetensors", "--labels", "names.txt", "--size", "0"), "a size is one side in pixels or HxW"),
+        (
+            ("mine.safetensors", "--labels", "names.txt", "--normalisation", "imagnet"),
+            "no normalisation 'imagnet'. Did you mean 'imagenet'?",
+        ),
+        (("mine.safetensors", "--labels", "names.txt", "--photos", "empty"), "empty: no pictures in this folder"),
+        (("mine.safetensors", "--labels", "names.txt", "--model", "mobilenet_v1"), "mine.safetensors"),
+        (("mine.safetensors", "--labels", "names.txt", "--dialect", "kers"), "no dialect of mobilenet_v2 'kers'"),
+    ],
+)
+def test_a_fault_is_one_line_and_leaves_nothing(litevision: Run, arguments: tuple[str, ...], message: str) -> None:
+    Path("broken.safetensors").write_bytes(b"oops, no weights")
+    Path("few.txt").write_text("cat\ndog\n", "utf-8")
+    Path("latin.txt").write_bytes("Bär".encode("latin-1"))
+    Path("empty").mkdir()
+    before = sorted(Path().rglob("*"))
+    code, out, err = litevision("export", *arguments, "-o", "it.onnx")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"error: {message}")
+    assert err.count("\n") == 1
+    assert [path for path in sorted(Path().rglob("*")) if "cache" not in path.parts] == before
+
+
+def test_another_ending_is_refused(litevision: Run) -> None:
+    code, out, err = litevision("export", "mine.safetensors", "-o", "it.pt", "--labels", "names.txt")
+    assert (code, out, err) == (1, "", "error: a bundle is an .onnx file, got 'it.pt'\n")
+
+
+def test_an_output_is_asked_for(litevision: Run) -> None:
+    code, out, err = litevision("export", "mine.safetensors")
+    assert (code, out) == (2, "")
+    assert "Missing option '--output'" in err
+
+
+def test_a_failed_check_is_refused_and_keeps_the_older_bundle(litevision: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("litevision.export.check.TOLERANCE", -1.0)
+    monkeypatch.setattr("litevision.export.check.check_bundle.__kwdefaults__", {"tolerance": -1.0})
+    Path("it.onnx").write_text("an older bundle")
+    code, out, err = litevision("export", "mine.safetensors", "-o", "it.onnx", "--labels", "names.txt")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: the bundle does not match its module on 4 photos")
+    assert err.endswith("nothing was written\n")
+    assert err.count("\n") == 1
+    assert Path("it.onnx").read_text() == "an older bundle"
+
+
+def test_labels_may_start_with_a_byte_order_mark(litevision: Run) -> None:
+    Path("names.txt").write_text("\n".join(LABELS) + "\n\n", "utf-8-sig")
+    code, _, err = litevision("export", "mine.safetensors", "-o", "it.onnx", "--labels", "names.txt", "--size", "32")
+    assert (code, err) == (0, "")
+    assert load("it.onnx").labels == LABELS
