@@ -15,7 +15,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: demo test check clean
 
 demo: $(VENV)/.train
-	$(BIN)/litevision classify "$(PHOTO)" $(if $(MODEL),--model "$(MODEL)")
+	@$(BIN)/litevision classify "$(PHOTO)" $(if $(MODEL),--model "$(MODEL)") || { \
+	  echo "Without a way to download: make demo MODEL=FILE takes a weight file (.pth, .safetensors, .h5) from this disk." >&2; exit 1; }
 
 test: $(VENV)/.dev
 	$(MAKE) check
@@ -39,7 +40,7 @@ $(BIN)/python:
 $(VENV)/.train $(VENV)/.dev: $(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing litevision[$(call extras,$*)] into $(VENV), once. torch makes it some minutes and gigabytes." >&2
 	$(BIN)/python -m pip install --quiet --editable '.[$(call extras,$*)]'
-	@touch $@
+	@touch $@ $(if $(filter dev,$*),$(VENV)/.train)
 
 comma := ,
 extras = $(if $(filter dev,$1),train$(comma)dev,$1)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from exports import LABELS
+from litevision.export.check import check_bundle
 from litevision.models import build, configure
 from litevision.runtime import load
 from litevision.weights.save import save_weights
@@ -64,7 +65,7 @@ def test_says_what_it_wrote_and_how_it_checked(litevision: Run) -> None:
         ),
         (("mine.safetensors", "--labels", "names.txt", "--photos", "empty"), "empty: no pictures in this folder"),
         (("mine.safetensors", "--labels", "names.txt", "--model", "mobilenet_v1"), "mine.safetensors"),
-        (("mine.safetensors", "--labels", "names.txt", "--dialect", "kers"), "no dialect of mobilenet_v2 'kers'"),
+        (("mine.safetensors", "--labels", "names.txt", "--dialect", "kers"), "mine.safetensors holds mobilenet_v2 (dialect"),
     ],
 )
 def test_a_fault_is_one_line_and_leaves_nothing(litevision: Run, arguments: tuple[str, ...], message: str) -> None:
@@ -92,8 +93,7 @@ def test_an_output_is_asked_for(litevision: Run) -> None:
 
 
 def test_a_failed_check_is_refused_and_keeps_the_older_bundle(litevision: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("litevision.export.check.TOLERANCE", -1.0)
-    monkeypatch.setattr("litevision.export.check.check_bundle.__kwdefaults__", {"tolerance": -1.0})
+    monkeypatch.setitem(check_bundle.__kwdefaults__, "tolerance", -1.0)
     Path("it.onnx").write_text("an older bundle")
     code, out, err = litevision("export", "mine.safetensors", "-o", "it.onnx", "--labels", "names.txt")
     assert (code, out) == (1, "")

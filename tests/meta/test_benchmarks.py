@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from litevision.image import Preprocess, decode
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "benchmarks"
 SCRIPTS = sorted(path for path in FOLDER.glob("*.py") if not path.name.startswith("_"))
@@ -68,8 +70,8 @@ def faults(path: Path, columns: tuple[str, ...]) -> list[str]:
     return found
 
 
-def test_every_benchmark_is_there() -> None:
-    assert {path.stem for path in SCRIPTS} == {"auto_choice", "cold", "folder", "reduced_decoding"}
+def test_the_page_names_every_benchmark() -> None:
+    assert {"auto_choice", "cold", "folder", "reduced_decoding"} <= {path.stem for path in SCRIPTS}
     page = (FOLDER / "README.md").read_text()
     assert [path.name for path in SCRIPTS if f"benchmarks/{path.name}" not in page] == []
 
@@ -79,7 +81,7 @@ def test_help_shows_the_command_and_how_long_it_takes(script: Path) -> None:
     done = run(script, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert f"    python benchmarks/{script.name}" in done.stdout
-    assert re.search(r"Takes about (a|\d+) (second|minute)", " ".join(done.stdout.split()))
+    assert re.search(r"[Tt]akes? about (a|\d+) (second|minute)", " ".join(done.stdout.split()))
     assert "--quick" in done.stdout
 
 
@@ -163,10 +165,10 @@ def test_pictures_are_as_large_as_a_cameras(load: Any, tmp_path: Path) -> None:
     made = pictures.make_pictures(tmp_path / "photos", 3, (500, 375), [pictures.ELEPHANT])
     paths = sorted((tmp_path / "photos").iterdir())
     assert re.fullmatch(r"3 JPEG photos of 500x375, \d\d kB each, from 1 originals", made)
-    assert [Image.open(path).size for path in paths] == [(500, 375)] * 3
     assert all(40_000 <= path.stat().st_size <= 90_000 for path in paths)
-    first, second = (np.asarray(Image.open(path), np.int16) for path in paths[:2])
-    assert np.abs(first - second).mean() > 5
+    images = [np.asarray(decode(path), np.int16) for path in paths]
+    assert [image.shape for image in images] == [(375, 500, 3)] * 3
+    assert np.abs(images[0] - images[1]).mean() > 5
 
 
 @pytest.mark.parametrize("text", ["4000", "4000x", "x3000", "0x10", "axb", "4000x3000x3"])
@@ -239,8 +241,6 @@ def test_a_scripts_answer_and_ours_are_read(load: Any) -> None:
 
 @pytest.mark.parametrize(("size_wh", "reduced"), [((2000, 1500), True), ((1000, 750), False)])
 def test_what_is_decoded_at_reduced_size_is_known(load: Any, size_wh: tuple[int, int], reduced: bool) -> None:
-    from litevision.image import Preprocess
-
     module = load("reduced_decoding")
     source = module.jpeg(Image.new("RGB", size_wh))
     assert module.is_reduced(Preprocess((224, 224), 256), source) is reduced

@@ -21,6 +21,7 @@ from litevision.errors import (
 )
 from litevision.models import Network
 from litevision.models.mobilenet_v2 import Stage
+from litevision.models.mobilenet_v3 import Bneck
 from litevision.registry.weight_sets import WeightSet, find_weight_set
 from litevision.weights import source
 from litevision.weights.load import create, fill, load_weights
@@ -321,25 +322,42 @@ def test_a_keras_archive(tmp_path: Path) -> None:
 # --- litevision's own files ---
 
 
-@pytest.mark.parametrize("ending", [".safetensors", ".pth"])
-def test_our_own_file_says_all(ending: str, tmp_path: Path) -> None:
-    ours = network(
+CUSTOM = [
+    (
         NAME,
-        dialect="keras",
-        width_mult=0.6,
-        num_classes=7,
-        output_stride=16,
-        dropout=0.5,
-        rows=(Stage(1, 16, 1, 1), Stage(4, 24, 2, 2)),
-        depth_mult=1.5,
-    )
+        {
+            "dialect": "keras",
+            "width_mult": 0.6,
+            "output_stride": 16,
+            "dropout": 0.5,
+            "rows": (Stage(1, 16, 1, 1), Stage(4, 24, 2, 2)),
+            "depth_mult": 1.5,
+        },
+    ),
+    (
+        "mobilenet_v3_small",
+        {
+            "dialect": "slim",
+            "width_mult": 0.9,
+            "in_channels": 1,
+            "rows": (Bneck(3, 16, 16, True, "relu", 2), Bneck(5, 40, 24, False, "hardswish", 2)),
+            "hidden_channels": 32,
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".pth"])
+@pytest.mark.parametrize(("name", "arguments"), CUSTOM)
+def test_our_own_file_says_all(name: str, arguments: dict[str, Any], ending: str, tmp_path: Path) -> None:
+    ours = network(name, num_classes=7, **arguments)
     file = save_weights(ours, tmp_path / f"ours{ending}")
     loaded = load_weights(file)
     assert loaded.network.config == ours.config
     assert loaded.layout.name == "litevision"
     assert_same_weights(loaded.network, ours)
-    # The tensors alone are those of torchvision's form, too.
-    made = create(NAME, weights=file, num_classes=7)
+    # The dialect, the width and the rows are the file's; classes and input are create's own arguments.
+    made = create(name, weights=file, num_classes=7, in_channels=arguments.get("in_channels", 3))
     assert made.config == ours.config
     assert_same_weights(made, ours)
 
