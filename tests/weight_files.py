@@ -3,10 +3,9 @@
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from litevision.models import Network, build, configure
-from litevision.weights.convert import LAYOUTS, apply, extract
+from litevision.weights.convert import LAYOUTS, extract
 from litevision.weights.convert.apply import whole_network
 from litevision.weights.convert.layout import leaves, to_theirs
 from litevision.weights.files import Container, StoredWeights
@@ -49,10 +48,3 @@ def assert_same_weights(got: Network, expected: Network, *, but: tuple[str, ...]
     assert ours.keys() == theirs.keys()
     differing = [name for name, tensor in ours.items() if not torch.equal(tensor, theirs[name])]
     assert [name for name in differing if not name.startswith(but or "\0")] == []
-
-
-def filled(name: str, tensors: dict[str, Tensor], layout: str, **arguments: Any) -> Network:
-    """A fresh network filled from ``tensors``."""
-    made = build(configure(name, **arguments)).eval()
-    apply(made, tensors, LAYOUTS[layout])
-    return made

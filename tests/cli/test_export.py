@@ -65,7 +65,10 @@ def test_says_what_it_wrote_and_how_it_checked(litevision: Run) -> None:
         ),
         (("mine.safetensors", "--labels", "names.txt", "--photos", "empty"), "empty: no pictures in this folder"),
         (("mine.safetensors", "--labels", "names.txt", "--model", "mobilenet_v1"), "mine.safetensors"),
-        (("mine.safetensors", "--labels", "names.txt", "--dialect", "kers"), "mine.safetensors holds mobilenet_v2 (dialect"),
+        (
+            ("mine.safetensors", "--labels", "names.txt", "--dialect", "kers"),
+            "mine.safetensors holds mobilenet_v2 (dialect",
+        ),
     ],
 )
 def test_a_fault_is_one_line_and_leaves_nothing(litevision: Run, arguments: tuple[str, ...], message: str) -> None:

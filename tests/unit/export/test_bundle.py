@@ -226,11 +226,8 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.onnx"]
 
 
-def test_the_width_and_options_are_kept(tmp_path: Path) -> None:
-    rows = short("shufflenet_v2_x0_5", "tutorial").config.rows
-    config = configure(
-        "shufflenet_v2_x0_5", dialect="tutorial", width_mult=0.5, num_classes=10, rows=rows, bottleneck_ratio=0.5
-    )
+@pytest.mark.usefixtures("at_hand")
+def test_options_are_kept(tmp_path: Path) -> None:
+    config = configure("mobilenet_v2", num_classes=10, rows=short(*V2).config.rows, depth_mult=1.0)
     metadata = export(fill(build(config)), tmp_path / "it.onnx")
-    assert metadata.architecture.width_mult == 0.5
-    assert metadata.architecture.arguments["options"] == {"bottleneck_ratio": 0.5}
+    assert metadata.architecture.arguments["options"] == {"depth_mult": 1.0}

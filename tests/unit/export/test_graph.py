@@ -17,7 +17,6 @@ SAME_PADDED = [
     ("mobilenet_v1", "keras"),
     ("mobilenet_v2", "keras"),
     ("mobilenet_v3_large", "timm_tf"),
-    ("mobilenet_v3_large", "tutorial"),
 ]
 
 
@@ -46,7 +45,7 @@ def test_neither_norms_nor_paddings_are_left(name: str, dialect: str) -> None:
     assert not {"BatchNormalization", "Pad", "Identity", "Dropout", "Shape"} & set(found)
 
 
-@pytest.mark.parametrize(("name", "dialect"), [*SAME_PADDED, ("shufflenet_v2_x0_5", "tutorial"), ("dla34", "timm")])
+@pytest.mark.parametrize(("name", "dialect"), [*SAME_PADDED, ("shufflenet_v2_x0_5", "tutorial")])
 def test_only_standard_operators(name: str, dialect: str) -> None:
     model = graph(name, dialect, (64, 96))
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 20)]
@@ -65,11 +64,6 @@ def test_says_nothing_of_the_machine_that_made_it() -> None:
     for trace in ("/", "\\", ".py", "torch", "File", "line "):
         assert trace not in text, trace
     assert (model.producer_name, model.producer_version) == ("litevision", __version__)
-
-
-def test_is_the_same_again() -> None:
-    again = to_onnx(short("mobilenet_v3_large", "torchvision"), IMAGENET, (64, 64))
-    assert again.SerializeToString() == graph("mobilenet_v3_large", "torchvision", (64, 64)).SerializeToString()
 
 
 @pytest.mark.parametrize("count", [1, 3])

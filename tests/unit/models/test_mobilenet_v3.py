@@ -273,7 +273,7 @@ def test_refuses_rows_of_another_stride_or_kind() -> None:
 
 
 def test_refuses_options_that_do_not_exist_or_cannot_work() -> None:
-    with pytest.raises(UnknownNameError, match=r"no option of mobilenet_v3_small 'hidden'. Did you mean 'hidden_channels'"):
+    with pytest.raises(UnknownNameError, match=r"'hidden'\. Did you mean 'hidden_channels'"):
         meta("mobilenet_v3_small", hidden=512)
     with pytest.raises(UsageError, match=r"hidden_channels must be 0 \(none\) or more, got -1"):
         meta("mobilenet_v3_small", hidden_channels=-1)
