@@ -4,7 +4,7 @@
 
 Four networks with random weights, batches of 1 and of 32, all threads on one batch. First litevision chooses, as it
 does for a user, then every candidate is timed in a fresh process, one after the other, round by round. What counts is
-the chosen engine's time over the best one's: 1 is perfect. Takes about 15 minutes.
+the chosen engine's time over the best one's: 1 is perfect. Takes about 10 minutes.
 """
 
 import statistics

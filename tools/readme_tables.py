@@ -168,7 +168,8 @@ def measured_folder() -> str:
     """Pictures a second of every way to classify a folder, and what litevision is to each of them."""
     rows = _results("folder")
     found = {(row["condition"], row["what"]): row for row in rows if row["unit"] in ("images/s", "ratio")}
-    head, body = ["images/s"], {row["what"]: [row["what"]] for row in rows if row["unit"] == "images/s"}
+    contenders = dict.fromkeys(row["what"] for row in rows if row["unit"] == "images/s")
+    head, body = ["images/s"], {what: [what] for what in (*contenders, "bound")}
     for condition in dict.fromkeys(row["condition"] for row in rows):
         head += [condition, "litevision, auto / it"]
         for what, cells in body.items():

@@ -1,12 +1,13 @@
 """litevision: MobileNetV1, V2, V3 and ShuffleNetV2, from exact networks to small checked model files.
 
-``load`` and what it gives need no torch; ``create``, ``load_weights`` and ``save_weights`` do. Importing the package
-imports neither half.
+``load`` and what it gives need no torch; ``create``, ``load_weights``, ``save_weights`` and ``export_weights`` do.
+Importing the package imports neither half.
 
     import litevision
 
     litevision.load("model.onnx").classify("photo.jpg", top=5)
     litevision.create("mobilenet_v2", width_mult=0.75, num_classes=10)
+    litevision.export_weights("mobilenet_v2", "model.onnx")
 """
 
 import importlib
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from litevision.errors import LitevisionError
+    from litevision.export.weights import export_weights
     from litevision.runtime import Classifier, Prediction, load
     from litevision.weights.load import create, load_weights
     from litevision.weights.save import save_weights
@@ -26,6 +28,7 @@ __all__ = [
     "Prediction",
     "__version__",
     "create",
+    "export_weights",
     "load",
     "load_weights",
     "save_weights",
@@ -36,6 +39,7 @@ _HOMES = {
     "LitevisionError": "litevision.errors",
     "Prediction": "litevision.runtime",
     "create": "litevision.weights.load",
+    "export_weights": "litevision.export.weights",
     "load": "litevision.runtime",
     "load_weights": "litevision.weights.load",
     "save_weights": "litevision.weights.save",

@@ -1,6 +1,7 @@
 """litevision classify: its answers, its faults, its files."""
 
 import csv
+import itertools
 import json
 import os
 import pty
@@ -20,7 +21,8 @@ from litevision.cli._app import app
 from litevision.cli._classify import Options
 from litevision.cli._quick import read_classify
 from litevision.cli._report import Report
-from litevision.errors import DownloadError
+from litevision.errors import BundleError, DownloadError
+from litevision.runtime import Classifier
 from litevision.runtime.answers import Answer
 
 Run = Callable[..., tuple[int, str, str]]
@@ -118,7 +120,7 @@ def test_json_lines(classify: Run) -> None:
 def test_csv(classify: Run) -> None:
     code, out, err = classify("red.png", "bad.jpg", "--csv", "out.csv", "--top", "2")
     assert (code, out) == (1, "")
-    assert err.splitlines()[-1] == "wrote out.csv: 1 pictures"
+    assert err.splitlines()[-1] == "wrote out.csv: 1 picture"
     with Path("out.csv").open(newline="") as file:
         header, first, second = csv.reader(file)
     assert header == ["path", "rank", "index", "label", "score", "ms"]
@@ -235,7 +237,7 @@ def test_strict_stops_at_the_first_bad_picture(classify: Run, before: int) -> No
     assert Path("out.csv").read_text().count("\n") == 1 + before
     assert re.fullmatch(
         f"error: bad.jpg: {NO_PICTURE}\n{conclusion(str(before + 1), '1 could not be read')}"
-        f"wrote out.csv: {before} pictures\n",
+        f"wrote out.csv: {before} pictures?\n",
         err,
     )
 
@@ -331,6 +333,27 @@ def test_a_broken_bundle_is_one_line(classify: Run) -> None:
     assert (code, out) == (1, "")
     assert err.startswith("error: broken.onnx: not an ONNX file")
     assert err.count("\n") == 1
+
+
+def test_an_engine_that_fails_later_keeps_what_came_before(classify: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = itertools.count(1)
+    best = Classifier.best
+
+    def failing(self: Classifier, *arguments: Any) -> Any:
+        if next(calls) > 3:
+            raise BundleError("tiny.onnx: gives scores that are no numbers.")
+        return best(self, *arguments)
+
+    monkeypatch.setattr(Classifier, "best", failing)
+    code, out, err = classify(*MANY, "--json", "--csv", "out.csv", "--workers", "1", "--batch", "2", *ORT)
+    assert code == 1
+    assert [result["path"] for result in json.loads(out)["results"]] == MANY[:5]
+    assert Path("out.csv").read_text().count("\n") == 1 + 3 * 5
+    assert re.fullmatch(
+        rf"{conclusion('5')}wrote out.csv: 5 pictures, as far as it came\n"
+        r"error: tiny.onnx: gives scores that are no numbers.\n",
+        err,
+    )
 
 
 def test_auto_says_what_it_chose(classify: Run, monkeypatch: pytest.MonkeyPatch) -> None:

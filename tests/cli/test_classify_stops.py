@@ -64,7 +64,7 @@ def test_a_signal_ends_it_with_whole_output(
     assert [row["label"] for row in rows] == labels
     assert all(float(row["ms"]) > 0 for row in rows)
     assert err.startswith(f"stopped by {name}: {len(labels):,} pictures in ")
-    assert err.endswith(f"\nwrote out.csv: {len(labels)} pictures, as far as it came\n")
+    assert err.endswith(f"\nwrote out.csv: {len(labels):,} pictures, as far as it came\n")
     assert not list(Path().glob(".out.csv*"))
 
 
@@ -78,7 +78,7 @@ def test_a_signal_while_nothing_comes(classify_beside: Start) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
         assert time.monotonic() - start < 5
-        assert process.stderr.read().startswith("stopped by SIGINT: 1 pictures in")
+        assert process.stderr.read().startswith("stopped by SIGINT: 1 picture in")
 
 
 def test_a_signal_before_the_first_answer_leaves_the_old_csv(classify_beside: Start) -> None:
@@ -140,6 +140,24 @@ def test_a_full_disk_is_one_line(classify_beside: Start, form: str) -> None:
         _, err = process.communicate()
     assert process.returncode == 1
     assert err == "error: the answers cannot be written (No space left on device). Write them somewhere else.\n"
+
+
+@pytest.mark.parametrize(
+    ("closed", "code", "out", "err"),
+    [
+        (">&-", 1, 0, "error: standard output is closed. Give --csv a file.\n"),
+        (">&- --csv out.csv", 0, 0, "wrote out.csv: 3 pictures\n"),
+        ("2>&-", 0, 9, ""),
+        ("- <&-", 1, 9, "error: standard input is closed; expected paths on it, one a line.\n"),
+    ],
+)
+def test_closed_streams(folder: Path, closed: str, code: int, out: int, err: str) -> None:
+    command = (
+        f"{sys.executable} -m litevision classify red.png more red.png --model tiny.onnx --engine onnxruntime {closed}"
+    )
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.count("0.9999") * 3, err in done.stderr) == (code, out, True)
+    assert "Traceback" not in done.stderr
 
 
 def test_lines_come_whole_while_it_runs(classify_beside: Start) -> None:

@@ -268,6 +268,7 @@ def test_the_readme_tables_show_every_kind_of_result(
     monkeypatch.setattr(tables, "RESULTS", tmp_path)
     assert "| litevision, auto | 1,234 |  |" in tables.measured_folder()
     assert "| torchvision | 10 | 123 |" in tables.measured_folder()
+    assert "| bound |  | 247 |" in tables.measured_folder()
     assert "| timm script | 4,020 (20) | 20 (0) |" in tables.measured_cold()
     assert "| mobilenet_v2, batch 1 | openvino bf16 | 1 (0) |" in tables.measured_auto_choice()
     assert "| of these, best class differs | 0 |" in tables.measured_reduced_decoding()

@@ -1,6 +1,8 @@
 """The command line: one file per command, which imports what it needs when it is called, so that a start is quick."""
 
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from litevision.cli._stdout import silence_stdout
@@ -18,6 +20,8 @@ def __getattr__(name: str) -> Any:
 
 def main() -> None:
     """Runs the command line; an error that litevision raises on purpose becomes one line and exit code 1."""
+    if sys.stderr is None:  # closed; what is printed there would land among the answers
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     try:
         sys.exit(_run(sys.argv[1:]))
     except LitevisionError as error:

@@ -53,6 +53,8 @@ def run(options: Options) -> int:
     """
     if options.json + options.jsonl + (options.csv == "-") > 1:
         raise UsageError("--json, --jsonl and --csv - each need standard output for themselves. Give one of them.")
+    if sys.stdout is None and _rows_shown(options):
+        raise UsageError("standard output is closed. Give --csv a file.")
     with Signals() as signals:
         try:
             return _classify(options, signals)
@@ -80,12 +82,11 @@ def _classify(options: Options, signals: Signals) -> int:
     wrong = all(isinstance(entry, Prepared) for entry in entries)
     classifier = None if wrong else _open(options, entries, total, workers)
 
-    report = Report(total, None if options.csv not in (None, "-") else sys.stdout)
+    report = Report(total, sys.stdout if _rows_shown(options) else None)
     with ExitStack() as stack:
         writers = [*_writers(options, entries, total, workers, classifier, stack), report]
         chunks = stack.enter_context(closing(_chunks(options, entries, total, workers, classifier)))
         ended = _write(chunks, writers, report, signals)
-        signals.hold()
         if isinstance(ended, BrokenPipeError):
             silence_stdout()
         for writer in writers:
@@ -98,6 +99,11 @@ def _classify(options: Options, signals: Signals) -> int:
     if ended:
         raise ended
     return int(report.errors > 0)
+
+
+def _rows_shown(options: Options) -> bool:
+    """Whether the answers go to standard output."""
+    return options.json or options.jsonl or options.csv in (None, "-")
 
 
 def _open(options: Options, entries: "list[Entry]", total: int | None, workers: int) -> "Classifier":
@@ -212,7 +218,8 @@ def _writers(
 def _write(
     chunks: "Chunks", writers: "Sequence[Writer]", report: "Report", signals: Signals
 ) -> Interrupted | BrokenPipeError | LitevisionError | None:
-    """Writes all answers, and gives what ended that early, unless it was before the first one."""
+    """Writes all answers, and gives what ended that early, unless it was before the first one; then holds signals."""
+    ended: Interrupted | BrokenPipeError | LitevisionError | None = None
     try:
         for answers in chunks:
             if report.total == 1 and answers[0].error:
@@ -220,21 +227,25 @@ def _write(
             with signals.held():
                 for writer in writers:
                     writer.write(answers)
+        signals.hold()
     except (Interrupted, BrokenPipeError, LitevisionError) as error:
+        signals.hold()
         if report.done == 0:
             raise
-        return error
-    return None
+        ended = error
+    return ended
 
 
 def _conclude(options: Options, report: "Report", classifier: "Classifier | None", ended: BaseException | None) -> None:
+    from litevision.cli._report import counted
+
     stopped = f"stopped by {_name(ended)}: " if isinstance(ended, Interrupted) else ""
     engine = f", {classifier.bundle.engine.choice.title}" if classifier else ""
     if report.done != 1 or stopped:
         print(f"{stopped}{report.conclusion()}{engine}", file=sys.stderr)
     if options.csv not in (None, "-"):
         rest = ", as far as it came" if ended else ""
-        print(f"wrote {options.csv}: {report.done - report.errors} pictures{rest}", file=sys.stderr)
+        print(f"wrote {options.csv}: {counted(report.done - report.errors)}{rest}", file=sys.stderr)
 
 
 def _name(stop: Interrupted) -> str:

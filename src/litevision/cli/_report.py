@@ -43,7 +43,12 @@ class Report:
         """The count, the rate and the errors."""
         seconds = time.monotonic() - self._start
         errors = f"{self.errors:,} could not be read" if self.errors else "no errors"
-        return f"{self.done:,} pictures in {seconds:,.1f} s, {_rate(self.done, seconds)}, {errors}"
+        return f"{counted(self.done)} in {seconds:,.1f} s, {_rate(self.done, seconds)}, {errors}"
+
+
+def counted(pictures: int) -> str:
+    """``1 picture``, ``1,200 pictures``."""
+    return f"{pictures:,} picture{'' if pictures == 1 else 's'}"
 
 
 class _Progress(Protocol):

@@ -34,17 +34,23 @@ def export(
 
     require_torch("litevision export")
     from litevision.cli._size import parse_size
-    from litevision.export.bundle import export_bundle
-    from litevision.export.defaults import describe
+    from litevision.export.weights import export_weights
     from litevision.image import list_pictures
-    from litevision.weights.load import load_weights
 
     size_hw = None if size is None else parse_size(size)
     names = None if labels is None else _read_labels(labels)
     pictures = None if photos is None else list_pictures(photos)
-    loaded = load_weights(source, model, dialect=dialect, width_mult=width)
-    described = describe(loaded, size_hw=size_hw, normalisation=normalisation, labels=names)
-    metadata = export_bundle(loaded.network, output, photos=pictures, **described)
+    metadata = export_weights(
+        source,
+        output,
+        model,
+        dialect=dialect,
+        width_mult=width,
+        size_hw=size_hw,
+        normalisation=normalisation,
+        labels=names,
+        photos=pictures,
+    )
     check, (height, width_px) = metadata.check, metadata.preprocess.size_hw
     print(f"wrote {output}: {metadata.architecture.name}, {len(metadata.labels)} classes, {height}x{width_px}")
     print(f"size: {output.stat().st_size / 1e6:.1f} MB")

@@ -27,12 +27,9 @@ def bundle_for(source: str) -> Path:
         return path
     if importlib.util.find_spec("torch") is None:
         raise MissingExtraError.of(f"Making the bundle of {source!r}, once,", "train")
-    from litevision.export.bundle import export_bundle
-    from litevision.export.defaults import describe
-    from litevision.weights.load import load_weights
+    from litevision.export.weights import export_weights
 
-    loaded = load_weights(source)
-    export_bundle(loaded.network, path, **describe(loaded))
+    export_weights(source, path)
     return path
 
 

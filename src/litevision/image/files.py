@@ -2,7 +2,6 @@
 
 import os
 import stat
-from importlib.resources import files
 from pathlib import Path
 
 from litevision.errors import FileMissingError, UsageError
@@ -43,6 +42,8 @@ def list_pictures(path: str | os.PathLike[str], *, recursive: bool = False) -> l
 
 def shipped_photos() -> tuple[bytes, ...]:
     """The photos that come with the package, to check models with; their source and licence stand beside them."""
+    from importlib.resources import files  # here: zip files and what else it may read take longer than a small picture
+
     folder = files("litevision.image") / "photos"
     names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".jpg"))
     return tuple((folder / name).read_bytes() for name in names)

@@ -207,7 +207,12 @@ class ClassifierHead(nn.Module):
 
 
 def initialise(module: nn.Module, *, linear_std: float = 0.01) -> None:
-    """Fills ``module`` for training from scratch: Kaiming-normal convolutions (fan out), unit BN, zero biases."""
+    """Fills ``module`` for training from scratch: Kaiming-normal convolutions (fan out), unit BN, zero biases.
+
+    On the meta device there is nothing to fill, and torch's own random functions would first import its compiler.
+    """
+    if any(parameter.is_meta for parameter in module.parameters()):
+        return
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
