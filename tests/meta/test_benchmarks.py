@@ -85,7 +85,7 @@ def test_help_shows_the_command_and_how_long_it_takes(script: Path) -> None:
     assert "--quick" in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_a_quick_run_leaves_a_whole_result_file(script: Path, common: ModuleType, tmp_path: Path) -> None:
     output = tmp_path / "out.csv"

@@ -55,13 +55,15 @@ def keras() -> Iterator[Any]:
         names = [backend.standardize_dtype(kind) if kind is not None else None for kind in types]
         return "float64" if "float64" in names else promote(*types)
 
-    before = keras.config.floatx()
+    before = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")  # layers follow it; Keras takes it from floatx once alone
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dtypes, "result_type", keep_float64)
         patch.setattr(backend, "result_type", keep_float64)
         yield keras
-    keras.config.set_floatx(before)
+    keras.config.set_floatx(before[0])
+    keras.config.set_dtype_policy(before[1])
 
 
 def original(keras: Any, class_name: str, alpha: float, minimalistic: bool, size_hw: tuple[int, int]) -> Any:

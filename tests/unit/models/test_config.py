@@ -12,6 +12,7 @@ from litevision.models.mobilenet_v1 import Conv, DepthSepConv
 from litevision.models.mobilenet_v2 import Stage
 from litevision.models.mobilenet_v3 import Bneck
 from litevision.models.shufflenet_v2 import Stage as ShuffleStage
+from litevision.registry import ALIASES
 
 FAMILIES = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2_x0_5", "dla34")
 every_family = pytest.mark.parametrize("name", FAMILIES)
@@ -186,3 +187,11 @@ def test_an_alias_brings_its_width_dialect_and_options() -> None:
     assert configure("MobileNetV3Small", width_mult=0.75) == configure(
         "mobilenet_v3_small", dialect="keras", width_mult=0.75
     )
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_every_alias_builds(alias: str) -> None:
+    variant, config = ALIASES[alias], configure(alias.upper())
+    found = (config.architecture, config.dialect, config.width_mult, config.options)
+    assert found == (variant.architecture, variant.dialect, variant.width_mult, variant.options)
+    assert build(config, device="meta").num_features > 0
