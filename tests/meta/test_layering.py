@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "export": {*_WORKSHOP, "boxes", "image", "runtime"},
     "quant": {*_WORKSHOP, "boxes", "image", "runtime", "data", "export"},
     "cli": {"errors", "cache", "registry", "image", "runtime", "models", "weights", "cost", "export"},
-    "__init__": {"errors", "runtime", "weights"},
+    "__init__": {"errors", "runtime", "weights", "export"},
     "__main__": {"cli"},
 }
 
