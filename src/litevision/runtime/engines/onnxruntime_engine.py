@@ -1,5 +1,6 @@
 """The default engine: onnxruntime on the CPU."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ class OnnxruntimeEngine:
             raise UsageError(
                 f"onnxruntime does not compute in {choice.precision} on a CPU; expected fp32, or the engine openvino."
             )
-        import onnxruntime  # here, because it takes half of a cold start, and a broken file needs none of it
+        onnxruntime = import_onnxruntime()
 
         self.choice = choice
         self.version = f"onnxruntime {onnxruntime.__version__}"
@@ -50,3 +51,15 @@ class OnnxruntimeEngine:
 def _info(node: Any) -> TensorInfo:
     dtype = node.type.removeprefix("tensor(").removesuffix(")")
     return TensorInfo(node.name, dtype, tuple(length if isinstance(length, int) else None for length in node.shape))
+
+
+def import_onnxruntime() -> Any:
+    """The package ``onnxruntime``, imported late, for it takes half of a cold start, and kept from recording telemetry.
+
+    From 1.31 on it queues events in the user's cache folder at each session unless this variable stands before its
+    import; its own ``disable_telemetry_events`` comes too late.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
