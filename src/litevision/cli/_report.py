@@ -116,9 +116,11 @@ class _Bar:
         self._last_s = 0.0
 
     def update(self, done: int, seconds: float) -> None:
-        if seconds - self._last_s >= _BAR_EVERY_S:
+        due = seconds - self._last_s >= _BAR_EVERY_S
+        if due:
             self._last_s = seconds
-            self._bar.update(self._task, completed=done, rate=_rate(done, seconds), refresh=True)
+        # Told every time, drawn only when due: what stopping the bar draws is then the last state.
+        self._bar.update(self._task, completed=done, rate=_rate(done, seconds), refresh=due)
 
     def note(self, line: str) -> None:
         self._bar.console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
