@@ -11,7 +11,8 @@ import pytest
 SRC = Path(__file__).parents[2] / "src"
 
 # errors, cache <- registry, boxes, image <- runtime <- serve
-# registry <- models <- weights, cost <- data, train, export, quant; export also imports runtime (its schema) and image.
+# image <- data; runtime, data <- evaluate: torch-free too, so that a base install can check data and score a bundle.
+# registry <- models <- weights, cost <- export, train, quant; export also imports runtime (its schema) and image.
 # The command line imports all, and nothing imports it; the package itself names what it offers.
 _MODELS = {"errors", "cache", "registry", "models"}
 _WORKSHOP = _MODELS | {"weights", "cost"}
@@ -26,11 +27,12 @@ MAY_IMPORT = {
     "models": {"errors", "registry"},
     "weights": _MODELS,
     "cost": _MODELS,
-    "data": {*_WORKSHOP, "boxes", "image"},
-    "train": {*_WORKSHOP, "boxes", "image", "data"},
+    "data": {"errors", "cache", "boxes", "image"},
+    "evaluate": {"errors", "cache", "boxes", "image", "runtime", "data"},
+    "train": {*_WORKSHOP, "boxes", "image", "runtime", "data", "evaluate", "export"},
     "export": {*_WORKSHOP, "boxes", "image", "runtime"},
     "quant": {*_WORKSHOP, "boxes", "image", "runtime", "data", "export"},
-    "cli": {"errors", "cache", "registry", "image", "runtime", "models", "weights", "cost", "export"},
+    "cli": {*_WORKSHOP, "image", "runtime", "export", "data", "evaluate", "train"},
     "__init__": {"errors", "runtime", "weights", "export"},
     "__main__": {"cli"},
 }
@@ -46,6 +48,8 @@ TORCH_FREE = (
     "litevision.registry.labels",
     "litevision.export.cached",
     "litevision.weights.fetch",
+    "litevision.data",
+    "litevision.evaluate",
 )
 WORKSHOP_PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "h5py", "safetensors", "pygraphviz")
 SLOW_PACKAGES = ("numpy", "PIL", "onnxruntime", "rich", "litevision.runtime", "litevision.registry")

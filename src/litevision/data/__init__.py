@@ -1,0 +1,1 @@
+"""Labelled data: readers, splits and the check for faults. No torch."""

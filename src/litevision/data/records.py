@@ -1,0 +1,44 @@
+"""Labelled pictures as plain records, whatever they were read from."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One labelled picture; ``label`` is an index into the data's ``classes``."""
+
+    path: Path
+    label: int
+    split: Split
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPictures:
+    """A classification data set.
+
+    Attributes:
+        root: the folder or the CSV file that it was read from.
+        classes: the class names, sorted.
+        samples: every picture, in an order that depends on the data alone.
+        made_splits: whether its splits were made by us; False where the data came with its own.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    samples: tuple[Sample, ...]
+    made_splits: bool
+
+    def of(self, split: Split) -> tuple[Sample, ...]:
+        """The pictures of one split."""
+        return tuple(sample for sample in self.samples if sample.split == split)
+
+    def counts(self, split: Split) -> tuple[int, ...]:
+        """How many pictures of each class a split has."""
+        found = Counter(sample.label for sample in self.samples if sample.split == split)
+        return tuple(found[label] for label in range(len(self.classes)))
