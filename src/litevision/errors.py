@@ -6,6 +6,7 @@
     |   +-- InputShapeError                      a tensor of the wrong rank or channel count
     +-- ImageError (also ValueError)             a file that is no readable picture
     |   +-- ImageTooLargeError                   more pixels or bytes than the limit
+    +-- DataError (also ValueError)              labelled data that cannot be used
     +-- BundleError (also ValueError)            a bundle that is broken or lacks its metadata
     +-- WeightsError (also ValueError)           a weight file that cannot be used
     |   +-- UnsafeFileError                      a file that would run code or reach outside itself
@@ -13,6 +14,7 @@
     |   +-- HashMismatchError                    a file whose sha256 is not the published one
     +-- DownloadError (also OSError)             a file that could not be fetched
     +-- ExportError (also RuntimeError)          a bundle that does not match its module
+    +-- TrainingError (also RuntimeError)        a run that cannot begin, go on or be taken up again
     +-- MissingExtraError (also ImportError)     an optional part that is not installed
     +-- FileMissingError (also FileNotFoundError)
 
@@ -72,6 +74,10 @@ class ImageTooLargeError(ImageError):
     """A picture with more pixels or bytes than the limit."""
 
 
+class DataError(LitevisionError, ValueError):
+    """Labelled data that cannot be used."""
+
+
 class BundleError(LitevisionError, ValueError):
     """A bundle that is broken or lacks its metadata."""
 
@@ -98,6 +104,10 @@ class DownloadError(LitevisionError, OSError):
 
 class ExportError(LitevisionError, RuntimeError):
     """A bundle that does not match the module that it was made from."""
+
+
+class TrainingError(LitevisionError, RuntimeError):
+    """A run that cannot begin, go on or be taken up again."""
 
 
 class MissingExtraError(LitevisionError, ImportError):

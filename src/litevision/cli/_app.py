@@ -4,7 +4,8 @@ import typer
 
 app = typer.Typer(
     name="litevision",
-    help="MobileNet V1-V3 and ShuffleNetV2: build them, read anyone's weights, see what they cost, classify photos.",
+    help="MobileNet V1-V3 and ShuffleNetV2: classify photos, train on your own pictures, read anyone's weights, see "
+    "what a network costs.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -13,20 +14,26 @@ app = typer.Typer(
 
 def _register() -> None:
     from litevision.cli.bench import bench
+    from litevision.cli.check_data import check_data
     from litevision.cli.classify import classify
     from litevision.cli.convert import convert
     from litevision.cli.draw import draw
+    from litevision.cli.evaluate import evaluate
     from litevision.cli.export import export
     from litevision.cli.info import info
     from litevision.cli.models import models
+    from litevision.cli.train import train
 
     app.command()(bench)
+    app.command("check-data")(check_data)
     app.command()(classify)
     app.command()(convert)
     app.command()(draw)
+    app.command()(evaluate)
     app.command()(export)
     app.command()(info)
     app.command()(models)
+    app.command()(train)
 
 
 _register()

@@ -6,8 +6,8 @@ from pathlib import Path
 from litevision.errors import UsageError
 
 
-def check_writable(file: Path) -> None:
-    """Refuses what cannot be written, before the work rather than after it.
+def check_writable(file: Path, option: str = "--csv") -> None:
+    """Refuses what cannot be written, before the work rather than after it; ``option`` named it.
 
     Raises:
         UsageError: a folder, or a file in a folder that is not there or not ours.
@@ -15,7 +15,7 @@ def check_writable(file: Path) -> None:
     import os
 
     if file.is_dir() or not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
-        raise UsageError(f"--csv {file}: not a file that can be written. Give one in an existing folder.")
+        raise UsageError(f"{option} {file}: not a file that can be written. Give one in an existing folder.")
 
 
 def write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

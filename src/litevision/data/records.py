@@ -26,7 +26,7 @@ class LabelledPictures:
         root: the folder or the CSV file that it was read from.
         classes: the class names, sorted.
         samples: every picture, in an order that depends on the data alone.
-        made_splits: whether its splits were made by us; False where the data came with its own.
+        made_splits: whether any of its splits was made by us; False where the data came with all that it has.
     """
 
     root: Path

@@ -1,1 +1,29 @@
 """How good a bundle is on labelled pictures, in the engine that will run it. No torch."""
+
+from litevision.evaluate.classification import evaluate_bundle, samples_of
+from litevision.evaluate.records import Evaluation, Skipped
+from litevision.evaluate.scores import (
+    CalibrationBin,
+    ClassScores,
+    Confusion,
+    Scores,
+    as_bundle_score,
+    calibration,
+    scores,
+    wilson_interval,
+)
+
+__all__ = [
+    "CalibrationBin",
+    "ClassScores",
+    "Confusion",
+    "Evaluation",
+    "Scores",
+    "Skipped",
+    "as_bundle_score",
+    "calibration",
+    "evaluate_bundle",
+    "samples_of",
+    "scores",
+    "wilson_interval",
+]

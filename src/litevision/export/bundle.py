@@ -8,6 +8,7 @@ from pathlib import Path
 
 import onnx
 
+from litevision.cache import replacing
 from litevision.errors import ExportError, LitevisionError, UsageError
 from litevision.export.check import check_bundle
 from litevision.export.graph import to_onnx
@@ -85,6 +86,16 @@ def export_bundle(
         raise
     except OSError as error:
         raise UsageError(f"{path} cannot be written ({error.strerror}); give a file in a folder of yours") from error
+    return metadata
+
+
+def add_score(path: Path, score: Score) -> BundleMetadata:
+    """Writes ``score`` into the bundle at ``path``, measured with that very file, and gives its metadata."""
+    model = onnx.load(path)
+    [stored] = [entry for entry in model.metadata_props if entry.key == METADATA_KEY]
+    metadata = replace(BundleMetadata.from_json(stored.value, name=str(path)), score=score)
+    with replacing(path) as partial:
+        _write(model, metadata, partial)
     return metadata
 
 

@@ -1,0 +1,84 @@
+"""What `litevision train` does, once it is known that torch is there."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from litevision.cli._size import parse_size
+from litevision.cli._train_report import Teller, print_data, print_recipe, print_results
+from litevision.errors import UsageError
+from litevision.models.network import Network
+from litevision.train.plan import Plan, make_plan, read_plan
+from litevision.train.recipe import Recipe
+from litevision.train.recipe_file import make_recipe, read_recipe, read_settings, recipe_toml
+from litevision.train.run import RESULTS, train
+from litevision.train.stopping import RunStopped
+
+
+def run(
+    data: Path | None,
+    recipe_file: Path | None,
+    given: Mapping[str, Any],
+    settings: Sequence[str],
+    *,
+    name: str | None,
+    output: Path,
+    resume: Path | None,
+    show_recipe: bool,
+) -> int:
+    """Plans or resumes a run, trains, and prints what came of it; gives the exit code."""
+    network: Network | None
+    if resume is not None:
+        _refuse_beside_resume(data, recipe_file, given, settings, name)
+        folder, network = resume, None
+        plan = read_plan(folder)
+        if (folder / RESULTS).exists():
+            raise UsageError(f"{folder}: this run is finished; its report is {folder / 'report.html'}")
+        print(f"resuming {folder}", file=sys.stderr)
+    else:
+        recipe = _recipe(recipe_file, given, settings)
+        if show_recipe:
+            print(recipe_toml(recipe), end="")
+            return 0
+        if data is None:
+            raise UsageError("give the folder of labelled pictures: litevision train DATA (or --resume RUN)")
+        name = name or f"{recipe.model.name}-{datetime.now():%Y%m%d-%H%M%S}"
+        folder = output / name
+        plan, network = _planned(data, recipe, name)
+        plan.write(folder)
+    print_recipe(plan, folder)
+    try:
+        with Teller(plan, folder) as teller:
+            results = train(plan, network, folder, teller)
+    except RunStopped as stopped:
+        print(f"stopped at {stopped.where}; go on with: litevision train --resume {folder}", file=sys.stderr)
+        return 128 + stopped.signum
+    if results:
+        print_results(results, folder)
+    return 0
+
+
+def _planned(data: Path, recipe: Recipe, name: str) -> tuple[Plan, Network]:
+    plan, network, faults = make_plan(data, recipe, name)
+    print_data(plan, faults)
+    return plan, network
+
+
+def _recipe(file: Path | None, given: Mapping[str, Any], settings: Sequence[str]) -> Recipe:
+    """The default, the file, the options and ``--set``, each over the one before."""
+    tables: dict[str, dict[str, Any]] = {}
+    for name, value in given.items():
+        table, _, key = name.partition(".")
+        tables.setdefault(table, {})[key] = list(parse_size(value)) if key == "size_hw" else value
+    if file is None:
+        return make_recipe(tables, read_settings(settings), origin="the command line")
+    in_file = read_recipe(file)
+    make_recipe(in_file, origin=str(file))  # its own faults under its own name
+    return make_recipe(in_file, tables, read_settings(settings), origin="the command line")
+
+
+def _refuse_beside_resume(*others: object) -> None:
+    if any(others):
+        raise UsageError("--resume goes on with a run as it was planned; give nothing else with it")

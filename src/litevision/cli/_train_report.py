@@ -1,0 +1,169 @@
+"""What `litevision train` tells a person: the data, the recipe, how far it is, and what came of it."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from litevision.data import SPLITS, Fault
+from litevision.train.plan import RECIPE, Plan
+
+_LINE_EVERY_S = 20.0
+_CLASSES_SHOWN = 30
+
+
+def print_data(plan: Plan, faults: Sequence[Fault]) -> None:
+    """The data's classes and splits, and what is left out."""
+    data = plan.data
+    console = Console(stderr=True, highlight=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("class")
+    for split in SPLITS:
+        table.add_column(split, justify="right")
+    counts = {split: data.counts(split) for split in SPLITS}
+    for label, name in enumerate(data.classes[:_CLASSES_SHOWN]):
+        table.add_row(name, *(f"{counts[split][label]:,}" for split in SPLITS), style=None)
+    if len(data.classes) > _CLASSES_SHOWN:
+        table.add_row(f"... {len(data.classes) - _CLASSES_SHOWN} more", *("" for _ in SPLITS))
+    table.add_row(f"{len(data.classes)} classes", *(f"{sum(counts[split]):,}" for split in SPLITS), style="bold")
+    console.print(table)
+    if data.made_splits:
+        console.print(f"the splits were made here, by seed {plan.recipe.run.seed}")
+    left_out = [fault for fault in faults if fault.path is not None]
+    for fault in left_out[:5]:
+        console.print(f"left out: {fault.path}: {fault.detail}", markup=False)
+    if left_out:
+        console.print(f"{len(left_out)} pictures left out in all; 'litevision check-data' tells more")
+
+
+def print_recipe(plan: Plan, folder: Path) -> None:
+    """The recipe in one paragraph, and where all of it stands."""
+    recipe = plan.recipe
+    schedule, augment, optimizer = recipe.schedule, recipe.augment, recipe.optimizer
+    start = "a fresh start" if plan.start is None else f"{plan.start.name} (licence: {plan.start.licence})"
+    (height, width), (train_height, train_width) = recipe.model.size_hw, recipe.train_size_hw
+    extras = [augment.policy] if augment.policy != "none" else []
+    extras += [f"{key} {value:g}" for key in ("erasing", "mixup", "cutmix") if (value := getattr(augment, key))]
+    lines = (
+        f"network   {plan.config.architecture} x{plan.config.width_mult:g} at {height}x{width}, from {start}",
+        f"schedule  {schedule.epochs} epochs, of these {schedule.head_epochs} for the classifier alone; "
+        f"{schedule.batch_size} pictures a step at {train_height}x{train_width}, {recipe.run.precision}",
+        f"learning  {optimizer.name}, lr {optimizer.lr:g}, trunk x{optimizer.trunk_lr:g}, "
+        f"weight decay {optimizer.weight_decay:g}, EMA {recipe.run.ema_decay:g}, "
+        f"label smoothing {recipe.loss.label_smoothing:g}",
+        f"pictures  crops of {augment.crop_scale[0]:g} to {augment.crop_scale[1]:g}"
+        + "".join(f", {extra}" for extra in extras),
+        f"run       {folder} (the whole recipe: {folder / RECIPE})",
+    )
+    print("\n".join(lines), file=sys.stderr)
+
+
+class Teller:
+    """A `litevision.train.loop.Listener`: a bar on a terminal, lines in a log, and TensorBoard's files."""
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._terminal = sys.stderr.isatty()
+        self._bar: Progress | None = None
+        self._writer: Any = None
+
+    def __enter__(self) -> "Teller":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        if self._writer is not None:
+            self._writer.close()
+
+    def epoch_started(self, epoch: int, phase: str, batches: int, first: int) -> None:
+        epochs = self._plan.recipe.schedule.epochs
+        self._epoch, self._batches, self._done = epoch, batches, first
+        self._started = self._told = time.monotonic()
+        self._first = first
+        if self._terminal and self._bar is None:
+            self._bar = _make_bar()
+            self._task = self._bar.add_task(
+                "", total=epochs * batches, completed=(epoch - 1) * batches + first, loss=""
+            )
+            self._bar.start()
+        if self._bar is not None:
+            what = "classifier" if phase == "head" else "all"
+            self._bar.update(self._task, description=f"epoch {epoch}/{epochs} ({what})")
+
+    def step(self, pictures: int, loss: float) -> None:
+        self._done += 1
+        if self._bar is not None:
+            self._bar.update(self._task, advance=1, loss=f"loss {loss:.3f}")
+            return
+        now = time.monotonic()
+        if now - self._told >= _LINE_EVERY_S:
+            self._told = now
+            steps = self._done - self._first
+            rate = pictures * steps / (now - self._started)
+            left = (self._plan.recipe.schedule.epochs - self._epoch + 1) * self._batches - self._done
+            minutes = left * (now - self._started) / steps / 60
+            print(
+                f"epoch {self._epoch}, batch {self._done} of {self._batches}: loss {loss:.3f}, "
+                f"{rate:.1f} pictures a second, about {minutes:.0f} minutes left",
+                file=sys.stderr,
+            )
+
+    def epoch_ended(self, record: Mapping[str, Any]) -> None:
+        line = (
+            f"epoch {record['epoch']:3d}  train loss {record['train_loss']:.3f}  validation loss "
+            f"{record['validation_loss']:.3f}  top-1 {record['validation_top1']:.1f} %  "
+            f"{record['images_per_s']:.1f} pictures/s, {record['data_wait_share']:.0%} of the time waiting for them"
+        )
+        if self._bar is None:
+            print(line, file=sys.stderr)
+        else:
+            self._bar.console.print(line, markup=False, highlight=False)
+        self._log(record)
+
+    def _log(self, record: Mapping[str, Any]) -> None:
+        if self._writer is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(self._folder / "tensorboard"))
+        for key, value in record.items():
+            if isinstance(value, float):
+                self._writer.add_scalar(key, value, record["epoch"])
+        self._writer.flush()
+
+
+def print_results(results: Mapping[str, Any], folder: Path) -> None:
+    """The scores, and the files to open next."""
+    for split, found in results["scores"].items():
+        if found is not None:
+            low, high = found["top1_interval"]
+            print(
+                f"{split}: top-1 {found['top1']:.2f} % of {found['count']} pictures "
+                f"(95 % interval {low:.1f} to {high:.1f}), macro F1 {found['macro_f1']:.3f}"
+            )
+    bundle = results["bundle"]
+    print(f"bundle: {folder / bundle['path']}, {bundle['bytes'] / 1e6:.1f} MB")
+    print(f"report: {folder / 'report.html'}")
+    print(f"try it: litevision classify PHOTO --model {folder / bundle['path']}")
+
+
+def _make_bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[loss]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(compact=True),
+        console=Console(stderr=True),
+        refresh_per_second=2,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )

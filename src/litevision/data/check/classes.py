@@ -1,0 +1,38 @@
+"""How many pictures the classes have."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from litevision.data.faults import Fault
+from litevision.data.records import SPLITS, LabelledPictures, Split
+
+_MIN_IN_TRAIN = 10
+_MAX_RATIO = 10
+
+
+def class_faults(data: LabelledPictures, folders: Mapping[tuple[Split | None, str], Path]) -> Iterator[Fault]:
+    """The faults of classes as a whole; ``folders`` holds the folder of a class in a split, if it has one."""
+    counts = {split: data.counts(split) for split in SPLITS}
+    for label, name in enumerate(data.classes):
+        in_train, *others = (counts[split][label] for split in SPLITS)
+        own_folders = [path for (_, of), path in folders.items() if of == name]
+        folder = own_folders[0] if own_folders else None
+        if not in_train and not any(others):
+            yield Fault.of("empty-class", folder, f"class {name!r}")
+            continue
+        if not in_train:
+            have = " and ".join(split for split in SPLITS if counts[split][label])
+            yield Fault.of("class-only-in-one-split", folder, f"class {name!r}: only in {have}")
+            continue
+        for split in SPLITS:
+            here = counts[split][label]
+            too_few = 0 < here < _MIN_IN_TRAIN if split == "train" else not here and any(counts[split])
+            if too_few:
+                yield Fault.of(
+                    "too-few-pictures", folders.get((split, name), folder), f"class {name!r}: {here} in {split}"
+                )
+    filled = [(count, name) for count, name in zip(counts["train"], data.classes, strict=True) if count]
+    if filled and max(filled)[0] > _MAX_RATIO * min(filled)[0]:
+        (most, large), (least, small) = max(filled), min(filled)
+        detail = f"{large!r} has {most:,}, {small!r} has {least:,}: {most / least:.0f} times"
+        yield Fault.of("imbalance", None, detail)

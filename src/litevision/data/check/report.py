@@ -1,0 +1,66 @@
+"""What a check found."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from litevision.data.faults import RULES, Fault
+from litevision.data.records import SPLITS, LabelledPictures
+
+
+@dataclass(frozen=True, slots=True)
+class DataReport:
+    """Every fault of a data set.
+
+    Attributes:
+        data: the pictures, those with faults too.
+        quick: whether headers alone were read.
+        faults: sorted by rule, errors first, then by path.
+    """
+
+    data: LabelledPictures
+    quick: bool
+    faults: tuple[Fault, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How often each rule is broken, in the order of the rules, without those that are kept."""
+        found = Counter(fault.rule for fault in self.faults)
+        return {rule.name: found[rule.name] for rule in RULES if found[rule.name]}
+
+    def severity(self, severity: str) -> int:
+        """How many faults are of a severity."""
+        return sum(fault.severity == severity for fault in self.faults)
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no error; warnings and notes may be there."""
+        return not self.severity("error")
+
+    def to_plain(self) -> dict[str, Any]:
+        """Everything, as JSON can hold it."""
+        return {
+            "path": str(self.data.root),
+            "pictures": len(self.data.samples),
+            "classes": list(self.data.classes),
+            "splits": {split: list(self.data.counts(split)) for split in SPLITS},
+            "made_splits": self.data.made_splits,
+            "quick": self.quick,
+            "ok": self.ok,
+            "counts": self.counts,
+            "faults": [
+                {
+                    "rule": fault.rule,
+                    "severity": fault.severity,
+                    "path": None if fault.path is None else str(fault.path),
+                    "detail": fault.detail,
+                    "advice": fault.advice,
+                }
+                for fault in self.faults
+            ],
+        }
+
+    def to_json(self) -> str:
+        """Everything, as one JSON document."""
+        return json.dumps(self.to_plain(), indent=1)

@@ -1,0 +1,147 @@
+"""What is wrong with one picture."""
+
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from litevision.errors import ImageError, ImageTooLargeError
+from litevision.image import Limits, Preprocess
+from litevision.image.decode import DEFAULT_LIMITS, Picture, open_picture
+
+THUMB_PX = 16
+_thumb = Preprocess((THUMB_PX, THUMB_PX), THUMB_PX, "stretch", "bilinear")
+
+_TINY_PX = 32
+_EXTREME_ASPECT = 5
+_UNIFORM_LEVELS = 2  # of 255; compression alone moves a level by one
+_HEAD_BYTES = 256 * 1024  # all that stands before the pixels of nearly every JPEG: its thumbnail has 64 kB at most
+
+_SUFFIXES = {
+    "JPEG": (".jpg", ".jpeg"),
+    "MPO": (".jpg", ".jpeg"),  # a JPEG with further pictures behind it
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+}
+_ANIMATED = ("PNG", "WEBP", "GIF")
+
+Found = tuple[str, str]
+"""A rule and what was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What looking at one file gave.
+
+    Attributes:
+        found: the rules that it breaks.
+        upright_hw: its size in px as a person sees it; None where it cannot be read.
+        thumb: ``uint8[16, 16, 3]``, the whole picture; None where it was not decoded.
+    """
+
+    found: tuple[Found, ...] = ()
+    upright_hw: tuple[int, int] | None = None
+    thumb: npt.NDArray[np.uint8] | None = None
+
+
+def open_header(path: Path, limits: Limits = DEFAULT_LIMITS) -> Look:
+    """What is wrong with a file whose header is read and its pixels are not; of a large JPEG the beginning is read."""
+    picture = _opened(path, limits, whole=False)
+    return Look((picture,)) if isinstance(picture, tuple) else Look((), picture.upright_hw)
+
+
+def look_at(path: Path, limits: Limits = DEFAULT_LIMITS) -> Look:
+    """What is wrong with a file all of which is decoded, a JPEG at reduced size."""
+    picture = _opened(path, limits, whole=True)
+    if isinstance(picture, tuple):
+        return Look((picture,))
+    found = [*_of_file(path, picture), *_of_shape(*picture.upright_hw)]
+    try:
+        thumb = _thumb(picture)
+    except ImageError as error:
+        return Look((_fault_of(error, path.read_bytes()),))
+    low, high = thumb.min(axis=(0, 1)).astype(int), thumb.max(axis=(0, 1)).astype(int)
+    if max(high - low) <= _UNIFORM_LEVELS:
+        found.append(("uniform", f"RGB {' '.join(map(str, (low + high) // 2))}"))
+    return Look(tuple(found), picture.upright_hw, thumb)
+
+
+def _opened(path: Path, limits: Limits, *, whole: bool) -> Picture | Found:
+    """The picture, or why there is none."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return "unreadable", "no file"
+        if status.st_size > limits.max_bytes:
+            return "too-large", f"{status.st_size:,} bytes, more than the limit of {limits.max_bytes:,}"
+        with path.open("rb") as file:
+            data = file.read(-1 if whole else _HEAD_BYTES)
+            picture = _picture(data, limits)
+            if isinstance(picture, tuple) and len(data) < status.st_size:
+                picture = _picture(data + file.read(), limits)
+            return picture
+    except FileNotFoundError:
+        return "missing-file", "no such file"
+    except OSError as error:
+        return "unreadable", error.strerror or str(error)
+    except ValueError as error:
+        return "missing-file", f"no path ({error})"
+
+
+def _picture(data: bytes, limits: Limits) -> Picture | Found:
+    if not data:
+        return "empty-file", "0 bytes"
+    try:
+        return open_picture(data, limits=limits)
+    except ImageError as error:
+        return _fault_of(error, data)
+
+
+def _fault_of(error: ImageError, data: bytes) -> Found:
+    detail = str(error).partition(": ")[2].rstrip(".")  # the bytes that it calls by their number have a path here
+    if isinstance(error, ImageTooLargeError):
+        return "too-large", detail.removesuffix(". Make the picture smaller first")
+    if "damaged" not in detail:
+        return "not-a-picture", detail
+    cause = detail.partition("(")[2].rpartition(")")[0]
+    return "truncated" if "truncated" in cause or _is_cut_short(data) else "unreadable", cause
+
+
+def _is_cut_short(data: bytes) -> bool:
+    """Whether a file ends before its format says so."""
+    if data.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" not in data
+    if data.startswith(b"\x89PNG"):
+        return b"IEND" not in data[-1024:]
+    if data.startswith(b"GIF8"):
+        return not data.rstrip(b"\0").endswith(b";")
+    offset, extra = (4, 8) if data.startswith(b"RIFF") else (2, 0)  # WebP, BMP
+    return int.from_bytes(data[offset : offset + 4], "little") + extra > len(data)
+
+
+def _of_file(path: Path, picture: Picture) -> list[Found]:
+    image: Any = picture.image
+    found = []
+    if path.suffix.lower() not in _SUFFIXES[image.format]:
+        found.append(("wrong-extension", f"{image.format} content, {path.suffix or 'no suffix'}"))
+    if picture.orientation.method is not None:
+        found.append(("exif-rotated", f"to be turned by {picture.orientation.method.name.lower().replace('_', ' ')}"))
+    if image.mode not in ("RGB", "L") and image.format != "GIF":  # every GIF has a palette
+        found.append(("odd-mode", f"mode {image.mode}"))
+    if image.format in _ANIMATED and getattr(image, "is_animated", False):
+        found.append(("animated", f"{image.n_frames} frames"))
+    return found
+
+
+def _of_shape(height: int, width: int) -> list[Found]:
+    found = []
+    if min(height, width) < _TINY_PX:
+        found.append(("tiny", f"{width} x {height} px"))
+    if max(height, width) > _EXTREME_ASPECT * min(height, width):
+        found.append(("extreme-shape", f"{width} x {height} px"))
+    return found

@@ -1,0 +1,39 @@
+"""The quick look that a training run begins with."""
+
+from dataclasses import replace
+
+from litevision.data.faults import Fault
+from litevision.data.look import open_header
+from litevision.data.records import LabelledPictures
+from litevision.data.threads import in_threads
+from litevision.errors import DataError
+
+
+def quick_scan(data: LabelledPictures, *, workers: int | None = None) -> tuple[LabelledPictures, tuple[Fault, ...]]:
+    """The pictures of ``data`` that can be opened, and the fault of each that cannot.
+
+    Headers alone are read: a picture that is cut short after its header passes, and fails when it is decoded.
+
+    Args:
+        data: what was read.
+        workers: threads; by default one for each processor, up to 8.
+
+    Raises:
+        DataError: a class of which train has no picture that can be opened.
+    """
+    looks = in_threads(lambda sample: open_header(sample.path), data.samples, workers=workers)
+    good, faults = [], []
+    for sample, look in zip(data.samples, looks, strict=True):
+        if look.upright_hw is not None:
+            good.append(sample)
+        faults += [Fault.of(rule, sample.path, detail) for rule, detail in look.found]
+    kept = replace(data, samples=tuple(good))
+    lacking = [name for name, count in zip(kept.classes, kept.counts("train"), strict=True) if not count]
+    if lacking:
+        names = ", ".join(map(repr, lacking[:3])) + (f" and {len(lacking) - 3} more" if len(lacking) > 3 else "")
+        dropped = f" ({len(faults):,} files cannot be read)" if faults else ""
+        raise DataError(
+            f"{data.root}: no pictures of {names} to train with{dropped}; expected some of every class. "
+            "Run 'litevision check-data' to see every fault."
+        )
+    return kept, tuple(sorted(faults, key=lambda fault: fault.order))

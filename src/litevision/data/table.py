@@ -1,0 +1,57 @@
+"""A CSV file of paths and labels, with splits or without."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from litevision.data.listing import EXPECTED_SPLITS, Entry, Listing, split_named
+from litevision.data.records import SPLITS
+from litevision.errors import DataError
+
+_EXPECTED = "expected a CSV file whose first line names the columns path,label or path,label,split"
+
+
+def list_table(file: Path) -> Listing:
+    """The pictures that a CSV file names; a picture need not be there.
+
+    Columns may stand in any order and case, and others beside them; paths start at the file's folder.
+
+    Raises:
+        DataError: not such a file, no rows, or a row without a path, a label or a split that is known.
+    """
+    try:
+        with file.open(encoding="utf-8-sig", errors="strict", newline="") as lines:
+            entries = list(_entries(file, csv.reader(lines)))
+    except UnicodeDecodeError:
+        raise DataError(f"{file}: no text in UTF-8; {_EXPECTED}, or a folder of class folders.") from None
+    except csv.Error as error:
+        raise DataError(f"{file}: no CSV file ({error}); {_EXPECTED}.") from None
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror or error}). Check who may read it.") from None
+    if not entries:
+        raise DataError(f"{file}: no rows below the line of column names. Add a row for each picture.")
+    entries.sort(key=lambda entry: (SPLITS.index(entry.split) if entry.split else 0, entry.name, entry.label))
+    return Listing(file, tuple(sorted({entry.label for entry in entries})), tuple(entries))
+
+
+def _entries(file: Path, rows: Iterator[list[str]]) -> Iterator[Entry]:
+    header = [title.strip().lower() for title in next(rows, [])]
+    if not header:
+        raise DataError(f"{file}: an empty file; {_EXPECTED}.")
+    if not {"path", "label"} <= set(header):
+        titles = ",".join(header)
+        if not titles.isprintable() or len(titles) > 80:
+            raise DataError(f"{file}: no CSV file; {_EXPECTED}.")
+        raise DataError(f"{file}: the first line is {titles!r}; {_EXPECTED}.")
+    for number, row in enumerate(rows, start=2):
+        if not any(cell.strip() for cell in row):
+            continue
+        cells = dict(zip(header, (cell.strip() for cell in row), strict=False))
+        name, label = cells.get("path", ""), cells.get("label", "")
+        if not name or not label:
+            missing = "label" if name else "path"
+            raise DataError(f"{file}, line {number}: no {missing}. Fill it in or remove the line.")
+        split = split_named(cells.get("split", "")) if "split" in header else None
+        if "split" in header and split is None:
+            raise DataError(f"{file}, line {number}: split {cells.get('split', '')!r}; {EXPECTED_SPLITS}.")
+        yield Entry(file.parent / name, name, label, split, number)

@@ -1,0 +1,123 @@
+"""Training batches whose content depends on the seed, the epoch and the place alone.
+
+Nothing random is drawn from a state that runs on: the order of an epoch follows from (seed, epoch), what is done to a
+picture from (seed, epoch, picture). So a run can be taken up again at any batch without any saved random state, and
+the number of workers changes nothing.
+"""
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from litevision.train.store import PictureStore
+
+Place = tuple[int, int]
+"""A picture's index, and the seed of what is done to it."""
+
+Batch = tuple[Tensor, Tensor]
+"""``uint8[N, 3, H, W]`` and ``int64[N]``: pictures and their classes."""
+
+Transform = Callable[[Image.Image], Tensor]
+
+
+def derived_seed(*parts: int) -> int:
+    """A seed of 63 bits for one purpose, well mixed from small numbers."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
+
+
+class EpochOrder:
+    """Which pictures are in which batch of an epoch."""
+
+    def __init__(
+        self,
+        labels: Sequence[int],
+        batch_size: int,
+        seed: int,
+        *,
+        balanced: bool = False,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        """Takes the pictures' labels; of each ``batch_size * ranks`` pictures, ``rank`` gets its part."""
+        self._labels = np.asarray(labels)
+        self._batch_size = min(batch_size, max(1, len(labels) // ranks))
+        self._seed = seed
+        self._balanced = balanced
+        self._rank, self._ranks = rank, ranks
+
+    def __len__(self) -> int:
+        """Batches in an epoch; the pictures that fill none are left out, others in each epoch."""
+        return len(self._labels) // (self._batch_size * self._ranks)
+
+    @property
+    def pictures_per_step(self) -> int:
+        """Pictures of one step, all processes together."""
+        return self._batch_size * self._ranks
+
+    def batches(self, epoch: int, first: int = 0) -> list[list[Place]]:
+        """The batches of ``epoch`` for this rank, from the batch ``first`` on."""
+        order = self._order(np.random.default_rng((self._seed, epoch)))
+        step = self.pictures_per_step
+        batches = []
+        for start in range(first * step, len(self) * step, step):
+            part = order[start + self._rank : start + step : self._ranks]
+            # The place takes part: a balanced order shows a picture twice, and then not alike.
+            batches.append(
+                [
+                    (int(index), derived_seed(self._seed, epoch, start + offset, int(index)))
+                    for offset, index in enumerate(part)
+                ]
+            )
+        return batches
+
+    def _order(self, random: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        if not self._balanced:
+            return random.permutation(len(self._labels))
+        per_class = np.bincount(self._labels)
+        chances = 1.0 / per_class[self._labels]
+        return random.choice(len(self._labels), len(self._labels), p=chances / chances.sum())
+
+
+class TrainingPictures(Dataset[Batch]):
+    """Augmented pictures by index and seed."""
+
+    def __init__(self, store: PictureStore, labels: Sequence[int], transform: Transform) -> None:
+        self._store = store
+        self._labels = labels
+        self._transform = transform
+
+    def __getitem__(self, place: Place) -> tuple[Tensor, int]:
+        index, seed = place
+        picture = Image.fromarray(self._store(index))
+        with torch.random.fork_rng(devices=[]):
+            torch.random.default_generator.manual_seed(seed)
+            return self._transform(picture), self._labels[index]
+
+
+def load_batches(pictures: TrainingPictures, batches: Sequence[Sequence[Place]], workers: int) -> Iterator[Batch]:
+    """The pictures of each of ``batches``, read by ``workers`` processes (0: by this one)."""
+    loader: DataLoader[Batch] = DataLoader(
+        pictures,
+        batch_sampler=batches,  # type: ignore[arg-type]
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        collate_fn=_collate,
+        worker_init_fn=_start_worker,
+        generator=torch.Generator(),  # its draw must not come from, nor move on, the process's own
+    )
+    return iter(loader)
+
+
+def _collate(items: Sequence[tuple[Tensor, int]]) -> Batch:
+    return torch.stack([picture for picture, _ in items]), torch.tensor([label for _, label in items])
+
+
+def _start_worker(_: int) -> None:
+    # A signal to the whole group is for the run, which ends its workers itself once its checkpoint is written.
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)

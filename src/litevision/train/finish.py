@@ -1,0 +1,173 @@
+"""What a run leaves: the checked bundle, its scores in the engine that will run it, tables, a card and a report."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from litevision import __version__
+from litevision.cost import ledger
+from litevision.data import SPLITS, Sample
+from litevision.evaluate import Evaluation, as_bundle_score, evaluate_bundle, scores
+from litevision.export.bundle import add_score, export_bundle
+from litevision.image import Preprocess
+from litevision.models.network import Network
+from litevision.runtime import Normalisation, Weights, load
+from litevision.runtime.cpus import available_cpus
+from litevision.runtime.machine import Machine
+from litevision.runtime.records import to_plain
+from litevision.train.checkpoint import Progress
+from litevision.train.plan import Plan, sha256_of
+from litevision.train.recipe_file import recipe_tables
+from litevision.train.report.card import model_card
+from litevision.train.report.gradcam import grad_cam
+from litevision.train.report.page import write_report
+from litevision.train.report.pictures import Overlay
+from litevision.train.report.tables import write_epochs_csv, write_per_class_csv
+
+BUNDLE, RESULTS, CARD = "model.onnx", "results.json", "model_card.md"
+_CHECKED_WITH = 16
+_OVERLAYS_RIGHT, _OVERLAYS_WRONG = 6, 6
+
+
+def finish(
+    plan: Plan, network: Network, progress: Progress, folder: Path, *, stopped_early: bool, device: str
+) -> dict[str, Any]:
+    """Writes everything into ``folder`` and gives the content of ``results.json``.
+
+    Args:
+        plan: what was planned.
+        network: the best weights.
+        progress: what was done.
+        device: what trained, as the report names it.
+    """
+    network = network.eval()
+    bundle = folder / BUNDLE
+    _export(plan, network, bundle)
+    classifier = load(bundle, threads=1, streams=available_cpus())
+    evaluations = {
+        split: evaluate_bundle(classifier, plan.data.of(split), plan.data.classes, split=split)
+        for split in ("validation", "test")
+        if plan.data.of(split)
+    }
+    judged = "test" if "test" in evaluations else "validation"
+    engine = f"litevision {__version__} in onnxruntime"
+    dataset = f"{plan.data.root.name}, {judged} split"
+    score = as_bundle_score(scores(evaluations[judged]), dataset, plan.preprocess.size_hw, engine)
+    check = add_score(bundle, score).check
+    results = {
+        **_described(plan, network, device),
+        "epochs": progress.epochs,
+        "best_epoch": progress.best_epoch,
+        "stopped_early": stopped_early,
+        "interruptions": progress.interruptions,
+        "scores": {
+            split: scores(evaluations[split]).to_plain() if split in evaluations else None
+            for split in ("validation", "test")
+        },
+        "bundle": {
+            "path": BUNDLE,
+            "bytes": bundle.stat().st_size,
+            "sha256": sha256_of(bundle),
+            "check": to_plain(check),
+        },
+    }
+    write_epochs_csv(folder / "epochs.csv", results)
+    write_per_class_csv(folder / "classes.csv", results, judged)
+    (folder / CARD).write_text(model_card(results), "utf-8")
+    overlays = _overlays(network, classifier.preprocess, plan.normalisation, evaluations[judged])
+    write_report(folder, results, evaluations, overlays)
+    (folder / RESULTS).write_text(json.dumps(results, indent=1, ensure_ascii=False), "utf-8")
+    return results
+
+
+def _export(plan: Plan, network: Network, bundle: Path) -> None:
+    recipe, data = plan.recipe, plan.data
+    start = plan.start
+    trained = f"trained by litevision {__version__}"
+    export_bundle(
+        network,
+        bundle,
+        labels=data.classes,
+        preprocess=plan.preprocess,
+        normalisation=plan.normalisation,
+        weights=Weights(
+            name=plan.name,
+            provenance=f"{trained} from {start.name}: {start.provenance}" if start else f"{trained} from a fresh start",
+            licence=start.licence if start else "its trainer's",
+            sha256=sha256_of(bundle.parent / "best.ckpt"),
+        ),
+        training_data=f"{len(data.of('train'))} pictures of {len(data.classes)} classes: {recipe.card.data} "
+        f"(licence: {recipe.card.data_licence})",
+        photos=[sample.path for sample in _spread(data.of("validation"))],
+    )
+
+
+def _spread(samples: Sequence[Sample]) -> Sequence[Sample]:
+    """Some of the samples, of all classes alike."""
+    return samples[:: max(1, len(samples) // _CHECKED_WITH)][:_CHECKED_WITH]
+
+
+def _described(plan: Plan, network: Network, device: str) -> dict[str, Any]:
+    config, data = plan.config, plan.data
+    height, width = plan.preprocess.size_hw
+    cost = ledger(network, (height, width))
+    return {
+        "format_version": 1,
+        "task": "classification",
+        "name": plan.name,
+        "created": plan.created,
+        "litevision": __version__,
+        "data": {
+            "path": data.root.name,
+            "description": plan.recipe.card.data,
+            "licence": plan.recipe.card.data_licence,
+            "classes": list(data.classes),
+            "counts": {split: list(data.counts(split)) for split in SPLITS},
+            "made_splits": data.made_splits,
+            "skipped": [{"path": one.path, "rule": one.rule, "detail": one.detail} for one in plan.skipped],
+        },
+        "recipe": recipe_tables(plan.recipe),
+        "network": {
+            "architecture": config.architecture,
+            "dialect": config.dialect,
+            "width_mult": config.width_mult,
+            "num_params": cost.num_params,
+            "macs": cost.macs,
+            "size_hw": [height, width],
+        },
+        "start_weights": None if plan.start is None else to_plain(plan.start),
+        "machine": {
+            "cpu": Machine.here().cpu,
+            "device": device,
+            "threads": torch.get_num_threads(),
+            "precision": plan.recipe.run.precision,
+            "torch": torch.__version__,
+        },
+        "seed": plan.recipe.run.seed,
+    }
+
+
+def _overlays(
+    network: Network, preprocess: Preprocess, normalisation: Normalisation, evaluation: Evaluation
+) -> list[Overlay]:
+    """Where the network looked: in the surest mistakes, and in the surest right answers of some classes."""
+    best = evaluation.probabilities.argmax(1)
+    scored = evaluation.probabilities.max(1)
+    order = (-scored).argsort(kind="stable")
+    wrong = [index for index in order if best[index] != evaluation.labels[index]][:_OVERLAYS_WRONG]
+    right: dict[int, int] = {}
+    for index in order:
+        if best[index] == evaluation.labels[index]:
+            right.setdefault(int(best[index]), int(index))
+    overlays = []
+    mean, std = torch.tensor(normalisation.mean).view(3, 1, 1), torch.tensor(normalisation.std).view(3, 1, 1)
+    for index in [*wrong, *list(right.values())[:_OVERLAYS_RIGHT]]:
+        image_u8_hwc = preprocess(evaluation.paths[index])
+        picture = (torch.from_numpy(image_u8_hwc).permute(2, 0, 1) / 255 - mean) / std
+        heat = grad_cam(network, picture[None], torch.tensor([int(best[index])]))[0].numpy()
+        truth, answer = evaluation.classes[evaluation.labels[index]], evaluation.classes[best[index]]
+        overlays.append(Overlay(evaluation.paths[index], image_u8_hwc, heat, truth, answer, float(scored[index])))
+    return overlays

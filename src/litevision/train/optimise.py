@@ -1,0 +1,81 @@
+"""Parameter groups, the learning rate of each step, and freezing."""
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from litevision.models.network import Network
+from litevision.train.recipe import Optimizer, Schedule
+
+
+def make_optimizer(network: Network, options: Optimizer) -> torch.optim.Optimizer:
+    """The optimizer over all parameters; each group has its ``peak_lr`` and whether it is the head's (``is_head``)."""
+    groups = parameter_groups(network, options)
+    if options.name == "sgd":
+        return torch.optim.SGD(groups, momentum=options.momentum, nesterov=options.momentum > 0)
+    return torch.optim.AdamW(groups, betas=(options.momentum, 0.999))
+
+
+def parameter_groups(network: Network, options: Optimizer) -> list[dict[str, Any]]:
+    """A group for each part of the network and kind of parameter: kernels, and those without weight decay.
+
+    The head learns at ``lr``, the trunk's last part at ``lr * trunk_lr``, and each part before at ``layer_decay`` of
+    the one after it (Clark et al. 2020, "ELECTRA", section 3.1).
+    """
+    groups = []
+    depth = len(network.features)
+    parts = [(network.head, options.lr, True)]
+    for index, part in enumerate(network.features):
+        parts.append((part, options.lr * options.trunk_lr * options.layer_decay ** (depth - 1 - index), False))
+    for part, lr, is_head in parts:
+        kernels = [parameter for parameter in part.parameters() if parameter.ndim > 1]
+        others = [parameter for parameter in part.parameters() if parameter.ndim <= 1]
+        for parameters, decay in ((kernels, options.weight_decay), (others, 0.0)):
+            if parameters:
+                groups.append(
+                    {"params": parameters, "lr": lr, "peak_lr": lr, "weight_decay": decay, "is_head": is_head}
+                )
+    return groups
+
+
+def set_learning_rates(optimizer: torch.optim.Optimizer, schedule: Schedule, epochs_done: float) -> float:
+    """Sets every group's learning rate for a step that begins after ``epochs_done`` epochs; gives the head's.
+
+    It depends on nothing but its arguments, so a resumed run needs no state for it.
+    """
+    head_lr = 0.0
+    for group in optimizer.param_groups:
+        start = 0.0 if group["is_head"] else float(schedule.head_epochs)
+        group["lr"] = group["peak_lr"] * rate_factor(schedule, epochs_done, start)
+        if group["is_head"]:
+            head_lr = group["lr"]
+    return head_lr
+
+
+def rate_factor(schedule: Schedule, epochs_done: float, start: float) -> float:
+    """The learning rate's part of its peak: 0 before ``start``, a linear warm-up, then half a cosine.
+
+    Source: Loshchilov and Hutter 2017, "SGDR", equation 5, without restarts.
+    """
+    if epochs_done < start:
+        return 0.0
+    warmup = min(schedule.warmup_epochs, (schedule.epochs - start) / 2)
+    cosine = schedule.final_lr + (1 - schedule.final_lr) * 0.5 * (
+        1 + math.cos(math.pi * min(1.0, epochs_done / schedule.epochs))
+    )
+    rising = (epochs_done - start) / warmup if warmup else 1.0
+    return min(1.0, rising) * cosine
+
+
+def set_mode(network: Network, *, head_alone: bool, freeze_bn: bool) -> None:
+    """Training mode, with what is frozen frozen: the whole trunk, or the statistics of batch normalisation."""
+    network.train()
+    network.features.requires_grad_(not head_alone)
+    if head_alone:
+        network.features.eval()
+    elif freeze_bn:
+        for module in network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()

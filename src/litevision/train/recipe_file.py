@@ -1,0 +1,88 @@
+"""Recipes as TOML, strictly: an unknown key is an error that names the nearest one."""
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from litevision.errors import FileMissingError, UnknownNameError, UsageError
+from litevision.runtime.records import from_plain, to_plain
+from litevision.train.recipe import Recipe
+
+
+def read_recipe(path: Path) -> Mapping[str, Any]:
+    """The tables of a recipe file, for `make_recipe`.
+
+    Raises:
+        FileMissingError: no such file.
+        UsageError: no valid TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise FileMissingError(f"{path}: no such recipe; expected a TOML file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as a recipe ({error}); expected TOML") from None
+
+
+def read_settings(settings: Iterable[str]) -> Mapping[str, Any]:
+    """The tables that ``table.key=value`` texts stand for; a value is TOML, or a text without quotes.
+
+    Raises:
+        UsageError: a text of another form.
+    """
+    tables: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        table, dot, key = name.strip().partition(".")
+        if not (equals and dot and key):
+            raise UsageError(f"--set takes table.key=value, such as schedule.epochs=20; got {setting!r}")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text.strip()
+        tables.setdefault(table, {})[key] = value
+    return tables
+
+
+def make_recipe(*layers: Mapping[str, Any], origin: str = "the recipe") -> Recipe:
+    """The default recipe with each of ``layers`` laid over it, the last on top.
+
+    Args:
+        layers: tables as `read_recipe` gives them.
+        origin: what messages call them.
+
+    Raises:
+        UnknownNameError: a table or key that does not exist.
+        UsageError: a value of another type, or out of its range.
+    """
+    tables: dict[str, dict[str, Any]] = recipe_tables(Recipe())
+    for layer in layers:
+        for table, keys in layer.items():
+            if table not in tables:
+                raise UnknownNameError.of(f"table in {origin}:", table, tables)
+            if not isinstance(keys, Mapping):
+                raise UsageError(f"{origin}: {table!r} is a table, [{table}]; got {keys!r}")
+            for key, value in keys.items():
+                if key not in tables[table]:
+                    raise UnknownNameError.of(f"key in [{table}] of {origin}:", key, tables[table])
+                tables[table][key] = value
+    faults: list[str] = []
+    recipe: Recipe | None = from_plain(Recipe, tables, "", faults)
+    if recipe is None:
+        raise UsageError(f"{origin}: {'; '.join(faults)}")
+    return recipe
+
+
+def recipe_tables(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """The recipe as tables of plain values."""
+    tables: dict[str, dict[str, Any]] = json.loads(json.dumps(to_plain(recipe)))
+    return tables
+
+
+def recipe_toml(recipe: Recipe) -> str:
+    """The recipe as TOML, every option stated."""
+    return tomli_w.dumps(recipe_tables(recipe))

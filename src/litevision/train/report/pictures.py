@@ -1,0 +1,108 @@
+"""The report's pictures, each as a data URI: what was mistaken, and where the network looked."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import colormaps
+from PIL import Image
+
+from litevision.errors import LitevisionError
+from litevision.evaluate import Evaluation
+from litevision.image import Preprocess
+from litevision.image.decode import open_picture
+
+THUMBNAIL_PX = 192
+_FIT = Preprocess((THUMBNAIL_PX, THUMBNAIL_PX), THUMBNAIL_PX, "letterbox")
+_JPEG_QUALITY = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """A picture and where the network looked for its answer.
+
+    Attributes:
+        image_u8_hwc: the network's input, [H, W, 3].
+        heat: [H, W] in [0, 1], as `litevision.train.report.gradcam.grad_cam` gives it.
+        score: of the answer, in [0, 1].
+    """
+
+    path: Path
+    image_u8_hwc: npt.NDArray[np.uint8]
+    heat: npt.NDArray[np.float32]
+    truth: str
+    answer: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture in the page; ``uris`` hold it, and are empty where it cannot be read any more."""
+
+    path: Path
+    truth: str
+    answer: str
+    score: float
+    uris: tuple[str, ...]
+
+
+def mistakes(evaluation: Evaluation, most: int) -> list[Shown]:
+    """The wrong answers with the highest scores, highest first."""
+    answers = evaluation.probabilities.argmax(1)
+    scores = evaluation.probabilities.max(1)
+    wrong = np.flatnonzero(answers != evaluation.labels)
+    worst = wrong[np.argsort(-scores[wrong], kind="stable")][:most]
+    return [
+        Shown(
+            evaluation.paths[at],
+            evaluation.classes[evaluation.labels[at]],
+            evaluation.classes[answers[at]],
+            float(scores[at]),
+            _thumbnail(evaluation.paths[at]),
+        )
+        for at in worst
+    ]
+
+
+def overlaid(overlays: Sequence[Overlay]) -> list[Shown]:
+    """Each picture as the network saw it, and under its heat."""
+    return [
+        Shown(
+            overlay.path,
+            overlay.truth,
+            overlay.answer,
+            overlay.score,
+            (_uri(overlay.image_u8_hwc), _uri(_heated(overlay.image_u8_hwc, overlay.heat))),
+        )
+        for overlay in overlays
+    ]
+
+
+def _heated(image_u8_hwc: npt.NDArray[np.uint8], heat: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """The picture in grey under the heat's colours, which cover it where it is warm."""
+    grey = np.asarray(Image.fromarray(image_u8_hwc).convert("L"), np.float32)[..., None]
+    colours = 255 * colormaps["inferno"](heat)[..., :3]  # its lightness rises with the heat for any colour vision
+    cover = 0.25 + 0.45 * heat[..., None]
+    heated: npt.NDArray[np.uint8] = (grey * (1 - cover) + colours * cover).round().astype(np.uint8)
+    return heated
+
+
+def _thumbnail(path: Path) -> tuple[str, ...]:
+    try:
+        picture = open_picture(path)
+        x1, y1, x2, y2 = _FIT.placement(picture.upright_hw).target_xyxy
+        return (_uri(_FIT(picture)[y1:y2, x1:x2]),)
+    except LitevisionError:  # it was there when it was scored
+        return ()
+
+
+def _uri(image_u8_hwc: npt.NDArray[np.uint8]) -> str:
+    image = Image.fromarray(np.ascontiguousarray(image_u8_hwc))
+    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=_JPEG_QUALITY, optimize=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"

@@ -1,0 +1,34 @@
+"""A run's results as CSV files."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from litevision.cache import replacing
+from litevision.train.report.facts import Results
+
+_PER_CLASS = ("count", "precision", "recall", "f1")
+
+
+def write_epochs_csv(path: Path, results: Results) -> None:
+    """Writes one row for each epoch, with everything that the results say of it; what one lacks stays empty."""
+    epochs = results["epochs"]
+    header = list(dict.fromkeys(key for epoch in epochs for key in epoch)) or ["epoch"]
+    _write(path, header, ([epoch.get(key) for key in header] for epoch in epochs))
+
+
+def write_per_class_csv(path: Path, results: Results, split: str) -> None:
+    """Writes one row for each class: its pictures, precision, recall and F1, an undefined one left empty.
+
+    A split without a score gives the header alone.
+    """
+    scores = results["scores"].get(split)
+    rows = scores["per_class"] if scores else ()
+    _write(path, ("split", "class", *_PER_CLASS), ((split, row["name"], *map(row.get, _PER_CLASS)) for row in rows))
+
+
+def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)

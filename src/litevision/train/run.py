@@ -1,0 +1,129 @@
+"""A run from its beginning, or from where it was interrupted, to what it leaves."""
+
+import functools
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
+
+from litevision.models.factory import build
+from litevision.models.network import Network
+from litevision.runtime.cpus import available_cpus
+from litevision.train.augment import picture_transform
+from litevision.train.batches import EpochOrder, TrainingPictures
+from litevision.train.checkpoint import NAME as LAST
+from litevision.train.checkpoint import read_checkpoint
+from litevision.train.classification import ClassificationTask, preprocessed
+from litevision.train.finish import finish
+from litevision.train.loop import BEST, Listener, Loop
+from litevision.train.plan import Plan
+from litevision.train.process import keep_freed_memory
+from litevision.train.stopping import StopRequest
+from litevision.train.store import PictureStore, read_reduced
+from litevision.train.teacher import open_teacher
+
+# A crop of half a picture's area is as large as the training picture; more pixels would only be thrown away.
+_CACHED_OVER_TRAINED = 1.25
+RESULTS = "results.json"
+
+
+def make_fabric(recipe_devices: int, precision: str) -> Fabric:
+    """The device or devices; with several, this process and the others meet here."""
+    strategy: Any = "auto" if recipe_devices == 1 else DDPStrategy(find_unused_parameters=True)
+    fabric = Fabric(
+        accelerator="cuda" if torch.cuda.is_available() else "cpu",
+        devices=recipe_devices,
+        strategy=strategy,
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+    )
+    fabric.launch()
+    return fabric
+
+
+def train(plan: Plan, network: Network | None, folder: Path, listener: Listener) -> dict[str, Any]:
+    """Trains as planned, and gives the content of ``results.json``.
+
+    Args:
+        plan: written into ``folder``.
+        network: what to begin with; None takes up the folder's last checkpoint.
+        folder: the run's, for everything that it leaves.
+
+    Raises:
+        RunStopped: a signal came; the checkpoint is written.
+        TrainingError: the run cannot begin, go on or be taken up again.
+    """
+    recipe = plan.recipe
+    keep_freed_memory()
+    fabric = make_fabric(recipe.run.devices, recipe.run.precision)
+    torch.set_num_threads(max(1, available_cpus() // (recipe.run.devices if fabric.device.type == "cpu" else 1)))
+    resumed = None if network is not None else read_checkpoint(folder / LAST)
+    stores = _Stores(plan, folder / f"cache-{fabric.global_rank}")
+    try:
+        loop = _loop(plan, build(plan.config) if network is None else network, folder, fabric, stores)
+        if resumed is None:
+            loop.write()
+        else:
+            loop.load(*resumed)
+        with StopRequest() as stop:
+            loop.run(listener, stop)
+        if not fabric.is_global_zero:
+            return {}
+        _, best = read_checkpoint(folder / BEST)
+        trained = build(plan.config)
+        trained.load_state_dict(best["network"])
+        return finish(plan, trained, loop.progress, folder, stopped_early=loop.stopped_early, device=_named(fabric))
+    finally:
+        stores.close()
+
+
+class _Stores:
+    """The pictures in memory's reach: those to train on, reduced, and those to validate with, ready."""
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self._folder = folder
+        recipe = plan.recipe
+        limit_bytes = recipe.run.cache_mb * 1_000_000 // recipe.run.devices
+        shorter_px = round(max(recipe.train_size_hw) * _CACHED_OVER_TRAINED)
+        self.train = PictureStore(
+            folder / "train",
+            [sample.path for sample in plan.data.of("train")],
+            functools.partial(read_reduced, shorter_px=shorter_px),
+            limit_bytes,
+        )
+        self.validation = PictureStore(
+            folder / "validation",
+            [sample.path for sample in plan.data.of("validation")],
+            functools.partial(preprocessed, plan.preprocess),
+            limit_bytes,
+        )
+
+    def close(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _loop(plan: Plan, network: Network, folder: Path, fabric: Fabric, stores: _Stores) -> Loop:
+    recipe, data = plan.recipe, plan.data
+    labels = [sample.label for sample in data.of("train")]
+    teacher = None if recipe.loss.teacher == "none" else open_teacher(recipe.loss.teacher, data.classes)
+    task = ClassificationTask(
+        recipe, plan.normalisation, data.counts("train"), data.of("validation"), stores.validation, teacher
+    )
+    order = EpochOrder(
+        labels,
+        recipe.schedule.batch_size,
+        recipe.run.seed,
+        balanced=recipe.loss.sampler == "balanced",
+        rank=fabric.global_rank,
+        ranks=fabric.world_size,
+    )
+    pictures = TrainingPictures(stores.train, labels, picture_transform(recipe.augment, recipe.train_size_hw))
+    return Loop(fabric, network, task, recipe, order, pictures, folder)
+
+
+def _named(fabric: Fabric) -> str:
+    if fabric.device.type == "cuda":
+        return torch.cuda.get_device_name(fabric.device)
+    return "cpu"

@@ -1,0 +1,237 @@
+import itertools
+import json
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from labelled import blobs, write_classes
+from litevision.data import RULES, DataReport, check_data
+from litevision.errors import DataError
+from pictures import encoded, stored_as
+
+
+@pytest.fixture
+def seeds() -> Iterator[int]:
+    """Numbers of pictures that look like no other."""
+    return itertools.count()
+
+
+@pytest.fixture
+def clean(tmp_path: Path, seeds: Iterator[int]) -> Path:
+    """Split folders of two classes, without a fault."""
+    for split, count in (("train", 31), ("validation", 2), ("test", 2)):
+        write_classes(tmp_path / "data" / split, ("cat", "dog"), count, seeds)
+    return tmp_path / "data"
+
+
+def found(report: DataReport) -> list[tuple[str, str | None]]:
+    root = report.data.root
+    return [(fault.rule, fault.path and fault.path.relative_to(root).as_posix()) for fault in report.faults]
+
+
+def huge_png() -> bytes:
+    """A PNG of 20000 x 20000 pixels, by its header."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 20000, 20000, 8, 2, 0, 0, 0)
+    whole = encoded(blobs(0))
+    return whole[:8] + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header)) + whole[33:]
+
+
+def smaller(path: Path) -> Image.Image:
+    """What a messenger makes of a photo: smaller, and a JPEG."""
+    picture = Image.open(path).convert("RGB")
+    return picture.resize((picture.width * 3 // 4, picture.height * 3 // 4), Image.Resampling.LANCZOS)
+
+
+def plant(data: Path, seeds: Iterator[int]) -> list[tuple[str, str | None]]:
+    """Adds faults; gives the rule and path of each."""
+    planted: list[tuple[str, str | None]] = []
+
+    def put(rule: str, name: str, content: bytes) -> None:
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        (data / name).write_bytes(content)
+        planted.append((rule, name))
+
+    def other() -> Image.Image:
+        return Image.fromarray(blobs(next(seeds)))
+
+    def read(name: str) -> bytes:
+        return (data / name).read_bytes()
+
+    whole_jpeg, whole_png = encoded(other(), "JPEG"), encoded(other())
+    put("empty-file", "train/cat/empty.jpg", b"")
+    put("not-a-picture", "train/cat/text.jpg", b"<html>404</html>")
+    put("not-a-picture", "test/dog/scan.png", encoded(other(), "TIFF"))
+    put("truncated", "train/cat/cut.jpg", whole_jpeg[: len(whole_jpeg) // 2])
+    put("truncated", "train/dog/cut.png", whole_png[: len(whole_png) - 100])
+    put("truncated", "train/dog/cut.webp", encoded(other(), "WEBP")[:-200])
+    put("truncated", "train/dog/stub.jpg", whole_jpeg[:90])
+    put("unreadable", "validation/dog/bad.png", whole_png[:60] + b"\0" * 500 + whole_png[560:])
+    put("too-large", "train/cat/huge.png", huge_png())
+    put("wrong-extension", "train/dog/really_png.jpg", encoded(other()))
+    put("unsupported-extension", "train/cat/notes.txt", b"remember")
+    put("unsupported-extension", "test/dog/photo.tif", encoded(other(), "TIFF"))
+    put("nested-folder", "train/dog/more/deep/1.png", encoded(other()))
+    planted[-1] = ("nested-folder", "train/dog/more")
+    put("outside-class", "train/stray.png", encoded(other()))
+    put("unused-folder", "extra/1.png", encoded(other()))
+    planted[-1] = ("unused-folder", "extra")
+    put("exact-duplicate", "train/cat/copy.png", read("train/cat/0.png"))
+    put("exact-duplicate", "train/cat/pixels.bmp", encoded(Image.open(data / "train/cat/1.png"), "BMP"))
+    put("duplicate-with-other-label", "train/dog/other.png", read("train/cat/2.png"))
+    put("duplicate-with-other-label", "test/dog/other.png", read("train/cat/3.png"))
+    put("duplicate-across-splits", "test/cat/leak.png", read("train/cat/4.png"))
+    put("duplicate-across-splits", "validation/cat/leak.bmp", encoded(Image.open(data / "test/cat/1.png"), "BMP"))
+    planted[-1] = ("duplicate-across-splits", "test/cat/1.png")  # the later of the two
+    put("near-duplicate", "train/cat/near.jpg", encoded(smaller(data / "train/cat/5.png"), "JPEG"))
+    put("near-duplicate-with-other-label", "train/dog/near.jpg", encoded(smaller(data / "train/cat/6.png"), "JPEG"))
+    put("near-duplicate-across-splits", "test/dog/near.jpg", encoded(smaller(data / "train/dog/7.png"), "JPEG"))
+    put("exif-rotated", "train/cat/turned.jpg", stored_as(blobs(next(seeds)), 6, "JPEG"))
+    put("odd-mode", "train/cat/cmyk.jpg", encoded(other().convert("CMYK"), "JPEG"))
+    put("odd-mode", "train/cat/palette.png", encoded(other().quantize(200)))
+    put("odd-mode", "train/cat/la.png", encoded(other().convert("LA")))
+    put("odd-mode", "train/cat/deep.png", encoded(Image.fromarray(blobs(next(seeds))[..., 0].astype(np.uint16) * 257)))
+    put("animated", "train/dog/moves.webp", encoded(other(), "WEBP", save_all=True, append_images=[other()]))
+    put("tiny", "train/dog/tiny.png", encoded(blobs(next(seeds), 20, 40)))
+    put("extreme-shape", "train/dog/strip.png", encoded(blobs(next(seeds), 40, 201)))
+    put("uniform", "train/dog/blank.jpg", encoded(Image.new("RGB", (64, 48), (200, 10, 30)), "JPEG"))
+    (data / "train/dog/Same.png").write_bytes(encoded(other()))
+    put("name-case-collision", "train/dog/same.png", encoded(other()))
+    put("class-only-in-one-split", "test/eel/1.png", encoded(other()))
+    planted[-1] = ("class-only-in-one-split", "test/eel")
+    (data / "train/fox").mkdir()
+    planted.append(("empty-class", "train/fox"))
+    for number, split in enumerate(("train", "train", "train", "validation", "test")):
+        (data / split / "gnu").mkdir(exist_ok=True)
+        (data / split / "gnu" / f"{number}.png").write_bytes(encoded(other()))
+    planted += [("too-few-pictures", "train/gnu"), ("imbalance", None)]
+    return planted
+
+
+def test_a_clean_folder_has_no_faults(clean: Path) -> None:
+    report = check_data(clean)
+    assert (report.faults, report.counts, report.ok) == ((), {}, True)
+    assert [report.data.counts(split) for split in ("train", "validation", "test")] == [(31, 31), (2, 2), (2, 2)]
+
+
+def test_every_planted_fault_is_found_once_and_nothing_else(clean: Path, seeds: Iterator[int]) -> None:
+    planted = plant(clean, seeds)
+    report = check_data(clean)
+    assert sorted(found(report), key=str) == sorted(planted, key=str)
+    assert set(report.counts) == {rule.name for rule in RULES} - {"missing-file"}
+    assert not report.ok
+
+
+def test_the_details_say_what_was_found(clean: Path, seeds: Iterator[int]) -> None:
+    plant(clean, seeds)
+    details = {
+        fault.path.relative_to(clean).as_posix() if fault.path else None: fault.detail
+        for fault in check_data(clean).faults
+    }
+    assert details.items() >= {
+        ("train/cat/empty.jpg", "0 bytes"),
+        (
+            "test/dog/scan.png",
+            "a TIFF file, which is not read; expected JPEG, PNG, WebP, BMP or GIF. Save it as JPEG first",
+        ),
+        ("train/dog/stub.jpg", "its header cannot be read"),
+        ("train/cat/huge.png", "20000 x 20000 = 400000000 pixels: more than the limit of 178956970 pixels"),
+        ("train/dog/really_png.jpg", "PNG content, .jpg"),
+        ("train/dog/more", "1 picture below class 'dog'"),
+        ("train/cat/copy.png", "same bytes as train/cat/0.png"),
+        ("train/cat/pixels.bmp", "same pixels as train/cat/1.png"),
+        ("test/dog/other.png", "same bytes as train/cat/3.png (train)"),
+        ("test/dog/near.jpg", "nearly the same as train/dog/7.png (train)"),
+        ("train/cat/turned.jpg", "to be turned by rotate 270"),
+        ("train/cat/cmyk.jpg", "mode CMYK"),
+        ("train/cat/deep.png", "mode I;16"),
+        ("train/dog/moves.webp", "2 frames"),
+        ("train/dog/tiny.png", "40 x 20 px"),
+        ("train/dog/blank.jpg", "RGB 200 10 30"),
+        ("train/gnu", "class 'gnu': 3 in train"),
+    }
+
+
+def test_quick_sees_headers_names_classes_and_equal_bytes(clean: Path, seeds: Iterator[int]) -> None:
+    planted = set(plant(clean, seeds))
+    unseen = {"tiny", "uniform", "extreme-shape", "wrong-extension", "exif-rotated", "odd-mode", "animated"}
+    report = check_data(clean, quick=True)
+    seen = set(found(report))
+    assert seen < planted
+    assert {rule for rule, _ in planted - seen} >= {rule for rule, _ in planted} & unseen
+    assert {("empty-file", "train/cat/empty.jpg"), ("exact-duplicate", "train/cat/copy.png")} < seen
+    assert not any(rule.startswith("near-") for rule, _ in seen)
+
+
+def test_faults_stand_in_the_order_of_the_rules_errors_first(clean: Path, seeds: Iterator[int]) -> None:
+    plant(clean, seeds)
+    report = check_data(clean)
+    severities = [rule.severity for rule in RULES]
+    assert severities == sorted(severities, key=["error", "warning", "note"].index)
+    places = [[rule.name for rule in RULES].index(fault.rule) for fault in report.faults]
+    assert places == sorted(places)
+
+
+def test_json_holds_everything(clean: Path, seeds: Iterator[int]) -> None:
+    plant(clean, seeds)
+    report = check_data(clean)
+    plain = json.loads(report.to_json())
+    assert plain == report.to_plain()
+    assert (plain["classes"], plain["splits"]["validation"]) == (["cat", "dog", "eel", "fox", "gnu"], [3, 3, 0, 0, 1])
+    assert sum(plain["counts"].values()) == len(plain["faults"]) == len(report.faults)
+    first = plain["faults"][0]
+    assert first["rule"] == "empty-file"
+    assert first["path"] == str(clean / "train/cat/empty.jpg")
+    assert (first["severity"], first["detail"]) == ("error", "0 bytes")
+    assert first["advice"] == "Copy or download it again, or remove it."
+
+
+def test_a_table_with_missing_files_and_rows_twice(tmp_path: Path, seeds: Iterator[int]) -> None:
+    write_classes(tmp_path, ("cat", "dog"), 12, seeds)
+    rows = [f"{label}/{number}.png,{label},train" for label in ("cat", "dog") for number in range(12)]
+    rows += ["cat/none.png,cat,train", "cat/0.png,cat,test", "cat/1.png,dog,train", "dog/2.png,dog,train"]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label,split", *rows, "dog/0\0.png,dog,train"]))
+    report = check_data(tmp_path / "list.csv", fractions=(1.0, 0.0, 0.0))
+    assert [(fault.rule, fault.path, fault.detail) for fault in report.faults] == [
+        ("missing-file", tmp_path / "cat/none.png", "no such file, line 26"),
+        ("missing-file", tmp_path / "dog/0\0.png", "no path (embedded null byte), line 30"),
+        (
+            "duplicate-with-other-label",
+            tmp_path / "cat/1.png",
+            "listed twice: as 'dog' in train, and as 'cat' in train",
+        ),
+        ("duplicate-across-splits", tmp_path / "cat/0.png", "listed twice: as 'cat' in test, and as 'cat' in train"),
+        ("exact-duplicate", tmp_path / "dog/2.png", "listed twice: as 'dog' in train, and as 'dog' in train"),
+        ("too-few-pictures", None, "class 'dog': 0 in test"),
+    ]
+
+
+def test_classes_whose_names_differ_in_case_alone(clean: Path) -> None:
+    (clean / "test/dog").rename(clean / "test/Dog")
+    faults = [(fault.rule, fault.path, fault.detail) for fault in check_data(clean).faults]
+    assert faults[0] == ("class-only-in-one-split", clean / "test/Dog", "class 'Dog': only in test")
+    assert ("name-case-collision", clean / "train/dog", "class 'dog', beside class 'Dog'") in faults
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
+def test_a_file_that_may_not_be_read(clean: Path) -> None:
+    (clean / "train/cat/0.png").chmod(0)
+    (fault,) = check_data(clean).faults
+    assert (fault.rule, fault.detail) == ("unreadable", "Permission denied")
+
+
+def test_progress_and_any_number_of_workers(clean: Path) -> None:
+    told: list[tuple[int, int]] = []
+    one = check_data(clean, workers=1, on_progress=lambda done, total: told.append((done, total)))
+    assert told == [(done, 70) for done in range(1, 71)]
+    assert check_data(clean, workers=5).faults == one.faults
+
+
+def test_what_cannot_be_read_as_data_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="an empty folder"):
+        check_data(tmp_path)

@@ -1,0 +1,90 @@
+"""Batches follow from the seed, the epoch and the place alone."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from litevision.train.augment import picture_transform
+from litevision.train.batches import EpochOrder, TrainingPictures, derived_seed, load_batches
+from litevision.train.recipe import Augment
+from litevision.train.store import PictureStore
+
+
+@given(st.integers(1, 90), st.integers(1, 40), st.integers(1, 4), st.integers(0, 3))
+def test_an_epoch_shows_each_picture_at_most_once(count: int, batch_size: int, ranks: int, epoch: int) -> None:
+    orders = [EpochOrder([0] * count, batch_size, seed=7, rank=rank, ranks=ranks) for rank in range(ranks)]
+    shown = [index for order in orders for batch in order.batches(epoch) for index, _ in batch]
+    assert len(set(shown)) == len(shown) == len(orders[0]) * orders[0].pictures_per_step
+    assert len(shown) > count - orders[0].pictures_per_step
+    assert {len(order.batches(epoch)) for order in orders} == {len(orders[0])}
+
+
+def test_epochs_and_seeds_differ_and_repeat() -> None:
+    order = EpochOrder([0] * 64, 8, seed=1)
+    assert order.batches(0) == EpochOrder([0] * 64, 8, seed=1).batches(0)
+    assert order.batches(0) != order.batches(1)
+    assert order.batches(0) != EpochOrder([0] * 64, 8, seed=2).batches(0)
+
+
+def test_an_epoch_can_begin_anywhere() -> None:
+    order = EpochOrder([0] * 64, 8, seed=1)
+    assert order.batches(3, first=5) == order.batches(3)[5:]
+
+
+def test_a_balanced_order_shows_classes_equally_often() -> None:
+    labels = [0] * 900 + [1] * 100
+    shown = Counter(
+        labels[index]
+        for epoch in range(10)
+        for batch in EpochOrder(labels, 10, seed=0, balanced=True).batches(epoch)
+        for index, _ in batch
+    )
+    assert shown[0] / sum(shown.values()) == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_picture_shown_twice_is_not_augmented_alike() -> None:
+    places = [place for batch in EpochOrder([0] * 5 + [1], 6, seed=0, balanced=True).batches(0) for place in batch]
+    assert len({seed for _, seed in places}) == len(places)
+
+
+def test_fewer_pictures_than_a_batch_are_one_batch() -> None:
+    assert len(EpochOrder([0, 1, 1], 32, seed=0)) == 1
+
+
+def test_derived_seeds_differ_where_their_parts_do() -> None:
+    seeds = {derived_seed(a, b) for a in range(30) for b in range(30)}
+    assert len(seeds) == 900
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def _pictures(tmp_path: Path) -> TrainingPictures:
+    def read(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        return np.random.default_rng(int(path.name)).integers(0, 256, (40, 50, 3), np.uint8)
+
+    store = PictureStore(tmp_path / "cache", [Path(str(number)) for number in range(12)], read, 10**6)
+    options = Augment(erasing=0.5)
+    return TrainingPictures(store, [number % 3 for number in range(12)], picture_transform(options, (24, 32)))
+
+
+def test_workers_change_nothing(tmp_path: Path) -> None:
+    batches = EpochOrder([0] * 12, 4, seed=3).batches(2)
+    found = [list(load_batches(_pictures(tmp_path), batches, workers)) for workers in (0, 2)]
+    for (pictures, classes), (others, other_classes) in zip(*found, strict=True):
+        assert torch.equal(pictures, others)
+        assert torch.equal(classes, other_classes)
+        assert pictures.shape == (4, 3, 24, 32)
+        assert pictures.dtype == torch.uint8
+    assert found[0][0][1].tolist() == [index % 3 for index, _ in batches[0]]
+
+
+def test_reading_leaves_the_process_own_draws_alone(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    list(load_batches(_pictures(tmp_path), EpochOrder([0] * 12, 4, seed=3).batches(0), workers=0))
+    assert torch.equal(torch.rand(3), expected)
