@@ -1,9 +1,15 @@
 """litevision evaluate: its table, its files, and how it refuses."""
 
 import csv
+import errno
 import hashlib
+import itertools
 import json
+import os
 import re
+import signal
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +17,7 @@ import numpy as np
 import pytest
 
 from bundles import write_bundle
-from litevision.evaluate import classification
+from litevision.runtime import answers, pipeline
 from pictures import encoded
 
 Run = Callable[..., tuple[int, str, str]]
@@ -144,13 +150,14 @@ def test_a_bad_picture_is_named_and_left_out(evaluate: Run) -> None:
     assert skipped["detail"].startswith("data/test/red/bad.jpg: not a picture")
 
 
-def test_bad_pictures_alone_are_one_line_more(evaluate: Run) -> None:
+def test_bad_pictures_alone_give_no_scores(evaluate: Run) -> None:
     for path in Path("data/test").rglob("*.png"):
         path.write_bytes(b"oops")
     code, out, err = evaluate()
     assert (code, out) == (1, "")
-    *bad, last = err.splitlines()
+    *bad, conclusion, last = err.splitlines()
     assert len(bad) == 10
+    assert "10 could not be read" in conclusion
     assert last.startswith("error: no picture of the split 'test' can be scored; expected at least one (data/test/")
 
 
@@ -214,20 +221,29 @@ def test_wrong_paths_are_one_line(evaluate: Run, wrong: dict[str, str], message:
     assert err.count("\n") == 1
 
 
-def test_an_end_in_the_middle_is_the_signal_s(evaluate: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def chunks(*_: object, **__: object) -> object:
-        raise KeyboardInterrupt
-        yield
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_order(evaluate: Run, monkeypatch: pytest.MonkeyPatch, signum: int) -> None:
+    monkeypatch.setattr("litevision.runtime.cpus.available_cpus", lambda: 1)
+    signals = [signum, signum]  # as timeout(1) sends it: to the process and to its group
+    calls = itertools.count()
 
-    monkeypatch.setattr(classification, "classify_chunks", chunks)
-    code, out, _ = evaluate()
-    assert (code, out) == (130, "")
+    def answer(*arguments: object) -> object:
+        while next(calls) and signals:  # not in the first, at which the thread is hardly there
+            os.kill(os.getpid(), signals.pop())
+            time.sleep(0.02)
+        return answers.answer(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pipeline, "answer", answer)
+    code, out, err = evaluate("--json", "out.json")
+    assert (code, out) == (128 + signum, "")
+    assert re.fullmatch(
+        rf"stopped by {signal.Signals(signum).name}: \d+ pictures? in .*; part of the pictures gives no scores\n", err
+    )
+    assert not Path("out.json").exists()
+    assert [it.name for it in threading.enumerate() if it.name.startswith("litevision")] == []
 
 
 def test_a_full_disk_is_one_line_after_the_table(evaluate: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    import errno
-    import os
-
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

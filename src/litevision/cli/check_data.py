@@ -106,9 +106,9 @@ def _print_summary(report: "DataReport") -> None:
     counts = {split: data.counts(split) for split in SPLITS}
     columns: dict[str, Align] = {"class": "left"}
     columns |= dict.fromkeys((*SPLITS, "all"), "right")
-    rows = [(name, *(counts[split][label] for split in SPLITS)) for label, name in enumerate(data.classes)]
-    rows.append(("all", *(sum(counts[split]) for split in SPLITS)))
-    print_table(columns, [(printable(name), *(f"{n:,}" for n in (*each, sum(each)))) for name, *each in rows])
+    rows = [(printable(name), [counts[split][label] for split in SPLITS]) for label, name in enumerate(data.classes)]
+    rows.append(("all", [sum(counts[split]) for split in SPLITS]))
+    print_table(columns, [(name, *(f"{count:,}" for count in (*each, sum(each)))) for name, each in rows])
 
 
 def _print_rules(report: "DataReport") -> None:

@@ -9,7 +9,9 @@ import typer
 from litevision.errors import UsageError
 
 if TYPE_CHECKING:
-    from litevision.data.records import LabelledPictures
+    from collections.abc import Sequence
+
+    from litevision.data.records import LabelledPictures, Sample
     from litevision.evaluate import Evaluation, Scores
     from litevision.runtime import Classifier
 
@@ -43,9 +45,8 @@ def evaluate(
     """
     from litevision.cli._bundle import bundle_path
     from litevision.cli._csv import check_writable
-    from litevision.cli._report import Report
     from litevision.data import read_labelled
-    from litevision.evaluate import evaluate_bundle, samples_of, scores
+    from litevision.evaluate import samples_of, scores
     from litevision.runtime import load
     from litevision.runtime.cpus import available_cpus
 
@@ -56,13 +57,8 @@ def evaluate(
     pictures = read_labelled(data)
     chosen, samples = samples_of(pictures, split)
     classifier = load(bundle_path(bundle), engine=engine, threads=1, streams=available_cpus())
-    report = Report(len(samples), None)
-    try:
-        evaluation = evaluate_bundle(classifier, samples, pictures.classes, split=chosen, on_answers=report.write)
-    finally:
-        report.finish()
+    evaluation = _evaluate(classifier, samples, pictures.classes, chosen)
     found = scores(evaluation)
-    print(f"{report.conclusion()}, {classifier.bundle.engine.choice.title}", file=sys.stderr)
     document = _document(classifier, pictures, evaluation, found)
     if json == "-":
         print(_text(document))
@@ -73,6 +69,30 @@ def evaluate(
     except OSError as error:  # of a full disk, for example
         raise UsageError(f"the scores cannot be written ({error.strerror}). Write them somewhere else.") from error
     raise typer.Exit(int(bool(evaluation.skipped)))
+
+
+def _evaluate(
+    classifier: "Classifier", samples: "Sequence[Sample]", classes: "Sequence[str]", split: str
+) -> "Evaluation":
+    import signal
+
+    from litevision.cli._report import Report
+    from litevision.cli._signals import Interrupted, Signals
+    from litevision.evaluate import evaluate_bundle
+
+    report = Report(len(samples), None)
+    try:
+        with Signals():
+            try:
+                evaluation = evaluate_bundle(classifier, samples, classes, split=split, on_answers=report.write)
+            finally:
+                report.finish()
+    except Interrupted as stop:
+        name = signal.Signals(stop.signum).name
+        print(f"stopped by {name}: {report.conclusion()}; part of the pictures gives no scores", file=sys.stderr)
+        raise typer.Exit(128 + stop.signum) from None
+    print(f"{report.conclusion()}, {classifier.bundle.engine.choice.title}", file=sys.stderr)
+    return evaluation
 
 
 def _print(classifier: "Classifier", pictures: "LabelledPictures", evaluation: "Evaluation", scores: "Scores") -> None:

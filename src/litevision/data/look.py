@@ -105,7 +105,7 @@ def _picture(data: bytes, limits: Limits) -> Picture | Found:
 def _fault_of(error: ImageError, data: bytes) -> Found:
     detail = str(error).partition(": ")[2].rstrip(".")  # the bytes that it calls by their number have a path here
     if isinstance(error, ImageTooLargeError):
-        return "too-large", detail.removesuffix(". Make the picture smaller first")
+        return "too-large", detail.removeprefix("the picture: ").removesuffix(". Make the picture smaller first")
     if "damaged" not in detail:
         return "not-a-picture", detail
     cause = detail.partition("(")[2].rpartition(")")[0]

@@ -121,16 +121,20 @@ def places_of(classes: Sequence[str], labels: Sequence[str]) -> npt.NDArray[np.i
 
 def _unknown(unknown: Sequence[str], classes: Sequence[str], labels: Sequence[str]) -> str:
     named = [f"{name!r}{_nearest(name, labels)}" for name in unknown[:_SHOWN]]
-    if len(unknown) > _SHOWN:
-        named.append(f"and {len(unknown) - _SHOWN:,} more")
-    some = ", ".join(labels[:_SHOWN]) + (", ..." if len(labels) > _SHOWN else "")
+    some = ", ".join(labels[:_SHOWN])
     return (
-        f"the bundle does not know {len(unknown):,} of the data's {len(classes):,} classes: {', '.join(named)}. "
-        f"It has {len(labels):,} labels: {some}. Rename the classes to its labels, or take a bundle made for them."
+        f"the bundle does not know {len(unknown):,} of the data's {len(classes):,} classes: "
+        f"{', '.join(named)}{_more(unknown)}. It has {len(labels):,} labels: {some}{_more(labels)}. "
+        "Rename the classes to its labels, or take a bundle made for them."
     )
+
+
+def _more(names: Sequence[str]) -> str:
+    return f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
 
 
 def _nearest(name: str, labels: Sequence[str]) -> str:
     folded = {label.lower(): label for label in reversed(labels)}
-    found = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.7)
+    found = [label for label in folded if label.endswith(name.lower())]  # a hat is a cowboy_hat before it is a bat
+    found = found or difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.7)
     return f" (nearest: {folded[found[0]]!r})" if found else ""

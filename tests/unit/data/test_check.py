@@ -99,7 +99,7 @@ def plant(data: Path, seeds: Iterator[int]) -> list[tuple[str, str | None]]:
     put("animated", "train/dog/moves.webp", encoded(other(), "WEBP", save_all=True, append_images=[other()]))
     put("tiny", "train/dog/tiny.png", encoded(blobs(next(seeds), 20, 40)))
     put("extreme-shape", "train/dog/strip.png", encoded(blobs(next(seeds), 40, 201)))
-    put("uniform", "train/dog/blank.jpg", encoded(Image.new("RGB", (64, 48), (200, 10, 30)), "JPEG"))
+    put("uniform", "train/dog/blank.jpg", encoded(Image.new("RGB", (64, 48), (128, 128, 128)), "JPEG"))
     (data / "train/dog/Same.png").write_bytes(encoded(other()))
     put("name-case-collision", "train/dog/same.png", encoded(other()))
     put("class-only-in-one-split", "test/eel/1.png", encoded(other()))
@@ -140,7 +140,7 @@ def test_the_details_say_what_was_found(clean: Path, seeds: Iterator[int]) -> No
             "a TIFF file, which is not read; expected JPEG, PNG, WebP, BMP or GIF. Save it as JPEG first",
         ),
         ("train/dog/stub.jpg", "its header cannot be read"),
-        ("train/cat/huge.png", "20000 x 20000 = 400000000 pixels: more than the limit of 178956970 pixels"),
+        ("train/cat/huge.png", "more than the limit of 178956970 pixels"),
         ("train/dog/really_png.jpg", "PNG content, .jpg"),
         ("train/dog/more", "1 picture below class 'dog'"),
         ("train/cat/copy.png", "same bytes as train/cat/0.png"),
@@ -152,7 +152,7 @@ def test_the_details_say_what_was_found(clean: Path, seeds: Iterator[int]) -> No
         ("train/cat/deep.png", "mode I;16"),
         ("train/dog/moves.webp", "2 frames"),
         ("train/dog/tiny.png", "40 x 20 px"),
-        ("train/dog/blank.jpg", "RGB 200 10 30"),
+        ("train/dog/blank.jpg", "RGB 128 128 128"),
         ("train/gnu", "class 'gnu': 3 in train"),
     }
 
@@ -235,3 +235,14 @@ def test_progress_and_any_number_of_workers(clean: Path) -> None:
 def test_what_cannot_be_read_as_data_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="an empty folder"):
         check_data(tmp_path)
+
+
+@pytest.mark.slow
+def test_clothing_has_one_photo_under_two_labels_and_nothing_else(shared: Path) -> None:
+    # Looked at by eye: of its 3,781 photos, many of them of one person's shirts on one red cloth, these two alone are
+    # one photo: black denim shorts, taken for a skirt too.
+    clothing = shared / "data/clothing"
+    (fault,) = check_data(clothing).faults
+    assert fault.rule == "near-duplicate-with-other-label"
+    assert fault.path == clothing / "train/skirt/637a56e4-7fa6-4f75-8859-0f8902461554.jpg"
+    assert fault.detail == "nearly the same as train/shorts/6075b4a5-5b1a-4ce0-aea0-9dbfbca7c35c.jpg"

@@ -127,12 +127,21 @@ def test_unknown_classes_are_all_named_with_the_nearest_labels() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("hat", "cowboy_hat"), ("Shirt", "sweatshirt"), ("tensh", "tench"), ("TENCH", "tench")]
+)
+def test_the_nearest_label(name: str, nearest: str) -> None:
+    with pytest.raises(UnknownNameError, match=rf"'{name}' \(nearest: '{nearest}'\)\. It has"):
+        places_of([name], imagenet_labels())
+
+
 def test_of_many_unknown_classes_ten_are_named() -> None:
     with pytest.raises(UnknownNameError) as raised:
         places_of([f"{number:04}" for number in range(1200)], imagenet_labels())
     message = str(raised.value)
     assert "does not know 1,200 of the data's 1,200 classes: '0000', '0001', " in message
-    assert "'0009', and 1,190 more. It has 1,000 labels: tench, goldfish, " in message
+    assert "'0009' and 1,190 more. It has 1,000 labels: tench, goldfish, " in message
+    assert "ostrich and 990 more. Rename" in message
     assert "\n" not in message
     assert len(message) < 500
 

@@ -13,6 +13,7 @@ from litevision.train.report import facts
 from litevision.train.report.snippet import snippet
 
 _WEAKEST = 3
+_UNKNOWN = "unknown"  # as the recipe says it where nobody told
 _SPECIAL = re.compile(r"([\\`*_\[\]|#~])")
 
 
@@ -20,8 +21,8 @@ def model_card(results: facts.Results, seeds: Sequence[float] | None = None) -> 
     """What a stranger must know before using the model, and how to use it.
 
     Args:
-        results: as ``results.json`` holds them. ``preprocess``, the bundle's own record, is read where it is there;
-            the recipe's table ``card`` says what the data is and its licence.
+        results: as ``results.json`` holds them. The bundle's ``preprocess``, and the data's ``description`` and
+            ``licence``, are read where they are there.
         seeds: top-1 in percent, on the same pictures, of the same recipe with one seed each.
     """
     sections = {
@@ -75,20 +76,23 @@ def _limits(results: facts.Results) -> str:
     per_class = results["scores"][split]["per_class"] if split else []
     measured = sorted((row for row in per_class if row["recall"] is not None), key=lambda row: row["recall"])
     if measured:
-        weakest = ", ".join(f"{_plain(row['name'])} ({facts.percent(100 * row['recall'], 0)})" for row in measured[:_WEAKEST])
+        weakest = ", ".join(
+            f"{_plain(row['name'])} ({facts.percent(100 * row['recall'], 0)})" for row in measured[:_WEAKEST]
+        )
         lines.append(f"The classes that it misses most, with how many of their pictures it finds: {weakest}.")
     return "\n".join(f"- {line}" for line in lines)
 
 
 def _data(results: facts.Results) -> str:
-    data, said = results["data"], {"data": "unknown", "data_licence": "unknown", **results["recipe"].get("card", {})}
+    data = results["data"]
+    description, licence = data.get("description", _UNKNOWN), data.get("licence", _UNKNOWN)
     splits = data["counts"]
     rows = [(_plain(name), *row) for name, row in zip(data["classes"], zip(*splits.values(), strict=True), strict=True)]
     made = "split by litevision, each class on its own" if data["made_splits"] else "split as they came"
-    what = "" if said["data"] == "unknown" else f" {_plain(said['data'])}"
+    what = "" if description == _UNKNOWN else f" {_plain(description)}"
     skipped = len(data["skipped"])
     return (
-        f"Folder or table: {_plain(data['path'])}, {made}.{what} Licence: {_plain(said['data_licence'])}. "
+        f"Folder or table: {_plain(data['path'])}, {made}.{what} Licence: {_plain(licence)}. "
         f"{skipped:,} picture{'' if skipped == 1 else 's'} could not be used.\n\n"
         + _table(("class", *splits), [*rows, ("all", *map(sum, splits.values()))], numbers_from=1)
     )
@@ -175,7 +179,7 @@ def _training(results: facts.Results) -> str:
     epochs = results["epochs"]
     minutes = sum(facts.finite(epoch.get("seconds")) for epoch in epochs) / 60
     took = f" in {minutes:,.0f} minutes" if minutes == minutes else ""
-    best = "" if results["best_epoch"] is None else f", of which {results['best_epoch']} was kept"
+    best = f", of which {results['best_epoch']} was kept" if results["best_epoch"] else ""
     machine = "; ".join(f"{key}: {_plain(value)}" for key, value in facts.flat(results["machine"]))
     return f"{len(epochs)} epochs{best}{took}; seed {results['seed']}; {machine}."
 

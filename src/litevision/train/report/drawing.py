@@ -22,6 +22,7 @@ _STYLE: dict[Any, Any] = {  # matplotlib's stubs list every key
     "svg.fonttype": "none",  # text stays text: it can be found, copied and read aloud
     "svg.hashsalt": "litevision",  # the same results give the same file
     "axes.edgecolor": FAINT,
+    "axes.facecolor": "none",
     "axes.labelcolor": INK,
     "axes.spines.right": False,
     "axes.spines.top": False,

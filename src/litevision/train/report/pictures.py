@@ -83,10 +83,11 @@ def overlaid(overlays: Sequence[Overlay]) -> list[Shown]:
 
 
 def _heated(image_u8_hwc: npt.NDArray[np.uint8], heat: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """The picture in grey under the heat's colours, which cover it where it is warm."""
+    """The picture in grey under the heat's colours, from dark purple to yellow: the warmer, the lighter."""
     grey = np.asarray(Image.fromarray(image_u8_hwc).convert("L"), np.float32)[..., None]
-    colours = 255 * colormaps["inferno"](heat)[..., :3]  # its lightness rises with the heat for any colour vision
-    cover = 0.25 + 0.45 * heat[..., None]
+    # Evenly lighter for any colour vision; its last tenth is too pale to be told from grey.
+    colours = 255 * colormaps["inferno"](0.9 * heat)[..., :3]
+    cover = 0.4 + 0.2 * heat[..., None]
     heated: npt.NDArray[np.uint8] = (grey * (1 - cover) + colours * cover).round().astype(np.uint8)
     return heated
 

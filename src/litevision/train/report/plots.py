@@ -75,10 +75,10 @@ def _speed(epochs: Sequence[Mapping[str, Any]]) -> Markup:
     speeds = [finite(epoch.get("images_per_s")) for epoch in epochs]
     waits = [100 * finite(epoch.get("data_wait_share")) for epoch in epochs]
     upper.plot(x, speeds, color=BLUE, marker="o", markersize=3)
-    upper.set_ylim(bottom=0)
+    upper.set_ylim(0, 1.15 * max([1e-3, *(speed for speed in speeds if speed == speed)]))
     upper.set_ylabel("pictures/s")
     lower.bar(x, waits, color=ORANGE, width=0.6)
-    lower.set_ylim(0, max([10.0, *(1.1 * wait for wait in waits if wait == wait)]))
+    lower.set_ylim(0, max([10.0, *(1.15 * wait for wait in waits if wait == wait)]))
     lower.set_ylabel("wait, %")
     _finish(upper, epochs, speeds)
     _finish(lower, epochs, waits)
@@ -119,7 +119,7 @@ def confusion_matrix(confusion: Sequence[Sequence[int]], classes: Sequence[str])
         ticks = range(count) if count <= _MOST_NAMES else ()
         names = [short_name(classes[at]) for at in ticks]
         size = min(10.0, 0.75 * cell_pt)
-        axes.set_xticks(ticks, names, rotation=90 if count > 3 else 0, fontsize=size)
+        axes.set_xticks(ticks, names, rotation=90, fontsize=size)
         axes.set_yticks(ticks, names, fontsize=size)
         axes.tick_params(length=0, labeltop=True, labelbottom=False)
         axes.set_xlabel("answer")
@@ -160,7 +160,8 @@ def reliability(bins: Sequence[CalibrationBin]) -> Markup:
     with drawing():
         figure = Figure(figsize=(4.6, 4.6))
         upper, lower = figure.subplots(2, sharex=True, height_ratios=(4, 1))
-        upper.bar(centres, right, width=0.9 * width, color=BLUE, yerr=whiskers, ecolor=INK, error_kw={"linewidth": 1})
+        upper.bar(centres, right, width=0.9 * width, color=BLUE, alpha=0.6)
+        upper.errorbar(centres, right, whiskers, color=INK, linestyle="", linewidth=1)
         upper.plot([0, 1], [0, 100], color=INK, linestyle="--", linewidth=1)
         upper.set_ylim(0, 100)
         upper.set_ylabel("right, %")

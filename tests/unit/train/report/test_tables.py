@@ -12,7 +12,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_epochs_hold_what_the_results_hold(make_run: Any, tmp_path: Path) -> None:
-    results = make_run().results
+    results = make_run(epochs=3).results
     results["epochs"][1].update(train_loss=None, validation_loss=math.nan, extra=7)
     write_epochs_csv(tmp_path / "epochs.csv", results)
     found = rows(tmp_path / "epochs.csv")
@@ -28,7 +28,7 @@ def test_epochs_hold_what_the_results_hold(make_run: Any, tmp_path: Path) -> Non
 
 
 def test_no_epoch_gives_a_header_alone(make_run: Any, tmp_path: Path) -> None:
-    write_epochs_csv(tmp_path / "epochs.csv", make_run(epochs=[]).results)
+    write_epochs_csv(tmp_path / "epochs.csv", make_run().results)
     assert (tmp_path / "epochs.csv").read_text() == "epoch\n"
 
 
