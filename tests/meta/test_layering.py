@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "registry": {"errors"},
     "boxes": {"errors"},
     "image": {"errors", "boxes"},
-    "runtime": {"errors", "cache", "registry", "boxes", "image"},
+    "zoo": set(),
+    "runtime": {"errors", "cache", "registry", "boxes", "image", "zoo"},
     "serve": {"errors", "cache", "registry", "boxes", "image", "runtime"},
     "models": {"errors", "registry"},
     "weights": _MODELS,
@@ -32,7 +33,7 @@ MAY_IMPORT = {
     "train": {*_WORKSHOP, "boxes", "image", "runtime", "data", "evaluate", "export"},
     "export": {*_WORKSHOP, "boxes", "image", "runtime"},
     "quant": {*_WORKSHOP, "boxes", "image", "runtime", "data", "export"},
-    "cli": {*_WORKSHOP, "image", "runtime", "export", "data", "evaluate", "train"},
+    "cli": {*_WORKSHOP, "image", "zoo", "runtime", "export", "data", "evaluate", "train"},
     "__init__": {"errors", "runtime", "weights", "export"},
     "__main__": {"cli"},
 }

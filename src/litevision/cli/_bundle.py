@@ -5,13 +5,19 @@ from pathlib import Path
 
 
 def bundle_path(model: str) -> Path:
-    """The path of the bundle that ``model`` names: an .onnx file, or the one kept for a name and made on first use.
+    """The path of the bundle that ``model`` names: an .onnx file, one that comes with the package, or the one that is
+    kept for a name and made on first use.
 
     Raises:
         LitevisionError: as for ``litevision.export.cached.bundle_for``.
     """
     if model.lower().endswith(".onnx"):
         return Path(model)
+    from litevision.zoo import shipped_bundle
+
+    shipped = shipped_bundle(model)
+    if shipped is not None:
+        return shipped
     from litevision.export.cached import bundle_for, kept_at
 
     if not kept_at(model).is_file():

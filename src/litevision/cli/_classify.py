@@ -30,7 +30,7 @@ class Options:
     """The command's options by their names; ``min`` is the least value. `litevision.cli.classify` explains them."""
 
     inputs: tuple[str, ...]
-    model: str = "mobilenet_v2"
+    model: str = "clothing"
     top: int = field(default=5, metadata={"min": 1})
     recursive: bool = False
     frames: bool = False

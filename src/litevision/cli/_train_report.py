@@ -33,7 +33,7 @@ def print_data(plan: Plan, faults: Sequence[Fault]) -> None:
     table.add_row(f"{len(data.classes)} classes", *(f"{sum(counts[split]):,}" for split in SPLITS), style="bold")
     console.print(table)
     if data.made_splits:
-        console.print(f"the splits were made here, by seed {plan.recipe.run.seed}")
+        console.print("the splits were made here, the same ones each time")
     left_out = [fault for fault in faults if fault.path is not None]
     for fault in left_out[:5]:
         console.print(f"left out: {fault.path}: {fault.detail}", markup=False)
@@ -47,7 +47,7 @@ def print_recipe(plan: Plan, folder: Path) -> None:
     schedule, augment, optimizer = recipe.schedule, recipe.augment, recipe.optimizer
     start = "a fresh start" if plan.start is None else f"{plan.start.name} (licence: {plan.start.licence})"
     (height, width), (train_height, train_width) = recipe.model.size_hw, recipe.train_size_hw
-    extras = [augment.policy] if augment.policy != "none" else []
+    extras: list[str] = [augment.policy] if augment.policy != "none" else []
     extras += [f"{key} {value:g}" for key in ("erasing", "mixup", "cutmix") if (value := getattr(augment, key))]
     lines = (
         f"network   {plan.config.architecture} x{plan.config.width_mult:g} at {height}x{width}, from {start}",

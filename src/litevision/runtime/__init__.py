@@ -16,6 +16,7 @@ from litevision.runtime.metadata import (
     Score,
     Weights,
 )
+from litevision.zoo import shipped_bundle
 
 __all__ = [
     "FORMAT_VERSION",
@@ -45,10 +46,15 @@ def load(
 ) -> Classifier:
     """The classifier in the bundle at ``path``; arguments and errors as for `Bundle.open`.
 
+    Args:
+        path: an ``.onnx`` file, or the name of a bundle that comes with the package (``litevision.zoo.BUNDLES``).
+
     Raises:
         BundleError: also, a bundle for another task.
     """
-    bundle = Bundle.open(path, engine=engine, precision=precision, threads=threads, streams=streams)
+    bundle = Bundle.open(
+        shipped_bundle(os.fspath(path)) or path, engine=engine, precision=precision, threads=threads, streams=streams
+    )
     if bundle.metadata.task != "classification":
         raise BundleError(f"{path}: a bundle for {bundle.metadata.task}; expected one for classification.")
     return Classifier(bundle)

@@ -83,7 +83,7 @@ class EpochOrder:
         return random.choice(len(self._labels), len(self._labels), p=chances / chances.sum())
 
 
-class TrainingPictures(Dataset[Batch]):
+class TrainingPictures(Dataset[tuple[Tensor, int]]):
     """Augmented pictures by index and seed."""
 
     def __init__(self, store: PictureStore, labels: Sequence[int], transform: Transform) -> None:
@@ -91,17 +91,20 @@ class TrainingPictures(Dataset[Batch]):
         self._labels = labels
         self._transform = transform
 
+    def __len__(self) -> int:
+        return len(self._labels)
+
     def __getitem__(self, place: Place) -> tuple[Tensor, int]:
         index, seed = place
         picture = Image.fromarray(self._store(index))
         with torch.random.fork_rng(devices=[]):
-            torch.random.default_generator.manual_seed(seed)
+            torch.manual_seed(seed)
             return self._transform(picture), self._labels[index]
 
 
 def load_batches(pictures: TrainingPictures, batches: Sequence[Sequence[Place]], workers: int) -> Iterator[Batch]:
     """The pictures of each of ``batches``, read by ``workers`` processes (0: by this one)."""
-    loader: DataLoader[Batch] = DataLoader(
+    loader: DataLoader[tuple[Tensor, int]] = DataLoader(
         pictures,
         batch_sampler=batches,  # type: ignore[arg-type]
         num_workers=workers,

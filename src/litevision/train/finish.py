@@ -138,6 +138,7 @@ def _described(plan: Plan, network: Network, device: str) -> dict[str, Any]:
             "macs": cost.macs,
             "size_hw": [height, width],
         },
+        "preprocess": to_plain(plan.preprocess),
         "start_weights": None if plan.start is None else to_plain(plan.start),
         "machine": {
             "cpu": Machine.here().cpu,

@@ -79,14 +79,14 @@ class Loop:
         self._task, self._recipe, self._order, self._pictures, self._folder = task, recipe, order, pictures, folder
         self._fabric = fabric
         if recipe.run.channels_last:
-            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network = network.to(memory_format=torch.channels_last)
         self._network = network.to(fabric.device)
         self._average = self._make_average() if recipe.run.ema_decay else None
         if recipe.run.compile:
             network.compile()
         self._optimizer = make_optimizer(network, recipe.optimizer)
         self._model = fabric.setup_module(network)
-        self._stepper = fabric.setup_optimizers(self._optimizer)
+        self._stepper: Any = fabric.setup_optimizers(self._optimizer)
         self._written_at = time.monotonic()
 
     def run(self, listener: Listener, stop: StopRequest) -> None:
@@ -116,7 +116,10 @@ class Loop:
 
     def scored_network(self) -> Network:
         """The network that is scored: the moving average, where there is one."""
-        return self._network if self._average is None else self._average.module
+        if self._average is None:
+            return self._network
+        averaged: Network = self._average.module  # type: ignore[assignment]
+        return averaged
 
     @property
     def stopped_early(self) -> bool:
@@ -164,7 +167,8 @@ class Loop:
         self._stepper.step()
         if self._average is not None:
             self._average.update_parameters(self._network)
-        value = float(self._fabric.all_reduce(loss.detach(), reduce_op="mean"))
+        mean: Any = self._fabric.all_reduce(loss.detach(), reduce_op="mean")
+        value = float(mean)
         if not math.isfinite(value):
             raise TrainingError(
                 f"the loss is {value} in epoch {self.progress.epoch + 1}, batch {self.progress.batch + 1}; "
@@ -210,14 +214,14 @@ class Loop:
 
     def _validate(self) -> Validation:
         # One process scores for all: only its batch normalisation's statistics are in the checkpoint.
-        found = None
+        found: Validation | None = None
         if self._fabric.is_global_zero:
             network = self.scored_network()
             was_training = [(module, module.training) for module in network.modules()]
             found = self._task.validate(network.eval())
             for module, training in was_training:
                 module.training = training
-        shared: Validation = self._fabric.broadcast(found)
+        shared: Validation = self._fabric.broadcast(found)  # type: ignore[assignment]
         return shared
 
     def write(self) -> None:
@@ -237,10 +241,10 @@ class Loop:
     def _make_average(self) -> AveragedModel:
         decay = self._recipe.run.ema_decay
 
-        def update(averages: list[Tensor], values: list[Tensor], updates: Tensor | int) -> None:
+        def update(averages: Any, values: Any, updates: Tensor | int) -> None:
             # A short run would hardly leave its start behind: the decay grows as TensorFlow's does with num_updates.
             now = min(decay, (1 + int(updates)) / (10 + int(updates)))
-            get_ema_multi_avg_fn(now)(averages, values, updates)
+            get_ema_multi_avg_fn(now)(averages, values, updates)  # type: ignore[no-untyped-call]
 
         average = AveragedModel(self._network, multi_avg_fn=update, use_buffers=True)
         return average.requires_grad_(False)

@@ -26,7 +26,7 @@ def parameter_groups(network: Network, options: Optimizer) -> list[dict[str, Any
     """
     groups = []
     depth = len(network.features)
-    parts = [(network.head, options.lr, True)]
+    parts: list[tuple[nn.Module, float, bool]] = [(network.head, options.lr, True)]
     for index, part in enumerate(network.features):
         parts.append((part, options.lr * options.trunk_lr * options.layer_decay ** (depth - 1 - index), False))
     for part, lr, is_head in parts:

@@ -148,7 +148,7 @@ def make_plan(path: Path, recipe: Recipe, name: str) -> tuple[Plan, Network, tup
         DataError: data that cannot be trained on.
         WeightsError: weights that cannot be used.
     """
-    data, faults = quick_scan(read_labelled(path.absolute(), seed=recipe.run.seed))
+    data, faults = quick_scan(read_labelled(path.absolute()))
     _require_trainable(data, len(faults))
     recipe = _resolved(recipe)
     torch.manual_seed(recipe.run.seed)

@@ -126,7 +126,7 @@ class Run:
     """How the machine is used, and what is kept.
 
     Attributes:
-        seed: of the split, the order, the augmentation and the fresh weights.
+        seed: of the order, the augmentation and the fresh weights; a split that is made here does not depend on it.
         ema_decay: of the moving average of the weights that is scored and exported; 0 for none.
         precision: fp32, bf16, or auto: bf16 where it is quicker.
         channels_last: keeps a pixel's channels together in memory; quicker on CPUs.

@@ -56,7 +56,7 @@ class _BundleTeacher:
 
 class _NetworkTeacher:
     def __init__(self, network: nn.Module, normalisation: Normalisation, size_hw: tuple[int, int]) -> None:
-        self._network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self._mean = torch.tensor(normalisation.mean).view(1, 3, 1, 1) * 255
         self._std = torch.tensor(normalisation.std).view(1, 3, 1, 1) * 255
         self._size_hw = size_hw
