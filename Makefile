@@ -1,22 +1,21 @@
 # `make demo` classifies a photo, `make test` runs every check. Both set up what they need in .venv, once.
 #
 #   make demo PHOTO=my.jpg           another photo, or a folder of photos
-#   make demo MODEL=weights.pth      weights on this disk (or a bundle, or a name); nothing is downloaded then
+#   make demo MODEL=weights.pth      another model: weights on this disk, a bundle or a name (installs torch)
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PHOTO ?= examples/elephant.jpg
-MODEL ?=
+PHOTO ?= examples/dress.jpg
+MODEL ?= clothing
 
 export PIP_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test check clean
 
-demo: $(VENV)/.train
-	@$(BIN)/litevision classify "$(PHOTO)" $(if $(MODEL),--model "$(MODEL)") || { \
-	  echo "Without a way to download: make demo MODEL=FILE takes a weight file (.pth, .safetensors, .h5) from this disk." >&2; exit 1; }
+demo: $(VENV)/$(if $(filter clothing %.onnx,$(MODEL)),.base,.train)
+	@$(BIN)/litevision classify "$(PHOTO)" --model "$(MODEL)"
 
 test: $(VENV)/.dev
 	$(MAKE) check
@@ -37,10 +36,15 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # A stamp stands for "these extras are installed as these two files ask for"; a second call finds it and installs nothing.
+$(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing litevision into $(VENV), once: some 220 MB, no torch." >&2
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
 $(VENV)/.train $(VENV)/.dev: $(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing litevision[$(call extras,$*)] into $(VENV), once. torch makes it some minutes and gigabytes." >&2
 	$(BIN)/python -m pip install --quiet --editable '.[$(call extras,$*)]'
-	@touch $@ $(if $(filter dev,$*),$(VENV)/.train)
+	@touch $@ $(VENV)/.base $(if $(filter dev,$*),$(VENV)/.train)
 
 comma := ,
 extras = $(if $(filter dev,$1),train$(comma)dev,$1)

@@ -7,6 +7,7 @@ python tools/readme_tables.py --check   change nothing, exit 1 where something i
 import csv
 import importlib
 import inspect
+import json
 import math
 import re
 import sys
@@ -23,6 +24,8 @@ from litevision.registry import ARCHITECTURES
 from litevision.registry.weight_sets import WeightSet, weight_sets
 from litevision.runtime import BundleMetadata
 from litevision.runtime.records import REST
+from litevision.train.recipe import Recipe
+from litevision.train.recipe_file import recipe_tables
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results"
@@ -164,6 +167,16 @@ def bundle() -> str:
     return table(("key", "holds", "what it says"), rows)
 
 
+def recipe() -> str:
+    """Every option of a training recipe, with its default."""
+    rows = []
+    for table_name, options in recipe_tables(Recipe()).items():
+        meanings = attributes(type(getattr(Recipe(), table_name)))
+        for name, value in options.items():
+            rows.append((f"`{table_name}.{name}`", f"`{json.dumps(value)}`", meanings[name].replace("``", "`")))
+    return table(("option", "default", "what it says"), rows)
+
+
 def measured_folder() -> str:
     """Pictures a second of every way to classify a folder, and what litevision is to each of them."""
     rows = _results("folder")
@@ -290,6 +303,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "width example": width_example,
     "bundle": bundle,
     "inputs": inputs,
+    "recipe": recipe,
     "shared rules": shared_rules,
     "counts": partial(counts, 1.0),
     "counts at width 075": partial(counts, WIDTH),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from labelled import write_classes
+from labelled_boxes import scenes, write_yolo
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -38,6 +39,32 @@ unsupported-extension
   train/cat/odd\\nname.txt: .txt, in class 'cat'
 
 8 errors, 0 warnings, 1 note
+"""
+
+BOXES = """\
+boxes: 27 pictures with 82 boxes of 2 classes (YOLO)
+
+class     train  validation  test  all
+cell         24           2     2   28
+dot          46           4     4   54
+all          70           6     6   82
+pictures     23           2     2   27
+
+rule               severity  count  what to do
+unreadable-labels  error         1  Label the picture again, or remove both.
+zero-area-box      error         1  Draw it again, or remove it.
+tiny-box           warning       1  Remove it if it was drawn by accident.
+
+unreadable-labels
+  labels/train/train01.txt: no text in UTF-8 (byte 0)
+
+zero-area-box
+  labels/train/train00.txt, line 4: 0 0.5 0.5 0 0.2
+
+tiny-box
+  labels/train/train00.txt, line 5: 0 0.5 0.5 0.03 0.2; 1.9 x 9.6 px
+
+2 errors, 1 warning, 0 notes
 """
 
 
@@ -122,6 +149,20 @@ def test_splits_that_are_made_are_said_to_be(litevision: Run, data: Path) -> Non
         "dog       18           2     2   22",
         "all       36           4     4   44",
     ]
+
+
+def test_boxes_have_the_same_table(litevision: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_yolo(Path("boxes"), scenes())
+    code, out, _ = litevision("check-data", "boxes")
+    assert (code, out.splitlines()[0]) == (0, "boxes: 28 pictures with 84 boxes of 2 classes (YOLO)")
+    assert out.splitlines()[-1] == "no faults"
+    with Path("boxes/labels/train/train00.txt").open("a") as file:
+        file.write("0 0.5 0.5 0 0.2\n0 0.5 0.5 0.03 0.2\n")
+    Path("boxes/labels/train/train01.txt").write_bytes(b"\xff")
+    assert litevision("check-data", "boxes")[:2] == (1, BOXES)
+    code, out, _ = litevision("check-data", "boxes/data.yaml", "--json", "-")
+    assert (code, json.loads(out)["task"], json.loads(out)["pictures"]) == (1, "detection", 27)
 
 
 @pytest.mark.parametrize(

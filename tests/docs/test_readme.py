@@ -17,7 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import litevision
 from litevision.cli import app
@@ -31,13 +33,14 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 REAL_WEIGHTS = ROOT.parent / "shared/weights/mobilenet_v2_in1k_torchvision.pth"
+REAL_CLOTHING = ROOT.parent / "shared/data/clothing/train"
 SHOWN_CACHE = "/home/you/.cache/litevision"  # stands on the page for the tests' own cache
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)|src=\"([^\"]+)\"")
 INSTALL = re.compile(r"pip install '\.\[([\w,]+)\]'")
 NUMBER = re.compile(r"\d+\.\d+(?:e[-+]\d+)?")
-OF_WEIGHTS = re.compile(r"classify|export|onnx")  # what is printed then depends on the weights
+OF_WEIGHTS = re.compile(r"classify|export|onnx|clothes")  # what is printed then depends on the weights
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,13 @@ def name_of(document: Path) -> str:
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A working folder as the README has it: examples/, mobilenet_v2.pth, and the default set's bundle in a cache.
+    """A working folder as the README has it: examples/, clothes/, mobilenet_v2.pth, and its bundle in a cache.
 
-    The weights are real ones where ../shared is, else random ones. Nothing is downloaded.
+    The weights and the clothes are real where ../shared is, else random. Nothing is downloaded.
     """
     folder = tmp_path_factory.mktemp("docs")
     shutil.copytree(ROOT / "examples", folder / "examples")
+    make_clothes(folder / "clothes")
     weights = folder / "mobilenet_v2.pth"
     if REAL_WEIGHTS.is_file():
         shutil.copy(REAL_WEIGHTS, weights)
@@ -83,6 +87,21 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         made = bundle_for(weights.name)
         shutil.copy(made, made.with_name(f"{find_weight_set('mobilenet_v2').name}-v{FORMAT_VERSION}.onnx"))
         yield folder
+
+
+def make_clothes(folder: Path) -> None:
+    """Twenty pictures each of three classes, real ones where they are there."""
+    for hue, name in enumerate(("hat", "pants", "shoes")):
+        real = sorted((REAL_CLOTHING / name).glob("*.jpg"))[:20]
+        (folder / name).mkdir(parents=True)
+        for number in range(20):
+            file = folder / name / f"{number}.jpg"
+            if real:
+                shutil.copy(real[number], file)
+            else:
+                noise = np.random.default_rng((hue, number)).integers(0, 128, (64, 64, 3), np.uint8)
+                noise[..., hue] += 127
+                Image.fromarray(noise).save(file)
 
 
 @pytest.mark.slow
@@ -181,7 +200,7 @@ def test_the_readme_knows_every_command() -> None:
     readme = (ROOT / "README.md").read_text()
     commands = [command.callback.__name__ for command in app.registered_commands if command.callback]
     assert len(commands) >= 6
-    assert [name for name in commands if f"$ litevision {name} " not in readme] == []
+    assert [name for name in commands if f"$ litevision {name.replace('_', '-')} " not in readme] == []
 
 
 @pytest.fixture(scope="module")

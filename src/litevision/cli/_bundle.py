@@ -13,11 +13,10 @@ def bundle_path(model: str) -> Path:
     """
     if model.lower().endswith(".onnx"):
         return Path(model)
-    from litevision.zoo import shipped_bundle
+    from litevision.zoo import BUNDLES
 
-    shipped = shipped_bundle(model)
-    if shipped is not None:
-        return shipped
+    if model in BUNDLES:
+        return BUNDLES[model]
     from litevision.export.cached import bundle_for, kept_at
 
     if not kept_at(model).is_file():

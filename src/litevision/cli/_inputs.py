@@ -5,29 +5,33 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from litevision.errors import FileMissingError, LitevisionError, MissingExtraError, UsageError
-from litevision.image import ANIMATION_SUFFIXES, VIDEO_SUFFIXES, Preprocess, list_pictures
+from litevision.image import ANIMATION_SUFFIXES, VIDEO_SUFFIXES, list_pictures
 from litevision.runtime.answers import Prepared
+
+if TYPE_CHECKING:
+    from litevision.runtime.video import Preparer
 
 STDIN = "-"
 _WEBCAM = "webcam:"
 _MAX_LINE_BYTES = 65_536  # 16 times the longest path of Linux
 _IDLE_MS = 5, 200  # how long a list that grows is waited for, at first and at most, before somebody else has a turn
 
-Picture = str | Prepared | None
+Picture = str | Prepared[Any] | None
 """A picture's path, one that is prepared already, or None where the reader would have to wait."""
-Reader = Callable[[Preprocess], Iterator[Picture]]
+Reader = Callable[["Preparer"], Iterator[Picture]]
 """Reads a video, an animation, a camera or a list."""
-Entry = str | Prepared | Reader
+Entry = str | Prepared[Any] | Reader
 """What an argument stands for; a `Prepared` is an error in the place of a picture."""
 
 
-def pictures(entries: Iterable[Entry], preprocess: Preprocess) -> Iterator[Picture]:
-    """The entries, each reader replaced with what it reads."""
+def pictures(entries: Iterable[Entry], preparer: "Preparer") -> Iterator[Picture]:
+    """The entries, each reader replaced with what it reads; ``preparer`` makes the model's input of a frame."""
     for entry in entries:
         if callable(entry):
-            yield from entry(preprocess)
+            yield from entry(preparer)
         else:
             yield entry
 
@@ -99,11 +103,11 @@ class Finder:
             return [Prepared(pattern, error)]
         return [entry for path in found for entry in self._at(path)]
 
-    def _listed(self, preprocess: Preprocess) -> Iterator[Picture]:
+    def _listed(self, preparer: "Preparer") -> Iterator[Picture]:
         """The pictures whose paths stand on standard input, one a line, as the lines come."""
         for line in _lines():
             if isinstance(line, str):
-                yield from pictures(self._at(line), preprocess)
+                yield from pictures(self._at(line), preparer)
             else:
                 yield line
 
@@ -115,7 +119,7 @@ def _require_av(name: str) -> None:
         raise MissingExtraError.of(f"{name}: reading videos", "video")
 
 
-def _lines() -> Iterator[str | Prepared | None]:
+def _lines() -> Iterator[str | Prepared[Any] | None]:
     """The lines of standard input without their ends; None while there is none to read."""
     import sys
 

@@ -19,16 +19,17 @@ class Report:
     Args:
         total: how many pictures there are, None where nobody knows.
         rows_on: where the answers themselves go; None for a file.
+        verb: what is done with the pictures.
     """
 
-    def __init__(self, total: int | None, rows_on: TextIO | None) -> None:
+    def __init__(self, total: int | None, rows_on: TextIO | None, verb: str = "classify") -> None:
         self.total = total
         self.done = 0
         self.errors = 0
         self._start = time.monotonic()
-        self._shown: _Progress = _progress(total, rows_on)
+        self._shown: _Progress = _progress(total, rows_on, verb)
 
-    def write(self, answers: Sequence[Answer]) -> None:
+    def write(self, answers: Sequence[Answer[Any]]) -> None:
         for answer in answers:
             if answer.error is not None:
                 self.errors += 1
@@ -57,13 +58,13 @@ class _Progress(Protocol):
     def close(self) -> None: ...
 
 
-def _progress(total: int | None, rows_on: TextIO | None) -> _Progress:
+def _progress(total: int | None, rows_on: TextIO | None, verb: str) -> _Progress:
     """A bar on a terminal; in a log, a line every ten seconds; nothing where answers run over the same terminal."""
     if not sys.stderr.isatty():
         return _Lines(total, _EVERY_S)
     if total == 1 or (rows_on is not None and rows_on.isatty()):
         return _Lines(total, math.inf)
-    return _Bar(total)
+    return _Bar(total, verb)
 
 
 def _rate(done: int, seconds: float) -> str:
@@ -90,12 +91,12 @@ class _Lines:
 
 
 class _Bar:
-    def __init__(self, total: int | None) -> None:
+    def __init__(self, total: int | None, verb: str) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns: tuple[Any, ...] = (
-            TextColumn("classify"),
+            TextColumn(verb),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -111,7 +112,7 @@ class _Bar:
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._task = self._bar.add_task("classify", total=total, rate="")
+        self._task = self._bar.add_task(verb, total=total, rate="")
         self._bar.start()
         self._last_s = 0.0
 

@@ -1,25 +1,42 @@
 """Answers as rows and documents, written as they come: whole lines only, flushed once for each batch of answers."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from litevision.runtime.answers import Answer
-from litevision.runtime.classifier import Prediction
-
-_HEADER = ("path", "rank", "label", "score")
 
 
 class Writer(Protocol):
     """Takes answers; ``finish`` makes what was written complete, whether or not more was to come."""
 
-    def write(self, answers: Sequence[Answer]) -> None:
+    def write(self, answers: Sequence[Answer[Any]]) -> None:
         """Writes the answers."""
 
     def finish(self) -> None:
         """Writes what stands at the end."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How the answers of a task are written.
+
+    Attributes:
+        columns: the table's: what stands above each, and its format, such as ">6".
+        cells: an answer as rows of the table.
+        csv_header: above the rows of a CSV file.
+        csv_rows: an answer as such rows.
+        plain: an answer as a JSON object.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    cells: Callable[[Answer[Any]], Iterable[tuple[str, ...]]]
+    csv_header: tuple[str, ...]
+    csv_rows: Callable[[Answer[Any]], Iterable[tuple[object, ...]]]
+    plain: Callable[[Answer[Any]], dict[str, Any]]
 
 
 class Table:
@@ -27,34 +44,33 @@ class Table:
 
     Args:
         stream: where they go.
-        widths: characters of the longest path and label; None for what the rows themselves make of it, which are then
-            written at the end.
+        form: what the answers are.
+        widths: characters of the longest cell of the columns whose names these are; None for what the rows themselves
+            make of it, which are then written at the end.
     """
 
-    def __init__(self, stream: TextIO, widths: tuple[int, int] | None) -> None:
+    def __init__(self, stream: TextIO, form: Form, widths: dict[str, int] | None) -> None:
         self._stream = stream
+        self._form = form
         self._widths = widths
         self._rows: list[tuple[str, ...]] = []
         self._headed = False
 
-    def write(self, answers: Sequence[Answer]) -> None:
-        self._rows += [
-            (printable(name), str(rank), printable(it.label), f"{it.score:.4f}")
-            for name, rank, it, _ in _ranked(answers)
-        ]
+    def write(self, answers: Sequence[Answer[Any]]) -> None:
+        self._rows += [row for answer in answers if answer.error is None for row in self._form.cells(answer)]
         if self._widths:
-            self._print(*self._widths)
+            self._print(self._widths)
 
     def finish(self) -> None:
         if self._rows:
-            shown = (_HEADER, *self._rows)
-            self._print(max(len(row[0]) for row in shown), max(len(row[2]) for row in shown))
+            names = [name for name, _ in self._form.columns]
+            self._print({name: max(map(len, cells)) for name, *cells in zip(names, *self._rows, strict=True)})
 
-    def _print(self, path_width: int, label_width: int) -> None:
-        rows = self._rows if self._headed else [_HEADER, *self._rows]
-        lines = (
-            f"{path:<{path_width}}  {rank:>4}  {label:<{label_width}}  {it:>6}\n" for path, rank, label, it in rows
-        )
+    def _print(self, widths: dict[str, int]) -> None:
+        header = tuple(name for name, _ in self._form.columns)
+        rows = self._rows if self._headed else [header, *self._rows]
+        forms = [f"{form[0]}{max(int(form[1:]), widths.get(name, 0))}" for name, form in self._form.columns]
+        lines = ("  ".join(map(format, row, forms)).rstrip() + "\n" for row in rows)
         self._stream.write("".join(lines))
         self._stream.flush()
         self._headed, self._rows = True, []
@@ -63,16 +79,17 @@ class Table:
 class JsonDocument:
     """One document, ``{"model": ..., "results": [...]}``: a line for each picture, all of it on one line for one."""
 
-    def __init__(self, stream: TextIO, model: str) -> None:
+    def __init__(self, stream: TextIO, form: Form, model: str) -> None:
         import json
 
         self._stream = stream
+        self._form = form
         self._text = json.dumps
         self._before = f'{{"model": {json.dumps(model)}, "results": ['
 
-    def write(self, answers: Sequence[Answer]) -> None:
+    def write(self, answers: Sequence[Answer[Any]]) -> None:
         for answer in answers:
-            self._stream.write(self._before + self._text(_plain(answer)))
+            self._stream.write(self._before + self._text(_plain(self._form, answer)))
             self._before = ",\n"
         self._stream.flush()
 
@@ -84,14 +101,15 @@ class JsonDocument:
 class JsonLines:
     """One object a line for each picture, whether or not it could be read."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, form: Form) -> None:
         import json
 
         self._stream = stream
+        self._form = form
         self._text = json.dumps
 
-    def write(self, answers: Sequence[Answer]) -> None:
-        self._stream.write("".join(f"{self._text(_plain(answer))}\n" for answer in answers))
+    def write(self, answers: Sequence[Answer[Any]]) -> None:
+        self._stream.write("".join(f"{self._text(_plain(self._form, answer))}\n" for answer in answers))
         self._stream.flush()
 
     def finish(self) -> None:
@@ -99,22 +117,22 @@ class JsonLines:
 
 
 class CsvRows:
-    """One row for each class that is named; a picture that could not be read has none."""
+    """One row for each class or object that is named; a picture that could not be read has none."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, form: Form) -> None:
         import csv
 
         self._stream = stream
+        self._form = form
         self._writer = csv.writer(stream, lineterminator="\n")
         self._headed = False
 
-    def write(self, answers: Sequence[Answer]) -> None:
+    def write(self, answers: Sequence[Answer[Any]]) -> None:
         if not self._headed:
-            self._writer.writerow(("path", "rank", "index", "label", "score", "ms"))
+            self._writer.writerow(self._form.csv_header)
             self._headed = True
-        self._writer.writerows(
-            (name, rank, it.index, it.label, it.score, ms) for name, rank, it, ms in _ranked(answers)
-        )
+        for answer in answers:
+            self._writer.writerows(self._form.csv_rows(answer))
         self._stream.flush()
 
     def finish(self) -> None:
@@ -127,11 +145,11 @@ def printable(text: str) -> str:
 
 
 @contextmanager
-def csv_stream(target: str) -> Iterator[TextIO]:
-    """Where CSV rows for ``target`` go: "-" is standard output; a file stays what it was if there is an error.
+def output_stream(target: str, option: str = "--csv") -> Iterator[TextIO]:
+    """Where what is written to ``target`` goes: "-" is standard output; a file stays what it was if there is an error.
 
     Raises:
-        UsageError: a file that cannot be written, before the work rather than after it.
+        UsageError: a file that cannot be written, before the work rather than after it; ``option`` named it.
     """
     from litevision.cli._csv import check_writable
 
@@ -145,21 +163,13 @@ def csv_stream(target: str) -> Iterator[TextIO]:
     else:
         from litevision.cache import replacing
 
-        check_writable(path)
+        check_writable(path, option)
         # Resolved, because a link is to stay one.
         with replacing(path.resolve()) as partial, partial.open("w", **options) as stream:
             yield stream
 
 
-def _ranked(answers: Sequence[Answer]) -> Iterator[tuple[str, int, Prediction, float]]:
-    """Name, rank, prediction and milliseconds; what could not be read has none."""
-    for answer in answers:
-        for rank, prediction in enumerate(answer.predictions, start=1):
-            yield answer.name, rank, prediction, round(answer.ms, 3)
-
-
-def _plain(answer: Answer) -> dict[str, Any]:
+def _plain(form: Form, answer: Answer[Any]) -> dict[str, Any]:
     if answer.error is not None:
         return {"path": answer.name, "error": str(answer.error)}
-    predictions = [{"label": it.label, "score": it.score, "index": it.index} for it in answer.predictions]
-    return {"path": answer.name, "predictions": predictions, "ms": round(answer.ms, 3)}
+    return {"path": answer.name, **form.plain(answer), "ms": round(answer.ms, 3)}

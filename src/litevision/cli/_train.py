@@ -6,11 +6,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+
 from litevision.cli._size import parse_size
 from litevision.cli._train_report import Teller, print_data, print_recipe, print_results
+from litevision.data import Fault
 from litevision.errors import UsageError
 from litevision.models.network import Network
-from litevision.train.plan import Plan, make_plan, read_plan
+from litevision.train.checkpoint import NAME as LAST
+from litevision.train.plan import Plan, first_network, make_plan, read_plan
+from litevision.train.process import require_processes
 from litevision.train.recipe import Recipe
 from litevision.train.recipe_file import make_recipe, read_recipe, read_settings, recipe_toml
 from litevision.train.run import RESULTS, train
@@ -32,11 +37,13 @@ def run(
     network: Network | None
     if resume is not None:
         _refuse_beside_resume(data, recipe_file, given, settings, name)
-        folder, network = resume, None
+        folder = resume
         plan = read_plan(folder)
         if (folder / RESULTS).exists():
             raise UsageError(f"{folder}: this run is finished; its report is {folder / 'report.html'}")
-        print(f"resuming {folder}", file=sys.stderr)
+        require_processes(plan.recipe.run.devices)
+        network = None if (folder / LAST).exists() else first_network(plan)
+        _say(f"resuming {folder}")
     else:
         recipe = _recipe(recipe_file, given, settings)
         if show_recipe:
@@ -46,24 +53,32 @@ def run(
             raise UsageError("give the folder of labelled pictures: litevision train DATA (or --resume RUN)")
         name = name or f"{recipe.model.name}-{datetime.now():%Y%m%d-%H%M%S}"
         folder = output / name
-        plan, network = _planned(data, recipe, name)
-        plan.write(folder)
+        require_processes(recipe.run.devices)
+        plan, network, faults = make_plan(data, recipe, name)
+        _begin(plan, faults, folder)
     print_recipe(plan, folder)
     try:
         with Teller(plan, folder) as teller:
             results = train(plan, network, folder, teller)
     except RunStopped as stopped:
-        print(f"stopped at {stopped.where}; go on with: litevision train --resume {folder}", file=sys.stderr)
-        return 128 + stopped.signum
+        _say(f"stopped at {stopped.where}; go on with: litevision train --resume {folder}")
+        # Lightning kills the first process as soon as another one fails.
+        return 0 if getattr(rank_zero_only, "rank", 0) else 128 + stopped.signum
     if results:
         print_results(results, folder)
     return 0
 
 
-def _planned(data: Path, recipe: Recipe, name: str) -> tuple[Plan, Network]:
-    plan, network, faults = make_plan(data, recipe, name)
+@rank_zero_only
+def _begin(plan: Plan, faults: Sequence[Fault], folder: Path) -> None:
+    """Shows the data and writes the plan: in the first process, the others plan the same for themselves."""
     print_data(plan, faults)
-    return plan, network
+    plan.write(folder)
+
+
+@rank_zero_only
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _recipe(file: Path | None, given: Mapping[str, Any], settings: Sequence[str]) -> Recipe:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -41,6 +42,7 @@ def print_data(plan: Plan, faults: Sequence[Fault]) -> None:
         console.print(f"{len(left_out)} pictures left out in all; 'litevision check-data' tells more")
 
 
+@rank_zero_only
 def print_recipe(plan: Plan, folder: Path) -> None:
     """The recipe in one paragraph, and where all of it stands."""
     recipe = plan.recipe
@@ -64,7 +66,10 @@ def print_recipe(plan: Plan, folder: Path) -> None:
 
 
 class Teller:
-    """A `litevision.train.loop.Listener`: a bar on a terminal, lines in a log, and TensorBoard's files."""
+    """A `litevision.train.loop.Listener`: a bar on a terminal, lines in a log, and TensorBoard's files.
+
+    Of several processes the first one tells.
+    """
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         self._plan = plan
@@ -82,6 +87,7 @@ class Teller:
         if self._writer is not None:
             self._writer.close()
 
+    @rank_zero_only
     def epoch_started(self, epoch: int, phase: str, batches: int, first: int) -> None:
         epochs = self._plan.recipe.schedule.epochs
         self._epoch, self._batches, self._done = epoch, batches, first
@@ -97,6 +103,7 @@ class Teller:
             what = "classifier" if phase == "head" else "all"
             self._bar.update(self._task, description=f"epoch {epoch}/{epochs} ({what})")
 
+    @rank_zero_only
     def step(self, pictures: int, loss: float) -> None:
         self._done += 1
         if self._bar is not None:
@@ -115,6 +122,7 @@ class Teller:
                 file=sys.stderr,
             )
 
+    @rank_zero_only
     def epoch_ended(self, record: Mapping[str, Any]) -> None:
         line = (
             f"epoch {record['epoch']:3d}  train loss {record['train_loss']:.3f}  validation loss "

@@ -1,4 +1,4 @@
-"""litevision check-data: every fault of a folder or a list of labelled pictures."""
+"""litevision check-data: every fault of labelled pictures or boxes."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +16,11 @@ _SHOWN_EACH = 5
 
 def check_data(
     data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="A folder of class folders, or a CSV file with path,label[,split].")
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            help="A folder of class folders, a CSV file with path,label[,split], or boxes: Pascal VOC, COCO or YOLO.",
+        ),
     ],
     json: Annotated[
         str | None, typer.Option("--json", metavar="FILE|-", help="Write everything as JSON there; - prints it alone.")
@@ -26,7 +30,7 @@ def check_data(
     ] = False,
     every: Annotated[bool, typer.Option("--all", help="Show every file, not the first five of a rule.")] = False,
 ) -> None:
-    """Find every fault of labelled pictures: files that cannot be read, copies, odd classes, names and sizes.
+    """Find every fault of labelled pictures or boxes: what cannot be read, copies, odd classes, names, sizes and boxes.
 
     Exit code 1 says that there is an error; warnings and notes leave it 0. Nothing is changed.
     """
@@ -96,18 +100,22 @@ def _print(report: "DataReport", *, every: bool) -> None:
 def _print_summary(report: "DataReport") -> None:
     from litevision.cli._results import printable
     from litevision.cli._table import Align, print_table
-    from litevision.data import SPLITS
+    from litevision.data import SPLITS, LabelledBoxes
 
     data = report.data
-    made = "; splits made here" if data.made_splits else ""
-    print(
-        f"{printable(str(data.root))}: {_counted(len(data.samples), 'picture')} of {len(data.classes)} classes{made}\n"
-    )
     counts = {split: data.counts(split) for split in SPLITS}
+    what = _counted(len(data.samples), "picture")
+    if isinstance(data, LabelledBoxes):
+        what += f" with {_counted(sum(map(sum, counts.values())), 'box')}"
+    kind = f" ({data.kind})" if isinstance(data, LabelledBoxes) else ""
+    made = "; splits made here" if data.made_splits else ""
+    print(f"{printable(str(data.root))}: {what} of {_counted(len(data.classes), 'class')}{kind}{made}\n")
     columns: dict[str, Align] = {"class": "left"}
     columns |= dict.fromkeys((*SPLITS, "all"), "right")
     rows = [(printable(name), [counts[split][label] for split in SPLITS]) for label, name in enumerate(data.classes)]
     rows.append(("all", [sum(counts[split]) for split in SPLITS]))
+    if isinstance(data, LabelledBoxes):
+        rows.append(("pictures", [len(data.of(split)) for split in SPLITS]))
     print_table(columns, [(name, *(f"{count:,}" for count in (*each, sum(each)))) for name, each in rows])
 
 
@@ -128,7 +136,10 @@ def _print_rules(report: "DataReport") -> None:
 def _line(report: "DataReport", fault: "Fault") -> str:
     from litevision.data.check.duplicates import shown
 
-    return fault.detail if fault.path is None else f"{shown(report.data.root, fault.path)}: {fault.detail}"
+    if fault.path is None:
+        return fault.detail
+    line = f", line {fault.line}" if fault.line else ""
+    return f"{shown(report.data.root, fault.path)}{line}: {fault.detail}"
 
 
 def _conclusion(report: "DataReport") -> str:
@@ -138,4 +149,5 @@ def _conclusion(report: "DataReport") -> str:
 
 
 def _counted(count: int, thing: str) -> str:
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+    plural = f"{thing}es" if thing in ("box", "class") else f"{thing}s"
+    return f"{count:,} {thing if count == 1 else plural}"

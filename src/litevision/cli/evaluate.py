@@ -47,7 +47,7 @@ def evaluate(
     from litevision.cli._csv import check_writable
     from litevision.data import read_labelled
     from litevision.evaluate import samples_of, scores
-    from litevision.runtime import load
+    from litevision.runtime import Bundle, Classifier
     from litevision.runtime.cpus import available_cpus
 
     json_file = None if json in (None, "-") else Path(json)
@@ -56,7 +56,7 @@ def evaluate(
             check_writable(file, option)
     pictures = read_labelled(data)
     chosen, samples = samples_of(pictures, split)
-    classifier = load(bundle_path(bundle), engine=engine, threads=1, streams=available_cpus())
+    classifier = Classifier(Bundle.open(bundle_path(bundle), engine=engine, threads=1, streams=available_cpus()))
     evaluation = _evaluate(classifier, samples, pictures.classes, chosen)
     found = scores(evaluation)
     document = _document(classifier, pictures, evaluation, found)

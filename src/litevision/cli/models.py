@@ -1,4 +1,4 @@
-"""litevision models: every architecture and every published weight set."""
+"""litevision models: the bundles that come along, every architecture, and every published weight set."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -6,6 +6,7 @@ import typer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from litevision.registry import Architecture, Variant
     from litevision.registry.weight_sets import WeightSet
@@ -16,17 +17,20 @@ def models(
     weights: Annotated[bool, typer.Option("--weights", help="Only the weight sets.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """List every architecture, with its costs at 224x224, every published weight set, and other libraries' names.
+    """List the bundles that come along, every architecture with its costs at 224x224, and every published weight set.
 
-    The scores are their publishers' claims.
+    The weight sets' scores are their publishers' claims; a bundle's was measured with that file.
     """
     import json
 
     from litevision.registry import ALIASES, ARCHITECTURES
     from litevision.registry.weight_sets import weight_sets
+    from litevision.zoo import BUNDLES
 
     wants_all = architectures == weights
     found: dict[str, list[dict[str, Any]]] = {}
+    if wants_all:
+        found["bundles"] = [_bundle(name, path) for name, path in BUNDLES.items()]
     if architectures or wants_all:
         costs = _costs()
         found["architectures"] = [_architecture(row, costs) for row in ARCHITECTURES.values()]
@@ -57,6 +61,24 @@ def _costs() -> "Mapping[str, tuple[int, int]]":
 
     ledgers = {name: ledger(build(configure(name), device="meta")) for name in ARCHITECTURES}
     return {name: (costs.num_params, costs.macs) for name, costs in ledgers.items()}
+
+
+def _bundle(name: str, path: "Path") -> dict[str, Any]:
+    from litevision.runtime import Score
+    from litevision.runtime.bundle import checked_metadata, read_bundle
+
+    about = checked_metadata(read_bundle(path), path)
+    return {
+        "name": name,
+        "architecture": about.architecture.name,
+        "width_mult": about.architecture.width_mult,
+        "labels": list(about.labels),
+        "size_hw": list(about.preprocess.size_hw),
+        "bytes": path.stat().st_size,
+        "top1": about.score.top1 if isinstance(about.score, Score) else None,
+        "count": None if about.score is None else about.score.count,
+        "licence": about.weights.licence,
+    }
 
 
 def _architecture(row: "Architecture", costs: "Mapping[str, tuple[int, int]]") -> dict[str, Any]:
@@ -104,6 +126,9 @@ def _weight_set(row: "WeightSet") -> dict[str, Any]:
 def _print(found: "Mapping[str, list[dict[str, Any]]]") -> None:
     from litevision.cli._table import print_table
 
+    if "bundles" in found:
+        _print_bundles(found["bundles"])
+        print()
     if "architectures" in found:
         _print_architectures(found["architectures"])
         print("\nOther libraries' names")
@@ -131,6 +156,26 @@ def _print(found: "Mapping[str, list[dict[str, Any]]]") -> None:
         )
         headless = sum("notop" in row["tags"] for row in found["weights"])
         print(f"and {headless} without a classifier: the names of dialect keras with _notop at the end")
+
+
+def _print_bundles(rows: "list[dict[str, Any]]") -> None:
+    from litevision.cli._table import print_table
+
+    print("Bundles that come with the package (scores in percent, measured)")
+    print_table(
+        {"name": "left", "architecture": "left", "top-1": "right", "of": "right", "MB": "right", "labels": "left"},
+        [
+            (
+                row["name"],
+                row["architecture"],
+                f"{row['top1']:.2f}",
+                str(row["count"]),
+                f"{row['bytes'] / 1e6:.1f}",
+                ", ".join(row["labels"]),
+            )
+            for row in rows
+        ],
+    )
 
 
 def _print_architectures(rows: "list[dict[str, Any]]") -> None:

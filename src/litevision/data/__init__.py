@@ -1,6 +1,7 @@
 """Labelled data: readers, splits and the check for faults. No torch."""
 
 from litevision.data.check import DataReport, check_data
+from litevision.data.detection import DetectionSample, LabelledBoxes, is_detection, read_boxes
 from litevision.data.faults import RULES, Fault, Rule
 from litevision.data.read import read_labelled
 from litevision.data.records import SPLITS, LabelledPictures, Sample, Split
@@ -10,12 +11,16 @@ __all__ = [
     "RULES",
     "SPLITS",
     "DataReport",
+    "DetectionSample",
     "Fault",
+    "LabelledBoxes",
     "LabelledPictures",
     "Rule",
     "Sample",
     "Split",
     "check_data",
+    "is_detection",
     "quick_scan",
+    "read_boxes",
     "read_labelled",
 ]

@@ -20,6 +20,9 @@ _EXTREME_ASPECT = 5
 _UNIFORM_LEVELS = 2  # of 255; compression alone moves a level by one
 _HEAD_BYTES = 256 * 1024  # all that stands before the pixels of nearly every JPEG: its thumbnail has 64 kB at most
 
+_END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
+_TAIL_BYTES = 4096  # some programs append a few bytes of their own
+
 _SUFFIXES = {
     "JPEG": (".jpg", ".jpeg"),
     "MPO": (".jpg", ".jpeg"),  # a JPEG with further pictures behind it
@@ -50,9 +53,18 @@ class Look:
 
 
 def open_header(path: Path, limits: Limits = DEFAULT_LIMITS) -> Look:
-    """What is wrong with a file whose header is read and its pixels are not; of a large JPEG the beginning is read."""
+    """What is wrong with a file whose header is read and its pixels are not, unless its end is missing.
+
+    Of a large JPEG the beginning and the end are read.
+    """
     picture = _opened(path, limits, whole=False)
-    return Look((picture,)) if isinstance(picture, tuple) else Look((), picture.upright_hw)
+    if isinstance(picture, tuple):
+        return Look((picture,))
+    if _lacks_end(path, picture):
+        found = look_at(path, limits)
+        if found.upright_hw is None:
+            return found
+    return Look((), picture.upright_hw)
 
 
 def look_at(path: Path, limits: Limits = DEFAULT_LIMITS) -> Look:
@@ -122,6 +134,16 @@ def _is_cut_short(data: bytes) -> bool:
         return not data.rstrip(b"\0").endswith(b";")
     offset, extra = (4, 8) if data.startswith(b"RIFF") else (2, 0)  # WebP, BMP
     return int.from_bytes(data[offset : offset + 4], "little") + extra > len(data)
+
+
+def _lacks_end(path: Path, picture: Picture) -> bool:
+    """Whether the mark that ends a file is not in its last bytes: most such are cut short, some decode all the same."""
+    mark = _END_MARKS.get(picture.image.format or "")
+    if mark is None:
+        return False
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+        return mark not in file.read()
 
 
 def _of_file(path: Path, picture: Picture) -> list[Found]:

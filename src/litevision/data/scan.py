@@ -12,7 +12,8 @@ from litevision.errors import DataError
 def quick_scan(data: LabelledPictures, *, workers: int | None = None) -> tuple[LabelledPictures, tuple[Fault, ...]]:
     """The pictures of ``data`` that can be opened, and the fault of each that cannot.
 
-    Headers alone are read: a picture that is cut short after its header passes, and fails when it is decoded.
+    Headers and ends are read, and what lacks its end is decoded: a picture that is damaged in its middle alone passes,
+    and fails when it is decoded.
 
     Args:
         data: what was read.

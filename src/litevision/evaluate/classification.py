@@ -11,7 +11,7 @@ import numpy.typing as npt
 from litevision.data.records import SPLITS, LabelledPictures, Sample
 from litevision.errors import UnknownNameError, UsageError
 from litevision.evaluate.records import Evaluation, Skipped
-from litevision.runtime import Classifier
+from litevision.runtime import Classifier, Prediction
 from litevision.runtime.answers import Answer
 from litevision.runtime.pipeline import classify_chunks
 
@@ -50,7 +50,7 @@ def evaluate_bundle(
     classes: Sequence[str],
     *,
     split: str,
-    on_answers: Callable[[Sequence[Answer]], None] | None = None,
+    on_answers: Callable[[Sequence[Answer[Prediction]]], None] | None = None,
 ) -> Evaluation:
     """What ``classifier`` answers to ``samples``; its classes are the bundle's labels, in the bundle's order.
 

@@ -2,7 +2,7 @@
 
 import copy
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from litevision.image import Preprocess, shipped_photos
 from litevision.models.network import Network
 from litevision.runtime import METADATA_KEY, Architecture, BundleMetadata, Check, Normalisation, Score, Weights
 
-_NOT_CHECKED = Check("none", 0, 0.0, 0.0)  # stands in the file that the check itself opens
+NOT_CHECKED = Check("none", 0, 0.0, 0.0)  # stands in the file that the check itself opens
 
 
 def export_bundle(
@@ -48,14 +48,9 @@ def export_bundle(
     """
     path = Path(path)
     config = network.config
-    if path.suffix != ".onnx":
-        raise UsageError(f"a bundle is an .onnx file, got {path.name!r}")
     if config.num_classes == 0 or config.final_endpoint is not None:
         raise UsageError("a bundle needs a classifier: build the network with num_classes and without final_endpoint")
-    if len(labels) != config.num_classes:
-        raise UsageError(f"the network has {config.num_classes} classes, got {len(labels)} labels; one each is needed")
-    if config.in_channels != 3:
-        raise UsageError(f"a bundle takes RGB pictures, got a network for {config.in_channels} channels; expected 3")
+    refuse_misfits(path, labels, num_classes=config.num_classes, in_channels=config.in_channels)
     record = config.to_record()
     arguments = {key: record[key] for key in ("output_stride", "rows", "options")}
     metadata = BundleMetadata(
@@ -69,17 +64,42 @@ def export_bundle(
         weights=weights,
         training_data=training_data,
         score=score,
-        check=_NOT_CHECKED,
+        check=NOT_CHECKED,
     )
     network = copy.deepcopy(network).cpu().float().eval()
     model = to_onnx(network, normalisation, preprocess.size_hw)
+    photos = shipped_photos() if photos is None else photos
+    return write_checked(path, model, metadata, lambda file: check_bundle(file, network, normalisation, photos))
+
+
+def refuse_misfits(path: Path, labels: Sequence[str], *, num_classes: int, in_channels: int) -> None:
+    """Raises ``UsageError`` for a path, labels or a network of which no bundle can be made."""
+    if path.suffix != ".onnx":
+        raise UsageError(f"a bundle is an .onnx file, got {path.name!r}")
+    if len(labels) != num_classes:
+        raise UsageError(f"the network has {num_classes} classes, got {len(labels)} labels; one each is needed")
+    if in_channels != 3:
+        raise UsageError(f"a bundle takes RGB pictures, got a network for {in_channels} channels; expected 3")
+
+
+def write_checked(
+    path: Path, model: onnx.ModelProto, metadata: BundleMetadata, check: Callable[[Path], Check]
+) -> BundleMetadata:
+    """Writes ``model`` to ``path`` once it has passed ``check``, and gives ``metadata`` with what that found.
+
+    Args:
+        check: gets a file that holds the bundle; raises ``ExportError`` where it is not what it should be.
+
+    Raises:
+        UsageError: a path that cannot be written.
+        ExportError: the graph is not valid, or what ``check`` raises; nothing is written then.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
             temporary = Path(folder) / path.name
             _write(model, metadata, temporary)
-            check = check_bundle(temporary, network, normalisation, shipped_photos() if photos is None else photos)
-            metadata = replace(metadata, check=check)
+            metadata = replace(metadata, check=check(temporary))
             _write(model, metadata, temporary)
             temporary.replace(path)
     except LitevisionError:

@@ -9,7 +9,7 @@ import torch
 from litevision.errors import BundleError, ExportError
 from litevision.export.graph import RawToProbabilities
 from litevision.models.network import Network
-from litevision.runtime import Check, Normalisation, load
+from litevision.runtime import Bundle, Check, Classifier, Normalisation
 
 TOLERANCE = 1e-4
 """Largest difference of a probability that float32 arithmetic in another order explains."""
@@ -34,7 +34,7 @@ def check_bundle(
     if not photos:
         raise ExportError("the check needs at least one photo, got none")
     try:
-        classifier = load(path)
+        classifier = Classifier(Bundle.open(path))
         batch_u8_nhwc = classifier.preprocess.batch(photos)
         with torch.inference_mode():
             expected = RawToProbabilities(network, normalisation)(torch.from_numpy(batch_u8_nhwc)).numpy()

@@ -1,9 +1,10 @@
-"""A network as an ONNX graph from raw pictures to probabilities."""
+"""A network as an ONNX graph from raw pictures to answers."""
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import onnx
 import torch
@@ -18,8 +19,8 @@ from litevision.runtime.metadata import Normalisation
 INPUT, OUTPUT = "images", "probabilities"
 
 
-class RawToProbabilities(nn.Module):
-    """A classifier with its normalisation: uint8 [N, H, W, 3] RGB -> float32 [N, classes], each row summing to 1."""
+class FromRaw(nn.Module):
+    """A network with its normalisation in front; it takes uint8 [N, H, W, 3] RGB."""
 
     def __init__(self, network: nn.Module, normalisation: Normalisation) -> None:
         super().__init__()
@@ -28,9 +29,16 @@ class RawToProbabilities(nn.Module):
         self.scale = nn.Buffer((1 / (255 * std)).float()[:, None, None])
         self.shift = nn.Buffer((-mean / std).float()[:, None, None])
 
+    def answer(self, images: Tensor) -> Any:
+        """What the network makes of raw pictures."""
+        return self.network(images.permute(0, 3, 1, 2).float() * self.scale + self.shift)
+
+
+class RawToProbabilities(FromRaw):
+    """A classifier with its normalisation: uint8 [N, H, W, 3] RGB -> float32 [N, classes], each row summing to 1."""
+
     def forward(self, images: Tensor) -> Tensor:
-        x = images.permute(0, 3, 1, 2).float() * self.scale + self.shift
-        logits: Tensor = self.network(x)
+        logits: Tensor = self.answer(images)
         return logits.flatten(1).softmax(-1)  # slim's layout has two axes of length 1 in between
 
 
@@ -40,7 +48,19 @@ def to_onnx(network: Network, normalisation: Normalisation, size_hw: tuple[int, 
     Raises:
         UsageError: a size that the network cannot take.
     """
-    module = RawToProbabilities(fold_batch_norm(network), normalisation).eval()
+    return graph_of(RawToProbabilities(fold_batch_norm(network), normalisation), size_hw, [OUTPUT])
+
+
+def graph_of(module: FromRaw, size_hw: tuple[int, int], outputs: Sequence[str]) -> onnx.ModelProto:
+    """The graph of ``module``, which is a copy to be changed, for any batch size and inputs of ``size_hw``.
+
+    Args:
+        outputs: a name for each tensor that it gives.
+
+    Raises:
+        UsageError: a size that the network cannot take.
+    """
+    module = module.eval()
     for part in module.modules():
         if isinstance(part, nn.ReLU | nn.Hardtanh | nn.Hardswish):
             part.inplace = False  # the exporter would decompose it first, which takes half of its time
@@ -58,7 +78,7 @@ def to_onnx(network: Network, normalisation: Normalisation, size_hw: tuple[int, 
             dynamo=True,
             dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
             input_names=[INPUT],
-            output_names=[OUTPUT],
+            output_names=outputs,
             verbose=False,
         )
     assert program is not None  # None comes from the older exporter alone

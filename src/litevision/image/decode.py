@@ -97,6 +97,13 @@ class Picture:
             self.image.load()
             return to_rgb(self.image), ratio_xy
 
+    def upright_rgb(self) -> Image.Image:
+        """The whole picture as a person sees it, in an image of its own; errors as for `stored_rgb`."""
+        stored, _ = self.stored_rgb()
+        upright = self.orientation.upright(stored).copy()
+        upright.info.clear()  # its EXIF would turn the picture a second time, wherever it goes next
+        return upright
+
     def frames(self) -> "Iterator[Picture]":
         """The picture, once for each frame of an animation; read each before the next is asked for.
 
@@ -127,11 +134,7 @@ def decode(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
         ImageTooLargeError: more pixels or bytes than the limits.
         ImageError: not a picture of a format that is read, or damaged.
     """
-    picture = open_picture(source, limits=limits)
-    stored, _ = picture.stored_rgb()
-    upright = picture.orientation.upright(stored).copy()
-    upright.info.clear()  # its EXIF would turn the picture a second time, wherever it goes next
-    return upright
+    return open_picture(source, limits=limits).upright_rgb()
 
 
 def open_picture(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> Picture:

@@ -2,9 +2,9 @@
 
 import os
 
-from litevision.errors import BundleError
 from litevision.runtime.bundle import Bundle
 from litevision.runtime.classifier import Classifier, Prediction
+from litevision.runtime.detector import Detection, Detector
 from litevision.runtime.engines import Engine, EngineChoice
 from litevision.runtime.metadata import (
     FORMAT_VERSION,
@@ -12,11 +12,12 @@ from litevision.runtime.metadata import (
     Architecture,
     BundleMetadata,
     Check,
+    DetectionScore,
     Normalisation,
     Score,
     Weights,
 )
-from litevision.zoo import shipped_bundle
+from litevision.zoo import BUNDLES
 
 __all__ = [
     "FORMAT_VERSION",
@@ -26,6 +27,9 @@ __all__ = [
     "BundleMetadata",
     "Check",
     "Classifier",
+    "Detection",
+    "DetectionScore",
+    "Detector",
     "Engine",
     "EngineChoice",
     "Normalisation",
@@ -43,18 +47,15 @@ def load(
     precision: str | None = None,
     threads: int | None = None,
     streams: int = 1,
-) -> Classifier:
-    """The classifier in the bundle at ``path``; arguments and errors as for `Bundle.open`.
+) -> Classifier | Detector:
+    """The model in the bundle at ``path``, by its task; arguments and errors as for `Bundle.open`.
+
+    Where only one of them will do, `Classifier` and `Detector` take a `Bundle` and refuse one for another task.
 
     Args:
         path: an ``.onnx`` file, or the name of a bundle that comes with the package (``litevision.zoo.BUNDLES``).
-
-    Raises:
-        BundleError: also, a bundle for another task.
     """
     bundle = Bundle.open(
-        shipped_bundle(os.fspath(path)) or path, engine=engine, precision=precision, threads=threads, streams=streams
+        BUNDLES.get(os.fspath(path), path), engine=engine, precision=precision, threads=threads, streams=streams
     )
-    if bundle.metadata.task != "classification":
-        raise BundleError(f"{path}: a bundle for {bundle.metadata.task}; expected one for classification.")
-    return Classifier(bundle)
+    return Detector(bundle) if bundle.metadata.task == "detection" else Classifier(bundle)

@@ -2,30 +2,45 @@
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any, Generic, Protocol, TypeVar
 
 from litevision.errors import LitevisionError
-from litevision.image import Preprocess, Source
+from litevision.image import Source
 from litevision.image.decode import Picture
-from litevision.runtime.classifier import Classifier, Prediction
+
+Input = TypeVar("Input")
+Found = TypeVar("Found")
+Found_co = TypeVar("Found_co", covariant=True)
+
+
+class Task(Protocol[Input, Found_co]):
+    """What a model does with pictures; see `litevision.runtime.tasks`."""
+
+    def prepare(self, source: Source | Picture) -> Input:
+        """The picture as the model takes it.
+
+        Raises:
+            LitevisionError: it cannot be read.
+        """
+
+    def answer(self, inputs: Sequence[Input]) -> Sequence[Sequence[Found_co]]:
+        """What each of one picture or more shows, the surest first; the network sees them at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Generic[Input]):
     """A picture that its reader has dealt with: a frame, which is read in order, or a name that leads to no picture.
 
     Attributes:
         name: what to call it.
-        outcome: ``uint8[H, W, 3]`` as the model's ``Preprocess`` makes it, or why there is no picture.
+        outcome: the picture as the model takes it, or why there is no picture.
         ms: milliseconds that it took.
     """
 
     name: str
-    outcome: npt.NDArray[np.uint8] | LitevisionError
+    outcome: Input | LitevisionError
     ms: float = 0.0
 
     @property
@@ -35,18 +50,19 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Generic[Found]):
     """What became of one picture.
 
     Attributes:
         source: the picture as it was given.
-        predictions: the likeliest classes, best first; empty where ``error`` is set.
+        predictions: the likeliest classes, or the objects that were found, the surest first; empty where ``error`` is
+            set.
         error: why it could not be read.
         ms: milliseconds of decoding it plus its share of its batch's inference.
     """
 
-    source: Source | Prepared
-    predictions: tuple[Prediction, ...]
+    source: Source | Prepared[Any]
+    predictions: tuple[Found, ...]
     error: LitevisionError | None
     ms: float
 
@@ -58,29 +74,29 @@ class Answer:
         return os.fspath(self.source) if isinstance(self.source, (str, os.PathLike)) else type(self.source).__name__
 
 
-def prepare(preprocess: Preprocess, source: Source | Picture, name: str = "") -> Prepared:
+def prepare(by: Callable[[Source | Picture], Input], source: Source | Picture, name: str = "") -> Prepared[Input]:
     """The picture, made the model's input; one that cannot be read is no exception here but an outcome."""
     start = time.perf_counter()
-    outcome: npt.NDArray[np.uint8] | LitevisionError
+    outcome: Input | LitevisionError
     try:
-        outcome = preprocess(source)
+        outcome = by(source)
     except LitevisionError as error:
         outcome = error
     return Prepared(name, outcome, 1e3 * (time.perf_counter() - start))
 
 
-def answer(classifier: Classifier, sources: Iterable[Source | Prepared], top: int) -> list[Answer]:
+def answer(task: Task[Any, Found], sources: Iterable[Source | Prepared[Any]]) -> list[Answer[Found]]:
     """The answer to each of ``sources``, which the network sees at once; a bad one is answered with its error."""
-    given: list[tuple[Source | Prepared, Prepared]] = []
-    images: list[npt.NDArray[np.uint8]] = []
+    given: list[tuple[Source | Prepared[Any], Prepared[Any]]] = []
+    inputs: list[Any] = []
     for source in sources:
-        prepared = source if isinstance(source, Prepared) else prepare(classifier.preprocess, source)
+        prepared = source if isinstance(source, Prepared) else prepare(task.prepare, source)
         given.append((source, prepared))
-        if not isinstance(prepared.outcome, LitevisionError):
-            images.append(prepared.outcome)
+        if prepared.error is None:
+            inputs.append(prepared.outcome)
     start = time.perf_counter()
-    found = iter(classifier.best(np.stack(images), top) if images else ())
-    share_ms = 1e3 * (time.perf_counter() - start) / max(1, len(images))
+    found = iter(task.answer(inputs) if inputs else ())
+    share_ms = 1e3 * (time.perf_counter() - start) / max(1, len(inputs))
     return [
         Answer(source, (), prepared.error, prepared.ms)
         if prepared.error

@@ -33,6 +33,7 @@ class Classifier:
     """
 
     def __init__(self, bundle: Bundle) -> None:
+        bundle.metadata.check_task("classification", str(bundle.path))
         self.bundle = bundle
         self.labels: tuple[str, ...] = bundle.metadata.labels
         self.preprocess: Preprocess = bundle.metadata.preprocess

@@ -7,7 +7,7 @@ from typing import Any, Literal, NoReturn
 
 from litevision.errors import BundleError
 from litevision.image import Preprocess
-from litevision.runtime.records import REST, from_plain, to_plain
+from litevision.runtime.records import OPTIONAL, REST, from_plain, to_plain
 
 METADATA_KEY = "litevision"
 FORMAT_VERSION = 1
@@ -48,10 +48,29 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A score measured on ``count`` pictures of ``dataset``; ``top1`` and ``top5`` in percent."""
+    """A classifier's score, measured on ``count`` pictures of ``dataset``; ``top1`` and ``top5`` in percent."""
 
     top1: float
     top5: float
+    dataset: str
+    count: int
+    size_hw: tuple[int, int]
+    measured_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionScore:
+    """A detector's score, measured on ``count`` pictures of ``dataset``; COCO's average precisions, in [0, 1].
+
+    Attributes:
+        ap: mean over the overlaps 0.50, 0.55, ... 0.95 and the classes.
+        ap50: where an overlap (IoU) of 0.5 is enough.
+        ap75: where it must be 0.75.
+    """
+
+    ap: float
+    ap50: float
+    ap75: float
     dataset: str
     count: int
     size_hw: tuple[int, int]
@@ -68,6 +87,9 @@ class Check:
     top1_agreement: float
 
 
+_SCORES = {"classification": Score, "detection": DetectionScore}
+
+
 @dataclass(frozen=True, slots=True)
 class BundleMetadata:
     """Everything that a bundle says about itself.
@@ -80,8 +102,9 @@ class BundleMetadata:
         architecture: the network.
         weights: its weights.
         training_data: what it was trained on.
-        score: a measured score, where there is one.
+        score: a measured score, where there is one, of the kind that the task has.
         check: the check made at export.
+        score_thresholds: of a detector, the score from which on a box of each class should count, in [0, 1].
     """
 
     task: Task
@@ -91,14 +114,37 @@ class BundleMetadata:
     architecture: Architecture
     weights: Weights
     training_data: str
-    score: Score | None
+    score: Score | DetectionScore | None
     check: Check
+    score_thresholds: tuple[float, ...] | None = field(default=None, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         if len(self.labels) != self.architecture.num_classes:
             raise BundleError(
                 f"{len(self.labels)} labels for {self.architecture.num_classes} classes; expected one for each class."
             )
+        if self.score is not None and not isinstance(self.score, _SCORES[self.task]):
+            raise BundleError(f"a {type(self.score).__name__} for {self.task}; expected {_SCORES[self.task].__name__}.")
+        if self.score_thresholds is not None:
+            self._check_thresholds(self.score_thresholds)
+
+    def check_task(self, task: Task, name: str) -> None:
+        """Refuses a bundle for another task; ``name`` is its path.
+
+        Raises:
+            BundleError: it is for another one.
+        """
+        if self.task != task:
+            raise BundleError(f"{name}: a bundle for {self.task}; expected one for {task}.")
+
+    def _check_thresholds(self, thresholds: tuple[float, ...]) -> None:
+        if self.task != "detection" or len(thresholds) != len(self.labels):
+            raise BundleError(
+                f"{len(thresholds)} score_thresholds for {len(self.labels)} classes of {self.task}; "
+                "expected one for each class of a detector."
+            )
+        if not all(0 <= threshold <= 1 for threshold in thresholds):
+            raise BundleError(f"score_thresholds are {thresholds}; expected numbers from 0 to 1.")
 
     def to_json(self) -> str:
         """The JSON text that a bundle carries."""

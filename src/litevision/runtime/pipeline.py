@@ -8,23 +8,29 @@ work (Pillow and the engines release it), so threads are enough.
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
+from typing import Any
 
 from litevision.errors import UsageError
 from litevision.image import Source
-from litevision.runtime.answers import Answer, Prepared, answer
-from litevision.runtime.classifier import Classifier
+from litevision.runtime.answers import Answer, Found, Prepared, answer
+from litevision.runtime.classifier import Classifier, Prediction
+from litevision.runtime.tasks import Naming
 
-__all__ = ["CHUNK", "Answer", "Input", "Prepared", "classify_chunks", "classify_stream"]
+__all__ = ["CHUNK", "Answer", "Input", "Prepared", "Work", "answer_chunks", "classify_chunks", "classify_stream"]
 
 # On one thread, MobileNetV2 at 224 takes 5.1, 4.9, 5.5, 6.6 and 7.6 ms of CPU a picture in batches of 1, 4, 8, 16 and
 # 32 in onnxruntime, and openvino's fp32 and bf16 have their best there too: larger batches leave the CPU's cache.
 CHUNK = 4
 
-Input = Source | Prepared | None
+Input = Source | Prepared[Any] | None
 """A picture; None says that there is none to read at this moment, so that what there is should be answered."""
+
+Work = Callable[[Iterable[Source | Prepared[Any]]], list[Answer[Found]]]
+"""What a worker does with a chunk of pictures: ``partial(answer, task)``, or that and more."""
 
 
 def classify_stream(
@@ -34,8 +40,8 @@ def classify_stream(
     workers: int,
     top: int = 5,
     chunk: int = CHUNK,
-) -> Iterator[Answer]:
-    """The answer to each of ``sources``, in their order, as soon as it is there.
+) -> Iterator[Answer[Prediction]]:
+    """The likeliest classes of each of ``sources``, in their order, as soon as they are there.
 
     Never more than 2 chunks a worker are under way, however many pictures there are: ``sources`` is read as it is used.
 
@@ -59,26 +65,33 @@ def classify_chunks(
     workers: int,
     top: int = 5,
     chunk: int = CHUNK,
-) -> Generator[list[Answer]]:
+) -> Generator[list[Answer[Prediction]]]:
     """The same answers, up to ``chunk`` at a time; arguments and errors as for `classify_stream`."""
     if min(workers, top, chunk) < 1:
         raise UsageError(f"workers {workers}, top {top} and chunk {chunk}; expected at least 1 of each.")
-    return _chunks(classifier, sources, workers, top, chunk)
+    return answer_chunks(partial(answer, Naming(classifier, top)), sources, workers=workers, chunk=chunk)
 
 
-def _flat(chunks: Generator[list[Answer]]) -> Iterator[Answer]:
+def answer_chunks(
+    work: Work[Found], sources: Iterable[Input], *, workers: int, chunk: int = CHUNK
+) -> Generator[list[Answer[Found]]]:
+    """What ``work`` makes of ``sources``, in their order, up to ``chunk`` at a time; else as `classify_stream`."""
+    if min(workers, chunk) < 1:
+        raise UsageError(f"workers {workers} and chunk {chunk}; expected at least 1 of each.")
+    return _chunks(work, sources, workers, chunk)
+
+
+def _flat(chunks: Generator[list[Answer[Found]]]) -> Iterator[Answer[Found]]:
     with closing(chunks):
         for part in chunks:
             yield from part
 
 
-def _chunks(
-    classifier: Classifier, sources: Iterable[Input], workers: int, top: int, chunk: int
-) -> Generator[list[Answer]]:
+def _chunks(work: Work[Found], sources: Iterable[Input], workers: int, chunk: int) -> Generator[list[Answer[Found]]]:
     executor = ThreadPoolExecutor(workers, thread_name_prefix="litevision")
     stop = threading.Event()
-    pending: deque[Future[list[Answer]]] = deque()
-    part: list[Source | Prepared] = []
+    pending: deque[Future[list[Answer[Found]]]] = deque()
+    part: list[Source | Prepared[Any]] = []
     # 1, 2, 4, ...: a first answer comes soon, and the workers fall out of step, so that they do not all decode at one
     # time and all compute at another.
     size = 1
@@ -87,12 +100,12 @@ def _chunks(
             if source is not None:
                 part.append(source)
             if part and (source is None or len(part) == size):
-                pending.append(executor.submit(answer, classifier, _until(stop, part), top))
+                pending.append(executor.submit(work, _until(stop, part)))
                 part, size = [], min(2 * size, chunk)
             while pending and (len(pending) >= 2 * workers or (source is None and pending[0].done())):
                 yield pending.popleft().result()
         if part:
-            pending.append(executor.submit(answer, classifier, _until(stop, part), top))
+            pending.append(executor.submit(work, _until(stop, part)))
         while pending:
             yield pending.popleft().result()
     finally:
@@ -101,7 +114,7 @@ def _chunks(
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _until(stop: threading.Event, sources: Sequence[Source | Prepared]) -> Iterator[Source | Prepared]:
+def _until(stop: threading.Event, sources: Sequence[Source | Prepared[Any]]) -> Iterator[Source | Prepared[Any]]:
     for source in sources:
         if stop.is_set():
             raise CancelledError

@@ -9,6 +9,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 REST = {"rest": True}
 """Field metadata: this mapping holds the keys of the JSON object that no other field names."""
 
+OPTIONAL = {"optional": True}
+"""Field metadata: the JSON object need not have this key; None, which is then its default, is not written."""
+
 _SCALARS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -16,7 +19,8 @@ def from_plain(hint: Any, value: Any, where: str, faults: list[str]) -> Any:
     """``value`` as the type ``hint``; where it does not fit, None, and a line in ``faults`` for each reason.
 
     Args:
-        hint: str, int, float, bool, a Literal of texts, a tuple, a dataclass of these, or one of them or None.
+        hint: str, int, float, bool, a Literal of texts, a tuple, a dataclass of these, or one of them or None; of
+            several dataclasses, the one with most of the keys that are there.
         value: what ``json.loads`` gave.
         where: the dotted path to the value, for the faults.
         faults: gathers the faults. Unknown keys are no fault: a newer minor writer may add some.
@@ -24,7 +28,8 @@ def from_plain(hint: Any, value: Any, where: str, faults: list[str]) -> Any:
     if isinstance(hint, UnionType):
         if value is None:
             return None
-        (hint,) = (option for option in get_args(hint) if option is not NoneType)
+        options = [option for option in get_args(hint) if option is not NoneType]
+        hint = options[0] if len(options) == 1 else max(options, key=lambda option: _keys_found(option, value))
     if is_dataclass(hint):
         return _record_from_plain(hint, value, where, faults)
     if get_origin(hint) is tuple:
@@ -49,6 +54,8 @@ def to_plain(value: Any) -> Any:
     plain: dict[str, Any] = {}
     for field in fields(value):
         content = to_plain(getattr(value, field.name))
+        if field.metadata == OPTIONAL and content is None:
+            continue
         plain.update(content if field.metadata == REST else {field.name: content})
     return plain
 
@@ -66,7 +73,7 @@ def _record_from_plain(cls: Any, value: Any, where: str, faults: list[str]) -> A
             arguments[field.name] = {key: item for key, item in value.items() if key not in hints}
         elif field.name in value:
             arguments[field.name] = from_plain(hints[field.name], value[field.name], path, faults)
-        else:
+        elif field.metadata != OPTIONAL:
             faults.append(f"{path} is missing")
     if len(faults) > before:
         return None
@@ -75,6 +82,10 @@ def _record_from_plain(cls: Any, value: Any, where: str, faults: list[str]) -> A
     except ValueError as error:
         faults.append((f"{where}: " if where else "") + str(error).rstrip("."))
         return None
+
+
+def _keys_found(cls: Any, value: Any) -> int:
+    return sum(field.name in value for field in fields(cls)) if isinstance(value, Mapping) else 0
 
 
 def _tuple_from_plain(hints: tuple[Any, ...], value: Any, where: str, faults: list[str]) -> Any:

@@ -3,17 +3,17 @@
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from litevision.errors import FileMissingError, ImageError, LitevisionError, MissingExtraError, UsageError
-from litevision.image import Preprocess
-from litevision.image.decode import open_picture
+from litevision.image import Source
+from litevision.image.decode import Picture, open_picture
 from litevision.runtime.answers import Prepared, prepare
 
 if TYPE_CHECKING:
@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 
 WEBCAM = "webcam:"
 
+Preparer = Callable[[Source | Picture], Any]
+"""What makes the model's input of a picture: a `litevision.image.Preprocess`, or a task's ``prepare``."""
 
-def animation_frames(path: str, preprocess: Preprocess) -> Iterator[Prepared]:
+
+def animation_frames(path: str, preparer: Preparer) -> Iterator[Prepared[Any]]:
     """Every frame of the picture at ``path``, named ``anim.gif#frame=3``; a still one keeps its path as its name.
 
     A file that cannot be read, or ends in the middle, is answered with its error in place of the frame.
     """
-    frames = _frames_of(path, preprocess)
+    frames = _frames_of(path, preparer)
     first, second = next(frames), next(frames, None)
     if second is None:
         yield replace(first, name=path)
@@ -38,7 +41,7 @@ def animation_frames(path: str, preprocess: Preprocess) -> Iterator[Prepared]:
         yield replace(frame, name=f"{path}#frame={index}")
 
 
-def video_frames(path: str, preprocess: Preprocess, every_s: float = 1.0) -> Iterator[Prepared | None]:
+def video_frames(path: str, preparer: Preparer, every_s: float = 1.0) -> Iterator[Prepared[Any] | None]:
     """A frame of the video at ``path`` every so many seconds, named ``clip.mp4#t=1.000``, upright.
 
     The first frame is taken, then the first one at or after each multiple of ``every_s``. What cannot be read is
@@ -46,18 +49,18 @@ def video_frames(path: str, preprocess: Preprocess, every_s: float = 1.0) -> Ite
 
     Args:
         path: a video file in any format that PyAV reads.
-        preprocess: what makes the model's input of a frame.
+        preparer: what makes the model's input of a frame.
         every_s: seconds between the frames; 0 for every frame.
     """
-    yield from _video_frames(path, f"file:{path}", None, preprocess, every_s)
+    yield from _video_frames(path, f"file:{path}", None, preparer, every_s)
 
 
-def webcam_frames(name: str, preprocess: Preprocess, every_s: float = 1.0) -> Iterator[Prepared | None]:
+def webcam_frames(name: str, preparer: Preparer, every_s: float = 1.0) -> Iterator[Prepared[Any] | None]:
     """A frame of a camera every so many seconds, until somebody stops it; named and answered as by `video_frames`.
 
     Args:
         name: ``webcam:0`` for ``/dev/video0``.
-        preprocess: what makes the model's input of a frame.
+        preparer: what makes the model's input of a frame.
         every_s: seconds between the frames; 0 for every frame.
     """
     try:
@@ -65,7 +68,7 @@ def webcam_frames(name: str, preprocess: Preprocess, every_s: float = 1.0) -> It
     except LitevisionError as error:
         yield Prepared(name, error)
         return
-    yield from _video_frames(name, str(device), "v4l2", preprocess, every_s)
+    yield from _video_frames(name, str(device), "v4l2", preparer, every_s)
 
 
 def webcam_device(name: str, devices: Path = Path("/dev")) -> Path:
@@ -91,10 +94,10 @@ def webcam_device(name: str, devices: Path = Path("/dev")) -> Path:
     return device
 
 
-def _frames_of(path: str, preprocess: Preprocess) -> Iterator[Prepared]:
+def _frames_of(path: str, preparer: Preparer) -> Iterator[Prepared[Any]]:
     try:
         for picture in open_picture(path).frames():
-            frame = prepare(preprocess, picture)
+            frame = prepare(preparer, picture)
             yield frame
             if frame.error:
                 return
@@ -103,8 +106,8 @@ def _frames_of(path: str, preprocess: Preprocess) -> Iterator[Prepared]:
 
 
 def _video_frames(
-    name: str, file: str, format_: str | None, preprocess: Preprocess, every_s: float
-) -> Iterator[Prepared | None]:
+    name: str, file: str, format_: str | None, preparer: Preparer, every_s: float
+) -> Iterator[Prepared[Any] | None]:
     try:
         import av
     except ImportError:
@@ -119,7 +122,7 @@ def _video_frames(
                 # Half a millisecond early is due: times are whole ticks of some clock, and 1 s may be stored as 0.9999.
                 if time_s >= due_s - 5e-4:
                     due_s = (math.floor((time_s + 5e-4) / every_s) + 1) * every_s if every_s else 0.0
-                    yield _prepared(frame, preprocess, f"{name}#t={time_s:.3f}")
+                    yield _prepared(frame, preparer, f"{name}#t={time_s:.3f}")
                 if every_s or format_:
                     yield None
         if time_s is None:
@@ -143,12 +146,12 @@ def _timed(container: "InputContainer") -> "Iterator[tuple[float, VideoFrame]]":
         yield now_s - first_s, frame
 
 
-def _prepared(frame: "VideoFrame", preprocess: Preprocess, name: str) -> Prepared:
+def _prepared(frame: "VideoFrame", preparer: Preparer, name: str) -> Prepared[Any]:
     start = time.perf_counter()
     # The transformation that shows it upright turns it counterclockwise by these degrees.
     upright = np.rot90(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), round(frame.rotation / 90))
     turned_ms = 1e3 * (time.perf_counter() - start)
-    prepared = prepare(preprocess, upright, name)
+    prepared = prepare(preparer, upright, name)
     return Prepared(name, prepared.outcome, prepared.ms + turned_ms)
 
 

@@ -2,11 +2,12 @@
 
 Nothing random is drawn from a state that runs on: the order of an epoch follows from (seed, epoch), what is done to a
 picture from (seed, epoch, picture). So a run can be taken up again at any batch without any saved random state, and
-the number of workers changes nothing.
+the number of workers changes nothing, nor does that of processes.
 """
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from litevision.errors import ImageError, TrainingError
 from litevision.train.store import PictureStore
 
 Place = tuple[int, int]
@@ -21,6 +23,9 @@ Place = tuple[int, int]
 
 Batch = tuple[Tensor, Tensor]
 """``uint8[N, 3, H, W]`` and ``int64[N]``: pictures and their classes."""
+
+Item = tuple[Tensor, int] | ImageError
+"""A picture ``uint8[3, H, W]`` with its class, or why it cannot be read."""
 
 Transform = Callable[[Image.Image], Tensor]
 
@@ -66,11 +71,13 @@ class EpochOrder:
         batches = []
         for start in range(first * step, len(self) * step, step):
             part = order[start + self._rank : start + step : self._ranks]
-            # The place takes part: a balanced order shows a picture twice, and then not alike.
+            # The place takes part: a balanced order shows a picture twice, and then not alike. It is that in the whole
+            # order, so that the number of processes changes nothing either.
+            places = range(start + self._rank, start + step, self._ranks)
             batches.append(
                 [
-                    (int(index), derived_seed(self._seed, epoch, start + offset, int(index)))
-                    for offset, index in enumerate(part)
+                    (int(index), derived_seed(self._seed, epoch, place, int(index)))
+                    for place, index in zip(places, part, strict=True)
                 ]
             )
         return batches
@@ -83,7 +90,7 @@ class EpochOrder:
         return random.choice(len(self._labels), len(self._labels), p=chances / chances.sum())
 
 
-class TrainingPictures(Dataset[tuple[Tensor, int]]):
+class TrainingPictures(Dataset[Item]):
     """Augmented pictures by index and seed."""
 
     def __init__(self, store: PictureStore, labels: Sequence[int], transform: Transform) -> None:
@@ -94,17 +101,26 @@ class TrainingPictures(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self._labels)
 
-    def __getitem__(self, place: Place) -> tuple[Tensor, int]:
+    def __getitem__(self, place: Place) -> Item:
         index, seed = place
-        picture = Image.fromarray(self._store(index))
+        try:
+            picture = Image.fromarray(self._store(index))
+        except ImageError as error:
+            return error  # raised in a worker, it would come with a traceback of many lines
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return self._transform(picture), self._labels[index]
 
 
-def load_batches(pictures: TrainingPictures, batches: Sequence[Sequence[Place]], workers: int) -> Iterator[Batch]:
-    """The pictures of each of ``batches``, read by ``workers`` processes (0: by this one)."""
-    loader: DataLoader[tuple[Tensor, int]] = DataLoader(
+def load_batches(
+    pictures: TrainingPictures, batches: Sequence[Sequence[Place]], workers: int
+) -> Generator[Batch, None, None]:
+    """The pictures of each of ``batches``, read by ``workers`` processes (0: by this one), which end with it.
+
+    Raises:
+        TrainingError: a picture that cannot be read.
+    """
+    loader: DataLoader[Item] = DataLoader(
         pictures,
         batch_sampler=batches,  # type: ignore[arg-type]
         num_workers=workers,
@@ -113,11 +129,27 @@ def load_batches(pictures: TrainingPictures, batches: Sequence[Sequence[Place]],
         worker_init_fn=_start_worker,
         generator=torch.Generator(),  # its draw must not come from, nor move on, the process's own
     )
-    return iter(loader)
+    loaded: Any = iter(loader)
+    try:
+        for batch in loaded:
+            if isinstance(batch, ImageError):
+                raise TrainingError(f"{batch} Or remove it, then start anew; 'litevision check-data' finds all such.")
+            yield batch
+    finally:
+        # Not left to the garbage collector, which an error's traceback keeps off: a process that ends waits for its
+        # workers, and these pass over the signal that should end them.
+        if workers:
+            loaded._shutdown_workers()
 
 
-def _collate(items: Sequence[tuple[Tensor, int]]) -> Batch:
-    return torch.stack([picture for picture, _ in items]), torch.tensor([label for _, label in items])
+def _collate(items: Sequence[Item]) -> Batch | ImageError:
+    pictures, labels = [], []
+    for item in items:
+        if isinstance(item, ImageError):
+            return item
+        pictures.append(item[0])
+        labels.append(item[1])
+    return torch.stack(pictures), torch.tensor(labels)
 
 
 def _start_worker(_: int) -> None:

@@ -2,24 +2,27 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from litevision import __version__
+from litevision.cache import replacing
 from litevision.cost import ledger
 from litevision.data import SPLITS, Sample
 from litevision.evaluate import Evaluation, as_bundle_score, evaluate_bundle, scores
 from litevision.export.bundle import add_score, export_bundle
 from litevision.image import Preprocess
 from litevision.models.network import Network
-from litevision.runtime import Normalisation, Weights, load
+from litevision.runtime import Bundle, Classifier, Normalisation, Weights
 from litevision.runtime.cpus import available_cpus
 from litevision.runtime.machine import Machine
 from litevision.runtime.records import to_plain
 from litevision.train.checkpoint import Progress
 from litevision.train.plan import Plan, sha256_of
+from litevision.train.recipe import Recipe
 from litevision.train.recipe_file import recipe_tables
 from litevision.train.report.card import model_card
 from litevision.train.report.gradcam import grad_cam
@@ -46,7 +49,7 @@ def finish(
     network = network.eval()
     bundle = folder / BUNDLE
     _export(plan, network, bundle)
-    classifier = load(bundle, threads=1, streams=available_cpus())
+    classifier = Classifier(Bundle.open(bundle, threads=1, streams=available_cpus()))
     evaluations = {
         split: evaluate_bundle(classifier, plan.data.of(split), plan.data.classes, split=split)
         for split in ("validation", "test")
@@ -79,7 +82,8 @@ def finish(
     (folder / CARD).write_text(model_card(results), "utf-8")
     overlays = _overlays(network, classifier.preprocess, plan.normalisation, evaluations[judged])
     write_report(folder, results, evaluations, overlays)
-    (folder / RESULTS).write_text(json.dumps(results, indent=1, ensure_ascii=False), "utf-8")
+    with replacing(folder / RESULTS) as partial:  # it says that the run is finished
+        partial.write_text(json.dumps(results, indent=1, ensure_ascii=False), "utf-8")
     return results
 
 
@@ -129,7 +133,7 @@ def _described(plan: Plan, network: Network, device: str) -> dict[str, Any]:
             "made_splits": data.made_splits,
             "skipped": [{"path": one.path, "rule": one.rule, "detail": one.detail} for one in plan.skipped],
         },
-        "recipe": recipe_tables(plan.recipe),
+        "recipe": recipe_tables(_without_folders(plan.recipe)),
         "network": {
             "architecture": config.architecture,
             "dialect": config.dialect,
@@ -149,6 +153,19 @@ def _described(plan: Plan, network: Network, device: str) -> dict[str, Any]:
         },
         "seed": plan.recipe.run.seed,
     }
+
+
+def _without_folders(recipe: Recipe) -> Recipe:
+    """The recipe with files by their names alone: a card goes where this machine's folders mean nothing."""
+
+    def name_of(source: str) -> str:
+        return Path(source).name if Path(source).is_file() else source
+
+    return replace(
+        recipe,
+        model=replace(recipe.model, weights=name_of(recipe.model.weights)),
+        loss=replace(recipe.loss, teacher=name_of(recipe.loss.teacher)),
+    )
 
 
 def _overlays(

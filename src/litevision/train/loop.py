@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -85,7 +86,7 @@ class Loop:
         if recipe.run.compile:
             network.compile()
         self._optimizer = make_optimizer(network, recipe.optimizer)
-        self._model = fabric.setup_module(network)
+        self._model: Any = None  # the network as the phase needs it
         self._stepper: Any = fabric.setup_optimizers(self._optimizer)
         self._written_at = time.monotonic()
 
@@ -102,8 +103,12 @@ class Loop:
             phase = "head" if head_alone else "all"
             listener.epoch_started(self.progress.epoch + 1, phase, len(self._order), self.progress.batch)
             set_mode(self._network, head_alone=head_alone, freeze_bn=self._recipe.optimizer.freeze_bn)
+            if self._model is None or self.progress.epoch == schedule.head_epochs:
+                # Anew where the trunk thaws: several processes exchange gradients of what is not frozen now.
+                self._model = self._fabric.setup_module(self._network)
             head_lr = self._epoch(listener, stop)
             self._end_epoch(listener, phase, head_lr)
+            self._keep(stop)
 
     def load(self, progress: Progress, states: Mapping[str, Any]) -> None:
         """Takes up what a checkpoint holds."""
@@ -133,22 +138,23 @@ class Loop:
         workers = workers_for(run.workers)
         head_lr = self._set_rates()  # for an epoch that was interrupted behind its last batch
         mark = time.perf_counter()
-        for batch in load_batches(self._pictures, places, workers):
-            waited = time.perf_counter() - mark
-            head_lr = self._set_rates()
-            progress.loss_sum += self._step(batch)
-            progress.batch += 1
-            listener.step(self._order.pictures_per_step, progress.loss_sum / progress.batch)
-            now = time.perf_counter()
-            progress.seconds += now - mark
-            progress.wait_seconds += waited
-            mark = now
-            self._keep(stop)
+        with closing(load_batches(self._pictures, places, workers)) as batches:
+            for batch in batches:
+                waited = time.perf_counter() - mark
+                head_lr = self._set_rates()
+                progress.loss_sum += self._step(batch)
+                progress.batch += 1
+                listener.step(self._order.pictures_per_step, progress.loss_sum / progress.batch)
+                progress.seconds += time.perf_counter() - mark
+                progress.wait_seconds += waited
+                self._keep(stop)
+                mark = time.perf_counter()  # writing a checkpoint is no waiting for pictures
         return head_lr
 
     def _set_rates(self) -> float:
         progress = self.progress
-        done = progress.epoch + progress.batch / len(self._order)
+        batch = min(progress.batch, len(self._order) - 1)  # behind the last batch its rates are still in force
+        done = progress.epoch + batch / len(self._order)
         return set_learning_rates(self._optimizer, self._recipe.schedule, done)
 
     def _step(self, batch: Batch) -> float:
@@ -178,13 +184,16 @@ class Loop:
 
     def _keep(self, stop: StopRequest) -> None:
         """Writes a checkpoint when it is time, or when the run is to stop."""
-        due = time.monotonic() - self._written_at >= 60 * self._recipe.run.checkpoint_minutes
-        stopping = bool(self._fabric.all_reduce(torch.tensor(float(stop.signum or 0)), reduce_op="sum"))
-        if due or stopping:
+        progress = self.progress
+        due = progress.batch > 0 and time.monotonic() - self._written_at >= 60 * self._recipe.run.checkpoint_minutes
+        # All processes must decide alike, whoever's clock or signal it is.
+        wishes = torch.tensor([float(stop.signum or 0), float(due)], device=self._fabric.device)
+        signum, writing = torch.as_tensor(self._fabric.all_reduce(wishes, reduce_op="max")).tolist()
+        if writing or (signum and progress.batch):
             self.write()
-        if stopping:
-            where = f"epoch {self.progress.epoch + 1}, batch {self.progress.batch} of {len(self._order)}"
-            raise RunStopped(stop.signum or 0, where)
+        if signum:
+            where = f"epoch {progress.epoch + 1}, batch {progress.batch} of {len(self._order)}"
+            raise RunStopped(int(signum), where if progress.batch else f"the end of epoch {progress.epoch}")
 
     def _end_epoch(self, listener: Listener, phase: str, head_lr: float) -> None:
         progress = self.progress

@@ -22,11 +22,11 @@ from litevision.runtime.records import from_plain, to_plain
 from litevision.train.process import has_bf16
 from litevision.train.recipe import Recipe
 from litevision.train.recipe_file import make_recipe, read_recipe, recipe_toml
+from litevision.train.teacher import open_teacher
 from litevision.weights.load import load_weights
 
 PLAN, RECIPE = "plan.json", "recipe.toml"
 FORMAT_VERSION = 1
-_CROP_FRACTION = 0.875  # 224 of 256, the evaluation crop of torchvision
 _MIN_BF16_PX = 128  # smaller pictures gain less from bf16 than its conversions cost
 
 
@@ -66,8 +66,8 @@ class Plan:
     @property
     def preprocess(self) -> Preprocess:
         """What makes the finished model's input of a picture."""
-        size_hw = self.recipe.model.size_hw
-        return Preprocess(size_hw, round(min(size_hw) / _CROP_FRACTION), "center", "bilinear")
+        model = self.recipe.model
+        return Preprocess(model.size_hw, round(min(model.size_hw) / model.crop_fraction), model.crop, "bilinear")
 
     def write(self, folder: Path) -> None:
         """Writes the plan and the recipe into the run's folder, which is made.
@@ -146,13 +146,15 @@ def make_plan(path: Path, recipe: Recipe, name: str) -> tuple[Plan, Network, tup
 
     Raises:
         DataError: data that cannot be trained on.
+        UsageError: a teacher of other classes.
         WeightsError: weights that cannot be used.
     """
     data, faults = quick_scan(read_labelled(path.absolute()))
     _require_trainable(data, len(faults))
     recipe = _resolved(recipe)
-    torch.manual_seed(recipe.run.seed)
     network, normalisation, start = _network(recipe, data.classes)
+    if recipe.loss.teacher != "none":
+        open_teacher(recipe.loss.teacher, data.classes)  # for its faults alone
     plan = Plan(
         name=name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -164,6 +166,12 @@ def make_plan(path: Path, recipe: Recipe, name: str) -> tuple[Plan, Network, tup
         start=start,
     )
     return plan, network, faults
+
+
+def first_network(plan: Plan) -> Network:
+    """The network that a run begins with, once more: for one that was killed before its first checkpoint."""
+    network, _, _ = _network(plan.recipe, plan.data.classes)
+    return network
 
 
 def _require_trainable(data: LabelledPictures, skipped: int) -> None:
@@ -188,6 +196,7 @@ def _resolved(recipe: Recipe) -> Recipe:
 
 def _network(recipe: Recipe, classes: tuple[str, ...]) -> tuple[Network, Normalisation, Weights | None]:
     model, card = recipe.model, recipe.card
+    torch.manual_seed(recipe.run.seed)
     if model.weights == "none":
         config = configure(model.name, width_mult=model.width)
         network = build(replace(config, num_classes=len(classes), dropout=model.dropout))

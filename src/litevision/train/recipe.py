@@ -17,6 +17,9 @@ class Model:
         width: the paper's alpha.
         dropout: probability before the classifier.
         size_hw: height and width of the finished model's input, px.
+        crop: what makes the input of a whole picture: center (the middle is cut out), stretch or letterbox; training
+            crops are cut from the picture so presented.
+        crop_fraction: the part of the shorter side that a center crop keeps. ImageNet's scripts keep 0.875.
         normalisation: imagenet, half ([-1, 1]) or unit ([0, 1]); "auto" takes that of the weights.
     """
 
@@ -25,6 +28,8 @@ class Model:
     width: float = 1.0
     dropout: float = 0.2
     size_hw: tuple[int, int] = (224, 224)
+    crop: Literal["center", "stretch", "letterbox"] = "center"
+    crop_fraction: float = 1.0
     normalisation: str = "auto"
 
 
@@ -216,6 +221,7 @@ def _ranges(recipe: Recipe) -> tuple[tuple[str, float, float, float], ...]:
         ("model.width", model.width, 1e-3, 16),
         ("model.dropout", model.dropout, 0, 0.99),
         ("model.size_hw", min(model.size_hw), 16, 4096),
+        ("model.crop_fraction", model.crop_fraction, 0.1, 1),
         ("schedule.epochs", schedule.epochs, 1, _INF),
         ("schedule.head_epochs", schedule.head_epochs, 0, _INF),
         ("schedule.batch_size", schedule.batch_size, 1, _INF),

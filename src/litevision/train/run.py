@@ -1,7 +1,10 @@
 """A run from its beginning, or from where it was interrupted, to what it leaves."""
 
 import functools
+import logging
+import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ from litevision.train.loop import BEST, Listener, Loop
 from litevision.train.plan import Plan
 from litevision.train.process import keep_freed_memory
 from litevision.train.stopping import StopRequest
-from litevision.train.store import PictureStore, read_reduced
+from litevision.train.store import PictureStore, Read, read_reduced
 from litevision.train.teacher import open_teacher
 
 # A crop of half a picture's area is as large as the training picture; more pixels would only be thrown away.
@@ -32,11 +35,11 @@ RESULTS = "results.json"
 
 def make_fabric(recipe_devices: int, precision: str) -> Fabric:
     """The device or devices; with several, this process and the others meet here."""
-    strategy: Any = "auto" if recipe_devices == 1 else DDPStrategy(find_unused_parameters=True)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # each process would greet
     fabric = Fabric(
         accelerator="cuda" if torch.cuda.is_available() else "cpu",
         devices=recipe_devices,
-        strategy=strategy,
+        strategy="auto" if recipe_devices == 1 else DDPStrategy(),
         precision="bf16-mixed" if precision == "bf16" else "32-true",
     )
     fabric.launch()
@@ -47,7 +50,7 @@ def train(plan: Plan, network: Network | None, folder: Path, listener: Listener)
     """Trains as planned, and gives the content of ``results.json``.
 
     Args:
-        plan: written into ``folder``.
+        plan: written into ``folder``; where there are several processes, the first one's counts, and its folder.
         network: what to begin with; None takes up the folder's last checkpoint.
         folder: the run's, for everything that it leaves.
 
@@ -55,18 +58,20 @@ def train(plan: Plan, network: Network | None, folder: Path, listener: Listener)
         RunStopped: a signal came; the checkpoint is written.
         TrainingError: the run cannot begin, go on or be taken up again.
     """
-    recipe = plan.recipe
     keep_freed_memory()
-    fabric = make_fabric(recipe.run.devices, recipe.run.precision)
-    torch.set_num_threads(max(1, available_cpus() // (recipe.run.devices if fabric.device.type == "cpu" else 1)))
+    fabric = make_fabric(plan.recipe.run.devices, plan.recipe.run.precision)
+    plan, folder = fabric.broadcast((plan, folder))
+    recipe = plan.recipe
+    _set_threads(recipe.run.devices if fabric.device.type == "cpu" else 1)
     resumed = None if network is not None else read_checkpoint(folder / LAST)
     stores = _Stores(plan, folder / f"cache-{fabric.global_rank}")
     try:
         loop = _loop(plan, build(plan.config) if network is None else network, folder, fabric, stores)
-        if resumed is None:
-            loop.write()
-        else:
+        if resumed is not None:
             loop.load(*resumed)
+            if fabric.is_global_zero:
+                _remove_partial(folder)
+        loop.write()
         with StopRequest() as stop:
             loop.run(listener, stop)
         if not fabric.is_global_zero:
@@ -79,6 +84,15 @@ def train(plan: Plan, network: Network | None, folder: Path, listener: Listener)
         stores.close()
 
 
+def _set_threads(processes: int) -> None:
+    """Shares the processors among the processes; of one alone, whoever set ``OMP_NUM_THREADS`` knows better.
+
+    With several, it is torchrun that sets it: to 1, on however large a machine.
+    """
+    if processes > 1 or "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, available_cpus() // processes))
+
+
 class _Stores:
     """The pictures in memory's reach: those to train on, reduced, and those to validate with, ready."""
 
@@ -86,11 +100,10 @@ class _Stores:
         self._folder = folder
         recipe = plan.recipe
         limit_bytes = recipe.run.cache_mb * 1_000_000 // recipe.run.devices
-        shorter_px = round(max(recipe.train_size_hw) * _CACHED_OVER_TRAINED)
         self.train = PictureStore(
             folder / "train",
             [sample.path for sample in plan.data.of("train")],
-            functools.partial(read_reduced, shorter_px=shorter_px),
+            _training_reader(plan),
             limit_bytes,
         )
         self.validation = PictureStore(
@@ -102,6 +115,14 @@ class _Stores:
 
     def close(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _training_reader(plan: Plan) -> Read:
+    """What training crops are cut from: the picture as it is, or stretched or letterboxed as the model sees it."""
+    height, width = (round(side * _CACHED_OVER_TRAINED) for side in plan.recipe.train_size_hw)
+    if plan.recipe.model.crop == "center":
+        return functools.partial(read_reduced, shorter_px=max(height, width))
+    return functools.partial(preprocessed, replace(plan.preprocess, size_hw=(height, width)))
 
 
 def _loop(plan: Plan, network: Network, folder: Path, fabric: Fabric, stores: _Stores) -> Loop:
@@ -121,6 +142,12 @@ def _loop(plan: Plan, network: Network, folder: Path, fabric: Fabric, stores: _S
     )
     pictures = TrainingPictures(stores.train, labels, picture_transform(recipe.augment, recipe.train_size_hw))
     return Loop(fabric, network, task, recipe, order, pictures, folder)
+
+
+def _remove_partial(folder: Path) -> None:
+    """Removes what a killed run had not written whole."""
+    for partial in folder.glob(".*.part"):
+        partial.unlink(missing_ok=True)
 
 
 def _named(fabric: Fabric) -> str:

@@ -17,7 +17,9 @@ class StopRequest:
 
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
-            self._old = {signum: signal.signal(signum, self._arrived) for signum in _SIGNALS}
+            # What is ignored already, nohup and "&" in a script have their reasons for.
+            heard = [signum for signum in _SIGNALS if signal.getsignal(signum) is not signal.SIG_IGN]
+            self._old = {signum: signal.signal(signum, self._arrived) for signum in heard}
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -32,7 +32,7 @@ class PictureStore:
         self._limit_bytes = limit_bytes
         self._kept_bytes = multiprocessing.Value("q", 0)
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)  # a killed run's last worker may still write into it
 
     def __call__(self, index: int) -> npt.NDArray[np.uint8]:
         """The pixels of one picture, ``uint8[H, W, 3]``."""

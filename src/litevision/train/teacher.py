@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from litevision.errors import UsageError
 from litevision.export.defaults import describe
-from litevision.runtime import Classifier, Normalisation, load
+from litevision.runtime import Bundle, Classifier, Normalisation
 from litevision.weights.load import load_weights
 
 
@@ -28,7 +28,7 @@ def open_teacher(source: str, classes: tuple[str, ...]) -> Teacher:
         UsageError: it answers with other classes.
     """
     if Path(source).suffix == ".onnx":
-        classifier = load(source)
+        classifier = Classifier(Bundle.open(source))
         if classifier.labels != classes:
             raise UsageError(
                 f"loss.teacher {source} names {len(classifier.labels)} classes ({', '.join(classifier.labels[:3])}, "

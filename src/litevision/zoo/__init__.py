@@ -2,10 +2,7 @@
 
 from pathlib import Path
 
-BUNDLES = ("clothing",)
-"""By name; the first is the default of ``litevision classify``."""
+_NAMES = ("clothing",)
 
-
-def shipped_bundle(name: str) -> Path | None:
-    """The path of the bundle that comes with the package under ``name``; None where none does."""
-    return Path(__file__).with_name(f"{name}.onnx") if name in BUNDLES else None
+BUNDLES = {name: Path(__file__).with_name(f"{name}.onnx") for name in _NAMES}
+"""The path of each by its name; the first is the default of ``litevision classify``."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bundles import plain_metadata
 from litevision.errors import BundleError
 from litevision.image import Preprocess
-from litevision.runtime import Architecture, BundleMetadata, Check, Normalisation, Score, Weights
+from litevision.runtime import Architecture, BundleMetadata, Check, DetectionScore, Normalisation, Score, Weights
 
 FULL = BundleMetadata(
     task="classification",
@@ -25,10 +25,17 @@ FULL = BundleMetadata(
     check=Check("onnxruntime 1.31.1", 8, 1e-6, 1.0),
 )
 
+DETECTOR = replace(
+    FULL,
+    task="detection",
+    score=DetectionScore(0.62, 0.92, 0.7, "cells, test split", 72, (192, 160), "litevision evaluate"),
+    score_thresholds=(0.25, 0.4),
+)
 
-def changed(path: str, value: Any = ...) -> str:
+
+def changed(path: str, value: Any = ..., *, of: BundleMetadata = FULL) -> str:
     """The metadata as JSON with the value at a dotted path replaced, or taken out."""
-    plain = copy.deepcopy(json.loads(FULL.to_json()))
+    plain = copy.deepcopy(json.loads(of.to_json()))
     *parents, last = path.split(".")
     place = plain
     for parent in parents:
@@ -43,6 +50,44 @@ def changed(path: str, value: Any = ...) -> str:
 def test_round_trip() -> None:
     assert BundleMetadata.from_json(FULL.to_json()) == FULL
     assert BundleMetadata.from_json(replace(FULL, score=None).to_json()).score is None
+
+
+def test_round_trip_of_a_detector() -> None:
+    assert BundleMetadata.from_json(DETECTOR.to_json()) == DETECTOR
+    assert BundleMetadata.from_json(replace(DETECTOR, score=None).to_json()).score is None
+    plain = json.loads(DETECTOR.to_json())
+    assert plain["score_thresholds"] == [0.25, 0.4]
+    assert set(plain["score"]) == {"ap", "ap50", "ap75", "dataset", "count", "size_hw", "measured_by"}
+
+
+def test_thresholds_may_be_absent_and_are_not_written_for_a_classifier() -> None:
+    """So that what a classifier says of itself is, byte for byte, what it always said."""
+    assert list(json.loads(FULL.to_json()))[1:] == list(plain_metadata())[1:]
+    assert BundleMetadata.from_json(changed("score_thresholds", of=DETECTOR)).score_thresholds is None
+    assert BundleMetadata.from_json(changed("score_thresholds", None, of=DETECTOR)).score_thresholds is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("score.ap50", ..., r"score\.ap50 is missing"),
+        ("score.ap", "0.6", r"score\.ap is '0\.6', expected a number"),
+        ("score", {"count": 3}, r"score\.top1 is missing; .*score\.size_hw is missing"),
+        ("score", json.loads(FULL.to_json())["score"], "a Score for detection; expected DetectionScore"),
+        ("task", "classification", "a DetectionScore for classification; expected Score"),
+        ("score_thresholds", [0.3], "1 score_thresholds for 2 classes of detection; expected one for each class of a"),
+        ("score_thresholds", [0.3, 1.5], r"score_thresholds are \(0\.3, 1\.5\); expected numbers from 0 to 1"),
+        ("score_thresholds", 0.3, r"score_thresholds is 0\.3, expected a list"),
+    ],
+)
+def test_what_a_detector_cannot_say(key: str, value: Any, message: str) -> None:
+    with pytest.raises(BundleError, match=message):
+        BundleMetadata.from_json(changed(key, value, of=DETECTOR))
+
+
+def test_a_classifier_has_no_thresholds() -> None:
+    with pytest.raises(BundleError, match="2 score_thresholds for 2 classes of classification; expected one for each"):
+        replace(FULL, score_thresholds=(0.1, 0.2))
 
 
 def test_the_json_is_the_documented_one() -> None:

@@ -29,7 +29,9 @@ def test_a_full_disk_keeps_the_one_before(tmp_path: Path, monkeypatch: pytest.Mo
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    message = r"last\.ckpt: the checkpoint cannot be written \(No space left on device\); the one before is kept\. Make room"
+    message = (
+        r"last\.ckpt: the checkpoint cannot be written \(No space left on device\); the one before is kept\. Make room"
+    )
     with pytest.raises(TrainingError, match=message):
         write_checkpoint(file, Progress(epoch=2), {})
     assert file.read_bytes() == before

@@ -1,19 +1,23 @@
 """How many pictures the classes have."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from litevision.data.faults import Fault
-from litevision.data.records import SPLITS, LabelledPictures, Split
+from litevision.data.records import SPLITS, Split
+
+Counts = Mapping[Split, Sequence[int]]
+"""How many of each class a split has, in the order of the classes."""
 
 _MIN_IN_TRAIN = 10
 _MAX_RATIO = 10
 
 
-def class_faults(data: LabelledPictures, folders: Mapping[tuple[Split | None, str], Path]) -> Iterator[Fault]:
-    """The faults of classes as a whole; ``folders`` holds the folder of a class in a split, if it has one."""
-    counts = {split: data.counts(split) for split in SPLITS}
-    for label, name in enumerate(data.classes):
+def presence_faults(
+    classes: Sequence[str], counts: Counts, folders: Mapping[tuple[Split | None, str], Path]
+) -> Iterator[Fault]:
+    """Classes without pictures, or with too few; ``folders`` holds the folder of a class in a split, if it has one."""
+    for label, name in enumerate(classes):
         in_train, *others = (counts[split][label] for split in SPLITS)
         own_folders = [path for (_, of), path in folders.items() if of == name]
         folder = own_folders[0] if own_folders else None
@@ -31,7 +35,11 @@ def class_faults(data: LabelledPictures, folders: Mapping[tuple[Split | None, st
                 yield Fault.of(
                     "too-few-pictures", folders.get((split, name), folder), f"class {name!r}: {here} in {split}"
                 )
-    filled = [(count, name) for count, name in zip(counts["train"], data.classes, strict=True) if count]
+
+
+def imbalance_faults(classes: Sequence[str], in_train: Sequence[int]) -> Iterator[Fault]:
+    """A fault where the largest class is many times the smallest."""
+    filled = [(count, name) for count, name in zip(in_train, classes, strict=True) if count]
     if filled and max(filled)[0] > _MAX_RATIO * min(filled)[0]:
         (most, large), (least, small) = max(filled), min(filled)
         detail = f"{large!r} has {most:,}, {small!r} has {least:,}: {most / least:.0f} times"

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from litevision.data.detection.records import LabelledBoxes
 from litevision.data.faults import RULES, Fault
 from litevision.data.records import SPLITS, LabelledPictures
 
@@ -14,12 +15,12 @@ class DataReport:
     """Every fault of a data set.
 
     Attributes:
-        data: the pictures, those with faults too.
+        data: the pictures, those with faults too; of labelled boxes those alone that can be used.
         quick: whether headers alone were read.
         faults: sorted by rule, errors first, then by path.
     """
 
-    data: LabelledPictures
+    data: LabelledPictures | LabelledBoxes
     quick: bool
     faults: tuple[Fault, ...]
 
@@ -42,6 +43,7 @@ class DataReport:
         """Everything, as JSON can hold it."""
         return {
             "path": str(self.data.root),
+            "task": "detection" if isinstance(self.data, LabelledBoxes) else "classification",
             "pictures": len(self.data.samples),
             "classes": list(self.data.classes),
             "splits": {split: list(self.data.counts(split)) for split in SPLITS},
@@ -54,6 +56,7 @@ class DataReport:
                     "rule": fault.rule,
                     "severity": fault.severity,
                     "path": None if fault.path is None else str(fault.path),
+                    "line": fault.line,
                     "detail": fault.detail,
                     "advice": fault.advice,
                 }

@@ -89,7 +89,7 @@ def _data(results: facts.Results) -> str:
     splits = data["counts"]
     rows = [(_plain(name), *row) for name, row in zip(data["classes"], zip(*splits.values(), strict=True), strict=True)]
     made = "split by litevision, each class on its own" if data["made_splits"] else "split as they came"
-    what = "" if description == _UNKNOWN else f" {_plain(description)}"
+    what = "" if description == _UNKNOWN else f" {_plain(description).rstrip('.')}."
     skipped = len(data["skipped"])
     return (
         f"Folder or table: {_plain(data['path'])}, {made}.{what} Licence: {_plain(licence)}. "
@@ -179,9 +179,9 @@ def _training(results: facts.Results) -> str:
     epochs = results["epochs"]
     minutes = sum(facts.finite(epoch.get("seconds")) for epoch in epochs) / 60
     took = f" in {minutes:,.0f} minutes" if minutes == minutes else ""
-    best = f", of which {results['best_epoch']} was kept" if results["best_epoch"] else ""
+    best = f"; epoch {results['best_epoch']} was kept" if results["best_epoch"] else ""
     machine = "; ".join(f"{key}: {_plain(value)}" for key, value in facts.flat(results["machine"]))
-    return f"{len(epochs)} epochs{best}{took}; seed {results['seed']}; {machine}."
+    return f"{len(epochs)} epochs{took}{best}; seed {results['seed']}; {machine}."
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[object]], *, numbers_from: int | None = None) -> str:

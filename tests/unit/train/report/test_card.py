@@ -58,7 +58,7 @@ def test_it_says_everything_that_a_card_must(plain_run: Any) -> None:
     assert table(card, "Weights it started from")[1][1:3] == ["https://example.org/weights", "Apache-2.0"]
     assert "8 pictures in onnxruntime 1.31.1: probabilities differ by at most 1.5e-06, 100.0 %" in card
     assert "hat (50 %), dress (67 %), shirt (100 %)" in text_of(card, "Intended use and limits")
-    assert "3 epochs, of which 2 was kept in 4 minutes; seed 4" in text_of(card, "Training")
+    assert "3 epochs in 4 minutes; epoch 2 was kept; seed 4" in text_of(card, "Training")
 
 
 def test_its_recipe_is_the_recipe(make_run: Any) -> None:

@@ -1,0 +1,293 @@
+"""What the commands over many pictures share: the order of events, from the read command line to the exit code."""
+
+import io
+import signal
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from litevision.cli._signals import Interrupted, Signals
+from litevision.cli._stdout import silence_stdout
+from litevision.errors import LitevisionError, UsageError
+
+if TYPE_CHECKING:
+    from litevision.cli._inputs import Entry
+    from litevision.cli._report import Report
+    from litevision.cli._results import Form, Writer
+    from litevision.runtime import Bundle
+    from litevision.runtime.answers import Answer
+    from litevision.runtime.pipeline import Work
+    from litevision.runtime.video import Preparer
+
+    Chunks = Generator[list[Answer[Any]]]
+
+_FEW = 4  # fewer pictures are answered one by one, each with all threads: workers would not have started by then
+_MAX_LABEL_WIDTH = 30
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options by their names, which the commands explain; ``min`` is the least value."""
+
+    inputs: tuple[str, ...]
+    model: str
+    recursive: bool = False
+    frames: bool = False
+    every: float = 1.0
+    json: bool = False
+    jsonl: bool = False
+    csv: str | None = None
+    strict: bool = False
+    engine: str = "auto"
+    precision: str | None = None
+    workers: int | None = field(default=None, metadata={"min": 1})
+    batch: int | None = field(default=None, metadata={"min": 1})
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is done with the pictures, once the bundle is open.
+
+    Attributes:
+        bundle: the model.
+        work: answers pictures.
+        preparer: makes the model's input of a frame of a video or an animation.
+    """
+
+    bundle: "Bundle"
+    work: "Work[Any]"
+    preparer: "Preparer"
+
+
+class Command(Protocol):
+    """A command over many pictures."""
+
+    @property
+    def options(self) -> Options:
+        """What was asked for."""
+
+    @property
+    def verb(self) -> str:
+        """Its name."""
+
+    @property
+    def form(self) -> "Form":
+        """How its answers are written."""
+
+    @property
+    def targets(self) -> Sequence[str]:
+        """The files and folders that it writes."""
+
+    def job(self, bundle: "Bundle") -> Job:
+        """What it does with the pictures.
+
+        Raises:
+            BundleError: a bundle that cannot do it.
+        """
+
+    def writers(self, stack: ExitStack) -> "list[Writer]":
+        """What writes its answers besides what every command has; what they open is closed by ``stack``."""
+
+
+def run(command: Command) -> int:
+    """Answers the pictures; gives the exit code.
+
+    Raises:
+        LitevisionError: nothing can be answered, or the only picture cannot be read.
+    """
+    options = command.options
+    if options.json + options.jsonl + (options.csv == "-") > 1:
+        raise UsageError("--json, --jsonl and --csv - each need standard output for themselves. Give one of them.")
+    if sys.stdout is None and _rows_shown(options):
+        raise UsageError("standard output is closed. Give --csv a file.")
+    with Signals() as signals:
+        try:
+            return _answer(command, signals)
+        except Interrupted as stop:
+            print(f"stopped by {_name(stop)} before the first answer", file=sys.stderr)
+            return 128 + stop.signum
+        except (LitevisionError, BrokenPipeError):
+            raise
+        except OSError as error:  # of a full disk, for example
+            silence_stdout()
+            raise UsageError(f"the answers cannot be written ({error.strerror}). Write them somewhere else.") from error
+
+
+def _answer(command: Command, signals: Signals) -> int:
+    from litevision.cli._inputs import Finder
+    from litevision.cli._report import Report
+    from litevision.runtime.answers import Prepared
+    from litevision.runtime.cpus import available_cpus
+
+    options = command.options
+    finder = Finder(options.recursive, options.frames, options.every)
+    entries = [entry for argument in options.inputs for entry in finder.find(argument)]
+    total = None if any(map(callable, entries)) else len(entries)
+    workers = 0 if total is not None and total < _FEW else options.workers or available_cpus()
+    # A wrong path should not cost the download of a model.
+    wrong = all(isinstance(entry, Prepared) for entry in entries)
+    job = None if wrong else command.job(_open(options, entries, total, workers))
+
+    report = Report(total, sys.stdout if _rows_shown(options) else None, command.verb)
+    with ExitStack() as stack:
+        writers = [*_writers(command, entries, total, workers, job, stack), report]
+        chunks = stack.enter_context(closing(_chunks(options, entries, total, workers, job)))
+        ended = _write(chunks, writers, report, signals)
+        if isinstance(ended, BrokenPipeError):
+            silence_stdout()
+        for writer in writers:
+            writer.finish()
+    if isinstance(ended, BrokenPipeError):
+        return 1
+    _conclude(command, report, job, ended)
+    if isinstance(ended, Interrupted):
+        return 128 + ended.signum
+    if ended:
+        raise ended
+    return int(report.errors > 0)
+
+
+def _rows_shown(options: Options) -> bool:
+    """Whether the answers go to standard output."""
+    return options.json or options.jsonl or options.csv in (None, "-")
+
+
+def _open(options: Options, entries: "list[Entry]", total: int | None, workers: int) -> "Bundle":
+    from litevision.cli._bundle import bundle_path
+    from litevision.runtime import Bundle
+    from litevision.runtime.engines import AUTO, engine_choice, installed_engines
+
+    engine, precision = options.engine, options.precision
+    threads, streams = (1, workers) if workers else (None, 1)
+    if engine == AUTO and precision != "bf16" and (not workers or len(installed_engines()) == 1):
+        engine = "onnxruntime"  # always there, and the quickest to start
+    if engine != AUTO:
+        engine_choice(engine, precision)  # refuses unknown names before anything is downloaded
+    path = bundle_path(options.model)
+    if engine == AUTO:
+        from litevision.runtime.engines.auto import choose
+
+        photos = [entry for entry in entries if isinstance(entry, str)]
+        decision = choose(
+            path,
+            _batch_size(options, total, workers),
+            precision=precision,
+            threads=threads,
+            streams=streams,
+            pictures=total,
+            sample=photos,
+        )
+        print(f"engine auto: {decision.reason}", file=sys.stderr)
+        engine, precision = decision.choice.name, decision.choice.precision
+    return Bundle.open(path, engine=engine, precision=precision, threads=threads, streams=streams)
+
+
+def _chunks(options: Options, entries: "list[Entry]", total: int | None, workers: int, job: Job | None) -> "Chunks":
+    if job is None:
+        return _wrong(entries)
+    if not workers:
+        chunks = _one_by_one(entries, job)
+    else:
+        from litevision.cli._inputs import pictures
+        from litevision.runtime.pipeline import answer_chunks
+
+        sources, chunk = pictures(entries, job.preparer), _batch_size(options, total, workers)
+        chunks = answer_chunks(job.work, sources, workers=workers, chunk=chunk)
+    return _up_to_a_fault(chunks) if options.strict else chunks
+
+
+def _batch_size(options: Options, total: int | None, workers: int) -> int:
+    from litevision.runtime.pipeline import CHUNK
+
+    if options.batch or not workers:
+        return options.batch or 1
+    # Small enough that every worker has its share of a few dozen pictures.
+    return CHUNK if total is None else max(1, min(CHUNK, total // (2 * workers)))
+
+
+def _wrong(entries: "list[Entry]") -> "Chunks":
+    from litevision.runtime.answers import Answer, Prepared
+
+    yield [Answer(entry, (), entry.error, entry.ms) for entry in entries if isinstance(entry, Prepared)]
+
+
+def _one_by_one(entries: "list[Entry]", job: Job) -> "Chunks":
+    from litevision.cli._inputs import pictures
+
+    for picture in pictures(entries, job.preparer):
+        if picture is not None:
+            yield job.work([picture])
+
+
+def _up_to_a_fault(chunks: "Chunks") -> "Chunks":
+    """The answers up to the first picture that could not be read, and that one."""
+    with closing(chunks):
+        for answers in chunks:
+            bad = next((index for index, answer in enumerate(answers) if answer.error is not None), None)
+            if bad is not None:
+                yield answers[: bad + 1]
+                return
+            yield answers
+
+
+def _writers(
+    command: Command, entries: "list[Entry]", total: int | None, workers: int, job: Job | None, stack: ExitStack
+) -> "list[Writer]":
+    from litevision.cli import _results as results
+
+    options, form = command.options, command.form
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal cannot show is no reason to stop
+        sys.stdout.reconfigure(errors="surrogateescape" if options.csv == "-" else "backslashreplace")
+    writers = command.writers(stack)
+    if options.csv is not None:
+        writers.append(results.CsvRows(stack.enter_context(results.output_stream(options.csv)), form))
+    if options.json:
+        writers.append(results.JsonDocument(sys.stdout, form, options.model))
+    elif options.jsonl:
+        writers.append(results.JsonLines(sys.stdout, form))
+    elif options.csv is None:
+        # Where a list is still growing, nobody knows how wide its paths will be.
+        paths = [len(results.printable(entry)) for entry in entries if isinstance(entry, str)] if total else []
+        labels = [len(results.printable(label)) for label in job.bundle.metadata.labels] if job else []
+        widths = {"path": max([0, *paths]), "label": min(_MAX_LABEL_WIDTH, max([0, *labels]))}
+        writers.append(results.Table(sys.stdout, form, widths if workers else None))
+    return writers
+
+
+def _write(
+    chunks: "Chunks", writers: "Sequence[Writer]", report: "Report", signals: Signals
+) -> Interrupted | BrokenPipeError | LitevisionError | None:
+    """Writes all answers, and gives what ended that early, unless it was before the first one; then holds signals."""
+    ended: Interrupted | BrokenPipeError | LitevisionError | None = None
+    try:
+        for answers in chunks:
+            if report.total == 1 and answers[0].error:
+                raise answers[0].error
+            with signals.held():
+                for writer in writers:
+                    writer.write(answers)
+        signals.hold()
+    except (Interrupted, BrokenPipeError, LitevisionError) as error:
+        signals.hold()
+        if report.done == 0:
+            raise
+        ended = error
+    return ended
+
+
+def _conclude(command: Command, report: "Report", job: Job | None, ended: BaseException | None) -> None:
+    from litevision.cli._report import counted
+
+    stopped = f"stopped by {_name(ended)}: " if isinstance(ended, Interrupted) else ""
+    engine = f", {job.bundle.engine.choice.title}" if job else ""
+    if report.done != 1 or stopped:
+        print(f"{stopped}{report.conclusion()}{engine}", file=sys.stderr)
+    for target in command.targets:
+        rest = ", as far as it came" if ended else ""
+        print(f"wrote {target}: {counted(report.done - report.errors)}{rest}", file=sys.stderr)
+
+
+def _name(stop: Interrupted) -> str:
+    return signal.Signals(stop.signum).name

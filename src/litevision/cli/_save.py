@@ -1,0 +1,108 @@
+"""Pictures with the boxes that were found drawn on them, saved by the thread that found them."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from litevision.cache import replacing
+from litevision.cli._inputs import STDIN
+from litevision.errors import FileMissingError, ImageError, UsageError
+from litevision.image import decode
+from litevision.image.draw import Mark, draw_marks
+from litevision.runtime import Detection
+from litevision.runtime.answers import Answer, Prepared
+from litevision.runtime.detector import Views
+
+# A frame's name ends with its time or its number; files that sort in their order are easier to make a video of.
+_TIME, _FRAME = re.compile(r"#t=(\d+)(\.\d+)$"), re.compile(r"#frame=(\d+)$")
+_KINDS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
+# Full colour resolution, for lines of one or two pixels; PNG's own default takes three times as long for a tenth less.
+_OPTIONS = {"JPEG": {"quality": 92, "subsampling": 0}, "PNG": {"compress_level": 3}}
+
+
+class Saver:
+    """Saves each picture under the path that it has below what all ``inputs`` share.
+
+    Args:
+        folder: where to.
+        inputs: the command's arguments.
+    """
+
+    def __init__(self, folder: str, inputs: Sequence[str]) -> None:
+        self._folder = Path(folder)
+        self._root = _shared_folder(inputs)
+
+    def saved(self, answer: Answer[Detection]) -> Answer[Detection]:
+        """The answer, with its picture saved; a picture that cannot be read whole is an error from here on.
+
+        Raises:
+            UsageError: the file would be the picture itself.
+            OSError: it cannot be written.
+        """
+        if answer.error is not None:
+            return answer
+        target = self._folder / self.name_of(answer)
+        source = answer.source
+        try:
+            picture = _kept(source) if isinstance(source, Prepared) else decode(source)
+        except (ImageError, FileMissingError) as error:
+            return replace(answer, predictions=(), error=error)
+        if target.exists() and Path(answer.name).exists() and target.samefile(answer.name):
+            raise UsageError(f"{target}: the picture itself would be overwritten. Give --save another folder.")
+        marks = [Mark(it.box_xyxy, f"{it.label} {it.score:.2f}", it.index) for it in answer.predictions]
+        _write(draw_marks(picture, marks), target)
+        return answer
+
+    def name_of(self, answer: Answer[Detection]) -> Path:
+        """Where in the folder the picture goes."""
+        name = answer.name
+        if isinstance(answer.source, Prepared):
+            name = _TIME.sub(lambda found: f"-{int(found[1]):05}{found[2]}.jpg", name)
+            name = _FRAME.sub(lambda found: f"-{int(found[1]):05}.jpg", name)
+        path = Path(os.path.abspath(name))  # noqa: PTH100  # links are to keep their names
+        path = path.relative_to(self._root) if path.is_relative_to(self._root) else path.relative_to(path.anchor)
+        return path if path.suffix.lower() in _KINDS else path.with_name(f"{path.name}.png")
+
+
+def make_folder(folder: str) -> None:
+    """Makes the folder to save in.
+
+    Raises:
+        UsageError: it cannot be made.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--save {folder}: no folder that can be made ({error.strerror}). Give another one.") from None
+
+
+def _shared_folder(inputs: Sequence[str]) -> Path:
+    folders = []
+    for it in inputs:
+        path = Path() if it == STDIN else Path(it)
+        if not path.exists() and any(sign in it for sign in "*?["):
+            folders.append(Path(*path.parts[: _first_pattern(path.parts)]))
+        else:
+            folders.append(path if path.is_dir() else path.parent)
+    return Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))  # noqa: PTH100
+
+
+def _first_pattern(parts: Sequence[str]) -> int:
+    return next(place for place, part in enumerate(parts) if any(sign in part for sign in "*?["))
+
+
+def _kept(frame: Prepared[Views]) -> Image.Image:
+    assert isinstance(frame.outcome, Views)
+    assert frame.outcome.picture is not None
+    return frame.outcome.picture
+
+
+def _write(picture: Image.Image, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    kind = _KINDS[target.suffix.lower()]
+    with replacing(target) as partial:
+        picture.save(partial, kind, **_OPTIONS[kind])

@@ -1,0 +1,151 @@
+"""The boxes of one picture, held to the rules: which can be used, and what is wrong with the others."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from litevision.boxes import intersection_over_union
+from litevision.data.detection.listing import BoxListing, WrittenBox, WrittenPicture
+from litevision.data.faults import Fault
+from litevision.errors import ImageError
+from litevision.image.decode import open_picture
+from litevision.image.orientation import Orientation
+
+_LEAST_PX = 0.01  # YOLO's six digits move an edge of a 10,000 px picture by half of this
+_OVER_EDGE_PX = 1.0  # rounding to whole pixels, or counting them from 1, reaches out no further
+_TINY_PX = 4.0  # one cell of CenterNet's map, where the picture is not enlarged
+_SAME_PX = 0.5
+_NEARLY_SAME_IOU = 0.9  # LabelImg's copy of a box lies 2 px beside it: 0.93 for a side of 120 px
+
+
+@dataclass(frozen=True, slots=True)
+class UsableBoxes:
+    """The boxes of a picture that can be used; the attributes are those of `DetectionSample`."""
+
+    boxes_xyxy: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    ignored: npt.NDArray[np.bool_]
+    areas: npt.NDArray[np.float32] | None
+
+
+def usable_boxes(
+    picture: WrittenPicture, listing: BoxListing, upright_hw: tuple[int, int], faults: list[Fault]
+) -> UsableBoxes | None:
+    """The boxes of ``picture`` in px of the upright picture, cut at its edges; None where they are for another size.
+
+    Args:
+        picture: as it is written.
+        listing: what it stands in; its classes give the labels.
+        upright_hw: its size as a person sees it.
+        faults: gathers what is wrong.
+    """
+    height, width = upright_hw
+    turned_by = None
+    if picture.size_hw not in (None, upright_hw):
+        turned_by = _turn(picture, upright_hw)
+        if turned_by is None or not turned_by.swap:
+            said_height, said_width = picture.size_hw or upright_hw
+            detail = f"{picture.name} has {width} x {height} px, the labels say {said_width} x {said_height}"
+            faults.append(Fault.of("wrong-size", picture.labels_file, detail))
+            return None
+        faults.append(Fault.of("turned-boxes", picture.labels_file, f"{picture.name}: {len(picture.boxes)} boxes"))
+    label_of = {name: label for label, name in enumerate(listing.classes)}
+    scale = (width, height, width, height) if listing.relative else (1, 1, 1, 1)
+    kept: list[WrittenBox] = []
+    rows: list[tuple[float, ...]] = []
+    for box in picture.boxes:
+        corners = tuple(edge * side for edge, side in zip(box.xyxy, scale, strict=True))
+        if turned_by is not None:
+            corners = _upright(corners, turned_by, upright_hw)
+        inside = tuple(min(max(edge, 0.0), side) for edge, side in zip(corners, (width, height) * 2, strict=True))
+        found = list(_faults_of(box, corners, inside, upright_hw))
+        faults += (Fault.of(rule, box.file, detail, box.line) for rule, detail, _ in found)
+        if not any(is_left_out for *_, is_left_out in found):
+            kept.append(box)
+            rows.append(inside)
+    boxes_xyxy = np.array(rows, np.float32).reshape(-1, 4)
+    labels = np.array([label_of[box.label] for box in kept], np.int64)
+    single = _without_copies(kept, boxes_xyxy, labels, faults)
+    kept = [kept[index] for index in single]
+    areas = [box.area for box in kept]
+    return UsableBoxes(
+        boxes_xyxy[single],
+        labels[single],
+        np.array([box.ignored for box in kept], np.bool_),
+        None if None in areas else np.array(areas, np.float32),
+    )
+
+
+def _faults_of(
+    box: WrittenBox, corners: tuple[float, ...], inside: tuple[float, ...], upright_hw: tuple[int, int]
+) -> Iterator[tuple[str, str, bool]]:
+    """Rules that a box breaks, each with what was found and whether the box is left out for it."""
+    if not all(map(math.isfinite, corners)):
+        yield "unreadable-box", f"{box.said}; expected finite numbers", True
+        return
+    x1, y1, x2, y2 = corners
+    if x2 < x1 or y2 < y1:
+        yield "inverted-box", box.said, True
+        return
+    if min(x2 - x1, y2 - y1) < _LEAST_PX:
+        yield "zero-area-box", box.said, True
+        return
+    height, width = upright_hw
+    picture = f"{width} x {height} px"
+    seen_width, seen_height = inside[2] - inside[0], inside[3] - inside[1]
+    if min(seen_width, seen_height) < _LEAST_PX:
+        yield "outside-box", f"{box.said}; the picture has {picture}", True
+        return
+    over = max(-x1, -y1, x2 - width, y2 - height)
+    if over > _OVER_EDGE_PX:
+        yield "over-edge-box", f"{box.said}; {over:.1f} px out of {picture}", False
+    if min(seen_width, seen_height) < _TINY_PX:
+        yield "tiny-box", f"{box.said}; {seen_width:.1f} x {seen_height:.1f} px", False
+
+
+def _without_copies(
+    kept: list[WrittenBox], boxes_xyxy: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], faults: list[Fault]
+) -> list[int]:
+    """The indices of the boxes without those that copy one before them; ignored boxes may lie where they like."""
+    overlaps = intersection_over_union(boxes_xyxy, boxes_xyxy)
+    real = np.array([not box.ignored for box in kept], np.bool_)
+    near = np.triu((overlaps >= _NEARLY_SAME_IOU) & (labels[:, None] == labels) & real[:, None] & real, 1)
+    copies: set[int] = set()
+    for first, second in zip(*map(np.ndarray.tolist, np.nonzero(near)), strict=True):
+        if first in copies or second in copies:
+            continue
+        box, other = kept[second], kept[first]
+        beside = f"{box.said}, beside line {other.line}" if other.line else f"{box.said}, beside {other.said}"
+        if np.abs(boxes_xyxy[first] - boxes_xyxy[second]).max() <= _SAME_PX:
+            copies.add(second)
+            faults.append(Fault.of("duplicate-box", box.file, beside, box.line))
+        else:
+            detail = f"{beside}: {overlaps[first, second]:.2f}"
+            faults.append(Fault.of("near-duplicate-box", box.file, detail, box.line))
+    return [index for index in range(len(kept)) if index not in copies]
+
+
+def _turn(picture: WrittenPicture, upright_hw: tuple[int, int]) -> Orientation | None:
+    """How the stored picture is turned upright, where the labels state the stored one's size."""
+    if picture.size_hw != upright_hw[::-1]:
+        return None
+    try:
+        return open_picture(picture.path).orientation
+    except ImageError:
+        return None
+
+
+def _upright(corners: tuple[float, ...], orientation: Orientation, upright_hw: tuple[int, int]) -> tuple[float, ...]:
+    """Where a box of the stored frame lies in the upright one: `Orientation.stored_box` the other way round."""
+    x1, y1, x2, y2 = corners
+    if orientation.swap:
+        x1, y1, x2, y2 = y1, x1, y2, x2
+    height, width = upright_hw
+    if orientation.flip_x:
+        x1, x2 = width - x2, width - x1
+    if orientation.flip_y:
+        y1, y2 = height - y2, height - y1
+    return x1, y1, x2, y2

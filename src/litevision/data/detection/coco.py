@@ -1,0 +1,247 @@
+"""COCO: one JSON file of pictures, boxes and classes, or one for each split."""
+
+import itertools
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from litevision.data.detection.files import UnreadableLabels, read_bytes
+from litevision.data.detection.listing import BoxListing, WrittenBox, WrittenPicture, is_picture
+from litevision.data.listing import EXPECTED_SPLITS, split_named
+from litevision.data.records import Split
+from litevision.errors import DataError
+
+_MAX_BYTES = 2 * 1024**3  # COCO's own train2017 has 450 MB
+TABLES = ("images", "annotations", "categories")
+_MAX_AREA = 1e12  # px²; no picture is as large
+_SHOWN = 8
+
+
+def list_coco(root: Path, files: Sequence[Path]) -> BoxListing:
+    """The pictures and boxes that ``files`` list.
+
+    A file's split is the one that its name or its folder names. Pictures lie beside it, in a folder of its split, or in
+    ``images``.
+
+    Raises:
+        DataError: not such files, or some of which the split is not known.
+    """
+    listing = BoxListing(root, "COCO")
+    splits = {file: _split_of(file, root) for file in files}
+    unknown = [file for file, split in splits.items() if split is None]
+    if unknown and len(files) > 1:
+        raise DataError(
+            f"{unknown[0]}: {len(files)} files of labels, and this one's name says no split; {EXPECTED_SPLITS}. "
+            "Rename it or move it away."
+        )
+    tables = {file: _Table.read(file) for file in files}
+    listing.classes = _classes(tables, listing)
+    folders: set[Path] = set()
+    for file, table in tables.items():
+        places = [place for place in _places(file, root, splits[file]) if place.is_dir()]
+        pictures = _pictures(file, table, splits[file], places, listing)
+        _boxes(file, table, pictures, listing)
+        by_path = {picture.path: picture for picture in pictures.values() if picture}  # two ids may share one
+        listing.pictures += by_path.values()
+        folders |= {path.parent for path in by_path}
+    _tell_unlabelled(folders, listing)
+    return listing
+
+
+@dataclass(slots=True)
+class _Table:
+    """One file: its three tables, and the name of each class by its id."""
+
+    images: list[Any]
+    annotations: list[Any]
+    categories: list[Any]
+    names: dict[Any, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, file: Path) -> "_Table":
+        expected = f"expected COCO's JSON with the lists {', '.join(TABLES)}"
+        try:
+            plain = json.loads(read_bytes(file, _MAX_BYTES))
+        except UnreadableLabels as error:
+            raise DataError(f"{file}: {error.detail}; {expected}.") from None
+        except json.JSONDecodeError as error:
+            raise DataError(f"{file}, line {error.lineno}: no JSON ({error.msg}); {expected}.") from None
+        except (ValueError, RecursionError) as error:  # bytes that are no text, numbers or nesting without end
+            raise DataError(f"{file}: no JSON ({error}); {expected}.") from None
+        missing = [name for name in TABLES if not isinstance(plain, dict) or not isinstance(plain.get(name), list)]
+        if missing:
+            raise DataError(f"{file}: no list {missing[0]!r}; {expected}.")
+        return cls(*(plain[name] for name in TABLES))
+
+
+def _split_of(file: Path, root: Path) -> Split | None:
+    """What the file's name says, such as instances_train2017, or its folder's."""
+    words = ["train" if word == "trainval" else word for word in re.findall("[a-z]+", file.stem.lower())]
+    found = {split for word in words if (split := split_named(word))}
+    if len(found) == 1:
+        return found.pop()
+    return split_named(file.parent.name) if file.parent != root else None
+
+
+def _places(file: Path, root: Path, split: Split | None) -> Iterator[Path]:
+    """Where the pictures of a file may lie, likeliest first."""
+    base = root if root.is_dir() else (file.parent.parent if file.parent.name == "annotations" else file.parent)
+    own = [file.stem.rpartition("_")[2], *(name for name in _names_of(base) if split and split_named(name) == split)]
+    for name in own:
+        yield from (base / name / "images", base / "images" / name, base / name)
+    for name in _names_of(base / "images"):
+        if split and split_named(name) == split:
+            yield base / "images" / name
+    yield from (file.parent / "images", file.parent, base / "images", base)
+
+
+def _names_of(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
+def _classes(tables: Mapping[Path, _Table], listing: BoxListing) -> list[str]:
+    """The class names by their ids; what the files say of them is noted."""
+    first: dict[Any, tuple[str, Path]] = {}
+    ids: dict[str, Any] = {}
+    for file, table in tables.items():
+        for place, category in enumerate(table.categories):
+            id_, name = (category.get(key) if isinstance(category, dict) else None for key in ("id", "name"))
+            if type(id_) is not int or not isinstance(name, str) or not name.strip():
+                listing.fault("class-id-conflict", file, f"categories[{place}]: {_brief(category)} has no id or name")
+                continue
+            name = name.strip()
+            if id_ in table.names:
+                listing.fault("class-id-conflict", file, f"id {id_} is {table.names[id_]!r}, and again {name!r}")
+                continue
+            other, where = first.get(id_, (name, file))
+            if other != name:
+                beside = f"{other!r} in {listing.name_of(where)}"
+                listing.fault("class-id-conflict", file, f"id {id_} is {name!r}, and {beside}")
+            elif ids.get(name, id_) != id_:
+                listing.fault("class-id-conflict", file, f"{name!r} has the ids {ids[name]} and {id_}")
+            table.names[id_] = name
+            first.setdefault(id_, (name, file))
+            ids.setdefault(name, id_)
+    if not ids:
+        raise DataError(f"{listing.root}: no classes in 'categories'; expected an id and a name for each.")
+    known = sorted(first)
+    lacking = known[-1] - known[0] + 1 - len(known)
+    if lacking or known[0] > 1:
+        some = list(itertools.islice((id_ for id_ in range(known[0], known[-1]) if id_ not in first), _SHOWN))
+        without = f", without {', '.join(map(str, some))}" + (" and more" if lacking > _SHOWN else "") if some else ""
+        detail = f"{len(ids)} classes with ids {known[0]} to {known[-1]}{without}; labels are 0 to {len(ids) - 1}"
+        listing.fault("class-id-gaps", next(iter(tables)), detail)
+    return sorted(ids, key=lambda name: (ids[name], name))
+
+
+def _pictures(
+    file: Path, table: _Table, split: Split | None, places: list[Path], listing: BoxListing
+) -> dict[Any, WrittenPicture | None]:
+    """The pictures of a file by their ids; None for one that is left out."""
+    found: dict[Any, WrittenPicture | None] = {}
+    by_name: dict[str, tuple[Any, WrittenPicture]] = {}
+    for place, image in enumerate(table.images):
+        id_, name = (image.get(key) if isinstance(image, dict) else None for key in ("id", "file_name"))
+        if not isinstance(id_, (int, str)) or not isinstance(name, str) or not name:
+            listing.fault("missing-picture", file, f"images[{place}]: {_brief(image)} has no id or file_name")
+            continue
+        if id_ in found:
+            listing.fault("id-twice", file, f"images[{place}]: {name} has the id {id_} of {_name_of(found[id_])}")
+            continue
+        if name in by_name:
+            first_id, found[id_] = by_name[name]
+            listing.fault("listed-twice", file, f"{name}: under the ids {first_id} and {id_}; their boxes are joined")
+            continue
+        path = _find(name, places)
+        if path is None:
+            looked = ", ".join(listing.name_of(folder) or "." for folder in places[:4])
+            listing.fault("missing-picture", file, f"{name}: not in {looked}")
+            found[id_] = None
+            continue
+        sides = [image.get(side) for side in ("height", "width")]
+        size_hw = (sides[0], sides[1]) if all(type(side) is int and side > 0 for side in sides) else None
+        found[id_] = picture = WrittenPicture(path, listing.name_of(path), file, split, size_hw)
+        by_name[name] = id_, picture
+    return found
+
+
+def _name_of(picture: WrittenPicture | None) -> str:
+    return picture.path.name if picture else "another"
+
+
+def _find(name: str, places: list[Path]) -> Path | None:
+    """The picture in the first of the folders that has it; that folder is asked first from then on."""
+    for index, folder in enumerate(places):
+        try:
+            if (folder / name).is_file():
+                places.insert(0, places.pop(index))
+                return folder / name
+        except ValueError:  # a null byte
+            return None
+    return None
+
+
+def _boxes(file: Path, table: _Table, pictures: dict[Any, WrittenPicture | None], listing: BoxListing) -> None:
+    """Gives every picture its boxes."""
+    seen: set[Any] = set()
+    for place, plain in enumerate(table.annotations):
+        if not isinstance(plain, dict):
+            listing.fault("unreadable-box", file, f"annotations[{place}]: {_brief(plain)}; expected an object")
+            continue
+        id_ = plain.get("id")
+        image_id = plain.get("image_id")
+        where = f"annotation {id_}" if isinstance(id_, (int, str)) else f"annotations[{place}]"
+        if isinstance(id_, (int, str)):
+            if id_ in seen:
+                listing.fault("id-twice", file, f"annotations[{place}]: the id {id_} again; both are kept")
+            seen.add(id_)
+        if not isinstance(image_id, (int, str)) or image_id not in pictures:
+            listing.fault("missing-picture", file, f"{where}: image_id {_brief(image_id)} is no picture's")
+            continue
+        picture = pictures[image_id]
+        if picture is None:  # told of already, once for all its boxes
+            continue
+        where = f"{where} of {picture.name}"
+        category = plain.get("category_id")
+        label = table.names.get(category) if isinstance(category, int) else None
+        if label is None:
+            listing.fault("unknown-class", file, f"{where}: category_id {_brief(category)}")
+            continue
+        xywh = plain.get("bbox")
+        said = f"{where}: {label} {_brief(xywh)}"
+        if not isinstance(xywh, list) or len(xywh) != 4 or not all(type(side) in (int, float) for side in xywh):
+            listing.fault("unreadable-box", file, f"{said}; expected [x, y, width, height]")
+            continue
+        try:
+            x, y, width, height = map(float, xywh)
+        except OverflowError:
+            x = y = width = height = math.inf
+        area = plain.get("area")
+        picture.boxes.append(
+            WrittenBox(
+                label,
+                (x, y, x + width, y + height),
+                said,
+                file,
+                ignored=plain.get("iscrowd") in (1, True),
+                area=float(area) if isinstance(area, (int, float)) and 0 < area < _MAX_AREA else None,
+            )
+        )
+
+
+def _brief(value: object) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _tell_unlabelled(folders: set[Path], listing: BoxListing) -> None:
+    """A fault for each picture that no file lists, in the folders of those that are listed."""
+    listed = {picture.path for picture in listing.pictures}
+    for folder in sorted(folders):
+        for path in sorted(folder.iterdir()):
+            if is_picture(path.name) and not path.name.startswith(".") and path not in listed:
+                listing.fault("picture-without-labels", path, "in no 'images' list")

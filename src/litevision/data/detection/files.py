@@ -1,0 +1,108 @@
+"""Label files read with limits: text, and XML without document types."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.parsers import expat
+
+_MAX_BYTES = 64 * 1024 * 1024
+_MAX_DEPTH = 64
+
+
+class UnreadableLabels(Exception):  # noqa: N818 - reported as a fault, never raised to a caller of the package
+    """Why a label file cannot be read, and at which line."""
+
+    def __init__(self, detail: str, line: int | None = None) -> None:
+        super().__init__(detail)
+        self.detail, self.line = detail, line
+
+
+def read_bytes(path: Path, max_bytes: int = _MAX_BYTES) -> bytes:
+    """The content of a label file.
+
+    Raises:
+        UnreadableLabels: it cannot be read, or is larger than ``max_bytes``.
+    """
+    try:
+        size_bytes = path.stat().st_size
+        if size_bytes > max_bytes:
+            raise UnreadableLabels(f"{size_bytes:,} bytes, more than the limit of {max_bytes:,}")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise UnreadableLabels(getattr(error, "strerror", None) or str(error)) from None
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file in UTF-8, stripped; line i + 1 stands at i.
+
+    Raises:
+        UnreadableLabels: not such a file.
+    """
+    try:
+        text = read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnreadableLabels(f"no text in UTF-8 (byte {error.start:,})") from None
+    return [line.strip() for line in text.split("\n")]
+
+
+@dataclass(slots=True)
+class Element:
+    """One element of an XML file, with the line at which it begins."""
+
+    name: str
+    line: int
+    text: str = ""
+    children: list["Element"] = field(default_factory=list)
+
+    def child(self, name: str) -> "Element | None":
+        """The first child of that name."""
+        return next((child for child in self.children if child.name == name), None)
+
+    def all(self, name: str) -> list["Element"]:
+        """The children of that name."""
+        return [child for child in self.children if child.name == name]
+
+    def said(self, name: str) -> str:
+        """The stripped text of the first child of that name; empty where there is none."""
+        child = self.child(name)
+        return child.text.strip() if child else ""
+
+
+def read_xml(path: Path) -> Element:
+    """The root of an XML file. One with a document type is refused: entities could name files or grow without end.
+
+    Raises:
+        UnreadableLabels: not such a file.
+    """
+    data = read_bytes(path)
+    if not data.strip():
+        raise UnreadableLabels("an empty file")
+    top = Element("", 0)
+    open_elements = [top]
+    parser = expat.ParserCreate()
+
+    def start(name: str, _: dict[str, str]) -> None:
+        if len(open_elements) > _MAX_DEPTH:
+            raise UnreadableLabels(f"more than {_MAX_DEPTH} elements inside each other", parser.CurrentLineNumber)
+        element = Element(name, parser.CurrentLineNumber)
+        open_elements[-1].children.append(element)
+        open_elements.append(element)
+
+    def end(_: str) -> None:
+        open_elements.pop()
+
+    def text(content: str) -> None:
+        open_elements[-1].text += content
+
+    def refuse(*_: object) -> None:
+        raise UnreadableLabels("a document type (<!DOCTYPE ...>), which is not read", parser.CurrentLineNumber)
+
+    parser.buffer_text = True
+    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        parser.Parse(data, True)
+    except expat.ExpatError as error:
+        raise UnreadableLabels(f"no XML ({expat.ErrorString(error.code)})", error.lineno) from None
+    except (LookupError, ValueError) as error:  # an encoding that is none
+        raise UnreadableLabels(f"no XML ({error})") from None
+    return top.children[0]

@@ -1,0 +1,135 @@
+"""Labelled boxes of any form as one data set."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from litevision.data.copies import same_bytes
+from litevision.data.detection.check import usable_boxes
+from litevision.data.detection.find import list_boxes
+from litevision.data.detection.listing import BoxListing, WrittenPicture
+from litevision.data.detection.records import DetectionSample, LabelledBoxes
+from litevision.data.faults import Fault
+from litevision.data.look import open_header
+from litevision.data.read import DEFAULT_FRACTIONS
+from litevision.data.records import SPLITS, Split
+from litevision.data.splits import Fractions, carve, check_fractions, divide
+from litevision.data.threads import in_threads
+from litevision.errors import DataError
+
+
+def read_boxes(
+    path: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    fractions: Fractions = DEFAULT_FRACTIONS,
+    workers: int | None = None,
+) -> LabelledBoxes:
+    """The pictures with boxes at ``path``: Pascal VOC, COCO or YOLO.
+
+    Of each picture the header is read. What is wrong is left out, box by box or picture by picture, and stands in
+    ``faults``. Splits are kept or made as `litevision.data.read_labelled` does, each picture with those of its rarest
+    class.
+
+    Args:
+        path: a folder of labels and pictures, a COCO file, or a YOLO data.yaml.
+        seed: gives another split.
+        fractions: the shares of train, validation and test where they are made here.
+        workers: threads; by default one for each processor, up to 8.
+
+    Raises:
+        FileMissingError: nothing at the path.
+        DataError: no labels of boxes there, labels of two forms, or no picture that can be used.
+        UsageError: fractions that cannot be.
+    """
+    check_fractions(fractions)
+    listing = list_boxes(path)
+    looks = list(in_threads(open_header, [picture.path for picture in listing.pictures], workers=workers))
+    data = place_boxes(listing, [look.upright_hw for look in looks], seed=seed, fractions=fractions)
+    unreadable = [
+        Fault.of("missing-picture" if rule == "missing-file" else rule, picture.path, detail)
+        for picture, look in zip(listing.pictures, looks, strict=True)
+        for rule, detail in look.found
+    ]
+    faults = tuple(sorted((*data.faults, *unreadable), key=lambda fault: fault.order))
+    if not any(len(sample.labels) for sample in data.samples):
+        first = next((fault for fault in faults if fault.severity == "error"), None)
+        why = f"; first of {len(faults):,} faults: {first.path}: {first.detail}" if first else ""
+        raise DataError(
+            f"{data.root}: {len(data.samples):,} pictures that can be used, and no boxes{why}. "
+            "Run 'litevision check-data' to see every fault."
+        )
+    return replace(data, faults=faults)
+
+
+def place_boxes(
+    listing: BoxListing, sizes_hw: Sequence[tuple[int, int] | None], *, seed: int, fractions: Fractions
+) -> LabelledBoxes:
+    """The listed pictures that can be used, each in a split.
+
+    Args:
+        listing: what was read.
+        sizes_hw: the upright size of each picture; None for one that cannot be read, which is left out.
+        seed: gives another split.
+        fractions: the shares of train, validation and test.
+    """
+    faults = list(listing.faults)
+    found: list[tuple[WrittenPicture, DetectionSample]] = []
+    for index in _each_once(listing.pictures, faults):
+        picture, size_hw = listing.pictures[index], sizes_hw[index]
+        usable = usable_boxes(picture, listing, size_hw, faults) if size_hw else None
+        if usable and size_hw:
+            boxes, labels, ignored = usable.boxes_xyxy, usable.labels, usable.ignored
+            sample = DetectionSample(
+                picture.path, boxes, labels, ignored, picture.split or "train", size_hw, usable.areas
+            )
+            found.append((picture, sample))
+    splits, made = _splits(found, seed, fractions)
+    placed = [
+        (SPLITS.index(split), picture.name, replace(sample, split=split))
+        for (picture, sample), split in zip(found, splits, strict=True)
+    ]
+    placed.sort(key=lambda one: one[:2])
+    samples = tuple(sample for *_, sample in placed)
+    return LabelledBoxes(listing.root, tuple(listing.classes), samples, made, tuple(faults), listing.kind)
+
+
+def _each_once(pictures: Sequence[WrittenPicture], faults: list[Fault]) -> list[int]:
+    """The pictures, each once: of two splits, the one that is held out keeps it, so that no score is too good."""
+    chosen: dict[str, int] = {}
+    for index, picture in enumerate(pictures):
+        key = os.path.normcase(os.path.normpath(picture.path))
+        other = chosen.setdefault(key, index)
+        if other != index:
+            splits = " and ".join(str(pictures[place].split or "no split") for place in (other, index))
+            faults.append(Fault.of("listed-twice", picture.path, f"in {splits}"))
+            if _place(picture.split) > _place(pictures[other].split):
+                chosen[key] = index
+    return sorted(chosen.values())
+
+
+def _place(split: Split | None) -> int:
+    return SPLITS.index(split) if split else -1
+
+
+def _splits(
+    found: Sequence[tuple[WrittenPicture, DetectionSample]], seed: int, fractions: Fractions
+) -> tuple[list[Split], bool]:
+    """The split of each picture, and whether any was made here."""
+    own = {picture.split for picture, _ in found}
+    if None in own:
+        pool = found
+    elif "validation" not in own and fractions[1]:
+        pool = [one for one in found if one[0].split == "train"]
+        fractions = carve(fractions)
+    else:
+        return [sample.split for _, sample in found], False
+    shown = Counter(label for _, sample in pool for label in set(sample.labels.tolist()))
+    rarest = {
+        picture.name: str(min(set(sample.labels.tolist()), key=lambda label: (shown[label], label), default=-1))
+        for picture, sample in pool
+    }
+    copies = {pool[index][0].name for group in same_bytes([picture.path for picture, _ in pool]) for index in group}
+    made = divide(rarest, seed=seed, fractions=fractions, keep_in_train=copies)
+    return [made.get(picture.name, sample.split) for picture, sample in found], bool(made)

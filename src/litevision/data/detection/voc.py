@@ -1,0 +1,188 @@
+"""Pascal VOC: an XML file for each picture, in Annotations beside JPEGImages, or beside the picture itself."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from litevision.data.detection.files import Element, UnreadableLabels, read_lines, read_xml
+from litevision.data.detection.listing import BoxListing, WrittenBox, WrittenPicture, is_picture, walk
+from litevision.data.listing import split_named
+from litevision.data.records import Split
+
+# The challenge's own files count pixels from 1 and name the last pixel of an object; labelling tools (LabelImg, CVAT,
+# Roboflow, Label Studio) write edges. A file says which it is: the challenge's name their database.
+# Source: VOC2012 development kit, section 6.1: "the top-left pixel in the image has coordinates (1, 1)".
+_COUNTS_FROM_1 = re.compile(r"The VOC20\d\d Database", re.IGNORECASE)
+
+_EDGES = ("xmin", "ymin", "xmax", "ymax")
+_PICTURE_FOLDERS = ("jpegimages", "images")
+_NO_PHOTOS = "segmentation"  # the challenge's masks have the names of their photos
+
+# The list of each split, best first: where train and val are there, trainval is both.
+_LISTS: tuple[tuple[str, Split], ...] = (
+    ("train", "train"),
+    ("trainval", "train"),
+    ("val", "validation"),
+    ("valid", "validation"),
+    ("validation", "validation"),
+    ("test", "test"),
+)
+_FOLDERS_OF_LISTS = ("ImageSets/Main", "ImageSets")
+
+
+def list_voc(root: Path) -> BoxListing:
+    """The pictures and boxes below ``root``.
+
+    A picture's split is that whose list in ImageSets names it or, without lists, whose folder it lies in. A train list
+    makes trainval's superfluous.
+
+    Raises:
+        DataError: a folder that cannot be read.
+    """
+    listing = BoxListing(root, "Pascal VOC")
+    label_files: dict[Path, dict[str, Path]] = {}
+    photos: dict[str, list[Path]] = defaultdict(list)
+    for folder, names in walk(root):
+        xmls = {name[:-4]: folder / name for name in names if name.lower().endswith(".xml")}
+        if xmls:
+            label_files[folder] = xmls
+        if not folder.name.lower().startswith(_NO_PHOTOS):
+            for name in filter(is_picture, names):
+                photos[PurePosixPath(name).stem].append(folder / name)
+    used: set[Path] = set()
+    for folder, xmls in label_files.items():
+        for xml, split in _listed(folder, xmls, listing):
+            _add(xml, split, photos[xml.stem], listing, used)
+    _tell_unlabelled(photos, label_files, used, listing)
+    listing.classes = sorted({box.label for picture in listing.pictures for box in picture.boxes})
+    return listing
+
+
+def _listed(folder: Path, xmls: dict[str, Path], listing: BoxListing) -> Iterator[tuple[Path, Split | None]]:
+    """The label files of a folder that are to be read, each with its split."""
+    lists = next((found for place in _FOLDERS_OF_LISTS if (found := _lists(folder.parent / place))), {})
+    if not lists:
+        parts = folder.relative_to(listing.root).parts
+        split = next((split for part in reversed(parts) if (split := split_named(part))), None)
+        yield from ((xml, split) for xml in xmls.values())
+        return
+    first: dict[str, tuple[Split, Path]] = {}
+    for split, file in lists.items():
+        try:
+            lines = read_lines(file)
+        except UnreadableLabels as error:
+            listing.fault("missing-split", file, error.detail, error.line)
+            continue
+        for number, line in enumerate(lines, 1):
+            stem = _stem(line, xmls)
+            if not stem:
+                continue
+            if stem not in xmls:
+                listing.fault("missing-labels", file, f"{line}: no {folder.name}/{stem}.xml", number)
+            elif stem in first:
+                other_split, other = first[stem]
+                detail = f"{line}: also in {other.name}" if other != file else f"{line}: listed before"
+                listing.fault("listed-twice", file, detail, number)
+                if _held_out(split, other_split):
+                    first[stem] = split, file
+            else:
+                first[stem] = split, file
+    for stem, xml in xmls.items():
+        if stem in first:
+            yield xml, first[stem][0]
+        else:
+            listing.fault("not-in-a-split", xml, f"in none of {', '.join(file.name for file in lists.values())}")
+
+
+def _held_out(split: Split, other: Split) -> bool:
+    order = ("train", "validation", "test")
+    return order.index(split) > order.index(other)
+
+
+def _lists(folder: Path) -> dict[Split, Path]:
+    found: dict[Split, Path] = {}
+    for name, split in _LISTS:
+        file = folder / f"{name}.txt"
+        if split not in found and file.is_file():
+            found[split] = file
+    return found
+
+
+def _stem(line: str, known: dict[str, Path]) -> str:
+    """What a line of a list names: a stem, perhaps with a suffix, a folder, or a flag behind it."""
+    if line in known:
+        return line
+    first = line.rpartition(" ")[0].rstrip() if line.endswith((" 1", " -1", " 0")) else line
+    return PurePosixPath(first).stem if is_picture(first) else PurePosixPath(first).name
+
+
+def _add(xml: Path, split: Split | None, photos: Sequence[Path], listing: BoxListing, used: set[Path]) -> None:
+    """Reads one label file."""
+    try:
+        root = read_xml(xml)
+        if root.name != "annotation":
+            raise UnreadableLabels(f"the element <{root.name}>; expected <annotation>", root.line)
+    except UnreadableLabels as error:
+        used.update(photos)
+        listing.fault("unreadable-labels", xml, error.detail, error.line)
+        return
+    named = root.said("filename")
+    if not photos:
+        listing.fault("missing-picture", xml, f"no picture {named or xml.stem}")
+        return
+    photo = max(photos, key=lambda path: _nearness(path, xml, named))
+    used.add(photo)
+    shift = 1.0 if _COUNTS_FROM_1.search((root.child("source") or root).said("database")) else 0.0
+    picture = WrittenPicture(photo, listing.name_of(photo), xml, split, _size(root))
+    picture.boxes = [box for element in root.all("object") if (box := _box(element, xml, shift, listing))]
+    listing.pictures.append(picture)
+
+
+def _nearness(photo: Path, xml: Path, named: str) -> tuple[bool, int, bool]:
+    """How likely a picture with a label file's stem is the one that it is for."""
+    shared = len(set(photo.parent.parts) & set(xml.parent.parts))
+    return photo.name == named, shared, photo.parent.name.lower() in _PICTURE_FOLDERS
+
+
+def _size(root: Element) -> tuple[int, int] | None:
+    """What the file states; some programs write 0."""
+    size = root.child("size")
+    try:
+        height, width = (int(float(size.said(side))) if size else 0 for side in ("height", "width"))
+    except (ValueError, OverflowError):
+        return None
+    return (height, width) if height > 0 and width > 0 else None
+
+
+def _box(element: Element, xml: Path, shift: float, listing: BoxListing) -> WrittenBox | None:
+    label = element.said("name")
+    if not label:
+        listing.fault("unknown-class", xml, "an object without a name", element.line)
+        return None
+    edges = element.child("bndbox")
+    said = [edges.said(edge) if edges else "" for edge in _EDGES]
+    line = edges.line if edges else element.line
+    written = f"{label} {' '.join(text or 'nothing' for text in said)}"
+    try:
+        x1, y1, x2, y2 = map(float, said)
+    except ValueError:
+        listing.fault("unreadable-box", xml, f"{written}; expected {' '.join(_EDGES)}", line)
+        return None
+    # A box of one pixel in the challenge's count has the same edges; elsewhere it has no area, and stays so.
+    corners = (x1 - shift, y1 - shift, x2, y2)
+    ignored = element.said("difficult").lower() in ("1", "true")
+    return WrittenBox(label, corners, written, xml, line, ignored)
+
+
+def _tell_unlabelled(
+    photos: dict[str, list[Path]], label_files: dict[Path, dict[str, Path]], used: set[Path], listing: BoxListing
+) -> None:
+    """A fault for each picture without a label file, in the folders of those that have one."""
+    stems = {stem for xmls in label_files.values() for stem in xmls}
+    folders = {path.parent for path in used}
+    for stem, paths in photos.items():
+        if stem not in stems:
+            for path in paths:
+                if path.parent in folders:
+                    listing.fault("picture-without-labels", path, f"no {stem}.xml")

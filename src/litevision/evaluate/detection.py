@@ -1,0 +1,115 @@
+"""A detector over pictures with boxes; the runtime's own preprocessing, pipeline and engine, and nothing else.
+
+P is the number of pictures, M of boxes that were found in one, N of boxes that are truly there.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from litevision.data.detection import DetectionSample
+from litevision.evaluate.classification import places_of
+from litevision.evaluate.records import Skipped
+from litevision.runtime import Detection, Detector
+from litevision.runtime.answers import Answer, answer
+from litevision.runtime.pipeline import CHUNK, answer_chunks
+from litevision.runtime.tasks import Finding
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class FoundBoxes:
+    """What was found in one picture, the surest first.
+
+    Attributes:
+        boxes_xyxy: ``float32[M, 4]``, px of the upright picture.
+        scores: ``float32[M]``, in [0, 1].
+        labels: ``int64[M]``, indices into the evaluation's classes.
+    """
+
+    boxes_xyxy: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class DetectionEvaluation:
+    """The truth and what was found in P pictures.
+
+    Attributes:
+        split: which pictures of the data these are, for example "test".
+        classes: the bundle's labels.
+        samples: the P pictures that could be read, their labels as indices into ``classes``.
+        found: what was found in each.
+        skipped: the pictures that could not be read; they count nowhere.
+    """
+
+    split: str
+    classes: tuple[str, ...]
+    samples: tuple[DetectionSample, ...]
+    found: tuple[FoundBoxes, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+
+def evaluate_detector(
+    detector: Detector,
+    samples: Sequence[DetectionSample],
+    classes: Sequence[str],
+    *,
+    split: str,
+    tiles: int = 1,
+    on_answers: Callable[[Sequence[Answer[Detection]]], None] | None = None,
+) -> DetectionEvaluation:
+    """All boxes that ``detector`` finds in ``samples``, however unsure; its classes are the bundle's labels.
+
+    Args:
+        detector: computes as many chunks of pictures at once as it has streams: open it with ``threads=1`` and
+            ``streams=available_cpus()`` to use every core.
+        samples: the pictures; one that cannot be read is left out and noted.
+        classes: the names of the samples' labels, matched with the bundle's by name.
+        split: what to call the samples.
+        tiles: as for `Detector.detect`.
+        on_answers: told of each chunk of answers as it comes.
+
+    Raises:
+        UnknownNameError: classes that the bundle does not know: all are named.
+        BundleError: the model gives infinities or NaN.
+    """
+    places = places_of(classes, detector.labels)
+    kept: list[DetectionSample] = []
+    found: list[FoundBoxes] = []
+    skipped: list[Skipped] = []
+    chunks = answer_chunks(
+        partial(answer, Finding(detector, 0.0, tiles)),
+        (sample.path for sample in samples),
+        workers=detector.bundle.engine.choice.streams,
+        chunk=CHUNK if tiles == 1 else 1,
+    )
+    waiting = iter(samples)
+    with closing(chunks):
+        for answers in chunks:
+            # The answers on the left: zip takes nothing from the samples where the chunk has ended.
+            for it, sample in zip(answers, waiting, strict=False):
+                if it.error:
+                    skipped.append(Skipped(sample.path, str(it.error)))
+                else:
+                    kept.append(_relabelled(sample, places))
+                    found.append(_arrays(it.predictions))
+            if on_answers:
+                on_answers(answers)
+    return DetectionEvaluation(split, detector.labels, tuple(kept), tuple(found), tuple(skipped))
+
+
+def _relabelled(sample: DetectionSample, places: npt.NDArray[np.int64]) -> DetectionSample:
+    return replace(sample, labels=places[sample.labels])
+
+
+def _arrays(found: Sequence[Detection]) -> FoundBoxes:
+    return FoundBoxes(
+        np.array([it.box_xyxy for it in found], np.float32).reshape(-1, 4),
+        np.array([it.score for it in found], np.float32),
+        np.array([it.index for it in found], np.int64),
+    )

@@ -1,0 +1,121 @@
+"""Boxes with labels, drawn on pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw, ImageFont
+
+from litevision.image.orientation import BoxXyxy
+
+Colour = tuple[int, int, int]
+
+# Okabe and Ito 2008, "Color universal design", https://jfly.uni-koeln.de/color/: told apart with any colour vision.
+PALETTE: tuple[Colour, ...] = (
+    (230, 159, 0),  # orange
+    (86, 180, 233),  # sky blue
+    (0, 158, 115),  # bluish green
+    (240, 228, 66),  # yellow
+    (0, 114, 178),  # blue
+    (213, 94, 0),  # vermilion
+    (204, 121, 167),  # reddish purple
+)
+_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
+
+_TEXT_SHARE = 0.022  # of the picture's side, were it square: 12 px at 640 x 480, 76 px at 12 megapixels
+_LEAST_TEXT_PX, _SMALLEST_TEXT_PX = 11, 6  # what can be read, and what can be made out
+_MORE = "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A box to draw.
+
+    Attributes:
+        box_xyxy: px of the picture, continuous edges.
+        text: what stands at it; nothing where it is empty.
+        colour: which of `PALETTE`, counted round: the index of a class.
+    """
+
+    box_xyxy: BoxXyxy
+    text: str = ""
+    colour: int = 0
+
+
+def draw_marks(image: Image.Image, marks: Sequence[Mark]) -> Image.Image:
+    """A copy of ``image``, which is RGB, with ``marks`` on it; the first lies on top of the others.
+
+    A text stands on a plate in the box's colour, above the box or, where there is no room, in it; before it would leave
+    the picture, it is made smaller and then cut short. The font has Latin letters.
+    """
+    drawn = image.copy()
+    draw = ImageDraw.Draw(drawn)
+    text_px = max(_LEAST_TEXT_PX, round(_TEXT_SHARE * (image.width * image.height) ** 0.5))
+    line_px = max(1, round(text_px / 4))
+    font = ImageFont.load_default(text_px)
+    for mark in reversed(marks):
+        _draw_box(draw, _pixels(mark.box_xyxy, image.size), PALETTE[mark.colour % len(PALETTE)], line_px)
+    for mark in reversed(marks):  # after all boxes, whose lines would cross the texts
+        if mark.text:
+            _draw_text(draw, mark, _pixels(mark.box_xyxy, image.size), font, text_px)
+    return drawn
+
+
+def _pixels(box_xyxy: BoxXyxy, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The first and last pixel that the box touches, in x and in y, in order; at least one, within the picture."""
+    (x1, y1, x2, y2), (width, height) = box_xyxy, size_wh
+    left, top = (min(max(0, int(edge)), length - 1) for edge, length in ((x1, width), (y1, height)))
+    right, bottom = (min(-int(-edge // 1), length) - 1 for edge, length in ((x2, width), (y2, height)))
+    return left, top, max(left, right), max(top, bottom)
+
+
+def _draw_box(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colour: Colour, line_px: int) -> None:
+    """The outline, inside the box, between dark lines that set it off from bright and coloured things."""
+    dark_px = max(1, line_px // 3)
+    left, top, right, bottom = box
+    if left == right or top == bottom:  # whose outline Pillow draws too large
+        draw.rectangle(box, fill=colour)
+        return
+    if min(right - left, bottom - top) < 4 * (line_px + 2 * dark_px):  # the lines would hide what is in a small box
+        draw.rectangle(box, outline=colour, width=dark_px)
+        return
+    for inset_px, width_px, ink in ((0, line_px + 2 * dark_px, _BLACK), (dark_px, line_px, colour)):
+        inner = (left + inset_px, top + inset_px, right - inset_px, bottom - inset_px)
+        draw.rectangle(inner, outline=ink, width=width_px)
+
+
+def _draw_text(
+    draw: ImageDraw.ImageDraw,
+    mark: Mark,
+    box: tuple[int, int, int, int],
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    text_px: int,
+) -> None:
+    width, height = draw.im.size
+    pad_px = max(1, text_px // 6)
+    text, room_px = " ".join(mark.text.split()), width - 2 * pad_px
+    while draw.textlength(text, font) > room_px and text_px > _SMALLEST_TEXT_PX:
+        text_px = max(_SMALLEST_TEXT_PX, min(text_px - 1, int(text_px * room_px / draw.textlength(text, font))))
+        font = ImageFont.load_default(text_px)
+    while draw.textlength(text, font) > room_px and text != _MORE:
+        text = text.removesuffix(_MORE)[:-1] + _MORE
+    # The height of all letters, so that plates are alike.
+    _, text_top, _, text_bottom = draw.textbbox((0, 0), "Ápg", font)
+    plate_wh = round(draw.textlength(text, font)) + 2 * pad_px, round(text_bottom - text_top) + 2 * pad_px
+    if plate_wh[0] > width or plate_wh[1] > height:
+        return
+    left, top, _, _ = box
+    x = min(left, width - plate_wh[0])
+    y = top - plate_wh[1] if top >= plate_wh[1] else min(top, height - plate_wh[1])
+    ground = PALETTE[mark.colour % len(PALETTE)]
+    draw.rectangle((x, y, x + plate_wh[0] - 1, y + plate_wh[1] - 1), fill=ground)
+    draw.text((x + pad_px, y + pad_px - text_top), text, fill=_ink_on(ground), font=font)
+
+
+def _ink_on(ground: Colour) -> Colour:
+    """Black or white, whichever stands out more.
+
+    Source: WCAG 2.2, relative luminance; above 0.179 black has the higher contrast.
+    """
+    linear = [it / 12.92 if it <= 0.04045 else ((it + 0.055) / 1.055) ** 2.4 for it in (part / 255 for part in ground)]
+    luminance = sum(share * part for share, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    return _BLACK if luminance > 0.179 else _WHITE

@@ -1,0 +1,98 @@
+"""Large pictures in overlapping tiles, and one list of boxes of what several views found; M is the number of boxes."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from litevision.boxes import intersection_over_union
+from litevision.image import Preprocess
+
+MOST_TILES = 8
+"""On the longer side: more tiles are a program of their own, over parts of the picture."""
+
+_OVERLAP = 0.2  # of a tile's side: an object up to that size is whole in one of two neighbours
+_SAME_OBJECT = 0.5  # IoU of two boxes that two views have of it
+_AT_EDGE_PX = 2.0  # of the network's input: how far from a cut the box of an object that it goes through may end
+
+TileXyxy = tuple[int, int, int, int]
+
+
+def tile_boxes(picture_hw: tuple[int, int], preprocess: Preprocess, tiles: int) -> list[TileXyxy]:
+    """The tiles of a picture, in px of it, row by row: ``tiles`` of them on its longer side, all of one size.
+
+    A tile has the shape that fills the model's input, and so shows things about ``tiles`` times as large as the whole
+    picture does.
+
+    Args:
+        picture_hw: of the upright picture.
+        preprocess: what makes the model's input of the whole picture.
+        tiles: at least 2.
+    """
+    height, width = picture_hw
+    if preprocess.crop == "stretch":
+        whole_hw = float(height), float(width)
+    else:
+        scale = max(height / preprocess.size_hw[0], width / preprocess.size_hw[1])
+        whole_hw = preprocess.size_hw[0] * scale, preprocess.size_hw[1] * scale
+    parts = 1 + (tiles - 1) * (1 - _OVERLAP)
+    rows, columns = (_cuts(length, whole / parts) for length, whole in zip(picture_hw, whole_hw, strict=True))
+    return [(x1, y1, x2, y2) for y1, y2 in rows for x1, x2 in columns]
+
+
+def at_cut(
+    boxes_xyxy: npt.NDArray[np.float32],
+    tile_xyxy: TileXyxy,
+    picture_hw: tuple[int, int],
+    input_hw: tuple[int, int],
+) -> npt.NDArray[np.bool_]:
+    """``bool[M]``: which boxes end where the tile was cut out of the picture, and so may hold part of an object.
+
+    Args:
+        boxes_xyxy: ``float32[M, 4]``, px of the picture.
+        tile_xyxy: the tile that they were found in.
+        picture_hw: of the picture; its own edges cut nothing that another tile would have whole.
+        input_hw: of the model's input, which the tile fills.
+    """
+    x1, y1, x2, y2 = tile_xyxy
+    height, width = picture_hw
+    reach_px = _AT_EDGE_PX * max((x2 - x1) / input_hw[1], (y2 - y1) / input_hw[0])
+    inner = [
+        x1 + reach_px if x1 > 0 else -math.inf,
+        y1 + reach_px if y1 > 0 else -math.inf,
+        x2 - reach_px if x2 < width else math.inf,
+        y2 - reach_px if y2 < height else math.inf,
+    ]
+    before, after = boxes_xyxy[:, :2] < np.array(inner[:2]), boxes_xyxy[:, 2:] > np.array(inner[2:])
+    ends: npt.NDArray[np.bool_] = np.concatenate([before, after], axis=1)
+    at: npt.NDArray[np.bool_] = ends.max(axis=1)
+    return at
+
+
+def merged(
+    boxes_xyxy: npt.NDArray[np.float32], classes: npt.NDArray[np.int64], views: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """``bool[M]``: which boxes to keep; where two views show one object, the surer view has it.
+
+    Boxes of one view are never compared: the graph has decided already that they are several objects.
+
+    Args:
+        boxes_xyxy: ``float32[M, 4]``, the surest first.
+        classes: ``int64[M]``.
+        views: ``int64[M]``, the view that each was found in.
+    """
+    same = intersection_over_union(boxes_xyxy, boxes_xyxy) >= _SAME_OBJECT
+    same &= (classes[:, None] == classes) & (views[:, None] != views)
+    kept = np.ones(len(boxes_xyxy), np.bool_)
+    for place in range(len(kept)):
+        if kept[place]:
+            kept[place + 1 :] &= ~same[place, place + 1 :]
+    return kept
+
+
+def _cuts(length: int, tile: float) -> list[tuple[int, int]]:
+    """From and to of each tile along an axis of ``length`` px."""
+    size = min(length, math.ceil(tile))
+    steps = math.ceil((length - tile) / (tile * (1 - _OVERLAP)) - 1e-6)
+    starts = np.linspace(0, length - size, max(0, steps) + 1).round().astype(int).tolist()
+    return [(start, start + size) for start in starts]

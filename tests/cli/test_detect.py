@@ -1,0 +1,281 @@
+"""litevision detect: its answers, its files, its faults."""
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bundles import write_bundle
+from clips import write_clip
+from detectors import BLUE, RED, picture, write_detector
+from litevision.cli import _save
+from litevision.runtime.answers import Answer, Prepared
+from pictures import encoded, stored_as
+
+Run = Callable[..., tuple[int, str, str]]
+
+ORT = ("--engine", "onnxruntime")
+RED_BOX, BLUE_BOX = [16, 8, 48, 40], [60, 30, 90, 58]
+BOTH = picture((64, 96), ((16, 8, 48, 40), RED), ((60, 30, 90, 58), BLUE))
+
+
+@pytest.fixture
+def detect(tmp_path: Path, litevision: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The command in a folder with a bundle, pictures with both boxes, one or none, and a broken one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LITEVISION_CACHE", str(tmp_path / ".cache"))
+    write_detector(Path("colours.onnx"), size_hw=(64, 96))
+    Path("shots/deep").mkdir(parents=True)
+    Path("shots/both.png").write_bytes(encoded(BOTH))
+    Path("shots/deep/both.jpg").write_bytes(encoded(BOTH, "JPEG", quality=100, subsampling=0))
+    Path("none.png").write_bytes(encoded(np.zeros((64, 96, 3), np.uint8)))
+    Path("bad.jpg").write_bytes(b"oops")
+
+    def run(*arguments: str, model: str = "colours.onnx") -> tuple[int, str, str]:
+        return litevision("detect", *arguments, "--model", model)
+
+    return run
+
+
+def marked(path: str | Path) -> bool:
+    """Whether something is drawn at the red box."""
+    image = np.asarray(Image.open(path))
+    assert image.shape == BOTH.shape
+    return bool(np.abs(image[8:40, 16:48].astype(int) - RED).max() > 100)
+
+
+def test_table(detect: Run) -> None:
+    code, out, err = detect("shots/both.png", "none.png")
+    assert (code, out) == (
+        0,
+        "path            label   score      x1      y1      x2      y2\n"
+        "shots/both.png  red    0.9000    16.0     8.0    48.0    40.0\n"
+        "shots/both.png  blue   0.6000    60.0    30.0    90.0    58.0\n"
+        "none.png        -\n",
+    )
+    assert re.fullmatch(r"2 pictures in \d+\.\d s, .* a second, no errors, onnxruntime fp32\n", err)
+
+
+def test_a_table_of_many_is_as_aligned_as_one_of_few(detect: Run) -> None:
+    _, few, _ = detect("shots/both.png", "none.png")
+    code, many, _ = detect(*["shots/both.png", "none.png"] * 5, *ORT)
+    header, *rows = few.splitlines()
+    assert (code, many.splitlines()) == (0, [header, *rows * 5])
+
+
+def test_json(detect: Run) -> None:
+    code, out, _ = detect("shots/both.png", "bad.jpg", "none.png", "--json")
+    document = json.loads(out)
+    assert (code, document["model"]) == (1, "colours.onnx")
+    both, bad, none = document["results"]
+    assert 0 < both.pop("ms") < 5000
+    assert both == {
+        "path": "shots/both.png",
+        "detections": [
+            {"label": "red", "score": pytest.approx(0.9), "index": 0, "box_xyxy": RED_BOX},
+            {"label": "blue", "score": pytest.approx(0.6), "index": 1, "box_xyxy": BLUE_BOX},
+        ],
+    }
+    assert bad["error"].startswith("bad.jpg: not a picture")
+    assert none["detections"] == []
+
+
+def test_json_lines_of_many(detect: Run) -> None:
+    given = [("shots/both.png", "none.png")[i % 3 == 0] for i in range(30)]
+    _, out, _ = detect(*given, "--jsonl", "--workers", "3", "--batch", "4", *ORT)
+    found = [json.loads(line) for line in out.splitlines()]
+    assert [it["path"] for it in found] == given
+    assert [len(it["detections"]) for it in found] == [0 if path == "none.png" else 2 for path in given]
+
+
+def test_csv(detect: Run) -> None:
+    code, out, err = detect("shots/both.png", "none.png", "--csv", "out.csv")
+    assert (code, out) == (0, "")
+    assert err.splitlines()[-1] == "wrote out.csv: 2 pictures"
+    with Path("out.csv").open(newline="") as file:
+        header, first, second = csv.reader(file)
+    assert header == ["path", "label", "index", "score", "x1", "y1", "x2", "y2", "ms"]
+    assert first[:3] == ["shots/both.png", "red", "0"]
+    assert [float(it) for it in first[4:8]] == RED_BOX
+    assert second[1:3] == ["blue", "1"]
+
+
+@pytest.mark.parametrize(("score", "labels"), [("0.95", []), ("0.7", ["red"]), ("0", ["red", "blue"])])
+def test_score(detect: Run, score: str, labels: list[str]) -> None:
+    _, out, _ = detect("shots/both.png", "--json", "--score", score)
+    assert [it["label"] for it in json.loads(out)["results"][0]["detections"]] == labels
+
+
+def test_the_bundle_s_own_scores(detect: Run) -> None:
+    write_detector(Path("own.onnx"), size_hw=(64, 96), score_thresholds=[0.95, 0.5])
+    _, out, _ = detect("shots/both.png", "--json", model="own.onnx")
+    assert [it["label"] for it in json.loads(out)["results"][0]["detections"]] == ["blue"]
+
+
+def test_tiles(detect: Run) -> None:
+    Path("dots.png").write_bytes(encoded(picture((960, 1440), ((105, 200, 120, 212), RED))))
+    assert json.loads(detect("dots.png", "--json")[1])["results"][0]["detections"] == []
+    (found,) = json.loads(detect("dots.png", "--json", "--tiles", "6")[1])["results"][0]["detections"]
+    np.testing.assert_allclose(found["box_xyxy"], (105, 200, 120, 212), atol=4)
+    code, out, _ = detect(*["dots.png"] * 6, "--jsonl", "--tiles", "6", *ORT)
+    assert (code, [len(json.loads(line)["detections"]) for line in out.splitlines()]) == (0, [1] * 6)
+
+
+def test_coco_results(detect: Run) -> None:
+    Path("000000000139.png").write_bytes(encoded(BOTH))
+    code, _, err = detect("000000000139.png", "shots/both.png", "none.png", "--coco", "out.json")
+    assert (code, err.splitlines()[-1]) == (0, "wrote out.json: 3 pictures")
+    results = json.loads(Path("out.json").read_text())
+    assert [(it["image_id"], it["category_id"], it["category"]) for it in results] == [
+        (139, 1, "red"),
+        (139, 2, "blue"),
+        ("shots/both.png", 1, "red"),
+        ("shots/both.png", 2, "blue"),
+    ]
+    assert results[0]["bbox"] == [16, 8, 32, 32]
+    assert results[0]["score"] == pytest.approx(0.9)
+    assert results[2]["file_name"] == "shots/both.png"
+
+
+def test_coco_results_of_nothing_are_an_empty_list(detect: Run) -> None:
+    assert detect("none.png", "--coco", "out.json")[0] == 0
+    assert json.loads(Path("out.json").read_text()) == []
+
+
+def test_save(detect: Run) -> None:
+    code, _, err = detect("shots", "--recursive", "--save", "out/drawn")
+    assert (code, err.splitlines()[-1]) == (0, "wrote out/drawn: 2 pictures")
+    saved = sorted(str(path) for path in Path("out").rglob("*") if path.is_file())
+    assert saved == ["out/drawn/both.png", "out/drawn/deep/both.jpg"]
+    assert all(map(marked, saved))
+    assert not marked("shots/both.png")
+
+
+def test_saving_changes_no_answer(detect: Run) -> None:
+    large = picture((1000, 1500), ((123, 77, 456, 333), RED), ((801, 604, 1311, 918), BLUE))
+    Path("large.jpg").write_bytes(encoded(large, "JPEG"))
+    Path("anim.gif").write_bytes(encoded(BOTH, "GIF", save_all=True, append_images=[Image.fromarray(BOTH[::-1])]))
+    given = ("large.jpg", "shots/both.png", "anim.gif", "--frames", "--json")
+    plain, saved = (json.loads(detect(*given, *more)[1])["results"] for more in ((), ("--save", "out")))
+    assert [it["detections"] for it in saved] == [it["detections"] for it in plain]
+    assert len(plain) == 4
+
+
+def test_pictures_of_many_folders_and_kinds(detect: Run) -> None:
+    Path("a/x.webp").parent.mkdir()
+    for name in ("a/x.webp", "a/y.bmp", "x.png"):
+        Path(name).write_bytes(encoded(BOTH, {".webp": "WEBP", ".bmp": "BMP", ".png": "PNG"}[Path(name).suffix]))
+    assert detect("a", "x.png", "bad.jpg", "shots/d*/*.jpg", "--save", "out", *ORT)[0] == 1
+    saved = sorted(str(path) for path in Path("out").rglob("*") if path.is_file())
+    assert saved == ["out/a/x.webp.png", "out/a/y.bmp.png", "out/shots/deep/both.jpg", "out/x.png"]
+    assert all(map(marked, saved))
+
+
+def test_a_turned_photo_is_saved_upright(detect: Run) -> None:
+    Path("turned.jpg").write_bytes(stored_as(BOTH, 6, "JPEG", quality=95))
+    assert detect("turned.jpg", "--save", "out")[0] == 0
+    assert marked("out/turned.jpg")
+    with Image.open("out/turned.jpg") as saved:
+        assert saved.getexif() == {}
+
+
+def test_frames_of_a_video_are_saved(detect: Run) -> None:
+    write_clip(Path("clip.mp4"), [BOTH] * 25, rate=10)
+    code, out, _ = detect("clip.mp4", "--jsonl", "--save", "out")
+    assert (code, len(out.splitlines())) == (0, 3)
+    saved = sorted(path.name for path in Path("out").iterdir())
+    assert saved == [f"clip.mp4-0000{second}.000.jpg" for second in range(3)]
+    assert all(marked(Path("out", name)) for name in saved)
+
+
+def test_frames_of_an_animation_are_saved(detect: Run) -> None:
+    frames = [Image.fromarray(BOTH), Image.fromarray(np.zeros_like(BOTH))]
+    Path("anim.gif").write_bytes(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    assert detect("anim.gif", "--frames", "--save", "out")[0] == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == ["anim.gif-00000.jpg", "anim.gif-00001.jpg"]
+    assert marked("out/anim.gif-00000.jpg")
+
+
+def test_a_picture_never_overwrites_itself(detect: Run) -> None:
+    before = Path("shots/both.png").read_bytes()
+    for folder in ("shots", "./shots/../shots"):
+        code, out, err = detect("shots", "--save", folder)
+        assert (code, out) == (1, "")
+        assert err.endswith("the picture itself would be overwritten. Give --save another folder.\n")
+        assert err.count("\n") == 1
+    assert Path("shots/both.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (
+            ("--save", "none.png"),
+            "error: --save none.png: no folder that can be made (File exists). Give another one.\n",
+        ),
+        (("--coco", "no/out.json"), "error: --coco no/out.json: not a file that can be written."),
+        (("--csv", "no/out.csv"), "error: --csv no/out.csv: not a file that can be written."),
+        (("--json", "--jsonl"), "error: --json, --jsonl and --csv - each need standard output"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_first(detect: Run, option: tuple[str, ...], message: str) -> None:
+    code, out, err = detect("shots/both.png", *option)
+    assert (code, out) == (1, "")
+    assert err.startswith(message)
+    assert err.count("\n") == 1
+
+
+def test_a_bundle_for_another_task_is_one_line(detect: Run) -> None:
+    write_bundle(Path("namer.onnx"))
+    assert detect("none.png", model="namer.onnx") == (
+        1,
+        "",
+        "error: namer.onnx: a bundle for classification; expected one for detection.\n",
+    )
+
+
+def test_classify_refuses_a_detector(detect: Run, litevision: Run) -> None:
+    assert litevision("classify", "none.png", "--model", "colours.onnx") == (
+        1,
+        "",
+        "error: colours.onnx: a bundle for detection; expected one for classification.\n",
+    )
+
+
+def test_one_bad_picture_is_one_line(detect: Run) -> None:
+    code, out, err = detect("bad.jpg", "--save", "out", "--coco", "out.json")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("error: bad.jpg: not a picture that can be read")
+    assert not Path("out.json").exists()
+
+
+@pytest.mark.parametrize("wrong", [("--score", "1.5"), ("--score", "-1"), ("--tiles", "0"), ("--tiles", "9")])
+def test_a_number_out_of_range_is_a_usage_error(detect: Run, wrong: tuple[str, str]) -> None:
+    code, out, err = detect("none.png", *wrong)
+    assert (code, out) == (2, "")
+    assert f"'{wrong[0]}'" in err
+
+
+@pytest.mark.parametrize(
+    ("inputs", "name", "frame", "expected"),
+    [
+        (["pics"], "pics/a.jpg", False, "a.jpg"),
+        (["pics", "-"], "pics/a.jpg", False, "pics/a.jpg"),
+        (["-"], "/elsewhere/a.JPG", False, "elsewhere/a.JPG"),
+        (["-"], "../../../../../../../../../a.jpg", False, "a.jpg"),
+        (["pics/*/*.png"], "pics/b/c.png", False, "b/c.png"),
+        (["webcam:0"], "webcam:0#t=12.500", True, "webcam:0-00012.500.jpg"),
+        (["pics/a.jpg"], "pics/a#t=1.000", False, "a#t=1.000.png"),
+        (["pics/x.gif"], "pics/x.gif#frame=3", True, "x.gif-00003.jpg"),
+    ],
+)
+def test_where_a_picture_is_saved(detect: Run, inputs: list[str], name: str, frame: bool, expected: str) -> None:
+    Path("pics").mkdir()
+    source: Any = Prepared(name, None) if frame else name
+    assert _save.Saver("out", inputs).name_of(Answer(source, (), None, 1.0)) == Path(expected)

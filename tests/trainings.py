@@ -1,0 +1,155 @@
+"""Trainings of seconds: noisy pictures of three colours, and a network of four layers."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from litevision.data import Sample
+from litevision.models.network import Network
+from litevision.train.augment import picture_transform
+from litevision.train.batches import Batch, EpochOrder, TrainingPictures
+from litevision.train.checkpoint import read_checkpoint
+from litevision.train.loop import Loop, Task, Validation
+from litevision.train.recipe import Recipe
+from litevision.train.recipe_file import make_recipe
+from litevision.train.store import PictureStore
+from litevision.weights.load import create
+from networks import SHORT_ROWS
+from pictures import encoded
+
+COLOURS = {"blue": (40, 60, 200), "green": (60, 200, 40), "red": (200, 40, 60)}
+CLASSES = tuple(COLOURS)
+TINY = {
+    "model": {"name": "mobilenet_v1", "weights": "none", "width": 0.25, "size_hw": [32, 32]},
+    "schedule": {"epochs": 2, "head_epochs": 1, "batch_size": 4},
+    "run": {"precision": "fp32", "workers": 0, "ema_decay": 0.9},
+}
+
+
+def tiny_recipe(*changes: Mapping[str, Mapping[str, Any]]) -> Recipe:
+    return make_recipe(TINY, *changes)
+
+
+def settings(*changes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """`tiny_recipe` as arguments of the command line."""
+    return [
+        word
+        for tables in (TINY, *changes)
+        for table, keys in tables.items()
+        for key, value in keys.items()
+        for word in ("--set", f"{table}.{key}={_toml(value)}")
+    ]
+
+
+def _toml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def coloured(label: int, seed: int, height: int = 40, width: int = 48) -> npt.NDArray[np.uint8]:
+    noise = np.random.default_rng(seed).integers(-40, 41, (height, width, 3))
+    return np.clip(np.array(COLOURS[CLASSES[label]]) + noise, 0, 255).astype(np.uint8)
+
+
+def write_colours(folder: Path, count: int, *, test: int = 2, validation: int = 2) -> Path:
+    """A data set with splits; ``count`` training pictures of each colour."""
+    seed = 0
+    for split, pictures in (("train", count), ("validation", validation), ("test", test)):
+        for label, name in enumerate(CLASSES):
+            place = folder / split / name
+            place.mkdir(parents=True)
+            for number in range(pictures):
+                (place / f"{number}.png").write_bytes(encoded(coloured(label, seed)))
+                seed += 1
+    return folder
+
+
+def samples_of(folder: Path, split: str) -> tuple[Sample, ...]:
+    return tuple(
+        Sample(path, CLASSES.index(path.parent.name), split)  # type: ignore[arg-type]
+        for path in sorted((folder / split).rglob("*.png"))
+    )
+
+
+def tiny_network(seed: int = 0) -> Network:
+    torch.manual_seed(seed)
+    return create("mobilenet_v1", num_classes=3, rows=SHORT_ROWS["mobilenet_v1"])
+
+
+class ColourTask:
+    """The plainest `Task`: cross-entropy, and a validation score that is made up of the weights."""
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        pictures, classes = batch
+        return nn.functional.cross_entropy(network(pictures.float() / 255), classes)
+
+    def validate(self, network: nn.Module) -> Validation:
+        with torch.no_grad():
+            total = sum(float(tensor.double().sum()) for tensor in network.parameters())
+        return Validation(loss=abs(total), top1=total % 100)
+
+
+class Quiet:
+    """A `Listener` that keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.records: list[dict[str, Any]] = []
+        self.steps = 0
+
+    def epoch_started(self, epoch: int, phase: str, batches: int, first: int) -> None:
+        pass
+
+    def step(self, pictures: int, loss: float) -> None:
+        self.steps += 1
+
+    def epoch_ended(self, record: Mapping[str, Any]) -> None:
+        self.records.append(dict(record))
+
+
+def tiny_loop(
+    folder: Path, recipe: Recipe, *, task: Task | None = None, network: Network | None = None, count: int = 12
+) -> Loop:
+    """A loop over ``count`` pictures in memory; its checkpoints go into ``folder``."""
+    labels = [index % 3 for index in range(count)]
+
+    def read(path: Path) -> npt.NDArray[np.uint8]:
+        return coloured(int(path.name) % 3, int(path.name))
+
+    store = PictureStore(folder / "cache", [Path(str(index)) for index in range(count)], read, 10**7)
+    pictures = TrainingPictures(store, labels, picture_transform(recipe.augment, recipe.train_size_hw))
+    balanced = recipe.loss.sampler == "balanced"
+    order = EpochOrder(labels, recipe.schedule.batch_size, recipe.run.seed, balanced=balanced)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    return Loop(fabric, network or tiny_network(), task or ColourTask(), recipe, order, pictures, folder)
+
+
+CLOCK = ("seconds", "wait_seconds", "images_per_s", "data_wait_share", "interruptions")
+
+
+def checkpoints(folder: Path) -> dict[str, Any]:
+    """All that the checkpoints of a run hold, but for times and interruptions."""
+    found: dict[str, Any] = {}
+    for name in ("last.ckpt", "best.ckpt"):
+        progress, states = read_checkpoint(folder / name)
+        plain = {key: value for key, value in asdict(progress).items() if key not in CLOCK}
+        plain["epochs"] = [{k: v for k, v in epoch.items() if k not in CLOCK} for epoch in plain["epochs"]]
+        found[name] = (plain, states)
+    return found
+
+
+def differences(one: Any, other: Any, where: str = "") -> list[str]:
+    """Where two checkpoints are not the same, bit for bit."""
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return [] if one.dtype == other.dtype and torch.equal(one, other) else [where]
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        return [fault for key in one for fault in differences(one[key], other[key], f"{where}/{key}")]
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
+        pairs = zip(one, other, strict=True)
+        return [fault for place, pair in enumerate(pairs) for fault in differences(*pair, f"{where}/{place}")]
+    return [] if type(one) is type(other) and one == other else [f"{where}: {one!r} and {other!r}"]

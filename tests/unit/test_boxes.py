@@ -1,0 +1,115 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from litevision import boxes
+from litevision.boxes import Boxes
+from litevision.image import Placement, Preprocess
+
+EIGHTHS = st.integers(-4000, 4000).map(lambda eighths: eighths / 8)
+CORNERS = arrays(np.float32, st.tuples(st.integers(0, 6), st.just(4)), elements=EIGHTHS)
+SIZES = st.tuples(st.integers(1, 3000), st.integers(1, 3000))
+
+
+def ordered(corners: Boxes) -> Boxes:
+    """Boxes whose edges lie the right way round."""
+    pairs = np.sort(corners.reshape(-1, 2, 2), axis=1)
+    return pairs.reshape(-1, 4)
+
+
+def array(*rows: tuple[float, float, float, float]) -> Boxes:
+    return np.array(rows, np.float32).reshape(-1, 4)
+
+
+@pytest.mark.parametrize(
+    ("to", "back", "one"),
+    [
+        (boxes.xywh_from_xyxy, boxes.xyxy_from_xywh, (2, 3, 4, 7)),
+        (boxes.cxcywh_from_xyxy, boxes.xyxy_from_cxcywh, (4, 6.5, 4, 7)),
+    ],
+)
+def test_formats(to: Callable[[Boxes], Boxes], back: Callable[[Boxes], Boxes], one: tuple[float, ...]) -> None:
+    np.testing.assert_array_equal(to(array((2, 3, 6, 10))), array(one))
+    np.testing.assert_array_equal(back(array(one)), array((2, 3, 6, 10)))
+
+
+@given(CORNERS)
+def test_formats_there_and_back(corners: Boxes) -> None:
+    for there, back in (
+        (boxes.xywh_from_xyxy, boxes.xyxy_from_xywh),
+        (boxes.cxcywh_from_xyxy, boxes.xyxy_from_cxcywh),
+    ):
+        assert back(there(corners)).dtype == np.float32
+        np.testing.assert_allclose(back(there(corners)), corners, atol=2e-4)
+
+
+def test_area_and_overlap_by_hand() -> None:
+    first = array((0, 0, 4, 4), (0, 0, 0, 0), (5, 5, 2, 9))
+    second = array((0, 0, 4, 4), (2, 2, 6, 6), (4, 0, 8, 4), (0, 0, 0, 0))
+    np.testing.assert_array_equal(boxes.area(first), [16, 0, 0])  # zero width, and turned inside out
+    expected = [[1, 4 / 28, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    np.testing.assert_allclose(boxes.intersection_over_union(first, second), expected, rtol=1e-6)
+
+
+@given(CORNERS, CORNERS)
+def test_overlap_equals_a_plain_loop(first: Boxes, second: Boxes) -> None:
+    first, second = ordered(first), ordered(second)
+    found = boxes.intersection_over_union(first, second)
+    assert (found.shape, found.dtype) == ((len(first), len(second)), np.float32)
+    for i, one in enumerate(first.astype(float)):
+        for j, other in enumerate(second.astype(float)):
+            width = max(0.0, min(one[2], other[2]) - max(one[0], other[0]))
+            height = max(0.0, min(one[3], other[3]) - max(one[1], other[1]))
+            union = (one[2] - one[0]) * (one[3] - one[1]) + (other[2] - other[0]) * (other[3] - other[1])
+            union -= width * height
+            assert found[i, j] == pytest.approx(width * height / union if union else 0, abs=1e-5)
+
+
+def test_clip() -> None:
+    given_boxes = array((-5, 2, 30, 40), (50, 60, 70, 80), (1, 2, 3, 4))
+    np.testing.assert_array_equal(
+        boxes.clip(given_boxes, (20, 10)), array((0, 2, 10, 20), (10, 20, 10, 20), (1, 2, 3, 4))
+    )
+
+
+def test_no_boxes_stay_none() -> None:
+    none = array()
+    place = Preprocess((8, 8), 8, "letterbox").placement((4, 4))
+    moves = (boxes.move(none, place), boxes.move_back(none, place), boxes.clip(none, (3, 3)))
+    assert [found.shape for found in moves] == [(0, 4)] * 3
+    assert boxes.intersection_over_union(none, array((0, 0, 1, 1))).shape == (0, 1)
+
+
+def test_move_by_hand() -> None:
+    place = Preprocess((512, 512), 512, "letterbox").placement((480, 640))  # 640 -> 512, 64 px of grey above and below
+    np.testing.assert_allclose(boxes.move(array((0, 0, 640, 480), (10, 20, 30, 40)), place)[0], [0, 64, 512, 448])
+    np.testing.assert_allclose(boxes.move(array((10, 20, 30, 40)), place)[0], [8, 80, 24, 96])
+
+
+@given(SIZES, SIZES, st.sampled_from(["letterbox", "stretch", "center"]))
+def test_a_box_comes_back_to_where_it_was(picture_hw: tuple[int, int], size_hw: tuple[int, int], crop: str) -> None:
+    place = Preprocess(size_hw, min(size_hw), crop).placement(picture_hw)  # type: ignore[arg-type]
+    height, width = picture_hw
+    whole = array((0, 0, width, height), (width / 4, height / 3, width / 2, height / 2))
+    np.testing.assert_allclose(boxes.move_back(boxes.move(whole, place), place), whole, atol=1e-3, rtol=1e-6)
+
+
+def test_moving_follows_the_pixels() -> None:
+    picture = np.zeros((60, 90, 3), np.uint8)
+    picture[20:40, 15:60] = 255
+    for crop in ("letterbox", "stretch"):
+        preprocess = Preprocess((120, 120), 120, crop)
+        rows, columns = np.nonzero(preprocess(picture)[..., 0] > 184)  # between white and the grey around
+        seen = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        moved = boxes.move(array((15, 20, 60, 40)), preprocess.placement((60, 90)))[0]
+        np.testing.assert_allclose(moved, seen, atol=1.0)
+
+
+def test_any_record_with_two_boxes_is_a_placement() -> None:
+    np.testing.assert_array_equal(
+        boxes.move(array((0, 0, 1, 1)), Placement((0, 0, 1, 1), (2, 4, 4, 8))), array((2, 4, 4, 8))
+    )

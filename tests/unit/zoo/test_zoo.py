@@ -1,0 +1,61 @@
+"""The bundles that come along: small, whole, and as good as their cards say."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from litevision.data import read_labelled
+from litevision.evaluate import evaluate_bundle, samples_of, scores
+from litevision.runtime import BundleMetadata, load
+from litevision.train.recipe_file import make_recipe, read_recipe
+from litevision.zoo import BUNDLES
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+MAX_BYTES = 10_000_000
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_a_bundle_has_its_card_and_its_recipe(name: str) -> None:
+    path = BUNDLES[name]
+    assert path.stat().st_size <= MAX_BYTES
+    about = load(name).bundle.metadata
+    card = path.with_suffix(".md").read_text()
+    assert about.score is not None
+    assert f"top-1 {about.score.top1:.1f} %" in card
+    assert f"on {about.score.count:,} test pictures" in card
+    assert f"Licence: {licence_in(about)}" in card
+    assert about.weights.licence != "unknown"
+    recipe = make_recipe(read_recipe(path.with_suffix(".toml")), origin=name)
+    assert recipe.model.name == about.architecture.name
+    assert recipe.model.size_hw == about.preprocess.size_hw
+    assert recipe.model.crop == about.preprocess.crop
+
+
+def licence_in(about: BundleMetadata) -> str:
+    found = re.search(r"\(licence: (.+)\)$", about.training_data)
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_a_card_names_no_place_of_one_machine(name: str) -> None:
+    texts = [BUNDLES[name].with_suffix(ending).read_text() for ending in (".md", ".toml")]
+    texts.append(load(name).bundle.metadata.to_json())
+    assert [found for text in texts for found in re.findall(r"(?<![\w.])/(?:home|tmp|work|root|Users)/\S*", text)] == []
+
+
+def test_the_garment_in_the_example() -> None:
+    assert load("clothing").classify(EXAMPLES / "dress.jpg", top=1)[0].label == "dress"
+
+
+@pytest.mark.slow
+def test_clothing_is_as_good_as_it_says(shared: Path) -> None:
+    classifier = load("clothing", threads=1, streams=2)
+    data = read_labelled(shared / "data/clothing")
+    split, samples = samples_of(data, "test")
+    found = scores(evaluate_bundle(classifier, samples, data.classes, split=split))
+    claimed = classifier.bundle.metadata.score
+    assert claimed is not None
+    assert found.count == claimed.count == 372
+    assert found.top1 == pytest.approx(claimed.top1, abs=0.3)  # one picture more or less on another CPU
