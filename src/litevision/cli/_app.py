@@ -13,6 +13,7 @@ app = typer.Typer(
 
 
 def _register() -> None:
+    from litevision.cli.average import average
     from litevision.cli.bench import bench
     from litevision.cli.check_data import check_data
     from litevision.cli.classify import classify
@@ -24,6 +25,7 @@ def _register() -> None:
     from litevision.cli.models import models
     from litevision.cli.train import train
 
+    app.command()(average)
     app.command()(bench)
     app.command("check-data")(check_data)
     app.command()(classify)

@@ -36,7 +36,14 @@ _OVERLAYS_RIGHT, _OVERLAYS_WRONG = 6, 6
 
 
 def finish(
-    plan: Plan, network: Network, progress: Progress, folder: Path, *, stopped_early: bool, device: str
+    plan: Plan,
+    network: Network,
+    progress: Progress,
+    folder: Path,
+    *,
+    stopped_early: bool,
+    device: str,
+    averaged: Sequence[tuple[str, Recipe]] = (),
 ) -> dict[str, Any]:
     """Writes everything into ``folder`` and gives the content of ``results.json``.
 
@@ -45,6 +52,7 @@ def finish(
         network: the best weights.
         progress: what was done.
         device: what trained, as the report names it.
+        averaged: the names and recipes of the runs of whose weights these are the mean.
     """
     network = network.eval()
     bundle = folder / BUNDLE
@@ -66,6 +74,10 @@ def finish(
         "best_epoch": progress.best_epoch,
         "stopped_early": stopped_early,
         "interruptions": progress.interruptions,
+        "averaged": [
+            {"name": name, "recipe": recipe_tables(_without_folders(recipe)), "seed": recipe.run.seed}
+            for name, recipe in averaged
+        ],
         "scores": {
             split: scores(evaluations[split]).to_plain() if split in evaluations else None
             for split in ("validation", "test")

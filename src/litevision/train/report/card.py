@@ -35,7 +35,7 @@ def model_card(results: facts.Results, seeds: Sequence[float] | None = None) -> 
         "Weights it started from": _start(results),
         "Check at export": _check(results["bundle"]["check"]),
         "How to use it": _use(results),
-        "Recipe": _fenced("toml", tomli_w.dumps(results["recipe"])),
+        **_recipes(results),
         "Training": _training(results),
     }
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
@@ -175,7 +175,23 @@ def _use(results: facts.Results) -> str:
     )
 
 
+def _recipes(results: facts.Results) -> dict[str, str]:
+    """The recipe, or that of each run whose weights were averaged."""
+    averaged = results.get("averaged") or []
+    if not averaged:
+        return {"Recipe": _fenced("toml", tomli_w.dumps(results["recipe"]))}
+    return {f"Recipe of {_plain(run['name'])}": _fenced("toml", tomli_w.dumps(run["recipe"])) for run in averaged}
+
+
 def _training(results: facts.Results) -> str:
+    averaged = results.get("averaged") or []
+    if averaged:
+        names = ", ".join(_plain(run["name"]) for run in averaged)
+        return (
+            f"The mean of the weights of {len(averaged)} runs from the same start, {names} (Wortsman et al. 2022, "
+            "arXiv:2203.05482); the statistics of batch normalisation were then measured anew on training pictures. The "
+            "validation pictures chose the runs."
+        )
     epochs = results["epochs"]
     minutes = sum(facts.finite(epoch.get("seconds")) for epoch in epochs) / 60
     took = f" in {minutes:,.0f} minutes" if minutes == minutes else ""
