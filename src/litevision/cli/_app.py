@@ -18,6 +18,7 @@ def _register() -> None:
     from litevision.cli.check_data import check_data
     from litevision.cli.classify import classify
     from litevision.cli.convert import convert
+    from litevision.cli.detect import detect
     from litevision.cli.draw import draw
     from litevision.cli.evaluate import evaluate
     from litevision.cli.export import export
@@ -30,6 +31,7 @@ def _register() -> None:
     app.command("check-data")(check_data)
     app.command()(classify)
     app.command()(convert)
+    app.command()(detect)
     app.command()(draw)
     app.command()(evaluate)
     app.command()(export)
