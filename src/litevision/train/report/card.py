@@ -189,8 +189,8 @@ def _training(results: facts.Results) -> str:
         names = ", ".join(_plain(run["name"]) for run in averaged)
         return (
             f"The mean of the weights of {len(averaged)} runs from the same start, {names} (Wortsman et al. 2022, "
-            "arXiv:2203.05482); the statistics of batch normalisation were then measured anew on training pictures. The "
-            "validation pictures chose the runs."
+            "arXiv:2203.05482); the statistics of batch normalisation were then measured anew on training pictures. "
+            "The validation pictures chose the runs."
         )
     epochs = results["epochs"]
     minutes = sum(facts.finite(epoch.get("seconds")) for epoch in epochs) / 60
