@@ -93,7 +93,7 @@ def uninterrupted(place: Path) -> tuple[dict[str, Any], float]:
     process = begin(place, "whole")
     wait_for_plan(place / "runs/whole", process)
     start = time.monotonic()
-    finish(process)
+    finish(process, place / "runs/whole")
     return checkpoints(place / "runs/whole"), time.monotonic() - start
 
 
@@ -106,11 +106,11 @@ def interrupted_runs(place: Path, arguments: Namespace, whole: dict[str, Any], s
         process, kills = begin(place, name), []
         for _ in range(draw.randint(1, MOST_KILLS)):
             wait_for_plan(folder, process)
-            if not dies_within(process, draw.uniform(0, seconds)):
+            if not dies_within(process, draw.uniform(0, seconds)) or (folder / "results.json").exists():
                 break  # it was quicker
             kills.append(moment(folder))
             process = start(place, "--resume", f"runs/{name}")
-        finish(process)
+        finish(process, folder)
         run = Interrupted(tuple(kills), tuple(differences(checkpoints(folder), whole)))
         ended = "; ".join(run.differences) or "the same to the bit"
         print(f"run {number + 1} of {arguments.runs}: killed {', '.join(kills) or 'never'}: {ended}", file=sys.stderr)
@@ -147,10 +147,11 @@ def dies_within(process: "subprocess.Popen[str]", seconds: float) -> bool:
     return False
 
 
-def finish(process: "subprocess.Popen[str]") -> None:
-    """Waits for a process that must end well."""
-    if process.wait():
-        sys.exit(f"error: {' '.join(map(str, process.args))} ended with exit code {process.returncode}")  # type: ignore[arg-type]
+def finish(process: "subprocess.Popen[str]", folder: Path) -> None:
+    """Waits for a process that must end well, or was killed once all was done."""
+    if process.wait() and not (folder / "results.json").exists():
+        log = (folder.parents[1] / "log").read_text()
+        sys.exit(f"error: {folder.name} ended with exit code {process.returncode}:\n{log[-2000:]}")
 
 
 def moment(folder: Path) -> str:
