@@ -37,7 +37,7 @@ def print_data(plan: Plan, faults: Sequence[Fault]) -> None:
         console.print("the splits were made here, the same ones each time")
     left_out = [fault for fault in faults if fault.path is not None]
     for fault in left_out[:5]:
-        console.print(f"left out: {fault.path}: {fault.detail}", markup=False)
+        console.print(f"left out: {fault.path}: {fault.detail}", markup=False, soft_wrap=True)
     if left_out:
         console.print(f"{len(left_out)} pictures left out in all; 'litevision check-data' tells more")
 
