@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import numpy.typing as npt
@@ -193,7 +193,8 @@ def test_openvino_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bf16_asks_for_a_cpu_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     properties = {"OPTIMIZATION_CAPABILITIES": ["FP32", "INT8"], "FULL_DEVICE_NAME": "Oldtimer 9"}
     core = SimpleNamespace(get_property=lambda device, name: properties[name])
-    fake = SimpleNamespace(Core=lambda: core, __version__="1-2-3")
+    fake = ModuleType("openvino")
+    vars(fake).update(Core=lambda: core, __version__="1-2-3")
     monkeypatch.setattr(openvino_engine, "import_openvino", lambda: fake)
     with pytest.raises(UsageError, match=r"this CPU \(Oldtimer 9\) has no instructions for bf16; expected"):
         open_engine(tiny(), EngineChoice("openvino", "bf16"))
@@ -215,6 +216,26 @@ def test_a_weight_of_the_wrong_shape_is_refused(name: EngineName) -> None:
     made.graph.initializer[1].CopyFrom(numpy_helper.from_array(np.zeros((5, 3), np.float32), "weight"))
     with pytest.raises(BundleError, match="cannot load it"):
         opened(made.SerializeToString(), name)
+
+
+ENDED_ELSEWHERE = """
+import gc, signal, sys, threading
+import numpy as np
+from litevision.runtime.engines import EngineChoice, open_engine
+engines = [open_engine(sys.stdin.buffer.read(), EngineChoice("openvino"))]
+engines[0].run(np.zeros((1, 8, 8, 3), np.uint8))
+ending = threading.Thread(target=lambda: (engines.clear(), gc.collect()))
+ending.start()
+ending.join()
+signal.signal(signal.SIGINT, lambda *_: print("heard"))
+signal.raise_signal(signal.SIGINT)
+"""
+
+
+def test_signals_are_heard_after_openvinos_last_engine_ended_in_another_thread() -> None:
+    pytest.importorskip("openvino", reason="needs the extra openvino")
+    done = subprocess.run([sys.executable, "-c", ENDED_ELSEWHERE], input=tiny(), capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"heard\n", b"")
 
 
 QUIET = """

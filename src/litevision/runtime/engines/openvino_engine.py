@@ -4,6 +4,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from queue import Empty, SimpleQueue
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,7 @@ from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 _DTYPES = {"float32": "float", "float64": "double"}
+_STARTING = threading.Lock()
 
 
 class OpenvinoEngine:
@@ -23,7 +25,8 @@ class OpenvinoEngine:
 
     def __init__(self, data: bytes, choice: EngineChoice, *, name: str) -> None:
         openvino = import_openvino()
-        self._core = openvino.Core()
+        with _STARTING:
+            self._core = _core(openvino)
         if choice.precision == "bf16" and "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             cpu = self._core.get_property("CPU", "FULL_DEVICE_NAME")
             raise UsageError(f"this CPU ({cpu}) has no instructions for bf16; expected precision fp32.")
@@ -119,6 +122,18 @@ def import_openvino() -> ModuleType:
             sys.modules.pop("openvino_telemetry", None)
     module: ModuleType = openvino
     return module
+
+
+@cache
+def _core(openvino: ModuleType) -> Any:
+    """The one openvino of this process, which is never let go.
+
+    Its CPU plugin gives the thread that loads it another stack for signals, and unmaps that stack when it is unloaded,
+    whichever thread does so. Unloaded in another one (where the last engine ended, or the garbage collector ran), it
+    left the first with a stack that was gone, and the next signal with a handler, be it Ctrl-C or the end of a child,
+    ended the process with SIGSEGV. Source: ``SigAltStackSetup`` in openvino's src/plugins/intel_cpu/src/plugin.cpp.
+    """
+    return openvino.Core()
 
 
 def _reason(message: str) -> str:
