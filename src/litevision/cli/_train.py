@@ -12,9 +12,9 @@ from litevision.cli._size import parse_size
 from litevision.cli._train_report import Teller, print_data, print_recipe, print_results
 from litevision.data import Fault
 from litevision.errors import UsageError
-from litevision.models.network import Network
 from litevision.train.checkpoint import NAME as LAST
-from litevision.train.plan import Plan, first_network, make_plan, read_plan
+from litevision.train.optimise import Trainable
+from litevision.train.plan import AnyPlan, first_network, make_plan, read_plan
 from litevision.train.process import require_processes
 from litevision.train.recipe import Recipe
 from litevision.train.recipe_file import make_recipe, read_recipe, read_settings, recipe_toml
@@ -34,7 +34,7 @@ def run(
     show_recipe: bool,
 ) -> int:
     """Plans or resumes a run, trains, and prints what came of it; gives the exit code."""
-    network: Network | None
+    network: Trainable | None
     if resume is not None:
         _refuse_beside_resume(data, recipe_file, given, settings, name)
         folder = resume
@@ -70,7 +70,7 @@ def run(
 
 
 @rank_zero_only
-def _begin(plan: Plan, faults: Sequence[Fault], folder: Path) -> None:
+def _begin(plan: AnyPlan, faults: Sequence[Fault], folder: Path) -> None:
     """Shows the data and writes the plan: in the first process, the others plan the same for themselves."""
     print_data(plan, faults)
     plan.write(folder)

@@ -12,13 +12,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from litevision.data import SPLITS, Fault
-from litevision.train.plan import RECIPE, Plan
+from litevision.train.plan import RECIPE, AnyPlan
 
 _LINE_EVERY_S = 20.0
 _CLASSES_SHOWN = 30
 
 
-def print_data(plan: Plan, faults: Sequence[Fault]) -> None:
+def print_data(plan: AnyPlan, faults: Sequence[Fault]) -> None:
     """The data's classes and splits, and what is left out."""
     data = plan.data
     console = Console(stderr=True, highlight=False)
@@ -43,7 +43,7 @@ def print_data(plan: Plan, faults: Sequence[Fault]) -> None:
 
 
 @rank_zero_only
-def print_recipe(plan: Plan, folder: Path) -> None:
+def print_recipe(plan: AnyPlan, folder: Path) -> None:
     """The recipe in one paragraph, and where all of it stands."""
     recipe = plan.recipe
     schedule, augment, optimizer = recipe.schedule, recipe.augment, recipe.optimizer
@@ -71,7 +71,7 @@ class Teller:
     Of several processes the first one tells.
     """
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
+    def __init__(self, plan: AnyPlan, folder: Path) -> None:
         self._plan = plan
         self._folder = folder
         self._terminal = sys.stderr.isatty()

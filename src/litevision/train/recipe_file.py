@@ -9,7 +9,9 @@ from typing import Any
 import tomli_w
 
 from litevision.errors import FileMissingError, UnknownNameError, UsageError
+from litevision.runtime.metadata import Task
 from litevision.runtime.records import from_plain, to_plain
+from litevision.train.detection.options import DETECTION_DEFAULTS
 from litevision.train.recipe import Recipe
 
 
@@ -48,19 +50,20 @@ def read_settings(settings: Iterable[str]) -> Mapping[str, Any]:
     return tables
 
 
-def make_recipe(*layers: Mapping[str, Any], origin: str = "the recipe") -> Recipe:
-    """The default recipe with each of ``layers`` laid over it, the last on top.
+def make_recipe(*layers: Mapping[str, Any], origin: str = "the recipe", task: Task = "classification") -> Recipe:
+    """The task's default recipe with each of ``layers`` laid over it, the last on top.
 
     Args:
         layers: tables as `read_recipe` gives them.
         origin: what messages call them.
+        task: decides the defaults.
 
     Raises:
         UnknownNameError: a table or key that does not exist.
         UsageError: a value of another type, or out of its range.
     """
     tables: dict[str, dict[str, Any]] = recipe_tables(Recipe())
-    for layer in layers:
+    for layer in (DETECTION_DEFAULTS, *layers) if task == "detection" else layers:
         for table, keys in layer.items():
             if table not in tables:
                 raise UnknownNameError.of(f"table in {origin}:", table, tables)
