@@ -112,7 +112,7 @@ class Plan(Generic[Data, Config]):
         }
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / RECIPE).write_text(recipe_toml(self.recipe), "utf-8")
+            (folder / RECIPE).write_text(recipe_toml(self.recipe, self.task), "utf-8")
             with replacing(folder / PLAN) as partial:
                 partial.write_text(json.dumps(plain), "utf-8")
         except OSError as error:
@@ -155,7 +155,9 @@ def read_plan(folder: Path) -> AnyPlan:
         network = json.dumps(plain["network"])
         plan: AnyPlan
         if plain.get("task") == "detection":
-            plan = DetectionPlan(data=boxes_from_record(plain["data"]), config=CenterNetConfig.from_json(network), **common)
+            plan = DetectionPlan(
+                data=boxes_from_record(plain["data"]), config=CenterNetConfig.from_json(network), **common
+            )
         else:
             plan = ClassificationPlan(
                 data=_pictures_of(plain["data"]), config=NetworkConfig.from_json(network), **common
@@ -199,7 +201,11 @@ def make_plan(path: Path, recipe: Recipe, name: str) -> tuple[AnyPlan, Trainable
     if recipe.loss.teacher != "none":
         open_teacher(recipe.loss.teacher, data.classes)  # for its faults alone
     skipped = _skipped(faults)
-    return ClassificationPlan(name, created, recipe, data, skipped, network.config, normalisation, start), network, faults
+    return (
+        ClassificationPlan(name, created, recipe, data, skipped, network.config, normalisation, start),
+        network,
+        faults,
+    )
 
 
 def first_network(plan: AnyPlan) -> Trainable:

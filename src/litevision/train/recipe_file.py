@@ -14,6 +14,9 @@ from litevision.runtime.records import from_plain, to_plain
 from litevision.train.detection.options import DETECTION_DEFAULTS
 from litevision.train.recipe import Recipe
 
+# The tables that are for one task alone.
+_TASK_OF: dict[str, Task] = {"augment": "classification", "loss": "classification", "detection": "detection"}
+
 
 def read_recipe(path: Path) -> Mapping[str, Any]:
     """The tables of a recipe file, for `make_recipe`.
@@ -80,12 +83,12 @@ def make_recipe(*layers: Mapping[str, Any], origin: str = "the recipe", task: Ta
     return recipe
 
 
-def recipe_tables(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """The recipe as tables of plain values."""
+def recipe_tables(recipe: Recipe, task: Task | None = None) -> dict[str, dict[str, Any]]:
+    """The recipe as tables of plain values; those that do nothing for ``task`` left out."""
     tables: dict[str, dict[str, Any]] = json.loads(json.dumps(to_plain(recipe)))
-    return tables
+    return {name: table for name, table in tables.items() if task is None or _TASK_OF.get(name, task) == task}
 
 
-def recipe_toml(recipe: Recipe) -> str:
-    """The recipe as TOML, every option stated."""
-    return tomli_w.dumps(recipe_tables(recipe))
+def recipe_toml(recipe: Recipe, task: Task | None = None) -> str:
+    """The recipe as TOML, every option of ``task`` stated."""
+    return tomli_w.dumps(recipe_tables(recipe, task))

@@ -26,7 +26,7 @@ from litevision.train.detection.task import DetectionPictures, DetectionTask, re
 from litevision.train.finish import finish
 from litevision.train.loop import BEST, Listener, Loop
 from litevision.train.optimise import Trainable
-from litevision.train.plan import AnyPlan, ClassificationPlan, DetectionPlan
+from litevision.train.plan import AnyPlan, DetectionPlan
 from litevision.train.process import keep_freed_memory
 from litevision.train.stopping import StopRequest
 from litevision.train.store import PictureStore, Read, read_reduced
@@ -81,11 +81,13 @@ def train(plan: AnyPlan, network: Trainable | None, folder: Path, listener: List
         if not fabric.is_global_zero:
             return {}
         _, best = read_checkpoint(folder / BEST)
-        trained = _built(plan.config)
-        trained.load_state_dict(best["network"])
         early, device = loop.stopped_early, _named(fabric)
-        if isinstance(plan, DetectionPlan) and isinstance(trained, CenterNet):
-            return finish_detection(plan, trained, loop.progress, folder, stopped_early=early, device=device)
+        if isinstance(plan, DetectionPlan):
+            detector = CenterNet(plan.config)
+            detector.load_state_dict(best["network"])
+            return finish_detection(plan, detector, loop.progress, folder, stopped_early=early, device=device)
+        trained = build(plan.config)
+        trained.load_state_dict(best["network"])
         return finish(plan, trained, loop.progress, folder, stopped_early=early, device=device)
     finally:
         stores.close()
@@ -162,9 +164,7 @@ def _loop(plan: AnyPlan, network: Trainable, folder: Path, fabric: Fabric, store
 def _detection_loop(plan: DetectionPlan, network: Trainable, folder: Path, fabric: Fabric, stores: _Stores) -> Loop:
     recipe, classes = plan.recipe, plan.data.classes
     samples, validation = plan.data.of("train"), plan.data.of("validation")
-    task = DetectionTask(
-        recipe.detection, plan.preprocess, plan.normalisation, classes, validation, stores.validation
-    )
+    task = DetectionTask(recipe.detection, plan.preprocess, plan.normalisation, classes, validation, stores.validation)
     pictures = DetectionPictures(stores.train, samples, recipe.detection, plan.preprocess, len(classes))
     order = EpochOrder(
         [0] * len(samples),  # no picture is of one class

@@ -46,7 +46,9 @@ class DetectionPictures:
         self._options = options
         self._size_hw = preprocess.size_hw
         self._num_classes = num_classes
-        self._augment = Augmenter(options, preprocess.size_hw, "stretch" if preprocess.crop == "stretch" else "letterbox")
+        self._augment = Augmenter(
+            options, preprocess.size_hw, "stretch" if preprocess.crop == "stretch" else "letterbox"
+        )
 
     def __len__(self) -> int:
         return len(self._samples)
