@@ -10,8 +10,9 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from litevision.cli._size import parse_size
 from litevision.cli._train_report import Teller, print_data, print_recipe, print_results
-from litevision.data import Fault
+from litevision.data import Fault, is_detection
 from litevision.errors import UsageError
+from litevision.runtime.metadata import Task
 from litevision.train.checkpoint import NAME as LAST
 from litevision.train.optimise import Trainable
 from litevision.train.plan import AnyPlan, first_network, make_plan, read_plan
@@ -45,9 +46,10 @@ def run(
         network = None if (folder / LAST).exists() else first_network(plan)
         _say(f"resuming {folder}")
     else:
-        recipe = _recipe(recipe_file, given, settings)
+        task: Task = "detection" if data is not None and is_detection(data) else "classification"
+        recipe = _recipe(recipe_file, given, settings, task)
         if show_recipe:
-            print(recipe_toml(recipe), end="")
+            print(recipe_toml(recipe, task), end="")
             return 0
         if data is None:
             raise UsageError("give the folder of labelled pictures: litevision train DATA (or --resume RUN)")
@@ -81,17 +83,17 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _recipe(file: Path | None, given: Mapping[str, Any], settings: Sequence[str]) -> Recipe:
-    """The default, the file, the options and ``--set``, each over the one before."""
+def _recipe(file: Path | None, given: Mapping[str, Any], settings: Sequence[str], task: Task) -> Recipe:
+    """The task's default, the file, the options and ``--set``, each over the one before."""
     tables: dict[str, dict[str, Any]] = {}
     for name, value in given.items():
         table, _, key = name.partition(".")
         tables.setdefault(table, {})[key] = list(parse_size(value)) if key == "size_hw" else value
     if file is None:
-        return make_recipe(tables, read_settings(settings), origin="the command line")
+        return make_recipe(tables, read_settings(settings), origin="the command line", task=task)
     in_file = read_recipe(file)
-    make_recipe(in_file, origin=str(file))  # its own faults under its own name
-    return make_recipe(in_file, tables, read_settings(settings), origin="the command line")
+    make_recipe(in_file, origin=str(file), task=task)  # its own faults under its own name
+    return make_recipe(in_file, tables, read_settings(settings), origin="the command line", task=task)
 
 
 def _refuse_beside_resume(*others: object) -> None:

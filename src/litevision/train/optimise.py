@@ -10,7 +10,6 @@ from litevision.models.centernet import CenterNet
 from litevision.models.network import Network
 from litevision.train.recipe import Optimizer, Schedule
 
-
 Trainable = Network | CenterNet
 
 
