@@ -37,9 +37,7 @@ def tiny_recipe(*changes: Mapping[str, Mapping[str, Any]]) -> Recipe:
     return make_recipe(TINY, *changes)
 
 
-def settings(
-    *changes: Mapping[str, Mapping[str, Any]], base: Mapping[str, Mapping[str, Any]] = TINY
-) -> list[str]:
+def settings(*changes: Mapping[str, Mapping[str, Any]], base: Mapping[str, Mapping[str, Any]] = TINY) -> list[str]:
     """`tiny_recipe`, or another one, as arguments of the command line."""
     return [
         word

@@ -87,8 +87,8 @@ def _limits(results: facts.Results) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def data_section(results: facts.Results) -> str:
-    """What was learned from, by class and split."""
+def data_section(results: facts.Results, left_out: str | None = None) -> str:
+    """What was learned from, by class and split, and what was ``left_out``; by default pictures."""
     data = results["data"]
     description, licence = data.get("description", _UNKNOWN), data.get("licence", _UNKNOWN)
     splits = data["counts"]
@@ -96,10 +96,9 @@ def data_section(results: facts.Results) -> str:
     made = "split by litevision, each class on its own" if data["made_splits"] else "split as they came"
     what = "" if description == _UNKNOWN else f" {plain(description).rstrip('.')}."
     skipped = len(data["skipped"])
-    return (
-        f"Folder or table: {plain(data['path'])}, {made}.{what} Licence: {plain(licence)}. "
-        f"{skipped:,} picture{'' if skipped == 1 else 's'} could not be used.\n\n"
-        + table(("class", *splits), [*rows, ("all", *map(sum, splits.values()))], numbers_from=1)
+    left_out = left_out or f"{skipped:,} picture{'' if skipped == 1 else 's'} could not be used"
+    return f"Folder or table: {plain(data['path'])}, {made}.{what} Licence: {plain(licence)}. {left_out}.\n\n" + table(
+        ("class", *splits), [*rows, ("all", *map(sum, splits.values()))], numbers_from=1
     )
 
 

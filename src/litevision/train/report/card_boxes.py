@@ -65,8 +65,13 @@ def _limits(results: facts.Results) -> str:
 
 
 def _data(results: facts.Results) -> str:
+    skipped = results["data"]["skipped"]
+    excluded = sum(one["rule"] == "excluded" for one in skipped)
+    left_out = (
+        f"{len(skipped) - excluded:,} errors in the labels were left out, and {excluded:,} pictures by the recipe"
+    )
     pictures = ", ".join(f"{count:,} of {split}" for split, count in results["data"]["pictures"].items())
-    return f"{data_section(results)}\n\nThe table counts boxes. Pictures: {pictures}."
+    return f"{data_section(results, left_out)}\n\nThe table counts boxes. Pictures: {pictures}."
 
 
 def _score(results: facts.Results) -> str:
