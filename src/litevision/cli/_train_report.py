@@ -50,7 +50,7 @@ def print_data(plan: AnyPlan, faults: Sequence[Fault]) -> None:
         console.print(f"{len(left_out)} {what} left out in all; 'litevision check-data' tells more")
     excluded = sum(one.rule == "excluded" for one in plan.skipped)
     if excluded:
-        console.print(f"{excluded} pictures left out by the recipe")
+        console.print(f"pictures left out by the recipe: {excluded}")
 
 
 @rank_zero_only

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from litevision.data import DetectionSample, Fault, LabelledBoxes, read_boxes
+from litevision.data.records import Split
 from litevision.errors import DataError, UsageError
 
 
@@ -28,17 +29,18 @@ def read_trainable(path: Path, exclude: Collection[str]) -> tuple[LabelledBoxes,
     unknown = wanted - {name for one in left_out for name in (one.path.name, one.path.stem)}
     if unknown:
         raise UsageError(
-            f"detection.exclude names {len(unknown)} pictures that train and validation do not have, "
-            f"{min(unknown)!r} for one; expected names of pictures, such as {data.samples[0].path.stem!r}"
+            f"detection.exclude names {min(unknown)!r}, which no picture of train and validation is called "
+            f"({len(unknown)} such in all); expected names such as {data.samples[0].path.stem!r}"
         )
     gone = {one.path for one in left_out}
     # What was left out of the labels is counted in the report; notes and warnings are check-data's.
     faults = tuple(fault for fault in data.faults if fault.severity == "error" and fault.path is not None)
     data = replace(data, samples=tuple(one for one in data.samples if one.path not in gone), faults=())
-    for split, purpose in (("train", "to learn from"), ("validation", "to choose the best epoch by")):
-        if not sum(data.counts(split)):  # type: ignore[arg-type]
+    purposes: dict[Split, str] = {"train": "to learn from", "validation": "to choose the best epoch by"}
+    for split, purpose in purposes.items():
+        if not sum(data.counts(split)):
             raise DataError(
-                f"{data.root}: no boxes {purpose} in the {len(data.of(split)):,} pictures of {split}; "  # type: ignore[arg-type]
+                f"{data.root}: no boxes {purpose} in the {len(data.of(split)):,} pictures of {split}; "
                 "label some. 'litevision check-data' tells what is there"
             )
     return data, faults, tuple(one.path for one in left_out)

@@ -68,7 +68,8 @@ def _data(results: facts.Results) -> str:
     skipped = results["data"]["skipped"]
     excluded = sum(one["rule"] == "excluded" for one in skipped)
     left_out = (
-        f"{len(skipped) - excluded:,} errors in the labels were left out, and {excluded:,} pictures by the recipe"
+        f"Labels in error, which were left out: {len(skipped) - excluded:,}; pictures left out by the recipe: "
+        f"{excluded:,}"
     )
     pictures = ", ".join(f"{count:,} of {split}" for split, count in results["data"]["pictures"].items())
     return f"{data_section(results, left_out)}\n\nThe table counts boxes. Pictures: {pictures}."
