@@ -1,6 +1,6 @@
 """Detections of seconds: pictures of coloured shapes on grey, as Pascal VOC."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +38,25 @@ def shapes(name: str, split: str, seed: int, count: int = 2) -> tuple[Scene, npt
     return Scene(name, split, boxes, SIZE_HW), image
 
 
-def write_shapes(root: Path, train: int = 10, validation: int = 4, test: int = 4, *, empty: int = 0) -> Path:
-    """A data set in Pascal VOC's form; the first ``empty`` pictures of each split show nothing."""
+def write_shapes(
+    root: Path, train: int = 10, validation: int = 4, test: int = 4, *, empty: int = 0, repeated: Sequence[int] = ()
+) -> Path:
+    """A data set in Pascal VOC's form; the first ``empty`` pictures of each split show nothing.
+
+    The validation pictures are others, or those of train with the numbers ``repeated``.
+    """
     for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
         (root / folder).mkdir(parents=True)
-    seed = 0
-    for split, count in (("train", train), ("val", validation), ("test", test)):
+    seeds = {
+        "train": range(train),
+        "val": repeated or range(train, train + validation),
+        "test": range(train + validation, train + validation + test),
+    }
+    for split, of_split in seeds.items():
         names = []
-        for number in range(count):
-            scene, image = shapes(f"{split}{number}", split, seed, 0 if number < empty else 2)
-            seed += 1
+        for number, seed in enumerate(of_split):
+            is_empty = number < empty and not (split == "val" and repeated)
+            scene, image = shapes(f"{split}{number}", split, seed, 0 if is_empty else 2)
             (root / "JPEGImages" / f"{scene.name}.png").write_bytes(encoded(image))
             (root / "Annotations" / f"{scene.name}.xml").write_text(voc_xml(scene))
             names.append(scene.name)
