@@ -4,9 +4,10 @@
     python benchmarks/interrupted.py --runs 100 --seed 1
 
 A small network learns three colours, with mixup, augmentation, an average of the weights, and a process that reads the
-pictures. Each run is killed (SIGKILL) at a random moment between the writing of its plan and its last file, is resumed,
-and is killed again as often as a draw says, 3 times at most. Then it is resumed to its end, and every tensor and every
-number of its two checkpoints but times is compared. Exits with 1 where one differs. Takes about 15 minutes.
+pictures. Each run is killed (SIGKILL) at a random moment after its plan is written, in training or in what follows it,
+is resumed, and is killed again as often as a draw says, 3 times at most. Then it is resumed to its end, and every
+tensor and every number of its two checkpoints but times is compared. Exits with 1 where one differs. Takes about 15
+minutes.
 """
 
 import json
@@ -28,18 +29,20 @@ from PIL import Image
 from litevision.train.checkpoint import read_checkpoint
 
 COLOURS = {"blue": (40, 60, 200), "green": (60, 200, 40), "red": (200, 40, 60)}
-PICTURES = 16  # of each colour
+PICTURES = 24  # of each colour
+EPOCHS = 4
+BEYOND = 1.2  # of the time that training takes, a kill may come: what follows takes longer than the rest
 MOST_KILLS = 3
 CLOCK = ("seconds", "wait_seconds", "images_per_s", "data_wait_share", "interruptions")
 MOMENTS = ("before the first step", "in the epoch of the head", "in a later epoch", "behind the last epoch")
-RECIPE = """
+RECIPE = f"""
 [model]
 name = "mobilenet_v1"
 weights = "none"
 width = 0.25
 size_hw = [32, 32]
 [schedule]
-epochs = 3
+epochs = {EPOCHS}
 batch_size = 4
 [augment]
 mixup = 0.4
@@ -71,8 +74,8 @@ def main() -> None:
     with workplace() as place:
         make_data(place / "data")
         (place / "recipe.toml").write_text(RECIPE)
-        whole, seconds = uninterrupted(place)
-        runs = list(interrupted_runs(place, arguments, whole, seconds))
+        whole, spans = uninterrupted(place)
+        runs = list(interrupted_runs(place, arguments, whole, spans))
     report(rows(runs), found, arguments, "interrupted")
     if any(run.differences for run in runs):
         sys.exit("error: not all ended as the run that nobody interrupted")
@@ -88,29 +91,41 @@ def make_data(folder: Path) -> None:
             Image.fromarray(pixels).save(folder / name / f"{number}.png")
 
 
-def uninterrupted(place: Path) -> tuple[dict[str, Any], float]:
-    """What the checkpoints of a run hold that nobody interrupts, and the seconds from its plan to its end."""
+def uninterrupted(place: Path) -> tuple[dict[str, Any], tuple[float, float]]:
+    """What the checkpoints of a run hold that nobody interrupts.
+
+    And the seconds from its plan to the end of its training, and those from its first checkpoint on.
+    """
+    folder = place / "runs/whole"
     process = begin(place, "whole")
-    wait_for_plan(place / "runs/whole", process)
-    start = time.monotonic()
-    finish(process)
-    return checkpoints(place / "runs/whole"), time.monotonic() - start
+    written = []
+    for name in ("plan.json", "last.ckpt"):
+        wait_for(folder / name, 0, process)
+        written.append(modified(folder / name))
+    finish(process, folder)
+    planned, begun = ((modified(folder / "last.ckpt") - start) / 1e9 for start in written)
+    return checkpoints(folder), (planned, begun)
 
 
-def interrupted_runs(place: Path, arguments: Namespace, whole: dict[str, Any], seconds: float) -> Iterator[Interrupted]:
-    """Kills and resumes, run by run; ``seconds`` is how long one takes."""
+def interrupted_runs(
+    place: Path, arguments: Namespace, whole: dict[str, Any], spans: tuple[float, float]
+) -> Iterator[Interrupted]:
+    """Kills and resumes, run by run; ``spans`` is how long one trains, from its plan and from its first checkpoint."""
     draw = random.Random(arguments.seed)
     for number in range(arguments.runs):
         name = f"killed-{number}"
         folder = place / "runs" / name
-        process, kills = begin(place, name), []
-        for _ in range(draw.randint(1, MOST_KILLS)):
-            wait_for_plan(folder, process)
-            if not dies_within(process, draw.uniform(0, seconds)):
+        process, kills, before = begin(place, name), [], 0
+        for kill in range(draw.randint(1, MOST_KILLS)):
+            begun = folder / ("last.ckpt" if kill else "plan.json")  # a run that is resumed writes a checkpoint first
+            wait_for(begun, before, process)
+            seconds = draw.uniform(0, BEYOND * spans[bool(kill)])
+            if not dies_within(process, seconds) or (folder / "results.json").exists():
                 break  # it was quicker
             kills.append(moment(folder))
+            before = modified(folder / "last.ckpt")
             process = start(place, "--resume", f"runs/{name}")
-        finish(process)
+        finish(process, folder)
         run = Interrupted(tuple(kills), tuple(differences(checkpoints(folder), whole)))
         ended = "; ".join(run.differences) or "the same to the bit"
         print(f"run {number + 1} of {arguments.runs}: killed {', '.join(kills) or 'never'}: {ended}", file=sys.stderr)
@@ -130,10 +145,15 @@ def start(place: Path, *words: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(command, cwd=place, env=settings, text=True, stdout=log, stderr=log)
 
 
-def wait_for_plan(folder: Path, process: "subprocess.Popen[str]") -> None:
-    """Until there is something to resume."""
-    while not (folder / "plan.json").exists() and process.poll() is None:
+def wait_for(path: Path, before: int, process: "subprocess.Popen[str]") -> None:
+    """Until the file is another than that of ``before``, or the process has ended."""
+    while modified(path) == before and process.poll() is None:
         time.sleep(0.01)
+
+
+def modified(path: Path) -> int:
+    """When a file was written, ns; 0 where there is none."""
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def dies_within(process: "subprocess.Popen[str]", seconds: float) -> bool:
@@ -147,10 +167,11 @@ def dies_within(process: "subprocess.Popen[str]", seconds: float) -> bool:
     return False
 
 
-def finish(process: "subprocess.Popen[str]") -> None:
-    """Waits for a process that must end well."""
-    if process.wait():
-        sys.exit(f"error: {' '.join(map(str, process.args))} ended with exit code {process.returncode}")  # type: ignore[arg-type]
+def finish(process: "subprocess.Popen[str]", folder: Path) -> None:
+    """Waits for a process that must end well, or was killed once all was done."""
+    if process.wait() and not (folder / "results.json").exists():
+        log = (folder.parents[1] / "log").read_text()
+        sys.exit(f"error: {folder.name} ended with exit code {process.returncode}:\n{log[-2000:]}")
 
 
 def moment(folder: Path) -> str:
@@ -160,7 +181,7 @@ def moment(folder: Path) -> str:
     progress, _ = read_checkpoint(folder / "last.ckpt")
     if progress.epoch == 0:
         return MOMENTS[1 if progress.batch else 0]
-    return MOMENTS[2 if progress.epoch < 3 else 3]
+    return MOMENTS[2 if progress.epoch < EPOCHS else 3]
 
 
 def checkpoints(folder: Path) -> dict[str, Any]:

@@ -1,8 +1,13 @@
 """Fixtures that tests of every part use."""
 
+import signal
 from pathlib import Path
 
 import pytest
+
+# A run in the background ("&" in a script) ignores SIGINT, and so would every process that a test starts and stops.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -481,6 +481,7 @@ def test_a_classification_needs_no_typer(folder: Path) -> None:
         "from litevision.cli import main\n"
         "try: main()\nexcept SystemExit as end: assert not end.code\n"
         "heavy = {'typer', 'pydantic', 'rich', 'concurrent.futures', 'csv', 'av', 'openvino', 'torch', 'http'}\n"
+        "heavy |= {'litevision.runtime.detector'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ RECIPE: dict[str, dict[str, Any]] = {
     "schedule": {"epochs": 2, "head_epochs": 1, "warmup_epochs": 0.5},
     "optimizer": {"name": "sgd", "lr": 0.05, "freeze_bn": True, "clip_norm": 0.1},
 }
+Run = Callable[..., tuple[int, str, str]]
+
 LIGHTNING = ["-m", "litevision"]
 TORCHRUN = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "litevision"]
 
@@ -51,23 +54,8 @@ def alone(place: Path) -> Path:
     return place / "runs/alone"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("starter", [LIGHTNING, TORCHRUN], ids=["lightning", "torchrun"])
-def test_two_processes_take_the_steps_of_one_with_the_doubled_batch(
-    place: Path, alone: Path, starter: list[str], request: pytest.FixtureRequest
-) -> None:
-    output = place / request.node.callspec.id
-    two = settings(RECIPE, {"schedule": {"batch_size": 4}, "run": {"devices": 2}})
-    found = run(place, starter, "data", "--output", str(output), *two)  # named by the time, which differs
-    assert found.returncode == 0, found.stderr
-    (folder,) = output.iterdir()
+def assert_same_steps(folder: Path, alone: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {path.name for path in alone.iterdir()}
-    assert len(list((folder / "tensorboard").iterdir())) == 1
-    for line in ("3 classes", "network  ", "run      ", "epoch   1", "epoch   2"):
-        assert sum(one.startswith(line) for one in found.stderr.splitlines()) == 1, found.stderr
-    for word in ("Warning", "Traceback", "GLOBAL_RANK", "find_unused"):
-        assert word not in found.stderr
-    assert found.stdout.count("test: top-1") == 1
     progress, states = read_checkpoint(folder / "last.ckpt")
     expected_progress, expected = read_checkpoint(alone / "last.ckpt")
     for one, other in zip(progress.epochs, expected_progress.epochs, strict=True):
@@ -75,37 +63,54 @@ def test_two_processes_take_the_steps_of_one_with_the_doubled_batch(
     for part in ("network", "average"):
         for name, tensor in expected[part].items():
             torch.testing.assert_close(states[part][name], tensor, rtol=1e-5, atol=1e-5)
+
+
+def assert_told_once(err: str) -> None:
+    lines = err.splitlines()
+    for begin in ("3 classes", "network  ", "run      ", "epoch   1", "epoch   2"):
+        assert sum(line.startswith(begin) for line in lines) == 1, err
+    for word in ("Warning", "Traceback", "GLOBAL_RANK", "find_unused"):
+        assert word not in err
+
+
+TWO = settings(RECIPE, {"schedule": {"batch_size": 4}, "run": {"devices": 2, "checkpoint_minutes": 0}})
+
+
+@pytest.mark.slow
+def test_torchrun(place: Path, alone: Path) -> None:
+    found = run(place, TORCHRUN, "data", "--output", "torchrun", *TWO)  # named by the time, which differs
+    assert found.returncode == 0, found.stderr
+    assert_told_once(found.stderr)
+    assert found.stdout.count("test: top-1") == 1
+    (folder,) = (place / "torchrun").iterdir()
+    assert_same_steps(folder, alone)
+    assert len(list((folder / "tensorboard").iterdir())) == 1
     assert json.loads((folder / "results.json").read_text())["recipe"]["run"]["devices"] == 2
 
 
 @pytest.mark.slow
-def test_two_processes_stop_together_and_go_on(place: Path, alone: Path) -> None:
-    two = settings(RECIPE, {"schedule": {"batch_size": 4}, "run": {"devices": 2, "checkpoint_minutes": 0}})
+def test_lightning_starts_the_other_process_and_both_stop_together(place: Path, alone: Path) -> None:
     process = subprocess.Popen(
-        command(LIGHTNING, "data", "--name", "stopped", *two), cwd=place, stderr=subprocess.PIPE, text=True
+        command(LIGHTNING, "data", "--output", "lightning", *TWO), cwd=place, stderr=subprocess.PIPE, text=True
     )
-    last = place / "runs/stopped/last.ckpt"
-    while not (last.exists() and read_checkpoint(last)[0].batch):
+    while not any(read_checkpoint(path)[0].batch for path in (place / "lightning").glob("*/last.ckpt")):
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)  # the first process alone hears it
-    _, err = process.communicate(timeout=120)
+    _, stopped = process.communicate(timeout=120)
     assert process.returncode == 143
-    assert err.count("go on with: litevision train --resume") == 1
-    found = run(place, LIGHTNING, "--resume", "runs/stopped")
+    assert stopped.count("go on with: litevision train --resume") == 1
+    (folder,) = (place / "lightning").iterdir()
+    found = run(place, LIGHTNING, "--resume", str(folder))
     assert found.returncode == 0, found.stderr
-    _, states = read_checkpoint(last)
-    _, expected = read_checkpoint(alone / "last.ckpt")
-    for name, tensor in expected["network"].items():
-        torch.testing.assert_close(states["network"][name], tensor, rtol=1e-5, atol=1e-5)
+    assert found.stdout.count("test: top-1") == 1
+    assert "Warning" not in stopped + found.stderr
+    assert_same_steps(folder, alone)
 
 
-def test_more_processes_than_devices(place: Path) -> None:
-    environment = {**os.environ, "WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}
-    found = subprocess.run(
-        command(LIGHTNING, "data", "--output", "none", *settings()),
-        cwd=place, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert found.returncode == 1
-    assert found.stderr == "error: 2 processes were started, but run.devices is 1; give --set run.devices=2\n"
+def test_more_processes_than_devices(place: Path, litevision: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    code, _, err = litevision("train", str(place / "data"), "--output", str(place / "none"), *settings())
+    assert code == 1
+    assert err == "error: 2 processes were started, but run.devices is 1; give --set run.devices=2\n"
     assert not (place / "none").exists()

@@ -13,10 +13,12 @@ app = typer.Typer(
 
 
 def _register() -> None:
+    from litevision.cli.average import average
     from litevision.cli.bench import bench
     from litevision.cli.check_data import check_data
     from litevision.cli.classify import classify
     from litevision.cli.convert import convert
+    from litevision.cli.detect import detect
     from litevision.cli.draw import draw
     from litevision.cli.evaluate import evaluate
     from litevision.cli.export import export
@@ -24,10 +26,12 @@ def _register() -> None:
     from litevision.cli.models import models
     from litevision.cli.train import train
 
+    app.command()(average)
     app.command()(bench)
     app.command("check-data")(check_data)
     app.command()(classify)
     app.command()(convert)
+    app.command()(detect)
     app.command()(draw)
     app.command()(evaluate)
     app.command()(export)

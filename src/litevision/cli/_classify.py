@@ -50,9 +50,8 @@ class _Classify:
     def job(self, bundle: "Bundle") -> _many.Job:
         from functools import partial
 
-        from litevision.runtime import Classifier
         from litevision.runtime.answers import answer
-        from litevision.runtime.tasks import Naming
+        from litevision.runtime.classifier import Classifier, Naming
 
         task = Naming(Classifier(bundle), self.options.top)
         return _many.Job(bundle, partial(answer, task), task.prepare)

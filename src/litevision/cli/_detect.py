@@ -56,21 +56,21 @@ class _Detect:
     def job(self, bundle: "Bundle") -> _many.Job:
         from functools import partial
 
-        from litevision.runtime import Detector
         from litevision.runtime.answers import answer
-        from litevision.runtime.tasks import Finding
+        from litevision.runtime.detector import Detector, Finding
 
-        task = Finding(Detector(bundle), self.options.score, self.options.tiles)
-        if self.options.save is None:
+        options, detector = self.options, Detector(bundle)
+        task = Finding(detector, options.score, options.tiles)
+        if options.save is None:
             return _many.Job(bundle, partial(answer, task), task.prepare)
         from litevision.cli._save import Saver
 
-        saver = Saver(self.options.save, self.options.inputs)
+        saver = Saver(options.save, options.inputs)
 
         def work(sources: "Iterable[Source | Prepared[Any]]") -> "list[Answer[Detection]]":
             return [saver.saved(it) for it in answer(task, sources)]
 
-        return _many.Job(bundle, work, partial(task.detector.views, tiles=task.tiles, keep=True))
+        return _many.Job(bundle, work, partial(detector.views, tiles=options.tiles, keep=True))
 
     def writers(self, stack: ExitStack) -> "list[Writer]":
         from litevision.cli._results import output_stream

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from litevision.cli._signals import Interrupted, Signals
 from litevision.cli._stdout import silence_stdout
@@ -46,8 +46,7 @@ class Options:
     batch: int | None = field(default=None, metadata={"min": 1})
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """What is done with the pictures, once the bundle is open.
 
     Attributes:

@@ -3,9 +3,8 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, NamedTuple, Protocol, TextIO
 
 from litevision.runtime.answers import Answer
 
@@ -20,8 +19,7 @@ class Writer(Protocol):
         """Writes what stands at the end."""
 
 
-@dataclass(frozen=True)
-class Form:
+class Form(NamedTuple):
     """How the answers of a task are written.
 
     Attributes:

@@ -14,10 +14,9 @@ import numpy.typing as npt
 from litevision.data.detection import DetectionSample
 from litevision.evaluate.classification import places_of
 from litevision.evaluate.records import Skipped
-from litevision.runtime import Detection, Detector
 from litevision.runtime.answers import Answer, answer
+from litevision.runtime.detector import Detection, Detector, Finding
 from litevision.runtime.pipeline import CHUNK, answer_chunks
-from litevision.runtime.tasks import Finding
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -1,10 +1,10 @@
 """Bundles and what they answer: numpy, Pillow and onnxruntime alone, no torch."""
 
 import os
+from typing import TYPE_CHECKING, Any
 
 from litevision.runtime.bundle import Bundle
 from litevision.runtime.classifier import Classifier, Prediction
-from litevision.runtime.detector import Detection, Detector
 from litevision.runtime.engines import Engine, EngineChoice
 from litevision.runtime.metadata import (
     FORMAT_VERSION,
@@ -18,6 +18,9 @@ from litevision.runtime.metadata import (
     Weights,
 )
 from litevision.zoo import BUNDLES
+
+if TYPE_CHECKING:
+    from litevision.runtime.detector import Detection, Detector
 
 __all__ = [
     "FORMAT_VERSION",
@@ -47,7 +50,7 @@ def load(
     precision: str | None = None,
     threads: int | None = None,
     streams: int = 1,
-) -> Classifier | Detector:
+) -> "Classifier | Detector":
     """The model in the bundle at ``path``, by its task; arguments and errors as for `Bundle.open`.
 
     Where only one of them will do, `Classifier` and `Detector` take a `Bundle` and refuse one for another task.
@@ -58,4 +61,17 @@ def load(
     bundle = Bundle.open(
         BUNDLES.get(os.fspath(path), path), engine=engine, precision=precision, threads=threads, streams=streams
     )
-    return Detector(bundle) if bundle.metadata.task == "detection" else Classifier(bundle)
+    if bundle.metadata.task == "classification":
+        return Classifier(bundle)
+    from litevision.runtime.detector import Detector
+
+    return Detector(bundle)
+
+
+def __getattr__(name: str) -> Any:
+    """What finds objects, imported at its first use (PEP 562): a cold start that names a photo does without it."""
+    if name not in ("Detection", "Detector"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from litevision.runtime import detector
+
+    return getattr(detector, name)

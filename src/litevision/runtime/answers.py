@@ -16,7 +16,7 @@ Found_co = TypeVar("Found_co", covariant=True)
 
 
 class Task(Protocol[Input, Found_co]):
-    """What a model does with pictures; see `litevision.runtime.tasks`."""
+    """What a model does with pictures: `litevision.runtime.classifier.Naming`, for example."""
 
     def prepare(self, source: Source | Picture) -> Input:
         """The picture as the model takes it.

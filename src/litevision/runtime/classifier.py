@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from litevision.errors import BundleError, UsageError
 from litevision.image import Preprocess, Source
+from litevision.image.decode import Picture
 from litevision.runtime.bundle import Bundle
 from litevision.runtime.engines import TensorInfo
 
@@ -85,6 +86,20 @@ class Classifier:
     def _best(self, scores: npt.NDArray[np.float32], top: int) -> list[Prediction]:
         order = np.argsort(-scores, kind="stable")[:top]
         return [Prediction(self.labels[index], float(scores[index]), int(index)) for index in order]
+
+
+class Naming:
+    """What the many pictures of a `litevision.runtime.pipeline` are to be asked: their ``top`` likeliest classes."""
+
+    def __init__(self, classifier: Classifier, top: int = 5) -> None:
+        self._classifier = classifier
+        self._top = top
+
+    def prepare(self, source: Source | Picture) -> npt.NDArray[np.uint8]:
+        return self._classifier.preprocess(source)
+
+    def answer(self, inputs: Sequence[npt.NDArray[np.uint8]]) -> list[list[Prediction]]:
+        return self._classifier.best(np.stack(inputs), self._top)
 
 
 def _check_output(bundle: Bundle) -> None:

@@ -194,6 +194,21 @@ class Detector:
         ]
 
 
+class Finding:
+    """What the many pictures of a `litevision.runtime.pipeline` are to be asked; arguments as for `Detector.detect`."""
+
+    def __init__(self, detector: Detector, score: float | None = None, tiles: int = 1) -> None:
+        self._detector = detector
+        self._score = score
+        self._tiles = tiles
+
+    def prepare(self, source: Source | Picture) -> Views:
+        return self._detector.views(source, self._tiles)
+
+    def answer(self, inputs: Sequence[Views]) -> list[list[Detection]]:
+        return self._detector.find(inputs, self._score)
+
+
 def _moved(placement: Placement, by_xy: tuple[int, ...]) -> Placement:
     x1, y1, x2, y2 = placement.source_xyxy
     left, top = by_xy

@@ -17,8 +17,7 @@ from typing import Any
 from litevision.errors import UsageError
 from litevision.image import Source
 from litevision.runtime.answers import Answer, Found, Prepared, answer
-from litevision.runtime.classifier import Classifier, Prediction
-from litevision.runtime.tasks import Naming
+from litevision.runtime.classifier import Classifier, Naming, Prediction
 
 __all__ = ["CHUNK", "Answer", "Input", "Prepared", "Work", "answer_chunks", "classify_chunks", "classify_stream"]
 

@@ -1,6 +1,7 @@
 """What a run leaves: the checked bundle, its scores in the engine that will run it, tables, a card and a report."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,14 @@ _OVERLAYS_RIGHT, _OVERLAYS_WRONG = 6, 6
 
 
 def finish(
-    plan: ClassificationPlan, network: Network, progress: Progress, folder: Path, *, stopped_early: bool, device: str
+    plan: ClassificationPlan,
+    network: Network,
+    progress: Progress,
+    folder: Path,
+    *,
+    stopped_early: bool,
+    device: str,
+    averaged: Sequence[tuple[str, Recipe]] = (),
 ) -> dict[str, Any]:
     """Writes everything into ``folder`` and gives the content of ``results.json``.
 
@@ -46,6 +54,7 @@ def finish(
         network: the best weights.
         progress: what was done.
         device: what trained, as the report names it.
+        averaged: the names and recipes of the runs of whose weights these are the mean.
     """
     network = network.eval()
     bundle = folder / BUNDLE
@@ -63,6 +72,10 @@ def finish(
     results = {
         **described(plan, network, device),
         **how_it_went(progress, stopped_early=stopped_early),
+        "averaged": [
+            {"name": name, "recipe": recipe_tables(_without_folders(recipe), plan.task), "seed": recipe.run.seed}
+            for name, recipe in averaged
+        ],
         "scores": {
             split: scores(evaluations[split]).to_plain() if split in evaluations else None
             for split in ("validation", "test")

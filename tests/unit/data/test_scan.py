@@ -45,6 +45,15 @@ def test_a_jpeg_whose_header_is_long_is_read_to_its_end(data: Path) -> None:
     assert [(fault.rule, fault.path) for fault in faults] == [("truncated", data / "train/dog/cut.jpg")]
 
 
+def test_a_jpeg_that_is_cut_short_is_dropped(data: Path) -> None:
+    whole = encoded(blobs(50, 900, 1200), "JPEG", quality=95)
+    (data / "train/dog/cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (data / "train/dog/trailed.jpg").write_bytes(whole + bytes(100))
+    (data / "train/dog/far-trailed.jpg").write_bytes(whole + bytes(10_000))
+    _, faults = quick_scan(read_labelled(data))
+    assert [(fault.rule, fault.path) for fault in faults] == [("truncated", data / "train/dog/cut.jpg")]
+
+
 def test_a_class_without_pictures_to_train_with_is_an_error(data: Path) -> None:
     for number in range(5):
         (data / f"train/cat/{number}.png").write_bytes(b"oops")

@@ -16,9 +16,9 @@ from litevision.errors import BundleError, FileMissingError, ImageError, UsageEr
 from litevision.image import Preprocess
 from litevision.runtime import Bundle, Classifier, Detection, Detector, Prediction, load
 from litevision.runtime.answers import answer, prepare
+from litevision.runtime.detector import Finding
 from litevision.runtime.engines.timing import count_changes
 from litevision.runtime.pipeline import answer_chunks
-from litevision.runtime.tasks import Finding
 from litevision.runtime.tiles import at_cut, merged, tile_boxes
 from pictures import encoded, stored_as
 

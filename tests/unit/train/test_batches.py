@@ -1,20 +1,23 @@
 """Batches follow from the seed, the epoch and the place alone."""
 
+import multiprocessing
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from litevision.errors import ImageError, TrainingError
 from litevision.train.augment import picture_transform
 from litevision.train.batches import EpochOrder, TrainingPictures, derived_seed, load_batches
 from litevision.train.recipe import Augment
 from litevision.train.store import PictureStore
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.integers(1, 90), st.integers(1, 40), st.integers(1, 4), st.integers(0, 3))
 def test_an_epoch_shows_each_picture_at_most_once(count: int, batch_size: int, ranks: int, epoch: int) -> None:
     orders = [EpochOrder([0] * count, batch_size, seed=7, rank=rank, ranks=ranks) for rank in range(ranks)]
@@ -80,6 +83,42 @@ def test_workers_change_nothing(tmp_path: Path) -> None:
         assert pictures.shape == (4, 3, 24, 32)
         assert pictures.dtype == torch.uint8
     assert found[0][0][1].tolist() == [index % 3 for index, _ in batches[0]]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_picture_that_cannot_be_read_is_one_line_and_leaves_no_worker(tmp_path: Path, workers: int) -> None:
+    def read(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        raise ImageError(f"{path}: damaged. Copy it again.")
+
+    store = PictureStore(tmp_path / "cache", [Path(f"{number}.jpg") for number in range(8)], read, 10**6)
+    pictures = TrainingPictures(store, [0] * 8, picture_transform(Augment(), (24, 32)))
+    message = r"^\d\.jpg: damaged\. Copy it again\. Or remove it, then start anew; 'litevision check-data' "
+    with pytest.raises(TrainingError, match=message):
+        list(load_batches(pictures, EpochOrder([0] * 8, 4, seed=0).batches(0), workers))
+    assert multiprocessing.active_children() == []
+
+
+def test_workers_end_with_the_batches(tmp_path: Path) -> None:
+    loaded = load_batches(_pictures(tmp_path), EpochOrder([0] * 12, 4, seed=3).batches(0), workers=2)
+    next(loaded)
+    assert len(multiprocessing.active_children()) == 2
+    loaded.close()
+    assert multiprocessing.active_children() == []
+
+
+@settings(deadline=None)  # a busy machine is no fault
+@given(st.integers(1, 5), st.integers(1, 4), st.booleans())
+def test_what_is_done_to_a_picture_depends_on_no_number_of_processes(
+    batch_size: int, ranks: int, balanced: bool
+) -> None:
+    labels = [index % 3 for index in range(40)]
+    (alone,) = [EpochOrder(labels, batch_size * ranks, seed=5, balanced=balanced).batches(1)]
+    together = [
+        EpochOrder(labels, batch_size, seed=5, balanced=balanced, rank=rank, ranks=ranks).batches(1)
+        for rank in range(ranks)
+    ]
+    for number, batch in enumerate(alone):
+        assert sorted(batch) == sorted(place for batches in together for place in batches[number])
 
 
 def test_reading_leaves_the_process_own_draws_alone(tmp_path: Path) -> None:

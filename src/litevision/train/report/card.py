@@ -33,7 +33,7 @@ def model_card(results: facts.Results, seeds: Sequence[float] | None = None) -> 
         "Weights it started from": start_section(results),
         "Check at export": _check(results["bundle"]["check"]),
         "How to use it": _use(results),
-        "Recipe": fenced("toml", tomli_w.dumps(results["recipe"])),
+        **_recipes(results),
         "Training": training_section(results),
     }
     return document(results["name"], facts.score_in_words(results), sections)
@@ -185,8 +185,24 @@ def _use(results: facts.Results) -> str:
     )
 
 
+def _recipes(results: facts.Results) -> dict[str, str]:
+    """The recipe, or that of each run whose weights were averaged."""
+    averaged = results.get("averaged") or []
+    if not averaged:
+        return {"Recipe": fenced("toml", tomli_w.dumps(results["recipe"]))}
+    return {f"Recipe of {plain(run['name'])}": fenced("toml", tomli_w.dumps(run["recipe"])) for run in averaged}
+
+
 def training_section(results: facts.Results) -> str:
     """How long it took, and on what machine."""
+    averaged = results.get("averaged") or []
+    if averaged:
+        names = ", ".join(plain(run["name"]) for run in averaged)
+        return (
+            f"The mean of the weights of {len(averaged)} runs from the same start, {names} (Wortsman et al. 2022, "
+            "arXiv:2203.05482); the statistics of batch normalisation were then measured anew on training pictures. "
+            "The validation pictures chose the runs."
+        )
     epochs = results["epochs"]
     minutes = sum(facts.finite(epoch.get("seconds")) for epoch in epochs) / 60
     took = f" in {minutes:,.0f} minutes" if minutes == minutes else ""
