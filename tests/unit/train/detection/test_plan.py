@@ -10,6 +10,7 @@ import torch
 from litevision.data import LabelledBoxes
 from litevision.errors import DataError, FileMissingError, UsageError
 from litevision.models.centernet import CenterNet
+from litevision.train.average import read_runs
 from litevision.train.plan import DetectionPlan, first_network, make_plan, read_plan
 from litevision.train.recipe import Recipe
 from litevision.train.recipe_file import make_recipe
@@ -124,3 +125,9 @@ def test_pictures_that_are_gone(data: Path, tmp_path: Path) -> None:
     (data / "JPEGImages/train1.png").unlink()
     with pytest.raises(FileMissingError, match=r"train1\.png: gone"):
         read_plan(tmp_path / "mine")
+
+
+def test_runs_of_detection_are_not_averaged(data: Path, tmp_path: Path) -> None:
+    make_plan(data, recipe_of(), "mine")[0].write(tmp_path / "mine")
+    with pytest.raises(UsageError, match=r"mine is a run of detection; averaging takes runs of classification"):
+        read_runs([tmp_path / "mine", tmp_path / "mine"])
