@@ -31,7 +31,8 @@ from litevision.train.checkpoint import read_checkpoint
 COLOURS = {"blue": (40, 60, 200), "green": (60, 200, 40), "red": (200, 40, 60)}
 PICTURES = 24  # of each colour
 EPOCHS = 4
-BEYOND = 1.2  # of the time that training takes, a kill may come: what follows takes longer than the rest
+BATCH = 4
+JITTER_S = 0.3
 MOST_KILLS = 3
 CLOCK = ("seconds", "wait_seconds", "images_per_s", "data_wait_share", "interruptions")
 MOMENTS = ("before the first step", "in the epoch of the head", "in a later epoch", "behind the last epoch")
@@ -43,7 +44,7 @@ width = 0.25
 size_hw = [32, 32]
 [schedule]
 epochs = {EPOCHS}
-batch_size = 4
+batch_size = {BATCH}
 [augment]
 mixup = 0.4
 cutmix = 0.4
@@ -74,8 +75,8 @@ def main() -> None:
     with workplace() as place:
         make_data(place / "data")
         (place / "recipe.toml").write_text(RECIPE)
-        whole, spans = uninterrupted(place)
-        runs = list(interrupted_runs(place, arguments, whole, spans))
+        whole, batches = uninterrupted(place)
+        runs = list(interrupted_runs(place, arguments, whole, batches))
     report(rows(runs), found, arguments, "interrupted")
     if any(run.differences for run in runs):
         sys.exit("error: not all ended as the run that nobody interrupted")
@@ -91,44 +92,37 @@ def make_data(folder: Path) -> None:
             Image.fromarray(pixels).save(folder / name / f"{number}.png")
 
 
-def uninterrupted(place: Path) -> tuple[dict[str, Any], tuple[float, float]]:
-    """What the checkpoints of a run hold that nobody interrupts.
-
-    And the seconds from its plan to the end of its training, and those from its first checkpoint on.
-    """
+def uninterrupted(place: Path) -> tuple[dict[str, Any], int]:
+    """What the checkpoints of a run hold that nobody interrupts, and the steps in one of its epochs."""
     folder = place / "runs/whole"
-    process = begin(place, "whole")
-    written = []
-    for name in ("plan.json", "last.ckpt"):
-        wait_for(folder / name, 0, process)
-        written.append(modified(folder / name))
-    finish(process, folder)
-    planned, begun = ((modified(folder / "last.ckpt") - start) / 1e9 for start in written)
-    return checkpoints(folder), (planned, begun)
+    finish(begin(place, "whole"), folder)
+    results = json.loads((folder / "results.json").read_text())
+    return checkpoints(folder), sum(results["data"]["counts"]["train"]) // BATCH
 
 
-def interrupted_runs(
-    place: Path, arguments: Namespace, whole: dict[str, Any], spans: tuple[float, float]
-) -> Iterator[Interrupted]:
-    """Kills and resumes, run by run; ``spans`` is how long one trains, from its plan and from its first checkpoint."""
-    draw = random.Random(arguments.seed)
+def interrupted_runs(place: Path, arguments: Namespace, whole: dict[str, Any], batches: int) -> Iterator[Interrupted]:
+    """Kills and resumes, run by run.
+
+    A kill waits for a step that is drawn from those that are left, so that most come while it trains however busy the
+    machine is, and then for a part of a second, so that they come at any point of a step, a validation or a write.
+    """
+    draw, steps = random.Random(arguments.seed), EPOCHS * batches
     for number in range(arguments.runs):
         name = f"killed-{number}"
         folder = place / "runs" / name
-        process, kills, before = begin(place, name), [], 0
-        for kill in range(draw.randint(1, MOST_KILLS)):
-            begun = folder / ("last.ckpt" if kill else "plan.json")  # a run that is resumed writes a checkpoint first
-            wait_for(begun, before, process)
-            seconds = draw.uniform(0, BEYOND * spans[bool(kill)])
-            if not dies_within(process, seconds) or (folder / "results.json").exists():
+        process, kills, done = begin(place, name), [], 0
+        for _ in range(draw.randint(1, MOST_KILLS)):
+            target, seconds = draw.randint(done, steps), draw.uniform(0, JITTER_S)
+            ended = not reaches(folder, target, batches, process) or not dies_within(process, seconds)
+            if ended or (folder / "results.json").exists():
                 break  # it was quicker
-            kills.append(moment(folder))
-            before = modified(folder / "last.ckpt")
+            done = steps_done(folder, batches)
+            kills.append(moment(done, batches))
             process = start(place, "--resume", f"runs/{name}")
         finish(process, folder)
         run = Interrupted(tuple(kills), tuple(differences(checkpoints(folder), whole)))
-        ended = "; ".join(run.differences) or "the same to the bit"
-        print(f"run {number + 1} of {arguments.runs}: killed {', '.join(kills) or 'never'}: {ended}", file=sys.stderr)
+        result = "; ".join(run.differences) or "the same to the bit"
+        print(f"run {number + 1} of {arguments.runs}: killed {', '.join(kills) or 'never'}: {result}", file=sys.stderr)
         yield run
 
 
@@ -145,15 +139,21 @@ def start(place: Path, *words: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(command, cwd=place, env=settings, text=True, stdout=log, stderr=log)
 
 
-def wait_for(path: Path, before: int, process: "subprocess.Popen[str]") -> None:
-    """Until the file is another than that of ``before``, or the process has ended."""
-    while modified(path) == before and process.poll() is None:
-        time.sleep(0.01)
+def reaches(folder: Path, target: int, batches: int, process: "subprocess.Popen[str]") -> bool:
+    """Waits for so many steps, and until there is something to resume; False where the process ended before."""
+    while not (folder / "plan.json").exists() or steps_done(folder, batches) < target:
+        if process.poll() is not None:
+            return False
+        time.sleep(0.02)
+    return True
 
 
-def modified(path: Path) -> int:
-    """When a file was written, ns; 0 where there is none."""
-    return path.stat().st_mtime_ns if path.exists() else 0
+def steps_done(folder: Path, batches: int) -> int:
+    """The steps in a run's last checkpoint."""
+    if not (folder / "last.ckpt").exists():
+        return 0
+    progress, _ = read_checkpoint(folder / "last.ckpt")
+    return progress.epoch * batches + progress.batch
 
 
 def dies_within(process: "subprocess.Popen[str]", seconds: float) -> bool:
@@ -174,14 +174,13 @@ def finish(process: "subprocess.Popen[str]", folder: Path) -> None:
         sys.exit(f"error: {folder.name} ended with exit code {process.returncode}:\n{log[-2000:]}")
 
 
-def moment(folder: Path) -> str:
-    """How far a run was when it was killed, by its last checkpoint."""
-    if not (folder / "last.ckpt").exists():
+def moment(done: int, batches: int) -> str:
+    """How far a run of so many steps is."""
+    if not done:
         return MOMENTS[0]
-    progress, _ = read_checkpoint(folder / "last.ckpt")
-    if progress.epoch == 0:
-        return MOMENTS[1 if progress.batch else 0]
-    return MOMENTS[2 if progress.epoch < EPOCHS else 3]
+    if done < EPOCHS * batches:
+        return MOMENTS[1 if done < batches else 2]
+    return MOMENTS[3]
 
 
 def checkpoints(folder: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pytest
 
 from litevision.registry import ALIASES, ARCHITECTURES
 from litevision.registry.weight_sets import weight_sets
+from litevision.zoo import BUNDLES
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -37,7 +38,8 @@ def test_json_holds_everything_that_the_registry_holds(litevision: Run) -> None:
 def test_the_text_has_a_line_for_each(litevision: Run) -> None:
     code, out, _ = litevision("models")
     assert code == 0
-    architectures, names, weights = out.split("\n\n")
+    bundles, architectures, names, weights = out.split("\n\n")
+    assert [line.split()[0] for line in bundles.splitlines()[2:]] == list(BUNDLES)
     assert architectures.splitlines()[0] == "Architectures (default dialect, 1000 classes, 224x224 pixels)"
     assert [line.split()[0] for line in architectures.splitlines()[2:]] == list(ARCHITECTURES)
     v3 = next(line for line in architectures.splitlines() if line.startswith("mobilenet_v3_small "))

@@ -44,7 +44,7 @@ def print_data(plan: AnyPlan, faults: Sequence[Fault]) -> None:
     left_out = [fault for fault in faults if fault.path is not None]
     for fault in left_out[:5]:
         line = "" if fault.line is None else f", line {fault.line}"
-        console.print(f"left out: {fault.path}{line}: {fault.detail}", markup=False)
+        console.print(f"left out: {fault.path}{line}: {fault.detail}", markup=False, soft_wrap=True)
     if left_out:
         what = "boxes or pictures" if boxes else "pictures"
         console.print(f"{len(left_out)} {what} left out in all; 'litevision check-data' tells more")
