@@ -37,11 +37,11 @@ def tiny_recipe(*changes: Mapping[str, Mapping[str, Any]]) -> Recipe:
     return make_recipe(TINY, *changes)
 
 
-def settings(*changes: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """`tiny_recipe` as arguments of the command line."""
+def settings(*changes: Mapping[str, Mapping[str, Any]], base: Mapping[str, Mapping[str, Any]] = TINY) -> list[str]:
+    """`tiny_recipe`, or another one, as arguments of the command line."""
     return [
         word
-        for tables in (TINY, *changes)
+        for tables in (base, *changes)
         for table, keys in tables.items()
         for key, value in keys.items()
         for word in ("--set", f"{table}.{key}={_toml(value)}")

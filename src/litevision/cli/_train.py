@@ -10,11 +10,12 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from litevision.cli._size import parse_size
 from litevision.cli._train_report import Teller, print_data, print_recipe, print_results
-from litevision.data import Fault
+from litevision.data import Fault, is_detection
 from litevision.errors import UsageError
-from litevision.models.network import Network
+from litevision.runtime.metadata import Task
 from litevision.train.checkpoint import NAME as LAST
-from litevision.train.plan import Plan, first_network, make_plan, read_plan
+from litevision.train.optimise import Trainable
+from litevision.train.plan import AnyPlan, first_network, make_plan, read_plan
 from litevision.train.process import require_processes
 from litevision.train.recipe import Recipe
 from litevision.train.recipe_file import make_recipe, read_recipe, read_settings, recipe_toml
@@ -34,7 +35,7 @@ def run(
     show_recipe: bool,
 ) -> int:
     """Plans or resumes a run, trains, and prints what came of it; gives the exit code."""
-    network: Network | None
+    network: Trainable | None
     if resume is not None:
         _refuse_beside_resume(data, recipe_file, given, settings, name)
         folder = resume
@@ -45,9 +46,10 @@ def run(
         network = None if (folder / LAST).exists() else first_network(plan)
         _say(f"resuming {folder}")
     else:
-        recipe = _recipe(recipe_file, given, settings)
+        task: Task = "detection" if data is not None and is_detection(data) else "classification"
+        recipe = _recipe(recipe_file, given, settings, task)
         if show_recipe:
-            print(recipe_toml(recipe), end="")
+            print(recipe_toml(recipe, task), end="")
             return 0
         if data is None:
             raise UsageError("give the folder of labelled pictures: litevision train DATA (or --resume RUN)")
@@ -70,7 +72,7 @@ def run(
 
 
 @rank_zero_only
-def _begin(plan: Plan, faults: Sequence[Fault], folder: Path) -> None:
+def _begin(plan: AnyPlan, faults: Sequence[Fault], folder: Path) -> None:
     """Shows the data and writes the plan: in the first process, the others plan the same for themselves."""
     print_data(plan, faults)
     plan.write(folder)
@@ -81,17 +83,17 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _recipe(file: Path | None, given: Mapping[str, Any], settings: Sequence[str]) -> Recipe:
-    """The default, the file, the options and ``--set``, each over the one before."""
+def _recipe(file: Path | None, given: Mapping[str, Any], settings: Sequence[str], task: Task) -> Recipe:
+    """The task's default, the file, the options and ``--set``, each over the one before."""
     tables: dict[str, dict[str, Any]] = {}
     for name, value in given.items():
         table, _, key = name.partition(".")
         tables.setdefault(table, {})[key] = list(parse_size(value)) if key == "size_hw" else value
     if file is None:
-        return make_recipe(tables, read_settings(settings), origin="the command line")
+        return make_recipe(tables, read_settings(settings), origin="the command line", task=task)
     in_file = read_recipe(file)
-    make_recipe(in_file, origin=str(file))  # its own faults under its own name
-    return make_recipe(in_file, tables, read_settings(settings), origin="the command line")
+    make_recipe(in_file, origin=str(file), task=task)  # its own faults under its own name
+    return make_recipe(in_file, tables, read_settings(settings), origin="the command line", task=task)
 
 
 def _refuse_beside_resume(*others: object) -> None:

@@ -12,15 +12,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from litevision.data import SPLITS, Fault
-from litevision.train.plan import RECIPE, Plan
+from litevision.train.detection.options import Detection
+from litevision.train.plan import RECIPE, AnyPlan
+from litevision.train.recipe import Augment
 
 _LINE_EVERY_S = 20.0
 _CLASSES_SHOWN = 30
 
 
-def print_data(plan: Plan, faults: Sequence[Fault]) -> None:
-    """The data's classes and splits, and what is left out."""
+def print_data(plan: AnyPlan, faults: Sequence[Fault]) -> None:
+    """The data's classes and splits, and what is left out; of pictures with boxes, the boxes are counted."""
     data = plan.data
+    boxes = plan.task == "detection"
     console = Console(stderr=True, highlight=False)
     table = Table(box=None, pad_edge=False)
     table.add_column("class")
@@ -31,38 +34,57 @@ def print_data(plan: Plan, faults: Sequence[Fault]) -> None:
         table.add_row(name, *(f"{counts[split][label]:,}" for split in SPLITS), style=None)
     if len(data.classes) > _CLASSES_SHOWN:
         table.add_row(f"... {len(data.classes) - _CLASSES_SHOWN} more", *("" for _ in SPLITS))
-    table.add_row(f"{len(data.classes)} classes", *(f"{sum(counts[split]):,}" for split in SPLITS), style="bold")
+    total = f"{len(data.classes)} classes{', boxes' if boxes else ''}"
+    table.add_row(total, *(f"{sum(counts[split]):,}" for split in SPLITS), style="bold")
+    if boxes:
+        table.add_row("pictures", *(f"{len(data.of(split)):,}" for split in SPLITS), style="bold")
     console.print(table)
     if data.made_splits:
         console.print("the splits were made here, the same ones each time")
     left_out = [fault for fault in faults if fault.path is not None]
     for fault in left_out[:5]:
-        console.print(f"left out: {fault.path}: {fault.detail}", markup=False, soft_wrap=True)
+        line = "" if fault.line is None else f", line {fault.line}"
+        console.print(f"left out: {fault.path}{line}: {fault.detail}", markup=False, soft_wrap=True)
     if left_out:
-        console.print(f"{len(left_out)} pictures left out in all; 'litevision check-data' tells more")
+        what = "boxes or pictures" if boxes else "pictures"
+        console.print(f"{len(left_out)} {what} left out in all; 'litevision check-data' tells more")
+    excluded = sum(one.rule == "excluded" for one in plan.skipped)
+    if excluded:
+        console.print(f"pictures left out by the recipe: {excluded}")
 
 
 @rank_zero_only
-def print_recipe(plan: Plan, folder: Path) -> None:
+def print_recipe(plan: AnyPlan, folder: Path) -> None:
     """The recipe in one paragraph, and where all of it stands."""
     recipe = plan.recipe
-    schedule, augment, optimizer = recipe.schedule, recipe.augment, recipe.optimizer
+    schedule, optimizer = recipe.schedule, recipe.optimizer
     start = "a fresh start" if plan.start is None else f"{plan.start.name} (licence: {plan.start.licence})"
     (height, width), (train_height, train_width) = recipe.model.size_hw, recipe.train_size_hw
-    extras: list[str] = [augment.policy] if augment.policy != "none" else []
-    extras += [f"{key} {value:g}" for key in ("erasing", "mixup", "cutmix") if (value := getattr(augment, key))]
+    detector = "" if plan.task == "classification" else f"CenterNet (neck {recipe.detection.neck}) on "
+    head = "neck and heads" if detector else "classifier"
+    smoothing = "" if detector else f", label smoothing {recipe.loss.label_smoothing:g}"
     lines = (
-        f"network   {plan.config.architecture} x{plan.config.width_mult:g} at {height}x{width}, from {start}",
-        f"schedule  {schedule.epochs} epochs, of these {schedule.head_epochs} for the classifier alone; "
+        f"network   {detector}{plan.trunk.architecture} x{plan.trunk.width_mult:g} at {height}x{width}, from {start}",
+        f"schedule  {schedule.epochs} epochs, of these {schedule.head_epochs} for the {head} alone; "
         f"{schedule.batch_size} pictures a step at {train_height}x{train_width}, {recipe.run.precision}",
         f"learning  {optimizer.name}, lr {optimizer.lr:g}, trunk x{optimizer.trunk_lr:g}, "
-        f"weight decay {optimizer.weight_decay:g}, EMA {recipe.run.ema_decay:g}, "
-        f"label smoothing {recipe.loss.label_smoothing:g}",
-        f"pictures  crops of {augment.crop_scale[0]:g} to {augment.crop_scale[1]:g}"
-        + "".join(f", {extra}" for extra in extras),
+        f"weight decay {optimizer.weight_decay:g}, EMA {recipe.run.ema_decay:g}{smoothing}",
+        f"pictures  {_detection_pictures(recipe.detection) if detector else _pictures(recipe.augment)}",
         f"run       {folder} (the whole recipe: {folder / RECIPE})",
     )
     print("\n".join(lines), file=sys.stderr)
+
+
+def _pictures(augment: Augment) -> str:
+    extras: list[str] = [augment.policy] if augment.policy != "none" else []
+    extras += [f"{key} {value:g}" for key in ("erasing", "mixup", "cutmix") if (value := getattr(augment, key))]
+    return ", ".join([f"crops of {augment.crop_scale[0]:g} to {augment.crop_scale[1]:g}", *extras])
+
+
+def _detection_pictures(options: Detection) -> str:
+    extras = [key.replace("_", " ") for key in ("flip", "flip_vertical", "turn") if getattr(options, key)]
+    extras += [f"{key} {value:g}" for key in ("colour", "hue", "mosaic") if (value := getattr(options, key))]
+    return ", ".join([f"scaled by {options.scale[0]:g} to {options.scale[1]:g}", *extras])
 
 
 class Teller:
@@ -71,7 +93,7 @@ class Teller:
     Of several processes the first one tells.
     """
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
+    def __init__(self, plan: AnyPlan, folder: Path) -> None:
         self._plan = plan
         self._folder = folder
         self._terminal = sys.stderr.isatty()
@@ -100,7 +122,8 @@ class Teller:
             )
             self._bar.start()
         if self._bar is not None:
-            what = "classifier" if phase == "head" else "all"
+            head = "classifier" if self._plan.task == "classification" else "heads"
+            what = head if phase == "head" else "all"
             self._bar.update(self._task, description=f"epoch {epoch}/{epochs} ({what})")
 
     @rank_zero_only
@@ -126,7 +149,7 @@ class Teller:
     def epoch_ended(self, record: Mapping[str, Any]) -> None:
         line = (
             f"epoch {record['epoch']:3d}  train loss {record['train_loss']:.3f}  validation loss "
-            f"{record['validation_loss']:.3f}  top-1 {record['validation_top1']:.1f} %  "
+            f"{record['validation_loss']:.3f}  {_score(record)}  "
             f"{record['images_per_s']:.1f} pictures/s, {record['data_wait_share']:.0%} of the time waiting for them"
         )
         if self._bar is None:
@@ -146,10 +169,22 @@ class Teller:
         self._writer.flush()
 
 
+def _score(record: Mapping[str, Any]) -> str:
+    if "validation_top1" in record:
+        return f"top-1 {record['validation_top1']:.1f} %"
+    return f"AP50 {record['validation_ap50']:.3f}  AP {record['validation_ap']:.3f}"
+
+
 def print_results(results: Mapping[str, Any], folder: Path) -> None:
     """The scores, and the files to open next."""
+    detection = results["task"] == "detection"
     for split, found in results["scores"].items():
-        if found is not None:
+        if found is not None and detection:
+            print(
+                f"{split}: AP50 {found['ap50']:.3f}, AP {found['ap']:.3f} of {found['boxes']:,} boxes in "
+                f"{found['count']:,} pictures"
+            )
+        elif found is not None:
             low, high = found["top1_interval"]
             print(
                 f"{split}: top-1 {found['top1']:.2f} % of {found['count']} pictures "
@@ -158,7 +193,7 @@ def print_results(results: Mapping[str, Any], folder: Path) -> None:
     bundle = results["bundle"]
     print(f"bundle: {folder / bundle['path']}, {bundle['bytes'] / 1e6:.1f} MB")
     print(f"report: {folder / 'report.html'}")
-    print(f"try it: litevision classify PHOTO --model {folder / bundle['path']}")
+    print(f"try it: litevision {'detect' if detection else 'classify'} PHOTO --model {folder / bundle['path']}")
 
 
 def _make_bar() -> Progress:

@@ -2,26 +2,36 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from litevision.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from litevision.data.records import LabelledPictures, Sample
     from litevision.evaluate import Evaluation, Scores
-    from litevision.runtime import Classifier
+    from litevision.evaluate.detection import DetectionEvaluation
+    from litevision.runtime import Bundle, Classifier
+    from litevision.runtime.answers import Answer
 
+    Told = Callable[[Sequence[Answer[Any]]], None]
+
+Result = TypeVar("Result")
 _NAMED = 5  # of the labels that have no pictures
 
 
 def evaluate(
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE|NAME", help="The path of a bundle (.onnx), or a model.")],
     data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="A folder of class folders, with splits or without, or a CSV.")
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            help="A folder of class folders, with splits or without, or a CSV; for a detector, pictures with boxes: "
+            "Pascal VOC, COCO or YOLO.",
+        ),
     ],
     split: Annotated[
         str | None,
@@ -35,17 +45,20 @@ def evaluate(
     ] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the scores of each class there.")] = None,
     predictions: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write path,label,predicted,score,correct there, as CSV.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write path,label,predicted,score,correct there, as CSV; of a detector, every box."
+        ),
     ] = None,
 ) -> None:
     """Measure how often a bundle is right on labelled pictures, with its own preprocessing.
 
     Classes are matched with the bundle's labels by name. A picture that cannot be read is reported and left out, and
-    the exit code is 1.
+    the exit code is 1. A detector's boxes are scored as COCO does.
     """
     from litevision.cli._bundle import bundle_path
     from litevision.cli._csv import check_writable
-    from litevision.data import read_labelled
+    from litevision.data import is_detection, read_labelled
     from litevision.evaluate import samples_of, scores
     from litevision.runtime import Bundle, Classifier
     from litevision.runtime.cpus import available_cpus
@@ -54,14 +67,20 @@ def evaluate(
     for option, file in (("--json", json_file), ("--csv", csv), ("--predictions", predictions)):
         if file:
             check_writable(file, option)
+    if is_detection(data):
+        from litevision.cli._evaluate_boxes import evaluate_boxes
+
+        raise typer.Exit(evaluate_boxes(bundle_path(bundle), data, split, engine, json, csv, predictions))
     pictures = read_labelled(data)
     chosen, samples = samples_of(pictures, split)
     classifier = Classifier(Bundle.open(bundle_path(bundle), engine=engine, threads=1, streams=available_cpus()))
     evaluation = _evaluate(classifier, samples, pictures.classes, chosen)
     found = scores(evaluation)
-    document = _document(classifier, pictures, evaluation, found)
+    document = document_of(
+        classifier.bundle, pictures.root, pictures.classes, pictures.made_splits, evaluation, found.to_plain()
+    )
     if json == "-":
-        print(_text(document))
+        print(text_of(document))
     else:
         _print(classifier, pictures, evaluation, found)
     try:
@@ -74,24 +93,33 @@ def evaluate(
 def _evaluate(
     classifier: "Classifier", samples: "Sequence[Sample]", classes: "Sequence[str]", split: str
 ) -> "Evaluation":
+    from litevision.evaluate import evaluate_bundle
+
+    def answered(told: "Told") -> "Evaluation":
+        return evaluate_bundle(classifier, samples, classes, split=split, on_answers=told)
+
+    return watched(answered, len(samples), classifier.bundle)
+
+
+def watched(evaluate: "Callable[[Told], Result]", count: int, bundle: "Bundle") -> "Result":
+    """What ``evaluate`` gives, told of on the error output; a signal ends the program in order."""
     import signal
 
     from litevision.cli._report import Report
     from litevision.cli._signals import Interrupted, Signals
-    from litevision.evaluate import evaluate_bundle
 
-    report = Report(len(samples), None)
+    report = Report(count, None)
     try:
         with Signals():
             try:
-                evaluation = evaluate_bundle(classifier, samples, classes, split=split, on_answers=report.write)
+                evaluation = evaluate(report.write)
             finally:
                 report.finish()
     except Interrupted as stop:
         name = signal.Signals(stop.signum).name
         print(f"stopped by {name}: {report.conclusion()}; part of the pictures gives no scores", file=sys.stderr)
         raise typer.Exit(128 + stop.signum) from None
-    print(f"{report.conclusion()}, {classifier.bundle.engine.choice.title}", file=sys.stderr)
+    print(f"{report.conclusion()}, {bundle.engine.choice.title}", file=sys.stderr)
     return evaluation
 
 
@@ -148,28 +176,34 @@ def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _document(
-    classifier: "Classifier", pictures: "LabelledPictures", evaluation: "Evaluation", scores: "Scores"
+def document_of(
+    bundle: "Bundle",
+    root: Path,
+    classes: "Sequence[str]",
+    made_splits: bool,
+    evaluation: "Evaluation | DetectionEvaluation",
+    scores: dict[str, Any],
 ) -> dict[str, Any]:
+    """What ``--json`` tells."""
     import hashlib
 
-    bundle = classifier.bundle
     with bundle.path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return {
         "bundle": {"path": str(bundle.path), "sha256": sha256, "engine": bundle.engine.choice.title},
         "data": {
-            "path": str(pictures.root),
-            "classes": list(pictures.classes),
-            "made_splits": pictures.made_splits,
+            "path": str(root),
+            "classes": list(classes),
+            "made_splits": made_splits,
             "skipped": [{"path": str(it.path), "detail": it.detail} for it in evaluation.skipped],
         },
         "split": evaluation.split,
-        "scores": scores.to_plain(),
+        "scores": scores,
     }
 
 
-def _text(document: dict[str, Any]) -> str:
+def text_of(document: dict[str, Any]) -> str:
+    """The document as one line."""
     import json
 
     return json.dumps(document, allow_nan=False)
@@ -188,7 +222,7 @@ def _write(
 
     if json:
         with replacing(json) as partial:
-            partial.write_text(f"{_text(document)}\n")
+            partial.write_text(f"{text_of(document)}\n")
         print(f"wrote {json}", file=sys.stderr)
     if csv:
         rows = [(it.name, it.count, it.precision, it.recall, it.f1) for it in scores.per_class]

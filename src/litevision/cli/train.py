@@ -10,7 +10,9 @@ def train(
     data: Annotated[
         Path | None,
         typer.Argument(
-            metavar="DATA", help="A folder with a folder of pictures for each class, or a CSV of path,label."
+            metavar="DATA",
+            help="A folder with a folder of pictures for each class, a CSV of path,label, or pictures with boxes: "
+            "Pascal VOC, COCO or YOLO.",
         ),
     ] = None,
     model: Annotated[str | None, typer.Option(help="The network; mobilenet_v2 unless the recipe says another.")] = None,

@@ -14,7 +14,16 @@ from litevision.export.check import check_bundle
 from litevision.export.graph import to_onnx
 from litevision.image import Preprocess, shipped_photos
 from litevision.models.network import Network
-from litevision.runtime import METADATA_KEY, Architecture, BundleMetadata, Check, Normalisation, Score, Weights
+from litevision.runtime import (
+    METADATA_KEY,
+    Architecture,
+    BundleMetadata,
+    Check,
+    DetectionScore,
+    Normalisation,
+    Score,
+    Weights,
+)
 
 NOT_CHECKED = Check("none", 0, 0.0, 0.0)  # stands in the file that the check itself opens
 
@@ -109,11 +118,15 @@ def write_checked(
     return metadata
 
 
-def add_score(path: Path, score: Score) -> BundleMetadata:
-    """Writes ``score`` into the bundle at ``path``, measured with that very file, and gives its metadata."""
+def add_score(
+    path: Path, score: Score | DetectionScore, score_thresholds: tuple[float, ...] | None = None
+) -> BundleMetadata:
+    """Writes what was measured with the bundle at ``path``, that very file, into it, and gives its metadata."""
     model = onnx.load(path)
     [stored] = [entry for entry in model.metadata_props if entry.key == METADATA_KEY]
-    metadata = replace(BundleMetadata.from_json(stored.value, name=str(path)), score=score)
+    metadata = replace(
+        BundleMetadata.from_json(stored.value, name=str(path)), score=score, score_thresholds=score_thresholds
+    )
     with replacing(path) as partial:
         _write(model, metadata, partial)
     return metadata

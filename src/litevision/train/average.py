@@ -18,21 +18,26 @@ from litevision.models.factory import build
 from litevision.models.network import Network
 from litevision.train.checkpoint import read_checkpoint
 from litevision.train.loop import BEST
-from litevision.train.plan import Plan, read_plan
+from litevision.train.plan import ClassificationPlan, read_plan
 
 _BN_PICTURES = 1024
 _BN_BATCH = 64
 
 
-def read_runs(folders: Sequence[Path]) -> list[Plan]:
+def read_runs(folders: Sequence[Path]) -> list[ClassificationPlan]:
     """The plans of the runs, which must fit each other.
 
     Raises:
-        UsageError: fewer than two, or other networks, pictures, splits or starts.
+        UsageError: fewer than two, of detection, or other networks, pictures, splits or starts.
     """
     if len(folders) < 2:
         raise UsageError(f"averaging takes at least two runs, got {len(folders)}")
-    plans = [read_plan(folder) for folder in folders]
+    plans: list[ClassificationPlan] = []
+    for folder in folders:
+        plan = read_plan(folder)
+        if not isinstance(plan, ClassificationPlan):
+            raise UsageError(f"{folder} is a run of detection; averaging takes runs of classification")
+        plans.append(plan)
     for folder, plan in zip(folders, plans, strict=True):
         for what, one, first in (
             ("network", replace(plan.config, dropout=None), replace(plans[0].config, dropout=None)),
@@ -47,7 +52,7 @@ def read_runs(folders: Sequence[Path]) -> list[Plan]:
     return plans
 
 
-def average(plans: Sequence[Plan], folders: Sequence[Path]) -> Network:
+def average(plans: Sequence[ClassificationPlan], folders: Sequence[Path]) -> Network:
     """The mean of the runs' best weights, the statistics of batch normalisation measured anew.
 
     Those statistics belong to the weights that they were measured with; here they are the mean over training pictures
@@ -60,7 +65,7 @@ def average(plans: Sequence[Plan], folders: Sequence[Path]) -> Network:
     return network.eval()
 
 
-def measure_statistics(network: Network, plan: Plan) -> None:
+def measure_statistics(network: Network, plan: ClassificationPlan) -> None:
     """Measures the statistics of batch normalisation anew, on training pictures spread over all classes."""
     pictures = _spread(plan.data.of("train"), _BN_PICTURES)
     for module in network.modules():

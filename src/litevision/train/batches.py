@@ -5,9 +5,10 @@ picture from (seed, epoch, picture). So a run can be taken up again at any batch
 the number of workers changes nothing, nor does that of processes.
 """
 
+import functools
 import signal
 from collections.abc import Callable, Generator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,8 +22,8 @@ from litevision.train.store import PictureStore
 Place = tuple[int, int]
 """A picture's index, and the seed of what is done to it."""
 
-Batch = tuple[Tensor, Tensor]
-"""``uint8[N, 3, H, W]`` and ``int64[N]``: pictures and their classes."""
+Batch = tuple[Tensor, Any]
+"""``uint8[N, 3, H, W]`` and what is true of them, ``int64[N]`` for classes; both can be moved to a device by ``to``."""
 
 Item = tuple[Tensor, int] | ImageError
 """A picture ``uint8[3, H, W]`` with its class, or why it cannot be read."""
@@ -90,6 +91,20 @@ class EpochOrder:
         return random.choice(len(self._labels), len(self._labels), p=chances / chances.sum())
 
 
+class Pictures(Protocol):
+    """Training pictures of any task, by index and seed."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: Place) -> Any:
+        """An item, or the ``ImageError`` that says why there is none."""
+        ...
+
+    def collate(self, items: Sequence[Any]) -> Batch:
+        """The batch of some items."""
+        ...
+
+
 class TrainingPictures(Dataset[Item]):
     """Augmented pictures by index and seed."""
 
@@ -111,21 +126,24 @@ class TrainingPictures(Dataset[Item]):
             torch.manual_seed(seed)
             return self._transform(picture), self._labels[index]
 
+    def collate(self, items: Sequence[tuple[Tensor, int]]) -> Batch:
+        """The pictures, and their classes."""
+        pictures, labels = zip(*items, strict=True)
+        return torch.stack(pictures), torch.tensor(labels)
 
-def load_batches(
-    pictures: TrainingPictures, batches: Sequence[Sequence[Place]], workers: int
-) -> Generator[Batch, None, None]:
+
+def load_batches(pictures: Pictures, batches: Sequence[Sequence[Place]], workers: int) -> Generator[Batch, None, None]:
     """The pictures of each of ``batches``, read by ``workers`` processes (0: by this one), which end with it.
 
     Raises:
         TrainingError: a picture that cannot be read.
     """
-    loader: DataLoader[Item] = DataLoader(
-        pictures,
+    loader: DataLoader[Any] = DataLoader(
+        pictures,  # type: ignore[arg-type]
         batch_sampler=batches,  # type: ignore[arg-type]
         num_workers=workers,
         prefetch_factor=4 if workers else None,
-        collate_fn=_collate,
+        collate_fn=functools.partial(_collate, pictures),
         worker_init_fn=_start_worker,
         generator=torch.Generator(),  # its draw must not come from, nor move on, the process's own
     )
@@ -142,14 +160,8 @@ def load_batches(
             loaded._shutdown_workers()
 
 
-def _collate(items: Sequence[Item]) -> Batch | ImageError:
-    pictures, labels = [], []
-    for item in items:
-        if isinstance(item, ImageError):
-            return item
-        pictures.append(item[0])
-        labels.append(item[1])
-    return torch.stack(pictures), torch.tensor(labels)
+def _collate(pictures: Pictures, items: Sequence[Any]) -> Batch | ImageError:
+    return next((item for item in items if isinstance(item, ImageError)), None) or pictures.collate(items)
 
 
 def _start_worker(_: int) -> None:

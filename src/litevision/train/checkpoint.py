@@ -25,7 +25,7 @@ class Progress:
         seconds: of this epoch so far, interruptions left out.
         wait_seconds: of these, those that waited for pictures.
         best_epoch: the epoch, from 1, of the best validation score; 0 before the first.
-        best_top1: that score, in percent.
+        best_score: that score: top-1 in percent, or a detector's average precision in [0, 1].
         best_loss: its validation loss.
         epochs: a record for each finished epoch, as in ``results.json``.
         interruptions: how often the run was taken up again.
@@ -37,7 +37,7 @@ class Progress:
     seconds: float = 0.0
     wait_seconds: float = 0.0
     best_epoch: int = 0
-    best_top1: float = -1.0
+    best_score: float = -1.0
     best_loss: float = float("inf")
     epochs: list[dict[str, Any]] = field(default_factory=list)
     interruptions: int = 0

@@ -11,17 +11,18 @@ import torch
 from litevision import __version__
 from litevision.cache import replacing
 from litevision.cost import ledger
-from litevision.data import SPLITS, Sample
+from litevision.data import SPLITS
 from litevision.evaluate import Evaluation, as_bundle_score, evaluate_bundle, scores
 from litevision.export.bundle import add_score, export_bundle
 from litevision.image import Preprocess
 from litevision.models.network import Network
-from litevision.runtime import Bundle, Classifier, Normalisation, Weights
+from litevision.runtime import Bundle, Check, Classifier, Normalisation, Weights
 from litevision.runtime.cpus import available_cpus
 from litevision.runtime.machine import Machine
 from litevision.runtime.records import to_plain
 from litevision.train.checkpoint import Progress
-from litevision.train.plan import Plan, sha256_of
+from litevision.train.optimise import Trainable
+from litevision.train.plan import AnyPlan, ClassificationPlan, sha256_of
 from litevision.train.recipe import Recipe
 from litevision.train.recipe_file import recipe_tables
 from litevision.train.report.card import model_card
@@ -31,12 +32,13 @@ from litevision.train.report.pictures import Overlay
 from litevision.train.report.tables import write_epochs_csv, write_per_class_csv
 
 BUNDLE, RESULTS, CARD = "model.onnx", "results.json", "model_card.md"
+MEASURED_BY = f"litevision {__version__} in onnxruntime"
 _CHECKED_WITH = 16
 _OVERLAYS_RIGHT, _OVERLAYS_WRONG = 6, 6
 
 
 def finish(
-    plan: Plan,
+    plan: ClassificationPlan,
     network: Network,
     progress: Progress,
     folder: Path,
@@ -64,75 +66,104 @@ def finish(
         if plan.data.of(split)
     }
     judged = "test" if "test" in evaluations else "validation"
-    engine = f"litevision {__version__} in onnxruntime"
     dataset = f"{plan.data.root.name}, {judged} split"
-    score = as_bundle_score(scores(evaluations[judged]), dataset, plan.preprocess.size_hw, engine)
+    score = as_bundle_score(scores(evaluations[judged]), dataset, plan.preprocess.size_hw, MEASURED_BY)
     check = add_score(bundle, score).check
     results = {
-        **_described(plan, network, device),
-        "epochs": progress.epochs,
-        "best_epoch": progress.best_epoch,
-        "stopped_early": stopped_early,
-        "interruptions": progress.interruptions,
+        **described(plan, network, device),
+        **how_it_went(progress, stopped_early=stopped_early),
         "averaged": [
-            {"name": name, "recipe": recipe_tables(_without_folders(recipe)), "seed": recipe.run.seed}
+            {"name": name, "recipe": recipe_tables(_without_folders(recipe), plan.task), "seed": recipe.run.seed}
             for name, recipe in averaged
         ],
         "scores": {
             split: scores(evaluations[split]).to_plain() if split in evaluations else None
             for split in ("validation", "test")
         },
-        "bundle": {
-            "path": BUNDLE,
-            "bytes": bundle.stat().st_size,
-            "sha256": sha256_of(bundle),
-            "check": to_plain(check),
-        },
+        "bundle": bundle_record(bundle, check),
     }
     write_epochs_csv(folder / "epochs.csv", results)
     write_per_class_csv(folder / "classes.csv", results, judged)
     (folder / CARD).write_text(model_card(results), "utf-8")
     overlays = _overlays(network, classifier.preprocess, plan.normalisation, evaluations[judged])
     write_report(folder, results, evaluations, overlays)
-    with replacing(folder / RESULTS) as partial:  # it says that the run is finished
-        partial.write_text(json.dumps(results, indent=1, ensure_ascii=False), "utf-8")
+    write_results(folder, results)
     return results
 
 
-def _export(plan: Plan, network: Network, bundle: Path) -> None:
-    recipe, data = plan.recipe, plan.data
-    start = plan.start
-    trained = f"trained by litevision {__version__}"
+def _export(plan: ClassificationPlan, network: Network, bundle: Path) -> None:
     export_bundle(
         network,
         bundle,
-        labels=data.classes,
+        labels=plan.data.classes,
         preprocess=plan.preprocess,
         normalisation=plan.normalisation,
-        weights=Weights(
-            name=plan.name,
-            provenance=f"{trained} from {start.name}: {start.provenance}" if start else f"{trained} from a fresh start",
-            licence=start.licence if start else "its trainer's",
-            sha256=sha256_of(bundle.parent / "best.ckpt"),
-        ),
-        training_data=f"{len(data.of('train'))} pictures of {len(data.classes)} classes: {recipe.card.data} "
-        f"(licence: {recipe.card.data_licence})",
-        photos=[sample.path for sample in _spread(data.of("validation"))],
+        weights=trained_weights(plan, bundle.parent / "best.ckpt"),
+        training_data=training_data(plan),
+        photos=check_photos(plan),
     )
 
 
-def _spread(samples: Sequence[Sample]) -> Sequence[Sample]:
-    """Some of the samples, of all classes alike."""
-    return samples[:: max(1, len(samples) // _CHECKED_WITH)][:_CHECKED_WITH]
+def trained_weights(plan: AnyPlan, checkpoint: Path) -> Weights:
+    """What a bundle says of weights that this run trained."""
+    start = plan.start
+    trained = f"trained by litevision {__version__}"
+    return Weights(
+        name=plan.name,
+        provenance=f"{trained} from {start.name}: {start.provenance}" if start else f"{trained} from a fresh start",
+        licence=start.licence if start else "its trainer's",
+        sha256=sha256_of(checkpoint),
+    )
 
 
-def _described(plan: Plan, network: Network, device: str) -> dict[str, Any]:
-    config, data = plan.config, plan.data
+def training_data(plan: AnyPlan) -> str:
+    """What a bundle says of the pictures that it was trained on."""
+    data, card = plan.data, plan.recipe.card
+    return (
+        f"{len(data.of('train'))} pictures of {len(data.classes)} classes: {card.data} (licence: {card.data_licence})"
+    )
+
+
+def check_photos(plan: AnyPlan) -> list[Path]:
+    """Some validation pictures, of all classes alike, to check the bundle with."""
+    paths = [sample.path for sample in plan.data.of("validation")]
+    return paths[:: max(1, len(paths) // _CHECKED_WITH)][:_CHECKED_WITH]
+
+
+def how_it_went(progress: Progress, *, stopped_early: bool) -> dict[str, Any]:
+    """The part of ``results.json`` that tells of the epochs."""
+    return {
+        "epochs": progress.epochs,
+        "best_epoch": progress.best_epoch,
+        "stopped_early": stopped_early,
+        "interruptions": progress.interruptions,
+    }
+
+
+def bundle_record(bundle: Path, check: Check) -> dict[str, Any]:
+    """The part of ``results.json`` that tells of the bundle."""
+    return {
+        "path": BUNDLE,
+        "bytes": bundle.stat().st_size,
+        "sha256": sha256_of(bundle),
+        "check": to_plain(check),
+    }
+
+
+def write_results(folder: Path, results: dict[str, Any]) -> None:
+    """Writes ``results.json``, which says that the run is finished."""
+    with replacing(folder / RESULTS) as partial:
+        partial.write_text(json.dumps(results, indent=1, ensure_ascii=False), "utf-8")
+
+
+def described(plan: AnyPlan, network: Trainable, device: str) -> dict[str, Any]:
+    """The part of ``results.json`` that is known before any score."""
+    config, data = plan.trunk, plan.data
     height, width = plan.preprocess.size_hw
     cost = ledger(network, (height, width))
     return {
         "format_version": 1,
-        "task": "classification",
+        "task": plan.task,
         "name": plan.name,
         "created": plan.created,
         "litevision": __version__,
@@ -145,7 +176,7 @@ def _described(plan: Plan, network: Network, device: str) -> dict[str, Any]:
             "made_splits": data.made_splits,
             "skipped": [{"path": one.path, "rule": one.rule, "detail": one.detail} for one in plan.skipped],
         },
-        "recipe": recipe_tables(_without_folders(plan.recipe)),
+        "recipe": recipe_tables(_without_folders(plan.recipe), plan.task),
         "network": {
             "architecture": config.architecture,
             "dialect": config.dialect,

@@ -14,22 +14,45 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from litevision.errors import TrainingError
-from litevision.models.network import Network
-from litevision.train.batches import Batch, EpochOrder, TrainingPictures, derived_seed, load_batches
+from litevision.train.batches import Batch, EpochOrder, Pictures, derived_seed, load_batches
 from litevision.train.checkpoint import Progress, write_checkpoint
-from litevision.train.optimise import make_optimizer, set_learning_rates, set_mode
+from litevision.train.optimise import Trainable, make_optimizer, set_learning_rates, set_mode
 from litevision.train.recipe import Recipe
 from litevision.train.stopping import RunStopped, StopRequest
 
 BEST = "best.ckpt"
 
 
+class Validated(Protocol):
+    """What became of the validation pictures."""
+
+    @property
+    def loss(self) -> float:
+        """Their mean loss."""
+
+    @property
+    def score(self) -> float:
+        """What more is better of."""
+
+    def record(self) -> dict[str, float]:
+        """The figures for the epoch's record."""
+
+
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """The validation pictures' mean loss, and the score that more is better of, in percent."""
+    """The validation pictures' mean loss, and how many of them are named right, in percent."""
 
     loss: float
     top1: float
+
+    @property
+    def score(self) -> float:
+        """What more is better of."""
+        return self.top1
+
+    def record(self) -> dict[str, float]:
+        """The figures for the epoch's record."""
+        return {"validation_loss": self.loss, "validation_top1": self.top1}
 
 
 class Task(Protocol):
@@ -39,7 +62,7 @@ class Task(Protocol):
         """The mean loss of a batch, a scalar."""
         ...
 
-    def validate(self, network: nn.Module) -> Validation:
+    def validate(self, network: nn.Module) -> Validated:
         """The validation score of a network in evaluation mode."""
         ...
 
@@ -66,11 +89,11 @@ class Loop:
     def __init__(
         self,
         fabric: Fabric,
-        network: Network,
+        network: Trainable,
         task: Task,
         recipe: Recipe,
         order: EpochOrder,
-        pictures: TrainingPictures,
+        pictures: Pictures,
         folder: Path,
     ) -> None:
         """Takes the network to train, which it moves to the device, and the folder for its checkpoints."""
@@ -119,11 +142,11 @@ class Loop:
         if self._average is not None:
             self._average.load_state_dict(states["average"])
 
-    def scored_network(self) -> Network:
+    def scored_network(self) -> Trainable:
         """The network that is scored: the moving average, where there is one."""
         if self._average is None:
             return self._network
-        averaged: Network = self._average.module  # type: ignore[assignment]
+        averaged: Trainable = self._average.module  # type: ignore[assignment]
         return averaged
 
     @property
@@ -161,8 +184,8 @@ class Loop:
         step = self.progress.epoch * len(self._order) + self.progress.batch
         # Dropout and mixup draw from here; a resumed run draws the same.
         torch.manual_seed(derived_seed(self._recipe.run.seed, step, self._fabric.global_rank))
-        pictures, classes = batch
-        on_device = pictures.to(self._fabric.device), classes.to(self._fabric.device)
+        pictures, truth = batch
+        on_device = pictures.to(self._fabric.device), truth.to(self._fabric.device)
         self._stepper.zero_grad()
         loss = self._task.loss(self._model, on_device)
         self._fabric.backward(loss)
@@ -203,16 +226,15 @@ class Loop:
             "phase": phase,
             "lr": head_lr,
             "train_loss": progress.loss_sum / max(1, progress.batch),
-            "validation_loss": validation.loss,
-            "validation_top1": validation.top1,
+            **validation.record(),
             "seconds": progress.seconds,
             "images_per_s": progress.batch * self._order.pictures_per_step / max(1e-9, progress.seconds),
             "data_wait_share": progress.wait_seconds / max(1e-9, progress.seconds),
         }
         progress.epochs.append(record)
-        if (validation.top1, -validation.loss) > (progress.best_top1, -progress.best_loss):
+        if (validation.score, -validation.loss) > (progress.best_score, -progress.best_loss):
             progress.best_epoch = progress.epoch + 1
-            progress.best_top1, progress.best_loss = validation.top1, validation.loss
+            progress.best_score, progress.best_loss = validation.score, validation.loss
             if self._fabric.is_global_zero:
                 best = {"network": self.scored_network().state_dict()}
                 write_checkpoint(self._folder / BEST, progress, best)
@@ -221,16 +243,16 @@ class Loop:
         self.write()
         listener.epoch_ended(record)
 
-    def _validate(self) -> Validation:
+    def _validate(self) -> Validated:
         # One process scores for all: only its batch normalisation's statistics are in the checkpoint.
-        found: Validation | None = None
+        found: Validated | None = None
         if self._fabric.is_global_zero:
             network = self.scored_network()
             was_training = [(module, module.training) for module in network.modules()]
             found = self._task.validate(network.eval())
             for module, training in was_training:
                 module.training = training
-        shared: Validation = self._fabric.broadcast(found)  # type: ignore[assignment]
+        shared: Validated = self._fabric.broadcast(found)  # type: ignore[assignment]
         return shared
 
     def write(self) -> None:

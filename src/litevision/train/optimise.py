@@ -6,11 +6,20 @@ from typing import Any
 import torch
 from torch import nn
 
+from litevision.models.centernet import CenterNet
 from litevision.models.network import Network
 from litevision.train.recipe import Optimizer, Schedule
 
+Trainable = Network | CenterNet
 
-def make_optimizer(network: Network, options: Optimizer) -> torch.optim.Optimizer:
+
+def trunk_of(network: Trainable) -> nn.Sequential:
+    """The parts that learn slower and are frozen at first; all the rest is the head."""
+    trunk = network.backbone if isinstance(network, CenterNet) else network
+    return trunk.features
+
+
+def make_optimizer(network: Trainable, options: Optimizer) -> torch.optim.Optimizer:
     """The optimizer over all parameters; each group has its ``peak_lr`` and whether it is the head's (``is_head``)."""
     groups = parameter_groups(network, options)
     if options.name == "sgd":
@@ -18,20 +27,24 @@ def make_optimizer(network: Network, options: Optimizer) -> torch.optim.Optimize
     return torch.optim.AdamW(groups, betas=(options.momentum, 0.999))
 
 
-def parameter_groups(network: Network, options: Optimizer) -> list[dict[str, Any]]:
+def parameter_groups(network: Trainable, options: Optimizer) -> list[dict[str, Any]]:
     """A group for each part of the network and kind of parameter: kernels, and those without weight decay.
 
     The head learns at ``lr``, the trunk's last part at ``lr * trunk_lr``, and each part before at ``layer_decay`` of
     the one after it (Clark et al. 2020, "ELECTRA", section 3.1).
     """
     groups = []
-    depth = len(network.features)
-    parts: list[tuple[nn.Module, float, bool]] = [(network.head, options.lr, True)]
-    for index, part in enumerate(network.features):
-        parts.append((part, options.lr * options.trunk_lr * options.layer_decay ** (depth - 1 - index), False))
-    for part, lr, is_head in parts:
-        kernels = [parameter for parameter in part.parameters() if parameter.ndim > 1]
-        others = [parameter for parameter in part.parameters() if parameter.ndim <= 1]
+    trunk = trunk_of(network)
+    depth = len(trunk)
+    of_trunk = {id(parameter) for parameter in trunk.parameters()}
+    head = [parameter for parameter in network.parameters() if id(parameter) not in of_trunk]
+    parts = [(head, options.lr, True)]
+    for index, part in enumerate(trunk):
+        lr = options.lr * options.trunk_lr * options.layer_decay ** (depth - 1 - index)
+        parts.append((list(part.parameters()), lr, False))
+    for of_part, lr, is_head in parts:
+        kernels = [parameter for parameter in of_part if parameter.ndim > 1]
+        others = [parameter for parameter in of_part if parameter.ndim <= 1]
         for parameters, decay in ((kernels, options.weight_decay), (others, 0.0)):
             if parameters:
                 groups.append(
@@ -69,12 +82,13 @@ def rate_factor(schedule: Schedule, epochs_done: float, start: float) -> float:
     return min(1.0, rising) * cosine
 
 
-def set_mode(network: Network, *, head_alone: bool, freeze_bn: bool) -> None:
+def set_mode(network: Trainable, *, head_alone: bool, freeze_bn: bool) -> None:
     """Training mode, with what is frozen frozen: the whole trunk, or the statistics of batch normalisation."""
     network.train()
-    network.features.requires_grad_(not head_alone)
+    trunk = trunk_of(network)
+    trunk.requires_grad_(not head_alone)
     if head_alone:
-        network.features.eval()
+        trunk.eval()
     elif freeze_bn:
         for module in network.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):

@@ -2,25 +2,31 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 
 from litevision.cache import replacing
-from litevision.data import Fault, LabelledPictures, Sample, quick_scan, read_labelled
-from litevision.errors import DataError, FileMissingError, TrainingError
+from litevision.data import Fault, LabelledBoxes, LabelledPictures, Sample, is_detection, quick_scan, read_labelled
+from litevision.errors import DataError, FileMissingError, TrainingError, UsageError
 from litevision.export.defaults import NORMALISATIONS, describe
 from litevision.image import Preprocess
+from litevision.models.centernet import CenterNet, CenterNetConfig
 from litevision.models.config import NetworkConfig
 from litevision.models.factory import build, configure
 from litevision.models.network import Network
 from litevision.runtime import Normalisation, Weights
+from litevision.runtime.metadata import Task
 from litevision.runtime.records import from_plain, to_plain
+from litevision.train.detection.data import boxes_from_record, boxes_record, read_trainable
+from litevision.train.detection.options import Detection
+from litevision.train.optimise import Trainable
 from litevision.train.process import has_bf16
-from litevision.train.recipe import Recipe
+from litevision.train.recipe import Augment, Loss, Recipe
 from litevision.train.recipe_file import make_recipe, read_recipe, recipe_toml
 from litevision.train.teacher import open_teacher
 from litevision.weights.load import load_weights
@@ -39,8 +45,12 @@ class Skipped:
     detail: str
 
 
+Data = TypeVar("Data", bound=LabelledPictures | LabelledBoxes)
+Config = TypeVar("Config", bound=NetworkConfig | CenterNetConfig)
+
+
 @dataclass(frozen=True)
-class Plan:
+class Plan(Generic[Data, Config]):
     """Everything that a run begins with.
 
     Attributes:
@@ -57,11 +67,21 @@ class Plan:
     name: str
     created: str
     recipe: Recipe
-    data: LabelledPictures
+    data: Data
     skipped: tuple[Skipped, ...]
-    config: NetworkConfig
+    config: Config
     normalisation: Normalisation
     start: Weights | None
+
+    @property
+    def task(self) -> Task:
+        """What is learned."""
+        return "detection" if isinstance(self.config, CenterNetConfig) else "classification"
+
+    @property
+    def trunk(self) -> NetworkConfig:
+        """The network, or the one whose trunk a detector stands on."""
+        return self.config.backbone if isinstance(self.config, CenterNetConfig) else self.config
 
     @property
     def preprocess(self) -> Preprocess:
@@ -79,13 +99,12 @@ class Plan:
             raise TrainingError(
                 f"{folder}: holds a run already; choose another --name, or go on with --resume {folder}"
             )
-        samples = [[str(sample.path), sample.label, sample.split] for sample in self.data.samples]
-        data = {"root": str(self.data.root), "classes": self.data.classes, "made_splits": self.data.made_splits}
         plain = {
             "format_version": FORMAT_VERSION,
             "name": self.name,
             "created": self.created,
-            "data": {**data, "samples": samples},
+            "task": self.task,
+            "data": boxes_record(self.data) if isinstance(self.data, LabelledBoxes) else _pictures_record(self.data),
             "skipped": [asdict(one) for one in self.skipped],
             "network": self.config.to_record(),
             "normalisation": to_plain(self.normalisation),
@@ -93,14 +112,25 @@ class Plan:
         }
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / RECIPE).write_text(recipe_toml(self.recipe), "utf-8")
+            (folder / RECIPE).write_text(recipe_toml(self.recipe, self.task), "utf-8")
             with replacing(folder / PLAN) as partial:
                 partial.write_text(json.dumps(plain), "utf-8")
         except OSError as error:
             raise TrainingError(f"{folder}: cannot be written ({error.strerror}); give another --output") from None
 
 
-def read_plan(folder: Path) -> Plan:
+class ClassificationPlan(Plan[LabelledPictures, NetworkConfig]):
+    """The plan of a classifier."""
+
+
+class DetectionPlan(Plan[LabelledBoxes, CenterNetConfig]):
+    """The plan of a detector."""
+
+
+AnyPlan = ClassificationPlan | DetectionPlan
+
+
+def read_plan(folder: Path) -> AnyPlan:
     """The plan of the run in ``folder``.
 
     Raises:
@@ -114,18 +144,24 @@ def read_plan(folder: Path) -> Plan:
         plain = json.loads(path.read_text("utf-8"))
         if plain["format_version"] != FORMAT_VERSION:
             raise TrainingError(f"{path}: of version {plain['format_version']}; this litevision reads {FORMAT_VERSION}")
-        data = plain["data"]
-        samples = tuple(Sample(Path(file), label, split) for file, label, split in data["samples"])
-        plan = Plan(
-            name=plain["name"],
-            created=plain["created"],
-            recipe=make_recipe(read_recipe(folder / RECIPE), origin=RECIPE),
-            data=LabelledPictures(Path(data["root"]), tuple(data["classes"]), samples, data["made_splits"]),
-            skipped=tuple(Skipped(**one) for one in plain["skipped"]),
-            config=NetworkConfig.from_json(json.dumps(plain["network"])),
-            normalisation=_record(Normalisation, plain["normalisation"]),
-            start=None if plain["start"] is None else _record(Weights, plain["start"]),
-        )
+        common = {
+            "name": plain["name"],
+            "created": plain["created"],
+            "recipe": make_recipe(read_recipe(folder / RECIPE), origin=RECIPE),
+            "skipped": tuple(Skipped(**one) for one in plain["skipped"]),
+            "normalisation": _record(Normalisation, plain["normalisation"]),
+            "start": None if plain["start"] is None else _record(Weights, plain["start"]),
+        }
+        network = json.dumps(plain["network"])
+        plan: AnyPlan
+        if plain.get("task") == "detection":
+            plan = DetectionPlan(
+                data=boxes_from_record(plain["data"]), config=CenterNetConfig.from_json(network), **common
+            )
+        else:
+            plan = ClassificationPlan(
+                data=_pictures_of(plain["data"]), config=NetworkConfig.from_json(network), **common
+            )
     except (ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{path}: cannot be read as the plan of a run ({error}); start anew") from None
     gone = [sample.path for sample in plan.data.samples if not sample.path.is_file()]
@@ -136,42 +172,87 @@ def read_plan(folder: Path) -> Plan:
     return plan
 
 
-def make_plan(path: Path, recipe: Recipe, name: str) -> tuple[Plan, Network, tuple[Fault, ...]]:
+def make_plan(path: Path, recipe: Recipe, name: str) -> tuple[AnyPlan, Trainable, tuple[Fault, ...]]:
     """Reads and scans the data, and fills the network; everything that can be wrong is found here.
 
     Args:
-        path: a folder of labelled pictures, or a CSV.
+        path: a folder of labelled pictures, or a CSV; or pictures with boxes, in any form that can be read.
         recipe: what to do with them.
         name: of the run.
 
     Raises:
         DataError: data that cannot be trained on.
-        UsageError: a teacher of other classes.
+        UsageError: a teacher of other classes, or an option that another task has.
         WeightsError: weights that cannot be used.
     """
+    recipe = _resolved(recipe)
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    if is_detection(path):
+        _refuse_options_of("classification", recipe)
+        boxes, faults, excluded = read_trainable(path.absolute(), recipe.detection.exclude)
+        skipped = (*_skipped(faults), *(Skipped(str(one), "excluded", "by the recipe") for one in excluded))
+        detector, normalisation, start = _detector(recipe, boxes.classes)
+        plan = DetectionPlan(name, created, recipe, boxes, skipped, detector.config, normalisation, start)
+        return plan, detector, faults
+    _refuse_options_of("detection", recipe)
     data, faults = quick_scan(read_labelled(path.absolute()))
     _require_trainable(data, len(faults))
-    recipe = _resolved(recipe)
     network, normalisation, start = _network(recipe, data.classes)
     if recipe.loss.teacher != "none":
         open_teacher(recipe.loss.teacher, data.classes)  # for its faults alone
-    plan = Plan(
-        name=name,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        recipe=recipe,
-        data=data,
-        skipped=tuple(Skipped(str(fault.path), fault.rule, fault.detail) for fault in faults if fault.path),
-        config=network.config,
-        normalisation=normalisation,
-        start=start,
+    skipped = _skipped(faults)
+    return (
+        ClassificationPlan(name, created, recipe, data, skipped, network.config, normalisation, start),
+        network,
+        faults,
     )
-    return plan, network, faults
 
 
-def first_network(plan: Plan) -> Network:
+def first_network(plan: AnyPlan) -> Trainable:
     """The network that a run begins with, once more: for one that was killed before its first checkpoint."""
-    network, _, _ = _network(plan.recipe, plan.data.classes)
-    return network
+    make = _detector if plan.task == "detection" else _network
+    return make(plan.recipe, plan.data.classes)[0]
+
+
+def _skipped(faults: Sequence[Fault]) -> tuple[Skipped, ...]:
+    return tuple(Skipped(str(fault.path), fault.rule, fault.detail) for fault in faults if fault.path)
+
+
+def _refuse_options_of(task: Task, recipe: Recipe) -> None:
+    """Raises ``UsageError`` for options that would change nothing, because ``task`` is not what is learned."""
+    tables: dict[str, tuple[Any, Any]] = (
+        {"detection": (recipe.detection, Detection())}
+        if task == "detection"
+        else {"augment": (recipe.augment, Augment()), "loss": (recipe.loss, Loss())}
+    )
+    changed = [
+        f"{table}.{key.name}"
+        for table, (given, default) in tables.items()
+        for key in fields(default)
+        if getattr(given, key.name) != getattr(default, key.name)
+    ]
+    if changed:
+        other = (
+            "pictures with boxes, whose own options are in [detection]" if task != "detection" else "labelled pictures"
+        )
+        raise UsageError(f"{changed[0]} is an option of {task}, and these are {other}; leave it out")
+    if task == "classification" and recipe.model.crop == "center":
+        raise UsageError('the crop \'center\' cuts objects off; expected model.crop = "letterbox" or "stretch"')
+
+
+def _pictures_record(data: LabelledPictures) -> dict[str, Any]:
+    samples = [[str(sample.path), sample.label, sample.split] for sample in data.samples]
+    return {
+        "root": str(data.root),
+        "classes": data.classes,
+        "made_splits": data.made_splits,
+        "samples": samples,
+    }
+
+
+def _pictures_of(record: Mapping[str, Any]) -> LabelledPictures:
+    samples = tuple(Sample(Path(file), label, split) for file, label, split in record["samples"])
+    return LabelledPictures(Path(record["root"]), tuple(record["classes"]), samples, record["made_splits"])
 
 
 def _require_trainable(data: LabelledPictures, skipped: int) -> None:
@@ -214,6 +295,24 @@ def _network(recipe: Recipe, classes: tuple[str, ...]) -> tuple[Network, Normali
         licence=known.licence if card.weights_licence == "auto" else card.weights_licence,
     )
     return network, described["normalisation"], start
+
+
+def _detector(recipe: Recipe, classes: tuple[str, ...]) -> tuple[CenterNet, Normalisation, Weights | None]:
+    """A detector on the trunk of the recipe's network; its neck and heads begin fresh."""
+    network, normalisation, start = _network(recipe, classes)
+    options = recipe.detection
+    torch.manual_seed(recipe.run.seed)
+    detector = CenterNet(
+        CenterNetConfig(
+            network.config,
+            len(classes),
+            neck=options.neck,
+            neck_channels=options.neck_channels or None,
+            head_channels=None if options.head_channels < 0 else options.head_channels,
+        )
+    )
+    detector.take_trunk(network)
+    return detector, normalisation, start
 
 
 def _record(kind: type[Any], plain: Any) -> Any:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from litevision.errors import UsageError
+from litevision.train.detection.options import Detection, detection_ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +180,12 @@ class Recipe:
     optimizer: Optimizer = field(default_factory=Optimizer)
     augment: Augment = field(default_factory=Augment)
     loss: Loss = field(default_factory=Loss)
+    detection: Detection = field(default_factory=Detection)
     run: Run = field(default_factory=Run)
     card: Card = field(default_factory=Card)
 
     def __post_init__(self) -> None:
-        for name, value, least, most in _ranges(self):
+        for name, value, least, most in (*_ranges(self), *detection_ranges(self.detection)):
             if not least <= value <= most:
                 raise UsageError(f"{name} is {value:g}; expected {_interval(least, most)}")
         if self.schedule.head_epochs > self.schedule.epochs:
@@ -196,6 +198,9 @@ class Recipe:
             raise UsageError(
                 f"augment.crop_scale is [{low:g}, {high:g}]; expected two parts of an area, the smaller first"
             )
+        small, large = self.detection.scale
+        if small > large:
+            raise UsageError(f"detection.scale is [{small:g}, {large:g}]; expected two factors, the smaller first")
 
     @property
     def train_size_hw(self) -> tuple[int, int]:

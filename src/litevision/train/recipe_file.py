@@ -9,8 +9,13 @@ from typing import Any
 import tomli_w
 
 from litevision.errors import FileMissingError, UnknownNameError, UsageError
+from litevision.runtime.metadata import Task
 from litevision.runtime.records import from_plain, to_plain
+from litevision.train.detection.options import DETECTION_DEFAULTS
 from litevision.train.recipe import Recipe
+
+# The tables that are for one task alone.
+_TASK_OF: dict[str, Task] = {"augment": "classification", "loss": "classification", "detection": "detection"}
 
 
 def read_recipe(path: Path) -> Mapping[str, Any]:
@@ -48,19 +53,20 @@ def read_settings(settings: Iterable[str]) -> Mapping[str, Any]:
     return tables
 
 
-def make_recipe(*layers: Mapping[str, Any], origin: str = "the recipe") -> Recipe:
-    """The default recipe with each of ``layers`` laid over it, the last on top.
+def make_recipe(*layers: Mapping[str, Any], origin: str = "the recipe", task: Task = "classification") -> Recipe:
+    """The task's default recipe with each of ``layers`` laid over it, the last on top.
 
     Args:
         layers: tables as `read_recipe` gives them.
         origin: what messages call them.
+        task: decides the defaults.
 
     Raises:
         UnknownNameError: a table or key that does not exist.
         UsageError: a value of another type, or out of its range.
     """
     tables: dict[str, dict[str, Any]] = recipe_tables(Recipe())
-    for layer in layers:
+    for layer in (DETECTION_DEFAULTS, *layers) if task == "detection" else layers:
         for table, keys in layer.items():
             if table not in tables:
                 raise UnknownNameError.of(f"table in {origin}:", table, tables)
@@ -77,12 +83,12 @@ def make_recipe(*layers: Mapping[str, Any], origin: str = "the recipe") -> Recip
     return recipe
 
 
-def recipe_tables(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """The recipe as tables of plain values."""
+def recipe_tables(recipe: Recipe, task: Task | None = None) -> dict[str, dict[str, Any]]:
+    """The recipe as tables of plain values; those that do nothing for ``task`` left out."""
     tables: dict[str, dict[str, Any]] = json.loads(json.dumps(to_plain(recipe)))
-    return tables
+    return {name: table for name, table in tables.items() if task is None or _TASK_OF.get(name, task) == task}
 
 
-def recipe_toml(recipe: Recipe) -> str:
-    """The recipe as TOML, every option stated."""
-    return tomli_w.dumps(recipe_tables(recipe))
+def recipe_toml(recipe: Recipe, task: Task | None = None) -> str:
+    """The recipe as TOML, every option of ``task`` stated."""
+    return tomli_w.dumps(recipe_tables(recipe, task))

@@ -12,17 +12,21 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
+from litevision.models.centernet import CenterNet, CenterNetConfig
+from litevision.models.config import NetworkConfig
 from litevision.models.factory import build
-from litevision.models.network import Network
 from litevision.runtime.cpus import available_cpus
 from litevision.train.augment import picture_transform
 from litevision.train.batches import EpochOrder, TrainingPictures
 from litevision.train.checkpoint import NAME as LAST
 from litevision.train.checkpoint import read_checkpoint
 from litevision.train.classification import ClassificationTask, preprocessed
+from litevision.train.detection.finish import finish_detection
+from litevision.train.detection.task import DetectionPictures, DetectionTask, read_for_training
 from litevision.train.finish import finish
 from litevision.train.loop import BEST, Listener, Loop
-from litevision.train.plan import Plan
+from litevision.train.optimise import Trainable
+from litevision.train.plan import AnyPlan, DetectionPlan
 from litevision.train.process import keep_freed_memory
 from litevision.train.stopping import StopRequest
 from litevision.train.store import PictureStore, Read, read_reduced
@@ -46,7 +50,7 @@ def make_fabric(recipe_devices: int, precision: str) -> Fabric:
     return fabric
 
 
-def train(plan: Plan, network: Network | None, folder: Path, listener: Listener) -> dict[str, Any]:
+def train(plan: AnyPlan, network: Trainable | None, folder: Path, listener: Listener) -> dict[str, Any]:
     """Trains as planned, and gives the content of ``results.json``.
 
     Args:
@@ -66,7 +70,7 @@ def train(plan: Plan, network: Network | None, folder: Path, listener: Listener)
     resumed = None if network is not None else read_checkpoint(folder / LAST)
     stores = _Stores(plan, folder / f"cache-{fabric.global_rank}")
     try:
-        loop = _loop(plan, build(plan.config) if network is None else network, folder, fabric, stores)
+        loop = _loop(plan, _built(plan.config) if network is None else network, folder, fabric, stores)
         if resumed is not None:
             loop.load(*resumed)
             if fabric.is_global_zero:
@@ -77,11 +81,20 @@ def train(plan: Plan, network: Network | None, folder: Path, listener: Listener)
         if not fabric.is_global_zero:
             return {}
         _, best = read_checkpoint(folder / BEST)
+        early, device = loop.stopped_early, _named(fabric)
+        if isinstance(plan, DetectionPlan):
+            detector = CenterNet(plan.config)
+            detector.load_state_dict(best["network"])
+            return finish_detection(plan, detector, loop.progress, folder, stopped_early=early, device=device)
         trained = build(plan.config)
         trained.load_state_dict(best["network"])
-        return finish(plan, trained, loop.progress, folder, stopped_early=loop.stopped_early, device=_named(fabric))
+        return finish(plan, trained, loop.progress, folder, stopped_early=early, device=device)
     finally:
         stores.close()
+
+
+def _built(config: NetworkConfig | CenterNetConfig) -> Trainable:
+    return CenterNet(config) if isinstance(config, CenterNetConfig) else build(config)
 
 
 def _set_threads(processes: int) -> None:
@@ -96,7 +109,7 @@ def _set_threads(processes: int) -> None:
 class _Stores:
     """The pictures in memory's reach: those to train on, reduced, and those to validate with, ready."""
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
+    def __init__(self, plan: AnyPlan, folder: Path) -> None:
         self._folder = folder
         recipe = plan.recipe
         limit_bytes = recipe.run.cache_mb * 1_000_000 // recipe.run.devices
@@ -117,15 +130,19 @@ class _Stores:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _training_reader(plan: Plan) -> Read:
+def _training_reader(plan: AnyPlan) -> Read:
     """What training crops are cut from: the picture as it is, or stretched or letterboxed as the model sees it."""
+    if isinstance(plan, DetectionPlan):
+        return functools.partial(read_for_training, plan.preprocess, plan.recipe.detection.scale[1])
     height, width = (round(side * _CACHED_OVER_TRAINED) for side in plan.recipe.train_size_hw)
     if plan.recipe.model.crop == "center":
         return functools.partial(read_reduced, shorter_px=max(height, width))
     return functools.partial(preprocessed, replace(plan.preprocess, size_hw=(height, width)))
 
 
-def _loop(plan: Plan, network: Network, folder: Path, fabric: Fabric, stores: _Stores) -> Loop:
+def _loop(plan: AnyPlan, network: Trainable, folder: Path, fabric: Fabric, stores: _Stores) -> Loop:
+    if isinstance(plan, DetectionPlan):
+        return _detection_loop(plan, network, folder, fabric, stores)
     recipe, data = plan.recipe, plan.data
     labels = [sample.label for sample in data.of("train")]
     teacher = None if recipe.loss.teacher == "none" else open_teacher(recipe.loss.teacher, data.classes)
@@ -141,6 +158,21 @@ def _loop(plan: Plan, network: Network, folder: Path, fabric: Fabric, stores: _S
         ranks=fabric.world_size,
     )
     pictures = TrainingPictures(stores.train, labels, picture_transform(recipe.augment, recipe.train_size_hw))
+    return Loop(fabric, network, task, recipe, order, pictures, folder)
+
+
+def _detection_loop(plan: DetectionPlan, network: Trainable, folder: Path, fabric: Fabric, stores: _Stores) -> Loop:
+    recipe, classes = plan.recipe, plan.data.classes
+    samples, validation = plan.data.of("train"), plan.data.of("validation")
+    task = DetectionTask(recipe.detection, plan.preprocess, plan.normalisation, classes, validation, stores.validation)
+    pictures = DetectionPictures(stores.train, samples, recipe.detection, plan.preprocess, len(classes))
+    order = EpochOrder(
+        [0] * len(samples),  # no picture is of one class
+        recipe.schedule.batch_size,
+        recipe.run.seed,
+        rank=fabric.global_rank,
+        ranks=fabric.world_size,
+    )
     return Loop(fabric, network, task, recipe, order, pictures, folder)
 
 

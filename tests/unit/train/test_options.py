@@ -55,6 +55,11 @@ ELSEWHERE = {
     "test_loop.py": "schedule.patience run.checkpoint_minutes",
     "test_classification.py": "loss.teacher_weight loss.teacher_temperature",
     "test_teacher.py": "loss.teacher",
+    "detection/test_options.py": "detection.flip detection.flip_vertical detection.turn detection.scale "
+    "detection.stretch detection.colour detection.hue detection.mosaic detection.min_visible "
+    "detection.radius detection.size_weight detection.offset_weight "
+    "detection.top_k",
+    "detection/test_plan.py": "detection.exclude detection.neck detection.neck_channels detection.head_channels",
     "test_batches.py": "run.workers",
     "test_options.py": "run.precision run.channels_last run.compile run.cache_mb",
     "../../cli/test_train.py": "card.data card.data_licence",

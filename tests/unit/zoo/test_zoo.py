@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from litevision.data import read_labelled
+from litevision import zoo
+from litevision.data import SPLITS, read_labelled
 from litevision.evaluate import evaluate_bundle, samples_of, scores
 from litevision.runtime import BundleMetadata, load
+from litevision.train.detection.data import read_trainable
 from litevision.train.recipe_file import make_recipe, read_recipe
 from litevision.zoo import BUNDLES
 
@@ -59,3 +61,10 @@ def test_clothing_is_as_good_as_it_says(shared: Path) -> None:
     assert claimed is not None
     assert found.count == claimed.count == 372
     assert found.top1 == pytest.approx(claimed.top1, abs=0.3)  # one picture more or less on another CPU
+
+
+def test_the_recipe_of_blood_cells_can_be_followed(shared: Path) -> None:
+    recipe = make_recipe(read_recipe(Path(zoo.__file__).with_name("blood-cells.toml")), task="detection")
+    data, _, excluded = read_trainable(shared / "data/bccd", recipe.detection.exclude)
+    assert len(excluded) == len(recipe.detection.exclude) == 9
+    assert [len(data.of(split)) for split in SPLITS] == [200, 83, 72]

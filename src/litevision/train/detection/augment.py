@@ -16,37 +16,10 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from litevision.data import DetectionSample
+from litevision.train.detection.options import BoxAugment
 
 _GREY = 114.0  # the runtime's letterbox
 _LEAST_PX = 2.0  # half a cell of the map
-
-
-@dataclass(frozen=True, slots=True)
-class BoxAugment:
-    """What is done to training pictures with boxes, drawn anew in each epoch.
-
-    Attributes:
-        flip: mirrors every second picture.
-        flip_vertical: turns every second picture upside down; for what has no up, such as cells.
-        turn: turns every second picture by 90 degrees; likewise.
-        scale: least and greatest factor of a picture's size, against its size in the model's input. Smaller ones stand
-            on grey, of larger ones a part is cut out.
-        stretch: greatest factor by which one side grows against the other; 1 for none.
-        colour: brightness, contrast and saturation change by up to this part.
-        hue: turns colours by up to this part of a circle, 0.5 at most.
-        mosaic: probability of four pictures around one point in place of one.
-        min_visible: a box of which less than this part of its area is left after a cut is ignored.
-    """
-
-    flip: bool = True
-    flip_vertical: bool = False
-    turn: bool = False
-    scale: tuple[float, float] = (0.6, 1.4)
-    stretch: float = 1.15
-    colour: float = 0.3
-    hue: float = 0.0
-    mosaic: float = 0.0
-    min_visible: float = 0.3
 
 
 @dataclass(frozen=True, eq=False, slots=True)

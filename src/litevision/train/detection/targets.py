@@ -4,15 +4,14 @@ N C H W: pictures, classes, height and width of the input; M: objects of all pic
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from litevision.errors import UsageError
 from litevision.models.necks import STRIDE
-
-Radius = Literal["overlap", "reference"]
+from litevision.train.detection.options import Radius
 
 MIN_OVERLAP = 0.7
 

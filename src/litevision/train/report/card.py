@@ -1,7 +1,5 @@
 """The model card of a run, in Markdown."""
 
-import html
-import re
 import shlex
 import statistics
 from collections.abc import Mapping, Sequence
@@ -10,11 +8,11 @@ from typing import Any
 import tomli_w
 
 from litevision.train.report import facts
+from litevision.train.report.markdown import document, fenced, plain, table
 from litevision.train.report.snippet import snippet
 
 _WEAKEST = 3
 _UNKNOWN = "unknown"  # as the recipe says it where nobody told
-_SPECIAL = re.compile(r"([\\`*_\[\]|#~])")
 
 
 def model_card(results: facts.Results, seeds: Sequence[float] | None = None) -> str:
@@ -28,31 +26,37 @@ def model_card(results: facts.Results, seeds: Sequence[float] | None = None) -> 
     sections = {
         "What it is": _identity(results),
         "Intended use and limits": _limits(results),
-        "Labels": ", ".join(map(_plain, results["data"]["classes"])),
-        "Data": _data(results),
+        "Labels": ", ".join(map(plain, results["data"]["classes"])),
+        "Data": data_section(results),
         "Score": _score(results, seeds),
         "Input": _input(results),
-        "Weights it started from": _start(results),
+        "Weights it started from": start_section(results),
         "Check at export": _check(results["bundle"]["check"]),
         "How to use it": _use(results),
         **_recipes(results),
-        "Training": _training(results),
+        "Training": training_section(results),
     }
-    body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
-    return f"# {_plain(results['name'])}\n\n{facts.score_in_words(results)}\n\n{body}\n"
+    return document(results["name"], facts.score_in_words(results), sections)
 
 
 def _identity(results: facts.Results) -> str:
-    network, bundle = results["network"], results["bundle"]
+    network = results["network"]
     return (
         f"A classifier of pictures with {len(results['data']['classes']):,} classes: {network['architecture']} "
         f"(dialect {network['dialect']}, width {network['width_mult']:g}), trained with litevision "
-        f"{results['litevision']} on {results['created']}.\n\n"
-        + _table(
+        f"{results['litevision']} on {results['created']}.\n\n" + file_table(results)
+    )
+
+
+def file_table(results: facts.Results) -> str:
+    """The model file, how large and how dear it is."""
+    network, bundle = results["network"], results["bundle"]
+    return (
+        table(
             ("file", "size", "parameters", "MACs", "sha256"),
             [
                 (
-                    _plain(bundle["path"]),
+                    plain(bundle["path"]),
                     f"{bundle['bytes'] / 1e6:.1f} MB",
                     f"{network['num_params']:,}",
                     f"{network['macs']:,}",
@@ -77,24 +81,24 @@ def _limits(results: facts.Results) -> str:
     measured = sorted((row for row in per_class if row["recall"] is not None), key=lambda row: row["recall"])
     if measured:
         weakest = ", ".join(
-            f"{_plain(row['name'])} ({facts.percent(100 * row['recall'], 0)})" for row in measured[:_WEAKEST]
+            f"{plain(row['name'])} ({facts.percent(100 * row['recall'], 0)})" for row in measured[:_WEAKEST]
         )
         lines.append(f"The classes that it misses most, with how many of their pictures it finds: {weakest}.")
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _data(results: facts.Results) -> str:
+def data_section(results: facts.Results, left_out: str | None = None) -> str:
+    """What was learned from, by class and split, and what was ``left_out``; by default pictures."""
     data = results["data"]
     description, licence = data.get("description", _UNKNOWN), data.get("licence", _UNKNOWN)
     splits = data["counts"]
-    rows = [(_plain(name), *row) for name, row in zip(data["classes"], zip(*splits.values(), strict=True), strict=True)]
+    rows = [(plain(name), *row) for name, row in zip(data["classes"], zip(*splits.values(), strict=True), strict=True)]
     made = "split by litevision, each class on its own" if data["made_splits"] else "split as they came"
-    what = "" if description == _UNKNOWN else f" {_plain(description).rstrip('.')}."
+    what = "" if description == _UNKNOWN else f" {plain(description).rstrip('.')}."
     skipped = len(data["skipped"])
-    return (
-        f"Folder or table: {_plain(data['path'])}, {made}.{what} Licence: {_plain(licence)}. "
-        f"{skipped:,} picture{'' if skipped == 1 else 's'} could not be used.\n\n"
-        + _table(("class", *splits), [*rows, ("all", *map(sum, splits.values()))], numbers_from=1)
+    left_out = left_out or f"{skipped:,} picture{'' if skipped == 1 else 's'} could not be used"
+    return f"Folder or table: {plain(data['path'])}, {made}.{what} Licence: {plain(licence)}. {left_out}.\n\n" + table(
+        ("class", *splits), [*rows, ("all", *map(sum, splits.values()))], numbers_from=1
     )
 
 
@@ -114,10 +118,10 @@ def _score(results: facts.Results, seeds: Sequence[float] | None) -> str:
     if seeds:
         text += f"{_spread(seeds)}\n\n"
     rows = [
-        (_plain(row["name"]), f"{row['count']:,}", *(facts.share(row[key]) for key in ("precision", "recall", "f1")))
+        (plain(row["name"]), f"{row['count']:,}", *(facts.share(row[key]) for key in ("precision", "recall", "f1")))
         for row in scores["per_class"]
     ]
-    return text + _table(("class", f"{split} pictures", "precision", "recall", "F1"), rows, numbers_from=1)
+    return text + table(("class", f"{split} pictures", "precision", "recall", "F1"), rows, numbers_from=1)
 
 
 def _spread(seeds: Sequence[float]) -> str:
@@ -136,42 +140,48 @@ def _input(results: facts.Results) -> str:
         f"`images`: uint8, N x {height} x {width} x 3, RGB, any N; normalisation is inside the graph. "
         f"Output `probabilities`: float32, N x {len(results['data']['classes'])}, in the order of the labels above."
     )
+    return f"{text} {picture_in_words(results)}"
+
+
+def picture_in_words(results: facts.Results) -> str:
+    """What makes the model's input of a picture."""
     preprocess = results.get("preprocess")
     if preprocess is None:
-        return text + " How a picture is resized and cropped stands in the file, under `litevision`."
+        return "How a picture is resized and cropped stands in the file, under `litevision`."
     how = {
         "center": f"resized to a shorter side of {preprocess['resize_px']} px, then cropped in the middle",
         "stretch": "resized straight to this size",
         "letterbox": "fitted inside this size and padded with grey 114",
     }
-    return f"{text} A picture is turned upright and {how[preprocess['crop']]} ({preprocess['interpolation']})."
+    return f"A picture is turned upright and {how[preprocess['crop']]} ({preprocess['interpolation']})."
 
 
-def _start(results: facts.Results) -> str:
+def start_section(results: facts.Results) -> str:
+    """Where the first weights came from."""
     start = results["start_weights"]
     if not start:
         return facts.start_in_words(results)
-    return _table(
+    return table(
         ("weights", "provenance", "licence", "sha256"),
-        [tuple(_plain(start[key]) for key in ("name", "provenance", "licence", "sha256"))],
+        [tuple(plain(start[key]) for key in ("name", "provenance", "licence", "sha256"))],
     )
 
 
 def _check(check: Mapping[str, Any]) -> str:
     return (
         f"The model file was compared with the trained network on {check['pictures']} pictures in "
-        f"{_plain(check['engine'])}: probabilities differ by at most {check['max_abs_diff']:.2g}, "
+        f"{plain(check['engine'])}: probabilities differ by at most {check['max_abs_diff']:.2g}, "
         f"{facts.percent(100 * check['top1_agreement'])} of the top answers agree."
     )
 
 
 def _use(results: facts.Results) -> str:
     path = results["bundle"]["path"]
-    command = _fenced("sh", f"litevision classify photo.jpg --model {shlex.quote(path)}\n")
+    command = fenced("sh", f"litevision classify photo.jpg --model {shlex.quote(path)}\n")
     return (
         f"With litevision (`pip install litevision`, no torch):\n\n{command}\n\n"
         "With numpy, Pillow and onnxruntime alone:\n\n"
-        + _fenced("python", snippet(path, (results.get("preprocess") or {}).get("crop", "center")))
+        + fenced("python", snippet(path, (results.get("preprocess") or {}).get("crop", "center")))
     )
 
 
@@ -179,14 +189,15 @@ def _recipes(results: facts.Results) -> dict[str, str]:
     """The recipe, or that of each run whose weights were averaged."""
     averaged = results.get("averaged") or []
     if not averaged:
-        return {"Recipe": _fenced("toml", tomli_w.dumps(results["recipe"]))}
-    return {f"Recipe of {_plain(run['name'])}": _fenced("toml", tomli_w.dumps(run["recipe"])) for run in averaged}
+        return {"Recipe": fenced("toml", tomli_w.dumps(results["recipe"]))}
+    return {f"Recipe of {plain(run['name'])}": fenced("toml", tomli_w.dumps(run["recipe"])) for run in averaged}
 
 
-def _training(results: facts.Results) -> str:
+def training_section(results: facts.Results) -> str:
+    """How long it took, and on what machine."""
     averaged = results.get("averaged") or []
     if averaged:
-        names = ", ".join(_plain(run["name"]) for run in averaged)
+        names = ", ".join(plain(run["name"]) for run in averaged)
         return (
             f"The mean of the weights of {len(averaged)} runs from the same start, {names} (Wortsman et al. 2022, "
             "arXiv:2203.05482); the statistics of batch normalisation were then measured anew on training pictures. "
@@ -196,24 +207,5 @@ def _training(results: facts.Results) -> str:
     minutes = sum(facts.finite(epoch.get("seconds")) for epoch in epochs) / 60
     took = f" in {minutes:,.0f} minutes" if minutes == minutes else ""
     best = f"; epoch {results['best_epoch']} was kept" if results["best_epoch"] else ""
-    machine = "; ".join(f"{key}: {_plain(value)}" for key, value in facts.flat(results["machine"]))
+    machine = "; ".join(f"{key}: {plain(value)}" for key, value in facts.flat(results["machine"]))
     return f"{len(epochs)} epochs{took}{best}; seed {results['seed']}; {machine}."
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[object]], *, numbers_from: int | None = None) -> str:
-    """A Markdown table; columns from ``numbers_from`` on are set flush right."""
-    right = range(len(header) if numbers_from is None else numbers_from, len(header))
-    rules = ["---:" if column in right else "---" for column in range(len(header))]
-    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in (header, rules, *rows))
-
-
-def _plain(text: object) -> str:
-    """``text`` so that Markdown and HTML show it as it is."""
-    one_line = " ".join(str(text).encode("utf-8", "backslashreplace").decode().split())
-    return _SPECIAL.sub(r"\\\1", html.escape(one_line, quote=False))
-
-
-def _fenced(language: str, text: str) -> str:
-    """A code block whose fence is longer than any in ``text``."""
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-    return f"{fence}{language}\n{text}{fence}"

@@ -37,6 +37,22 @@ def score_in_words(results: Results) -> str:
     return words
 
 
+def boxes_in_words(results: Results) -> str:
+    """A detector's score as sentences."""
+    split = judged_split(results)
+    if split is None:
+        return "This run has no score: there were no pictures to measure it on."
+    scores = results["scores"][split]
+    words = (
+        f"On {scores['count']:,} {split} pictures with {scores['boxes']:,} objects, the average precision is "
+        f"{share(scores['ap50'])} where half of an overlap is enough (AP50), and {share(scores['ap'])} on average over "
+        "overlaps from 0.50 to 0.95 (COCO's AP); 1 would be perfect."
+    )
+    if split == "validation":
+        words += " There were no test pictures; these also chose the best epoch, so the score flatters."
+    return words
+
+
 def finite(value: float | None) -> float:
     """``value`` as a float; NaN where it is None or infinite, which plots pass over."""
     return value if value is not None and math.isfinite(value) else math.nan

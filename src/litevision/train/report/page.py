@@ -34,6 +34,19 @@ def write_report(
         overlays: the first ``MOST_PICTURES`` are shown.
     """
     split = facts.judged_split(results)
+    return render(
+        folder,
+        "page.html",
+        results,
+        headline=facts.score_in_words(results),
+        curves=plots.curves(results["epochs"], results["best_epoch"]) if results["epochs"] else [],
+        judged=_judged(results, split, evaluations) if split else None,
+        overlays=overlaid(overlays[:MOST_PICTURES]),
+    )
+
+
+def render(folder: Path, template: str, results: facts.Results, **parts: Any) -> Path:
+    """Writes ``report.html`` from a template, whole or not at all, and gives its path; ``parts`` differ by task."""
     environment = Environment(
         loader=PackageLoader("litevision.train.report", "."),
         autoescape=True,
@@ -42,17 +55,14 @@ def write_report(
         lstrip_blocks=True,
     )
     environment.filters.update(percent=facts.percent, share=facts.share, millions=facts.in_millions, flat=facts.flat)
-    html = environment.get_template("page.html").render(
+    html = environment.get_template(template).render(
         run=results,
-        split=split,
-        headline=facts.score_in_words(results),
+        split=facts.judged_split(results),
         start=facts.start_in_words(results),
         counts=_counts(results["data"]),
         skipped=results["data"]["skipped"][:_MOST_SKIPPED],
         recipe=tomli_w.dumps(results["recipe"]),
-        curves=plots.curves(results["epochs"], results["best_epoch"]) if results["epochs"] else [],
-        judged=_judged(results, split, evaluations) if split else None,
-        overlays=overlaid(overlays[:MOST_PICTURES]),
+        **parts,
     )
     path = folder / NAME
     with replacing(path) as partial:

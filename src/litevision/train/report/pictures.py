@@ -104,6 +104,11 @@ def _thumbnail(path: Path) -> tuple[str, ...]:
 def _uri(image_u8_hwc: npt.NDArray[np.uint8]) -> str:
     image = Image.fromarray(np.ascontiguousarray(image_u8_hwc))
     image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    return data_uri(image)
+
+
+def data_uri(image: Image.Image) -> str:
+    """The picture as a JPEG file inside a URI."""
     out = io.BytesIO()
     image.save(out, "JPEG", quality=_JPEG_QUALITY, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"

@@ -1,6 +1,8 @@
 """The report's plots."""
 
+import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,32 @@ _MOST_NAMES = 120
 _WHITE_TEXT_FROM = 0.6  # of a cell's full colour
 
 
-def curves(epochs: Sequence[Mapping[str, Any]], best_epoch: int | None) -> list[tuple[Markup, str]]:
+@dataclass(frozen=True, slots=True)
+class ScoreCurve:
+    """The plot of the validation score; ``lines`` are keys of the epochs with their names, the main one last."""
+
+    ylabel: str
+    lines: Mapping[str, str]
+    caption: str
+
+
+TOP1 = ScoreCurve(
+    "validation top-1, %",
+    {"validation_top1": ""},
+    "The share of validation pictures named right, higher is better: where it no longer rises, more epochs gain "
+    "nothing.",
+)
+AP = ScoreCurve(
+    "validation AP",
+    {"validation_ap50": "at IoU 0.5", "validation_ap": "over all IoU"},
+    "Average precision on the validation pictures, higher is better: where it no longer rises, more epochs gain "
+    "nothing.",
+)
+
+
+def curves(
+    epochs: Sequence[Mapping[str, Any]], best_epoch: int | None, score: ScoreCurve = TOP1
+) -> list[tuple[Markup, str]]:
     """How training went, epoch by epoch: the plots, each with a sentence on how to read it."""
     with drawing():
         return [
@@ -30,11 +57,7 @@ def curves(epochs: Sequence[Mapping[str, Any]], best_epoch: int | None) -> list[
                 "Loss, lower is better: where validation (solid) rises while training (dashed) still falls, the "
                 "network learns its pictures by heart; with augmentation, training may well lie above.",
             ),
-            (
-                _curve(epochs, best_epoch, "validation top-1, %", {"validation_top1": ""}),
-                "The share of validation pictures named right, higher is better: where it no longer rises, more epochs "
-                "gain nothing.",
-            ),
+            (_curve(epochs, best_epoch, score.ylabel, score.lines), score.caption),
             (
                 _curve(epochs, None, "learning rate", {"lr": ""}),
                 "How large the steps were at the end of each epoch: up while warming up, then down to settle.",
@@ -172,3 +195,25 @@ def reliability(bins: Sequence[CalibrationBin]) -> Markup:
         lower.set_xlabel("score of the answer")
         figure.align_ylabels()
         return svg(figure, "reliability", "share of right answers by their score")
+
+
+def precision_recall(name: str, precision: Sequence[float], recall: Sequence[float], chosen: int | None) -> Markup:
+    """One class of a detector at every score, the highest first; ``chosen`` is the place of its threshold."""
+    with drawing():
+        figure = Figure(figsize=(3.0, 2.6))
+        axes = figure.add_subplot()
+        axes.plot([0, *recall[:1], *recall], [*precision[:1], *precision[:1], *precision], color=BLUE)
+        if chosen is not None:
+            axes.plot([recall[chosen]], [precision[chosen]], "o", color=ORANGE, markersize=7)
+        axes.set_xlim(0, 1.02)
+        axes.set_ylim(0, 1.05)
+        axes.set_xlabel("recall")
+        axes.set_ylabel("precision")
+        axes.grid(linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.set_title(short_name(name), fontsize=10)
+        return svg(
+            figure,
+            f"pr-{zlib.crc32(name.encode('utf-8', 'replace')):x}",
+            f"precision against recall of {short_name(name)}",
+        )

@@ -8,6 +8,7 @@ from litevision.cache import replacing
 from litevision.train.report.facts import Results
 
 _PER_CLASS = ("count", "precision", "recall", "f1")
+_AT = ("threshold", "precision", "recall", "f1")
 
 
 def write_epochs_csv(path: Path, results: Results) -> None:
@@ -25,6 +26,14 @@ def write_per_class_csv(path: Path, results: Results, split: str) -> None:
     scores = results["scores"].get(split)
     rows = scores["per_class"] if scores else ()
     _write(path, ("split", "class", *_PER_CLASS), ((split, row["name"], *map(row.get, _PER_CLASS)) for row in rows))
+
+
+def write_box_classes_csv(path: Path, results: Results, split: str) -> None:
+    """Writes one row for each class of a detector: its boxes, AP, and what comes of its threshold."""
+    scores = results["scores"].get(split)
+    pairs = zip(scores["per_class"], results["at_thresholds"], strict=True) if scores else ()
+    rows = ((split, row["name"], row["count"], row["ap"], row["ap50"], *map(at.get, _AT)) for row, at in pairs)
+    _write(path, ("split", "class", "boxes", "ap", "ap50", *_AT), rows)
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -1,0 +1,133 @@
+"""The model card of a detection run, in Markdown."""
+
+import shlex
+
+import tomli_w
+
+from litevision.train.report import facts
+from litevision.train.report.card import (
+    data_section,
+    file_table,
+    picture_in_words,
+    start_section,
+    training_section,
+)
+from litevision.train.report.markdown import document, fenced, plain, table
+from litevision.train.report.snippet import detection_snippet
+
+_WEAKEST = 3
+
+
+def detector_card(results: facts.Results) -> str:
+    """What a stranger must know before using the detector, and how to use it; ``results`` as ``results.json`` holds."""
+    sections = {
+        "What it is": _identity(results),
+        "Intended use and limits": _limits(results),
+        "Labels": ", ".join(map(plain, results["data"]["classes"])),
+        "Data": _data(results),
+        "Score": _score(results),
+        "Input and output": _input(results),
+        "Weights it started from": start_section(results),
+        "Check at export": _check(results),
+        "How to use it": _use(results),
+        "Recipe": fenced("toml", tomli_w.dumps(results["recipe"])),
+        "Training": training_section(results),
+    }
+    return document(results["name"], facts.boxes_in_words(results), sections)
+
+
+def _identity(results: facts.Results) -> str:
+    network = results["network"]
+    return (
+        f"A detector of {len(results['data']['classes']):,} classes of objects: CenterNet (neck {network['neck']}) on "
+        f"{network['architecture']} (dialect {network['dialect']}, width {network['width_mult']:g}), trained with "
+        f"litevision {results['litevision']} on {results['created']}.\n\n" + file_table(results)
+    )
+
+
+def _limits(results: facts.Results) -> str:
+    lines = [
+        "For finding objects in pictures like those that it was trained on, at about the size that they have there.",
+        "It finds nothing that its labels do not name, and it misses objects and sees some that are not there: the "
+        "table below says how many.",
+        f"It gives at most {results['recipe']['detection']['top_k']} boxes for a picture.",
+        "Pictures that look different (another camera, light or background) are searched less well than the score "
+        "below says; measure it on yours with `litevision evaluate`.",
+        "Not for decisions about people, nor where a missed object does harm and nobody looks.",
+    ]
+    split = facts.judged_split(results)
+    rows = results["scores"][split]["per_class"] if split else []
+    measured = sorted((row for row in rows if row["ap50"] is not None), key=lambda row: row["ap50"])
+    if measured:
+        weakest = ", ".join(f"{plain(row['name'])} ({facts.share(row['ap50'])})" for row in measured[:_WEAKEST])
+        lines.append(f"The classes that it is weakest at, with their AP50: {weakest}.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _data(results: facts.Results) -> str:
+    skipped = results["data"]["skipped"]
+    excluded = sum(one["rule"] == "excluded" for one in skipped)
+    left_out = (
+        f"Labels in error, which were left out: {len(skipped) - excluded:,}; pictures left out by the recipe: "
+        f"{excluded:,}"
+    )
+    pictures = ", ".join(f"{count:,} of {split}" for split, count in results["data"]["pictures"].items())
+    return f"{data_section(results, left_out)}\n\nThe table counts boxes. Pictures: {pictures}."
+
+
+def _score(results: facts.Results) -> str:
+    split = facts.judged_split(results)
+    if split is None:
+        return "Not measured."
+    scores = results["scores"][split]
+    by_size = ", ".join(f"{size} {facts.share(scores[f'ap_{size}'])}" for size in ("small", "medium", "large"))
+    text = (
+        f"Measured from the model file, in onnxruntime, on {scores['count']:,} {split} pictures with "
+        f"{scores['boxes']:,} boxes, as COCO does: AP {facts.share(scores['ap'])}, AP50 {facts.share(scores['ap50'])}, "
+        f"AP75 {facts.share(scores['ap75'])}; AP by size: {by_size}.\n\n"
+    )
+    rows = [
+        (
+            plain(row["name"]),
+            f"{row['count']:,}",
+            facts.share(row["ap"]),
+            facts.share(row["ap50"]),
+            facts.share(at["threshold"]),
+            *(facts.share(at[key]) for key in ("precision", "recall", "f1")),
+        )
+        for row, at in zip(scores["per_class"], results["at_thresholds"], strict=True)
+    ]
+    header = ("class", f"{split} boxes", "AP", "AP50", "threshold", "precision", "recall", "F1")
+    return (
+        text
+        + table(header, rows, numbers_from=1)
+        + "\n\nThreshold: the score from which on a box counts, chosen on the validation pictures and kept in the "
+        "model file; precision, recall and F1 are those at it, at IoU 0.5."
+    )
+
+
+def _input(results: facts.Results) -> str:
+    height, width = results["network"]["size_hw"]
+    return (
+        f"`images`: uint8, N x {height} x {width} x 3, RGB, any N; normalisation is inside the graph. Outputs, the "
+        "surest first: `boxes`, float32, N x K x 4, (x1, y1, x2, y2) in px of that input; `scores`, float32, N x K; "
+        f"`classes`, int64, N x K, the place among the labels above. {picture_in_words(results)}"
+    )
+
+
+def _check(results: facts.Results) -> str:
+    check = results["bundle"]["check"]
+    return (
+        f"The model file was compared with the trained network on {check['pictures']} pictures in "
+        f"{plain(check['engine'])}: every box is there, and scores differ by at most {check['max_abs_diff']:.2g}."
+    )
+
+
+def _use(results: facts.Results) -> str:
+    path = results["bundle"]["path"]
+    command = fenced("sh", f"litevision detect photo.jpg --model {shlex.quote(path)} --save found\n")
+    return (
+        f"With litevision (`pip install litevision`, no torch):\n\n{command}\n\n"
+        "With numpy, Pillow and onnxruntime alone:\n\n"
+        + fenced("python", detection_snippet(path, results["preprocess"]["crop"]))
+    )
