@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from litevision.cli._app import app
-from litevision.cli._classify import Options
-from litevision.cli._quick import read_classify
-from litevision.cli._report import Report
+from litevision.cli._pictures.classify import Options
+from litevision.cli._pictures.quick import read_classify
+from litevision.cli._pictures.report import Report
 from litevision.errors import BundleError, DownloadError
 from litevision.runtime import Classifier
 from litevision.runtime.answers import Answer

@@ -14,7 +14,7 @@ from PIL import Image
 from bundles import write_bundle
 from clips import write_clip
 from detectors import BLUE, RED, picture, write_detector
-from litevision.cli import _save
+from litevision.cli._pictures import save
 from litevision.runtime.answers import Answer, Prepared
 from pictures import encoded, stored_as
 
@@ -278,4 +278,4 @@ def test_a_number_out_of_range_is_a_usage_error(detect: Run, wrong: tuple[str, s
 def test_where_a_picture_is_saved(detect: Run, inputs: list[str], name: str, frame: bool, expected: str) -> None:
     Path("pics").mkdir()
     source: Any = Prepared(name, None) if frame else name
-    assert _save.Saver("out", inputs).name_of(Answer(source, (), None, 1.0)) == Path(expected)
+    assert save.Saver("out", inputs).name_of(Answer(source, (), None, 1.0)) == Path(expected)

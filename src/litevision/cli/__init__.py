@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from litevision.cli._stdout import silence_stdout
+from litevision.cli._shared.stdout import silence_stdout
 from litevision.errors import LitevisionError
 
 
@@ -36,8 +36,8 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> int:
     if arguments[:1] == ["classify"]:
-        from litevision.cli._classify import run
-        from litevision.cli._quick import read_classify
+        from litevision.cli._pictures.classify import run
+        from litevision.cli._pictures.quick import read_classify
 
         options = read_classify(arguments[1:])
         if options is not None:

@@ -15,12 +15,12 @@ def average(
 
     The score on the validation pictures tells whether it was worth it; the test pictures are scored as after training.
     """
-    from litevision.cli._torch import require_torch
+    from litevision.cli._shared.torch import require_torch
 
     require_torch("litevision average")
     from dataclasses import replace
 
-    from litevision.cli._train_report import print_results
+    from litevision.cli._training.report import print_results
     from litevision.train.average import average as mean_of
     from litevision.train.average import read_runs
     from litevision.train.checkpoint import Progress, write_checkpoint

@@ -38,8 +38,8 @@ def bench(
     import json
     from dataclasses import asdict
 
-    from litevision.cli._bundle import bundle_path
-    from litevision.cli._csv import check_writable
+    from litevision.cli._shared.bundle import bundle_path
+    from litevision.cli._shared.csv import check_writable
     from litevision.runtime.benchmark import benchmark
     from litevision.runtime.machine import Machine
 
@@ -84,7 +84,7 @@ def _report(row: "Row") -> None:
 
 
 def _print(machine: "Machine", found: "Benchmark") -> None:
-    from litevision.cli._table import Align, print_table
+    from litevision.cli._shared.table import Align, print_table
 
     columns: dict[str, Align] = {"engine": "left", "precision": "left"}
     columns |= dict.fromkeys(("batch", "threads", "streams", "ms", "p95", "spread", "images/s", "calls"), "right")
@@ -110,7 +110,7 @@ def _print(machine: "Machine", found: "Benchmark") -> None:
 def _write(file: Path, model: str, machine: "Machine", found: "Benchmark") -> None:
     from dataclasses import asdict
 
-    from litevision.cli._csv import write_csv
+    from litevision.cli._shared.csv import write_csv
 
     about: dict[str, Any] = {"model": model, **asdict(machine)}
     about |= {name: about["versions"][name] for name in ("litevision", "python")}  # the engines' are in the rows

@@ -36,7 +36,7 @@ def check_data(
     """
     import time
 
-    from litevision.cli._csv import check_writable
+    from litevision.cli._shared.csv import check_writable
     from litevision.data import check_data as check
     from litevision.runtime.cpus import available_cpus
 
@@ -80,7 +80,7 @@ def _write(file: Path, report: "DataReport") -> None:
 
 
 def _print(report: "DataReport", *, every: bool) -> None:
-    from litevision.cli._results import printable
+    from litevision.cli._pictures.results import printable
 
     _print_summary(report)
     if report.faults:
@@ -98,8 +98,8 @@ def _print(report: "DataReport", *, every: bool) -> None:
 
 
 def _print_summary(report: "DataReport") -> None:
-    from litevision.cli._results import printable
-    from litevision.cli._table import Align, print_table
+    from litevision.cli._pictures.results import printable
+    from litevision.cli._shared.table import Align, print_table
     from litevision.data import SPLITS, LabelledBoxes
 
     data = report.data
@@ -120,7 +120,7 @@ def _print_summary(report: "DataReport") -> None:
 
 
 def _print_rules(report: "DataReport") -> None:
-    from litevision.cli._table import print_table
+    from litevision.cli._shared.table import print_table
     from litevision.data import RULES
 
     print_table(

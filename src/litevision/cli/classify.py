@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from litevision.cli._classify import Options, run
+from litevision.cli._pictures.classify import Options, run
 
 Inputs = Annotated[
     list[str],

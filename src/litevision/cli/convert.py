@@ -34,7 +34,7 @@ def convert(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Read weights from torchvision, timm, Keras or slim, and write them in another layout."""
-    from litevision.cli._torch import require_torch
+    from litevision.cli._shared.torch import require_torch
 
     require_torch("litevision convert")
     import json

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from litevision.cli._detect import Options, run
+from litevision.cli._pictures.detect import Options, run
 from litevision.cli.classify import Inputs
 
 

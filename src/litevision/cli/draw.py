@@ -18,8 +18,8 @@ def draw(
     """Draw a network: a box for each of its parts, with shapes, parameters and multiply-adds."""
     import sys
 
-    from litevision.cli._size import parse_size
-    from litevision.cli._torch import require_torch
+    from litevision.cli._shared.size import parse_size
+    from litevision.cli._shared.torch import require_torch
 
     require_torch("litevision draw")
     from litevision.cost.draw import draw

@@ -56,8 +56,8 @@ def evaluate(
     Classes are matched with the bundle's labels by name. A picture that cannot be read is reported and left out, and
     the exit code is 1. A detector's boxes are scored as COCO does.
     """
-    from litevision.cli._bundle import bundle_path
-    from litevision.cli._csv import check_writable
+    from litevision.cli._shared.bundle import bundle_path
+    from litevision.cli._shared.csv import check_writable
     from litevision.data import is_detection, read_labelled
     from litevision.evaluate import samples_of, scores
     from litevision.runtime import Bundle, Classifier
@@ -68,7 +68,7 @@ def evaluate(
         if file:
             check_writable(file, option)
     if is_detection(data):
-        from litevision.cli._evaluate_boxes import evaluate_boxes
+        from litevision.cli._training.evaluate_boxes import evaluate_boxes
 
         raise typer.Exit(evaluate_boxes(bundle_path(bundle), data, split, engine, json, csv, predictions))
     pictures = read_labelled(data)
@@ -105,8 +105,8 @@ def watched(evaluate: "Callable[[Told], Result]", count: int, bundle: "Bundle") 
     """What ``evaluate`` gives, told of on the error output; a signal ends the program in order."""
     import signal
 
-    from litevision.cli._report import Report
-    from litevision.cli._signals import Interrupted, Signals
+    from litevision.cli._pictures.report import Report
+    from litevision.cli._shared.signals import Interrupted, Signals
 
     report = Report(count, None)
     try:
@@ -124,9 +124,9 @@ def watched(evaluate: "Callable[[Told], Result]", count: int, bundle: "Bundle") 
 
 
 def _print(classifier: "Classifier", pictures: "LabelledPictures", evaluation: "Evaluation", scores: "Scores") -> None:
-    from litevision.cli._report import counted
-    from litevision.cli._results import printable
-    from litevision.cli._table import Align, print_table
+    from litevision.cli._pictures.report import counted
+    from litevision.cli._pictures.results import printable
+    from litevision.cli._shared.table import Align, print_table
 
     low, high = scores.top1_interval
     print(f"bundle  {printable(str(classifier.bundle.path))}")
@@ -163,7 +163,7 @@ def _left_out(evaluation: "Evaluation") -> str:
 
 
 def _labels_without_pictures(scores: "Scores") -> str:
-    from litevision.cli._results import printable
+    from litevision.cli._pictures.results import printable
 
     names = [printable(it.name) for it in scores.per_class if it.count == 0]
     if not names:
@@ -218,7 +218,7 @@ def _write(
     predictions: Path | None,
 ) -> None:
     from litevision.cache import replacing
-    from litevision.cli._csv import write_csv
+    from litevision.cli._shared.csv import write_csv
 
     if json:
         with replacing(json) as partial:

@@ -30,10 +30,10 @@ def export(
     ] = None,
 ) -> None:
     """Make a bundle: one .onnx file with its labels and preprocessing, checked against the network it came from."""
-    from litevision.cli._torch import require_torch
+    from litevision.cli._shared.torch import require_torch
 
     require_torch("litevision export")
-    from litevision.cli._size import parse_size
+    from litevision.cli._shared.size import parse_size
     from litevision.export.weights import export_weights
     from litevision.image import list_pictures
 

@@ -27,8 +27,8 @@ def info(
 
     1 MAC is one multiply-add of a convolution or linear layer; biases, BN, activations, pools and sums count 0.
     """
-    from litevision.cli._size import parse_size
-    from litevision.cli._torch import require_torch
+    from litevision.cli._shared.size import parse_size
+    from litevision.cli._shared.torch import require_torch
 
     require_torch("litevision info")
     import json
@@ -60,7 +60,7 @@ def _title(config: "NetworkConfig", costs: "Ledger") -> str:
 
 
 def _print_layers(costs: "Ledger", *, every: bool) -> None:
-    from litevision.cli._table import print_table
+    from litevision.cli._shared.table import print_table
     from litevision.cost.steps import describe, shape_text, steps
 
     rows = [(row.name, describe(row), row.out_shape, row.params, row.macs) for row in costs.layers]

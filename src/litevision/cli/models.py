@@ -47,7 +47,7 @@ def _costs() -> "Mapping[str, tuple[int, int]]":
     """(params, MACs) of each architecture's default form for 224x224 pixels; nothing, and a note, without torch."""
     import sys
 
-    from litevision.cli._torch import require_torch
+    from litevision.cli._shared.torch import require_torch
     from litevision.errors import MissingExtraError
     from litevision.registry import ARCHITECTURES
 
@@ -124,7 +124,7 @@ def _weight_set(row: "WeightSet") -> dict[str, Any]:
 
 
 def _print(found: "Mapping[str, list[dict[str, Any]]]") -> None:
-    from litevision.cli._table import print_table
+    from litevision.cli._shared.table import print_table
 
     if "bundles" in found:
         _print_bundles(found["bundles"])
@@ -159,7 +159,7 @@ def _print(found: "Mapping[str, list[dict[str, Any]]]") -> None:
 
 
 def _print_bundles(rows: "list[dict[str, Any]]") -> None:
-    from litevision.cli._table import print_table
+    from litevision.cli._shared.table import print_table
 
     print("Bundles that come with the package (scores in percent, measured)")
     print_table(
@@ -179,7 +179,7 @@ def _print_bundles(rows: "list[dict[str, Any]]") -> None:
 
 
 def _print_architectures(rows: "list[dict[str, Any]]") -> None:
-    from litevision.cli._table import Align, print_table
+    from litevision.cli._shared.table import Align, print_table
 
     columns: dict[str, Align] = {"name": "left", "title": "left"}
     cells = [[row["name"], row["title"]] for row in rows]

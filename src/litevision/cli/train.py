@@ -40,10 +40,10 @@ def train(
     show_recipe: Annotated[bool, typer.Option(help="Print the whole recipe as TOML, and train nothing.")] = False,
 ) -> None:
     """Train a network on your own pictures; leaves a bundle, a report and a model card in runs/NAME."""
-    from litevision.cli._torch import require_torch
+    from litevision.cli._shared.torch import require_torch
 
     require_torch("litevision train")
-    from litevision.cli._train import run
+    from litevision.cli._training.run import run
 
     given = {
         "model.name": model,

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from litevision.cli._csv import write_csv
-from litevision.cli._report import counted
-from litevision.cli._results import printable
-from litevision.cli._table import Align, print_table
+from litevision.cli._pictures.report import counted
+from litevision.cli._pictures.results import printable
+from litevision.cli._shared.csv import write_csv
+from litevision.cli._shared.table import Align, print_table
 from litevision.cli.evaluate import document_of, text_of, watched
 from litevision.data import DetectionSample, LabelledBoxes, read_boxes
 from litevision.data.records import SPLITS

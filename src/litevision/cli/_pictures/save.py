@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from litevision.cache import replacing
-from litevision.cli._inputs import STDIN
+from litevision.cli._pictures.inputs import STDIN
 from litevision.errors import FileMissingError, ImageError, UsageError
 from litevision.image import decode
 from litevision.image.draw import Mark, draw_marks

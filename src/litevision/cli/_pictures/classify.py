@@ -5,17 +5,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from litevision.cli import _many
+from litevision.cli._pictures import many
 
 if TYPE_CHECKING:
-    from litevision.cli._results import Form, Writer
+    from litevision.cli._pictures.results import Form, Writer
     from litevision.runtime import Bundle
     from litevision.runtime.answers import Answer
     from litevision.runtime.classifier import Prediction
 
 
 @dataclass(frozen=True)
-class Options(_many.Options):
+class Options(many.Options):
     """The command's options by their names; ``min`` is the least value. `litevision.cli.classify` explains them."""
 
     model: str = "clothing"
@@ -28,7 +28,7 @@ def run(options: Options) -> int:
     Raises:
         LitevisionError: nothing can be answered, or the only picture cannot be read.
     """
-    return _many.run(_Classify(options))
+    return many.run(_Classify(options))
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class _Classify:
 
     @property
     def form(self) -> "Form":
-        from litevision.cli._results import Form
+        from litevision.cli._pictures.results import Form
 
         columns = (("path", "<4"), ("rank", ">4"), ("label", "<5"), ("score", ">6"))
         return Form(columns, _cells, ("path", "rank", "index", "label", "score", "ms"), _rows, _plain)
@@ -47,21 +47,21 @@ class _Classify:
     def targets(self) -> Sequence[str]:
         return [self.options.csv] if self.options.csv not in (None, "-") else []
 
-    def job(self, bundle: "Bundle") -> _many.Job:
+    def job(self, bundle: "Bundle") -> many.Job:
         from functools import partial
 
         from litevision.runtime.answers import answer
         from litevision.runtime.classifier import Classifier, Naming
 
         task = Naming(Classifier(bundle), self.options.top)
-        return _many.Job(bundle, partial(answer, task), task.prepare)
+        return many.Job(bundle, partial(answer, task), task.prepare)
 
     def writers(self, stack: ExitStack) -> "list[Writer]":
         return []
 
 
 def _cells(answer: "Answer[Prediction]") -> Iterator[tuple[str, ...]]:
-    from litevision.cli._results import printable
+    from litevision.cli._pictures.results import printable
 
     name = printable(answer.name)
     for rank, it in enumerate(answer.predictions, start=1):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
-from litevision.cli._classify import Options
+from litevision.cli._pictures.classify import Options
 
 _NUMBERS = {int: r"\d{1,9}", float: r"\d{1,9}(\.\d{1,9})?"}
 

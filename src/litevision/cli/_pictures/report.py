@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol, TextIO
 
-from litevision.cli._results import printable
+from litevision.cli._pictures.results import printable
 from litevision.runtime.answers import Answer
 
 _EVERY_S = 10.0
@@ -14,7 +14,7 @@ _BAR_EVERY_S = 0.1
 
 
 class Report:
-    """Takes answers as a `litevision.cli._results.Writer` does, counts them, and tells a person.
+    """Takes answers as a `litevision.cli._pictures.results.Writer` does, counts them, and tells a person.
 
     Args:
         total: how many pictures there are, None where nobody knows.

@@ -5,17 +5,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TextIO
 
-from litevision.cli import _many
+from litevision.cli._pictures import many
 
 if TYPE_CHECKING:
-    from litevision.cli._results import Form, Writer
+    from litevision.cli._pictures.results import Form, Writer
     from litevision.image import Source
     from litevision.runtime import Bundle, Detection
     from litevision.runtime.answers import Answer, Prepared
 
 
 @dataclass(frozen=True)
-class Options(_many.Options):
+class Options(many.Options):
     """The command's options by their names. `litevision.cli.detect` explains them."""
 
     score: float | None = None
@@ -32,7 +32,7 @@ def run(options: Options) -> int:
     """
     if options.tiles > 1 and options.batch is None:
         options = replace(options, batch=1)  # the tiles of one picture are many already
-    return _many.run(_Detect(options))
+    return many.run(_Detect(options))
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class _Detect:
 
     @property
     def form(self) -> "Form":
-        from litevision.cli._results import Form
+        from litevision.cli._pictures.results import Form
 
         edges = ("x1", "y1", "x2", "y2")
         columns = (("path", "<4"), ("label", "<5"), ("score", ">6"), *((edge, ">6") for edge in edges))
@@ -53,7 +53,7 @@ class _Detect:
         options = self.options
         return [it for it in (options.csv, options.coco, options.save) if it not in (None, "-")]
 
-    def job(self, bundle: "Bundle") -> _many.Job:
+    def job(self, bundle: "Bundle") -> many.Job:
         from functools import partial
 
         from litevision.runtime.answers import answer
@@ -62,21 +62,21 @@ class _Detect:
         options, detector = self.options, Detector(bundle)
         task = Finding(detector, options.score, options.tiles)
         if options.save is None:
-            return _many.Job(bundle, partial(answer, task), task.prepare)
-        from litevision.cli._save import Saver
+            return many.Job(bundle, partial(answer, task), task.prepare)
+        from litevision.cli._pictures.save import Saver
 
         saver = Saver(options.save, options.inputs)
 
         def work(sources: "Iterable[Source | Prepared[Any]]") -> "list[Answer[Detection]]":
             return [saver.saved(it) for it in answer(task, sources)]
 
-        return _many.Job(bundle, work, partial(detector.views, tiles=options.tiles, keep=True))
+        return many.Job(bundle, work, partial(detector.views, tiles=options.tiles, keep=True))
 
     def writers(self, stack: ExitStack) -> "list[Writer]":
-        from litevision.cli._results import output_stream
+        from litevision.cli._pictures.results import output_stream
 
         if self.options.save is not None:
-            from litevision.cli._save import make_folder
+            from litevision.cli._pictures.save import make_folder
 
             make_folder(self.options.save)
         if self.options.coco is None:
@@ -126,7 +126,7 @@ def _coco(name: str, found: "Detection") -> dict[str, Any]:
 
 
 def _cells(answer: "Answer[Detection]") -> Iterator[tuple[str, ...]]:
-    from litevision.cli._results import printable
+    from litevision.cli._pictures.results import printable
 
     name = printable(answer.name)
     for it in answer.predictions:

@@ -8,14 +8,14 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from litevision.cli._signals import Interrupted, Signals
-from litevision.cli._stdout import silence_stdout
+from litevision.cli._shared.signals import Interrupted, Signals
+from litevision.cli._shared.stdout import silence_stdout
 from litevision.errors import LitevisionError, UsageError
 
 if TYPE_CHECKING:
-    from litevision.cli._inputs import Entry
-    from litevision.cli._report import Report
-    from litevision.cli._results import Form, Writer
+    from litevision.cli._pictures.inputs import Entry
+    from litevision.cli._pictures.report import Report
+    from litevision.cli._pictures.results import Form, Writer
     from litevision.runtime import Bundle
     from litevision.runtime.answers import Answer
     from litevision.runtime.pipeline import Work
@@ -115,8 +115,8 @@ def run(command: Command) -> int:
 
 
 def _answer(command: Command, signals: Signals) -> int:
-    from litevision.cli._inputs import Finder
-    from litevision.cli._report import Report
+    from litevision.cli._pictures.inputs import Finder
+    from litevision.cli._pictures.report import Report
     from litevision.runtime.answers import Prepared
     from litevision.runtime.cpus import available_cpus
 
@@ -154,7 +154,7 @@ def _rows_shown(options: Options) -> bool:
 
 
 def _open(options: Options, entries: "list[Entry]", total: int | None, workers: int) -> "Bundle":
-    from litevision.cli._bundle import bundle_path
+    from litevision.cli._shared.bundle import bundle_path
     from litevision.runtime import Bundle
     from litevision.runtime.engines import AUTO, engine_choice, installed_engines
 
@@ -189,7 +189,7 @@ def _chunks(options: Options, entries: "list[Entry]", total: int | None, workers
     if not workers:
         chunks = _one_by_one(entries, job)
     else:
-        from litevision.cli._inputs import pictures
+        from litevision.cli._pictures.inputs import pictures
         from litevision.runtime.pipeline import answer_chunks
 
         sources, chunk = pictures(entries, job.preparer), _batch_size(options, total, workers)
@@ -213,7 +213,7 @@ def _wrong(entries: "list[Entry]") -> "Chunks":
 
 
 def _one_by_one(entries: "list[Entry]", job: Job) -> "Chunks":
-    from litevision.cli._inputs import pictures
+    from litevision.cli._pictures.inputs import pictures
 
     for picture in pictures(entries, job.preparer):
         if picture is not None:
@@ -234,7 +234,7 @@ def _up_to_a_fault(chunks: "Chunks") -> "Chunks":
 def _writers(
     command: Command, entries: "list[Entry]", total: int | None, workers: int, job: Job | None, stack: ExitStack
 ) -> "list[Writer]":
-    from litevision.cli import _results as results
+    from litevision.cli._pictures import results
 
     options, form = command.options, command.form
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal cannot show is no reason to stop
@@ -277,7 +277,7 @@ def _write(
 
 
 def _conclude(command: Command, report: "Report", job: Job | None, ended: BaseException | None) -> None:
-    from litevision.cli._report import counted
+    from litevision.cli._pictures.report import counted
 
     stopped = f"stopped by {_name(ended)}: " if isinstance(ended, Interrupted) else ""
     engine = f", {job.bundle.engine.choice.title}" if job else ""

@@ -8,8 +8,8 @@ from typing import Any
 
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
-from litevision.cli._size import parse_size
-from litevision.cli._train_report import Teller, print_data, print_recipe, print_results
+from litevision.cli._shared.size import parse_size
+from litevision.cli._training.report import Teller, print_data, print_recipe, print_results
 from litevision.data import Fault, is_detection
 from litevision.errors import UsageError
 from litevision.runtime.metadata import Task

@@ -1,0 +1,1 @@
+"""What commands of every kind share."""

@@ -1,0 +1,1 @@
+"""What the commands around training do: `train`, `average` and `evaluate`."""
