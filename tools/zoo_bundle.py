@@ -1,38 +1,56 @@
 """Puts a finished run into the package: its bundle and its model card.
 
-    python tools/zoo_bundle.py NAME RUN [RUN ...]
+    python tools/zoo_bundle.py NAME RUN [--seeds RUN RUN ...]
 
-The first run's bundle is taken; further runs, of the same recipe with other seeds, give the card its mean and spread.
+The runs after --seeds, of one recipe and different seeds, give the card of a classifier a mean and its spread.
 """
 
+import argparse
 import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from litevision.train.report.card import model_card
+from litevision.train.report.card_boxes import detector_card
 
 ZOO = Path(__file__).parents[1] / "src/litevision/zoo"
 MAX_BYTES = 10_000_000
-_SEEDS = 3
 
 
-def main(name: str, runs: list[Path]) -> None:
-    results = [json.loads((run / "results.json").read_text("utf-8")) for run in runs]
-    recipes = [{**found["recipe"], "run": {**found["recipe"]["run"], "seed": 0}} for found in results]
-    if any(recipe != recipes[0] for recipe in recipes):
-        sys.exit("error: the runs differ in more than their seed")
-    bundle = runs[0] / results[0]["bundle"]["path"]
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name")
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--seeds", type=Path, nargs="+", default=[], metavar="RUN")
+    arguments = parser.parse_args()
+    name, results = arguments.name, results_of(arguments.run)
+    bundle = arguments.run / results["bundle"]["path"]
     if bundle.stat().st_size > MAX_BYTES:
         sys.exit(f"error: {bundle} has {bundle.stat().st_size} bytes, over the {MAX_BYTES} that the package may carry")
+    scores = scores_of_seeds([results_of(run) for run in arguments.seeds])
     shutil.copyfile(bundle, ZOO / f"{name}.onnx")
-    results[0]["name"], results[0]["bundle"]["path"] = name, f"{name}.onnx"
-    scores = [found["scores"]["test"]["top1"] for found in results] if len(runs) >= _SEEDS else None
-    (ZOO / f"{name}.md").write_text(model_card(results[0], scores), "utf-8")
+    results["name"], results["bundle"]["path"] = name, f"{name}.onnx"
+    card = detector_card(results) if results["task"] == "detection" else model_card(results, scores)
+    (ZOO / f"{name}.md").write_text(card, "utf-8")
     print(f"wrote {name}.onnx and {name}.md in {ZOO}")
 
 
+def results_of(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / "results.json").read_text("utf-8"))
+    return found
+
+
+def scores_of_seeds(runs: list[dict[str, Any]]) -> list[float]:
+    """Each one's top-1 on the test pictures, in percent."""
+    recipes = [{**found["recipe"], "run": {**found["recipe"]["run"], "seed": 0}} for found in runs]
+    if any(recipe != recipes[0] for recipe in recipes):
+        sys.exit("error: the runs after --seeds differ in more than their seed")
+    if len({found["seed"] for found in runs}) < len(runs):
+        sys.exit("error: two of the runs after --seeds have one seed")
+    return [found["scores"]["test"]["top1"] for found in runs]
+
+
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
-        sys.exit(__doc__)
-    main(sys.argv[1], [Path(run) for run in sys.argv[2:]])
+    main()

@@ -2,13 +2,12 @@
 
 import shlex
 import statistics
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import tomli_w
 
 from litevision.train.report import facts
-from litevision.train.report.markdown import document, fenced, plain, table
+from litevision.train.report.markdown import bulleted, document, fenced, plain, table
 from litevision.train.report.snippet import snippet
 
 _WEAKEST = 3
@@ -31,7 +30,7 @@ def model_card(results: facts.Results, seeds: Sequence[float] | None = None) -> 
         "Score": _score(results, seeds),
         "Input": _input(results),
         "Weights it started from": start_section(results),
-        "Check at export": _check(results["bundle"]["check"]),
+        "Check at export": _check(results),
         "How to use it": _use(results),
         **_recipes(results),
         "Training": training_section(results),
@@ -76,15 +75,17 @@ def _limits(results: facts.Results) -> str:
         "score below says; measure it on yours with `litevision evaluate`.",
         "Not for decisions about people, nor where a wrong name does harm and nobody looks.",
     ]
+    if weakest := weakest_classes(results, "recall", lambda recall: facts.percent(100 * recall, 0)):
+        lines.append(f"The classes that it misses most, with how many of their pictures it finds: {weakest}.")
+    return bulleted(lines)
+
+
+def weakest_classes(results: facts.Results, figure: str, shown: Callable[[float], str]) -> str:
+    """The classes whose ``figure`` is lowest on the pictures that the run is judged by, the lowest first."""
     split = facts.judged_split(results)
     per_class = results["scores"][split]["per_class"] if split else []
-    measured = sorted((row for row in per_class if row["recall"] is not None), key=lambda row: row["recall"])
-    if measured:
-        weakest = ", ".join(
-            f"{plain(row['name'])} ({facts.percent(100 * row['recall'], 0)})" for row in measured[:_WEAKEST]
-        )
-        lines.append(f"The classes that it misses most, with how many of their pictures it finds: {weakest}.")
-    return "\n".join(f"- {line}" for line in lines)
+    measured = sorted((row for row in per_class if row[figure] is not None), key=lambda row: row[figure])
+    return ", ".join(f"{plain(row['name'])} ({shown(row[figure])})" for row in measured[:_WEAKEST])
 
 
 def data_section(results: facts.Results, left_out: str | None = None) -> str:
@@ -97,9 +98,10 @@ def data_section(results: facts.Results, left_out: str | None = None) -> str:
     what = "" if description == _UNKNOWN else f" {plain(description).rstrip('.')}."
     skipped = len(data["skipped"])
     left_out = left_out or f"{skipped:,} picture{'' if skipped == 1 else 's'} could not be used"
-    return f"Folder or table: {plain(data['path'])}, {made}.{what} Licence: {plain(licence)}. {left_out}.\n\n" + table(
-        ("class", *splits), [*rows, ("all", *map(sum, splits.values()))], numbers_from=1
-    )
+    text = f"Folder or table: {plain(data['path'])}, {made}.{what} Licence: {plain(licence)}. {left_out}."
+    if facts.learned_from_validation(results):
+        text += " Once every choice was made, the validation pictures were trained on too; they judge nothing here."
+    return f"{text}\n\n" + table(("class", *splits), [*rows, ("all", *map(sum, splits.values()))], numbers_from=1)
 
 
 def _score(results: facts.Results, seeds: Sequence[float] | None) -> str:
@@ -116,7 +118,7 @@ def _score(results: facts.Results, seeds: Sequence[float] | None) -> str:
         f"expected calibration error {facts.share(scores['ece'])}.\n\n"
     )
     if seeds:
-        text += f"{_spread(seeds)}\n\n"
+        text += f"{_spread(seeds, averaged=bool(results.get('averaged')))}\n\n"
     rows = [
         (plain(row["name"]), f"{row['count']:,}", *(facts.share(row[key]) for key in ("precision", "recall", "f1")))
         for row in scores["per_class"]
@@ -124,12 +126,13 @@ def _score(results: facts.Results, seeds: Sequence[float] | None) -> str:
     return text + table(("class", f"{split} pictures", "precision", "recall", "F1"), rows, numbers_from=1)
 
 
-def _spread(seeds: Sequence[float]) -> str:
+def _spread(seeds: Sequence[float], *, averaged: bool) -> str:
+    what = "One run of the first recipe below, not averaged with others," if averaged else "The same recipe"
     if len(seeds) == 1:
-        return f"The same recipe was run with one seed: top-1 {facts.percent(seeds[0])}."
+        return f"{what} with one seed: top-1 {facts.percent(seeds[0])}."
     each = ", ".join(f"{seed:.1f}" for seed in seeds)
     return (
-        f"The same recipe with {len(seeds)} seeds: top-1 {facts.percent(statistics.fmean(seeds))} on average, standard "
+        f"{what} with {len(seeds)} seeds: top-1 {facts.percent(statistics.fmean(seeds))} on average, standard "
         f"deviation {statistics.stdev(seeds):.1f} ({each})."
     )
 
@@ -167,21 +170,36 @@ def start_section(results: facts.Results) -> str:
     )
 
 
-def _check(check: Mapping[str, Any]) -> str:
+def _check(results: facts.Results) -> str:
+    check = results["bundle"]["check"]
+    return check_section(
+        results,
+        f"probabilities differ by at most {check['max_abs_diff']:.2g}, "
+        f"{facts.percent(100 * check['top1_agreement'])} of the top answers agree",
+    )
+
+
+def check_section(results: facts.Results, found: str) -> str:
+    """What the model file was compared with, and what was ``found``."""
+    check = results["bundle"]["check"]
     return (
         f"The model file was compared with the trained network on {check['pictures']} pictures in "
-        f"{plain(check['engine'])}: probabilities differ by at most {check['max_abs_diff']:.2g}, "
-        f"{facts.percent(100 * check['top1_agreement'])} of the top answers agree."
+        f"{plain(check['engine'])}: {found}."
     )
 
 
 def _use(results: facts.Results) -> str:
     path = results["bundle"]["path"]
-    command = fenced("sh", f"litevision classify photo.jpg --model {shlex.quote(path)}\n")
+    code = snippet(path, (results.get("preprocess") or {}).get("crop", "center"))
+    return use_section(f"classify photo.jpg --model {shlex.quote(path)}", code)
+
+
+def use_section(command: str, code: str) -> str:
+    """How to use the model file: litevision's ``command``, and Python ``code`` without litevision."""
+    command = f"litevision {command}\n"
     return (
-        f"With litevision (`pip install litevision`, no torch):\n\n{command}\n\n"
-        "With numpy, Pillow and onnxruntime alone:\n\n"
-        + fenced("python", snippet(path, (results.get("preprocess") or {}).get("crop", "center")))
+        f"With litevision (`pip install litevision`, no torch):\n\n{fenced('sh', command)}\n\n"
+        f"With numpy, Pillow and onnxruntime alone:\n\n{fenced('python', code)}"
     )
 
 

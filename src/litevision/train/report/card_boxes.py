@@ -6,16 +6,17 @@ import tomli_w
 
 from litevision.train.report import facts
 from litevision.train.report.card import (
+    check_section,
     data_section,
     file_table,
     picture_in_words,
     start_section,
     training_section,
+    use_section,
+    weakest_classes,
 )
-from litevision.train.report.markdown import document, fenced, plain, table
+from litevision.train.report.markdown import bulleted, document, fenced, plain, table
 from litevision.train.report.snippet import detection_snippet
-
-_WEAKEST = 3
 
 
 def detector_card(results: facts.Results) -> str:
@@ -55,13 +56,9 @@ def _limits(results: facts.Results) -> str:
         "below says; measure it on yours with `litevision evaluate`.",
         "Not for decisions about people, nor where a missed object does harm and nobody looks.",
     ]
-    split = facts.judged_split(results)
-    rows = results["scores"][split]["per_class"] if split else []
-    measured = sorted((row for row in rows if row["ap50"] is not None), key=lambda row: row["ap50"])
-    if measured:
-        weakest = ", ".join(f"{plain(row['name'])} ({facts.share(row['ap50'])})" for row in measured[:_WEAKEST])
+    if weakest := weakest_classes(results, "ap50", facts.share):
         lines.append(f"The classes that it is weakest at, with their AP50: {weakest}.")
-    return "\n".join(f"- {line}" for line in lines)
+    return bulleted(lines)
 
 
 def _data(results: facts.Results) -> str:
@@ -97,12 +94,13 @@ def _score(results: facts.Results) -> str:
         )
         for row, at in zip(scores["per_class"], results["at_thresholds"], strict=True)
     ]
+    seen = " (which were trained on)" if facts.learned_from_validation(results) else ""
     header = ("class", f"{split} boxes", "AP", "AP50", "threshold", "precision", "recall", "F1")
     return (
         text
         + table(header, rows, numbers_from=1)
-        + "\n\nThreshold: the score from which on a box counts, chosen on the validation pictures and kept in the "
-        "model file; precision, recall and F1 are those at it, at IoU 0.5."
+        + f"\n\nThreshold: the score from which on a box counts, chosen on the validation pictures{seen} and kept in "
+        "the model file; precision, recall and F1 are those at it, at IoU 0.5."
     )
 
 
@@ -116,18 +114,11 @@ def _input(results: facts.Results) -> str:
 
 
 def _check(results: facts.Results) -> str:
-    check = results["bundle"]["check"]
-    return (
-        f"The model file was compared with the trained network on {check['pictures']} pictures in "
-        f"{plain(check['engine'])}: every box is there, and scores differ by at most {check['max_abs_diff']:.2g}."
-    )
+    difference = results["bundle"]["check"]["max_abs_diff"]
+    return check_section(results, f"every box is there, and scores differ by at most {difference:.2g}")
 
 
 def _use(results: facts.Results) -> str:
     path = results["bundle"]["path"]
-    command = fenced("sh", f"litevision detect photo.jpg --model {shlex.quote(path)} --save found\n")
-    return (
-        f"With litevision (`pip install litevision`, no torch):\n\n{command}\n\n"
-        "With numpy, Pillow and onnxruntime alone:\n\n"
-        + fenced("python", detection_snippet(path, results["preprocess"]["crop"]))
-    )
+    code = detection_snippet(path, results["preprocess"]["crop"])
+    return use_section(f"detect photo.jpg --model {shlex.quote(path)} --save found", code)

@@ -15,6 +15,11 @@ def judged_split(results: Results) -> str | None:
     return next((split for split in ("test", "validation") if results["scores"].get(split)), None)
 
 
+def learned_from_validation(results: Results) -> bool:
+    """Whether the validation pictures were trained on, so that their scores judge nothing."""
+    return "validation" in str(results["recipe"]["schedule"].get("train_on"))
+
+
 def right_answers(scores: Mapping[str, Any]) -> int:
     """How many pictures were named right."""
     return sum(row[label] for label, row in enumerate(scores["confusion"]))

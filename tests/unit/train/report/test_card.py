@@ -80,7 +80,7 @@ def test_seeds_come_with_mean_and_spread(make_run: Any) -> None:
         f"3 seeds: top-1 93.7 % on average, standard deviation {statistics.stdev(seeds):.1f} (93.0, 93.6, 94.5)"
         in model_card(results, seeds)
     )
-    assert "run with one seed: top-1 93.0 %" in model_card(results, [93.0])
+    assert "The same recipe with one seed: top-1 93.0 %" in model_card(results, [93.0])
     assert "seeds" not in model_card(results)
 
 
