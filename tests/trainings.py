@@ -1,5 +1,7 @@
 """Trainings of seconds: noisy pictures of three colours, and a network of four layers."""
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -31,6 +33,30 @@ TINY = {
     "schedule": {"epochs": 2, "head_epochs": 1, "batch_size": 4},
     "run": {"precision": "fp32", "workers": 0, "ema_decay": 0.9},
 }
+
+
+PROMISED = {
+    "best.ckpt",
+    "classes.csv",
+    "epochs.csv",
+    "last.ckpt",
+    "model.onnx",
+    "model_card.md",
+    "plan.json",
+    "recipe.toml",
+    "report.html",
+    "results.json",
+    "tensorboard",
+}
+"""The files that a finished run leaves."""
+
+
+def train_there(place: Path, *arguments: str) -> tuple[str, str]:
+    """Trains the run ``mine`` on ``data``, both in the folder ``place``, and gives what was printed."""
+    command = [sys.executable, "-m", "litevision", "train", "data", "--name", "mine", *arguments]
+    found = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    return found.stdout, found.stderr
 
 
 def tiny_recipe(*changes: Mapping[str, Mapping[str, Any]]) -> Recipe:
@@ -72,8 +98,7 @@ def write_colours(folder: Path, count: int, *, test: int = 2, validation: int = 
 
 def samples_of(folder: Path, split: str) -> tuple[Sample, ...]:
     return tuple(
-        Sample(path, CLASSES.index(path.parent.name), split)  # type: ignore[arg-type]
-        for path in sorted((folder / split).rglob("*.png"))
+        Sample(path, CLASSES.index(path.parent.name), split) for path in sorted((folder / split).rglob("*.png"))
     )
 
 

@@ -1,8 +1,8 @@
-"""The folder that keeps what was fetched, made or measured, and writing a file whole or not at all."""
+"""The folder that keeps what was fetched, made or measured; files written whole or not at all, and told by digest."""
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,3 +23,21 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Writes ``rows`` under ``header``; until all of them are written, ``path`` stays what it was."""
+    import csv  # here: a cold start writes none
+
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def sha256_of(path: Path) -> str:
+    """The file's digest, in hexadecimal."""
+    import hashlib  # here: likewise
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,7 +10,8 @@ from litevision.data.listing import Listing
 from litevision.data.records import SPLITS, LabelledPictures, Sample, Split
 from litevision.data.splits import Fractions, carve, check_fractions, divide
 from litevision.data.table import list_table
-from litevision.errors import DataError, FileMissingError
+from litevision.errors import DataError
+from litevision.image.files import mode_of
 
 DEFAULT_FRACTIONS: Fractions = (0.8, 0.1, 0.1)
 
@@ -42,12 +43,7 @@ def read_labelled(
 def list_labelled(path: str | os.PathLike[str]) -> Listing:
     """What is at ``path``, before it is split; arguments and errors as for `read_labelled`."""
     path = Path(path)
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise FileMissingError(f"{path}: {error.strerror}. Check the path of the data.") from None
-    except ValueError as error:
-        raise FileMissingError(f"{str(path)!r}: no path ({error}). Check it.") from None
+    mode = mode_of(path, "path of the data")
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
         raise DataError(f"{path}: neither a folder nor a file. Give a folder of class folders or a CSV file.")
     listing = list_folder(path) if stat.S_ISDIR(mode) else list_table(path)

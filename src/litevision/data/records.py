@@ -34,11 +34,11 @@ class LabelledPictures:
     samples: tuple[Sample, ...]
     made_splits: bool
 
-    def of(self, split: Split) -> tuple[Sample, ...]:
-        """The pictures of one split."""
-        return tuple(sample for sample in self.samples if sample.split == split)
+    def of(self, *splits: Split) -> tuple[Sample, ...]:
+        """The pictures of some splits."""
+        return tuple(sample for sample in self.samples if sample.split in splits)
 
-    def counts(self, split: Split) -> tuple[int, ...]:
-        """How many pictures of each class a split has."""
-        found = Counter(sample.label for sample in self.samples if sample.split == split)
+    def counts(self, *splits: Split) -> tuple[int, ...]:
+        """How many pictures of each class some splits have."""
+        found = Counter(sample.label for sample in self.of(*splits))
         return tuple(found[label] for label in range(len(self.classes)))

@@ -1,7 +1,8 @@
 """How good a bundle is on labelled pictures, in the engine that will run it. No torch."""
 
-from litevision.evaluate.classification import evaluate_bundle, samples_of
+from litevision.evaluate.classification import evaluate_bundle
 from litevision.evaluate.records import Evaluation, Skipped
+from litevision.evaluate.samples import samples_of
 from litevision.evaluate.scores import (
     CalibrationBin,
     ClassScores,

@@ -165,7 +165,7 @@ def coco_results(evaluation: DetectionEvaluation) -> list[dict[str, Any]]:
 def _computed(evaluation: DetectionEvaluation) -> tuple[list[float | None], npt.NDArray[np.float64]]:
     """COCO's twelve figures, and its table of precisions [IoU, recall, class, size, boxes a picture]."""
     try:
-        from faster_coco_eval import COCO, COCOeval_faster  # type: ignore[import-untyped]
+        from faster_coco_eval import COCO, COCOeval_faster
     except ImportError:
         raise MissingExtraError.of("scoring boxes", "train") from None
 
@@ -184,7 +184,7 @@ def _say_nothing(*_: object) -> None:
 
 def _xywh(boxes_xyxy: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     # In float64, so that an edge is what it was once it is added up again.
-    return xywh_from_xyxy(boxes_xyxy.astype(np.float64))  # type: ignore[return-value]
+    return xywh_from_xyxy(boxes_xyxy.astype(np.float64))
 
 
 def _plain(array: npt.NDArray[Any]) -> Sequence[Any]:

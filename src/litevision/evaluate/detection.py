@@ -4,7 +4,6 @@ P is the number of pictures, M of boxes that were found in one, N of boxes that 
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from litevision.data.detection import DetectionSample
-from litevision.evaluate.classification import places_of
 from litevision.evaluate.records import Skipped
+from litevision.evaluate.samples import gather, places_of
 from litevision.runtime.answers import Answer, answer
 from litevision.runtime.detector import Detection, Detector, Finding
 from litevision.runtime.pipeline import CHUNK, answer_chunks
@@ -80,30 +79,19 @@ def evaluate_detector(
     places = places_of(classes, detector.labels)
     kept: list[DetectionSample] = []
     found: list[FoundBoxes] = []
-    skipped: list[Skipped] = []
+
+    def keep(place: int, answer: Answer[Detection]) -> None:
+        kept.append(replace(samples[place], labels=places[samples[place].labels]))
+        found.append(_arrays(answer.predictions))
+
     chunks = answer_chunks(
         partial(answer, Finding(detector, 0.0, tiles)),
         (sample.path for sample in samples),
         workers=detector.bundle.engine.choice.streams,
         chunk=CHUNK if tiles == 1 else 1,
     )
-    waiting = iter(samples)
-    with closing(chunks):
-        for answers in chunks:
-            # The answers on the left: zip takes nothing from the samples where the chunk has ended.
-            for it, sample in zip(answers, waiting, strict=False):
-                if it.error:
-                    skipped.append(Skipped(sample.path, str(it.error)))
-                else:
-                    kept.append(_relabelled(sample, places))
-                    found.append(_arrays(it.predictions))
-            if on_answers:
-                on_answers(answers)
-    return DetectionEvaluation(split, detector.labels, tuple(kept), tuple(found), tuple(skipped))
-
-
-def _relabelled(sample: DetectionSample, places: npt.NDArray[np.int64]) -> DetectionSample:
-    return replace(sample, labels=places[sample.labels])
+    skipped = gather(chunks, samples, keep, on_answers)
+    return DetectionEvaluation(split, detector.labels, tuple(kept), tuple(found), skipped)
 
 
 def _arrays(found: Sequence[Detection]) -> FoundBoxes:

@@ -5,8 +5,10 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import onnx
+from torch import nn
 
 from litevision.cache import replacing
 from litevision.errors import ExportError, LitevisionError, UsageError
@@ -27,6 +29,9 @@ from litevision.runtime import (
 
 NOT_CHECKED = Check("none", 0, 0.0, 0.0)  # stands in the file that the check itself opens
 
+Photo = str | Path | bytes
+Exported = TypeVar("Exported", bound=nn.Module)
+
 
 def export_bundle(
     network: Network,
@@ -38,7 +43,7 @@ def export_bundle(
     weights: Weights,
     training_data: str,
     score: Score | None = None,
-    photos: Sequence[str | Path | bytes] | None = None,
+    photos: Sequence[Photo] | None = None,
 ) -> BundleMetadata:
     """Writes ``network`` as a checked bundle and gives its metadata.
 
@@ -75,10 +80,9 @@ def export_bundle(
         score=score,
         check=NOT_CHECKED,
     )
-    network = copy.deepcopy(network).cpu().float().eval()
-    model = to_onnx(network, normalisation, preprocess.size_hw)
-    photos = shipped_photos() if photos is None else photos
-    return write_checked(path, model, metadata, lambda file: check_bundle(file, network, normalisation, photos))
+    return write_checked(
+        path, network, metadata, lambda plain: to_onnx(plain, normalisation, preprocess.size_hw), check_bundle, photos
+    )
 
 
 def refuse_misfits(path: Path, labels: Sequence[str], *, num_classes: int, in_channels: int) -> None:
@@ -92,23 +96,34 @@ def refuse_misfits(path: Path, labels: Sequence[str], *, num_classes: int, in_ch
 
 
 def write_checked(
-    path: Path, model: onnx.ModelProto, metadata: BundleMetadata, check: Callable[[Path], Check]
+    path: Path,
+    network: Exported,
+    metadata: BundleMetadata,
+    graph: Callable[[Exported], onnx.ModelProto],
+    check: Callable[[Path, Exported, Normalisation, Sequence[Photo]], Check],
+    photos: Sequence[Photo] | None,
 ) -> BundleMetadata:
-    """Writes ``model`` to ``path`` once it has passed ``check``, and gives ``metadata`` with what that found.
+    """Writes the graph of ``network`` to ``path`` once it has passed ``check``; gives ``metadata`` with its outcome.
 
     Args:
-        check: gets a file that holds the bundle; raises ``ExportError`` where it is not what it should be.
+        network: it is not changed.
+        graph: makes the graph of its copy on the CPU, in float32 and eval mode.
+        check: compares the bundle in a file with that copy; raises ``ExportError`` where it is not what it should be.
+        photos: what to check with; by default the four that come with the package.
 
     Raises:
         UsageError: a path that cannot be written.
         ExportError: the graph is not valid, or what ``check`` raises; nothing is written then.
     """
+    network = copy.deepcopy(network).cpu().float().eval()
+    model = graph(network)
+    photos = shipped_photos() if photos is None else photos
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
             temporary = Path(folder) / path.name
             _write(model, metadata, temporary)
-            metadata = replace(metadata, check=check(temporary))
+            metadata = replace(metadata, check=check(temporary, network, metadata.normalisation, photos))
             _write(model, metadata, temporary)
             temporary.replace(path)
     except LitevisionError:

@@ -4,7 +4,7 @@ import hashlib
 import importlib.util
 from pathlib import Path, PurePosixPath
 
-from litevision.cache import cache_folder
+from litevision.cache import cache_folder, sha256_of
 from litevision.errors import FileMissingError, MissingExtraError
 from litevision.registry.weight_sets import FILE_ENDINGS, find_weight_set
 from litevision.runtime.metadata import FORMAT_VERSION
@@ -37,8 +37,7 @@ def kept_at(source: str) -> Path:
     """Where the bundle of ``source`` is kept; it need not be made yet. Arguments and errors as for ``bundle_for``."""
     file = Path(source)
     if file.is_file():
-        with file.open("rb") as opened:
-            key = f"{file.stem}-{hashlib.file_digest(opened, 'sha256').hexdigest()[:16]}"
+        key = f"{file.stem}-{sha256_of(file)[:16]}"
     elif "://" in source:
         key = f"{PurePosixPath(source).stem}-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
     elif len(file.parts) > 1 or source.endswith(FILE_ENDINGS):

@@ -1,9 +1,8 @@
 """What a bundle says of weights that were loaded: their preprocessing, labels, licence and origin."""
 
-import hashlib
-from pathlib import Path
 from typing import TypedDict
 
+from litevision.cache import sha256_of
 from litevision.errors import UnknownNameError, UsageError
 from litevision.image import Preprocess
 from litevision.models.config import NetworkConfig
@@ -73,7 +72,7 @@ def describe(
             name=loaded.source.label if weight_set else loaded.source.path.name,
             provenance=weight_set.url if weight_set else f"a local file in {loaded.layout.name}'s layout",
             licence=weight_set.licence if weight_set else "unknown",
-            sha256=_sha256(loaded.source.path),
+            sha256=sha256_of(loaded.source.path),
         ),
         training_data=weight_set.training_data if weight_set else "unknown",
         score=_score(weight_set, size_hw),
@@ -112,8 +111,3 @@ def _score(weight_set: WeightSet | None, size_hw: tuple[int, int] | None) -> Sco
         weight_set.input.size_hw,
         "its publisher; not measured here",
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,17 +1,17 @@
 """From a detector to a checked bundle: normalisation, peaks, offsets and sizes are all inside the graph."""
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
 
+from onnx import ModelProto
 from torch import Tensor
 
 from litevision.errors import UsageError
-from litevision.export.bundle import NOT_CHECKED, refuse_misfits, write_checked
+from litevision.export.bundle import NOT_CHECKED, Photo, refuse_misfits, write_checked
 from litevision.export.detection_check import check_detection_bundle
 from litevision.export.fold import fold_batch_norm
 from litevision.export.graph import FromRaw, graph_of
-from litevision.image import Preprocess, shipped_photos
+from litevision.image import Preprocess
 from litevision.models.centernet import CenterNet, CenterNetConfig, Detections, decode
 from litevision.runtime import Architecture, BundleMetadata, Normalisation, Weights
 
@@ -39,7 +39,7 @@ def export_detection_bundle(
     weights: Weights,
     training_data: str,
     top_k: int = 100,
-    photos: Sequence[str | Path | bytes] | None = None,
+    photos: Sequence[Photo] | None = None,
 ) -> BundleMetadata:
     """Writes ``network`` as a checked bundle and gives its metadata.
 
@@ -78,12 +78,11 @@ def export_detection_bundle(
         score=None,
         check=NOT_CHECKED,
     )
-    network = copy.deepcopy(network).cpu().float().eval()
-    model = graph_of(RawToDetections(fold_batch_norm(network), normalisation, top_k), preprocess.size_hw, OUTPUTS)
-    photos = shipped_photos() if photos is None else photos
-    return write_checked(
-        path, model, metadata, lambda file: check_detection_bundle(file, network, normalisation, photos)
-    )
+
+    def graph(plain: CenterNet) -> ModelProto:
+        return graph_of(RawToDetections(fold_batch_norm(plain), normalisation, top_k), preprocess.size_hw, OUTPUTS)
+
+    return write_checked(path, network, metadata, graph, check_detection_bundle, photos)
 
 
 def described(config: CenterNetConfig) -> Architecture:

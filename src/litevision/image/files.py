@@ -25,19 +25,27 @@ def list_pictures(path: str | os.PathLike[str], *, recursive: bool = False) -> l
         UsageError: a folder without pictures.
     """
     path = Path(path)
-    try:
-        is_folder = stat.S_ISDIR(path.stat().st_mode)
-    except OSError as error:
-        raise FileMissingError(f"{path}: {error.strerror}. Check the path.") from None
-    except ValueError as error:
-        raise FileMissingError(f"{str(path)!r}: no path ({error}). Check it.") from None
-    if not is_folder:
+    if not stat.S_ISDIR(mode_of(path)):
         return [path]
     found = sorted(_walk(path, recursive=recursive))
     if not found:
         deeper = "" if recursive else " Pictures in folders below it need --recursive (recursive=True)."
         raise UsageError(f"{path}: no pictures in this folder; looked for {' '.join(PICTURE_SUFFIXES)}.{deeper}")
     return found
+
+
+def mode_of(path: Path, what: str = "path") -> int:
+    """What is at ``path``, as ``stat.S_ISDIR`` and its like take it; ``what`` is what a person should check.
+
+    Raises:
+        FileMissingError: nothing.
+    """
+    try:
+        return path.stat().st_mode
+    except OSError as error:
+        raise FileMissingError(f"{path}: {error.strerror}. Check the {what}.") from None
+    except ValueError as error:
+        raise FileMissingError(f"{str(path)!r}: no path ({error}). Check it.") from None
 
 
 def shipped_photos() -> tuple[bytes, ...]:

@@ -1,13 +1,13 @@
 """What a network is built from, as plain data that can be saved beside its weights."""
 
 import importlib
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
-from typing import Any, TypeVar
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any, ClassVar, TypeVar
 
 from litevision.errors import UnknownNameError, UsageError
+from litevision.models.record import Recorded
 from litevision.registry.architectures import ARCHITECTURES, NO_OPTIONS
 
 OUTPUT_STRIDES = (8, 16, 32)
@@ -15,7 +15,7 @@ Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
-class NetworkConfig:
+class NetworkConfig(Recorded):
     """A network, before it is built.
 
     Attributes:
@@ -30,6 +30,8 @@ class NetworkConfig:
         final_endpoint: the endpoint to stop at; the network then gives that map and has no head.
         options: arguments of this family's builder alone.
     """
+
+    KIND: ClassVar[str] = "network configuration"
 
     architecture: str
     dialect: str
@@ -79,27 +81,14 @@ class NetworkConfig:
 
     def to_record(self) -> dict[str, Any]:
         """The configuration as plain JSON values; a row becomes its class name with its fields."""
-        record = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        record = {one.name: getattr(self, one.name) for one in fields(self)}
         record["rows"] = None if self.rows is None else [[type(row).__name__, asdict(row)] for row in self.rows]
         return record
 
-    def to_json(self) -> str:
-        """``to_record`` as one JSON object."""
-        return json.dumps(self.to_record())
-
     @classmethod
-    def from_json(cls, text: str) -> "NetworkConfig":
-        """The inverse of ``to_json``.
-
-        Raises:
-            UsageError: the text is no configuration of a network that this version knows.
-        """
-        try:
-            record = json.loads(text)
-            family = importlib.import_module(f"litevision.models.{ARCHITECTURES[record['architecture']].family}")
-            rows = record.pop("rows")
-            kinds = {name: kind for name, kind in vars(family).items() if isinstance(kind, type) and is_dataclass(kind)}
-            made = None if rows is None else tuple(kinds[kind](**fields) for kind, fields in rows)
-            return cls(**record, rows=made)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UsageError(f"this is no network configuration of this version of litevision: {error}") from None
+    def of_record(cls, record: Any) -> "NetworkConfig":
+        family = importlib.import_module(f"litevision.models.{ARCHITECTURES[record['architecture']].family}")
+        kinds = {name: kind for name, kind in vars(family).items() if isinstance(kind, type) and is_dataclass(kind)}
+        rows = record["rows"]
+        made = None if rows is None else tuple(kinds[kind](**given) for kind, given in rows)
+        return cls(**{**record, "rows": made})

@@ -67,7 +67,7 @@ def average(plans: Sequence[ClassificationPlan], folders: Sequence[Path]) -> Net
 
 def measure_statistics(network: Network, plan: ClassificationPlan) -> None:
     """Measures the statistics of batch normalisation anew, on training pictures spread over all classes."""
-    pictures = _spread(plan.data.of("train"), _BN_PICTURES)
+    pictures = _spread(plan.data.of(*plan.recipe.schedule.splits), _BN_PICTURES)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()

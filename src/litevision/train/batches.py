@@ -7,7 +7,9 @@ the number of workers changes nothing, nor does that of processes.
 
 import functools
 import signal
+import sys
 from collections.abc import Callable, Generator, Sequence
+from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
@@ -139,8 +141,8 @@ def load_batches(pictures: Pictures, batches: Sequence[Sequence[Place]], workers
         TrainingError: a picture that cannot be read.
     """
     loader: DataLoader[Any] = DataLoader(
-        pictures,  # type: ignore[arg-type]
-        batch_sampler=batches,  # type: ignore[arg-type]
+        pictures,  # type: ignore[arg-type]  # torch declares a Dataset and asks for no more than this
+        batch_sampler=batches,  # type: ignore[arg-type]  # torch declares numbers and takes places too
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         collate_fn=functools.partial(_collate, pictures),
@@ -168,3 +170,11 @@ def _start_worker(_: int) -> None:
     # A signal to the whole group is for the run, which ends its workers itself once its checkpoint is written.
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)
+    shown = sys.excepthook
+
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        # A run that stops hangs up while multiprocessing hands it a batch; the thread that does so would show it here.
+        if not isinstance(error, ConnectionError | EOFError):
+            shown(kind, error, trace)
+
+    sys.excepthook = show

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from litevision import __version__
-from litevision.cache import replacing
+from litevision.cache import replacing, sha256_of
 from litevision.cost import ledger
 from litevision.data import SPLITS
 from litevision.evaluate import Evaluation, as_bundle_score, evaluate_bundle, scores
@@ -22,7 +22,7 @@ from litevision.runtime.machine import Machine
 from litevision.runtime.records import to_plain
 from litevision.train.checkpoint import Progress
 from litevision.train.optimise import Trainable
-from litevision.train.plan import AnyPlan, ClassificationPlan, sha256_of
+from litevision.train.plan import AnyPlan, ClassificationPlan
 from litevision.train.recipe import Recipe
 from litevision.train.recipe_file import recipe_tables
 from litevision.train.report.card import model_card
@@ -119,9 +119,8 @@ def trained_weights(plan: AnyPlan, checkpoint: Path) -> Weights:
 def training_data(plan: AnyPlan) -> str:
     """What a bundle says of the pictures that it was trained on."""
     data, card = plan.data, plan.recipe.card
-    return (
-        f"{len(data.of('train'))} pictures of {len(data.classes)} classes: {card.data} (licence: {card.data_licence})"
-    )
+    count = len(data.of(*plan.recipe.schedule.splits))
+    return f"{count} pictures of {len(data.classes)} classes: {card.data} (licence: {card.data_licence})"
 
 
 def check_photos(plan: AnyPlan) -> list[Path]:

@@ -146,7 +146,7 @@ class Loop:
         """The network that is scored: the moving average, where there is one."""
         if self._average is None:
             return self._network
-        averaged: Trainable = self._average.module  # type: ignore[assignment]
+        averaged: Trainable = self._average.module  # type: ignore[assignment]  # a copy of the network, for torch any module
         return averaged
 
     @property
@@ -232,7 +232,8 @@ class Loop:
             "data_wait_share": progress.wait_seconds / max(1e-9, progress.seconds),
         }
         progress.epochs.append(record)
-        if (validation.score, -validation.loss) > (progress.best_score, -progress.best_loss):
+        better = (validation.score, -validation.loss) > (progress.best_score, -progress.best_loss)
+        if better or not self._recipe.schedule.chooses:
             progress.best_epoch = progress.epoch + 1
             progress.best_score, progress.best_loss = validation.score, validation.loss
             if self._fabric.is_global_zero:
@@ -252,7 +253,7 @@ class Loop:
             found = self._task.validate(network.eval())
             for module, training in was_training:
                 module.training = training
-        shared: Validated = self._fabric.broadcast(found)  # type: ignore[assignment]
+        shared: Validated = self._fabric.broadcast(found)  # type: ignore[assignment]  # never None: the first process's
         return shared
 
     def write(self) -> None:
@@ -275,7 +276,7 @@ class Loop:
         def update(averages: Any, values: Any, updates: Tensor | int) -> None:
             # A short run would hardly leave its start behind: the decay grows as TensorFlow's does with num_updates.
             now = min(decay, (1 + int(updates)) / (10 + int(updates)))
-            get_ema_multi_avg_fn(now)(averages, values, updates)  # type: ignore[no-untyped-call]
+            get_ema_multi_avg_fn(now)(averages, values, updates)
 
         average = AveragedModel(self._network, multi_avg_fn=update, use_buffers=True)
         return average.requires_grad_(False)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from litevision.data.records import Split
 from litevision.errors import UsageError
 from litevision.train.detection.options import Detection, detection_ranges
 
@@ -13,6 +14,7 @@ class Model:
 
     Attributes:
         name: a network's name, ours or another library's.
+        dialect: whose form of it; "auto" takes that of the name or of the weights.
         weights: a weight set's name, a weight file or a URL; "default" is the network's default set, "none"
             a fresh start.
         width: the paper's alpha.
@@ -25,6 +27,7 @@ class Model:
     """
 
     name: str = "mobilenet_v2"
+    dialect: str = "auto"
     weights: str = "default"
     width: float = 1.0
     dropout: float = 0.2
@@ -45,6 +48,8 @@ class Schedule:
         warmup_epochs: in which the learning rate grows linearly, from 0 and, for the trunk, from where it thaws.
         final_lr: what the cosine ends at, as a fraction of the learning rate.
         patience: epochs without a better validation score after which to stop; 0 never stops early.
+        train_on: train, or train+validation, for the last run, when every choice is made: it learns from the validation
+            pictures too and keeps its last epoch; its validation score judges nothing any more.
     """
 
     epochs: int = 12
@@ -53,6 +58,17 @@ class Schedule:
     warmup_epochs: float = 1.0
     final_lr: float = 0.01
     patience: int = 0
+    train_on: Literal["train", "train+validation"] = "train"
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits that are trained on."""
+        return ("train", "validation") if self.train_on == "train+validation" else ("train",)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the validation pictures choose the best epoch; else it is the last one."""
+        return "validation" not in self.splits
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +208,11 @@ class Recipe:
             raise UsageError(
                 f"schedule.head_epochs is {self.schedule.head_epochs}; expected at most schedule.epochs, "
                 f"{self.schedule.epochs}"
+            )
+        if self.schedule.patience and not self.schedule.chooses:
+            raise UsageError(
+                "schedule.patience waits for a better validation score, which means nothing with schedule.train_on = "
+                '"train+validation"; set one of the two back'
             )
         low, high = self.augment.crop_scale
         if not 0 < low <= high <= 1:

@@ -115,7 +115,7 @@ class _Stores:
         limit_bytes = recipe.run.cache_mb * 1_000_000 // recipe.run.devices
         self.train = PictureStore(
             folder / "train",
-            [sample.path for sample in plan.data.of("train")],
+            [sample.path for sample in plan.data.of(*recipe.schedule.splits)],
             _training_reader(plan),
             limit_bytes,
         )
@@ -144,10 +144,15 @@ def _loop(plan: AnyPlan, network: Trainable, folder: Path, fabric: Fabric, store
     if isinstance(plan, DetectionPlan):
         return _detection_loop(plan, network, folder, fabric, stores)
     recipe, data = plan.recipe, plan.data
-    labels = [sample.label for sample in data.of("train")]
+    labels = [sample.label for sample in data.of(*recipe.schedule.splits)]
     teacher = None if recipe.loss.teacher == "none" else open_teacher(recipe.loss.teacher, data.classes)
     task = ClassificationTask(
-        recipe, plan.normalisation, data.counts("train"), data.of("validation"), stores.validation, teacher
+        recipe,
+        plan.normalisation,
+        data.counts(*recipe.schedule.splits),
+        data.of("validation"),
+        stores.validation,
+        teacher,
     )
     order = EpochOrder(
         labels,
@@ -163,7 +168,7 @@ def _loop(plan: AnyPlan, network: Trainable, folder: Path, fabric: Fabric, store
 
 def _detection_loop(plan: DetectionPlan, network: Trainable, folder: Path, fabric: Fabric, stores: _Stores) -> Loop:
     recipe, classes = plan.recipe, plan.data.classes
-    samples, validation = plan.data.of("train"), plan.data.of("validation")
+    samples, validation = plan.data.of(*recipe.schedule.splits), plan.data.of("validation")
     task = DetectionTask(recipe.detection, plan.preprocess, plan.normalisation, classes, validation, stores.validation)
     pictures = DetectionPictures(stores.train, samples, recipe.detection, plan.preprocess, len(classes))
     order = EpochOrder(

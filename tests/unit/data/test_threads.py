@@ -23,7 +23,7 @@ def test_few_are_under_way_at_a_time() -> None:
     begun = []
     results = in_threads(begun.append, range(10_000), workers=2)
     next(results)
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert len(begun) < 200
 
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from bundles import LABELS, write_bundle
+from litevision.data import DetectionSample, LabelledBoxes
 from litevision.data.records import LabelledPictures, Sample, Split
 from litevision.errors import BundleError, UnknownNameError, UsageError
 from litevision.evaluate import Skipped, evaluate_bundle, samples_of, scores
-from litevision.evaluate.classification import places_of
+from litevision.evaluate.samples import places_of
 from litevision.registry.labels import imagenet_labels
 from litevision.runtime import Classifier, load
 from litevision.runtime.answers import Answer
@@ -154,9 +155,7 @@ def test_a_name_that_two_labels_have_is_refused() -> None:
 
 def pictures(**counts: int) -> LabelledPictures:
     found = [
-        Sample(Path(f"{split}/{number}.jpg"), 0, split)  # type: ignore[arg-type]
-        for split, count in counts.items()
-        for number in range(count)
+        Sample(Path(f"{split}/{number}.jpg"), 0, split) for split, count in counts.items() for number in range(count)
     ]
     return LabelledPictures(Path("data"), ("a", "b"), tuple(found), made_splits=False)
 
@@ -174,6 +173,24 @@ def pictures(**counts: int) -> LabelledPictures:
 def test_the_split_that_is_taken(counts: dict[str, int], split: str | None, expected: str, number: int) -> None:
     name, found = samples_of(pictures(**counts), split)
     assert (name, len(found)) == (expected, number)
+
+
+@pytest.mark.parametrize(("labels", "expected"), [({"test"}, "test"), ({"validation"}, "validation"), (set(), "all")])
+def test_of_pictures_with_boxes_the_split_that_has_some(labels: set[str], expected: str) -> None:
+    splits: tuple[Split, ...] = ("test", "validation")
+    found = [
+        DetectionSample(
+            Path(f"{split}.jpg"),
+            np.zeros((count, 4), np.float32),
+            np.zeros(count, np.int64),
+            np.zeros(count, np.bool_),
+            split,
+            (8, 8),
+        )
+        for split in splits
+        for count in [int(split in labels)]
+    ]
+    assert samples_of(LabelledBoxes(Path("data"), ("a",), tuple(found), made_splits=False))[0] == expected
 
 
 def test_a_split_without_pictures_is_refused() -> None:

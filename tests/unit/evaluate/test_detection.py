@@ -280,7 +280,7 @@ def test_unsure_boxes_are_part_of_the_scores(tmp_path: Path) -> None:
     boxes = ([(0, 0, 8, 8), (8, 8, 16, 16)], [0.75, 0.001], [0, 1])
     detector = load(write_detector(tmp_path / "it.onnx", constant=boxes, score_thresholds=[0.9, 0.9]))
     path = write(tmp_path / "a.png")
-    it = evaluate_detector(detector, [sample([], [], path=path)], ("red",), split="test")  # type: ignore[arg-type]
+    it = evaluate_detector(detector, [sample([], [], path=path)], ("red",), split="test")
     assert it.found[0].scores.tolist() == pytest.approx([0.75, 0.001])
 
 

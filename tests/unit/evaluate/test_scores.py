@@ -5,6 +5,7 @@ import math
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +27,12 @@ from litevision.evaluate import (
 from litevision.runtime import Score
 
 
-def evaluation(truth: Sequence[int], probabilities: object, **fields: object) -> Evaluation:
+def evaluation(truth: Sequence[int], probabilities: object, **fields: Any) -> Evaluation:
     values = np.array(probabilities, np.float32)
     classes = tuple(f"class {index}" for index in range(values.shape[1]))
     paths = tuple(Path(f"{number}.jpg") for number in range(len(truth)))
     given = {"split": "test", "classes": classes, "paths": paths, "labels": np.array(truth, np.int64)}
-    return Evaluation(**{**given, "probabilities": values, **fields})  # type: ignore[arg-type]
+    return Evaluation(**{**given, "probabilities": values, **fields})
 
 
 def certain(truth: Sequence[int], answers: Sequence[int], num_classes: int) -> Evaluation:
@@ -106,7 +107,7 @@ def test_loss_and_calibration_are_what_plain_loops_count(given: Evaluation) -> N
 @given(evaluations(), st.randoms())
 def test_the_order_of_the_pictures_changes_nothing(given: Evaluation, random: object) -> None:
     order = list(range(len(given.paths)))
-    random.shuffle(order)  # type: ignore[attr-defined]
+    random.shuffle(order)
     shuffled = evaluation(given.labels[order].tolist(), given.probabilities[order])
     before, after = scores(given), scores(shuffled)
     assert (after.confusion, after.per_class, after.top1, after.top5) == (
@@ -189,7 +190,7 @@ def test_calibration_as_published() -> None:
     assert (middle.low, middle.high, middle.count) == (pytest.approx(1 / 3), pytest.approx(2 / 3), 3)
     assert (middle.confidence, middle.accuracy) == (pytest.approx(1.7 / 3), pytest.approx(1 / 3))
     assert (upper.high, upper.count, upper.confidence, upper.accuracy) == (1, 1, pytest.approx(0.9), 1)
-    gaps = [it.count / 4 * abs(it.confidence - it.accuracy) for it in (middle, upper)]  # type: ignore[operator]
+    gaps = [it.count / 4 * abs(it.confidence - it.accuracy) for it in (middle, upper)]
     assert sum(gaps) == pytest.approx(0.2)
 
 

@@ -38,7 +38,7 @@ def test_bottom_right_pads_alike_at_every_size(
 @pytest.mark.parametrize("padding", ["symmetric", "same", "bottom_right"])
 @pytest.mark.parametrize("dilation", [1, 2, 4])
 def test_stride_1_keeps_the_size_in_each_padding(padding: str, dilation: int) -> None:
-    layers = [ConvNormAct(1, 1, k, dilation=dilation, padding=padding, norm=None) for k in (1, 3, 5)]  # type: ignore[arg-type]
+    layers = [ConvNormAct(1, 1, k, dilation=dilation, padding=padding, norm=None) for k in (1, 3, 5)]
     x = torch.randn(1, 1, 9, 12, generator=torch.Generator().manual_seed(0))
     for layer in layers:
         reach = dilation * (layer.conv.kernel_size[0] // 2)

@@ -3,6 +3,7 @@
 import copy
 import json
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -23,11 +24,11 @@ from networks import SHORT_ROWS, every_form, fill, pictures, short
 def detector(name: str, dialect: str | None = None, neck: str = "light", num_classes: int = 10) -> CenterNet:
     """With random weights, on few rows."""
     backbone = configure(name, dialect=dialect, rows=SHORT_ROWS[name])
-    return fill(CenterNet(CenterNetConfig(backbone, num_classes, neck)))  # type: ignore[arg-type, return-value]
+    return fill(CenterNet(CenterNetConfig(backbone, num_classes, neck)))
 
 
 def num_params(name: str, neck: str, dialect: str | None = None, width_mult: float = 1.0) -> int:
-    config = CenterNetConfig(configure(name, dialect=dialect, width_mult=width_mult), 10, neck)  # type: ignore[arg-type]
+    config = CenterNetConfig(configure(name, dialect=dialect, width_mult=width_mult), 10, neck)
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in CenterNet(config).parameters())
 
@@ -61,7 +62,7 @@ def test_the_light_neck_costs_little() -> None:
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_trunk_at_every_size(name: str, neck: str) -> None:
     with torch.device("meta"):
-        network = CenterNet(CenterNetConfig(configure(name), 3, neck)).eval()  # type: ignore[arg-type]
+        network = CenterNet(CenterNetConfig(configure(name), 3, neck)).eval()
         for height, width in ((96, 160), (1, 75)):
             maps = network(torch.zeros(2, 3, height, width))
             cells = (-(-height // 4), -(-width // 4))
@@ -74,7 +75,7 @@ def test_dilated_trunks_and_other_widths(name: str, stride: int) -> None:
     with torch.device("meta"):
         for neck in ("light", "dlaup"):
             backbone = configure(name, width_mult=0.5, output_stride=stride)
-            network = CenterNet(CenterNetConfig(backbone, 3, neck)).eval()  # type: ignore[arg-type]
+            network = CenterNet(CenterNetConfig(backbone, 3, neck)).eval()
             assert network.stride == stride
             assert network(torch.zeros(1, 3, 72, 40)).heatmap.shape == (1, 3, 18, 10)
 
@@ -84,7 +85,7 @@ def test_learns_in_every_part(name: str, dialect: str) -> None:
     network = detector(name, dialect).train()
     maps = network(pictures(2, (48, 80)))
     sum(part.square().mean() for part in maps).backward()
-    still = [key for key, parameter in network.named_parameters() if not parameter.grad.abs().sum() > 0]  # type: ignore[union-attr]
+    still = [key for key, parameter in network.named_parameters() if not parameter.grad.abs().sum() > 0]
     assert [key for key in still if "conv.bias" not in key] == []  # a bias before BN has no effect
 
 
@@ -128,7 +129,7 @@ def test_enlarging_begins_as_bilinear_interpolation() -> None:
 def test_takes_the_trunk_of_a_classifier() -> None:
     classifier = short("mobilenet_v2", "torchvision")
     for neck in ("light", "reshape"):
-        network = CenterNet(CenterNetConfig(classifier.config, 3, neck)).eval()  # type: ignore[arg-type]
+        network = CenterNet(CenterNetConfig(classifier.config, 3, neck)).eval()
         network.take_trunk(classifier)
         x = pictures(2, (32, 64))
         with torch.inference_mode():
@@ -225,9 +226,9 @@ V2 = configure("mobilenet_v2")
         ),
     ],
 )
-def test_what_cannot_be_built(arguments: dict[str, object], message: str) -> None:
+def test_what_cannot_be_built(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message), torch.device("meta"):
-        CenterNet(CenterNetConfig(**{"backbone": V2, "num_classes": 3, **arguments}))  # type: ignore[arg-type]
+        CenterNet(CenterNetConfig(**{"backbone": V2, "num_classes": 3, **arguments}))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"backbone": {}, "num_classes": 3}', '{"num_classes": 3}'])
@@ -296,3 +297,12 @@ def test_strong_peaks_keep_their_order() -> None:
     heatmap[0, 0, 0, [1, 3, 5]] = torch.tensor([30.0, 32.0, 31.0])  # whose scores are all 1 in float32
     found = decode(CenterNetMaps(heatmap, torch.ones(1, 2, 1, 7), torch.zeros(1, 2, 1, 7)), 3)
     assert found.boxes[0, :, 0].tolist() == [10.0, 18.0, 2.0]
+
+
+def test_heads_begin_with_weights_that_adams_first_steps_do_not_drown() -> None:
+    """As torch draws them: of 64 channels, evenly within 1/8. A hundred times smaller, all learned the same."""
+    detector = CenterNet(CenterNetConfig(configure("mobilenet_v2", width_mult=0.25), 3))
+    for head in detector.heads.values():
+        weight = head.get_parameter("output.weight")
+        assert weight.shape[1] == 64
+        assert float(weight.detach().std()) == pytest.approx(1 / 8 / 3**0.5, rel=0.2)

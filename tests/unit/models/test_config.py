@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import pytest
 
@@ -39,12 +40,12 @@ every_family = pytest.mark.parametrize("name", FAMILIES)
     ],
 )
 @every_family
-def test_refuses_a_value_that_cannot_work(name: str, arguments: dict[str, object], message: str) -> None:
+def test_refuses_a_value_that_cannot_work(name: str, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        configure(name, **arguments)  # type: ignore[arg-type]
+        configure(name, **arguments)
     if "width_mult" in arguments:
         with pytest.raises(UsageError, match=message):
-            NetworkConfig(name, "timm" if name != "shufflenet_v2_x0_5" else "tutorial", **arguments)  # type: ignore[arg-type]
+            NetworkConfig(name, "timm" if name != "shufflenet_v2_x0_5" else "tutorial", **arguments)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_rows_of_another_kind(name: str, kinds: str) -> None:
 )
 def test_rows_that_cannot_work(make: object, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        make()  # type: ignore[operator]
+        make()
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_survives_json(config: NetworkConfig) -> None:
     assert [tensor.shape for tensor in build(again, device="meta").state_dict().values()] == shapes
 
 
-def changed(**changes: object) -> str:
+def changed(**changes: Any) -> str:
     return json.dumps({**json.loads(configure("mobilenet_v1", rows=(Conv(3, 2, 8),)).to_json()), **changes})
 
 

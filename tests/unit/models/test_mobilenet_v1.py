@@ -1,5 +1,7 @@
 """MobileNetV1: slim's rules."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -8,8 +10,8 @@ from litevision.models import Network, build, configure
 from litevision.models.blocks import ConvNormAct
 
 
-def meta(**arguments: object) -> Network:
-    return build(configure("mobilenet_v1", **arguments), device="meta")  # type: ignore[arg-type]
+def meta(**arguments: Any) -> Network:
+    return build(configure("mobilenet_v1", **arguments), device="meta")
 
 
 def geometry(network: Network) -> list[tuple[int, int]]:

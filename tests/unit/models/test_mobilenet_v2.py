@@ -1,6 +1,7 @@
 """MobileNetV2: the dialects' rules, and the tutorial's quirks."""
 
 import math
+from typing import Any
 
 import pytest
 from torch import nn
@@ -10,8 +11,8 @@ from litevision.models import Network, build, configure
 from litevision.models.blocks import ConvNormAct, InvertedResidual
 
 
-def meta(**arguments: object) -> Network:
-    return build(configure("mobilenet_v2", **arguments), device="meta")  # type: ignore[arg-type]
+def meta(**arguments: Any) -> Network:
+    return build(configure("mobilenet_v2", **arguments), device="meta")
 
 
 def blocks(network: Network) -> list[InvertedResidual]:

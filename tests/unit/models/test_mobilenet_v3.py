@@ -1,6 +1,7 @@
-"""MobileNetV3: counts, dialects, dilation, custom rows, and the names in other libraries' files."""
+"""MobileNetV3: dialects, dilation, custom rows, and the names in other libraries' files."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -28,14 +29,8 @@ CUSTOM_ROWS = (
 )
 
 
-def meta(name: str, **arguments: object) -> Network:
-    return build(configure(name, **arguments), device="meta")  # type: ignore[arg-type]
-
-
-def counts(network: nn.Module) -> tuple[int, int]:
-    """Trainable, and with BN's running statistics."""
-    trainable = sum(p.numel() for p in network.parameters())
-    return trainable, trainable + sum(b.numel() for b in network.buffers() if b.is_floating_point())
+def meta(name: str, **arguments: Any) -> Network:
+    return build(configure(name, **arguments), device="meta")
 
 
 def blocks(network: Network) -> list[InvertedResidual]:
@@ -46,31 +41,8 @@ def expansions(network: Network) -> list[int]:
     return [block.depthwise.get_submodule("conv").get_parameter("weight").shape[0] for block in blocks(network)]
 
 
-@pytest.mark.parametrize(
-    ("name", "dialect", "width_mult", "trainable"),
-    [
-        ("mobilenet_v3_large", "torchvision", 1.0, 5_483_032),
-        ("mobilenet_v3_large", "timm", 1.0, 5_483_032),
-        ("mobilenet_v3_large", "keras", 1.0, 5_483_032),
-        ("mobilenet_v3_large", "slim", 1.0, 5_483_032),
-        ("mobilenet_v3_large", "keras", 0.75, 3_993_528),
-        ("mobilenet_v3_large", "slim", 0.75, 3_993_528),
-        ("mobilenet_v3_small", "torchvision", 1.0, 2_542_856),
-        ("mobilenet_v3_small", "timm_tf", 1.0, 2_542_856),
-        ("mobilenet_v3_small", "keras", 0.75, 2_041_872),
-        ("mobilenet_v3_large_minimalistic", "keras", 1.0, 3_924_288),
-        ("mobilenet_v3_large_minimalistic", "timm", 1.0, 3_924_288),
-        ("mobilenet_v3_small_minimalistic", "keras", 1.0, 2_044_736),
-        ("mobilenet_v3_small_minimalistic", "timm_tf", 1.0, 2_044_736),
-    ],
-)
-def test_has_the_published_number_of_weights(name: str, dialect: str, width_mult: float, trainable: int) -> None:
-    assert counts(meta(name, dialect=dialect, width_mult=width_mult))[0] == trainable
-
-
-def test_the_tutorials_form_has_its_published_counts_and_quirks() -> None:
+def test_the_tutorials_form_has_its_quirks() -> None:
     network = meta("mobilenet_v3_large", dialect="tutorial")
-    assert counts(network) == (5_493_702, 5_518_134)
     parts = list(network.modules())
     assert all(part.bias is not None for part in parts if isinstance(part, nn.Conv2d))
     assert not any(isinstance(part, nn.ReLU) for part in parts)
@@ -260,9 +232,9 @@ def test_slims_names_and_shapes() -> None:
         ({"act": "swish"}, r"act must be one of relu, relu6, hardswish, none, got 'swish'"),
     ],
 )
-def test_refuses_a_row_that_cannot_work(change: dict[str, object], message: str) -> None:
+def test_refuses_a_row_that_cannot_work(change: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        replace(SMALL[-1], **change)  # type: ignore[arg-type]
+        replace(SMALL[-1], **change)
 
 
 def test_refuses_rows_of_another_stride_or_kind() -> None:

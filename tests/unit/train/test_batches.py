@@ -1,6 +1,8 @@
 """Batches follow from the seed, the epoch and the place alone."""
 
 import multiprocessing
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -127,3 +129,11 @@ def test_reading_leaves_the_process_own_draws_alone(tmp_path: Path) -> None:
     torch.manual_seed(5)
     list(load_batches(_pictures(tmp_path), EpochOrder([0] * 12, 4, seed=3).batches(0), workers=0))
     assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize(("error", "shown"), [("ConnectionResetError()", b""), ("ValueError('x')", b"ValueError: x")])
+def test_a_worker_says_nothing_of_a_run_that_hung_up(error: str, shown: bytes) -> None:
+    code = f"from litevision.train import batches; batches._start_worker(0); raise {error}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.stderr.strip().endswith(shown)
+    assert bool(done.stderr) == bool(shown)

@@ -15,7 +15,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "a.ckpt", progress, states)
     found, rest = read_checkpoint(tmp_path / "a.ckpt")
     assert found == progress
-    assert torch.equal(rest["network"]["w"], states["network"]["w"])  # type: ignore[index]
+    assert torch.equal(rest["network"]["w"], states["network"]["w"])
     assert rest["n"] == 4
 
 
@@ -25,7 +25,7 @@ def test_a_full_disk_keeps_the_one_before(tmp_path: Path, monkeypatch: pytest.Mo
     before = file.read_bytes()
 
     def full(_: object, handle: object) -> None:
-        handle.write(b"half")  # type: ignore[attr-defined]
+        handle.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)

@@ -48,7 +48,7 @@ class FixedTeacher:
 def task(
     recipe: Recipe, tmp_path: Path, counts: tuple[int, ...] = (1, 1, 1), teacher: Any = None
 ) -> ClassificationTask:
-    store = PictureStore(tmp_path / "cache", [], preprocessed, 0)  # type: ignore[arg-type]
+    store = PictureStore(tmp_path / "cache", [], preprocessed, 0)
     return ClassificationTask(recipe, NORMALISATION, counts, (), store, teacher)
 
 
@@ -127,7 +127,7 @@ def test_a_teacher_that_says_the_same_adds_no_gradient(
 ) -> None:
     network = Fixed(logits.clone())
     recipe = plain({"loss": {"teacher_weight": 1.0}})
-    task(recipe, tmp_path, teacher=FixedTeacher(logits + 5)).loss(network, batch).backward()  # type: ignore[no-untyped-call]
+    task(recipe, tmp_path, teacher=FixedTeacher(logits + 5)).loss(network, batch).backward()
     assert network.logits.grad is not None
     assert float(network.logits.grad.abs().max()) < 1e-6
 

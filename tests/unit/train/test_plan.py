@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from litevision.cache import sha256_of
+from litevision.cli._training.report import print_recipe
 from litevision.errors import DataError, FileMissingError, TrainingError
 from litevision.image import Preprocess
 from litevision.models.network import Network
 from litevision.train import plan as module
-from litevision.train.plan import PLAN, RECIPE, Plan, first_network, make_plan, read_plan, sha256_of
+from litevision.train.plan import PLAN, RECIPE, Plan, first_network, make_plan, read_plan
 from litevision.weights.load import create
 from litevision.weights.save import save_weights
 from trainings import CLASSES, tiny_recipe, write_colours
@@ -68,7 +70,9 @@ def test_the_seed_decides_fresh_weights(planned: tuple[Plan, Network], data: Pat
     assert not same(other, network)
 
 
-def test_weights_fill_the_trunk_and_leave_the_head_fresh(data: Path, tmp_path: Path) -> None:
+def test_weights_fill_the_trunk_and_leave_the_head_fresh(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     source = create("mobilenet_v1", width_mult=0.25, num_classes=7)
     with torch.no_grad():
         for tensor in source.parameters():
@@ -80,11 +84,24 @@ def test_weights_fill_the_trunk_and_leave_the_head_fresh(data: Path, tmp_path: P
     found, expected = network.features.state_dict(), source.features.state_dict()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
     assert network.head.state_dict()["classifier.weight"].shape[0] == 3
+    assert plan.fresh_head
+    print_recipe(plan, tmp_path)
+    assert "from w.safetensors (licence: MIT), with a fresh classifier for 3 classes\n" in capsys.readouterr().err
+    plan.write(tmp_path / "mine")
+    assert read_plan(tmp_path / "mine") == plan
     assert plan.config.dropout == 0.4
     assert plan.start is not None
     assert (plan.start.provenance, plan.start.licence) == ("a friend", "MIT")
     assert plan.start.sha256 == sha256_of(tmp_path / "w.safetensors")
     assert same(first_network(plan), network)
+
+
+def test_weights_of_as_many_classes_fill_the_head_too(data: Path, tmp_path: Path) -> None:
+    source = create("mobilenet_v1", width_mult=0.25, num_classes=3)
+    save_weights(source, tmp_path / "w.safetensors")
+    plan, network, _ = make_plan(data, tiny_recipe({"model": {"weights": str(tmp_path / "w.safetensors")}}), "mine")
+    assert same(network, source)
+    assert not plan.fresh_head
 
 
 @pytest.mark.parametrize(("name", "mean"), [("auto", 0.485), ("imagenet", 0.485), ("half", 0.5), ("unit", 0.0)])

@@ -13,7 +13,8 @@ from litevision.data.detection.records import Kind
 from litevision.data.detection.voc import list_voc
 from litevision.data.detection.yolo import YAML_SUFFIXES, list_yolo, names_file_of
 from litevision.data.listing import split_named
-from litevision.errors import DataError, FileMissingError
+from litevision.errors import DataError
+from litevision.image.files import mode_of
 
 _EXPECTED = (
     "expected Pascal VOC (Annotations and JPEGImages), COCO (a JSON file with images, annotations and categories) or "
@@ -48,13 +49,7 @@ def list_boxes(path: str | os.PathLike[str]) -> BoxListing:
         DataError: no labels of boxes there, of more than one form, or that cannot be read.
     """
     path = Path(path)
-    try:
-        is_folder = stat.S_ISDIR(path.stat().st_mode)
-    except OSError as error:
-        raise FileMissingError(f"{path}: {error.strerror}. Check the path of the data.") from None
-    except ValueError as error:
-        raise FileMissingError(f"{str(path)!r}: no path ({error}). Check it.") from None
-    if not is_folder:
+    if not stat.S_ISDIR(mode_of(path, "path of the data")):
         return _list_file(path)
     if _is_annotations(path):
         path = path.parent

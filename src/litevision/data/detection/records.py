@@ -58,9 +58,9 @@ class LabelledBoxes:
     faults: tuple[Fault, ...] = ()
     kind: Kind | None = None
 
-    def of(self, split: Split) -> tuple[DetectionSample, ...]:
-        """The pictures of one split."""
-        return tuple(sample for sample in self.samples if sample.split == split)
+    def of(self, *splits: Split) -> tuple[DetectionSample, ...]:
+        """The pictures of some splits."""
+        return tuple(sample for sample in self.samples if sample.split in splits)
 
     def counts(self, split: Split) -> tuple[int, ...]:
         """How many boxes of each class a split has, those to be ignored not counted."""

@@ -94,7 +94,7 @@ def load_yaml(file: Path) -> dict[str, Any]:
     Raises:
         DataError: no such file, or no mapping in it.
     """
-    import yaml  # type: ignore[import-untyped]  # here: most data has no YAML file
+    import yaml  # here: most data has no YAML file
 
     try:
         # BaseLoader makes text, lists and mappings alone.

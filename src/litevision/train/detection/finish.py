@@ -39,14 +39,7 @@ _HELD_OUT: tuple[Split, ...] = ("validation", "test")
 def finish_detection(
     plan: DetectionPlan, network: CenterNet, progress: Progress, folder: Path, *, stopped_early: bool, device: str
 ) -> dict[str, Any]:
-    """Writes everything into ``folder`` and gives the content of ``results.json``.
-
-    Args:
-        plan: what was planned.
-        network: the best weights.
-        progress: what was done.
-        device: what trained, as the report names it.
-    """
+    """Does what `litevision.train.finish.finish` does, with the same arguments."""
     network = network.eval()
     bundle, data = folder / BUNDLE, plan.data
     export_detection_bundle(

@@ -44,6 +44,7 @@ class Detection(BoxAugment):
         head_channels: of the hidden layer in each head, 0 for no such layer; -1 for the neck's own.
         top_k: the most boxes that the finished model gives for a picture.
         radius: how far the targets' peaks reach: overlap, or reference for CenterNet's code to the letter.
+        spread: how many cells around an object's centre learn its box as well; 0 as in the paper.
         size_weight: of the boxes' sizes in the loss.
         offset_weight: of the centres' offsets in the loss.
         exclude: pictures, by their names with suffix or without, that are left out of train and validation; for those
@@ -55,6 +56,7 @@ class Detection(BoxAugment):
     head_channels: int = -1
     top_k: int = 100
     radius: Radius = "overlap"
+    spread: int = 0
     size_weight: float = 0.1
     offset_weight: float = 1.0
     exclude: tuple[str, ...] = ()
@@ -81,6 +83,7 @@ def detection_ranges(options: Detection) -> tuple[tuple[str, float, float, float
         ("detection.neck_channels", options.neck_channels, 0, 4096),
         ("detection.head_channels", options.head_channels, -1, 4096),
         ("detection.top_k", options.top_k, 1, 100_000),
+        ("detection.spread", options.spread, 0, 8),
         ("detection.size_weight", options.size_weight, 0, infinity),
         ("detection.offset_weight", options.offset_weight, 0, infinity),
     )

@@ -27,6 +27,8 @@ class CenterNetTargets(NamedTuple):
         cell: row times W/4 plus column of its centre's cell, int64 [M].
         size: width and height, in cells, float32 [M, 2].
         offset: x and y of the centre from the left and top edge of its cell, in cells, 0 to 1, float32 [M, 2].
+
+    With a ``spread`` the last four have an entry for each cell around the centres too, and offsets reach further.
     """
 
     heatmap: Tensor
@@ -49,6 +51,7 @@ def make_targets(
     *,
     ignored: Sequence[Tensor] | None = None,
     radius: Radius = "overlap",
+    spread: int = 0,
 ) -> CenterNetTargets:
     """The targets of a batch, rendered for all objects at once.
 
@@ -60,6 +63,8 @@ def make_targets(
         ignored: of each picture, bool [objects]: difficult objects and crowds. They are not to be found, and what
             is found inside of them is no mistake.
         radius: how far a Gaussian reaches, see ``gaussian_radius``.
+        spread: how many cells around the centre's learn size and offset as well. In the paper none does, and a peak
+            that is found a cell beside the centre has a box that was never learned.
 
     Raises:
         UsageError: lists of different lengths, or a label that there is not.
@@ -91,14 +96,14 @@ def make_targets(
     reach = gaussian_radius(size[counts], rule=radius).long()
     _render_gaussians(heatmap, plane[counts], cells, reach)
     _render_boxes(heatmap, plane[excused], boxes[excused])
-    cell = cells[:, 1] * width + cells[:, 0]
+    owner, xy = _windows(cells - spread, cells + spread + 1, heatmap)
     return CenterNetTargets(
         heatmap=heatmap,
-        peaks=torch.unique(plane[counts] * (height * width) + cell),
-        picture=picture[counts],
-        cell=cell,
-        size=size[counts],
-        offset=centre[counts] - cells,
+        peaks=torch.unique(plane[counts] * (height * width) + cells[:, 1] * width + cells[:, 0]),
+        picture=picture[counts][owner],
+        cell=xy[:, 1] * width + xy[:, 0],
+        size=size[counts][owner],
+        offset=centre[counts][owner] - xy,
     )
 
 

@@ -69,6 +69,7 @@ class DetectionPictures:
             self._num_classes,
             ignored=[item.ignored for item in items],
             radius=self._options.radius,
+            spread=self._options.spread,
         )
         return torch.stack([item.image for item in items]), targets
 
@@ -149,6 +150,7 @@ class DetectionTask:
             len(self._classes),
             ignored=[torch.from_numpy(sample.ignored) for sample in samples],
             radius=self._options.radius,
+            spread=self._options.spread,
         )
 
     def _in_picture(

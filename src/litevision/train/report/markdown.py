@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|#~])")
 
@@ -18,6 +18,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, numbers_fr
     right = range(len(header) if numbers_from is None else numbers_from, len(header))
     rules = ["---:" if column in right else "---" for column in range(len(header))]
     return "\n".join(f"| {' | '.join(map(str, row))} |" for row in (header, rules, *rows))
+
+
+def bulleted(lines: Iterable[str]) -> str:
+    """A list of points."""
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def plain(text: object) -> str:

@@ -1,10 +1,8 @@
 """A run's results as CSV files."""
 
-import csv
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from litevision.cache import replacing
+from litevision.cache import write_csv
 from litevision.train.report.facts import Results
 
 _PER_CLASS = ("count", "precision", "recall", "f1")
@@ -15,7 +13,7 @@ def write_epochs_csv(path: Path, results: Results) -> None:
     """Writes one row for each epoch, with everything that the results say of it; what one lacks stays empty."""
     epochs = results["epochs"]
     header = list(dict.fromkeys(key for epoch in epochs for key in epoch)) or ["epoch"]
-    _write(path, header, ([epoch.get(key) for key in header] for epoch in epochs))
+    write_csv(path, header, ([epoch.get(key) for key in header] for epoch in epochs))
 
 
 def write_per_class_csv(path: Path, results: Results, split: str) -> None:
@@ -25,7 +23,7 @@ def write_per_class_csv(path: Path, results: Results, split: str) -> None:
     """
     scores = results["scores"].get(split)
     rows = scores["per_class"] if scores else ()
-    _write(path, ("split", "class", *_PER_CLASS), ((split, row["name"], *map(row.get, _PER_CLASS)) for row in rows))
+    write_csv(path, ("split", "class", *_PER_CLASS), ((split, row["name"], *map(row.get, _PER_CLASS)) for row in rows))
 
 
 def write_box_classes_csv(path: Path, results: Results, split: str) -> None:
@@ -33,11 +31,4 @@ def write_box_classes_csv(path: Path, results: Results, split: str) -> None:
     scores = results["scores"].get(split)
     pairs = zip(scores["per_class"], results["at_thresholds"], strict=True) if scores else ()
     rows = ((split, row["name"], row["count"], row["ap"], row["ap50"], *map(at.get, _AT)) for row, at in pairs)
-    _write(path, ("split", "class", "boxes", "ap", "ap50", *_AT), rows)
-
-
-def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with replacing(path) as partial, partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out:
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+    write_csv(path, ("split", "class", "boxes", "ap", "ap50", *_AT), rows)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def found(report: DataReport) -> Found:
 
 
 def boxes_of(report: DataReport, stem: str) -> int:
-    return next(len(sample.labels) for sample in report.data.samples if sample.path.stem == stem)  # type: ignore[union-attr]
+    return next(len(sample.labels) for sample in report.data.samples if sample.path.stem == stem)
 
 
 def plant_in_voc(root: Path) -> Found:
@@ -57,7 +58,7 @@ def plant_in_voc(root: Path) -> Found:
     data = {scene.name: scene for scene in scenes()}
     for name, boxes in wrong.items():
         scene = data[name]
-        text = voc_xml(Scene(name, "train", [*scene.boxes, *boxes], scene.size_hw))  # type: ignore[list-item]
+        text = voc_xml(Scene(name, "train", [*scene.boxes, *boxes], scene.size_hw))
         (root / f"Annotations/{name}.xml").write_text(text)
         line = next(
             number
@@ -132,7 +133,7 @@ def plant_in_coco(root: Path) -> Found:
     plain = json.loads(file.read_text())
     boxes, images, classes = plain["annotations"], plain["images"], plain["categories"]
 
-    def box(image: int, *bbox: object, **others: object) -> None:
+    def box(image: int, *bbox: object, **others: Any) -> None:
         boxes.append({"id": 1000 + len(boxes), "image_id": image, "category_id": 1, "bbox": list(bbox), **others})
 
     box(100, 5, 5, 0, 0)
@@ -290,7 +291,7 @@ def test_whatever_is_written_what_is_kept_lies_inside_and_the_rest_is_told(
     written: list[tuple[str, float, float, float, float]],
 ) -> None:
     file = Path("labels.xml")
-    boxes = [WrittenBox(label, tuple(box), str(box), file, place) for place, (label, *box) in enumerate(written)]  # type: ignore[arg-type]
+    boxes = [WrittenBox(label, tuple(box), str(box), file, place) for place, (label, *box) in enumerate(written)]
     listing = BoxListing(Path(), "Pascal VOC", ["a", "b"])
     faults: list[Fault] = []
     usable = usable_boxes(WrittenPicture(Path("a.png"), "a.png", file, None, None, boxes), listing, (48, 64), faults)
@@ -305,7 +306,7 @@ def test_coco_of_another_root(tmp_path: Path) -> None:
     root = write_coco(tmp_path / "data", scenes())
     assert len(check_data(root / "annotations").data.samples) == len(scenes())
     report = check_data(root / "annotations/instances_test2017.json")
-    assert (len(report.data.samples), report.data.kind) == (2, "COCO")  # type: ignore[union-attr]
+    assert (len(report.data.samples), report.data.kind) == (2, "COCO")
     assert coco(scenes())["categories"] == [{"id": 1, "name": "cell"}, {"id": 2, "name": "dot"}]
 
 

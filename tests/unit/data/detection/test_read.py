@@ -57,7 +57,7 @@ def test_every_form_is_told_and_read_alike(tmp_path: Path, write: Write, kind: s
     for split, name in (("train", "train"), ("val", "validation"), ("test", "test")):
         expected = [(one.name, [(box[0], list(map(float, box[1:]))) for box in one.boxes]) for one in data]
         assert rows(found, name) == [one for one in expected if one[0].startswith(split)]
-        assert found.counts(name) == (len(found.of(name)), 2 * len(found.of(name)))  # type: ignore[arg-type]
+        assert found.counts(name) == (len(found.of(name)), 2 * len(found.of(name)))
     for sample in found.samples:
         assert sample.size_hw == (48, 64)
         assert (sample.boxes_xyxy.dtype, sample.labels.dtype, sample.ignored.dtype) == (np.float32, np.int64, np.bool_)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,8 +40,8 @@ def augmented(options: BoxAugment, seed: int, *examples: Example, size_hw: tuple
     return Augmenter(options, size_hw, "letterbox")(lambda index: examples[index], len(examples), 0, seed)
 
 
-def options_of(**changes: object) -> BoxAugment:
-    return BoxAugment(**{**{name: getattr(NOTHING, name) for name in NOTHING.__slots__}, **changes})  # type: ignore[arg-type]
+def options_of(**changes: Any) -> BoxAugment:
+    return BoxAugment(**{**{name: getattr(NOTHING, name) for name in NOTHING.__slots__}, **changes})
 
 
 @pytest.mark.parametrize(

@@ -55,26 +55,28 @@ def test_what_is_done_to_pictures(
     usual = pictures_of(samples, Detection(), tmp_path / "a")
     other = pictures_of(samples, replace(Detection(), **{option: value}), tmp_path / "b")
     pairs = [(usual[0, seed], other[0, seed]) for seed in range(4)]
-    assert any(not torch.equal(one.image, two.image) for one, two in pairs)  # type: ignore[union-attr]
+    assert any(not torch.equal(one.image, two.image) for one, two in pairs)
 
 
 def test_min_visible_ignores_what_is_cut_off(samples: tuple[DetectionSample, ...], tmp_path: Path) -> None:
     zoomed = Detection(scale=(3.0, 3.0), min_visible=0.0)
     kept = pictures_of(samples, zoomed, tmp_path / "a")
     strict = pictures_of(samples, replace(zoomed, min_visible=1.0), tmp_path / "b")
-    counts = [sum(int(one[0, seed].ignored.sum()) for seed in range(8)) for one in (kept, strict)]  # type: ignore[union-attr]
+    counts = [sum(int(one[0, seed].ignored.sum()) for seed in range(8)) for one in (kept, strict)]
     assert counts[0] < counts[1]
 
 
-@pytest.mark.parametrize(("option", "value"), [("radius", "reference"), ("size_weight", 0.5), ("offset_weight", 0.0)])
+@pytest.mark.parametrize(
+    ("option", "value"), [("radius", "reference"), ("spread", 1), ("size_weight", 0.5), ("offset_weight", 0.0)]
+)
 def test_what_is_made_small(samples: tuple[DetectionSample, ...], tmp_path: Path, option: str, value: Any) -> None:
     losses = []
     for options in (Detection(), replace(Detection(), **{option: value})):
         pictures = pictures_of(samples, options, tmp_path / str(len(losses)))
-        batch = pictures.collate([pictures[0, 1], pictures[1, 2]])  # type: ignore[list-item]
+        batch = pictures.collate([pictures[0, 1], pictures[1, 2]])
         task = DetectionTask(options, PREPROCESS, IMAGENET, CLASSES, (), pictures._store)
         maps = CenterNetMaps(torch.zeros(2, 2, 16, 24), torch.zeros(2, 2, 16, 24), torch.zeros(2, 2, 16, 24))
-        losses.append(float(task.loss(lambda _, maps=maps: maps, batch)))  # type: ignore[arg-type]
+        losses.append(float(task.loss(lambda _, maps=maps: maps, batch)))
     assert losses[0] != losses[1]
 
 

@@ -71,7 +71,11 @@ def slow_heatmap(found: list[tuple[Box, int, bool]], rule: str) -> tuple[list[li
 
 
 def made(
-    batch: list[list[tuple[Box, int, bool]]], rule: str = "overlap", size_hw: tuple[int, int] = SIZE_HW
+    batch: list[list[tuple[Box, int, bool]]],
+    rule: str = "overlap",
+    size_hw: tuple[int, int] = SIZE_HW,
+    *,
+    spread: int = 0,
 ) -> CenterNetTargets:
     return make_targets(
         [torch.tensor([box for box, _, _ in one]).reshape(-1, 4) for one in batch],
@@ -79,7 +83,8 @@ def made(
         size_hw,
         CLASSES,
         ignored=[torch.tensor([flag for _, _, flag in one], dtype=torch.bool) for one in batch],
-        radius=rule,  # type: ignore[arg-type]
+        radius=rule,
+        spread=spread,
     )
 
 
@@ -152,6 +157,24 @@ def test_decoding_the_targets_gives_the_boxes_back(batch: list[list[tuple[Box, i
         assert len(got) == len(expected)
         for mine, theirs in zip(got, expected, strict=True):
             assert mine == pytest.approx(theirs, abs=1e-4)
+
+
+@settings(deadline=None)
+@given(st.lists(objects, min_size=1, max_size=3), st.integers(0, 2))
+def test_cells_around_a_centre_learn_the_same_box(batch: list[list[tuple[Box, int, bool]]], spread: int) -> None:
+    centres, around = made(batch, "overlap"), made(batch, "overlap", spread=spread)
+    assert torch.equal(around.heatmap, centres.heatmap)
+    assert torch.equal(around.peaks, centres.peaks)
+    rows, columns = centres.heatmap.shape[-2:]
+    expected = []
+    for picture, cell, size, offset in zip(centres.picture, centres.cell, centres.size, centres.offset, strict=True):
+        y, x = divmod(int(cell), columns)
+        for row in range(max(0, y - spread), min(rows, y + spread + 1)):
+            for column in range(max(0, x - spread), min(columns, x + spread + 1)):
+                moved = offset + torch.tensor([x - column, y - row])
+                expected.append((int(picture), row * columns + column, size.tolist(), moved.tolist()))
+    found = zip(around.picture, around.cell, around.size, around.offset, strict=True)
+    assert [(int(p), int(c), s.tolist(), o.tolist()) for p, c, s, o in found] == expected
 
 
 def test_what_does_not_count() -> None:

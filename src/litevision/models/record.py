@@ -1,0 +1,42 @@
+"""Configurations as plain data that can be saved beside weights."""
+
+import json
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self
+
+from litevision.errors import UsageError
+
+
+class Recorded(ABC):
+    """A configuration that becomes one JSON object, and comes back from it.
+
+    Attributes:
+        KIND: what a message calls it.
+    """
+
+    KIND: ClassVar[str]
+
+    @abstractmethod
+    def to_record(self) -> dict[str, Any]:
+        """The configuration as plain JSON values."""
+
+    @classmethod
+    @abstractmethod
+    def of_record(cls, record: Any) -> Self:
+        """The inverse of ``to_record``; raises AttributeError, KeyError, TypeError or ValueError for anything else."""
+
+    def to_json(self) -> str:
+        """``to_record`` as one JSON object."""
+        return json.dumps(self.to_record())
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The inverse of ``to_json``.
+
+        Raises:
+            UsageError: the text is no configuration of this kind that this version knows.
+        """
+        try:
+            return cls.of_record(json.loads(text))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"this is no {cls.KIND} of this version of litevision: {error}") from None
