@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from litevision.cli._app import app
-from litevision.cli._pictures.classify import Options
+from litevision.cli._pictures import many
+from litevision.cli._pictures.classify import Classify, Options
 from litevision.cli._pictures.quick import read_classify
 from litevision.cli._pictures.report import Report
 from litevision.errors import BundleError, DownloadError
@@ -279,7 +280,7 @@ def test_a_line_every_ten_seconds_in_a_log(capsys: pytest.CaptureFixture[str], m
     monkeypatch.setattr("time.monotonic", lambda: now)
     told = []
     for total in (10_000, None):
-        report = Report(total, sys.stdout)
+        report = Report(total, sys.stdout, "classify")
         for seconds, pictures in [(0, 1000), (9.9, 99), (0.1, 721), (5, 10), (5, 10), (35, 1)]:
             now += seconds
             report.write([Answer("a.jpg", (), None, 1.0)] * pictures)
@@ -290,7 +291,7 @@ def test_a_line_every_ten_seconds_in_a_log(capsys: pytest.CaptureFixture[str], m
         for of in (" of 10,000", "")
     ]
     now = 200.0
-    report = Report(None, None)
+    report = Report(None, None, "classify")
     now += 2.0
     report.write([Answer("a.jpg", (), None, 1.0)] * 3)
     assert report.conclusion() == "3 pictures in 2.0 s, 1.5 a second, no errors"
@@ -385,35 +386,35 @@ def test_auto_says_what_it_chose(classify: Run, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
-def cached(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+def cached(monkeypatch: pytest.MonkeyPatch) -> Any:
     """In place of ``litevision.export.cached``, which needs torch and the network."""
-    module = types.ModuleType("litevision.export.cached")
-    module.kept_at = lambda name: Path("tiny.onnx")  # type: ignore[attr-defined]
+    module: Any = types.ModuleType("litevision.export.cached")
+    module.kept_at = lambda name: Path("tiny.onnx")
     parent = types.ModuleType("litevision.export")
     monkeypatch.setitem(sys.modules, "litevision.export", parent)
     monkeypatch.setitem(sys.modules, "litevision.export.cached", module)
     return module
 
 
-def test_a_name_is_looked_up(classify: Run, cached: types.ModuleType) -> None:
+def test_a_name_is_looked_up(classify: Run, cached: Any) -> None:
     asked = []
 
     def bundle_for(name: str) -> Path:
         asked.append(name)
         return Path("tiny.onnx")
 
-    cached.bundle_for = bundle_for  # type: ignore[attr-defined]
+    cached.bundle_for = bundle_for
     code, out, _ = classify("red.png", "more/blue.png", "--json", model="mobilenet_v3_large")
     assert code == 0
     assert asked == ["mobilenet_v3_large"]
     assert json.loads(out)["model"] == "mobilenet_v3_large"
 
 
-def test_a_wrong_path_or_engine_costs_no_download(classify: Run, cached: types.ModuleType) -> None:
+def test_a_wrong_path_or_engine_costs_no_download(classify: Run, cached: Any) -> None:
     def bundle_for(name: str) -> Path:
         raise DownloadError(f"{name}: no network")
 
-    cached.bundle_for = bundle_for  # type: ignore[attr-defined]
+    cached.bundle_for = bundle_for
     assert classify("none.jpg", model="mobilenet_v2")[2].startswith("error: none.jpg")
     assert classify("red.png", "--engine", "x", model="mobilenet_v2")[2].startswith("error: no engine 'x'")
     assert classify("red.png", "more", model="mobilenet_v2") == (1, "", "error: mobilenet_v2: no network\n")
@@ -456,7 +457,12 @@ ODD = [
 @pytest.mark.parametrize("arguments", PLAIN, ids=" ".join)
 def test_the_quick_reader_reads_what_typer_reads(arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Options] = []
-    monkeypatch.setattr("litevision.cli.classify.run", lambda options: seen.append(options) or 0)
+
+    def run(command: Classify) -> int:
+        seen.append(command.options)
+        return 0
+
+    monkeypatch.setattr(many, "run", run)
     app(["classify", *arguments], standalone_mode=False)
     assert [read_classify(arguments)] == seen
 

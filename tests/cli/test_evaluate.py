@@ -257,6 +257,13 @@ def test_a_signal_ends_it_in_order(data: Path, signum: int) -> None:
     assert not (data.parent / "out.json").exists()
 
 
+def test_the_bar_on_a_terminal_says_what_is_done(evaluate: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    code, _, err = evaluate()
+    assert code == 0
+    assert re.search(r"^\W*evaluate\b", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", err))
+
+
 def test_a_full_disk_is_one_line_after_the_table(evaluate: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

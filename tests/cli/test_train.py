@@ -3,8 +3,6 @@
 import csv
 import json
 import re
-import subprocess
-import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -13,23 +11,9 @@ import pytest
 
 from litevision.train.recipe import Recipe
 from litevision.train.recipe_file import make_recipe
-from trainings import CLASSES, settings, write_colours
+from trainings import CLASSES, PROMISED, settings, train_there, write_colours
 
 Run = Callable[..., tuple[int, str, str]]
-
-PROMISED = {
-    "best.ckpt",
-    "classes.csv",
-    "epochs.csv",
-    "last.ckpt",
-    "model.onnx",
-    "model_card.md",
-    "plan.json",
-    "recipe.toml",
-    "report.html",
-    "results.json",
-    "tensorboard",
-}
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +29,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
         "run": {"ema_decay": 0.5, "workers": 1},
         "card": {"data": "three colours", "data_licence": "CC0-1.0"},
     }
-    command = [sys.executable, "-m", "litevision", "train", "data", "--name", "mine", *settings(changes)]
-    found = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stderr
-    return place, found.stdout, found.stderr
+    return place, *train_there(place, *settings(changes))
 
 
 def test_it_leaves_every_file_that_is_promised(done: tuple[Path, str, str]) -> None:

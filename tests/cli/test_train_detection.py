@@ -15,22 +15,9 @@ from litevision.runtime import Bundle, Detector
 from litevision.train.recipe_file import make_recipe
 from pictures import encoded
 from shapes import CLASSES, shape_settings, shapes, write_shapes
+from trainings import PROMISED, train_there
 
 Run = Callable[..., tuple[int, str, str]]
-
-PROMISED = {
-    "best.ckpt",
-    "classes.csv",
-    "epochs.csv",
-    "last.ckpt",
-    "model.onnx",
-    "model_card.md",
-    "plan.json",
-    "recipe.toml",
-    "report.html",
-    "results.json",
-    "tensorboard",
-}
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +34,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
         "run": {"ema_decay": 0.5},
         "card": {"data": "two colours", "data_licence": "CC0-1.0"},
     }
-    command = [sys.executable, "-m", "litevision", "train", "data", "--name", "mine", *shape_settings(changes)]
-    found = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stderr
-    return place, found.stdout, found.stderr
+    return place, *train_there(place, *shape_settings(changes))
 
 
 def test_it_finds_what_it_has_learned(done: tuple[Path, str, str]) -> None:
@@ -105,7 +89,7 @@ def test_the_bundle_carries_its_score_and_thresholds(done: tuple[Path, str, str]
     about, test = bundle.metadata, results["scores"]["test"]
     assert (about.task, about.labels) == ("detection", CLASSES)
     assert about.score_thresholds == tuple(results["thresholds"])
-    assert (about.score.ap, about.score.ap50, about.score.count) == (test["ap"], test["ap50"], 4)  # type: ignore[union-attr]
+    assert (about.score.ap, about.score.ap50, about.score.count) == (test["ap"], test["ap50"], 4)
     assert about.training_data == "11 pictures of 2 classes: two colours (licence: CC0-1.0)"
     assert {output.name: output.shape[1] for output in bundle.engine.outputs}["scores"] == 20  # detection.top_k
     found = Detector(bundle).detect(done[0] / "data/JPEGImages/train3.png")

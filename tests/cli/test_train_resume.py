@@ -33,11 +33,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def start(place: Path, *arguments: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "litevision", "train", *arguments]
-    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
     # What the tests ignore, as in the background of a script, a process of theirs would ignore too.
     old = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return subprocess.Popen(command, cwd=place, text=True, **pipes)  # type: ignore[call-overload, no-any-return]
+        return subprocess.Popen(command, cwd=place, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     finally:
         signal.signal(signal.SIGINT, old)
 

@@ -21,7 +21,7 @@ def __getattr__(name: str) -> Any:
 def main() -> None:
     """Runs the command line; an error that litevision raises on purpose becomes one line and exit code 1."""
     if sys.stderr is None:  # closed; what is printed there would land among the answers
-        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - it stays open to the end
     try:
         sys.exit(_run(sys.argv[1:]))
     except LitevisionError as error:
@@ -36,12 +36,13 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> int:
     if arguments[:1] == ["classify"]:
-        from litevision.cli._pictures.classify import run
+        from litevision.cli._pictures import many
+        from litevision.cli._pictures.classify import Classify
         from litevision.cli._pictures.quick import read_classify
 
         options = read_classify(arguments[1:])
         if options is not None:
-            return run(options)
+            return many.run(Classify(options))
     from litevision.cli._app import app
 
     app()

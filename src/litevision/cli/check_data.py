@@ -98,18 +98,19 @@ def _print(report: "DataReport", *, every: bool) -> None:
 
 
 def _print_summary(report: "DataReport") -> None:
+    from litevision.cli._pictures.report import counted
     from litevision.cli._pictures.results import printable
     from litevision.cli._shared.table import Align, print_table
     from litevision.data import SPLITS, LabelledBoxes
 
     data = report.data
     counts = {split: data.counts(split) for split in SPLITS}
-    what = _counted(len(data.samples), "picture")
+    what = counted(len(data.samples), "picture")
     if isinstance(data, LabelledBoxes):
-        what += f" with {_counted(sum(map(sum, counts.values())), 'box')}"
+        what += f" with {counted(sum(map(sum, counts.values())), 'box')}"
     kind = f" ({data.kind})" if isinstance(data, LabelledBoxes) else ""
     made = "; splits made here" if data.made_splits else ""
-    print(f"{printable(str(data.root))}: {what} of {_counted(len(data.classes), 'class')}{kind}{made}\n")
+    print(f"{printable(str(data.root))}: {what} of {counted(len(data.classes), 'class')}{kind}{made}\n")
     columns: dict[str, Align] = {"class": "left"}
     columns |= dict.fromkeys((*SPLITS, "all"), "right")
     rows = [(printable(name), [counts[split][label] for split in SPLITS]) for label, name in enumerate(data.classes)]
@@ -143,11 +144,8 @@ def _line(report: "DataReport", fault: "Fault") -> str:
 
 
 def _conclusion(report: "DataReport") -> str:
+    from litevision.cli._pictures.report import counted
+
     if not report.faults:
         return "no faults"
-    return ", ".join(_counted(report.severity(severity), severity) for severity in ("error", "warning", "note"))
-
-
-def _counted(count: int, thing: str) -> str:
-    plural = f"{thing}es" if thing in ("box", "class") else f"{thing}s"
-    return f"{count:,} {thing if count == 1 else plural}"
+    return ", ".join(counted(report.severity(severity), severity) for severity in ("error", "warning", "note"))

@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
-from litevision.cli._pictures.detect import Options, run
-from litevision.cli.classify import Inputs
+from litevision.cli._pictures import many, options
+from litevision.cli._pictures.detect import Detect, Options
 
 
 def detect(
-    inputs: Inputs,
+    inputs: options.Inputs,
     model: Annotated[str, typer.Option(metavar="BUNDLE|NAME", help="The path of a bundle (.onnx), or its name.")],
     score: Annotated[
         float | None,
@@ -26,45 +26,23 @@ def detect(
     ] = Options.tiles,
     save: Annotated[str | None, typer.Option(metavar="FOLDER", help="Save the pictures there, boxes drawn.")] = None,
     coco: Annotated[str | None, typer.Option(metavar="FILE", help="Write the boxes there in COCO's form.")] = None,
-    recursive: Annotated[bool, typer.Option("--recursive", help="Look into folders in folders.")] = False,
-    frames: Annotated[bool, typer.Option("--frames", help="Every frame of animations, not the first alone.")] = False,
-    every: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="Time between frames of a video; 0 for all of them.")
-    ] = Options.every,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    jsonl: Annotated[bool, typer.Option("--jsonl", help="Print a JSON object a line, for each picture.")] = False,
+    recursive: options.Recursive = False,
+    frames: options.Frames = False,
+    every: options.Every = Options.every,
+    json: options.Json = False,
+    jsonl: options.JsonLines = False,
     csv: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write path,label,index,score,x1,y1,x2,y2,ms there; - to print.")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first picture that cannot be read.")] = False,
-    engine: Annotated[str, typer.Option(help="onnxruntime, openvino, or auto for the faster one.")] = Options.engine,
-    precision: Annotated[str | None, typer.Option(help="fp32 or bf16.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Pictures worked on at once; all CPUs unless given.")
-    ] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Pictures the network sees at once.")] = None,
+    strict: options.Strict = False,
+    engine: options.Engine = Options.engine,
+    precision: options.Precision = None,
+    workers: options.Workers = None,
+    batch: options.Batch = None,
 ) -> None:
     """Find objects in pictures: a label, a score from 0 to 1, and a box in pixels of the upright picture.
 
     A picture that cannot be read is reported, the others are still searched, and the exit code is 1.
     """
-    options = Options(
-        tuple(inputs),
-        model=model,
-        score=score,
-        tiles=tiles,
-        save=save,
-        coco=coco,
-        recursive=recursive,
-        frames=frames,
-        every=every,
-        json=json,
-        jsonl=jsonl,
-        csv=csv,
-        strict=strict,
-        engine=engine,
-        precision=precision,
-        workers=workers,
-        batch=batch,
-    )
-    raise typer.Exit(run(options))
+    given = {**locals(), "inputs": tuple(inputs)}  # each parameter is the option of its name
+    raise typer.Exit(many.run(Detect(Options(**given))))

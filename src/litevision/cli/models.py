@@ -64,19 +64,20 @@ def _costs() -> "Mapping[str, tuple[int, int]]":
 
 
 def _bundle(name: str, path: "Path") -> dict[str, Any]:
-    from litevision.runtime import Score
+    from dataclasses import asdict
+
     from litevision.runtime.bundle import checked_metadata, read_bundle
 
     about = checked_metadata(read_bundle(path), path)
     return {
         "name": name,
+        "task": about.task,
         "architecture": about.architecture.name,
         "width_mult": about.architecture.width_mult,
         "labels": list(about.labels),
         "size_hw": list(about.preprocess.size_hw),
         "bytes": path.stat().st_size,
-        "top1": about.score.top1 if isinstance(about.score, Score) else None,
-        "count": None if about.score is None else about.score.count,
+        "score": None if about.score is None else asdict(about.score),
         "licence": about.weights.licence,
     }
 
@@ -161,21 +162,29 @@ def _print(found: "Mapping[str, list[dict[str, Any]]]") -> None:
 def _print_bundles(rows: "list[dict[str, Any]]") -> None:
     from litevision.cli._shared.table import print_table
 
-    print("Bundles that come with the package (scores in percent, measured)")
+    print("Bundles that come with the package (scores on test pictures, measured)")
     print_table(
-        {"name": "left", "architecture": "left", "top-1": "right", "of": "right", "MB": "right", "labels": "left"},
+        {"name": "left", "task": "left", "architecture": "left", "score": "left", "MB": "right", "labels": "left"},
         [
             (
                 row["name"],
+                row["task"],
                 row["architecture"],
-                f"{row['top1']:.2f}",
-                str(row["count"]),
+                _measured(row["score"]),
                 f"{row['bytes'] / 1e6:.1f}",
                 ", ".join(row["labels"]),
             )
             for row in rows
         ],
     )
+
+
+def _measured(score: "Mapping[str, Any] | None") -> str:
+    if score is None:
+        return ""
+    if "top1" in score:
+        return f"top-1 {score['top1']:.2f} % of {score['count']}"
+    return f"AP50 {score['ap50']:.3f}, AP {score['ap']:.3f} of {score['count']}"
 
 
 def _print_architectures(rows: "list[dict[str, Any]]") -> None:

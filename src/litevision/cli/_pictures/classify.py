@@ -1,63 +1,45 @@
 """What ``litevision classify`` does, once its command line is read."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from litevision.cli._pictures import many
+from litevision.cli._pictures import command
 
 if TYPE_CHECKING:
-    from litevision.cli._pictures.results import Form, Writer
+    from litevision.cli._pictures.results import Form
     from litevision.runtime import Bundle
     from litevision.runtime.answers import Answer
     from litevision.runtime.classifier import Prediction
 
 
 @dataclass(frozen=True)
-class Options(many.Options):
+class Options(command.Options):
     """The command's options by their names; ``min`` is the least value. `litevision.cli.classify` explains them."""
 
     model: str = "clothing"
     top: int = field(default=5, metadata={"min": 1})
 
 
-def run(options: Options) -> int:
-    """Names what the pictures show; gives the exit code.
+class Classify(command.Command[Options]):
+    """Names what the pictures show."""
 
-    Raises:
-        LitevisionError: nothing can be answered, or the only picture cannot be read.
-    """
-    return many.run(_Classify(options))
+    verb = "classify"
 
-
-@dataclass(frozen=True)
-class _Classify:
-    options: Options
-    verb: str = "classify"
-
-    @property
     def form(self) -> "Form":
         from litevision.cli._pictures.results import Form
 
         columns = (("path", "<4"), ("rank", ">4"), ("label", "<5"), ("score", ">6"))
         return Form(columns, _cells, ("path", "rank", "index", "label", "score", "ms"), _rows, _plain)
 
-    @property
-    def targets(self) -> Sequence[str]:
-        return [self.options.csv] if self.options.csv not in (None, "-") else []
-
-    def job(self, bundle: "Bundle") -> many.Job:
+    def job(self, bundle: "Bundle") -> command.Job:
         from functools import partial
 
         from litevision.runtime.answers import answer
         from litevision.runtime.classifier import Classifier, Naming
 
         task = Naming(Classifier(bundle), self.options.top)
-        return many.Job(bundle, partial(answer, task), task.prepare)
-
-    def writers(self, stack: ExitStack) -> "list[Writer]":
-        return []
+        return command.Job(bundle, partial(answer, task), task.prepare)
 
 
 def _cells(answer: "Answer[Prediction]") -> Iterator[tuple[str, ...]]:

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TextIO
 
-from litevision.cli._pictures import many
+from litevision.cli._pictures import command
 
 if TYPE_CHECKING:
     from litevision.cli._pictures.results import Form, Writer
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Options(many.Options):
+class Options(command.Options):
     """The command's options by their names. `litevision.cli.detect` explains them."""
 
     score: float | None = None
@@ -24,23 +24,16 @@ class Options(many.Options):
     coco: str | None = None
 
 
-def run(options: Options) -> int:
-    """Finds objects in the pictures; gives the exit code.
+class Detect(command.Command[Options]):
+    """Finds objects in the pictures."""
 
-    Raises:
-        LitevisionError: nothing can be answered, or the only picture cannot be read.
-    """
-    if options.tiles > 1 and options.batch is None:
-        options = replace(options, batch=1)  # the tiles of one picture are many already
-    return many.run(_Detect(options))
+    verb = "detect"
 
+    def __init__(self, options: Options) -> None:
+        if options.tiles > 1 and options.batch is None:
+            options = replace(options, batch=1)  # the tiles of one picture are many already
+        super().__init__(options)
 
-@dataclass(frozen=True)
-class _Detect:
-    options: Options
-    verb: str = "detect"
-
-    @property
     def form(self) -> "Form":
         from litevision.cli._pictures.results import Form
 
@@ -48,12 +41,10 @@ class _Detect:
         columns = (("path", "<4"), ("label", "<5"), ("score", ">6"), *((edge, ">6") for edge in edges))
         return Form(columns, _cells, ("path", "label", "index", "score", *edges, "ms"), _rows, _plain)
 
-    @property
     def targets(self) -> Sequence[str]:
-        options = self.options
-        return [it for it in (options.csv, options.coco, options.save) if it not in (None, "-")]
+        return [*super().targets(), *(it for it in (self.options.coco, self.options.save) if it not in (None, "-"))]
 
-    def job(self, bundle: "Bundle") -> many.Job:
+    def job(self, bundle: "Bundle") -> command.Job:
         from functools import partial
 
         from litevision.runtime.answers import answer
@@ -62,7 +53,7 @@ class _Detect:
         options, detector = self.options, Detector(bundle)
         task = Finding(detector, options.score, options.tiles)
         if options.save is None:
-            return many.Job(bundle, partial(answer, task), task.prepare)
+            return command.Job(bundle, partial(answer, task), task.prepare)
         from litevision.cli._pictures.save import Saver
 
         saver = Saver(options.save, options.inputs)
@@ -70,7 +61,7 @@ class _Detect:
         def work(sources: "Iterable[Source | Prepared[Any]]") -> "list[Answer[Detection]]":
             return [saver.saved(it) for it in answer(task, sources)]
 
-        return many.Job(bundle, work, partial(detector.views, tiles=options.tiles, keep=True))
+        return command.Job(bundle, work, partial(detector.views, tiles=options.tiles, keep=True))
 
     def writers(self, stack: ExitStack) -> "list[Writer]":
         from litevision.cli._pictures.results import output_stream

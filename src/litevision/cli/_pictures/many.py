@@ -5,9 +5,9 @@ import signal
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any
 
+from litevision.cli._pictures.command import Command, Job, Options
 from litevision.cli._shared.signals import Interrupted, Signals
 from litevision.cli._shared.stdout import silence_stdout
 from litevision.errors import LitevisionError, UsageError
@@ -15,11 +15,9 @@ from litevision.errors import LitevisionError, UsageError
 if TYPE_CHECKING:
     from litevision.cli._pictures.inputs import Entry
     from litevision.cli._pictures.report import Report
-    from litevision.cli._pictures.results import Form, Writer
+    from litevision.cli._pictures.results import Writer
     from litevision.runtime import Bundle
     from litevision.runtime.answers import Answer
-    from litevision.runtime.pipeline import Work
-    from litevision.runtime.video import Preparer
 
     Chunks = Generator[list[Answer[Any]]]
 
@@ -27,70 +25,7 @@ _FEW = 4  # fewer pictures are answered one by one, each with all threads: worke
 _MAX_LABEL_WIDTH = 30
 
 
-@dataclass(frozen=True)
-class Options:
-    """Options by their names, which the commands explain; ``min`` is the least value."""
-
-    inputs: tuple[str, ...]
-    model: str
-    recursive: bool = False
-    frames: bool = False
-    every: float = 1.0
-    json: bool = False
-    jsonl: bool = False
-    csv: str | None = None
-    strict: bool = False
-    engine: str = "auto"
-    precision: str | None = None
-    workers: int | None = field(default=None, metadata={"min": 1})
-    batch: int | None = field(default=None, metadata={"min": 1})
-
-
-class Job(NamedTuple):
-    """What is done with the pictures, once the bundle is open.
-
-    Attributes:
-        bundle: the model.
-        work: answers pictures.
-        preparer: makes the model's input of a frame of a video or an animation.
-    """
-
-    bundle: "Bundle"
-    work: "Work[Any]"
-    preparer: "Preparer"
-
-
-class Command(Protocol):
-    """A command over many pictures."""
-
-    @property
-    def options(self) -> Options:
-        """What was asked for."""
-
-    @property
-    def verb(self) -> str:
-        """Its name."""
-
-    @property
-    def form(self) -> "Form":
-        """How its answers are written."""
-
-    @property
-    def targets(self) -> Sequence[str]:
-        """The files and folders that it writes."""
-
-    def job(self, bundle: "Bundle") -> Job:
-        """What it does with the pictures.
-
-        Raises:
-            BundleError: a bundle that cannot do it.
-        """
-
-    def writers(self, stack: ExitStack) -> "list[Writer]":
-        """What writes its answers besides what every command has; what they open is closed by ``stack``."""
-
-
-def run(command: Command) -> int:
+def run(command: Command[Any]) -> int:
     """Answers the pictures; gives the exit code.
 
     Raises:
@@ -114,7 +49,7 @@ def run(command: Command) -> int:
             raise UsageError(f"the answers cannot be written ({error.strerror}). Write them somewhere else.") from error
 
 
-def _answer(command: Command, signals: Signals) -> int:
+def _answer(command: Command[Any], signals: Signals) -> int:
     from litevision.cli._pictures.inputs import Finder
     from litevision.cli._pictures.report import Report
     from litevision.runtime.answers import Prepared
@@ -232,11 +167,11 @@ def _up_to_a_fault(chunks: "Chunks") -> "Chunks":
 
 
 def _writers(
-    command: Command, entries: "list[Entry]", total: int | None, workers: int, job: Job | None, stack: ExitStack
+    command: Command[Any], entries: "list[Entry]", total: int | None, workers: int, job: Job | None, stack: ExitStack
 ) -> "list[Writer]":
     from litevision.cli._pictures import results
 
-    options, form = command.options, command.form
+    options, form = command.options, command.form()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal cannot show is no reason to stop
         sys.stdout.reconfigure(errors="surrogateescape" if options.csv == "-" else "backslashreplace")
     writers = command.writers(stack)
@@ -276,14 +211,14 @@ def _write(
     return ended
 
 
-def _conclude(command: Command, report: "Report", job: Job | None, ended: BaseException | None) -> None:
+def _conclude(command: Command[Any], report: "Report", job: Job | None, ended: BaseException | None) -> None:
     from litevision.cli._pictures.report import counted
 
     stopped = f"stopped by {_name(ended)}: " if isinstance(ended, Interrupted) else ""
     engine = f", {job.bundle.engine.choice.title}" if job else ""
     if report.done != 1 or stopped:
         print(f"{stopped}{report.conclusion()}{engine}", file=sys.stderr)
-    for target in command.targets:
+    for target in command.targets():
         rest = ", as far as it came" if ended else ""
         print(f"wrote {target}: {counted(report.done - report.errors)}{rest}", file=sys.stderr)
 

@@ -19,15 +19,15 @@ class Report:
     Args:
         total: how many pictures there are, None where nobody knows.
         rows_on: where the answers themselves go; None for a file.
-        verb: what is done with the pictures.
+        title: what is done with the pictures, before the bar.
     """
 
-    def __init__(self, total: int | None, rows_on: TextIO | None, verb: str = "classify") -> None:
+    def __init__(self, total: int | None, rows_on: TextIO | None, title: str) -> None:
         self.total = total
         self.done = 0
         self.errors = 0
         self._start = time.monotonic()
-        self._shown: _Progress = _progress(total, rows_on, verb)
+        self._shown: _Progress = _progress(total, rows_on, title)
 
     def write(self, answers: Sequence[Answer[Any]]) -> None:
         for answer in answers:
@@ -47,9 +47,10 @@ class Report:
         return f"{counted(self.done)} in {seconds:,.1f} s, {_rate(self.done, seconds)}, {errors}"
 
 
-def counted(pictures: int) -> str:
-    """``1 picture``, ``1,200 pictures``."""
-    return f"{pictures:,} picture{'' if pictures == 1 else 's'}"
+def counted(count: int, thing: str = "picture") -> str:
+    """``1 picture``, ``1,200 pictures``, ``2 boxes``."""
+    many = f"{thing}es" if thing.endswith(("s", "x")) else f"{thing}s"
+    return f"{count:,} {thing if count == 1 else many}"
 
 
 class _Progress(Protocol):
@@ -58,13 +59,13 @@ class _Progress(Protocol):
     def close(self) -> None: ...
 
 
-def _progress(total: int | None, rows_on: TextIO | None, verb: str) -> _Progress:
+def _progress(total: int | None, rows_on: TextIO | None, title: str) -> _Progress:
     """A bar on a terminal; in a log, a line every ten seconds; nothing where answers run over the same terminal."""
     if not sys.stderr.isatty():
         return _Lines(total, _EVERY_S)
     if total == 1 or (rows_on is not None and rows_on.isatty()):
         return _Lines(total, math.inf)
-    return _Bar(total, verb)
+    return _Bar(total, title)
 
 
 def _rate(done: int, seconds: float) -> str:
@@ -91,12 +92,12 @@ class _Lines:
 
 
 class _Bar:
-    def __init__(self, total: int | None, verb: str) -> None:
+    def __init__(self, total: int | None, title: str) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns: tuple[Any, ...] = (
-            TextColumn(verb),
+            TextColumn(title),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -112,7 +113,7 @@ class _Bar:
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._task = self._bar.add_task(verb, total=total, rate="")
+        self._task = self._bar.add_task(title, total=total, rate="")
         self._bar.start()
         self._last_s = 0.0
 

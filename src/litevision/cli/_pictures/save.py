@@ -88,7 +88,7 @@ def _shared_folder(inputs: Sequence[str]) -> Path:
             folders.append(Path(*path.parts[: _first_pattern(path.parts)]))
         else:
             folders.append(path if path.is_dir() else path.parent)
-    return Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))  # noqa: PTH100
+    return Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))  # noqa: PTH100  # likewise
 
 
 def _first_pattern(parts: Sequence[str]) -> int:

@@ -1,9 +1,11 @@
 """CSV files that commands write."""
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from litevision.cache import write_csv
 from litevision.errors import UsageError
+
+__all__ = ["check_writable", "write_csv"]
 
 
 def check_writable(file: Path, option: str = "--csv") -> None:
@@ -16,15 +18,3 @@ def check_writable(file: Path, option: str = "--csv") -> None:
 
     if file.is_dir() or not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
         raise UsageError(f"{option} {file}: not a file that can be written. Give one in an existing folder.")
-
-
-def write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Writes ``rows`` under ``header``; until all of them are written, ``file`` stays what it was."""
-    import csv
-
-    from litevision.cache import replacing
-
-    with replacing(file) as partial, partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out:
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)

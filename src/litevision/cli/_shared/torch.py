@@ -1,5 +1,7 @@
 """The one check that the workshop half is installed."""
 
+from importlib.util import find_spec
+
 from litevision.errors import MissingExtraError
 
 
@@ -12,7 +14,5 @@ def require_torch(need: str) -> None:
     Raises:
         MissingExtraError: it is not.
     """
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        raise MissingExtraError.of(need, "train") from None
+    if find_spec("torch") is None:
+        raise MissingExtraError.of(need, "train")

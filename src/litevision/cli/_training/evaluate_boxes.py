@@ -1,80 +1,53 @@
 """What `litevision evaluate` does with pictures that have boxes."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from litevision.cli._pictures.report import counted
 from litevision.cli._pictures.results import printable
-from litevision.cli._shared.csv import write_csv
 from litevision.cli._shared.table import Align, print_table
-from litevision.cli.evaluate import document_of, text_of, watched
-from litevision.data import DetectionSample, LabelledBoxes, read_boxes
-from litevision.data.records import SPLITS
-from litevision.errors import UnknownNameError, UsageError
+from litevision.cli._training.scoring import Asked, Outcome, Rows, Told, share, tell, watched
+from litevision.data import LabelledBoxes, read_boxes
+from litevision.evaluate import samples_of
 from litevision.evaluate.coco import DetectionScores, detection_scores
 from litevision.evaluate.detection import DetectionEvaluation, evaluate_detector
-from litevision.runtime import Bundle, Detector
-from litevision.runtime.cpus import available_cpus
+from litevision.runtime import Detector
 
-if TYPE_CHECKING:
-    from litevision.cli.evaluate import Told
+_FIGURES = ("ap", "ap50", "threshold", "precision", "recall", "f1")
 
 
-def evaluate_boxes(
-    bundle: Path | str,
-    data: Path,
-    split: str | None,
-    engine: str,
-    json: str | None,
-    csv: Path | None,
-    predictions: Path | None,
-) -> int:
+def evaluate_boxes(asked: Asked) -> int:
     """Scores a detector, tells, and gives the exit code."""
-    labelled = read_boxes(data)
-    chosen, samples = _samples_of(labelled, split)
-    detector = Detector(Bundle.open(bundle, engine=engine, threads=1, streams=available_cpus()))
+    data = read_boxes(asked.data)
+    split, samples = samples_of(data, asked.split)
+    detector = Detector(asked.open_bundle())
 
-    def answered(told: "Told") -> DetectionEvaluation:
-        return evaluate_detector(detector, samples, labelled.classes, split=chosen, on_answers=told)
+    def answered(told: Told) -> DetectionEvaluation:
+        return evaluate_detector(detector, samples, data.classes, split=split, on_answers=told)
 
     evaluation = watched(answered, len(samples), detector.bundle)
     found = detection_scores(evaluation)
-    document = document_of(
-        detector.bundle, labelled.root, labelled.classes, labelled.made_splits, evaluation, found.to_plain()
+    boxes = sum(len(it.labels) for it in evaluation.found)
+    outcome = Outcome(
+        evaluation,
+        found,
+        f"{counted(found.count)} with {found.boxes:,} boxes",
+        lambda: _print(data, found),
+        Rows(
+            ("class", "boxes", *_FIGURES),
+            [(it.name, it.count, *(getattr(it, figure) for figure in _FIGURES)) for it in found.per_class],
+            counted(len(found.per_class), "class"),
+        ),
+        Rows(
+            ("path", "label", "score", "x1", "y1", "x2", "y2"),
+            _boxes(evaluation),
+            f"{boxes:,} boxes in {counted(found.count)}",
+        ),
     )
-    if json == "-":
-        print(text_of(document))
-    else:
-        _print(detector, labelled, evaluation, found)
-    try:
-        _write(None if json in (None, "-") else Path(json), text_of(document), csv, found, predictions, evaluation)
-    except OSError as error:  # of a full disk, for example
-        raise UsageError(f"the scores cannot be written ({error.strerror}). Write them somewhere else.") from error
-    return int(bool(evaluation.skipped))
+    return tell(asked, detector.bundle, data, outcome)
 
 
-def _samples_of(data: LabelledBoxes, split: str | None) -> tuple[str, tuple[DetectionSample, ...]]:
-    """The pictures of a split, and its name; of none, those of the first of test, validation and all with boxes."""
-    of: dict[str, tuple[DetectionSample, ...]] = {name: data.of(name) for name in SPLITS}
-    of["all"] = data.samples
-    if split is None:
-        split = next(name for name in ("test", "validation", "all") if any(len(one.labels) for one in of[name]))
-    if split not in of:
-        raise UnknownNameError.of("split", split, of)
-    if not of[split]:
-        raise UsageError(f"{data.root}: the split {split!r} has no pictures; expected some. Choose another --split.")
-    return split, of[split]
-
-
-def _print(detector: Detector, data: LabelledBoxes, evaluation: DetectionEvaluation, scores: DetectionScores) -> None:
-    left_out = f", {len(evaluation.skipped):,} left out that could not be read" if evaluation.skipped else ""
-    print(f"bundle  {printable(str(detector.bundle.path))}")
-    print(f"data    {printable(str(data.root))}")
-    print(f"split   {evaluation.split}: {counted(scores.count)} with {scores.boxes:,} boxes{left_out}")
-    if data.made_splits and evaluation.split != "all":
-        print("        litevision made the splits that the data lacks; --split all takes every picture")
+def _print(data: LabelledBoxes, scores: DetectionScores) -> None:
     errors = sum(fault.severity == "error" for fault in data.faults)
     if errors:
         print(f"        {errors:,} errors in the labels are left out; 'litevision check-data' names them")
@@ -88,47 +61,16 @@ def _print(detector: Detector, data: LabelledBoxes, evaluation: DetectionEvaluat
         ("AP large", scores.ap_large),
         ("recall, 100 a picture", scores.ar100),
     ):
-        print(f"{name:26}{_share(value)}")
+        print(f"{name:26}{share(value)}")
     print("\nthreshold: the score at which F1 is highest on these pictures; precision, recall and F1 are those at it")
     columns: dict[str, Align] = {"class": "left"}
     columns |= dict.fromkeys(("boxes", "AP", "AP50", "threshold", "precision", "recall", "F1"), "right")
-    figures = ("ap", "ap50", "threshold", "precision", "recall", "f1")
     rows = [
-        (printable(it.name), f"{it.count:,}", *(_share(getattr(it, figure)) for figure in figures))
+        (printable(it.name), f"{it.count:,}", *(share(getattr(it, figure)) for figure in _FIGURES))
         for it in scores.per_class
         if it.count
     ]
     print_table(columns, rows)
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _write(
-    json: Path | None,
-    text: str,
-    csv: Path | None,
-    scores: DetectionScores,
-    predictions: Path | None,
-    evaluation: DetectionEvaluation,
-) -> None:
-    from litevision.cache import replacing
-
-    if json:
-        with replacing(json) as partial:
-            partial.write_text(f"{text}\n")
-        print(f"wrote {json}", file=sys.stderr)
-    if csv:
-        rows = [
-            (it.name, it.count, it.ap, it.ap50, it.threshold, it.precision, it.recall, it.f1) for it in scores.per_class
-        ]
-        write_csv(csv, ("class", "boxes", "ap", "ap50", "threshold", "precision", "recall", "f1"), rows)
-        print(f"wrote {csv}: {len(rows):,} classes", file=sys.stderr)
-    if predictions:
-        boxes = list(_boxes(evaluation))
-        write_csv(predictions, ("path", "label", "score", "x1", "y1", "x2", "y2"), boxes)
-        print(f"wrote {predictions}: {len(boxes):,} boxes in {counted(len(evaluation.samples))}", file=sys.stderr)
 
 
 def _boxes(evaluation: DetectionEvaluation) -> Iterator[tuple[Path, str, float, float, float, float, float]]:

@@ -62,6 +62,8 @@ def print_recipe(plan: AnyPlan, folder: Path) -> None:
     (height, width), (train_height, train_width) = recipe.model.size_hw, recipe.train_size_hw
     detector = "" if plan.task == "classification" else f"CenterNet (neck {recipe.detection.neck}) on "
     head = "neck and heads" if detector else "classifier"
+    if plan.fresh_head:
+        start += f", with a fresh {head} for {len(plan.data.classes)} classes"
     smoothing = "" if detector else f", label smoothing {recipe.loss.label_smoothing:g}"
     lines = (
         f"network   {detector}{plan.trunk.architecture} x{plan.trunk.width_mult:g} at {height}x{width}, from {start}",

@@ -47,7 +47,7 @@ def run(
         _say(f"resuming {folder}")
     else:
         task: Task = "detection" if data is not None and is_detection(data) else "classification"
-        recipe = _recipe(recipe_file, given, settings, task)
+        recipe = chosen_recipe(recipe_file, given, settings, task)
         if show_recipe:
             print(recipe_toml(recipe, task), end="")
             return 0
@@ -83,7 +83,7 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _recipe(file: Path | None, given: Mapping[str, Any], settings: Sequence[str], task: Task) -> Recipe:
+def chosen_recipe(file: Path | None, given: Mapping[str, Any], settings: Sequence[str], task: Task) -> Recipe:
     """The task's default, the file, the options and ``--set``, each over the one before."""
     tables: dict[str, dict[str, Any]] = {}
     for name, value in given.items():
