@@ -12,9 +12,14 @@ CLASS_COUNTS = (10, 100, 1000)
 
 
 def info(
-    model: Annotated[str, typer.Argument(help="A network's name; 'litevision models' lists them.")],
+    model: Annotated[
+        str, typer.Argument(help="A network's name or a bundle's ('litevision models' lists them), or any .onnx file.")
+    ],
     width: Annotated[float, typer.Option(help="The paper's width multiplier.")] = 1.0,
-    size: Annotated[str, typer.Option(metavar="S|HxW", help="The input's side, or its height and width.")] = "224",
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="S|HxW", help="The input's side, or its height and width; 224, unless a file fixes it."),
+    ] = None,
     classes: Annotated[int, typer.Option(help="Classes; 0 for a network without a classifier.")] = 1000,
     dialect: Annotated[str | None, typer.Option(help="Whose form of the network; the name's own unless given.")] = None,
     output_stride: Annotated[int, typer.Option(help="8, 16 or 32: later strides become dilation.")] = 32,
@@ -23,20 +28,33 @@ def info(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with every row.")] = False,
 ) -> None:
-    """Show what every layer of a network costs: its parameters, multiply-adds and output.
+    """Show what every layer of a network or ONNX file costs: its parameters, multiply-adds and output.
 
-    1 MAC is one multiply-add of a convolution or linear layer; biases, BN, activations, pools and sums count 0.
+    1 MAC is one multiply-add of a convolution or linear layer; biases, BN, activations, pools and sums count 0. Of a
+    file, also the bytes that each row reads and writes.
     """
+    from litevision.cli._shared.bundle import bundle_path
     from litevision.cli._shared.size import parse_size
     from litevision.cli._shared.torch import require_torch
+    from litevision.errors import UsageError
 
     require_torch("litevision info")
     import json
 
+    from litevision.cli._costs.graph import print_graph
     from litevision.cost import ledger
     from litevision.models import build, configure
+    from litevision.zoo import BUNDLES
 
-    size_hw = parse_size(size)
+    if model.lower().endswith(".onnx") or model in BUNDLES:
+        if (width, classes, dialect, output_stride) != (1.0, 1000, None, 32):
+            raise UsageError(
+                f"--width, --classes, --dialect and --output-stride build a network from its name, and {model} is "
+                "built. Leave them out."
+            )
+        print_graph(bundle_path(model), parse_size(size) if size else None, title=model, every=every, as_json=as_json)
+        return
+    size_hw = parse_size(size or "224")
     config = configure(model, width_mult=width, num_classes=classes, dialect=dialect, output_stride=output_stride)
     costs = ledger(build(config, device="meta"), size_hw)
     if as_json:
@@ -79,6 +97,8 @@ def _print_layers(costs: "Ledger", *, every: bool) -> None:
 
 
 def _print_totals(costs: "Ledger") -> None:
+    from litevision.cli._costs.totals import print_totals
+
     lines = [
         ("params", f"{costs.num_params:,}", f"{costs.param_bytes / 1e6:.2f} MB in fp32"),
         ("buffers", f"{costs.num_buffers:,}", "running means and variances of BN"),
@@ -98,9 +118,7 @@ def _print_totals(costs: "Ledger") -> None:
             lines.append(
                 (f"{saving.num_classes} classes", f"{-saving.params:+,}", f"{verb} {abs(saving.bytes) / 1e6:.2f} MB")
             )
-    left, middle = (max(len(line[i]) for line in lines) for i in (0, 1))
-    for name, number, note in lines:
-        print(f"{name:<{left}}  {number:>{middle}}  {note}")
+    print_totals(lines)
 
 
 def _other_class_counts(costs: "Ledger") -> list[int]:

@@ -88,9 +88,9 @@ def _box(name: str, layers: Sequence[LayerCost], in_shape: tuple[int, ...]) -> B
     )
 
 
-def _lines(name: str, parts: Sequence[Step], in_channels: int) -> Iterator[Line]:
+def _lines(name: str, parts: Sequence[Step[LayerCost]], in_channels: int) -> Iterator[Line]:
     """One line per step; those from a pool inside the part to the product with its result are one line."""
-    gate: list[Step] = []
+    gate: list[Step[LayerCost]] = []
     for i, part in enumerate(parts):
         starts_gate = part.layer.kind == "avg_pool" and any(_scales(later) for later in parts[i:])
         if gate or starts_gate:
@@ -103,11 +103,11 @@ def _lines(name: str, parts: Sequence[Step], in_channels: int) -> Iterator[Line]
             gate = []
 
 
-def _scales(part: Step) -> bool:
+def _scales(part: Step[LayerCost]) -> bool:
     return any(row.kind == "mul" for row in part.followers)
 
 
-def _line(name: str, part: Step, in_channels: int) -> Line:
+def _line(name: str, part: Step[LayerCost], in_channels: int) -> Line:
     """The line of ``part``, where the part of the network that it lies in takes ``in_channels``."""
     layer = part.layer
     words = [_role(layer, name), *geometry(layer)]
@@ -128,7 +128,7 @@ def _role(layer: LayerCost, name: str) -> str:
     return " ".join(roles).replace("_", " ")
 
 
-def _note(part: Step) -> str:
+def _note(part: Step[LayerCost]) -> str:
     return ", ".join(TITLES.get(row.kind, row.kind) for row in part.followers)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from litevision.cost.names import short_path
 from litevision.cost.trace import FLOAT32_BYTES, IN_PLACE, Operation, peak_bytes, trace
 from litevision.errors import UsageError
 from litevision.models.config import NetworkConfig
@@ -258,6 +259,6 @@ def _pair(sides: Any) -> Pair:
 
 def _name(operation: Operation, kind: str, used: Counter[str]) -> str:
     path = operation.path if operation.is_whole_module else f"{operation.path}.{kind}"
-    name = path.removeprefix("features.").removeprefix("head.").removesuffix(".conv").removeprefix(".")
+    name = short_path(path)
     used[name] += 1
     return name if used[name] == 1 else f"{name}_{used[name]}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 from litevision.cost.ledger import CONVOLUTIONS, LayerCost
 
@@ -20,24 +21,51 @@ TITLES = {
     "hardsigmoid": "h-sigmoid",
     "add": "sum",
     "mul": "scale",
+    "quantize_linear": "Q",
+    "dequantize_linear": "DQ",
 }
 
 
-@dataclass
-class Step:
-    """One convolution, linear layer or pool, the padding before it, and what runs before the next one."""
+STARTS = CONVOLUTIONS | POOLS | {"linear", "matmul", "unknown"}
 
-    layer: LayerCost
-    pads: list[LayerCost] = field(default_factory=list)
-    followers: list[LayerCost] = field(default_factory=list)
+Shape = tuple[int, ...]
+
+
+class Row(Protocol):
+    """What a step needs to know of a row: of a module's ledger, or of an ONNX graph's."""
 
     @property
-    def rows(self) -> list[LayerCost]:
+    def kind(self) -> str: ...
+    @property
+    def kernel(self) -> Shape | None: ...
+    @property
+    def stride(self) -> Shape | None: ...
+    @property
+    def dilation(self) -> Shape | None: ...
+    @property
+    def groups(self) -> int: ...
+    @property
+    def params(self) -> int: ...
+
+
+R = TypeVar("R", bound=Row)
+
+
+@dataclass
+class Step(Generic[R]):
+    """One convolution, linear layer or pool, the padding before it, and what runs before the next one."""
+
+    layer: R
+    pads: list[R] = field(default_factory=list)
+    followers: list[R] = field(default_factory=list)
+
+    @property
+    def rows(self) -> list[R]:
         """All rows of the ledger that the step stands for, in order."""
         return [*self.pads, self.layer, *self.followers]
 
     @property
-    def out_shape(self) -> tuple[int, ...]:
+    def out_shape(self: "Step[LayerCost]") -> Shape:
         """What its last row gives."""
         return self.rows[-1].out_shape
 
@@ -53,34 +81,39 @@ class Step:
         return "".join("pad + " for _ in self.pads) + describe(self.layer) + followers
 
 
-def steps(layers: Iterable[LayerCost]) -> list[Step]:
+def steps(layers: Iterable[R]) -> list[Step[R]]:
     """``layers`` folded into steps, in order."""
-    found: list[Step] = []
-    pads: list[LayerCost] = []
+    found: list[Step[R]] = []
+    pads: list[R] = []
     for layer in layers:
         if layer.kind == "pad":
             pads.append(layer)
-        elif layer.kind in CONVOLUTIONS or layer.kind in POOLS or layer.kind == "linear" or not found:
+        elif layer.kind in STARTS or not found:
             found.append(Step(layer, pads))
             pads = []
         else:
-            found[-1].followers.append(layer)
+            found[-1].followers += [*pads, layer]
+            pads = []
+    if pads and found:
+        found[-1].followers += pads
+    elif pads:
+        found.append(Step(pads[0], [], pads[1:]))
     return found
 
 
-def describe(layer: LayerCost) -> str:
+def describe(layer: Row) -> str:
     """The operation in a few words: ``dw 5x5 /2 dilated 2``."""
     return " ".join((TITLES.get(layer.kind, layer.kind), *geometry(layer)))
 
 
-def geometry(layer: LayerCost) -> list[str]:
+def geometry(layer: Row) -> list[str]:
     """Kernel, stride, dilation and groups, each where it says something: ``5x5``, ``/2``, ``dilated 2``."""
     words = []
     if layer.kernel:
         words.append("x".join(map(str, layer.kernel)))
-    if layer.stride and layer.stride not in ((1, 1), layer.kernel):
+    if layer.stride and set(layer.stride) != {1} and layer.stride != layer.kernel:
         words.append(f"/{layer.stride[0]}")
-    if layer.dilation and layer.dilation != (1, 1):
+    if layer.dilation and set(layer.dilation) != {1}:
         words.append(f"dilated {layer.dilation[0]}")
     if layer.kind == "conv" and layer.groups > 1:
         words.append(f"in {layer.groups} groups")

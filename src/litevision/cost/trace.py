@@ -79,11 +79,11 @@ def peak_bytes(operations: Sequence[Operation]) -> int:
     return max(alive, default=0)
 
 
-class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Recorder(TorchDispatchMode):
     """Notes each operation on a watched activation that torch dispatches while the mode is on."""
 
     def __init__(self, module: nn.Module) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # torch gives it no types
         self.operations: list[Operation] = []
         self._held: list[Tensor] = []  # so that no two activations can have the same storage
         self._written_by: dict[int, int] = {}

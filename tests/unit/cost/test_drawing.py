@@ -1,6 +1,7 @@
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,16 +13,16 @@ from litevision.models import Network, build, configure
 from litevision.registry import ARCHITECTURES
 
 
-def network(name: str, **arguments: object) -> Network:
-    return build(configure(name, **arguments), device="meta")  # type: ignore[arg-type]
+def network(name: str, **arguments: Any) -> Network:
+    return build(configure(name, **arguments), device="meta")
 
 
-def drawn(name: str, **arguments: object) -> list[Frame]:
+def drawn(name: str, **arguments: Any) -> list[Frame]:
     net = network(name, **arguments)
     return frames(net, ledger(net))
 
 
-def boxes(name: str, **arguments: object) -> dict[str, Box]:
+def boxes(name: str, **arguments: Any) -> dict[str, Box]:
     return {box.name: box for frame in drawn(name, **arguments) for box in frame.boxes}
 
 

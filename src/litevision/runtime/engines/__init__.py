@@ -56,6 +56,7 @@ def engine_choice(
         threads = max(1, available_cpus() // streams)
     if threads < 1:
         raise UsageError(f"{threads} threads; expected at least 1.")
+    # Both are known names by now, which mypy does not see.
     return EngineChoice(cast(EngineName, engine), cast(Precision, precision), threads, streams)
 
 

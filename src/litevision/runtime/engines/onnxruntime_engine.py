@@ -22,18 +22,7 @@ class OnnxruntimeEngine:
 
         self.choice = choice
         self.version = f"onnxruntime {onnxruntime.__version__}"
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = choice.threads
-        # A thread that waits for its next piece of work turns in a loop, by default for far longer than a graph lasts,
-        # in the way of whatever else has work for the core. MobileNetV2 on 2 threads, median ms on idle cores, median
-        # ms on busy ones, CPU ms: by default 3.0, 30, 13; never turning 4.6, 15, 7; turning for 20 us 3.2, 16, 7.
-        # onnxruntime before 1.26 passes over this setting.
-        options.add_session_config_entry("session.intra_op.spin_duration_us", "20")
-        # A memory pattern is kept for every batch size that was ever seen, each with a block of its own in the arena:
-        # 318 MB after 120 batches of 1 to 12 pictures instead of 232, and no quicker. The arena stays: without it,
-        # batches of 8 take twice the time.
-        options.enable_mem_pattern = False
-        options.log_severity_level = 4  # its errors reach the user as exceptions; its warnings are for its developers
+        options = session_options(onnxruntime, choice)
         try:
             self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no other base class
@@ -46,6 +35,23 @@ class OnnxruntimeEngine:
     def run(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> Outputs:
         values = self._session.run(self._names, {self.inputs[0].name: batch_u8_nhwc})
         return dict(zip(self._names, values, strict=True))
+
+
+def session_options(onnxruntime: Any, choice: EngineChoice) -> Any:
+    """How a session computes as ``choice`` asks, as the ``SessionOptions`` of the package ``onnxruntime``."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = choice.threads
+    # A thread that waits for its next piece of work turns in a loop, by default for far longer than a graph lasts,
+    # in the way of whatever else has work for the core. MobileNetV2 on 2 threads, median ms on idle cores, median
+    # ms on busy ones, CPU ms: by default 3.0, 30, 13; never turning 4.6, 15, 7; turning for 20 us 3.2, 16, 7.
+    # onnxruntime before 1.26 passes over this setting.
+    options.add_session_config_entry("session.intra_op.spin_duration_us", "20")
+    # A memory pattern is kept for every batch size that was ever seen, each with a block of its own in the arena:
+    # 318 MB after 120 batches of 1 to 12 pictures instead of 232, and no quicker. The arena stays: without it,
+    # batches of 8 take twice the time.
+    options.enable_mem_pattern = False
+    options.log_severity_level = 4  # its errors reach the user as exceptions; its warnings are for its developers
+    return options
 
 
 def _info(node: Any) -> TensorInfo:

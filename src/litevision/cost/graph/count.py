@@ -1,0 +1,128 @@
+"""Counts what each node of an ONNX graph costs, from shapes alone: nothing is run."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx
+from onnx import GraphProto, NodeProto
+
+from litevision.cost.graph import operators
+from litevision.cost.graph.constants import Constants
+from litevision.cost.graph.form import form_of
+from litevision.cost.graph.inputs import bind, graph_inputs
+from litevision.cost.graph.load import load_graph, with_functions_inlined
+from litevision.cost.graph.moves import Moves, is_view, reads_shapes_alone
+from litevision.cost.graph.peak import peak_bytes
+from litevision.cost.graph.records import GraphLedger, NodeCost
+from litevision.cost.graph.shapes import Shapes
+from litevision.cost.graph.tensors import subgraphs
+from litevision.cost.graph.weights import Weights
+from litevision.errors import UsageError
+
+
+def graph_ledger(
+    model: str | os.PathLike[str] | onnx.ModelProto, *, batch: int = 1, size_hw: tuple[int, int] | None = None
+) -> GraphLedger:
+    """The costs of every node of ``model``, a file or a graph, for one batch.
+
+    Args:
+        batch: pictures in it; a file that fixes another number than 1 is counted at its own.
+        size_hw: of the pictures, for a file that leaves it open.
+
+    Raises:
+        FileMissingError: no such file, or one that should lie beside it is not there.
+        BundleError: not ONNX, or broken.
+        UnsafeFileError: it keeps tensors in files outside its folder.
+        UsageError: no such batch or size, or the file fixes another one.
+    """
+    if batch < 1 or (size_hw and min(size_hw) < 1):
+        raise UsageError(f"a batch of 1 or more and sides of 1 pixel or more are counted, got {batch} and {size_hw}")
+    name = "the graph" if isinstance(model, onnx.ModelProto) else str(Path(model))
+    loaded = with_functions_inlined(model if isinstance(model, onnx.ModelProto) else load_graph(Path(model)), name)
+    inputs, names = bind(graph_inputs(loaded.graph), batch, size_hw)
+    return _ledger(loaded.graph, Shapes(loaded, inputs, names), [value.name for value in inputs])
+
+
+def _ledger(graph: GraphProto, shapes: Shapes, inputs: Sequence[str]) -> GraphLedger:
+    constants = Constants(graph, shapes)
+    moves, weights = Moves(graph, shapes, constants), Weights(constants)
+    used: set[str] = set()
+    nodes = []
+    for node in graph.node:
+        if operators.is_standard(node) and node.op_type == "Constant":
+            continue
+        name = _name(node, used)
+        if constants.is_computed(node):
+            nodes.append(_constant(node, name, shapes))
+        else:
+            nodes.append(_row(node, name, shapes, constants, moves, weights))
+    kept = frozenset(moves.behind(value.name) for value in graph.output if value.name not in constants)
+    sizes = {name: tensor.bytes for name, tensor in shapes.tensors.items()}
+    peak, is_peak_known = peak_bytes(nodes, sizes, inputs, kept)
+    is_written_known = all(node.bytes_written is not None for node in nodes)
+    is_known = {
+        "params": not any(any(subgraphs(node)) for node in graph.node),
+        "macs": all(node.macs is not None for node in nodes),
+        "bytes_read": all(node.bytes_read is not None for node in nodes),
+        "bytes_written": is_written_known,
+        "activation_bytes": is_written_known,
+        "peak_activation_bytes": is_peak_known and is_written_known,
+    }
+    return GraphLedger(
+        nodes=tuple(nodes),
+        input_shapes={name: shapes.shape(name) for name in inputs},
+        kept=kept,
+        peak_activation_bytes=peak,
+        at_least=frozenset(total for total, known in is_known.items() if not known),
+    )
+
+
+def _row(node: NodeProto, name: str, shapes: Shapes, constants: Constants, moves: Moves, weights: Weights) -> NodeCost:
+    form = form_of(node, shapes, constants)
+    read, written = moves.of(node, name, is_known=form.kind != "unknown")
+    weight_bytes = 0 if is_view(node) or reads_shapes_alone(node) else constants.bytes(node.input)
+    if node.op_type in operators.SLICES and node.input[0] in constants:
+        weight_bytes = min(weight_bytes, written[0].bytes or 0)
+    weight = form.weight if form.weight and form.weight in constants else None
+    return NodeCost(
+        name=name,
+        layer=weights.layer(weight) or name,
+        op_type=operators.operator_of(node),
+        kind=form.kind,
+        outputs=tuple(filter(None, node.output)),
+        in_shapes=tuple(shapes.shape(x) for x in node.input if x and x not in constants),
+        out_shapes=tuple(shapes.shape(y) for y in node.output if y),
+        kernel=form.kernel,
+        stride=form.stride,
+        dilation=form.dilation,
+        groups=form.groups,
+        params=weights.params(node, weight),
+        buffers=weights.buffers(node),
+        weights=shapes.tensors[weight].numel or 0 if weight else 0,
+        weight_bytes=weight_bytes,
+        macs=form.macs,
+        read=read,
+        written=written,
+        in_place=moves.is_in_place(node),
+        is_view=is_view(node),
+        note=form.note,
+    )
+
+
+def _constant(node: NodeProto, name: str, shapes: Shapes) -> NodeCost:
+    """The row of a node that gives the same for every picture: an engine runs it once, when it loads the file."""
+    outputs = tuple(filter(None, node.output))
+    return NodeCost(
+        name, name, operators.operator_of(node), "constant", outputs, (), tuple(shapes.shape(y) for y in outputs)
+    )
+
+
+def _name(node: NodeProto, used: set[str]) -> str:
+    """The node's name, or its first output's, told apart where a node before it has that too."""
+    first = next(filter(None, node.output), node.op_type)
+    name = first if not node.name or node.name in used else node.name
+    while name in used:
+        name += "_"
+    used.add(name)
+    return name

@@ -1,0 +1,86 @@
+"""Which tensors each node of a graph reads and writes, and how many of their bytes."""
+
+from collections import Counter
+
+from onnx import GraphProto, NodeProto
+
+from litevision.cost.graph import operators
+from litevision.cost.graph.constants import Constants
+from litevision.cost.graph.records import Moved
+from litevision.cost.graph.shapes import Shapes
+from litevision.cost.graph.tensors import UNKNOWN_TENSOR, read_by
+
+
+class Moves:
+    """The tensors of a graph; its nodes are to be asked for in order."""
+
+    def __init__(self, graph: GraphProto, shapes: Shapes, constants: Constants) -> None:
+        self._tensors = shapes.tensors
+        self._constants = constants
+        self._behind: dict[str, str] = {}  # what a view views
+        self._writers: dict[str, str] = {}
+        self._uses = _uses(graph)
+
+    def behind(self, tensor: str) -> str:
+        """The tensor itself, or the one that it views."""
+        return self._behind.get(tensor, tensor)
+
+    def of(self, node: NodeProto, name: str, *, is_known: bool) -> tuple[tuple[Moved, ...], tuple[Moved, ...]]:
+        """What ``node``, from now on known as ``name``, reads and writes, constants aside.
+
+        Args:
+            is_known: whether its operator is, and so how much it moves.
+        """
+        outputs = [*filter(None, node.output)]
+        self._writers.update(dict.fromkeys(outputs, name))
+        inputs = [tensor for tensor in dict.fromkeys(read_by(node)) if tensor not in self._constants]
+        viewed = inputs[:1] if is_view(node) else []
+        for tensor in viewed:
+            self._behind[outputs[0]] = self.behind(tensor)
+        written = tuple(Moved(tensor, name, self._bytes(tensor, is_known)) for tensor in outputs[len(viewed) :])
+        read = []
+        for tensor in inputs:
+            size = self._bytes(tensor, is_known)
+            if viewed or reads_shapes_alone(node):
+                size = 0
+            elif node.op_type in operators.SLICES and tensor == node.input[0]:
+                size = written[0].bytes if written else 0
+            read.append(Moved(self.behind(tensor), self._writers.get(tensor, tensor), size))
+        return tuple(read), written
+
+    def is_in_place(self, node: NodeProto) -> bool:
+        """Whether ``node`` may overwrite its input."""
+        if (
+            not operators.is_standard(node)
+            or node.op_type not in operators.IN_PLACE
+            or not node.input
+            or not node.output
+        ):
+            return False
+        x, y = node.input[0], node.output[0]
+        is_ours = self.behind(x) in self._writers  # a caller's picture, and a constant, must stay what they are
+        return is_ours and self._uses[self.behind(x)] == 1 and self._bytes(x) == self._bytes(y) is not None
+
+    def _bytes(self, tensor: str, is_known: bool = True) -> int | None:
+        return self._tensors.get(tensor, UNKNOWN_TENSOR).bytes if is_known else None
+
+
+def is_view(node: NodeProto) -> bool:
+    """Whether ``node`` only names its first input anew."""
+    return operators.is_standard(node) and node.op_type in operators.VIEWS and bool(node.input) and bool(node.output)
+
+
+def reads_shapes_alone(node: NodeProto) -> bool:
+    """Whether ``node`` asks how large a tensor is, and not what it holds."""
+    return operators.is_standard(node) and node.op_type in operators.SHAPES
+
+
+def _uses(graph: GraphProto) -> Counter[str]:
+    """How often each tensor is read, itself or through views, or kept as an answer."""
+    uses = Counter(value.name for value in graph.output)
+    for node in reversed(graph.node):
+        if is_view(node):
+            uses[node.input[0]] += uses[node.output[0]]
+        elif not reads_shapes_alone(node):
+            uses.update({*read_by(node)})
+    return uses
