@@ -80,10 +80,10 @@ def soak(place: Path, arguments: Namespace, photos: list[Path]) -> tuple[list[Sa
     bundle = arguments.bundle or make_bundle(place / "mobilenet_v2.onnx")
     command = [sys.executable, "-m", "litevision", "classify", "-", "--jsonl", "--top", "1"]
     command += ["--model", str(bundle), "--engine", arguments.engine]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    pipe = subprocess.PIPE
     samples: list[Sample] = []
     first_at = last_at = 0.0
-    with subprocess.Popen(command, text=True, env=environment(place), **pipes) as process:  # type: ignore[call-overload]
+    with subprocess.Popen(command, text=True, env=environment(place), stdin=pipe, stdout=pipe) as process:
         memory = Path(f"/proc/{process.pid}/status")
         with fed(process.stdin, islice(cycle(photos), arguments.pictures)):
             for done, line in enumerate(process.stdout, start=1):

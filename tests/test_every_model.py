@@ -1,6 +1,7 @@
 """What holds for every network of the registry, in every published form."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -13,8 +14,8 @@ from networks import SHORT_ROWS, every_form, every_network, filled, map_hw, pict
 SIZES = ((224, 224), (97, 97), (64, 96), (33, 65))
 
 
-def meta(name: str, dialect: str, **arguments: object) -> Network:
-    return build(configure(name, dialect=dialect, **arguments), device="meta")  # type: ignore[arg-type]
+def meta(name: str, dialect: str, **arguments: Any) -> Network:
+    return build(configure(name, dialect=dialect, **arguments), device="meta")
 
 
 def num_params(module: nn.Module) -> int:

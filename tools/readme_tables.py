@@ -171,7 +171,8 @@ def recipe() -> str:
     """Every option of a training recipe, with its default."""
     rows = []
     for table_name, options in recipe_tables(Recipe()).items():
-        meanings = attributes(type(getattr(Recipe(), table_name)))
+        kinds = reversed(type(getattr(Recipe(), table_name)).__mro__)
+        meanings = {name: text for kind in kinds for name, text in attributes(kind).items()}
         for name, value in options.items():
             rows.append((f"`{table_name}.{name}`", f"`{json.dumps(value)}`", meanings[name].replace("``", "`")))
     return table(("option", "default", "what it says"), rows)

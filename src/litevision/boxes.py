@@ -4,12 +4,13 @@ N and M are counts of boxes. A box is (x1, y1, x2, y2) in px from the top left c
 continuous edges: the first pixel reaches from 0 to 1, and width is x2 - x1.
 """
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Boxes = npt.NDArray[np.float32]
+Float = TypeVar("Float", np.float32, np.float64)
 _Xyxy = tuple[float, float, float, float]
 
 
@@ -30,8 +31,8 @@ def xyxy_from_xywh(boxes_xywh: Boxes) -> Boxes:
     return np.concatenate([boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]], axis=1)
 
 
-def xywh_from_xyxy(boxes_xyxy: Boxes) -> Boxes:
-    """Top left corner, width and height of boxes given by their corners; ``float32[N, 4]``."""
+def xywh_from_xyxy(boxes_xyxy: npt.NDArray[Float]) -> npt.NDArray[Float]:
+    """Top left corner, width and height of boxes given by their corners; ``float32[N, 4]``, or float64 of such."""
     return np.concatenate([boxes_xyxy[:, :2], boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]], axis=1)
 
 

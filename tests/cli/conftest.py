@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,10 +56,10 @@ def classify(folder: Path, litevision: Run) -> Run:
 def classify_beside(folder: Path) -> Callable[..., "subprocess.Popen[str]"]:
     """Starts ``litevision classify`` in a process of its own, with pipes to all of its streams."""
 
-    def start(*arguments: str, **options: object) -> "subprocess.Popen[str]":
+    def start(*arguments: str, **options: Any) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "litevision", "classify", *arguments]
         command += ["--model", "tiny.onnx", "--engine", "onnxruntime"]
-        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        return subprocess.Popen(command, **{**pipes, "text": True, **options})  # type: ignore[call-overload, no-any-return]
+        pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        return subprocess.Popen(command, **{**pipes, "text": True, **options})
 
     return start

@@ -6,6 +6,7 @@ import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,8 +67,8 @@ def test_csv(bench: Run) -> None:
 
 
 def test_a_name_is_looked_up(bench: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    cached = types.ModuleType("litevision.export.cached")
-    cached.kept_at = cached.bundle_for = lambda name: Path({"mobilenet_v2": "tiny.onnx"}[name])  # type: ignore[attr-defined]
+    cached: Any = types.ModuleType("litevision.export.cached")
+    cached.kept_at = cached.bundle_for = lambda name: Path({"mobilenet_v2": "tiny.onnx"}[name])
     monkeypatch.setitem(sys.modules, "litevision.export", types.ModuleType("litevision.export"))
     monkeypatch.setitem(sys.modules, "litevision.export.cached", cached)
     code, out, _ = bench("mobilenet_v2", "--batch", "1", "--json")

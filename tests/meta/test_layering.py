@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "serve": {"errors", "cache", "registry", "boxes", "image", "runtime"},
     "models": {"errors", "registry"},
     "weights": _MODELS,
-    "cost": _MODELS,
+    "cost": {*_MODELS, "runtime"},
     "data": {"errors", "cache", "boxes", "image"},
     "evaluate": {"errors", "cache", "boxes", "image", "runtime", "data"},
     "train": {*_WORKSHOP, "boxes", "image", "runtime", "data", "evaluate", "export"},

@@ -92,7 +92,7 @@ def test_move_by_hand() -> None:
 
 @given(SIZES, SIZES, st.sampled_from(["letterbox", "stretch", "center"]))
 def test_a_box_comes_back_to_where_it_was(picture_hw: tuple[int, int], size_hw: tuple[int, int], crop: str) -> None:
-    place = Preprocess(size_hw, min(size_hw), crop).placement(picture_hw)  # type: ignore[arg-type]
+    place = Preprocess(size_hw, min(size_hw), crop).placement(picture_hw)
     height, width = picture_hw
     whole = array((0, 0, width, height), (width / 4, height / 3, width / 2, height / 2))
     moved = boxes.move(whole, place)

@@ -247,7 +247,7 @@ def _fill(
         truth = _truth(source, Asked(config.architecture, config.dialect, config.width_mult))
         raise WeightsMismatchError(f"{source.label}: {error}{truth}") from None
     if applied.reset:
-        logger.warning("%s: the classifier starts fresh (left out: %s)", source.label, ", ".join(applied.reset))
+        logger.info("%s: the classifier starts fresh (left out: %s)", source.label, ", ".join(applied.reset))
     if applied.background_dropped:
         logger.info("%s: class 0 of the file, the background, was left out", source.label)
     return applied

@@ -4,6 +4,7 @@ import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -26,7 +27,7 @@ V2 = ("mobilenet_v2", "torchvision")
 
 def assert_answers_as_torch(path: Path, network: nn.Module, size_hw: tuple[int, int]) -> None:
     batch_u8_nhwc = np.stack([noise(*size_hw, seed) // (1 + seed) for seed in range(3)])
-    expected = probabilities(network, batch_u8_nhwc)  # type: ignore[arg-type]
+    expected = probabilities(network, batch_u8_nhwc)
     classifier = load(path)
     np.testing.assert_allclose(classifier.probabilities(batch_u8_nhwc), expected, rtol=0, atol=1e-4)
     np.testing.assert_allclose(classifier.probabilities(batch_u8_nhwc[1:2]), expected[1:2], rtol=0, atol=1e-4)
@@ -184,9 +185,9 @@ def test_broken_weights_are_refused(value: float, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def changed(**changes: object) -> Callable[[Path], object]:
+def changed(**changes: Any) -> Callable[[Path], object]:
     config = {"num_classes": 10, "rows": short(*V2).config.rows, **changes}
-    return lambda path: export(build(configure("mobilenet_v2", **config)).eval(), path)  # type: ignore[arg-type]
+    return lambda path: export(build(configure("mobilenet_v2", **config)).eval(), path)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ SIZE_HW = (52, 75)
 @functools.cache
 def detector(name: str, neck: str) -> CenterNet:
     backbone = configure(name, rows=SHORT_ROWS[name])
-    return fill(CenterNet(CenterNetConfig(backbone, 10, neck)))  # type: ignore[arg-type, return-value]
+    return fill(CenterNet(CenterNetConfig(backbone, 10, neck)))
 
 
 def export(network: CenterNet, path: Path, size_hw: tuple[int, int] = SIZE_HW, **changes: Any) -> BundleMetadata:

@@ -50,7 +50,7 @@ def test_the_picture_itself_stays_as_it_was() -> None:
     ],
 )
 def test_the_outline_ends_where_the_box_ends(box: tuple[float, ...], expected: tuple[int, ...]) -> None:
-    drawn = inked(draw_marks(grey(400, 300), [Mark(box, "", 4)]))  # type: ignore[arg-type]
+    drawn = inked(draw_marks(grey(400, 300), [Mark(box, "", 4)]))
     assert extent(drawn) == expected
     x1, y1, x2, y2 = expected
     assert not drawn[y1 + 20 : y2 - 20, x1 + 20 : x2 - 20].any()

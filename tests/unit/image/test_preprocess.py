@@ -209,9 +209,9 @@ def test_impossible_recipes_are_refused() -> None:
     with pytest.raises(UsageError, match="resize_px is 0"):
         Preprocess((4, 4), 0)
     with pytest.raises(UnknownNameError, match=r"no crop 'centre'\. Did you mean 'center'"):
-        Preprocess((4, 4), 4, "centre")  # type: ignore[arg-type]
+        Preprocess((4, 4), 4, "centre")
     with pytest.raises(UnknownNameError, match="no interpolation 'lanczos'"):
-        Preprocess((4, 4), 4, "center", "lanczos")  # type: ignore[arg-type]
+        Preprocess((4, 4), 4, "center", "lanczos")
 
 
 def test_a_cut_jpeg_is_refused_at_reduced_size_too(tmp_path: Path) -> None:

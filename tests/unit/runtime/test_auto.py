@@ -144,9 +144,9 @@ def test_what_is_remembered_holds_for_the_same_alone(
 ) -> None:
     stopwatch = Stopwatch(ORT, OPENVINO)
     arguments = {"threads": 1, "batch_size": 1}
-    choose(bundle, **arguments, measured_by=stopwatch)  # type: ignore[arg-type]
+    choose(bundle, **arguments, measured_by=stopwatch)
     arguments |= change(bundle, monkeypatch)
-    choose(bundle, **arguments, measured_by=stopwatch)  # type: ignore[arg-type]
+    choose(bundle, **arguments, measured_by=stopwatch)
     assert len(stopwatch.asked) == 2
 
 

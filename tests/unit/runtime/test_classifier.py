@@ -1,5 +1,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,8 +92,8 @@ def test_a_prediction_is_a_value() -> None:
 
 
 @pytest.mark.parametrize("kinds", [{"output_name": "scores"}, {"num_classes": 4}])
-def test_another_output_is_refused(tmp_path: Path, kinds: dict[str, object]) -> None:
-    file = write_bundle(tmp_path / "tiny.onnx", **kinds)  # type: ignore[arg-type]
+def test_another_output_is_refused(tmp_path: Path, kinds: dict[str, Any]) -> None:
+    file = write_bundle(tmp_path / "tiny.onnx", **kinds)
     with pytest.raises(BundleError, match=r"its outputs are .*; expected 'probabilities', tensor\(float\) of \[N, 3\]"):
         load(file)
 

@@ -71,7 +71,7 @@ def with_training(made: onnx.ModelProto) -> None:
 )
 def test_external_tensors_are_found_wherever_they_hide(hide: object) -> None:
     made = model(metadata=plain_metadata())
-    hide(made)  # type: ignore[operator]
+    hide(made)
     assert read_header(made.SerializeToString()).external_tensors == ("hidden",)
 
 

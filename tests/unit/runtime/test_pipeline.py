@@ -92,7 +92,7 @@ def test_sources_are_read_as_they_are_used() -> None:
         next(stream)
     # 40 answers, a chunk that is being given out, and at most 2 chunks a worker under way.
     assert read <= 40 + 4 + 2 * 2 * 4
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
 
 
 def test_a_source_that_waits_gets_its_answers_at_once() -> None:
@@ -136,7 +136,7 @@ def test_stopping_early_leaves_no_thread_behind() -> None:
     before = threading.active_count()
     stream = run(GreyClassifier(), map(grey, range(200)))
     next(stream)
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert threading.active_count() == before
 
 
@@ -144,7 +144,7 @@ def test_stopping_early_waits_for_no_whole_chunk() -> None:
     decoded = 0
 
     class Slow(GreyClassifier):
-        def preprocess(self, source: Any) -> npt.NDArray[np.uint8]:  # type: ignore[override]
+        def preprocess(self, source: Any) -> npt.NDArray[np.uint8]:
             nonlocal decoded
             decoded += 1
             time.sleep(0.01)
@@ -152,7 +152,7 @@ def test_stopping_early_waits_for_no_whole_chunk() -> None:
 
     stream = run(Slow(), [b""] * 500, workers=1, chunk=100)
     next(stream)
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert decoded < 20
 
 

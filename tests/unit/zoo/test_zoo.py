@@ -8,7 +8,9 @@ import pytest
 from litevision import zoo
 from litevision.data import SPLITS, read_labelled
 from litevision.evaluate import evaluate_bundle, samples_of, scores
-from litevision.runtime import BundleMetadata, load
+from litevision.evaluate.coco import detection_scores
+from litevision.evaluate.detection import evaluate_detector
+from litevision.runtime import BundleMetadata, DetectionScore, Detector, Score, load
 from litevision.train.detection.data import read_trainable
 from litevision.train.recipe_file import make_recipe, read_recipe
 from litevision.zoo import BUNDLES
@@ -24,11 +26,14 @@ def test_a_bundle_has_its_card_and_its_recipe(name: str) -> None:
     about = load(name).bundle.metadata
     card = path.with_suffix(".md").read_text()
     assert about.score is not None
-    assert f"top-1 {about.score.top1:.1f} %" in card
+    if isinstance(about.score, Score):
+        assert f"top-1 {about.score.top1:.1f} %" in card
+    else:
+        assert f"AP {about.score.ap:.3f}, AP50 {about.score.ap50:.3f}" in card
     assert f"on {about.score.count:,} test pictures" in card
     assert f"Licence: {licence_in(about)}" in card
     assert about.weights.licence != "unknown"
-    recipe = make_recipe(read_recipe(path.with_suffix(".toml")), origin=name)
+    recipe = make_recipe(read_recipe(path.with_suffix(".toml")), origin=name, task=about.task)
     assert recipe.model.name == about.architecture.name
     assert recipe.model.size_hw == about.preprocess.size_hw
     assert recipe.model.crop == about.preprocess.crop
@@ -61,6 +66,18 @@ def test_clothing_is_as_good_as_it_says(shared: Path) -> None:
     assert claimed is not None
     assert found.count == claimed.count == 372
     assert found.top1 == pytest.approx(claimed.top1, abs=0.3)  # one picture more or less on another CPU
+
+
+@pytest.mark.slow
+def test_blood_cells_is_as_good_as_it_says(shared: Path) -> None:
+    detector = load("blood-cells", threads=1, streams=2)
+    assert isinstance(detector, Detector)
+    data, _, _ = read_trainable(shared / "data/bccd", ())
+    found = detection_scores(evaluate_detector(detector, data.of("test"), data.classes, split="test"))
+    claimed = detector.bundle.metadata.score
+    assert isinstance(claimed, DetectionScore)
+    assert claimed.count == 72
+    assert (found.ap, found.ap50) == pytest.approx((claimed.ap, claimed.ap50), abs=0.005)
 
 
 def test_the_recipe_of_blood_cells_can_be_followed(shared: Path) -> None:

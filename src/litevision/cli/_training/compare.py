@@ -1,0 +1,187 @@
+"""What `litevision compare` does, once it is known that torch is there."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from litevision.cache import replacing
+from litevision.cli._pictures.report import counted
+from litevision.cli._pictures.results import printable
+from litevision.cli._shared.csv import write_csv
+from litevision.cli._shared.table import Align, print_table
+from litevision.cli._training.report import Teller, print_data, print_recipe
+from litevision.cli._training.run import chosen_recipe
+from litevision.data import Fault
+from litevision.errors import UnknownNameError, UsageError
+from litevision.runtime.machine import Machine
+from litevision.train.checkpoint import NAME as LAST
+from litevision.train.compare.budget import Budget
+from litevision.train.compare.members import Member, find_members, set_aside
+from litevision.train.compare.plans import plan_members
+from litevision.train.compare.plot import write_plot
+from litevision.train.compare.table import Row, is_finished, measured_rows
+from litevision.train.plan import DetectionPlan, first_network
+from litevision.train.run import train
+from litevision.train.stopping import RunStopped
+
+COMPARISONS = ("centernet",)
+MINUTES = 30.0
+
+
+def run(
+    what: str,
+    data: Path,
+    budget_given: tuple[float | None, int | None],
+    names: Sequence[str],
+    recipe_given: tuple[Path | None, Mapping[str, Any], Sequence[str]],
+    *,
+    output: Path | None,
+    seconds: float,
+    as_json: bool,
+) -> int:
+    """Plans, trains what is not trained yet, measures and writes; gives the exit code."""
+    if what not in COMPARISONS:
+        raise UnknownNameError.of("comparison", what, COMPARISONS)
+    if not seconds > 0:
+        raise UsageError(f"--seconds {seconds:g}; expected more than 0")
+    budget = _budget(*budget_given)
+    members = find_members(names)
+    recipe = chosen_recipe(*recipe_given, "detection")
+    name = data.stem if data.is_file() else data.resolve().name
+    folder = output or Path("runs") / f"compare-{name}"
+    try:
+        plans = plan_members(
+            data, recipe, members, budget, folder, on_data=partial(_tell_data, budget), on_epochs=_tell_epochs
+        )
+        if aside := set_aside(recipe):
+            _say(f"set aside of the recipe, as each member has its own or begins fresh: {', '.join(aside)}")
+        for member in members:
+            _finish(member, plans[member.name], folder / member.name)
+        _say(f"measuring {len(members)} bundles in turns, about {seconds * len(members):.0f} s")
+        machine = Machine.here()
+        rows = measured_rows(members, folder, seconds)
+    except RunStopped as stopped:
+        _say(f"stopped at {stopped.where}; the same command goes on")
+        return 128 + stopped.signum
+    except KeyboardInterrupt:
+        _say("stopped; the same command goes on")
+        return 130
+    plan = plans[members[0].name]
+    document = _document(what, plan, budget, machine, rows)
+    height, width = plan.preprocess.size_hw
+    threads = f"{machine.usable_cpus} thread{'' if machine.usable_cpus == 1 else 's'}"
+    timed = (
+        f"onnxruntime {machine.versions['onnxruntime']}, fp32, {threads}, batch 1 at {height}x{width}, boxes decoded"
+    )
+    if as_json:
+        print(json.dumps(document))
+    else:
+        _print(rows, budget, timed, machine)
+    _write(folder, document, rows, budget, timed)
+    return 0
+
+
+def _budget(minutes: float | None, epochs: int | None) -> Budget:
+    if minutes is not None and epochs is not None:
+        raise UsageError(f"--minutes {minutes:g} and --epochs {epochs}: one budget is enough, leave out the other")
+    return Budget(MINUTES if minutes is None else minutes, epochs)
+
+
+def _finish(member: Member, plan: DetectionPlan, folder: Path) -> None:
+    """Trains a member from wherever it stands."""
+    if is_finished(folder):
+        _say(f"{member.name}: trained already, {folder}")
+        return
+    network = None if (folder / LAST).exists() else first_network(plan)
+    _say(f"{member.name}: {'training' if network else 'going on'}")
+    print_recipe(plan, folder)
+    with Teller(plan, folder) as teller:
+        train(plan, network, folder, teller)
+
+
+def _tell_data(budget: Budget, plan: DetectionPlan, faults: Sequence[Fault]) -> None:
+    print_data(plan, faults)
+    if budget.epochs is None:
+        _say("timing the first steps of each member")
+
+
+def _tell_epochs(member: Member, seconds: float, epochs: int) -> None:
+    _say(f"{member.name}: an epoch takes about {seconds:.3g} s here, so it gets {epochs:,}")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _document(what: str, plan: DetectionPlan, budget: Budget, machine: Machine, rows: Sequence[Row]) -> dict[str, Any]:
+    return {
+        "format_version": 1,
+        "comparison": what,
+        "data": plan.data.root.name,
+        "classes": list(plan.data.classes),
+        "size_hw": list(plan.preprocess.size_hw),
+        "budget": {"minutes": None if budget.epochs else budget.minutes, "epochs": budget.epochs},
+        "batch_size": plan.recipe.schedule.batch_size,
+        "precision": plan.recipe.run.precision,
+        "seed": plan.recipe.run.seed,
+        "machine": asdict(machine),
+        "rows": [asdict(row) for row in rows],
+    }
+
+
+def _print(rows: Sequence[Row], budget: Budget, timed: str, machine: Machine) -> None:
+    columns: dict[str, Align] = {"member": "left"}
+    names = ("params", "MB", "GMACs", "ms", "spread", "epochs", "minutes", "loss", "AP", "AP50")
+    columns |= dict.fromkeys(names, "right")
+    print_table(
+        columns,
+        [
+            (
+                row.member,
+                f"{row.num_params:,}",
+                f"{row.bundle_bytes / 1e6:.1f}",
+                f"{row.macs / 1e9:.2f}",
+                *(f"{value:.1f}" for value in (row.median_ms, row.p75_ms - row.p25_ms)),
+                f"{row.epochs:,}",
+                f"{row.minutes:.1f}",
+                *(f"{value:.3f}" for value in (row.train_loss, row.ap, row.ap50)),
+            )
+            for row in rows
+        ],
+    )
+    print(f"\nAP, AP50  {_scored(rows[0])}, from the bundle in onnxruntime")
+    print(f"ms        {timed}; the spread is the middle half's")
+    print(f"budget    {budget} for each member; minutes are those of the steps; the loss is the last epoch's")
+    print(f"machine   {machine}")
+
+
+def _scored(row: Row) -> str:
+    return f"{row.split} split, {counted(row.pictures)} with {row.boxes:,} boxes"
+
+
+def _write(folder: Path, document: Mapping[str, Any], rows: Sequence[Row], budget: Budget, timed: str) -> None:
+    """Writes the table as CSV and JSON, and the plot."""
+    size, versions = "x".join(map(str, document["size_hw"])), document["machine"]["versions"]
+    about = {
+        "data": document["data"],
+        "size": size,
+        "budget_minutes": document["budget"]["minutes"],
+        "budget_epochs": document["budget"]["epochs"],
+        **{key: document[key] for key in ("batch_size", "precision", "seed")},
+        **{key: document["machine"][key] for key in ("cpu", "cores", "usable_cpus", "load", "system")},
+        **{key: versions[key] for key in ("litevision", "python", "onnxruntime")},
+    }
+    tables = [{**asdict(row), **about} for row in rows]
+    title = f"CenterNets on {printable(document['data'])}, {_scored(rows[0])};\n{budget} each, from a fresh start"
+    try:
+        write_csv(folder / "comparison.csv", list(tables[0]), [list(table.values()) for table in tables])
+        with replacing(folder / "comparison.json") as unfinished:
+            unfinished.write_text(json.dumps(document, indent=1), "utf-8")
+        write_plot(folder / "comparison.png", rows, title, f"{timed}\n{document['machine']['cpu']}")
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be written ({error.strerror}); give another --output") from None
+    _say(f"wrote {', '.join(str(folder / f'comparison.{form}') for form in ('csv', 'json', 'png'))}")

@@ -1,0 +1,129 @@
+"""litevision profile: what each layer takes."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from litevision.cost.profile import Profile, Row
+    from litevision.runtime.machine import Machine
+
+
+def profile(
+    model: Annotated[str, typer.Argument(metavar="FILE|NAME", help="The path of an .onnx file, or a model.")],
+    engine: Annotated[str, typer.Option(help="onnxruntime or openvino.")] = "onnxruntime",
+    precision: Annotated[str, typer.Option(help="fp32, or bf16 where engine and processor have it.")] = "fp32",
+    threads: Annotated[int | None, typer.Option(help="Threads that compute a batch; by default all there are.")] = None,
+    batch: Annotated[int, typer.Option(help="Pictures in a batch.")] = 1,
+    size: Annotated[
+        str | None, typer.Option(metavar="S|HxW", help="The input's side, for a file that leaves it open.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(help="Runs with the engine's profiler, and as many without it.")] = 54,
+    every: Annotated[bool, typer.Option("--all", help="Show what the engine adds row by row.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, with every row.")] = False,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with plots there.")] = None,
+) -> None:
+    """Show what each layer of a model takes on this machine, from the engine's own profiler.
+
+    ms is the median and spread what lies between the quicker and the slower quarter of the runs. bound is what holds
+    the layer back, multiply-adds or bytes, with the share of this machine's peak that it reaches. The rows add up to
+    the whole run, which is measured without the profiler.
+    """
+    from litevision.cli._shared.bundle import bundle_path
+    from litevision.cli._shared.csv import check_writable
+    from litevision.cli._shared.size import parse_size
+    from litevision.cli._shared.torch import require_torch
+
+    require_torch("litevision profile")
+    from litevision.cost.profile import profile
+    from litevision.runtime.engines import engine_choice
+    from litevision.runtime.machine import Machine
+
+    size_hw = parse_size(size) if size else None
+    choice = engine_choice(engine, precision, threads=threads)
+    if html:
+        check_writable(html, "--html")
+    machine = Machine.here()
+    found = profile(bundle_path(model), choice, batch=batch, size_hw=size_hw, repeats=repeats)
+    if html:
+        from litevision.cost.profile.page import write_page
+
+        write_page(html, model, machine, found)
+        print(f"wrote {html}", file=sys.stderr)
+    if as_json:
+        import json
+
+        print(json.dumps(_as_plain(model, machine, found)))
+        return
+    _print_rows(found, every=every)
+    print(*_summary(found), sep="\n", end="\n\n")
+    print(machine)
+
+
+def _print_rows(found: "Profile", *, every: bool) -> None:
+    from litevision.cli._shared.table import Align, print_table
+
+    columns: dict[str, Align] = {"layer": "left", "operation": "left"}
+    columns |= dict.fromkeys(("ms", "spread", "%", "GMAC/s", "GB/s"), "right")
+    columns |= {"bound": "left"}
+    rows = found.rows if every else [row for row in found.rows if row.kind in ("layer", "between")]
+    cells = [_cells(row, found) for row in rows]
+    if not every:
+        cells[-1:-1] = _added(found)
+    print_table(columns, cells)
+
+
+def _cells(row: "Row", found: "Profile") -> tuple[str, ...]:
+    near = f"{row.bound} {row.of_bound:.0%}" if row.bound and row.of_bound is not None else ""
+    name = row.name if row.kind in ("layer", "between") else f"{row.kind} {row.name}"
+    rates = ("" if rate is None else f"{rate:.1f}" for rate in (row.gmacs_per_s, row.gb_per_s))
+    return name, row.operation, *_times(row.time.ms, row.time.iqr_ms, found), *rates, near
+
+
+def _times(ms: float, iqr_ms: float | None, found: "Profile") -> tuple[str, str, str]:
+    return f"{ms:.3f}", "" if iqr_ms is None else f"{iqr_ms:.3f}", f"{100 * ms / found.sum_ms:.1f}"
+
+
+def _added(found: "Profile") -> list[tuple[str, ...]]:
+    """A row for all changes of layout, and one for all else that the engine adds."""
+    cells: list[tuple[str, ...]] = []
+    for kind, name in (("reorder", "changes of layout"), ("engine", "added by the engine")):
+        rows = [row for row in found.rows if row.kind == kind]
+        if rows:
+            kernels = f"{len(rows)} kernel{'s' if len(rows) > 1 else ''}"
+            cells.append((name, kernels, *_times(sum(row.time.ms for row in rows), None, found), "", "", ""))
+    return cells
+
+
+def _summary(found: "Profile") -> list[str]:
+    choice, peaks = found.choice, found.peaks
+    threads = f"{choice.threads} thread{'s' if choice.threads > 1 else ''}"
+    lines = [
+        f"\n{found.version} {choice.precision}, {threads}, input {'x'.join(map(str, found.input_shape))}, "
+        f"{found.runs} runs with the profiler and {found.runs} without, in turns",
+        f"sum of the rows    {found.sum_ms:.3f} ms",
+        f"whole run          {found.whole.ms:.3f} ms, spread {found.whole.iqr_ms:.3f}; the sum differs by "
+        f"{found.difference:+.1%}",
+        f"with the profiler  {found.profiled.ms:.3f} ms; its cost is taken off: "
+        f"{1e3 * found.cost.inside_ms:.1f} us in each of {found.num_kernels} kernels, "
+        f"{1e3 * found.cost.between_ms:.1f} us after it",
+        f"peaks              {peaks.gmacs_per_s:.1f} GMAC/s; {peaks.gb_per_s:.1f} GB/s from memory, "
+        f"{max(rate for _, rate in peaks.bandwidths):.1f} GB/s from cache",
+    ]
+    if found.is_disturbed:
+        lines.append("The sum is more than 5 % off: other work disturbs these figures. Measure again when it is done.")
+    return lines
+
+
+def _as_plain(model: str, machine: "Machine", found: "Profile") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    plain = asdict(found)
+    plain["rows"] = [
+        {**asdict(row), "share": row.time.ms / found.sum_ms, "gmacs_per_s": row.gmacs_per_s, "gb_per_s": row.gb_per_s}
+        for row in found.rows
+    ]
+    totals = {"sum_ms": found.sum_ms, "difference": found.difference, "recording_ms": found.recording_ms}
+    return {"model": model, "machine": asdict(machine), **plain, **totals}

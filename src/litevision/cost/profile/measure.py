@@ -1,0 +1,87 @@
+"""Measures what each layer of a file takes."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from litevision.cost.graph import GraphLedger
+from litevision.cost.graph.load import load_graph, with_functions_inlined
+from litevision.cost.profile.layers import not_run, rows_of
+from litevision.cost.profile.peaks import measure_cost, measure_peaks
+from litevision.cost.profile.probes import named_ledger
+from litevision.cost.profile.recorders import record
+from litevision.cost.profile.records import Peaks, Profile, Spread
+from litevision.errors import UsageError
+from litevision.runtime.engines import EngineChoice, TensorInfo, open_engine
+
+_TURNS = 9
+
+
+def profile(
+    path: str | os.PathLike[str],
+    choice: EngineChoice,
+    *,
+    batch: int = 1,
+    size_hw: tuple[int, int] | None = None,
+    repeats: int = 54,
+    peaks: Peaks | None = None,
+) -> Profile:
+    """What each layer of the ONNX file at ``path`` takes on this machine.
+
+    Args:
+        path: a bundle, or another graph with one input of pixels or numbers.
+        choice: the engine and how it computes.
+        batch: pictures in a batch.
+        size_hw: of the pictures, for a file that leaves it open.
+        repeats: runs with the profiler, and as many without it, in nine turns.
+        peaks: of this machine; None to measure them.
+
+    Raises:
+        UsageError: no runs, a precision that this engine does not have, or an input that cannot be made up.
+        FileMissingError, BundleError, UnsafeFileError: as for ``litevision.cost.graph.graph_ledger``.
+        MissingExtraError: the engine is not installed.
+    """
+    if repeats < 1:
+        raise UsageError(f"{repeats} repeats; expected at least 1.")
+    path = Path(path)
+    model = with_functions_inlined(load_graph(path), str(path))
+    onnx.load_external_data_for_model(model, str(path.parent))  # where they lie, load_graph has looked at
+    ledger = named_ledger(model, batch=batch, size_hw=size_hw)
+    data = model.SerializeToString()
+    engine = open_engine(data, choice, name=str(path))
+    images = _made_up(engine.inputs, ledger, path)
+    runs = -(-repeats // _TURNS)
+    whole_ms, recording = record(data, engine, ledger, images, turns=_TURNS, runs=runs)
+    cost = measure_cost(choice)
+    peaks = peaks or measure_peaks(choice, cost)
+    return Profile(
+        choice=choice,
+        version=engine.version,
+        input_shape=images.shape,
+        rows=tuple(rows_of(recording, ledger, peaks, cost)),
+        whole=Spread.of(whole_ms),
+        profiled=Spread.of(recording.whole_ms),
+        cost=cost,
+        runs=_TURNS * runs,
+        peaks=peaks,
+        not_run=not_run(recording, ledger),
+    )
+
+
+def _made_up(inputs: Sequence[TensorInfo], ledger: GraphLedger, path: Path) -> npt.NDArray[Any]:
+    """A batch of noise for the graph's input."""
+    if len(inputs) != 1 or inputs[0].dtype not in ("uint8", "float"):
+        raise UsageError(
+            f"{path}: its inputs are {'; '.join(map(str, inputs)) or 'none'}; a batch is made up for one alone, of "
+            "uint8 or float."
+        )
+    shape = ledger.input_shapes.get(inputs[0].name)
+    if shape is None:
+        raise UsageError(f"{path}: leaves the size of {inputs[0]} open. Give it with --size.")
+    noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    return noise if inputs[0].dtype == "uint8" else (noise / np.float32(127.5) - 1).astype(np.float32)

@@ -1,0 +1,201 @@
+"""What is measured: the engine's kernels, and the layers that they compute."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from litevision.runtime.engines import EngineChoice
+
+RowKind = Literal["layer", "reorder", "engine", "between"]
+"""A layer of the file; a change of layout, or something else that the engine adds; the time outside all kernels."""
+
+Bound = Literal["compute", "memory"]
+
+_TOLERANCE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A piece of work that an engine ran as one.
+
+    Attributes:
+        name: the engine's own.
+        op: the engine's word for what it does.
+        nodes: the nodes of the file that it computes; none for what the engine adds.
+        ms: what each run took, or the mean of each turn of runs, as the engine tells it.
+    """
+
+    name: str
+    op: str
+    nodes: tuple[str, ...]
+    ms: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The kernels in the order in which they ran, and what the same runs took as a whole."""
+
+    kernels: tuple[Kernel, ...]
+    whole_ms: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Milliseconds: the median, and what lies between the quicker and the slower quarter."""
+
+    ms: float
+    iqr_ms: float
+
+    @classmethod
+    def of(cls, samples_ms: Sequence[float]) -> "Spread":
+        """The spread of some samples."""
+        quarter, half, three_quarters = np.percentile(samples_ms, (25, 50, 75)).tolist()
+        return cls(half, three_quarters - quarter)
+
+
+@dataclass(frozen=True, slots=True)
+class Peaks:
+    """The most that a machine does in one engine.
+
+    Attributes:
+        gmacs_per_s: 10^9 multiply-adds a second.
+        bandwidths: 10^9 bytes a second, read and written, by how many a kernel moves, from few to many: the fewer, the
+            nearer the cache that they lie in.
+    """
+
+    gmacs_per_s: float
+    bandwidths: tuple[tuple[int, float], ...]
+
+    @property
+    def gb_per_s(self) -> float:
+        """10^9 bytes a second to and from memory, beyond all caches."""
+        return self.bandwidths[-1][1]
+
+    def gb_per_s_of(self, moved_bytes: int) -> float:
+        """10^9 bytes a second for a kernel that moves so many."""
+        sizes, rates = zip(*self.bandwidths, strict=True)
+        return float(np.interp(np.log(max(moved_bytes, 1)), np.log(sizes), rates))
+
+    def bound(self, macs: int, moved_bytes: int) -> tuple[Bound, float]:
+        """What holds such work back, and the milliseconds that it needs at least."""
+        compute_ms = macs / self.gmacs_per_s / 1e6
+        memory_ms = moved_bytes / self.gb_per_s_of(moved_bytes) / 1e6
+        return ("compute", compute_ms) if compute_ms >= memory_ms else ("memory", memory_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one layer took, with all that the engine fused into it; or a row of another kind.
+
+    Attributes:
+        name: the path of the layer's weight, or its node's name.
+        kind: what the row is.
+        operation: what it does, in a few words.
+        category: the main node's kind in the words of ``litevision.cost.LayerCost``; else the row's.
+        block: the part of the network that it lies in.
+        size: of the map that it writes, such as ``56x56``; where that is pooled to 1x1, of the map before.
+        nodes: the nodes of the file.
+        kernels: the engine's names of what ran.
+        time: what it took.
+        macs: multiply-adds; None where they are not known.
+        moved_bytes: read and written, weights included; None where that is not known.
+        bound: what it is nearer to, of the machine's two peaks; None where that cannot be said.
+        of_bound: the share, from 0 on, of that peak which it reaches; over 1 where its data lay in a cache.
+    """
+
+    name: str
+    kind: RowKind
+    operation: str
+    category: str
+    block: str
+    size: str
+    nodes: tuple[str, ...]
+    kernels: tuple[str, ...]
+    time: Spread
+    macs: int | None
+    moved_bytes: int | None
+    bound: Bound | None
+    of_bound: float | None
+
+    @property
+    def gmacs_per_s(self) -> float | None:
+        """10^9 multiply-adds a second."""
+        return self._rate(self.macs)
+
+    @property
+    def gb_per_s(self) -> float | None:
+        """10^9 bytes a second."""
+        return self._rate(self.moved_bytes)
+
+    def _rate(self, count: int | None) -> float | None:
+        return None if not count or self.time.ms <= 0 else count / self.time.ms / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class ProfilerCost:
+    """Milliseconds that recording one kernel takes: what the engine counts as the kernel's own, and after it."""
+
+    inside_ms: float = 0.0
+    between_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Where the time of a graph goes.
+
+    Attributes:
+        choice: the engine and how it computes.
+        version: the engine's name and version.
+        input_shape: the batch.
+        rows: in the order in which they ran; the last is the time between kernels. What recording costs is taken off.
+        whole: one run without the profiler, measured in turns with the runs with it.
+        profiled: one run with it.
+        cost: what recording one kernel takes.
+        runs: with the profiler.
+        peaks: of this machine, in the same engine with the same threads.
+        not_run: nodes that no kernel stands for: computed when the file was loaded, or optimised away.
+    """
+
+    choice: EngineChoice
+    version: str
+    input_shape: tuple[int, ...]
+    rows: tuple[Row, ...]
+    whole: Spread
+    profiled: Spread
+    cost: ProfilerCost
+    runs: int
+    peaks: Peaks
+    not_run: tuple[str, ...]
+
+    @cached_property
+    def sum_ms(self) -> float:
+        """What the rows add up to."""
+        return sum(row.time.ms for row in self.rows)
+
+    @property
+    def difference(self) -> float:
+        """How far the sum lies from the whole run, as a share of it."""
+        return self.sum_ms / self.whole.ms - 1
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether the sum lies more than 5 % off the whole run."""
+        return abs(self.difference) > _TOLERANCE
+
+    @property
+    def recording_ms(self) -> float:
+        """What the profiler adds to a run."""
+        return self.profiled.ms - self.whole.ms
+
+    @cached_property
+    def num_kernels(self) -> int:
+        """Kernels that ran."""
+        return sum(len(row.kernels) for row in self.rows)
+
+
+def sum_of(samples: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """The sums over samples that were taken together."""
+    return tuple(map(sum, zip(*samples, strict=True)))
