@@ -70,7 +70,7 @@ def test_html(profile: Run) -> None:
         (("--precision", "bf16"), "onnxruntime does not compute in bf16 on a CPU"),
         (("--threads", "0"), "0 threads; expected at least 1."),
         (("--batch", "0"), "a batch of 1 or more"),
-        (("--repeats", "0"), "0 repeats; expected at least 1."),
+        (("--repeats", "0"), "0 repeats; expected 1 to 1000."),
         (("--size", "big"), "a size is one side in pixels or HxW"),
         (("--html", "none/page.html"), "--html none/page.html: not a file that can be written."),
     ],

@@ -10,7 +10,9 @@ from litevision.cli._pictures.detect import Detect, Options
 
 def detect(
     inputs: options.Inputs,
-    model: Annotated[str, typer.Option(metavar="BUNDLE|NAME", help="The path of a bundle (.onnx), or its name.")],
+    model: Annotated[
+        str, typer.Option(metavar="BUNDLE|NAME", help="The path of a bundle (.onnx), or its name.")
+    ] = Options.model,
     score: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="The least score of a box; by default what the bundle names, or 0.3."),

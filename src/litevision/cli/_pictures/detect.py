@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class Options(command.Options):
     """The command's options by their names. `litevision.cli.detect` explains them."""
 
+    model: str = "blood-cells"
     score: float | None = None
     tiles: int = 1
     save: str | None = None

@@ -20,6 +20,7 @@ from litevision.errors import UsageError
 from litevision.runtime.engines import EngineChoice, TensorInfo, open_engine
 
 _TURNS = 9
+_MOST_REPEATS = 1000  # onnxruntime's profiler keeps a million events
 
 
 def profile(
@@ -42,12 +43,13 @@ def profile(
         peaks: of this machine; None to measure them.
 
     Raises:
-        UsageError: no runs, a precision that this engine does not have, or an input that cannot be made up.
+        UsageError: no runs or too many, a precision that this engine does not have, an input that cannot be made up, or
+            a graph that does not run the same kernels each time.
         FileMissingError, BundleError, UnsafeFileError: as for ``litevision.cost.graph.graph_ledger``.
         MissingExtraError: the engine is not installed.
     """
-    if repeats < 1:
-        raise UsageError(f"{repeats} repeats; expected at least 1.")
+    if not 1 <= repeats <= _MOST_REPEATS:
+        raise UsageError(f"{repeats} repeats; expected 1 to {_MOST_REPEATS}.")
     path = Path(path)
     model = with_functions_inlined(load_graph(path), str(path))
     onnx.load_external_data_for_model(model, str(path.parent))  # where they lie, load_graph has looked at

@@ -13,6 +13,7 @@ from litevision.cost.graph import GraphLedger
 from litevision.cost.profile.fused import nodes_of_kernels
 from litevision.cost.profile.recorders import WARM_UPS
 from litevision.cost.profile.records import Kernel, Recording
+from litevision.errors import UsageError
 from litevision.runtime.engines import EngineChoice
 from litevision.runtime.engines.onnxruntime_engine import import_onnxruntime, session_options
 
@@ -61,6 +62,8 @@ class OnnxruntimeRecorder:
         for kernel, names in zip(optimised.node, nodes_of_kernels(optimised, self._ledger), strict=True):
             nodes[kernel.name, kernel.op_type].append(names)
         runs = [run for run, counts in zip(_runs(events), self._counts, strict=True) if counts]
+        if len({len(run) for run in runs}) > 1:
+            raise UsageError("the graph runs other kernels each time (an If or Loop), so its layers have no one time.")
         kernels = []
         for i, event in enumerate(runs[0]):
             name, op = event["name"].removesuffix(_KERNEL_TIME), event["args"]["op_name"]
