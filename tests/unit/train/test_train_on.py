@@ -46,9 +46,14 @@ def test_all_but_test_pictures_are_trained_on_and_the_card_says_so(tmp_path: Pat
     assert listener.steps == 8
     assert training_data(plan).startswith("18 pictures of 3 classes")
     assert "the validation pictures were trained on too" in data_section(results)
+    assert "validation pictures were trained on too, and their scores judge nothing" in report_of(tmp_path / "mine")
     saved = json.loads((tmp_path / "mine/results.json").read_text())
     assert saved["best_epoch"] == 2
     assert saved["recipe"]["schedule"]["train_on"] == "train+validation"
+
+
+def report_of(run: Path) -> str:
+    return " ".join((run / "report.html").read_text().split())
 
 
 def test_without_test_pictures_nobody_would_judge(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def render(folder: Path, template: str, results: facts.Results, **parts: Any) ->
         run=results,
         split=facts.judged_split(results),
         start=facts.start_in_words(results),
+        learned_from_validation=facts.learned_from_validation(results),
         counts=_counts(results["data"]),
         skipped=results["data"]["skipped"][:_MOST_SKIPPED],
         recipe=tomli_w.dumps(results["recipe"]),
