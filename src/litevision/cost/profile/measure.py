@@ -12,9 +12,9 @@ import onnx
 from litevision.cost.graph import GraphLedger
 from litevision.cost.graph.load import load_graph, with_functions_inlined
 from litevision.cost.profile.layers import not_run, rows_of
-from litevision.cost.profile.peaks import measure_cost, measure_peaks
+from litevision.cost.profile.peaks import cost_jobs, cost_of, measure_peaks
 from litevision.cost.profile.probes import named_ledger
-from litevision.cost.profile.recorders import record
+from litevision.cost.profile.recorders import Job, record
 from litevision.cost.profile.records import Peaks, Profile, Spread
 from litevision.errors import UsageError
 from litevision.runtime.engines import EngineChoice, TensorInfo, open_engine
@@ -58,20 +58,21 @@ def profile(
     engine = open_engine(data, choice, name=str(path))
     images = _made_up(engine.inputs, ledger, path)
     runs = -(-repeats // _TURNS)
-    whole_ms, recording = record(data, engine, ledger, images, turns=_TURNS, runs=runs)
-    cost = measure_cost(choice)
+    jobs = [Job(data, engine, ledger, images), *cost_jobs(choice)]
+    (run, *chain) = record(jobs, turns=_TURNS, runs=runs)
+    cost = cost_of(chain)
     peaks = peaks or measure_peaks(choice, cost)
     return Profile(
         choice=choice,
         version=engine.version,
         input_shape=images.shape,
-        rows=tuple(rows_of(recording, ledger, peaks, cost)),
-        whole=Spread.of(whole_ms),
-        profiled=Spread.of(recording.whole_ms),
+        rows=tuple(rows_of(run.recording, ledger, peaks, cost)),
+        whole=Spread.of(run.whole_ms),
+        profiled=Spread.of(run.recording.whole_ms),
         cost=cost,
         runs=_TURNS * runs,
         peaks=peaks,
-        not_run=not_run(recording, ledger),
+        not_run=not_run(run.recording, ledger),
     )
 
 

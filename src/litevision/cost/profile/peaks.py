@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import onnx
 
-from litevision.cost.graph import GraphLedger, NodeCost
+from litevision.cost.graph import NodeCost
 from litevision.cost.profile import probes
-from litevision.cost.profile.recorders import record
-from litevision.cost.profile.records import Peaks, ProfilerCost, Recording, sum_of
+from litevision.cost.profile.recorders import Job, Recorded, record
+from litevision.cost.profile.records import Peaks, ProfilerCost, sum_of
 from litevision.runtime.engines import EngineChoice, open_engine
 
 _TURNS, _RUNS = 8, 3
@@ -38,19 +38,34 @@ def measure_peaks(choice: EngineChoice, cost: ProfilerCost | None = None) -> Pea
 
 
 def measure_cost(choice: EngineChoice) -> ProfilerCost:
-    """What recording one kernel takes, from a chain of a hundred small convolutions run with the profiler and without.
+    """What recording one kernel takes; as for `cost_of`."""
+    return cost_of(record(cost_jobs(choice), turns=_COST_TURNS, runs=_RUNS))
 
-    openvino's takes two readings of a clock, which is nothing; onnxruntime's writes shapes and threads down, part of it
-    while the kernel's time still runs.
+
+def cost_jobs(choice: EngineChoice) -> list[Job]:
+    """What to run for `cost_of`: a chain of a hundred small convolutions, or nothing.
+
+    openvino's profiler takes two readings of a clock, which cost nothing; onnxruntime's writes shapes and threads down,
+    part of it while the kernel's time still runs.
     """
     if choice.name == "openvino":
+        return []
+    return [_job(probes.convolutions(100, 64, 14, depthwise=True), choice)]
+
+
+def cost_of(recorded: Sequence[Recorded]) -> ProfilerCost:
+    """What recording one kernel takes, from what came of `cost_jobs`: the runs with the profiler beside those without.
+
+    The networks that it is taken off have no part in it, so that their sums can be held against their whole runs.
+    """
+    if not recorded:
         return ProfilerCost()
-    whole_ms, recording, _ = _recorded(probes.convolutions(100, 64, 14, depthwise=True), choice, _COST_TURNS)
-    own_ms = sum_of([kernel.ms for kernel in recording.kernels])
-    between_ms = [whole - own for whole, own in zip(recording.whole_ms, own_ms, strict=True)]
-    bare, own, between = (float(np.percentile(taken, _UNDISTURBED)) for taken in (whole_ms, own_ms, between_ms))
-    count = len(recording.kernels)
-    return ProfilerCost(max(0.0, own - bare) / count, between / count)
+    (chain,) = recorded
+    kernels = chain.recording.kernels
+    own_ms = sum_of([kernel.ms for kernel in kernels])
+    between_ms = [whole - own for whole, own in zip(chain.recording.whole_ms, own_ms, strict=True)]
+    bare, own, between = (float(np.percentile(ms, _UNDISTURBED)) for ms in (chain.whole_ms, own_ms, between_ms))
+    return ProfilerCost(max(0.0, own - bare) / len(kernels), between / len(kernels))
 
 
 def _quickest(
@@ -58,18 +73,16 @@ def _quickest(
 ) -> Iterator[tuple[Sequence[NodeCost], float]]:
     """For each graph its nodes, and milliseconds of its main kernels, each at its quickest."""
     for model in models:
-        _, recording, ledger = _recorded(model, choice, _TURNS)
-        nodes = [node for node in ledger.nodes if node.macs or node.name == probes.RELU]
+        job = _job(model, choice)
+        (recorded,) = record([job], turns=_TURNS, runs=_RUNS)
+        nodes = [node for node in job.ledger.nodes if node.macs or node.name == probes.RELU]
         names = {node.name for node in nodes}
-        times = [min(kernel.ms) - cost.inside_ms for kernel in recording.kernels if names & set(kernel.nodes)]
+        times = [min(kernel.ms) - cost.inside_ms for kernel in recorded.recording.kernels if names & set(kernel.nodes)]
         yield nodes, sum(times)
 
 
-def _recorded(model: onnx.ModelProto, choice: EngineChoice, turns: int) -> tuple[list[float], Recording, GraphLedger]:
+def _job(model: onnx.ModelProto, choice: EngineChoice) -> Job:
     ledger = probes.named_ledger(model)
     data = model.SerializeToString()
     (shape,) = ledger.input_shapes.values()
-    batch = np.full(shape or (), 0.5, np.float32)
-    engine = open_engine(data, choice, name="the probe")
-    whole_ms, recording = record(data, engine, ledger, batch, turns=turns, runs=_RUNS)
-    return whole_ms, recording, ledger
+    return Job(data, open_engine(data, choice, name="the probe"), ledger, np.full(shape or (), 0.5, np.float32))

@@ -1,6 +1,9 @@
 """Runs an engine with its own profiler, and in turns without it."""
 
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy.typing as npt
@@ -38,29 +41,58 @@ def open_recorder(data: bytes, choice: EngineChoice, ledger: GraphLedger) -> Rec
     return OnnxruntimeRecorder(data, choice, ledger)
 
 
-def record(
-    data: bytes, engine: Engine, ledger: GraphLedger, batch: npt.NDArray[Any], *, turns: int, runs: int
-) -> tuple[list[float], Recording]:
-    """Milliseconds of the runs of ``engine`` without its profiler, and what it recorded of as many with it.
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A graph to be run.
 
-    Both take turns, so that what else the machine does meets both alike.
+    Attributes:
+        data: the graph.
+        engine: which holds it, as a user runs it.
+        ledger: of the graph, whose nodes have its names.
+        batch: for its only input.
+    """
+
+    data: bytes
+    engine: Engine
+    ledger: GraphLedger
+    batch: npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Milliseconds of the runs without the profiler, and what it recorded of as many with it."""
+
+    whole_ms: tuple[float, ...]
+    recording: Recording
+
+
+def record(jobs: Sequence[Job], *, turns: int, runs: int) -> list[Recorded]:
+    """What the engine's profiler tells of each job.
+
+    All take turns, with the profiler and without, so that what else the machine does meets all of them alike.
 
     Args:
-        data: what ``engine`` holds.
-        engine: as a user runs it.
-        ledger: of ``data``.
-        batch: for its only input.
-        turns: how often.
-        runs: in each turn of each, warming up aside.
+        jobs: what to run.
+        turns: how often each has its turns.
+        runs: in each turn, warming up aside.
     """
-    whole_ms = []
-    with open_recorder(data, engine.choice, ledger) as recorder:
+    whole_ms: list[list[float]] = [[] for _ in jobs]
+    with ExitStack() as stack:
+        recorders = [stack.enter_context(open_recorder(job.data, job.engine.choice, job.ledger)) for job in jobs]
         for _ in range(turns):
-            for _ in range(WARM_UPS):
-                engine.run(batch)
-            for _ in range(runs):
-                start = time.perf_counter()
-                engine.run(batch)
-                whole_ms.append(1e3 * (time.perf_counter() - start))
-            recorder.turn(batch, runs)
-        return whole_ms, recorder.finish()
+            for job, recorder, taken in zip(jobs, recorders, whole_ms, strict=True):
+                taken += _plain_turn(job, runs)
+                recorder.turn(job.batch, runs)
+        recordings = [recorder.finish() for recorder in recorders]
+    return [Recorded(tuple(taken), recording) for taken, recording in zip(whole_ms, recordings, strict=True)]
+
+
+def _plain_turn(job: Job, runs: int) -> list[float]:
+    for _ in range(WARM_UPS):
+        job.engine.run(job.batch)
+    taken = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        job.engine.run(job.batch)
+        taken.append(1e3 * (time.perf_counter() - start))
+    return taken
