@@ -1,6 +1,7 @@
 """What this machine does at most, and what an engine's profiler costs, both measured on graphs made for it."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from statistics import median
 
 import numpy as np
 import onnx
@@ -14,7 +15,6 @@ from litevision.runtime.engines import EngineChoice, open_engine
 _TURNS, _RUNS = 8, 3
 _CHANNELS = (16, 64, 256, 1024)  # of 64 kB each
 _COST_TURNS = 15
-_UNDISTURBED = 10  # the percentile of runs that nothing else on the machine met
 
 
 def measure_peaks(choice: EngineChoice, cost: ProfilerCost | None = None) -> Peaks:
@@ -37,35 +37,34 @@ def measure_peaks(choice: EngineChoice, cost: ProfilerCost | None = None) -> Pea
     return Peaks(max(macs), tuple(bandwidths))
 
 
+def is_free(choice: EngineChoice) -> bool:
+    """Whether the engine's profiler costs next to nothing.
+
+    openvino's takes two readings of a clock for each kernel; onnxruntime's writes shapes and threads down, part of it
+    while the kernel's time still runs.
+    """
+    return choice.name == "openvino"
+
+
 def measure_cost(choice: EngineChoice) -> ProfilerCost:
-    """What recording one kernel takes; as for `cost_of`."""
-    return cost_of(record(cost_jobs(choice), turns=_COST_TURNS, runs=_RUNS))
-
-
-def cost_jobs(choice: EngineChoice) -> list[Job]:
-    """What to run for `cost_of`: a chain of a hundred small convolutions, or nothing.
-
-    openvino's profiler takes two readings of a clock, which cost nothing; onnxruntime's writes shapes and threads down,
-    part of it while the kernel's time still runs.
-    """
-    if choice.name == "openvino":
-        return []
-    return [_job(probes.convolutions(100, 64, 14, depthwise=True), choice)]
-
-
-def cost_of(recorded: Sequence[Recorded]) -> ProfilerCost:
-    """What recording one kernel takes, from what came of `cost_jobs`: the runs with the profiler beside those without.
-
-    The networks that it is taken off have no part in it, so that their sums can be held against their whole runs.
-    """
-    if not recorded:
+    """What recording one kernel takes in a chain of a hundred small convolutions."""
+    if is_free(choice):
         return ProfilerCost()
-    (chain,) = recorded
-    kernels = chain.recording.kernels
-    own_ms = sum_of([kernel.ms for kernel in kernels])
-    between_ms = [whole - own for whole, own in zip(chain.recording.whole_ms, own_ms, strict=True)]
-    bare, own, between = (float(np.percentile(ms, _UNDISTURBED)) for ms in (chain.whole_ms, own_ms, between_ms))
-    return ProfilerCost(max(0.0, own - bare) / len(kernels), between / len(kernels))
+    (chain,) = record([_job(probes.convolutions(100, 64, 28, depthwise=True), choice)], turns=_COST_TURNS, runs=_RUNS)
+    own_ms = sum_of([kernel.ms for kernel in chain.recording.kernels])
+    inside_ms = max(0.0, _added(chain, own_ms)) / len(chain.recording.kernels)
+    return ProfilerCost(inside_ms, max(0.0, added_ms(chain) - inside_ms))
+
+
+def added_ms(recorded: Recorded) -> float:
+    """What the profiler added to a run, for each of its kernels."""
+    return _added(recorded, recorded.recording.whole_ms) / len(recorded.recording.kernels)
+
+
+def _added(recorded: Recorded, with_it_ms: Sequence[float]) -> float:
+    """How much longer runs with it took than those without it in the same turn, in the turn in the middle."""
+    pairs = zip(recorded.by_turn(with_it_ms), recorded.by_turn(recorded.whole_ms), strict=True)
+    return median(median(with_it) - median(without) for with_it, without in pairs)
 
 
 def _quickest(

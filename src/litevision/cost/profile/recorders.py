@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy.typing as npt
@@ -60,10 +60,29 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """Milliseconds of the runs without the profiler, and what it recorded of as many with it."""
+    """Milliseconds of the runs without the profiler, and what it recorded of as many with it; turn after turn."""
 
     whole_ms: tuple[float, ...]
     recording: Recording
+    turns: int
+
+    def halves(self) -> tuple["Recorded", "Recorded"]:
+        """Every other turn, and those between; there must be two of them at least."""
+        first, second = (self._only([turn for turn in range(self.turns) if turn % 2 == half]) for half in (0, 1))
+        return first, second
+
+    def by_turn(self, samples_ms: Sequence[float]) -> list[Sequence[float]]:
+        """Some of the samples, turn by turn."""
+        runs = len(samples_ms) // self.turns
+        return [samples_ms[turn * runs : (turn + 1) * runs] for turn in range(self.turns)]
+
+    def _only(self, turns: Sequence[int]) -> "Recorded":
+        def chosen(samples_ms: Sequence[float]) -> tuple[float, ...]:
+            by_turn = self.by_turn(samples_ms)
+            return tuple(taken for turn in turns for taken in by_turn[turn])
+
+        kernels = tuple(replace(kernel, ms=chosen(kernel.ms)) for kernel in self.recording.kernels)
+        return Recorded(chosen(self.whole_ms), Recording(kernels, chosen(self.recording.whole_ms)), len(turns))
 
 
 def record(jobs: Sequence[Job], *, turns: int, runs: int) -> list[Recorded]:
@@ -84,7 +103,7 @@ def record(jobs: Sequence[Job], *, turns: int, runs: int) -> list[Recorded]:
                 taken += _plain_turn(job, runs)
                 recorder.turn(job.batch, runs)
         recordings = [recorder.finish() for recorder in recorders]
-    return [Recorded(tuple(taken), recording) for taken, recording in zip(whole_ms, recordings, strict=True)]
+    return [Recorded(tuple(taken), recording, turns) for taken, recording in zip(whole_ms, recordings, strict=True)]
 
 
 def _plain_turn(job: Job, runs: int) -> list[float]:

@@ -141,6 +141,16 @@ class ProfilerCost:
     inside_ms: float = 0.0
     between_ms: float = 0.0
 
+    @property
+    def ms(self) -> float:
+        """Both."""
+        return self.inside_ms + self.between_ms
+
+    def scaled_to(self, ms: float) -> "ProfilerCost":
+        """A cost of ``ms`` that divides in the same way."""
+        inside = self.inside_ms / self.ms if self.ms else 0.5
+        return ProfilerCost(inside * ms, (1 - inside) * ms)
+
 
 @dataclass(frozen=True)
 class Profile:
