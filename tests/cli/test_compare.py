@@ -34,8 +34,7 @@ COLUMNS = ["member", "params", "MB", "GMACs", "ms", "spread", "epochs", "minutes
 
 def start(place: Path, *arguments: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "litevision", "compare", "centernet", "data", *arguments]
-    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
-    return subprocess.Popen(command, cwd=place, text=True, **pipes)  # type: ignore[call-overload, no-any-return]
+    return subprocess.Popen(command, cwd=place, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 @pytest.fixture(scope="module")

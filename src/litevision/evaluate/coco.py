@@ -89,6 +89,18 @@ class DetectionScores:
         return {**asdict(self), "per_class": [asdict(it) for it in self.per_class]}
 
 
+def require_coco() -> None:
+    """Returns if boxes can be scored here.
+
+    Raises:
+        MissingExtraError: faster-coco-eval is not installed.
+    """
+    try:
+        import faster_coco_eval  # noqa: F401
+    except ImportError:
+        raise MissingExtraError.of("scoring boxes", "train") from None
+
+
 def detection_scores(evaluation: DetectionEvaluation) -> DetectionScores:
     """How good the boxes are.
 
@@ -99,6 +111,7 @@ def detection_scores(evaluation: DetectionEvaluation) -> DetectionScores:
     if not evaluation.samples:
         why = evaluation.skipped[0].detail if evaluation.skipped else "there are none"
         raise UsageError(f"no picture of the split {evaluation.split!r} can be scored; expected at least one ({why}).")
+    require_coco()
     stats, precision = _computed(evaluation)
     bests = curves(evaluation)
     per_class = []
@@ -164,10 +177,7 @@ def coco_results(evaluation: DetectionEvaluation) -> list[dict[str, Any]]:
 
 def _computed(evaluation: DetectionEvaluation) -> tuple[list[float | None], npt.NDArray[np.float64]]:
     """COCO's twelve figures, and its table of precisions [IoU, recall, class, size, boxes a picture]."""
-    try:
-        from faster_coco_eval import COCO, COCOeval_faster
-    except ImportError:
-        raise MissingExtraError.of("scoring boxes", "train") from None
+    from faster_coco_eval import COCO, COCOeval_faster
 
     truth = COCO(coco_truth(evaluation), print_function=_say_nothing)
     run = COCOeval_faster(truth, truth.loadRes(coco_results(evaluation)), "bbox", print_function=_say_nothing)

@@ -9,7 +9,7 @@ from litevision.cli._shared.table import Align, print_table
 from litevision.cli._training.scoring import Asked, Outcome, Rows, Told, share, tell, watched
 from litevision.data import LabelledBoxes, read_boxes
 from litevision.evaluate import samples_of
-from litevision.evaluate.coco import DetectionScores, detection_scores
+from litevision.evaluate.coco import DetectionScores, detection_scores, require_coco
 from litevision.evaluate.detection import DetectionEvaluation, evaluate_detector
 from litevision.runtime import Detector
 
@@ -18,6 +18,7 @@ _FIGURES = ("ap", "ap50", "threshold", "precision", "recall", "f1")
 
 def evaluate_boxes(asked: Asked) -> int:
     """Scores a detector, tells, and gives the exit code."""
+    require_coco()
     data = read_boxes(asked.data)
     split, samples = samples_of(data, asked.split)
     detector = Detector(asked.open_bundle())

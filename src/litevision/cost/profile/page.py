@@ -68,7 +68,7 @@ class Roofline:
 
     def __init__(self, profile: Profile) -> None:
         counted = (row for row in profile.rows if row.gmacs_per_s and row.moved_bytes)
-        rows = sorted(counted, key=lambda row: row.time.ms, reverse=True)
+        rows = sorted(counted, key=lambda row: row.time.ms, reverse=True)  # small dots are drawn over large ones
         intensities = [_intensity(row) for row in rows]
         rates = [row.gmacs_per_s or 0.0 for row in rows]
         peaks = profile.peaks
@@ -84,9 +84,7 @@ class Roofline:
                 max(2.5, _MOST_RADIUS * (row.time.ms / most_ms) ** 0.5),
                 colour_of(row),
             )
-            for row, intensity, rate in sorted(
-                zip(rows, intensities, rates, strict=True), key=lambda it: -it[0].time.ms
-            )
+            for row, intensity, rate in zip(rows, intensities, rates, strict=True)
         ]
         self.x_ticks = [(self.x(value), f"{value:g}") for value in _ticks(self._x)]
         self.y_ticks = [(self.y(value), f"{value:g}") for value in _ticks(self._y)]
@@ -96,7 +94,6 @@ class Roofline:
             (f"{rate:.0f} GB/s, {where}", *self._slope(peaks, rate))
             for rate, where in ((peaks.gb_per_s, "memory"), (fastest, "cache"))
         ]
-
         _, x1, y1, x2, y2 = self.slopes[0]
         self.angle = degrees(atan2(y2 - y1, x2 - x1))
 

@@ -7,7 +7,7 @@ import pytest
 
 from litevision.cost.profile.layers import BETWEEN
 from litevision.cost.profile.page import Roofline, bars, write_page
-from litevision.cost.profile.records import Peaks, Profile, ProfilerCost, Row, RowKind, Spread
+from litevision.cost.profile.records import Bound, Peaks, Profile, ProfilerCost, Row, RowKind, Spread
 from litevision.runtime.engines import engine_choice
 from litevision.runtime.machine import Machine
 
@@ -15,10 +15,11 @@ MACHINE = Machine("a processor", 2, 2, None, "Linux", {"litevision": "1"})
 
 
 def row(name: str, ms: float, kind: RowKind = "layer", block: str = "", size: str = "", macs: int | None = None) -> Row:
-    moved, bound, of_bound = (macs // 4, "compute", 0.5) if macs else (None, None, None)
+    bound: Bound | None = "compute" if macs else None
+    moved, of_bound = (macs // 4, 0.5) if macs else (None, None)
     category = "conv" if kind == "layer" else kind
     time = Spread(ms, 0.1)
-    return Row(name, kind, "", category, block, size, (name,), (name,), time, macs, moved, bound, of_bound)  # type: ignore[arg-type]
+    return Row(name, kind, "", category, block, size, (name,), (name,), time, macs, moved, bound, of_bound)
 
 
 @pytest.fixture
