@@ -16,6 +16,7 @@ def _register() -> None:
     from litevision.cli.average import average
     from litevision.cli.bench import bench
     from litevision.cli.check_data import check_data
+    from litevision.cli.choose import choose
     from litevision.cli.classify import classify
     from litevision.cli.compare import compare
     from litevision.cli.convert import convert
@@ -33,6 +34,7 @@ def _register() -> None:
     app.command()(average)
     app.command()(bench)
     app.command("check-data")(check_data)
+    app.command()(choose)
     app.command()(classify)
     app.command()(compare)
     app.command()(convert)

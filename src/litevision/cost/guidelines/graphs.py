@@ -11,16 +11,18 @@ _OPSET, _IR_VERSION = 18, 8
 
 
 class Grown:
-    """A graph of one float32 input; each method adds to it and gives the name of what that writes.
+    """A graph of one input; each method adds to it and gives the name of what that writes.
 
     Args:
         shape: of the input, with the batch axis first and channels second.
         opset: of ONNX's own operators.
+        element_type: of the input, as ONNX numbers them.
     """
 
-    def __init__(self, shape: Sequence[int], opset: int = _OPSET) -> None:
+    def __init__(self, shape: Sequence[int], opset: int = _OPSET, element_type: int = TensorProto.FLOAT) -> None:
         self._shape = shape
         self._opset = opset
+        self._element_type = element_type
         self._channels = {INPUT: shape[1]}
         self._nodes: list[NodeProto] = []
         self._constants: list[TensorProto] = []
@@ -64,9 +66,27 @@ class Grown:
         self._constants.append(numpy_helper.from_array(value.astype(np.float32), f"constant_{len(self._constants)}"))
         return self._constants[-1].name
 
+    def integers(self, values: Sequence[int]) -> str:
+        """A constant list of int64."""
+        self._constants.append(numpy_helper.from_array(np.array(values), f"constant_{len(self._constants)}"))
+        return self._constants[-1].name
+
     def random(self, shape: Sequence[int]) -> str:
         """A constant map of random numbers."""
         return self.constant(self._random.standard_normal(shape))
+
+    def halves(self, x: str) -> tuple[str, str]:
+        """The first half of the channels, and the others."""
+        half = self._channels[x] // 2
+        node = helper.make_node("Split", [x], [], axis=1, num_outputs=2)
+        first = self.add(node, half)
+        node.output.append(f"{first}_rest")
+        self._channels[node.output[1]] = half
+        return first, node.output[1]
+
+    def channels(self, x: str) -> int:
+        """How many ``x`` has."""
+        return self._channels[x]
 
     def add(self, node: NodeProto, channels: int) -> str:
         """``node``, whose inputs are named and whose only output is not."""
@@ -76,13 +96,14 @@ class Grown:
         self._channels[node.name] = channels
         return node.name
 
-    def model(self, *outputs: str) -> ModelProto:
-        """The graph that gives ``outputs``."""
+    def model(self, *outputs: str, rank: int | None = None) -> ModelProto:
+        """The graph that gives ``outputs``, each of as many axes as the input, unless a ``rank`` says otherwise."""
+        axes = [None] * (rank or len(self._shape))
         graph = helper.make_graph(
             self._nodes,
             "grown",
-            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, self._shape)],
-            [helper.make_tensor_value_info(output, TensorProto.FLOAT, [None] * len(self._shape)) for output in outputs],
+            [helper.make_tensor_value_info(INPUT, self._element_type, self._shape)],
+            [helper.make_tensor_value_info(output, TensorProto.FLOAT, axes) for output in outputs],
             initializer=self._constants,
         )
         opsets = [helper.make_opsetid("", self._opset)]
