@@ -216,6 +216,31 @@ def measured_reduced_decoding() -> str:
     return table((rows[0]["condition"], ""), [(row["what"], _median(row)) for row in rows], right=(1,)) + _footing(rows)
 
 
+def measured_latency() -> str:
+    """How far predicted milliseconds are off, in each engine, and for each network."""
+    rows = _results("latency")
+    engines = list(dict.fromkeys(row["engine"] for row in rows))
+    found = {(row["engine"], row["condition"], row["what"]): row for row in rows}
+    errors = [row for row in rows if row["unit"] == "share"]
+    about = errors[0]["condition"]
+    whats = list(dict.fromkeys(row["what"] for row in errors))
+    summary = [(engine, *(_percent(found[engine, about, what]) for what in whats)) for engine in engines]
+    networks = dict.fromkeys(row["condition"] for row in rows if row["unit"] == "ratio")
+    body = [
+        (network, *(_median(found[engine, network, what]) for engine in engines for what in ("measured", "predicted")))
+        for network in networks
+    ]
+    head = ["ms", *(f"{engine}, {what}" for engine in engines for what in ("measured", "predicted"))]
+    parts = (table((about, *whats), summary, right=(1, 2)), table(head, body, right=range(1, len(head))))
+    return "\n\n".join(parts) + _footing(rows)
+
+
+def _percent(row: Mapping[str, str]) -> str:
+    """The median, the least and the most, in percent."""
+    median, low, high = (float(row[key]) for key in ("median", "low", "high"))
+    return f"{median:.1%} ({low:.1%} to {high:.1%})"
+
+
 def _results(benchmark: str) -> list[dict[str, str]]:
     """The rows of every result file of ``benchmark``."""
     found = []
@@ -298,6 +323,7 @@ MEASURED: dict[str, Callable[[], str]] = {
     "cold": measured_cold,
     "auto_choice": measured_auto_choice,
     "reduced_decoding": measured_reduced_decoding,
+    "latency": measured_latency,
 }
 TABLES: dict[str, Callable[[], str]] = {
     "models": models,
