@@ -39,7 +39,7 @@ def bench(
     from dataclasses import asdict
 
     from litevision.cli._shared.bundle import bundle_path
-    from litevision.cli._shared.csv import check_writable
+    from litevision.cli._shared.outputs import check_writable
     from litevision.runtime.benchmark import benchmark
     from litevision.runtime.machine import Machine
 
@@ -110,7 +110,7 @@ def _print(machine: "Machine", found: "Benchmark") -> None:
 def _write(file: Path, model: str, machine: "Machine", found: "Benchmark") -> None:
     from dataclasses import asdict
 
-    from litevision.cli._shared.csv import write_csv
+    from litevision.cli._shared.outputs import write_csv
 
     about: dict[str, Any] = {"model": model, **asdict(machine)}
     about |= {name: about["versions"][name] for name in ("litevision", "python")}  # the engines' are in the rows

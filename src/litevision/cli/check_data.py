@@ -36,7 +36,7 @@ def check_data(
     """
     import time
 
-    from litevision.cli._shared.csv import check_writable
+    from litevision.cli._shared.outputs import check_writable
     from litevision.data import check_data as check
     from litevision.runtime.cpus import available_cpus
 

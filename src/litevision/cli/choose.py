@@ -35,7 +35,7 @@ def choose(
     Nothing is downloaded, and no candidate is run: its milliseconds are predicted from its layers, by rates that this
     machine is measured for once. A network is listed if no other one scores as much in as little time and as few bytes.
     """
-    from litevision.cli._shared.csv import check_writable
+    from litevision.cli._shared.outputs import check_plot, check_writable
     from litevision.cli._shared.torch import require_torch
 
     require_torch("litevision choose")
@@ -48,10 +48,7 @@ def choose(
     if csv:
         check_writable(csv)
     if plot:
-        from litevision.cost.guidelines.plot import check_suffix
-
-        check_suffix(plot)
-        check_writable(plot, "--plot")
+        check_plot(plot)
     machine = Machine.here()
     model = _model(choice, anew)
     found = sorted(published_candidates(model, classes, on_network=_counting), key=lambda it: it.ms)
@@ -182,7 +179,7 @@ def _write(
     choice: "EngineChoice",
     machine: "Machine",
 ) -> None:
-    from litevision.cli._shared.csv import write_csv
+    from litevision.cli._shared.outputs import write_csv
 
     records = [{**_record(it, best), "engine": _about(choice), "machine": str(machine)} for it in found]
     write_csv(file, list(records[0]), [list(record.values()) for record in records])

@@ -31,7 +31,7 @@ def guidelines(
     compared take turns. "times" is how many times as long as the first network of its group one took: the median, the
     least and the most of the rounds, then what the paper's figures give for its ARM processor and its GPU.
     """
-    from litevision.cli._shared.csv import check_writable
+    from litevision.cli._shared.outputs import check_plot, check_writable
     from litevision.cli._shared.torch import require_torch
 
     require_torch("litevision guidelines")
@@ -47,10 +47,7 @@ def guidelines(
     if csv:
         check_writable(csv)
     if plot:
-        from litevision.cost.guidelines.plot import check_suffix
-
-        check_suffix(plot)
-        check_writable(plot, "--plot")
+        check_plot(plot)
     machine = Machine.here()
     rows = measure(designs, choice, rounds=rounds, seconds=seconds, on_design=_report)
     found = findings(designs, rows)
@@ -116,7 +113,7 @@ def _counts(kernels: dict[str, int]) -> str:
 
 
 def _write(file: Path, about: str, machine: "Machine", rows: "list[Row]") -> None:
-    from litevision.cli._shared.csv import write_csv
+    from litevision.cli._shared.outputs import write_csv
 
     conditions = {"engine": about, "machine": str(machine)}
     records: list[dict[str, Any]] = [

@@ -32,7 +32,7 @@ def profile(
     the whole run, which is measured without the profiler.
     """
     from litevision.cli._shared.bundle import bundle_path
-    from litevision.cli._shared.csv import check_writable
+    from litevision.cli._shared.outputs import check_writable
     from litevision.cli._shared.size import parse_size
     from litevision.cli._shared.torch import require_torch
 

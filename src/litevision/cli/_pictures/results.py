@@ -149,7 +149,7 @@ def output_stream(target: str, option: str = "--csv") -> Iterator[TextIO]:
     Raises:
         UsageError: a file that cannot be written, before the work rather than after it; ``option`` named it.
     """
-    from litevision.cli._shared.csv import check_writable
+    from litevision.cli._shared.outputs import check_writable
 
     options: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
     path = Path(target)

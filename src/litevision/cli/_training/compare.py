@@ -11,7 +11,7 @@ from typing import Any
 from litevision.cache import replacing
 from litevision.cli._pictures.report import counted
 from litevision.cli._pictures.results import printable
-from litevision.cli._shared.csv import write_csv
+from litevision.cli._shared.outputs import write_csv
 from litevision.cli._shared.table import Align, print_table
 from litevision.cli._training.report import Teller, print_data, print_recipe
 from litevision.cli._training.run import chosen_recipe

@@ -12,8 +12,8 @@ import typer
 from litevision.cache import replacing, sha256_of
 from litevision.cli._pictures.report import Report
 from litevision.cli._pictures.results import printable
-from litevision.cli._shared import csv
 from litevision.cli._shared.bundle import bundle_path
+from litevision.cli._shared.outputs import check_writable, write_csv
 from litevision.cli._shared.signals import Interrupted, Signals
 from litevision.data import LabelledBoxes, LabelledPictures
 from litevision.errors import UsageError
@@ -48,7 +48,7 @@ class Asked(NamedTuple):
         """Raises ``UsageError`` for a file that cannot be written."""
         for option, file in (("--json", self.json_file), ("--csv", self.csv), ("--predictions", self.predictions)):
             if file:
-                csv.check_writable(file, option)
+                check_writable(file, option)
 
     def open_bundle(self) -> Bundle:
         """The bundle, with a stream for each CPU."""
@@ -157,5 +157,5 @@ def _write(asked: Asked, document: dict[str, Any], outcome: Outcome) -> None:
         print(f"wrote {asked.json_file}", file=sys.stderr)
     for file, rows in ((asked.csv, outcome.per_class), (asked.predictions, outcome.predictions)):
         if file:
-            csv.write_csv(file, rows.header, rows.rows)
+            write_csv(file, rows.header, rows.rows)
             print(f"wrote {file}: {rows.told}", file=sys.stderr)

@@ -9,25 +9,17 @@ from matplotlib.figure import Figure
 from litevision.cache import replacing
 from litevision.cost.guidelines.findings import Finding
 from litevision.cost.guidelines.measure import Row
-from litevision.errors import UsageError
 
-SUFFIXES = (".png", ".svg")
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # Okabe and Ito's, told apart by any eye
 _PANEL_INCHES = (6.4, 3.6)
 
 
-def check_suffix(file: Path) -> None:
-    """Refuses what is no picture.
-
-    Raises:
-        UsageError: neither .png nor .svg.
-    """
-    if file.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"--plot {file}: expected a name that ends in {' or '.join(SUFFIXES)}.")
-
-
 def plot(file: Path, findings: Sequence[Finding], rows: Sequence[Row], title: str) -> None:
-    """Writes a panel for each of ``findings`` to ``file``: medians as bars, all rounds as whiskers, ARM as diamonds."""
+    """Writes a panel for each of ``findings`` to ``file``: medians as bars, all rounds as whiskers, ARM as diamonds.
+
+    Args:
+        file: ends in ``.png`` or ``.svg``.
+    """
     columns = min(2, len(findings))
     lines = -(-len(findings) // columns)
     figure = Figure(figsize=(_PANEL_INCHES[0] * columns, _PANEL_INCHES[1] * lines + 0.4), layout="constrained")

@@ -7,8 +7,7 @@ from PIL import Image
 
 from litevision.cost.guidelines import Row, findings
 from litevision.cost.guidelines.designs import DESIGNS
-from litevision.cost.guidelines.plot import check_suffix, plot
-from litevision.errors import UsageError
+from litevision.cost.guidelines.plot import plot
 
 
 def rows(times: tuple[float, ...], kernels: dict[str, int], fused: dict[str, int], guideline: str = "G4") -> list[Row]:
@@ -82,8 +81,3 @@ def test_the_plot(tmp_path: Path, name: str) -> None:
     else:
         assert "<svg" in (tmp_path / name).read_text()
     assert [path.name for path in tmp_path.iterdir()] == [name]
-
-
-def test_other_pictures_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"--plot it\.jpg: expected a name that ends in \.png or \.svg\."):
-        check_suffix(Path("it.jpg"))

@@ -1,11 +1,13 @@
-"""CSV files that commands write."""
+"""Tables and plots that commands write."""
 
 from pathlib import Path
 
 from litevision.cache import write_csv
 from litevision.errors import UsageError
 
-__all__ = ["check_writable", "write_csv"]
+__all__ = ["check_plot", "check_writable", "write_csv"]
+
+_PLOTS = (".png", ".svg")
 
 
 def check_writable(file: Path, option: str = "--csv") -> None:
@@ -18,3 +20,14 @@ def check_writable(file: Path, option: str = "--csv") -> None:
 
     if file.is_dir() or not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
         raise UsageError(f"{option} {file}: not a file that can be written. Give one in an existing folder.")
+
+
+def check_plot(file: Path) -> None:
+    """Refuses what is no picture or cannot be written, before the work rather than after it; ``--plot`` named it.
+
+    Raises:
+        UsageError: neither .png nor .svg; else as for `check_writable`.
+    """
+    if file.suffix.lower() not in _PLOTS:
+        raise UsageError(f"--plot {file}: expected a name that ends in {' or '.join(_PLOTS)}.")
+    check_writable(file, "--plot")
