@@ -10,7 +10,7 @@ import onnx
 from scipy.optimize import nnls
 
 from litevision.cost.graph import graph_ledger
-from litevision.cost.latency.model import LatencyModel, Rate, features
+from litevision.cost.latency.model import FEATURES, LatencyModel, Rate, features
 from litevision.cost.latency.networks import made_up_networks
 from litevision.cost.latency.works import Work, works_of_graph
 from litevision.cost.profile import Peaks, measure_peaks
@@ -22,7 +22,7 @@ SECONDS = 0.25
 
 _UNDISTURBED = 20  # percentile: what else a machine does adds to a time, and never takes away from it
 _FOLDS = 9
-# Rates that the networks say little about stay near the peaks, or near what a kernel takes to begin.
+# Rates that the networks tell little of stay near the peaks, or near what a kernel takes to begin.
 _PRIOR_WEIGHT = 0.1
 _PRIOR_ONCE_MS = 0.003
 
@@ -102,7 +102,7 @@ def undisturbed_ms(seconds: Sequence[float]) -> float:
 def fit(observed: Sequence[Observation], peaks: Peaks) -> LatencyModel:
     """The rates that explain the observations best; none is below 0, and every network counts by its share of error."""
     amounts = [features(each.works, peaks) for each in observed]
-    names = sorted({name for each in amounts for name in each})
+    names = [(kind, grows_with) for kind, features_of in FEATURES.items() for grows_with in features_of]
     prior = np.array([_PRIOR_ONCE_MS if grows_with == "once" else 1.0 for _, grows_with in names])
     table = np.array([[each.get(name, 0.0) for name in names] for each in amounts])
     table /= np.array([[each.ms] for each in observed])
@@ -113,7 +113,8 @@ def fit(observed: Sequence[Observation], peaks: Peaks) -> LatencyModel:
 
 def _rates(table: _Table, prior: _Table) -> list[float]:
     """The rates whose times are nearest to 1, in a table of each network's features over its time."""
-    weights = _PRIOR_WEIGHT * np.linalg.norm(table, axis=0)
+    sizes = np.linalg.norm(table, axis=0)
+    weights = _PRIOR_WEIGHT * np.where(sizes > 0, sizes, 1.0)
     found, _ = nnls(np.vstack([table, np.diag(weights)]), np.concatenate([np.ones(len(table)), weights * prior]))
     return [float(rate) for rate in found]
 

@@ -8,14 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from litevision import __version__
 from litevision.cache import cache_folder, replacing
 from litevision.cost.latency.calibrate import calibrate
 from litevision.cost.latency.model import LatencyModel
 from litevision.runtime.engines import EngineChoice
 from litevision.runtime.machine import cpu_instructions, cpu_name, engine_versions
 from litevision.runtime.records import from_plain
-
-_FORMAT = 1
 
 
 def latency_model(
@@ -43,7 +42,7 @@ def latency_model(
 def _key(choice: EngineChoice) -> dict[str, Any]:
     """All that the rates depend on."""
     return {
-        "format": _FORMAT,
+        "litevision": __version__,
         "cpu": cpu_name(),
         "instructions": cpu_instructions(),
         "cores": os.cpu_count(),

@@ -22,6 +22,7 @@ FEATURES: Mapping[str, tuple[str, ...]] = {
     "max_pool": ("once", "maps"),
     "mul": ("once", "out"),
     "add": ("once", "out"),
+    "relu6": ("out",),
     "hardswish": ("once", "out"),
     "copy": ("once", "out", "ragged"),
 }
@@ -62,7 +63,7 @@ class LatencyModel:
 
     Attributes:
         peaks: of the machine.
-        rates: of every feature that the networks of the calibration have.
+        rates: of every feature in ``FEATURES``.
         typical_error: the share by which a network of the calibration is off where the others alone made the rates, in
             the middle of them all; ``worst_error`` that of the worst.
         num_networks: how many these were.

@@ -14,7 +14,7 @@ _HAS_PLAIN = frozenset({"pointwise", "depthwise"})
 _FEW_CHANNELS = 4  # of pictures
 _BYTES = 4
 _COPIES = frozenset({"concat", "shuffle", "transpose", "resize"})  # pads are fused
-_ON_MAPS = frozenset({"add", "mul", "hardswish", "max_pool", "avg_pool"})
+_ON_MAPS = frozenset({"add", "mul", "relu6", "hardswish", "max_pool", "avg_pool"})  # ReLU is free where it is fused
 _PRODUCTS = frozenset({"linear", "matmul"})
 _RENAMED = {"mean": "avg_pool"}
 
@@ -23,7 +23,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One piece: a layer with the normalisation and the activation that engines fuse into it.
+    """One piece: a layer with the normalisation and the ReLU that engines fuse into it; other activations are pieces.
 
     Attributes:
         kind: what its time follows, one of those in ``litevision.cost.latency.model.FEATURES``.

@@ -76,6 +76,12 @@ def test_networks_of_other_makers_are_predicted(works: list[tuple[Work, ...]]) -
     assert np.median(errors) < 0.03
 
 
+def test_what_no_network_has_goes_at_the_peaks(works: list[tuple[Work, ...]]) -> None:
+    plain = [tuple(work for work in each if work.kind != "conv") for each in works]
+    found = fit([Observation(each, 1.0) for each in plain], PEAKS)
+    assert found.by_kind([Work("conv", macs=10**9)])["conv"] == pytest.approx(10, rel=0.001)
+
+
 def test_noise_is_told_in_the_errors(works: list[tuple[Work, ...]]) -> None:
     truth, random = known_model(), np.random.default_rng(1)
     noise = random.choice((0.7, 1.3), len(works))
