@@ -42,7 +42,7 @@ def choose(litevision: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_table(choose: Run) -> None:
     code, out, err = choose("--budget", "1ms", "--classes", "10", "--budget", "9MB")
     assert code == 0
-    assert err == "measuring this machine in onnxruntime fp32, once; about half a minute\n"
+    assert err == "measuring this machine in onnxruntime fp32, once; about a minute\n"
     header, *rest = out.splitlines()
     assert header.split() == COLUMNS
     rows, said = rest[: rest.index("")], rest[rest.index("") + 1 :]

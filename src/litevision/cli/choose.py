@@ -86,7 +86,7 @@ def _model(choice: "EngineChoice", anew: bool) -> "LatencyModel":
     from litevision.cost.latency import calibrate, latency_model
 
     def made(choice: "EngineChoice") -> "LatencyModel":
-        print(f"measuring this machine in {choice.title}, once; about half a minute", file=sys.stderr)
+        print(f"measuring this machine in {choice.title}, once; about a minute", file=sys.stderr)
         return calibrate(choice, on_network=partial(_progress, "network"))
 
     return latency_model(choice, anew=anew, made_by=made)

@@ -37,13 +37,15 @@ class Grown:
         groups: int = 1,
         strides: Sequence[int] = (1, 1),
         dilations: Sequence[int] = (1, 1),
+        padded: bool = True,
     ) -> str:
-        """A convolution with bias, padded so that at stride 1 the map keeps its size."""
+        """A convolution with bias, ``padded`` so that at stride 1 the map keeps its size."""
         assert self._channels[x] % groups == out_channels % groups == 0  # onnxruntime would compute it all the same
         fan_in = self._channels[x] // groups
         # With this gain the values of twenty layers neither grow nor die out; denormal numbers would be slow.
-        weight = self._random.standard_normal((out_channels, fan_in, *kernel)) / np.sqrt(fan_in * np.prod(kernel))
-        constants = [self.constant(value) for value in (weight, self._random.standard_normal(out_channels))]
+        shape = (out_channels, fan_in, *kernel)
+        weight = self._random.standard_normal(shape, np.float32) / np.float32(np.sqrt(np.prod(shape[1:])))
+        constants = [self.constant(weight), self.random((out_channels,))]
         padding = [dilation * (side // 2) for side, dilation in zip(kernel, dilations, strict=True)]
         node = helper.make_node(
             "Conv",
@@ -53,7 +55,7 @@ class Grown:
             kernel_shape=kernel,
             strides=strides,
             dilations=dilations,
-            pads=padding * 2,
+            pads=padding * 2 if padded else [0] * 4,
         )
         return self.add(node, out_channels)
 
@@ -73,7 +75,7 @@ class Grown:
 
     def random(self, shape: Sequence[int]) -> str:
         """A constant map of random numbers."""
-        return self.constant(self._random.standard_normal(shape))
+        return self.constant(self._random.standard_normal(shape, np.float32))
 
     def halves(self, x: str) -> tuple[str, str]:
         """The first half of the channels, and the others."""

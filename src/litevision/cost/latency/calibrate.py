@@ -17,8 +17,8 @@ from litevision.cost.profile import Peaks, measure_peaks
 from litevision.runtime.engines import Engine, EngineChoice, open_engine
 from litevision.runtime.engines.timing import interleaved
 
-NETWORKS = 63
-SECONDS = 0.25
+NETWORKS = 108
+SECONDS = 0.2
 
 _UNDISTURBED = 20  # percentile: what else a machine does adds to a time, and never takes away from it
 _FOLDS = 9
@@ -45,7 +45,7 @@ def calibrate(
     opened_by: Callable[..., Engine] = open_engine,
     on_network: Callable[[int, int], object] = lambda done, total: None,
 ) -> LatencyModel:
-    """A latency model of this machine and engine, for one picture at a time; takes about half a minute.
+    """A latency model of this machine and engine, for one picture at a time; takes most of a minute.
 
     Args:
         choice: the engine and how it computes.

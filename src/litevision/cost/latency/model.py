@@ -16,7 +16,7 @@ FEATURES: Mapping[str, tuple[str, ...]] = {
     "pointwise": ("once", "macs", "maps", "out", "weights", "ragged"),
     "pointwise, plain": ("once", "macs", "maps", "out"),
     "depthwise": ("once", "macs", "maps", "out", "ragged"),
-    "depthwise, plain": ("once", "maps", "out"),
+    "depthwise, plain": ("once", "macs", "maps", "out"),
     "linear": ("once", "weights"),
     "avg_pool": ("once", "maps"),
     "max_pool": ("once", "maps"),
@@ -24,6 +24,7 @@ FEATURES: Mapping[str, tuple[str, ...]] = {
     "add": ("once", "out"),
     "relu6": ("out",),
     "hardswish": ("once", "out"),
+    "pad": ("once", "out"),
     "copy": ("once", "out", "ragged"),
 }
 

@@ -1,6 +1,8 @@
 """Networks made up to calibrate with: mobile ones in every way, and none that anybody published."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import exp, log
 from random import Random
 
 import numpy as np
@@ -9,12 +11,23 @@ from onnx import ModelProto, TensorProto, helper
 from litevision.cost.guidelines.graphs import INPUT, Grown
 
 _SIZES_PX = (96, 128, 160, 192, 224, 256, 320)
-_WIDTHS = (16, 24, 40, 80, 112, 160)  # of the stages, times what is drawn
-_STRIDES = (1, 2, 2, 2, 1, 2)
 _MULTIPLES = (8, 8, 16)
-_TIMES = (0.25, 1.75)
+_LEAST, _MOST = 0.25, 1.75  # times a family's widths, at 224 px
+_PADS_FIRST = 0.35
 
 Block = Callable[["_Network", str, int, int], str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """Networks of one block: the usual widths of its stages, their strides, and the most blocks of a stage."""
+
+    block: Block
+    widths: tuple[int, ...]
+    strides: tuple[int, ...]
+    most_blocks: int = 3
+    multiples: tuple[int, ...] = _MULTIPLES
+    starts_with_pool: bool = False
 
 
 def made_up_networks(count: int, seed: int = 0) -> Iterator[ModelProto]:
@@ -29,31 +42,25 @@ class _Network:
     def __init__(self, random: Random) -> None:
         self.random = random
         self.side = random.choice(_SIZES_PX)  # of the map that the next block writes
+        self.pads_first = random.random() < _PADS_FIRST
         self.graph = Grown((1, self.side, self.side, 3), element_type=TensorProto.UINT8)
 
-    def grow(self, block: Block) -> ModelProto:
-        """The whole graph, with ``block`` after block."""
+    def grow(self, family: _Family) -> ModelProto:
+        """The whole graph, block after block."""
         random, graph = self.random, self.graph
-        times, multiple = random.uniform(*_TIMES), random.choice(_MULTIPLES)
-        if block is _residual:
-            times *= 0.75
-        x = self.activated(
-            graph.conv(self.pixels(), self.rounded(24 * min(times, 1), 8), kernel=(3, 3), strides=(2, 2))
-        )
+        times = exp(random.uniform(log(_LEAST), log(_MOST * min(1.0, 224 / self.side))))
+        x = self.activated(self.strided(self.pixels(), self.rounded(random.choice((16, 24, 32)) * min(times, 1), 8), 2))
         self.side //= 2
-        if block is _shuffled:
+        if family.starts_with_pool:
             x = self.pooled(x)
             self.side //= 2
-        strides = _STRIDES if block is not _shuffled else (1, *_STRIDES[2:], 1)
-        for width, stride in zip(_WIDTHS, strides, strict=True):
-            if block is _shuffled:
-                multiple = random.choice((4, 8, 16, 32))  # of both halves together
-            out = self.rounded(width * times * random.uniform(0.8, 1.25), multiple)
-            for step in range(random.randint(1, 3)):
+        for width, stride in zip(family.widths, family.strides, strict=True):
+            out = self.rounded(width * times * random.uniform(0.8, 1.25), random.choice(family.multiples))
+            for step in range(random.randint(1, family.most_blocks)):
                 self.side //= stride if step == 0 else 1
-                x = block(self, x, out, stride if step == 0 else 1)
+                x = family.block(self, x, out, stride if step == 0 else 1)
         if random.random() < 0.7:
-            x = self.activated(graph.conv(x, self.rounded(960 * min(times, 1.4), 16)))
+            x = self.activated(graph.conv(x, self.rounded(1024 * min(times, 1.25), 16)))
         return graph.model(self.answer(x, random.choice((10, 100, 1000))), rank=2)
 
     def rounded(self, width: float, multiple: int) -> int:
@@ -80,7 +87,18 @@ class _Network:
     def depthwise(self, x: str, stride: int, kernel: int = 3) -> str:
         """A convolution of every channel by itself."""
         width = self.graph.channels(x)
-        return self.graph.conv(x, width, kernel=(kernel, kernel), groups=width, strides=(stride, stride))
+        return self.strided(x, width, stride, kernel, groups=width)
+
+    def strided(self, x: str, out: int, stride: int, kernel: int = 3, groups: int = 1) -> str:
+        """A convolution; in some networks the map is padded before it, as TensorFlow does where it halves one."""
+        pads_first = self.pads_first and stride == 2
+        if pads_first:
+            before, after = kernel // 2 - 1, kernel // 2
+            pads = self.graph.integers((0, 0, before, before, 0, 0, after, after))
+            x = self.graph.add(helper.make_node("Pad", [x, pads], []), self.graph.channels(x))
+        return self.graph.conv(
+            x, out, kernel=(kernel, kernel), groups=groups, strides=(stride, stride), padded=not pads_first
+        )
 
     def pooled(self, x: str) -> str:
         """The largest of 3 x 3, for every second place."""
@@ -159,4 +177,10 @@ def _residual(net: _Network, x: str, out: int, stride: int) -> str:
     return net.activated(graph.apply("Add", y, x), "Relu")
 
 
-_FAMILIES = (_separable, _inverted, _third, _shuffled, _inverted, _third, _shuffled, _residual, _shuffled)
+_V1 = _Family(_separable, (64, 128, 256, 512, 1024), (1, 2, 2, 2, 2))
+_V2 = _Family(_inverted, (16, 24, 32, 64, 96, 160, 320), (1, 2, 2, 2, 1, 2, 1))
+_V3 = _Family(_third, (16, 24, 40, 80, 112, 160), (1, 2, 2, 2, 1, 2))
+# The widths are those of both halves together.
+_SHUFFLE = _Family(_shuffled, (116, 232, 464), (2, 2, 2), 6, multiples=(4, 8, 16, 32), starts_with_pool=True)
+_RESNET = _Family(_residual, (32, 64, 128, 256, 512), (1, 2, 2, 2, 2), 2)
+_FAMILIES = (_V1, _V2, _V3, _SHUFFLE, _V2, _V3, _SHUFFLE, _RESNET, _SHUFFLE)

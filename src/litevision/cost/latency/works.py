@@ -13,8 +13,10 @@ _WHOLE = 4  # onnxruntime has its quick kernels for channels in fours, and plain
 _HAS_PLAIN = frozenset({"pointwise", "depthwise"})
 _FEW_CHANNELS = 4  # of pictures
 _BYTES = 4
-_COPIES = frozenset({"concat", "shuffle", "transpose", "resize"})  # pads are fused
-_ON_MAPS = frozenset({"add", "mul", "relu6", "hardswish", "max_pool", "avg_pool"})  # ReLU is free where it is fused
+_COPIES = frozenset({"concat", "shuffle", "transpose", "resize"})
+_ON_MAPS = frozenset(
+    {"add", "mul", "pad", "relu6", "hardswish", "max_pool", "avg_pool"}
+)  # ReLU is free where it is fused
 _PRODUCTS = frozenset({"linear", "matmul"})
 _RENAMED = {"mean": "avg_pool"}
 

@@ -62,7 +62,7 @@ def test_rates_that_are_known_are_found_again(works: list[tuple[Work, ...]]) -> 
     found = fit([Observation(each, truth.predict(each)) for each in works], PEAKS)
     errors = [abs(found.predict(each) / truth.predict(each) - 1) for each in works]
     assert np.median(errors) < 0.02  # what few networks tell of stays near the peaks
-    assert max(errors) < 0.1
+    assert max(errors) < 0.15
     assert found.num_networks == NETWORKS
     assert found.typical_error < 0.05
     assert found.typical_error < found.worst_error
