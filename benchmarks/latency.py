@@ -15,7 +15,7 @@ import torch
 from _common import Row, conditions, parser, report, row
 
 from litevision.cost.latency import Work, works_of_ledger
-from litevision.cost.latency.calibrate import SECONDS, fit, made_up_calls, observations, picture_call
+from litevision.cost.latency.calibration import SECONDS, fit, made_up_calls, observations, picture_call
 from litevision.cost.ledger import ledger
 from litevision.cost.profile import measure_peaks
 from litevision.errors import LitevisionError

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bundles import write_bundle
-from litevision.cost.guidelines.graphs import INPUT, Grown
+from litevision.cost.grown import INPUT, Grown
 
 Run = Callable[..., tuple[int, str, str]]
 

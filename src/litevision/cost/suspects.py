@@ -14,7 +14,7 @@ from litevision.cost.graph import GraphLedger, NodeCost, graph_ledger
 from litevision.cost.graph.load import with_functions_inlined
 from litevision.cost.graph.operators import IN_PLACE
 from litevision.cost.graph.tensors import constant_of
-from litevision.cost.guidelines.graphs import INPUT, Grown
+from litevision.cost.grown import INPUT, Grown
 from litevision.cost.guidelines.kernels import kernels
 from litevision.errors import UsageError
 from litevision.runtime.engines import Engine, EngineChoice, open_engine

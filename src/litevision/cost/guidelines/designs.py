@@ -16,7 +16,7 @@ from math import ceil
 
 from onnx import ModelProto
 
-from litevision.cost.guidelines.graphs import INPUT, Grown
+from litevision.cost.grown import INPUT, Grown
 from litevision.errors import UnknownNameError
 
 BLOCKS = 10

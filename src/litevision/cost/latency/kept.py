@@ -10,7 +10,7 @@ from typing import Any
 
 from litevision import __version__
 from litevision.cache import cache_folder, replacing
-from litevision.cost.latency.calibrate import calibrate
+from litevision.cost.latency.calibration import calibrate
 from litevision.cost.latency.model import LatencyModel
 from litevision.runtime.engines import EngineChoice
 from litevision.runtime.machine import cpu_instructions, cpu_name, engine_versions

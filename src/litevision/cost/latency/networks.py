@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 from onnx import ModelProto, TensorProto, helper
 
-from litevision.cost.guidelines.graphs import INPUT, Grown
+from litevision.cost.grown import INPUT, Grown
 
 _SIZES_PX = (96, 128, 160, 192, 224, 256, 320)
 _MULTIPLES = (8, 8, 16)

@@ -8,7 +8,7 @@ import pytest
 
 from litevision.cost.graph import graph_ledger
 from litevision.cost.latency import calibrate, works_of_graph
-from litevision.cost.latency.calibrate import NETWORKS, Observation, fit, undisturbed_ms
+from litevision.cost.latency.calibration import NETWORKS, Observation, fit, undisturbed_ms
 from litevision.cost.latency.model import FEATURES, LatencyModel, Rate, features
 from litevision.cost.latency.networks import made_up_networks
 from litevision.cost.latency.works import Work
