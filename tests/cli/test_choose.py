@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,14 @@ def test_all_are_shown_with_those_on_the_frontier_marked(choose: Run) -> None:
     assert code == 0
     assert len(rows) == len(WEIGHTS)
     assert 3 < sum(row.endswith(" frontier") for row in rows) < len(rows)
+
+
+def test_a_disturbed_calibration_is_told(choose: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = "other work disturbed the calibration; when it is done, --calibrate measures again"
+    assert line not in choose()[1]
+    worse = replace(MODEL, typical_error=0.15)
+    monkeypatch.setattr("litevision.cost.latency.calibrate", lambda choice, **_: worse)
+    assert line in choose("--calibrate")[1].splitlines()
 
 
 def test_nothing_fits(choose: Run) -> None:

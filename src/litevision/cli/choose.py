@@ -77,6 +77,8 @@ def choose(
         f"of the {model.num_networks} networks made up to calibrate with, half are predicted within "
         f"{model.typical_error:.0%} by the others, the worst within {model.worst_error:.0%}"
     )
+    if model.is_disturbed:
+        print("other work disturbed the calibration; when it is done, --calibrate measures again")
     print(machine)
 
 

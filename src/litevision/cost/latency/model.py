@@ -28,6 +28,8 @@ FEATURES: Mapping[str, tuple[str, ...]] = {
     "copy": ("once", "out", "ragged"),
 }
 
+_DISTURBED = 0.12  # on a machine with nothing else to do, 0.04 to 0.10
+
 Feature = tuple[str, str]
 """A kind of work, and what its time grows with."""
 
@@ -75,6 +77,11 @@ class LatencyModel:
     typical_error: float
     worst_error: float
     num_networks: int
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether other work is likely to have taken part of the machine while it was measured."""
+        return self.typical_error > _DISTURBED
 
     def predict(self, works: Iterable[Work]) -> float:
         """Milliseconds of one call with one picture."""
