@@ -259,6 +259,16 @@ def test_the_readme_tables_show_every_kind_of_result(
         "cold": [common.row("cold", "one photo", name, "ms", [ms, 1.01 * ms]) for name, ms in cold.items()],
         "auto_choice": list(load("auto_choice").cell(times, "mobilenet_v2, batch 1", "openvino bf16")),
         "reduced_decoding": list(load("reduced_decoding").rows([reduced])),
+        "latency": [
+            common.row("latency", condition, what, unit, values, engine="onnxruntime fp32")
+            for condition, what, unit, values in (
+                ("30 networks", "error in the middle", "share", [0.05, 0.06, 0.1]),
+                ("30 networks", "error at worst", "share", [0.2, 0.3, 0.4]),
+                ("mobilenet_v1", "measured", "ms", [2.0, 2.0, 2.0]),
+                ("mobilenet_v1", "predicted", "ms", [2.1, 2.2, 2.3]),
+                ("mobilenet_v1", "predicted / measured", "ratio", [1.05, 1.1, 1.15]),
+            )
+        ],
     }
     figures["cold"].append(common.row("cold", "one photo", "timm script / litevision classify", "ratio", [20.0, 20.0]))
     for name, rows in figures.items():
@@ -272,5 +282,7 @@ def test_the_readme_tables_show_every_kind_of_result(
     assert "| timm script | 4,020 (20) | 20 (0) |" in tables.measured_cold()
     assert "| mobilenet_v2, batch 1 | openvino bf16 | 1 (0) |" in tables.measured_auto_choice()
     assert "| of these, best class differs | 0 |" in tables.measured_reduced_decoding()
+    assert "| onnxruntime fp32 | 6.0% (5.0% to 10.0%) | 30.0% (20.0% to 40.0%) |" in tables.measured_latency()
+    assert "| mobilenet_v1 | 2 (0) | 2.2 (0.1) |" in tables.measured_latency()
     for table in tables.MEASURED.values():
         assert table().endswith("; 2 threads; load average before the start 0.1; a machine; random; python 3")
