@@ -128,4 +128,4 @@ def test_what_cannot_be_done_is_one_line(choose: Run, arguments: tuple[str, ...]
     code, out, err = choose(*arguments)
     assert (code, out) == (1, "")
     assert message in err
-    assert err.splitlines()[-1].startswith("error: ")
+    assert err.startswith("error: ")  # before the machine is measured

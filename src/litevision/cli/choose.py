@@ -39,10 +39,11 @@ def choose(
     from litevision.cli._shared.torch import require_torch
 
     require_torch("litevision choose")
-    from litevision.cost.choice import frontier, parse_budget, published_candidates
+    from litevision.cost.choice import check_classes, frontier, parse_budget, published_candidates
     from litevision.runtime.engines import engine_choice
     from litevision.runtime.machine import Machine
 
+    check_classes(classes)
     budgets = [parse_budget(text) for text in budget or ()]
     choice = engine_choice(engine, precision, threads=threads)
     if csv:

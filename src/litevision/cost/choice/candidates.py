@@ -53,8 +53,7 @@ def published_candidates(
     Raises:
         UsageError: no classes.
     """
-    if num_classes < 1:
-        raise UsageError(f"{num_classes} classes; expected at least 1.")
+    check_classes(num_classes)
     scored = [(row, row.top1) for row in weight_sets() if row.top1 is not None and row.num_classes]
     built = functools.cache(lambda config: build(config, device="meta"))
     counted = functools.cache(lambda config, size_hw: ledger(built(config), size_hw))
@@ -75,6 +74,16 @@ def published_candidates(
         )
         found.append(candidate)
     return found
+
+
+def check_classes(num_classes: int) -> None:
+    """Refuses a number of classes that no network has.
+
+    Raises:
+        UsageError: none.
+    """
+    if num_classes < 1:
+        raise UsageError(f"{num_classes} classes; expected at least 1.")
 
 
 def _config(row: WeightSet, num_classes: int) -> NetworkConfig:
