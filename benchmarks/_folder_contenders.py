@@ -2,7 +2,7 @@
 
     python benchmarks/_folder_contenders.py NAME WORKPLACE THREADS
 
-prints JSON: images a second, seconds of imports and loading, the engine, and of each picture the best class and by how
+prints JSON: images a second, seconds of imports and loading, the engine, and of each image the best class and by how
 much its probability leads.
 """
 
@@ -30,14 +30,14 @@ Run = Callable[[list[Path]], Answers]
 
 @dataclass(frozen=True)
 class Job:
-    """The folder with ``pictures/photos`` and the models, and how many threads there are."""
+    """The folder with ``images/photos`` and the models, and how many threads there are."""
 
     place: Path
     threads: int
 
     def photos(self) -> list[Path]:
-        """The pictures, in order."""
-        return sorted((self.place / "pictures/photos").iterdir())
+        """The images, in order."""
+        return sorted((self.place / "images/photos").iterdir())
 
 
 def torchvision(job: Job) -> tuple[str, Run]:
@@ -67,7 +67,7 @@ def _torch_run(job: Job, network: Any, transform: Any) -> Run:
     torch.set_num_threads(job.threads)
     network.eval()
     order: list[int] = []  # refilled for each pass, so that the workers, once started, see both
-    dataset = ImageFolder(job.place / "pictures", transform)
+    dataset = ImageFolder(job.place / "images", transform)
     loader = DataLoader(dataset, BATCH, sampler=order, num_workers=job.threads, persistent_workers=True)
 
     def run(paths: list[Path]) -> Answers:
@@ -82,7 +82,7 @@ def loop(job: Job, *, pool: bool) -> tuple[str, Run]:
     """A plain loop around onnxruntime: Pillow and numpy prepare a batch, then every thread computes it.
 
     Args:
-        pool: pictures are prepared by as many threads, ahead of the batch that is computed.
+        pool: images are prepared by as many threads, ahead of the batch that is computed.
     """
     import numpy as np
     import onnxruntime
@@ -134,7 +134,7 @@ def litevision(job: Job, *, engine: str) -> tuple[str, Run]:
 
 
 def decoding(job: Job) -> tuple[str, Run]:
-    """litevision without the network: as many workers, which prepare pictures alone."""
+    """litevision without the network: as many workers, which prepare images alone."""
     from litevision.runtime.pipeline import CHUNK
 
     preprocess = _opened(job, "onnxruntime").preprocess
@@ -148,7 +148,7 @@ def decoding(job: Job) -> tuple[str, Run]:
 
 
 def inference(job: Job, *, engine: str) -> tuple[str, Run]:
-    """litevision without pictures: as many workers, each of which computes ready batches on one thread."""
+    """litevision without images: as many workers, each of which computes ready batches on one thread."""
     import numpy as np
 
     from litevision.runtime.pipeline import CHUNK
@@ -174,7 +174,7 @@ def _opened(job: Job, engine: str) -> "Classifier":
         from litevision.runtime.engines.auto import choose
 
         photos = job.photos()
-        decision = choose(path, threads=1, streams=job.threads, pictures=len(photos), sample=photos[:16])
+        decision = choose(path, threads=1, streams=job.threads, images=len(photos), sample=photos[:16])
         engine, precision = decision.choice.name, decision.choice.precision
     return load(path, engine=engine, precision=precision, threads=1, streams=job.threads)
 

@@ -17,14 +17,14 @@ _SEED = 0
 _GAIN = 15  # of the random classifier, so that some of its answers lead by as much as a trained one's
 
 
-def make_bundle(place: Path, weights: Path | None, pictures: Sequence[Path]) -> None:
+def make_bundle(place: Path, weights: Path | None, images: Sequence[Path]) -> None:
     """Writes the weights as ``torchvision.pth``, and litevision's ``bundle.onnx``.
 
     Args:
         weights: a state_dict with torchvision's names; random ones where it is None.
-        pictures: what random weights take the statistics of their batch normalisation from.
+        images: what random weights take the statistics of their batch normalisation from.
     """
-    state = torch.load(weights, weights_only=True) if weights else _random_network(pictures).state_dict()
+    state = torch.load(weights, weights_only=True) if weights else _random_network(images).state_dict()
     torch.save(state, place / "torchvision.pth")
     _export_bundle(place / "torchvision.pth", place / "bundle.onnx")
 
@@ -53,7 +53,7 @@ def make_plain_onnx(place: Path) -> None:
 
 
 def make_random_bundle(path: Path, name: str) -> None:
-    """A bundle of the network ``name`` that takes as long as a trained one, and gives every picture the same answer.
+    """A bundle of the network ``name`` that takes as long as a trained one, and gives every image the same answer.
 
     So no precision changes any, and speed alone decides between engines.
     """
@@ -76,12 +76,12 @@ def _network(place: Path) -> nn.Module:
     return network
 
 
-def _random_network(pictures: Sequence[Path]) -> nn.Module:
-    """A network whose answers depend on the picture: fresh, its signal fades to 1e-10 before the classifier."""
+def _random_network(paths: Sequence[Path]) -> nn.Module:
+    """A network whose answers depend on the image: fresh, its signal fades to 1e-10 before the classifier."""
     torch.manual_seed(_SEED)
     network = mobilenet_v2()
     transform = MobileNet_V2_Weights.IMAGENET1K_V1.transforms()
-    images: Tensor = torch.stack([transform(decode(path)) for path in pictures[:32]])
+    images: Tensor = torch.stack([transform(decode(path)) for path in paths[:32]])
     with torch.inference_mode():
         for part in network.modules():
             if isinstance(part, nn.Conv2d) and part.kernel_size == (3, 3):

@@ -2,7 +2,7 @@
 
     python benchmarks/_torchvision_loop.py FOLDER EPOCHS SIZE THREADS
 
-prints JSON: the images a second of the EPOCHS after the first, and the share of their time that waited for pictures.
+prints JSON: the images a second of the EPOCHS after the first, and the share of their time that waited for images.
 """
 
 import json

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from _common import child, conditions, interleaved, parser, ratios, report, row, workplace
-from _pictures import ELEPHANT
+from _images import ELEPHANT
 
 SCRIPTS = Path(__file__).with_name("_cold")
 OURS = "litevision classify"

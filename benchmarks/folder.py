@@ -3,8 +3,8 @@
     python benchmarks/folder.py --photos 200 --size 4000x3000 --source FOLDER --weights FILE
     python benchmarks/folder.py --photos 1000 --size 500x375 --source FOLDER --weights FILE
 
-FOLDER holds photos, of which the pictures are made. Every contender classifies the same pictures with the same weights
-in a fresh process, one after the other, round by round. Timed is the pass over the pictures, once everything is
+FOLDER holds photos, of which the images are made. Every contender classifies the same images with the same weights
+in a fresh process, one after the other, round by round. Timed is the pass over the images, once everything is
 imported, loaded and warm. Exits with 1 where the contenders' answers differ. The bound is what decoding and inference,
 each alone on every core, allow together: 1 / (1 / decoding + 1 / inference). Takes about 25 minutes for the large
 photos and 15 for the small ones.
@@ -19,7 +19,7 @@ from typing import Any
 
 from _common import Row, conditions, interleaved, parser, python_child, ratios, report, row, workplace
 from _folder_contenders import CONTENDERS
-from _pictures import make_pictures, sources
+from _images import make_images, sources
 
 REFERENCE = "onnxruntime loop"  # decodes in full
 OURS = ("litevision, onnxruntime", "litevision, auto")
@@ -43,8 +43,8 @@ def main() -> None:
     from _models import make_bundle, make_plain_onnx, make_timm_weights
 
     with workplace() as place:
-        folder = place / "pictures/photos"
-        condition = make_pictures(folder, arguments.photos, arguments.size, sources(arguments.source))
+        folder = place / "images/photos"
+        condition = make_images(folder, arguments.photos, arguments.size, sources(arguments.source))
         make_bundle(place, arguments.weights, sorted(folder.iterdir()))
         make_timm_weights(place)
         make_plain_onnx(place)
@@ -104,7 +104,7 @@ def disagreements(rounds: Rounds, *, trained: bool) -> Iterator[str]:
             if "fp32" in result["engine"] and not all(led):
                 yield f"{contender} and {REFERENCE} differ where the best class leads by over {MARGIN}"
             if trained and sum(same) < MIN_AGREEMENT * len(same):
-                yield f"{contender} and {REFERENCE} agree on no more than {sum(same)} of {len(same)} pictures"
+                yield f"{contender} and {REFERENCE} agree on no more than {sum(same)} of {len(same)} images"
 
 
 if __name__ == "__main__":

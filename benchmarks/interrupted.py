@@ -4,7 +4,7 @@
     python benchmarks/interrupted.py --runs 100 --seed 1
 
 A small network learns three colours, with mixup, augmentation, an average of the weights, and a process that reads the
-pictures. Each run is killed (SIGKILL) at a random moment after its plan is written, in training or in what follows it,
+images. Each run is killed (SIGKILL) at a random moment after its plan is written, in training or in what follows it,
 is resumed, and is killed again as often as a draw says, 3 times at most. Then it is resumed to its end, and every
 tensor and every number of its two checkpoints but times is compared. Exits with 1 where one differs. Takes about 15
 minutes.
@@ -29,7 +29,7 @@ from PIL import Image
 from litevision.train.checkpoint import read_checkpoint
 
 COLOURS = {"blue": (40, 60, 200), "green": (60, 200, 40), "red": (200, 40, 60)}
-PICTURES = 24  # of each colour
+IMAGES = 24  # of each colour
 EPOCHS = 4
 BATCH = 4
 JITTER_S = 0.3
@@ -83,10 +83,10 @@ def main() -> None:
 
 
 def make_data(folder: Path) -> None:
-    """Noisy pictures of three colours."""
+    """Noisy images of three colours."""
     for label, (name, colour) in enumerate(COLOURS.items()):
         (folder / name).mkdir(parents=True)
-        for number in range(PICTURES):
+        for number in range(IMAGES):
             noise = np.random.default_rng((label, number)).integers(-40, 41, (40, 48, 3))
             pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(folder / name / f"{number}.png")
@@ -211,7 +211,7 @@ def differences(one: Any, other: Any, where: str = "") -> Iterator[str]:
 
 def rows(runs: list[Interrupted]) -> list[Any]:
     """How many ended the same, and when they were killed."""
-    condition = f"{len(runs)} runs of mobilenet_v1 x0.25 on {3 * PICTURES} pictures of 32x32, a checkpoint at each step"
+    condition = f"{len(runs)} runs of mobilenet_v1 x0.25 on {3 * IMAGES} images of 32x32, a checkpoint at each step"
     same = sum(bool(run.kills) and not run.differences for run in runs)
     kills = [kill for run in runs for kill in run.kills]
     found = [

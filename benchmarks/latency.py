@@ -15,7 +15,7 @@ import torch
 from _common import Row, conditions, parser, report, row
 
 from litevision.cost.latency import Work, works_of_ledger
-from litevision.cost.latency.calibration import SECONDS, fit, made_up_calls, observations, picture_call
+from litevision.cost.latency.calibration import SECONDS, fit, image_call, made_up_calls, observations
 from litevision.cost.ledger import ledger
 from litevision.cost.profile import measure_peaks
 from litevision.errors import LitevisionError
@@ -91,7 +91,7 @@ def measured(
 ) -> list[Row]:
     """What was predicted and measured in an engine; nothing where this processor lacks its precision."""
     try:
-        calls = [picture_call(model, choice) for model in models]
+        calls = [image_call(model, choice) for model in models]
     except LitevisionError as error:
         print(f"left out: {error}", file=sys.stderr)
         return []

@@ -2,9 +2,9 @@
 
     python benchmarks/reduced_decoding.py FOLDER... --weights FILE
 
-Every picture in the folders, and copies of it enlarged 2, 3 and 4 times and saved as JPEG, is decoded as litevision
+Every image in the folders, and copies of it enlarged 2, 3 and 4 times and saved as JPEG, is decoded as litevision
 does and in full. The best class must be the same wherever it leads by over 0.05; exits with 1 where it is not. Takes
-about a second a picture.
+about a second an image.
 """
 
 import io
@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 from _common import Row, conditions, parser, report, row, workplace
-from _pictures import ELEPHANT
+from _images import ELEPHANT
 from PIL import Image
 
 from litevision.errors import LitevisionError
-from litevision.image import Preprocess, decode, list_pictures
-from litevision.image.decode import open_picture
+from litevision.image import Preprocess, decode, list_images
+from litevision.image.decode import open_image
 from litevision.image.preprocess import _MIN_PIXELS_PER_PIXEL
 from litevision.runtime import Classifier, load
 
@@ -31,7 +31,7 @@ MAX_PIXELS = 100_000_000  # larger copies are left out
 
 @dataclass(frozen=True)
 class Outcome:
-    """One picture decoded both ways; ``lead`` is that of the best class over the second, in full."""
+    """One image decoded both ways; ``lead`` is that of the best class over the second, in full."""
 
     name: str
     reduced: bool
@@ -46,16 +46,16 @@ def main() -> None:
     options.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="photos (examples/)")
     arguments = options.parse_args()
     folders = arguments.folders or [ELEPHANT.parent]
-    pictures = [path for folder in folders for path in list_pictures(folder, recursive=True)]
+    images = [path for folder in folders for path in list_images(folder, recursive=True)]
     if arguments.quick:
-        pictures = pictures[:2]
+        images = images[:2]
     found = conditions(arguments)
     from _models import make_bundle
 
     with workplace() as place:
-        make_bundle(place, arguments.weights, pictures)
+        make_bundle(place, arguments.weights, images)
         classifier = load(place / "bundle.onnx", threads=arguments.threads)
-        outcomes = [outcome for path in pictures for outcome in compare(classifier, path)]
+        outcomes = [outcome for path in images for outcome in compare(classifier, path)]
     report(list(rows(outcomes)), found, arguments, "reduced_decoding")
     differing = [it for it in outcomes if it.lead > MARGIN and not it.same]
     for it in differing:
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def compare(classifier: Classifier, path: Path) -> Iterator[Outcome]:
-    """The picture and its enlarged copies, each decoded both ways."""
+    """The image and its enlarged copies, each decoded both ways."""
     try:
         original = decode(path)
     except LitevisionError as error:
@@ -79,17 +79,17 @@ def compare(classifier: Classifier, path: Path) -> Iterator[Outcome]:
         yield outcome(classifier, source, name)
 
 
-def jpeg(picture: Image.Image) -> bytes:
+def jpeg(image: Image.Image) -> bytes:
     """The file's bytes."""
     stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=90)
+    image.save(stream, "JPEG", quality=90)
     return stream.getvalue()
 
 
 def outcome(classifier: Classifier, source: bytes, name: str) -> Outcome:
     """What becomes of one file's answer."""
     preprocess = classifier.preprocess
-    batch_u8_nhwc = np.stack([preprocess(source), preprocess(decode(source))])  # a decoded picture is taken as it is
+    batch_u8_nhwc = np.stack([preprocess(source), preprocess(decode(source))])  # a decoded image is taken as it is
     ours, full = classifier.probabilities(batch_u8_nhwc)
     second, first = np.partition(full, -2)[-2:]
     same = bool(ours.argmax() == full.argmax())
@@ -98,11 +98,11 @@ def outcome(classifier: Classifier, source: bytes, name: str) -> Outcome:
 
 def is_reduced(preprocess: Preprocess, source: bytes) -> bool:
     """Whether litevision decodes the file at reduced size."""
-    picture = open_picture(source)
-    place = preprocess.placement(picture.upright_hw)
+    image = open_image(source)
+    place = preprocess.placement(image.upright_hw)
     (x1, y1, x2, y2), (left, top, right, bottom) = place.source_xyxy, place.target_xyxy
     pixels_per_pixel = min((x2 - x1) / (right - left), (y2 - y1) / (bottom - top))
-    _, ratio_xy = picture.stored_rgb(max_shrink=pixels_per_pixel / _MIN_PIXELS_PER_PIXEL)
+    _, ratio_xy = image.stored_rgb(max_shrink=pixels_per_pixel / _MIN_PIXELS_PER_PIXEL)
     return max(ratio_xy) < 1
 
 
@@ -111,17 +111,17 @@ def rows(outcomes: list[Outcome]) -> Iterator[Row]:
     reduced = [it for it in outcomes if it.reduced]
     led = [it for it in reduced if it.lead > MARGIN]
     counts = {
-        "pictures": outcomes,
+        "images": outcomes,
         "decoded at reduced size": reduced,
         f"of these, best class leads by over {MARGIN}": led,
         "of these, best class differs": [it for it in led if not it.same],
     }
-    condition = f"pictures and copies enlarged {', '.join(map(str, ENLARGED))} times, decoded reduced and in full"
+    condition = f"images and copies enlarged {', '.join(map(str, ENLARGED))} times, decoded reduced and in full"
     for what, counted in counts.items():
-        yield row("reduced_decoding", condition, what, "pictures", [len(counted)])
+        yield row("reduced_decoding", condition, what, "images", [len(counted)])
     if reduced:
         changes = [it.change for it in reduced]
-        yield row("reduced_decoding", condition, "a picture's largest change of a probability", "", changes)
+        yield row("reduced_decoding", condition, "an image's largest change of a probability", "", changes)
         yield row("reduced_decoding", condition, "largest of all", "", [max(changes)])
 
 

@@ -1,11 +1,11 @@
-"""Whether litevision classify needs more memory, the more pictures it has answered.
+"""Whether litevision classify needs more memory, the more images it has answered.
 
-    python benchmarks/soak_memory.py                                      # 100,000 pictures, MobileNetV2
-    python benchmarks/soak_memory.py --pictures 12000 --early 3000 --bundle model.onnx
+    python benchmarks/soak_memory.py                                      # 100,000 images, MobileNetV2
+    python benchmarks/soak_memory.py --images 12000 --early 3000 --bundle model.onnx
 
 The command reads a list on its standard input that names the same few photos of several sizes again and again, and its
 resident memory is read from /proc while its answers come. Exits with 1 where the memory near the end is over 1.05
-times that after the early pictures. 100,000 pictures take about 10 minutes for each 170 a second.
+times that after the early images. 100,000 images take about 10 minutes for each 170 a second.
 """
 
 import json
@@ -21,19 +21,19 @@ from pathlib import Path
 from typing import IO
 
 from _common import conditions, environment, parser, report, row, workplace
-from _pictures import make_pictures, sources
+from _images import make_images, sources
 
 LIMIT = 1.05
 SIZES_WH = ((500, 375), (375, 500), (640, 480), (320, 240), (1024, 768))
 SAMPLE_S = 0.1
 
-Sample = tuple[int, float]  # pictures answered, resident MB
+Sample = tuple[int, float]  # images answered, resident MB
 
 
 def main() -> None:
     """Measures, reports, judges."""
     options = parser(__doc__, rounds=None, threads=False, weights=False)
-    options.add_argument("--pictures", type=int, default=100_000, help="how many are answered (%(default)s)")
+    options.add_argument("--images", type=int, default=100_000, help="how many are answered (%(default)s)")
     options.add_argument("--early", type=int, default=10_000, help="after how many the first look is (%(default)s)")
     options.add_argument("--photos", type=int, default=50, help="how many files that is (%(default)s)")
     options.add_argument(
@@ -42,25 +42,23 @@ def main() -> None:
     options.add_argument("--engine", default="onnxruntime", help="passed on (%(default)s)")
     arguments = options.parse_args()
     if arguments.quick:
-        arguments.pictures, arguments.early = 400, 200
+        arguments.images, arguments.early = 400, 200
     arguments.weights = arguments.bundle  # the name of what was computed with
     found = conditions(arguments)
     with workplace() as place:
         photos = make_photos(place / "photos", arguments.photos)
         samples, seconds = soak(place, arguments, photos)
     early = [mb for done, mb in samples if arguments.early <= done <= 1.1 * arguments.early]
-    late = [mb for done, mb in samples if done >= 0.95 * arguments.pictures]
+    late = [mb for done, mb in samples if done >= 0.95 * arguments.images]
     if not early or not late:
-        sys.exit("error: too few samples. Ask for more pictures.")
+        sys.exit("error: too few samples. Ask for more images.")
     bundle = arguments.bundle.stem if arguments.bundle else "mobilenet_v2"
-    condition = f"{arguments.pictures} pictures from a list of {len(photos)} JPEG photos, {bundle}"
+    condition = f"{arguments.images} images from a list of {len(photos)} JPEG photos, {bundle}"
     rows = [
-        row(
-            "soak_memory", condition, f"resident after {arguments.early} pictures", "MB", early, engine=arguments.engine
-        ),
-        row("soak_memory", condition, f"resident near {arguments.pictures}", "MB", late, engine=arguments.engine),
+        row("soak_memory", condition, f"resident after {arguments.early} images", "MB", early, engine=arguments.engine),
+        row("soak_memory", condition, f"resident near {arguments.images}", "MB", late, engine=arguments.engine),
         row("soak_memory", condition, "most resident", "MB", [max(mb for _, mb in samples)], engine=arguments.engine),
-        row("soak_memory", condition, "rate", "pictures/s", [arguments.pictures / seconds], engine=arguments.engine),
+        row("soak_memory", condition, "rate", "images/s", [arguments.images / seconds], engine=arguments.engine),
     ]
     report(rows, found, arguments, "soak_memory")
     if rows[1].median > LIMIT * rows[0].median:
@@ -71,7 +69,7 @@ def make_photos(folder: Path, count: int) -> list[Path]:
     """Photos of all of the sizes in turn."""
     folder.mkdir()
     for number, size_wh in enumerate(SIZES_WH):
-        make_pictures(folder / str(number), len(range(number, count, len(SIZES_WH))), size_wh, sources(None))
+        make_images(folder / str(number), len(range(number, count, len(SIZES_WH))), size_wh, sources(None))
     return sorted(folder.rglob("*.jpg"), key=lambda path: (path.name, path.parent))
 
 
@@ -85,7 +83,7 @@ def soak(place: Path, arguments: Namespace, photos: list[Path]) -> tuple[list[Sa
     first_at = last_at = 0.0
     with subprocess.Popen(command, text=True, env=environment(place), stdin=pipe, stdout=pipe) as process:
         memory = Path(f"/proc/{process.pid}/status")
-        with fed(process.stdin, islice(cycle(photos), arguments.pictures)):
+        with fed(process.stdin, islice(cycle(photos), arguments.images)):
             for done, line in enumerate(process.stdout, start=1):
                 if "error" in json.loads(line):
                     sys.exit(f"error: {line}")
@@ -94,7 +92,7 @@ def soak(place: Path, arguments: Namespace, photos: list[Path]) -> tuple[list[Sa
                     last_at = time.monotonic()
                     samples.append((done, resident_mb(memory)))
                     if len(samples) % 100 == 0:
-                        print(f"{done} pictures: {samples[-1][1]:.1f} MB", file=sys.stderr)
+                        print(f"{done} images: {samples[-1][1]:.1f} MB", file=sys.stderr)
     if process.returncode:
         sys.exit(f"error: the command ended with exit code {process.returncode}")
     return samples, time.monotonic() - first_at

@@ -2,10 +2,10 @@
 
     python benchmarks/training.py --source FOLDER
 
-Every contender trains MobileNetV2 1.0 at 224 x 224 with batches of 32 and SGD on the same pictures, cut out at random
+Every contender trains MobileNetV2 1.0 at 224 x 224 with batches of 32 and SGD on the same images, cut out at random
 and mirrored, in a fresh process on all cores, one after the other, round by round. The first epoch, in which litevision
-decodes every picture and the page cache fills, is not timed. The epochs after it are, the starts of their workers
-included, validation and checkpoints not. FOLDER holds photos, of which the pictures are made. Takes about 40 minutes.
+decodes every image and the page cache fills, is not timed. The epochs after it are, the starts of their workers
+included, validation and checkpoints not. FOLDER holds photos, of which the images are made. Takes about 40 minutes.
 """
 
 import json
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from _common import Row, child, conditions, interleaved, parser, python_child, ratios, report, row, workplace
-from _pictures import make_pictures, sources
+from _images import make_images, sources
 
 from litevision.runtime.cpus import available_cpus
 
@@ -33,16 +33,16 @@ Rounds = dict[str, list[dict[str, Any]]]
 def main() -> None:
     """Measures, reports."""
     options = parser(__doc__, rounds=5, threads=False, weights=False)
-    options.add_argument("--pictures", type=at_least(64), default=640, help="how many (%(default)s)")
+    options.add_argument("--images", type=at_least(64), default=640, help="how many (%(default)s)")
     options.add_argument("--epochs", type=at_least(1), default=2, help="that are timed (%(default)s)")
     options.add_argument("--source", type=Path, metavar="FOLDER", help="photos to make them of (examples/elephant.jpg)")
     arguments = options.parse_args()
     arguments.size = 224
     if arguments.quick:
-        arguments.pictures, arguments.epochs, arguments.size, arguments.rounds = 64, 1, 32, 1
+        arguments.images, arguments.epochs, arguments.size, arguments.rounds = 64, 1, 32, 1
     found = conditions(arguments)
     with workplace() as place:
-        made = make_data(place / "data", arguments.pictures, sources(arguments.source))
+        made = make_data(place / "data", arguments.images, sources(arguments.source))
         condition = f"{made}; MobileNetV2 1.0 at {arguments.size}x{arguments.size}, batches of 32"
         rounds = interleaved(contenders(place, arguments), arguments.rounds, warm_up=not arguments.quick)
     report(list(rows(rounds, condition)), found, arguments, "training")
@@ -60,8 +60,8 @@ def at_least(least: int) -> Callable[[str], int]:
 
 
 def make_data(folder: Path, count: int, originals: list[Path]) -> str:
-    """Writes the pictures, dealt out to the classes, one of each for validation, and says what they are."""
-    made = make_pictures(folder / "all", count + CLASSES, (500, 375), originals)
+    """Writes the images, dealt out to the classes, one of each for validation, and says what they are."""
+    made = make_images(folder / "all", count + CLASSES, (500, 375), originals)
     for number, path in enumerate(sorted((folder / "all").iterdir())):
         target = folder / ("validation" if number < CLASSES else "train") / f"class{number % CLASSES}"
         target.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def contenders(place: Path, arguments: Namespace) -> dict[str, Callable[[], dict
 def litevision(place: Path, arguments: Namespace, precision: str) -> dict[str, Any]:
     """What ``litevision train`` says of its epochs, with its default recipe but for what all have in common."""
     settings = {
-        "schedule.head_epochs": 0,
+        "schedule.freeze_backbone_epochs": 0,
         "optimizer.name": "sgd",
         "optimizer.momentum": MOMENTUM,
         "optimizer.weight_decay": WEIGHT_DECAY,
@@ -109,8 +109,8 @@ def litevision(place: Path, arguments: Namespace, precision: str) -> dict[str, A
 
 
 def rows(rounds: Rounds, condition: str) -> Iterator[Row]:
-    """Each contender's images a second, the share of the time that it waited for pictures, and how they compare."""
-    for unit, key in (("images/s", "images_per_s"), ("of the time waiting for pictures", "wait_share")):
+    """Each contender's images a second, the share of the time that it waited for images, and how they compare."""
+    for unit, key in (("images/s", "images_per_s"), ("of the time waiting for images", "wait_share")):
         for contender, results in rounds.items():
             engine = results[-1]["engine"]
             yield row("training", condition, contender, unit, [result[key] for result in results], engine=engine)

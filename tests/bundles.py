@@ -1,4 +1,4 @@
-"""Tiny bundles: softmax of ten times the mean colour of the picture, so that a red picture is class 0."""
+"""Tiny bundles: softmax of ten times the mean colour of the image, so that a red image is class 0."""
 
 import json
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def plain_metadata(labels: Sequence[str] = LABELS, size_hw: tuple[int, int] = (8
         "weights": {"name": "mean.test", "provenance": "tests", "licence": "Apache-2.0", "sha256": "0" * 64},
         "training_data": "none",
         "score": None,
-        "check": {"engine": "none", "pictures": 0, "max_abs_diff": 0.0, "top1_agreement": 1.0},
+        "check": {"engine": "none", "images": 0, "max_abs_diff": 0.0, "top1_agreement": 1.0},
     }
 
 

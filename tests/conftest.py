@@ -16,8 +16,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real weights and pictures beside the checkout."""
+    """The folder of real weights and images beside the checkout."""
     folder = Path(__file__).parents[2] / "shared"
     if not folder.is_dir():
-        pytest.skip("needs ../shared (real weights and pictures), which is not here")
+        pytest.skip("needs ../shared (real weights and images), which is not here")
     return folder

@@ -73,7 +73,7 @@ def colour_nodes(size_hw: tuple[int, int]) -> tuple[list[onnx.NodeProto], dict[s
 def constant_nodes(
     boxes: Sequence[Sequence[float]], scores: Sequence[float], classes: Sequence[int]
 ) -> tuple[list[onnx.NodeProto], dict[str, npt.NDArray[Any]]]:
-    """The same boxes for every picture."""
+    """The same boxes for every image."""
     nodes = [
         helper.make_node("Shape", ["images"], ["batch"], start=0, end=1),
         helper.make_node("Concat", ["batch", "boxes_tail"], ["boxes_shape"], axis=0),
@@ -119,11 +119,11 @@ def write_detector(
     return path
 
 
-def picture(
+def image(
     size_hw: tuple[int, int], *marks: tuple[tuple[int, int, int, int], tuple[int, int, int]]
 ) -> npt.NDArray[np.uint8]:
-    """A black picture with boxes (x1, y1, x2, y2) filled with colours."""
-    image = np.zeros((*size_hw, 3), np.uint8)
+    """A black image with boxes (x1, y1, x2, y2) filled with colours."""
+    pixels = np.zeros((*size_hw, 3), np.uint8)
     for (x1, y1, x2, y2), colour in marks:
-        image[y1:y2, x1:x2] = colour
-    return image
+        pixels[y1:y2, x1:x2] = colour
+    return pixels

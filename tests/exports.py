@@ -42,7 +42,7 @@ def graph(name: str, dialect: str, size_hw: tuple[int, int]) -> onnx.ModelProto:
 
 
 def probabilities(network: Network, batch_u8_nhwc: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What torch answers to raw pictures, normalised as ``export`` does."""
+    """What torch answers to raw images, normalised as ``export`` does."""
     with torch.inference_mode():
         answers: NDArray[np.float32] = RawToProbabilities(network, IMAGENET)(torch.from_numpy(batch_u8_nhwc)).numpy()
     return answers

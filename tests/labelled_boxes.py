@@ -1,4 +1,4 @@
-"""Pictures with boxes for tests, written as each form writes them."""
+"""Images with boxes for tests, written as each form writes them."""
 
 import json
 import zlib
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from images import encoded
 from labelled import blobs
-from pictures import encoded
 
 CLASSES = ("cell", "dot")
 Box = tuple[str, float, float, float, float]
@@ -15,7 +15,7 @@ Box = tuple[str, float, float, float, float]
 
 @dataclass
 class Scene:
-    """One picture: its name without a suffix, its split, and its boxes (class, x1, y1, x2, y2)."""
+    """One image: its name without a suffix, its split, and its boxes (class, x1, y1, x2, y2)."""
 
     name: str
     split: str
@@ -24,7 +24,7 @@ class Scene:
 
 
 def scenes(train: int = 24, validation: int = 2, test: int = 2) -> list[Scene]:
-    """Pictures that differ, each with two boxes of the one class and one of the other."""
+    """Images that differ, each with two boxes of the one class and one of the other."""
     found = []
     for split, count in (("train", train), ("val", validation), ("test", test)):
         for number in range(count):
@@ -38,7 +38,7 @@ def scenes(train: int = 24, validation: int = 2, test: int = 2) -> list[Scene]:
     return found
 
 
-def write_picture(path: Path, scene: Scene) -> None:
+def write_image(path: Path, scene: Scene) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encoded(blobs(zlib.crc32(scene.name.encode()), *scene.size_hw)))
 
@@ -59,7 +59,7 @@ def voc_xml(scene: Scene, *, difficult: Sequence[int] = (), database: str = "Unk
 def write_voc(root: Path, data: Sequence[Scene], *, lists: bool = True) -> Path:
     (root / "Annotations").mkdir(parents=True)
     for scene in data:
-        write_picture(root / "JPEGImages" / f"{scene.name}.png", scene)
+        write_image(root / "JPEGImages" / f"{scene.name}.png", scene)
         (root / "Annotations" / f"{scene.name}.xml").write_text(voc_xml(scene))
     if lists:
         (root / "ImageSets/Main").mkdir(parents=True)
@@ -70,7 +70,7 @@ def write_voc(root: Path, data: Sequence[Scene], *, lists: bool = True) -> Path:
 
 
 def coco(data: Sequence[Scene], ids: Sequence[int] = (1, 2)) -> dict[str, list[dict[str, object]]]:
-    """What COCO's file of these pictures holds."""
+    """What COCO's file of these images holds."""
     annotations: list[dict[str, object]] = []
     for place, scene in enumerate(data):
         for label, x1, y1, x2, y2 in scene.boxes:
@@ -92,7 +92,7 @@ def write_coco(root: Path, data: Sequence[Scene], ids: Sequence[int] = (1, 2)) -
     for split in dict.fromkeys(scene.split for scene in data):
         part = [scene for scene in data if scene.split == split]
         for scene in part:
-            write_picture(root / f"{split}2017" / f"{scene.name}.png", scene)
+            write_image(root / f"{split}2017" / f"{scene.name}.png", scene)
         (root / f"annotations/instances_{split}2017.json").write_text(json.dumps(coco(part, ids)))
     return root
 
@@ -108,7 +108,7 @@ def yolo_txt(scene: Scene) -> str:
 
 def write_yolo(root: Path, data: Sequence[Scene]) -> Path:
     for scene in data:
-        write_picture(root / "images" / scene.split / f"{scene.name}.png", scene)
+        write_image(root / "images" / scene.split / f"{scene.name}.png", scene)
         labels = root / "labels" / scene.split / f"{scene.name}.txt"
         labels.parent.mkdir(parents=True, exist_ok=True)
         labels.write_text(yolo_txt(scene))

@@ -50,7 +50,7 @@ def fill(network: Network) -> Network:
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 1.0  # takes the statistics of the one batch that follows
-    x = pictures(4, (64, 64), channels=network.config.in_channels, dtype=torch.float64)
+    x = images(4, (64, 64), channels=network.config.in_channels, dtype=torch.float64)
     contrast, brightness = torch.tensor([[0.3, 0.6, 1.0, 1.6], [-1.2, -0.4, 0.0, 0.8]])[:, :, None, None, None]
     with torch.no_grad():
         network.train()(contrast * x + brightness)
@@ -73,8 +73,8 @@ def short(name: str, dialect: str) -> Network:
     return fill(build(configure(name, dialect=dialect, num_classes=10, rows=SHORT_ROWS[name])))
 
 
-def pictures(count: int, size_hw: tuple[int, int], *, channels: int = 3, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Random normalised pictures, [N, C, H, W]."""
+def images(count: int, size_hw: tuple[int, int], *, channels: int = 3, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Random normalised images, [N, C, H, W]."""
     generator = torch.Generator().manual_seed(5)
     return torch.randn(count, channels, *size_hw, generator=generator, dtype=torch.float64).to(dtype)
 

@@ -33,7 +33,7 @@ def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
 def assert_same_logits(
     ours: nn.Module, theirs: nn.Module, size_hw: tuple[int, int], tolerance: float = TOLERANCE_F64
 ) -> None:
-    """Both give the same logits on one random picture, and logits worth comparing."""
+    """Both give the same logits on one random image, and logits worth comparing."""
     parameter = next(ours.parameters())
     x = torch.randn(1, 3, *size_hw, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     x = x.to(parameter.dtype)

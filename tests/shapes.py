@@ -1,4 +1,4 @@
-"""Detections of seconds: pictures of coloured shapes on grey, as Pascal VOC."""
+"""Detections of seconds: images of coloured shapes on grey, as Pascal VOC."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from images import encoded
 from labelled_boxes import Scene, voc_xml
-from pictures import encoded
 from trainings import settings
 
 COLOURS = {"green": (40, 200, 60), "red": (210, 40, 50)}
@@ -17,7 +17,7 @@ SIZE_HW = (64, 96)
 # A network of four layers gives no map at stride 4 and beyond, so a whole small one is taken.
 RECIPE: dict[str, dict[str, Any]] = {
     "model": {"name": "mobilenet_v1", "weights": "none", "width": 0.25, "size_hw": [64, 96]},
-    "schedule": {"epochs": 2, "head_epochs": 1, "batch_size": 4},
+    "schedule": {"epochs": 2, "freeze_backbone_epochs": 1, "batch_size": 4},
     "detection": {"neck_channels": 16, "head_channels": 16, "top_k": 20},
     "run": {"precision": "fp32", "workers": 0, "ema_decay": 0.9},
 }
@@ -41,9 +41,9 @@ def shapes(name: str, split: str, seed: int, count: int = 2) -> tuple[Scene, npt
 def write_shapes(
     root: Path, train: int = 10, validation: int = 4, test: int = 4, *, empty: int = 0, repeated: Sequence[int] = ()
 ) -> Path:
-    """A data set in Pascal VOC's form; the first ``empty`` pictures of each split show nothing.
+    """A data set in Pascal VOC's form; the first ``empty`` images of each split show nothing.
 
-    The validation pictures are others, or those of train with the numbers ``repeated``.
+    The validation images are others, or those of train with the numbers ``repeated``.
     """
     for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
         (root / folder).mkdir(parents=True)

@@ -9,7 +9,7 @@ from torch import nn
 
 from litevision.models import FeaturePyramid, Network, NetworkConfig, build, configure
 from litevision.models.blocks import SqueezeExcite
-from networks import SHORT_ROWS, every_form, every_network, filled, map_hw, pictures, short
+from networks import SHORT_ROWS, every_form, every_network, filled, images, map_hw, short
 
 SIZES = ((224, 224), (97, 97), (64, 96), (33, 65))
 
@@ -30,7 +30,7 @@ def test_logits_and_features(name: str, dialect: str) -> None:
     headless.load_state_dict(state, assign=True)
     headless.eval()
     for size_hw in SIZES:
-        x = pictures(1, size_hw)
+        x = images(1, size_hw)
         with torch.inference_mode():
             logits, features = network(x), headless(x)
             expected = network.head.classifier(features)
@@ -44,7 +44,7 @@ def test_logits_and_features(name: str, dialect: str) -> None:
 @every_network
 def test_every_parameter_learns(name: str, dialect: str) -> None:
     network = copy.deepcopy(filled(name, dialect)).train()
-    network(pictures(4, (64, 64))).square().mean().backward()
+    network(images(4, (64, 64))).square().mean().backward()
     for key, parameter in network.named_parameters():
         assert parameter.grad is not None, key
         assert parameter.grad.isfinite().all(), key
@@ -52,11 +52,11 @@ def test_every_parameter_learns(name: str, dialect: str) -> None:
 
 
 @every_network
-def test_a_picture_does_not_see_its_batch(name: str, dialect: str) -> None:
+def test_a_image_does_not_see_its_batch(name: str, dialect: str) -> None:
     network = copy.deepcopy(filled(name, dialect)).double()
-    x = pictures(2, (33, 48), dtype=torch.float64)
+    x = images(2, (33, 48), dtype=torch.float64)
     with torch.inference_mode():
-        together, alone = network(x), torch.cat([network(picture[None]) for picture in x])
+        together, alone = network(x), torch.cat([network(image[None]) for image in x])
     torch.testing.assert_close(together, alone, rtol=1e-10, atol=1e-10)
 
 
@@ -65,14 +65,14 @@ def test_its_state_dict_is_all_of_it(name: str, dialect: str) -> None:
     network = filled(name, dialect)
     other = build(network.config, device="meta").to_empty(device="cpu").eval()
     other.load_state_dict(network.state_dict())
-    x = pictures(1, (64, 64))
+    x = images(1, (64, 64))
     with torch.inference_mode():
         assert torch.equal(other(x), network(x))
 
 
 @every_network
 def test_a_copy_is_equal_and_apart(name: str, dialect: str) -> None:
-    network, x = filled(name, dialect), pictures(1, (64, 64))
+    network, x = filled(name, dialect), images(1, (64, 64))
     twin = copy.deepcopy(network)
     with torch.inference_mode():
         expected = network(x)
@@ -85,7 +85,7 @@ def test_a_copy_is_equal_and_apart(name: str, dialect: str) -> None:
 
 @every_network
 def test_endpoints(name: str, dialect: str) -> None:
-    network, x = filled(name, dialect), pictures(2, (33, 65))
+    network, x = filled(name, dialect), images(2, (33, 65))
     with torch.inference_mode():
         found, logits = network.forward_endpoints(x), network(x)
     assert list(found) == [*(end.name for end in network.endpoints), "global_pool", "logits", "predictions"]
@@ -98,7 +98,7 @@ def test_endpoints(name: str, dialect: str) -> None:
 
 @every_network
 def test_a_final_endpoint_ends_the_network(name: str, dialect: str) -> None:
-    network, x = filled(name, dialect), pictures(1, (64, 64))
+    network, x = filled(name, dialect), images(1, (64, 64))
     state = network.state_dict()
     with torch.inference_mode():
         everything = network.forward_endpoints(x)
@@ -118,7 +118,7 @@ def test_a_final_endpoint_ends_the_network(name: str, dialect: str) -> None:
 
 @every_network
 def test_a_pyramid_gives_what_it_declares(name: str, dialect: str) -> None:
-    network, x = filled(name, dialect), pictures(1, (33, 65))
+    network, x = filled(name, dialect), images(1, (33, 65))
     pyramid = FeaturePyramid(network)
     assert pyramid.strides == (2, 4, 8, 16, 32)
     with torch.inference_mode():
@@ -139,7 +139,7 @@ def test_an_output_stride_dilates_with_the_same_weights(
     dilated.load_state_dict(strided.state_dict(), assign=True)
     pyramid = FeaturePyramid(dilated.eval())
     assert pyramid.strides == strides
-    x = pictures(1, (64, 96))
+    x = images(1, (64, 96))
     with torch.inference_mode():
         expected, maps = FeaturePyramid(strided)(x), pyramid(x)
     for end, found in zip(pyramid.feature_info, maps, strict=True):
@@ -159,7 +159,7 @@ def test_widths(name: str, dialect: str, width_mult: float) -> None:
     network = build(configure(name, dialect=dialect, width_mult=width_mult)).eval()
     assert (num_params(network) > num_params(meta(name, dialect))) == (width_mult > 1)
     with torch.inference_mode():
-        found = network.forward_endpoints(pictures(1, (32, 32)))
+        found = network.forward_endpoints(images(1, (32, 32)))
     assert [found[end.name].shape[1] for end in network.endpoints] == [end.channels for end in network.endpoints]
     assert found["logits"].shape == (1, 1000)
 
@@ -170,7 +170,7 @@ def test_dropout_and_input_channels_reach_their_layers(name: str, dialect: str) 
     assert [part.p for part in network.modules() if isinstance(part, nn.Dropout)] == [0.37]
     assert next(part for part in network.modules() if isinstance(part, nn.Conv2d)).in_channels == 1
     with torch.inference_mode():
-        assert network.eval()(pictures(2, (32, 32), channels=1)).shape == (2, 1000)
+        assert network.eval()(images(2, (32, 32), channels=1)).shape == (2, 1000)
 
 
 @every_form
@@ -181,14 +181,14 @@ def test_custom_rows(name: str, dialect: str) -> None:
     assert num_params(network) < num_params(filled(name, dialect)) / 3
     pyramid = FeaturePyramid(network)
     with torch.inference_mode():
-        assert network(pictures(2, (33, 65))).shape == (2, 10)
-        for end, found in zip(pyramid.feature_info, pyramid(pictures(1, (40, 72))), strict=True):
+        assert network(images(2, (33, 65))).shape == (2, 10)
+        for end, found in zip(pyramid.feature_info, pyramid(images(1, (40, 72))), strict=True):
             assert found.shape == (1, end.channels, *map_hw(network, (40, 72), end.stride))
 
 
 @every_network
 def test_fx_traces_it(name: str, dialect: str) -> None:
-    network, x = filled(name, dialect), pictures(1, (64, 64))
+    network, x = filled(name, dialect), images(1, (64, 64))
     traced = torch.fx.symbolic_trace(network)
     with torch.inference_mode():
         assert torch.equal(traced(x), network(x))
@@ -197,16 +197,16 @@ def test_fx_traces_it(name: str, dialect: str) -> None:
 @every_form
 def test_torch_export_keeps_the_batch_open(name: str, dialect: str) -> None:
     network = short(name, dialect)
-    program = torch.export.export(network, (pictures(2, (33, 64)),), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    program = torch.export.export(network, (images(2, (33, 64)),), dynamic_shapes=({0: torch.export.Dim("batch")},))
     for count in (1, 3):
-        x = pictures(count, (33, 64))
+        x = images(count, (33, 64))
         with torch.inference_mode():
             torch.testing.assert_close(program.module()(x), network(x), rtol=1e-5, atol=1e-5)
 
 
 @every_form
 def test_torch_compile_takes_it_whole(name: str, dialect: str) -> None:
-    network, x = short(name, dialect), pictures(2, (33, 64))
+    network, x = short(name, dialect), images(2, (33, 64))
     torch.compiler.reset()  # all networks share a forward, of which it keeps a few versions alone
     compiled = torch.compile(network, backend="eager", fullgraph=True)
     with torch.inference_mode():
@@ -216,7 +216,7 @@ def test_torch_compile_takes_it_whole(name: str, dialect: str) -> None:
 @every_network
 def test_channels_last(name: str, dialect: str) -> None:
     # In float64 for the comparison: in float32 the order of sums alone moves the tutorials' features by up to 1e-3.
-    network, x = copy.deepcopy(filled(name, dialect)).double(), pictures(2, (64, 64), dtype=torch.float64)
+    network, x = copy.deepcopy(filled(name, dialect)).double(), images(2, (64, 64), dtype=torch.float64)
     turned = copy.deepcopy(network).to(memory_format=torch.channels_last)
     with torch.inference_mode():
         found = turned.forward_features(x.to(memory_format=torch.channels_last))
@@ -234,14 +234,14 @@ def in_bfloat16(network: Network, x: torch.Tensor) -> torch.Tensor:
 
 @every_network
 def test_autocast_to_bfloat16(name: str, dialect: str) -> None:
-    logits = in_bfloat16(filled(name, dialect), pictures(1, (64, 64)))
+    logits = in_bfloat16(filled(name, dialect), images(1, (64, 64)))
     assert logits.dtype == torch.bfloat16
     assert logits.isfinite().all()
 
 
 @every_form
 def test_bfloat16_stays_near(name: str, dialect: str) -> None:
-    network, x = short(name, dialect), pictures(2, (64, 64))  # random weights amplify what a whole one rounds
+    network, x = short(name, dialect), images(2, (64, 64))  # random weights amplify what a whole one rounds
     with torch.inference_mode():
         expected = network(x)
     assert (in_bfloat16(network, x) - expected).norm() < 0.1 * expected.norm()

@@ -10,7 +10,7 @@ import torch
 
 from litevision.cost.ledger import ledger
 from litevision.models import build, configure
-from networks import NETWORKS, every_network, filled, pictures
+from networks import NETWORKS, every_network, filled, images
 
 FOLDER = Path(__file__).parent / "expected"
 ODD_HW = (65, 97)  # where the dialects' paddings differ
@@ -21,8 +21,8 @@ def found(name: str, dialect: str) -> dict[str, Any]:
     costs = ledger(build(configure(name, dialect=dialect), device="meta"), (224, 224))
     network = copy.deepcopy(filled(name, dialect)).double()
     with torch.inference_mode():
-        endpoints = network.forward_endpoints(pictures(1, (64, 64), dtype=torch.float64))
-        logits = network(pictures(1, ODD_HW, dtype=torch.float64))[0, :8].tolist()
+        endpoints = network.forward_endpoints(images(1, (64, 64), dtype=torch.float64))
+        logits = network(images(1, ODD_HW, dtype=torch.float64))[0, :8].tolist()
     return {
         "num_params": costs.num_params,
         "num_buffers": costs.num_buffers,

@@ -1,4 +1,4 @@
-"""Trainings of seconds: noisy pictures of three colours, and a network of four layers."""
+"""Trainings of seconds: noisy images of three colours, and a network of four layers."""
 
 import subprocess
 import sys
@@ -13,24 +13,24 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from images import encoded
 from litevision.data import Sample
 from litevision.models.network import Network
-from litevision.train.augment import picture_transform
-from litevision.train.batches import Batch, EpochOrder, TrainingPictures
+from litevision.train.augment import image_transform
+from litevision.train.batches import Batch, EpochOrder, TrainingImages
 from litevision.train.checkpoint import read_checkpoint
 from litevision.train.loop import Loop, Task, Validation
 from litevision.train.recipe import Recipe
 from litevision.train.recipe_file import make_recipe
-from litevision.train.store import PictureStore
+from litevision.train.store import Imagestore
 from litevision.weights.load import create
 from networks import SHORT_ROWS
-from pictures import encoded
 
 COLOURS = {"blue": (40, 60, 200), "green": (60, 200, 40), "red": (200, 40, 60)}
 CLASSES = tuple(COLOURS)
 TINY = {
     "model": {"name": "mobilenet_v1", "weights": "none", "width": 0.25, "size_hw": [32, 32]},
-    "schedule": {"epochs": 2, "head_epochs": 1, "batch_size": 4},
+    "schedule": {"epochs": 2, "freeze_backbone_epochs": 1, "batch_size": 4},
     "run": {"precision": "fp32", "workers": 0, "ema_decay": 0.9},
 }
 
@@ -84,13 +84,13 @@ def coloured(label: int, seed: int, height: int = 40, width: int = 48) -> npt.ND
 
 
 def write_colours(folder: Path, count: int, *, test: int = 2, validation: int = 2) -> Path:
-    """A data set with splits; ``count`` training pictures of each colour."""
+    """A data set with splits; ``count`` training images of each colour."""
     seed = 0
-    for split, pictures in (("train", count), ("validation", validation), ("test", test)):
+    for split, images in (("train", count), ("validation", validation), ("test", test)):
         for label, name in enumerate(CLASSES):
             place = folder / split / name
             place.mkdir(parents=True)
-            for number in range(pictures):
+            for number in range(images):
                 (place / f"{number}.png").write_bytes(encoded(coloured(label, seed)))
                 seed += 1
     return folder
@@ -111,8 +111,8 @@ class ColourTask:
     """The plainest `Task`: cross-entropy, and a validation score that is made up of the weights."""
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        pictures, classes = batch
-        return nn.functional.cross_entropy(network(pictures.float() / 255), classes)
+        images, classes = batch
+        return nn.functional.cross_entropy(network(images.float() / 255), classes)
 
     def validate(self, network: nn.Module) -> Validation:
         with torch.no_grad():
@@ -130,7 +130,7 @@ class Quiet:
     def epoch_started(self, epoch: int, phase: str, batches: int, first: int) -> None:
         pass
 
-    def step(self, pictures: int, loss: float) -> None:
+    def step(self, images: int, loss: float) -> None:
         self.steps += 1
 
     def epoch_ended(self, record: Mapping[str, Any]) -> None:
@@ -140,18 +140,18 @@ class Quiet:
 def tiny_loop(
     folder: Path, recipe: Recipe, *, task: Task | None = None, network: Network | None = None, count: int = 12
 ) -> Loop:
-    """A loop over ``count`` pictures in memory; its checkpoints go into ``folder``."""
+    """A loop over ``count`` images in memory; its checkpoints go into ``folder``."""
     labels = [index % 3 for index in range(count)]
 
     def read(path: Path) -> npt.NDArray[np.uint8]:
         return coloured(int(path.name) % 3, int(path.name))
 
-    store = PictureStore(folder / "cache", [Path(str(index)) for index in range(count)], read, 10**7)
-    pictures = TrainingPictures(store, labels, picture_transform(recipe.augment, recipe.train_size_hw))
+    store = Imagestore(folder / "cache", [Path(str(index)) for index in range(count)], read, 10**7)
+    images = TrainingImages(store, labels, image_transform(recipe.augment, recipe.train_size_hw))
     balanced = recipe.loss.sampler == "balanced"
     order = EpochOrder(labels, recipe.schedule.batch_size, recipe.run.seed, balanced=balanced)
     fabric = Fabric(accelerator="cpu", devices=1)
-    return Loop(fabric, network or tiny_network(), task or ColourTask(), recipe, order, pictures, folder)
+    return Loop(fabric, network or tiny_network(), task or ColourTask(), recipe, order, images, folder)
 
 
 CLOCK = ("seconds", "wait_seconds", "images_per_s", "data_wait_share", "interruptions")

@@ -179,7 +179,7 @@ def recipe() -> str:
 
 
 def measured_folder() -> str:
-    """Pictures a second of every way to classify a folder, and what litevision is to each of them."""
+    """Images a second of every way to classify a folder, and what litevision is to each of them."""
     rows = _results("folder")
     found = {(row["condition"], row["what"]): row for row in rows if row["unit"] in ("images/s", "ratio")}
     contenders = dict.fromkeys(row["what"] for row in rows if row["unit"] == "images/s")

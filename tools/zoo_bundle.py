@@ -43,7 +43,7 @@ def results_of(run: Path) -> dict[str, Any]:
 
 
 def scores_of_seeds(runs: list[dict[str, Any]]) -> list[float]:
-    """Each one's top-1 on the test pictures, in percent."""
+    """Each one's top-1 on the test images, in percent."""
     recipes = [{**found["recipe"], "run": {**found["recipe"]["run"], "seed": 0}} for found in runs]
     if any(recipe != recipes[0] for recipe in recipes):
         sys.exit("error: the runs after --seeds differ in more than their seed")

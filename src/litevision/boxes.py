@@ -1,4 +1,4 @@
-"""Boxes as numbers: formats, overlaps, and the way from a picture to a network's input and back. No torch.
+"""Boxes as numbers: formats, overlaps, and the way from an image to a network's input and back. No torch.
 
 N and M are counts of boxes. A box is (x1, y1, x2, y2) in px from the top left corner, x to the right and y down, with
 continuous edges: the first pixel reaches from 0 to 1, and width is x2 - x1.
@@ -15,11 +15,11 @@ _Xyxy = tuple[float, float, float, float]
 
 
 class Placement(Protocol):
-    """Which part of a picture landed where in the input; `litevision.image.Placement` is one."""
+    """Which part of an image landed where in the input; `litevision.image.Placement` is one."""
 
     @property
     def source_xyxy(self) -> _Xyxy:
-        """In the picture, px."""
+        """In the image, px."""
 
     @property
     def target_xyxy(self) -> _Xyxy:
@@ -66,23 +66,23 @@ def intersection_over_union(first_xyxy: Boxes, second_xyxy: Boxes) -> npt.NDArra
 
 
 def clip(boxes_xyxy: Boxes, size_hw: tuple[int, int]) -> Boxes:
-    """The boxes cut at the edges of a picture; one that lay outside has no area then. ``float32[N, 4]``."""
+    """The boxes cut at the edges of an image; one that lay outside has no area then. ``float32[N, 4]``."""
     height, width = size_hw
     return np.clip(boxes_xyxy, 0, np.array([width, height, width, height], np.float32))
 
 
 def move(boxes_xyxy: Boxes, placement: Placement) -> Boxes:
-    """Boxes of a picture, in px of the network's input; they may reach out of it. ``float32[N, 4]``."""
+    """Boxes of an image, in px of the network's input; they may reach out of it. ``float32[N, 4]``."""
     return _moved(boxes_xyxy, placement.source_xyxy, placement.target_xyxy)
 
 
 def move_back(boxes_xyxy: Boxes, placement: Placement) -> Boxes:
-    """Boxes of the network's input, in px of its picture; they may reach out of it. ``float32[N, 4]``."""
+    """Boxes of the network's input, in px of its image; they may reach out of it. ``float32[N, 4]``."""
     return _moved(boxes_xyxy, placement.target_xyxy, placement.source_xyxy)
 
 
 def _moved(boxes_xyxy: Boxes, source_xyxy: _Xyxy, target_xyxy: _Xyxy) -> Boxes:
-    source, target = np.array(source_xyxy), np.array(target_xyxy)  # float64: a large picture's edges keep their digits
+    source, target = np.array(source_xyxy), np.array(target_xyxy)  # float64: a large image's edges keep their digits
     scale = np.tile((target[2:] - target[:2]) / (source[2:] - source[:2]), 2)
     moved: Boxes = ((boxes_xyxy - np.tile(source[:2], 2)) * scale + np.tile(target[:2], 2)).astype(np.float32)
     return moved

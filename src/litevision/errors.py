@@ -4,7 +4,7 @@
     +-- UsageError (also ValueError)             an argument that cannot work
     |   +-- UnknownNameError (also KeyError)     a model, dialect, endpoint or weight set that does not exist
     |   +-- InputShapeError                      a tensor of the wrong rank or channel count
-    +-- ImageError (also ValueError)             a file that is no readable picture
+    +-- ImageError (also ValueError)             a file that is no readable image
     |   +-- ImageTooLargeError                   more pixels or bytes than the limit
     +-- DataError (also ValueError)              labelled data that cannot be used
     +-- BundleError (also ValueError)            a bundle that is broken or lacks its metadata
@@ -67,11 +67,11 @@ class InputShapeError(UsageError):
 
 
 class ImageError(LitevisionError, ValueError):
-    """A file that is no readable picture."""
+    """A file that is no readable image."""
 
 
 class ImageTooLargeError(ImageError):
-    """A picture with more pixels or bytes than the limit."""
+    """An image with more pixels or bytes than the limit."""
 
 
 class DataError(LitevisionError, ValueError):

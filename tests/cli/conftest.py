@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from bundles import write_bundle
+from images import encoded
 from litevision.cli import main
-from pictures import encoded
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -31,7 +31,7 @@ def litevision(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder: a bundle, a red and a blue picture, a broken one, and a folder in the folder."""
+    """The working folder: a bundle, a red and a blue image, a broken one, and a folder in the folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LITEVISION_CACHE", str(tmp_path / ".cache"))
     write_bundle(Path("tiny.onnx"))

@@ -37,8 +37,8 @@ def test_table(bench: Run) -> None:
     assert all(float(value) > 0 for value in first.split()[5:7])
     assert blank == ""
     assert "onnxruntime 1." in machine
-    assert notes[0].startswith("one picture is answered soonest by onnxruntime fp32 on 1 thread: ")
-    assert notes[1].startswith("the most pictures a second, ")
+    assert notes[0].startswith("one image is answered soonest by onnxruntime fp32 on 1 thread: ")
+    assert notes[1].startswith("the most images a second, ")
 
 
 def test_json(bench: Run) -> None:

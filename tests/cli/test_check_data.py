@@ -12,7 +12,7 @@ from labelled_boxes import scenes, write_yolo
 Run = Callable[..., tuple[int, str, str]]
 
 FAULTY = """\
-data: 57 pictures of 2 classes
+data: 57 images of 2 classes
 
 class  train  validation  test  all
 cat       22           2     2   26
@@ -22,7 +22,7 @@ all       49           4     4   57
 rule                     severity  count  what to do
 empty-file               error         7  Copy or download it again, or remove it.
 duplicate-across-splits  error         1  Keep it in one split alone.
-unsupported-extension    note          1  Convert it to JPEG or PNG if it is a picture.
+unsupported-extension    note          1  Convert it to JPEG or PNG if it is an image.
 
 empty-file
   train/dog/empty0.png: 0 bytes
@@ -42,16 +42,16 @@ unsupported-extension
 """
 
 BOXES = """\
-boxes: 27 pictures with 82 boxes of 2 classes (YOLO)
+boxes: 27 images with 82 boxes of 2 classes (YOLO)
 
 class     train  validation  test  all
 cell         24           2     2   28
 dot          46           4     4   54
 all          70           6     6   82
-pictures     23           2     2   27
+images     23           2     2   27
 
 rule               severity  count  what to do
-unreadable-labels  error         1  Label the picture again, or remove both.
+unreadable-labels  error         1  Label the image again, or remove both.
 zero-area-box      error         1  Draw it again, or remove it.
 tiny-box           warning       1  Remove it if it was drawn by accident.
 
@@ -92,7 +92,7 @@ def faulty(data: Path) -> Path:
 def test_no_faults(litevision: Run, data: Path) -> None:
     code, out, err = litevision("check-data", "data")
     assert code == 0
-    assert out.splitlines()[0] == "data: 52 pictures of 2 classes"
+    assert out.splitlines()[0] == "data: 52 images of 2 classes"
     assert out.splitlines()[-1] == "no faults"
     assert err.startswith("checked in ")
 
@@ -111,7 +111,7 @@ def test_all_shows_every_file(litevision: Run, faulty: Path) -> None:
 def test_json_on_standard_output_is_alone(litevision: Run, faulty: Path) -> None:
     code, out, _ = litevision("check-data", "data", "--json", "-")
     found = json.loads(out)
-    assert (code, found["ok"], found["pictures"]) == (1, False, 57)
+    assert (code, found["ok"], found["images"]) == (1, False, 57)
     assert found["counts"] == {"empty-file": 7, "duplicate-across-splits": 1, "unsupported-extension": 1}
     assert len(found["faults"]) == 9
 
@@ -131,9 +131,9 @@ def test_warnings_and_notes_leave_the_exit_code_0(litevision: Run, data: Path) -
 
 def test_quick(litevision: Run, data: Path) -> None:
     (data / "train/cat/cut.bmp").write_bytes(b"BM oops")
-    picture = (data / "train/dog/1.png").read_bytes()
+    image = (data / "train/dog/1.png").read_bytes()
     chunk = b"\0\0\0\0tEXt" + zlib.crc32(b"tEXt").to_bytes(4, "big")
-    (data / "train/dog/renamed.jpg").write_bytes(picture[:-12] + chunk + picture[-12:])
+    (data / "train/dog/renamed.jpg").write_bytes(image[:-12] + chunk + image[-12:])
     _, out, _ = litevision("check-data", "data", "--quick", "--json", "-")
     quick = json.loads(out)
     assert (quick["quick"], len(quick["faults"])) == (True, 1)
@@ -143,7 +143,7 @@ def test_quick(litevision: Run, data: Path) -> None:
 
 def test_splits_that_are_made_are_said_to_be(litevision: Run, data: Path) -> None:
     code, out, _ = litevision("check-data", "data/train")
-    assert (code, out.splitlines()[0]) == (0, "data/train: 44 pictures of 2 classes; splits made here")
+    assert (code, out.splitlines()[0]) == (0, "data/train: 44 images of 2 classes; splits made here")
     assert out.splitlines()[3:6] == [
         "cat       18           2     2   22",
         "dog       18           2     2   22",
@@ -155,21 +155,21 @@ def test_boxes_have_the_same_table(litevision: Run, tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     write_yolo(Path("boxes"), scenes())
     code, out, _ = litevision("check-data", "boxes")
-    assert (code, out.splitlines()[0]) == (0, "boxes: 28 pictures with 84 boxes of 2 classes (YOLO)")
+    assert (code, out.splitlines()[0]) == (0, "boxes: 28 images with 84 boxes of 2 classes (YOLO)")
     assert out.splitlines()[-1] == "no faults"
     with Path("boxes/labels/train/train00.txt").open("a") as file:
         file.write("0 0.5 0.5 0 0.2\n0 0.5 0.5 0.03 0.2\n")
     Path("boxes/labels/train/train01.txt").write_bytes(b"\xff")
     assert litevision("check-data", "boxes")[:2] == (1, BOXES)
     code, out, _ = litevision("check-data", "boxes/data.yaml", "--json", "-")
-    assert (code, json.loads(out)["task"], json.loads(out)["pictures"]) == (1, "detection", 27)
+    assert (code, json.loads(out)["task"], json.loads(out)["images"]) == (1, "detection", 27)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["none"], "none: No such file or directory. Check the path of the data."),
-        (["data/train/cat"], "data/train/cat: 22 pictures but no class folders; expected one folder for each class"),
+        (["data/train/cat"], "data/train/cat: 22 images but no class folders; expected one folder for each class"),
         (["data/train/cat/0.png"], "data/train/cat/0.png: no text in UTF-8; expected a CSV file"),
         (["empty"], "empty: an empty folder; expected one folder for each class"),
         (["data", "--json", "none/out.json"], "--json none/out.json: not a file that can be written."),

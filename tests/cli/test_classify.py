@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 from litevision.cli._app import app
-from litevision.cli._pictures import many
-from litevision.cli._pictures.classify import Classify, Options
-from litevision.cli._pictures.quick import read_classify
-from litevision.cli._pictures.report import Report
+from litevision.cli._images import many
+from litevision.cli._images.classify import Classify, Options
+from litevision.cli._images.quick import read_classify
+from litevision.cli._images.report import Report
 from litevision.errors import BundleError, DownloadError
 from litevision.runtime import Classifier
 from litevision.runtime.answers import Answer
@@ -32,12 +32,12 @@ Start = Callable[..., "subprocess.Popen[str]"]
 MANY = [("red.png", "more/blue.png")[number % 3 == 0] for number in range(40)]
 COLOURS = ["blue" if path.endswith("blue.png") else "red" for path in MANY]
 ORT = ("--engine", "onnxruntime")
-NO_PICTURE = "not a picture that can be read; expected JPEG, PNG, WebP, BMP or GIF."
+NO_IMAGE = "not an image that can be read; expected JPEG, PNG, WebP, BMP or GIF."
 
 
-def conclusion(pictures: str, errors: str = "no errors", engine: str = ", onnxruntime fp32") -> str:
+def conclusion(images: str, errors: str = "no errors", engine: str = ", onnxruntime fp32") -> str:
     """The closing line, as a pattern."""
-    return rf"{pictures} pictures in \d+\.\d s, [\d,.]+ a second, {errors}{engine}\n"
+    return rf"{images} images in \d+\.\d s, [\d,.]+ a second, {errors}{engine}\n"
 
 
 def test_table(classify: Run) -> None:
@@ -53,7 +53,7 @@ def test_table(classify: Run) -> None:
     assert re.fullmatch(conclusion("2"), err)
 
 
-def test_one_picture_needs_no_closing_line(classify: Run) -> None:
+def test_one_image_needs_no_closing_line(classify: Run) -> None:
     code, out, err = classify("red.png")
     assert (code, out.count("\n"), err) == (0, 4, "")
 
@@ -82,7 +82,7 @@ def test_json_is_one_document_with_errors_in_place(classify: Run) -> None:
     assert answer["model"] == "tiny.onnx"
     bad, good, missing = answer["results"]
     assert bad["path"] == "bad.jpg"
-    assert bad["error"].startswith("bad.jpg: not a picture")
+    assert bad["error"].startswith("bad.jpg: not an image")
     assert 0 < good.pop("ms") < 5000
     assert good == {"path": "red.png", "predictions": [{"label": "red", "score": pytest.approx(0.9999092), "index": 0}]}
     assert missing["error"].startswith("none.png: No such file")
@@ -91,7 +91,7 @@ def test_json_is_one_document_with_errors_in_place(classify: Run) -> None:
     assert re.fullmatch(conclusion("3", "2 could not be read"), last_line)
 
 
-def test_json_of_one_picture_is_one_line(classify: Run) -> None:
+def test_json_of_one_image_is_one_line(classify: Run) -> None:
     _, out, _ = classify("red.png", "--json", "--top", "1")
     assert re.fullmatch(
         r'\{"model": "tiny\.onnx", "results": \[\{"path": "red\.png", "predictions": '
@@ -115,13 +115,13 @@ def test_json_lines(classify: Run) -> None:
     assert [line["predictions"][0]["label"] for line in lines] == COLOURS
     assert {len(line["predictions"]) for line in lines} == {2}
     assert all(line["ms"] > 0 for line in lines)
-    assert last == {"path": "bad.jpg", "error": f"bad.jpg: {NO_PICTURE}"}
+    assert last == {"path": "bad.jpg", "error": f"bad.jpg: {NO_IMAGE}"}
 
 
 def test_csv(classify: Run) -> None:
     code, out, err = classify("red.png", "bad.jpg", "--csv", "out.csv", "--top", "2")
     assert (code, out) == (1, "")
-    assert err.splitlines()[-1] == "wrote out.csv: 1 picture"
+    assert err.splitlines()[-1] == "wrote out.csv: 1 image"
     with Path("out.csv").open(newline="") as file:
         header, first, second = csv.reader(file)
     assert header == ["path", "rank", "index", "label", "score", "ms"]
@@ -139,7 +139,7 @@ def test_csv_of_many_is_whole(classify: Run) -> None:
         rows = list(csv.DictReader(file))
     assert [(row["path"], row["label"]) for row in rows if row["rank"] == "1"] == list(zip(MANY, COLOURS, strict=True))
     assert len(rows) == 3 * len(MANY)
-    assert err.splitlines()[-1] == "wrote out.csv: 40 pictures"
+    assert err.splitlines()[-1] == "wrote out.csv: 40 images"
 
 
 def test_csv_on_standard_output(classify: Run) -> None:
@@ -202,8 +202,8 @@ def test_two_documents_do_not_mix(classify: Run, options: tuple[str, ...]) -> No
     ("given", "message"),
     [
         ("none.jpg", "error: none.jpg: No such file or directory. Check the path.\n"),
-        ("bad.jpg", f"error: bad.jpg: {NO_PICTURE}\n"),
-        ("empty", "error: empty: no pictures in this folder; looked for .jpg .jpeg .png .webp .bmp .gif."),
+        ("bad.jpg", f"error: bad.jpg: {NO_IMAGE}\n"),
+        ("empty", "error: empty: no images in this folder; looked for .jpg .jpeg .png .webp .bmp .gif."),
     ],
 )
 def test_one_bad_input_is_one_line(classify: Run, given: str, message: str, options: tuple[str, ...]) -> None:
@@ -215,14 +215,14 @@ def test_one_bad_input_is_one_line(classify: Run, given: str, message: str, opti
     assert not Path("out.csv").exists()
 
 
-def test_a_bad_picture_does_not_stop_the_rest(classify: Run) -> None:
+def test_a_bad_image_does_not_stop_the_rest(classify: Run) -> None:
     code, out, err = classify("bad.jpg", "red.png", "--top", "1")
     assert code == 1
     assert out.splitlines()[1] == "red.png     1  red    0.9999"
-    assert re.fullmatch(f"error: bad.jpg: {NO_PICTURE}\n{conclusion('2', '1 could not be read')}", err)
+    assert re.fullmatch(f"error: bad.jpg: {NO_IMAGE}\n{conclusion('2', '1 could not be read')}", err)
 
 
-def test_bad_pictures_alone(classify: Run) -> None:
+def test_bad_images_alone(classify: Run) -> None:
     Path("none").mkdir()
     code, out, err = classify("x.jpg", "y.jpg", "none")
     assert (code, out) == (1, "")
@@ -230,15 +230,15 @@ def test_bad_pictures_alone(classify: Run) -> None:
 
 
 @pytest.mark.parametrize("before", [1, 11])
-def test_strict_stops_at_the_first_bad_picture(classify: Run, before: int) -> None:
+def test_strict_stops_at_the_first_bad_image(classify: Run, before: int) -> None:
     given = [*["red.png"] * before, "bad.jpg", *["more/blue.png"] * 9, "none.jpg"]
     code, out, err = classify(*given, "--strict", "--top", "1", "--csv", "out.csv", "--jsonl", *ORT)
     paths = [json.loads(line)["path"] for line in out.splitlines()]
     assert (code, paths) == (1, [*["red.png"] * before, "bad.jpg"])
     assert Path("out.csv").read_text().count("\n") == 1 + before
     assert re.fullmatch(
-        f"error: bad.jpg: {NO_PICTURE}\n{conclusion(str(before + 1), '1 could not be read')}"
-        f"wrote out.csv: {before} pictures?\n",
+        f"error: bad.jpg: {NO_IMAGE}\n{conclusion(str(before + 1), '1 could not be read')}"
+        f"wrote out.csv: {before} images?\n",
         err,
     )
 
@@ -249,7 +249,7 @@ def test_odd_names_cannot_write_to_the_terminal(classify: Run) -> None:
     Path("c\x1b[31m.png").write_bytes(b"oops")
     _, out, err = classify(".", "--top", "1", *ORT)
     assert [line.split("  ")[0] for line in out.splitlines()[1:]] == [r"a\nb\x1b[31m.png", "red.png", "é.png"]
-    assert err.splitlines()[1] == rf"error: c\x1b[31m.png: {NO_PICTURE}"
+    assert err.splitlines()[1] == rf"error: c\x1b[31m.png: {NO_IMAGE}"
 
 
 def test_a_terminal_without_the_letter_shows_its_number(classify_beside: Start) -> None:
@@ -271,7 +271,7 @@ def test_a_bar_on_a_terminal(classify_beside: Start) -> None:
     assert [json.loads(line)["path"] for line in out.splitlines()] == ["bad.jpg", *MANY]
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode()).replace("\r", "\n")
     assert re.search(r"^classify .*/41.* a second", text, re.MULTILINE)
-    assert text.count(f"error: bad.jpg: {NO_PICTURE}\n") == 1
+    assert text.count(f"error: bad.jpg: {NO_IMAGE}\n") == 1
     assert re.search(rf"^{conclusion('41', '1 could not be read')}", text, re.MULTILINE)
 
 
@@ -281,20 +281,20 @@ def test_a_line_every_ten_seconds_in_a_log(capsys: pytest.CaptureFixture[str], m
     told = []
     for total in (10_000, None):
         report = Report(total, sys.stdout, "classify")
-        for seconds, pictures in [(0, 1000), (9.9, 99), (0.1, 721), (5, 10), (5, 10), (35, 1)]:
+        for seconds, images in [(0, 1000), (9.9, 99), (0.1, 721), (5, 10), (5, 10), (35, 1)]:
             now += seconds
-            report.write([Answer("a.jpg", (), None, 1.0)] * pictures)
+            report.write([Answer("a.jpg", (), None, 1.0)] * images)
         report.finish()
         told.append(capsys.readouterr().err.splitlines())
     assert told == [
-        [f"1,820{of} pictures, 182 a second", f"1,840{of} pictures, 92 a second", f"1,841{of} pictures, 33 a second"]
+        [f"1,820{of} images, 182 a second", f"1,840{of} images, 92 a second", f"1,841{of} images, 33 a second"]
         for of in (" of 10,000", "")
     ]
     now = 200.0
     report = Report(None, None, "classify")
     now += 2.0
     report.write([Answer("a.jpg", (), None, 1.0)] * 3)
-    assert report.conclusion() == "3 pictures in 2.0 s, 1.5 a second, no errors"
+    assert report.conclusion() == "3 images in 2.0 s, 1.5 a second, no errors"
 
 
 def test_no_arguments_is_a_usage_error(classify: Run) -> None:
@@ -351,7 +351,7 @@ def test_an_engine_that_fails_later_keeps_what_came_before(classify: Run, monkey
     assert [result["path"] for result in json.loads(out)["results"]] == MANY[:5]
     assert Path("out.csv").read_text().count("\n") == 1 + 3 * 5
     assert re.fullmatch(
-        rf"{conclusion('5')}wrote out.csv: 5 pictures, as far as it came\n"
+        rf"{conclusion('5')}wrote out.csv: 5 images, as far as it came\n"
         r"error: tiny.onnx: gives scores that are no numbers.\n",
         err,
     )
@@ -377,7 +377,7 @@ def test_auto_says_what_it_chose(classify: Run, monkeypatch: pytest.MonkeyPatch)
         "precision": None,
         "threads": 1,
         "streams": 2,
-        "pictures": 40,
+        "images": 40,
         "sample": MANY,
     }
     asked.clear()

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from clips import RED_AND_BLUE, write_clip
-from pictures import encoded
+from images import encoded
 
 Run = Callable[..., tuple[int, str, str]]
 Start = Callable[..., Any]
@@ -36,7 +36,7 @@ def test_a_list_on_standard_input(classify_beside: Start) -> None:
     assert process.returncode == 1
     expected = {RED: "red", BLUE: "blue", "none.png": "error", "bad.jpg": "error"}
     assert answers(out) == [(path, expected[path]) for path in given if path]
-    assert "22 pictures in" in err
+    assert "22 images in" in err
     assert "2 could not be read, onnxruntime fp32" in err
 
 
@@ -130,7 +130,7 @@ def test_videos(classify: Run) -> None:
     code, out, err = classify("clip.mp4", RED, "--jsonl", "--engine", "onnxruntime")
     assert code == 0
     assert answers(out) == [("clip.mp4#t=0.000", "red"), ("clip.mp4#t=1.000", "blue"), (RED, "red")]
-    assert err.startswith("3 pictures in")
+    assert err.startswith("3 images in")
     _, out, _ = classify("clip.mp4", "--every", "0.5", "--jsonl", "--engine", "onnxruntime")
     assert [label for _, label in answers(out)] == ["red", "blue", "blue", "blue"]
     _, out, _ = classify("clip.mp4", "--every", "0", "--jsonl", "--engine", "onnxruntime")

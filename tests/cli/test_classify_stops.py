@@ -63,8 +63,8 @@ def test_a_signal_ends_it_with_whole_output(
         rows = [row for row in csv.DictReader(file) if row["rank"] == "1"]
     assert [row["label"] for row in rows] == labels
     assert all(float(row["ms"]) > 0 for row in rows)
-    assert err.startswith(f"stopped by {name}: {len(labels):,} pictures in ")
-    assert err.endswith(f"\nwrote out.csv: {len(labels):,} pictures, as far as it came\n")
+    assert err.startswith(f"stopped by {name}: {len(labels):,} images in ")
+    assert err.endswith(f"\nwrote out.csv: {len(labels):,} images, as far as it came\n")
     assert not list(Path().glob(".out.csv*"))
 
 
@@ -78,7 +78,7 @@ def test_a_signal_while_nothing_comes(classify_beside: Start) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
         assert time.monotonic() - start < 5
-        assert process.stderr.read().startswith("stopped by SIGINT: 1 picture in")
+        assert process.stderr.read().startswith("stopped by SIGINT: 1 image in")
 
 
 def test_a_signal_before_the_first_answer_leaves_the_old_csv(classify_beside: Start) -> None:
@@ -146,7 +146,7 @@ def test_a_full_disk_is_one_line(classify_beside: Start, form: str) -> None:
     ("closed", "code", "out", "err"),
     [
         (">&-", 1, 0, "error: standard output is closed. Give --csv a file.\n"),
-        (">&- --csv out.csv", 0, 0, "wrote out.csv: 3 pictures\n"),
+        (">&- --csv out.csv", 0, 0, "wrote out.csv: 3 images\n"),
         ("2>&-", 0, 9, ""),
         ("- <&-", 1, 9, "error: standard input is closed; expected paths on it, one a line.\n"),
     ],

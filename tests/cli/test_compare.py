@@ -79,7 +79,7 @@ def test_what_the_table_says(done: tuple[Path, str, str]) -> None:
         assert float(row["train_loss"]) == results["epochs"][-1]["train_loss"]
         test = results["scores"]["test"]
         assert (float(row["ap"]), float(row["ap50"])) == (test["ap"], test["ap50"])
-        assert (row["split"], row["pictures"], row["boxes"]) == ("test", "3", "6")
+        assert (row["split"], row["images"], row["boxes"]) == ("test", "3", "6")
         assert (row["size"], row["budget_minutes"], row["budget_epochs"], row["batch_size"]) == (
             "64x96",
             "0.03",
@@ -90,7 +90,7 @@ def test_what_the_table_says(done: tuple[Path, str, str]) -> None:
     header, first, second, *notes = out.splitlines()
     assert header.split() == COLUMNS
     assert [line.split()[1] for line in (first, second)] == [f"{int(row['num_params']):,}" for row in rows]
-    assert "AP, AP50  test split, 3 pictures with 6 boxes, from the bundle in onnxruntime" in notes
+    assert "AP, AP50  test split, 3 images with 6 boxes, from the bundle in onnxruntime" in notes
     assert "budget    0.03 minutes of training for each member; minutes are those of the steps" in out
     assert re.search(r"^machine   .*onnxruntime 1\.", out, re.MULTILINE)
 
@@ -111,7 +111,7 @@ def test_the_minutes_become_epochs_and_are_told(done: tuple[Path, str, str]) -> 
         results = json.loads((place / FOLDER / row["member"] / "results.json").read_text())
         assert results["recipe"]["schedule"]["epochs"] == epochs  # so that the learning rate ends with the budget
     assert "set aside of the recipe, as each member has its own or begins fresh: " in err
-    assert "schedule.epochs, schedule.head_epochs, detection.neck_channels, detection.head_channels" in err
+    assert "schedule.epochs, schedule.freeze_backbone_epochs, detection.neck_channels, detection.head_channels" in err
     assert not list((place / FOLDER).glob(".*"))
 
 
@@ -162,10 +162,10 @@ def test_another_comparison_is_refused(changed: tuple[str, ...], message: str, c
     assert err.count("\n") == 1
 
 
-def test_other_pictures_are_refused(
+def test_other_images_are_refused(
     done: tuple[Path, str, str], compare: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The same path, of which a picture has gone meanwhile.
+    # The same path, of which an image has gone meanwhile.
     shutil.copytree(done[0] / "data", tmp_path / "data")
     shutil.copytree(done[0] / "runs", tmp_path / "runs")
     monkeypatch.chdir(tmp_path)
@@ -177,7 +177,7 @@ def test_other_pictures_are_refused(
     code, out, err = compare("centernet", "data", *OPTIONS, *more)
     assert (code, out) == (1, "")
     assert re.search(
-        r"^error: .*data: other pictures or boxes than when runs/compare-data was begun; give another --output$",
+        r"^error: .*data: other images or boxes than when runs/compare-data was begun; give another --output$",
         err,
         re.M,
     )

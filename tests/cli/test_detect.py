@@ -13,21 +13,21 @@ from PIL import Image
 
 from bundles import write_bundle
 from clips import write_clip
-from detectors import BLUE, RED, picture, write_detector
-from litevision.cli._pictures import save
+from detectors import BLUE, RED, image, write_detector
+from images import encoded, stored_as
+from litevision.cli._images import save
 from litevision.runtime.answers import Answer, Prepared
-from pictures import encoded, stored_as
 
 Run = Callable[..., tuple[int, str, str]]
 
 ORT = ("--engine", "onnxruntime")
 RED_BOX, BLUE_BOX = [16, 8, 48, 40], [60, 30, 90, 58]
-BOTH = picture((64, 96), ((16, 8, 48, 40), RED), ((60, 30, 90, 58), BLUE))
+BOTH = image((64, 96), ((16, 8, 48, 40), RED), ((60, 30, 90, 58), BLUE))
 
 
 @pytest.fixture
 def detect(tmp_path: Path, litevision: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The command in a folder with a bundle, pictures with both boxes, one or none, and a broken one."""
+    """The command in a folder with a bundle, images with both boxes, one or none, and a broken one."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LITEVISION_CACHE", str(tmp_path / ".cache"))
     write_detector(Path("colours.onnx"), size_hw=(64, 96))
@@ -59,7 +59,7 @@ def test_table(detect: Run) -> None:
         "shots/both.png  blue   0.6000    60.0    30.0    90.0    58.0\n"
         "none.png        -\n",
     )
-    assert re.fullmatch(r"2 pictures in \d+\.\d s, .* a second, no errors, onnxruntime fp32\n", err)
+    assert re.fullmatch(r"2 images in \d+\.\d s, .* a second, no errors, onnxruntime fp32\n", err)
 
 
 def test_a_table_of_many_is_as_aligned_as_one_of_few(detect: Run) -> None:
@@ -82,7 +82,7 @@ def test_json(detect: Run) -> None:
             {"label": "blue", "score": pytest.approx(0.6), "index": 1, "box_xyxy": BLUE_BOX},
         ],
     }
-    assert bad["error"].startswith("bad.jpg: not a picture")
+    assert bad["error"].startswith("bad.jpg: not an image")
     assert none["detections"] == []
 
 
@@ -97,7 +97,7 @@ def test_json_lines_of_many(detect: Run) -> None:
 def test_csv(detect: Run) -> None:
     code, out, err = detect("shots/both.png", "none.png", "--csv", "out.csv")
     assert (code, out) == (0, "")
-    assert err.splitlines()[-1] == "wrote out.csv: 2 pictures"
+    assert err.splitlines()[-1] == "wrote out.csv: 2 images"
     with Path("out.csv").open(newline="") as file:
         header, first, second = csv.reader(file)
     assert header == ["path", "label", "index", "score", "x1", "y1", "x2", "y2", "ms"]
@@ -119,7 +119,7 @@ def test_the_bundle_s_own_scores(detect: Run) -> None:
 
 
 def test_tiles(detect: Run) -> None:
-    Path("dots.png").write_bytes(encoded(picture((960, 1440), ((105, 200, 120, 212), RED))))
+    Path("dots.png").write_bytes(encoded(image((960, 1440), ((105, 200, 120, 212), RED))))
     assert json.loads(detect("dots.png", "--json")[1])["results"][0]["detections"] == []
     (found,) = json.loads(detect("dots.png", "--json", "--tiles", "6")[1])["results"][0]["detections"]
     np.testing.assert_allclose(found["box_xyxy"], (105, 200, 120, 212), atol=4)
@@ -130,7 +130,7 @@ def test_tiles(detect: Run) -> None:
 def test_coco_results(detect: Run) -> None:
     Path("000000000139.png").write_bytes(encoded(BOTH))
     code, _, err = detect("000000000139.png", "shots/both.png", "none.png", "--coco", "out.json")
-    assert (code, err.splitlines()[-1]) == (0, "wrote out.json: 3 pictures")
+    assert (code, err.splitlines()[-1]) == (0, "wrote out.json: 3 images")
     results = json.loads(Path("out.json").read_text())
     assert [(it["image_id"], it["category_id"], it["category"]) for it in results] == [
         (139, 1, "red"),
@@ -150,7 +150,7 @@ def test_coco_results_of_nothing_are_an_empty_list(detect: Run) -> None:
 
 def test_save(detect: Run) -> None:
     code, _, err = detect("shots", "--recursive", "--save", "out/drawn")
-    assert (code, err.splitlines()[-1]) == (0, "wrote out/drawn: 2 pictures")
+    assert (code, err.splitlines()[-1]) == (0, "wrote out/drawn: 2 images")
     saved = sorted(str(path) for path in Path("out").rglob("*") if path.is_file())
     assert saved == ["out/drawn/both.png", "out/drawn/deep/both.jpg"]
     assert all(map(marked, saved))
@@ -158,7 +158,7 @@ def test_save(detect: Run) -> None:
 
 
 def test_saving_changes_no_answer(detect: Run) -> None:
-    large = picture((1000, 1500), ((123, 77, 456, 333), RED), ((801, 604, 1311, 918), BLUE))
+    large = image((1000, 1500), ((123, 77, 456, 333), RED), ((801, 604, 1311, 918), BLUE))
     Path("large.jpg").write_bytes(encoded(large, "JPEG"))
     Path("anim.gif").write_bytes(encoded(BOTH, "GIF", save_all=True, append_images=[Image.fromarray(BOTH[::-1])]))
     given = ("large.jpg", "shots/both.png", "anim.gif", "--frames", "--json")
@@ -167,7 +167,7 @@ def test_saving_changes_no_answer(detect: Run) -> None:
     assert len(plain) == 4
 
 
-def test_pictures_of_many_folders_and_kinds(detect: Run) -> None:
+def test_images_of_many_folders_and_kinds(detect: Run) -> None:
     Path("a/x.webp").parent.mkdir()
     for name in ("a/x.webp", "a/y.bmp", "x.png"):
         Path(name).write_bytes(encoded(BOTH, {".webp": "WEBP", ".bmp": "BMP", ".png": "PNG"}[Path(name).suffix]))
@@ -202,12 +202,12 @@ def test_frames_of_an_animation_are_saved(detect: Run) -> None:
     assert marked("out/anim.gif-00000.jpg")
 
 
-def test_a_picture_never_overwrites_itself(detect: Run) -> None:
+def test_a_image_never_overwrites_itself(detect: Run) -> None:
     before = Path("shots/both.png").read_bytes()
     for folder in ("shots", "./shots/../shots"):
         code, out, err = detect("shots", "--save", folder)
         assert (code, out) == (1, "")
-        assert err.endswith("the picture itself would be overwritten. Give --save another folder.\n")
+        assert err.endswith("the image itself would be overwritten. Give --save another folder.\n")
         assert err.count("\n") == 1
     assert Path("shots/both.png").read_bytes() == before
 
@@ -248,10 +248,10 @@ def test_classify_refuses_a_detector(detect: Run, litevision: Run) -> None:
     )
 
 
-def test_one_bad_picture_is_one_line(detect: Run) -> None:
+def test_one_bad_image_is_one_line(detect: Run) -> None:
     code, out, err = detect("bad.jpg", "--save", "out", "--coco", "out.json")
     assert (code, out, err.count("\n")) == (1, "", 1)
-    assert err.startswith("error: bad.jpg: not a picture that can be read")
+    assert err.startswith("error: bad.jpg: not an image that can be read")
     assert not Path("out.json").exists()
 
 
@@ -275,7 +275,7 @@ def test_a_number_out_of_range_is_a_usage_error(detect: Run, wrong: tuple[str, s
         (["pics/x.gif"], "pics/x.gif#frame=3", True, "x.gif-00003.jpg"),
     ],
 )
-def test_where_a_picture_is_saved(detect: Run, inputs: list[str], name: str, frame: bool, expected: str) -> None:
+def test_where_a_image_is_saved(detect: Run, inputs: list[str], name: str, frame: bool, expected: str) -> None:
     Path("pics").mkdir()
     source: Any = Prepared(name, None) if frame else name
     assert save.Saver("out", inputs).name_of(Answer(source, (), None, 1.0)) == Path(expected)

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from bundles import write_bundle
-from pictures import encoded
+from images import encoded
 
 Run = Callable[..., tuple[int, str, str]]
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
-SEEN = {  # class: the colours of its pictures in the test split
+SEEN = {  # class: the colours of its images in the test split
     "blue": ["blue"] * 2,
     "green": ["green", "green", "red"],
     "red": ["red"] * 4 + ["blue"],
@@ -30,7 +30,7 @@ SEEN = {  # class: the colours of its pictures in the test split
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder has a bundle and ``data``: ten test pictures, two of them mislabelled, and train ones."""
+    """The working folder has a bundle and ``data``: ten test images, two of them mislabelled, and train ones."""
     monkeypatch.chdir(tmp_path)
     write_bundle(Path("tiny.onnx"))
     for name, colours in SEEN.items():
@@ -58,7 +58,7 @@ def test_table(evaluate: Run) -> None:
     assert out == (
         "bundle  tiny.onnx\n"
         "data    data\n"
-        "split   test: 10 pictures\n"
+        "split   test: 10 images\n"
         "\n"
         "top-1              80.00 %, 95 % interval 49.02 to 94.33 %\n"
         "macro F1           0.8000\n"
@@ -75,7 +75,7 @@ def test_table(evaluate: Run) -> None:
         "red taken for blue: 1\n"
         "green taken for red: 1\n"
     )
-    assert re.fullmatch(r"10 pictures in \d+\.\d s, [\d,.]+ a second, no errors, onnxruntime fp32\n", err)
+    assert re.fullmatch(r"10 images in \d+\.\d s, [\d,.]+ a second, no errors, onnxruntime fp32\n", err)
 
 
 def test_json_is_one_document(evaluate: Run) -> None:
@@ -98,7 +98,7 @@ def test_files(evaluate: Run) -> None:
     assert err.splitlines()[1:] == [
         "wrote out.json",
         "wrote out.csv: 3 classes",
-        "wrote answers.csv: 10 pictures",
+        "wrote answers.csv: 10 images",
     ]
     assert json.loads(Path("out.json").read_text())["scores"]["count"] == 10
     assert Path("out.csv").read_text() == (
@@ -122,33 +122,33 @@ def test_files(evaluate: Run) -> None:
 @pytest.mark.parametrize(("split", "count"), [("validation", 12), ("train", 12), ("all", 34)])
 def test_other_splits(evaluate: Run, split: str, count: int) -> None:
     _, out, _ = evaluate("--split", split)
-    assert f"split   {split}: {count} pictures\n" in out
+    assert f"split   {split}: {count} images\n" in out
 
 
 def test_a_split_that_was_made_here_says_so(evaluate: Run) -> None:
     _, out, _ = evaluate("--json", "-", data="data/train")
     assert json.loads(out)["data"]["made_splits"] is True
-    note = "        litevision made the splits that the data lacks; --split all takes every picture\n"
+    note = "        litevision made the splits that the data lacks; --split all takes every image\n"
     _, out, _ = evaluate("--split", "train", data="data/train")
-    assert re.search(rf"^split   train: \d+ pictures\n{note}\n", out, re.MULTILINE)
+    assert re.search(rf"^split   train: \d+ images\n{note}\n", out, re.MULTILINE)
     _, out, _ = evaluate("--split", "all", data="data/train")
-    assert "split   all: 12 pictures\n\n" in out
+    assert "split   all: 12 images\n\n" in out
 
 
-def test_a_bad_picture_is_named_and_left_out(evaluate: Run) -> None:
+def test_a_bad_image_is_named_and_left_out(evaluate: Run) -> None:
     Path("data/test/red/bad.jpg").write_bytes(b"oops")
     code, out, err = evaluate("--json", "out.json")
     assert code == 1
-    assert "split   test: 10 pictures, 1 left out that could not be read\n" in out
-    assert err.startswith("error: data/test/red/bad.jpg: not a picture that can be read")
-    assert "11 pictures in " in err
+    assert "split   test: 10 images, 1 left out that could not be read\n" in out
+    assert err.startswith("error: data/test/red/bad.jpg: not an image that can be read")
+    assert "11 images in " in err
     assert "1 could not be read" in err
     (skipped,) = json.loads(Path("out.json").read_text())["data"]["skipped"]
     assert skipped["path"] == "data/test/red/bad.jpg"
-    assert skipped["detail"].startswith("data/test/red/bad.jpg: not a picture")
+    assert skipped["detail"].startswith("data/test/red/bad.jpg: not an image")
 
 
-def test_bad_pictures_alone_give_no_scores(evaluate: Run) -> None:
+def test_bad_images_alone_give_no_scores(evaluate: Run) -> None:
     for path in Path("data/test").rglob("*.png"):
         path.write_bytes(b"oops")
     code, out, err = evaluate()
@@ -156,21 +156,20 @@ def test_bad_pictures_alone_give_no_scores(evaluate: Run) -> None:
     *bad, conclusion, last = err.splitlines()
     assert len(bad) == 10
     assert "10 could not be read" in conclusion
-    assert last.startswith("error: no picture of the split 'test' can be scored; expected at least one (data/test/")
+    assert last.startswith("error: no image of the split 'test' can be scored; expected at least one (data/test/")
 
 
-def test_top5_and_labels_without_pictures(evaluate: Run) -> None:
+def test_top5_and_labels_without_images(evaluate: Run) -> None:
     write_bundle(Path("more.onnx"), labels=("red", "green", "blue", *(f"label {number}" for number in range(9))))
     _, out, _ = evaluate(bundle="more.onnx")
     assert "\ntop-5              100.00 %\n" in out
     assert (
-        "\nlabels  9 of the bundle's 12 have no pictures here: label 0, label 1, label 2, label 3, label 4, ...\n"
-        in out
+        "\nlabels  9 of the bundle's 12 have no images here: label 0, label 1, label 2, label 3, label 4, ...\n" in out
     )
     assert [line.split()[0] for line in out.split("\n\n")[2].splitlines()] == ["class", "red", "green", "blue"]
 
 
-def test_a_class_that_no_picture_is_taken_for_has_no_precision(evaluate: Run) -> None:
+def test_a_class_that_no_image_is_taken_for_has_no_precision(evaluate: Run) -> None:
     put("data/test/green/0.png", "blue")
     put("data/test/green/1.png", "blue")
     _, out, _ = evaluate("--csv", "out.csv")
@@ -251,7 +250,7 @@ def test_a_signal_ends_it_in_order(data: Path, signum: int) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (128 + signum, "[]\n"), done.stderr
     assert re.fullmatch(
-        rf"stopped by {signal.Signals(signum).name}: \d+ pictures? in .*; part of the pictures gives no scores\n",
+        rf"stopped by {signal.Signals(signum).name}: \d+ images? in .*; part of the images gives no scores\n",
         done.stderr,
     )
     assert not (data.parent / "out.json").exists()

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from exports import LABELS
+from images import encoded, noise
 from litevision.export.check import check_bundle
 from litevision.models import build, configure
 from litevision.runtime import load
 from litevision.weights.save import save_weights
 from networks import SHORT_ROWS
-from pictures import encoded, noise
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -34,13 +34,13 @@ def test_says_what_it_wrote_and_how_it_checked(litevision: Run) -> None:
     Path("photos").mkdir()
     for seed in range(2):
         Path(f"photos/{seed}.png").write_bytes(encoded(noise(50, 60, seed)))
-    named = ("--labels", "names.txt", "--size", "64x48", "--normalisation", "half", "--photos", "photos")
+    named = ("--labels", "names.txt", "--size", "64x48", "--normalisation", "half", "--check-images", "photos")
     code, out, err = litevision("export", "mine.safetensors", "-o", "new/it.onnx", *named)
     assert (code, err) == (0, "")
     wrote, size, checked = out.splitlines()
     assert wrote == "wrote new/it.onnx: mobilenet_v2, 10 classes, 64x48"
     assert size == f"size: {Path('new/it.onnx').stat().st_size / 1e6:.1f} MB"
-    assert checked.startswith("checked on 2 photos in onnxruntime 1.")
+    assert checked.startswith("checked on 2 images in onnxruntime 1.")
     assert checked.endswith(", the top answer agrees on 100%")
     metadata = load("new/it.onnx").bundle.metadata
     assert (metadata.labels, metadata.preprocess.size_hw, metadata.normalisation.mean[0]) == (LABELS, (64, 48), 0.5)
@@ -63,7 +63,7 @@ def test_says_what_it_wrote_and_how_it_checked(litevision: Run) -> None:
             ("mine.safetensors", "--labels", "names.txt", "--normalisation", "imagnet"),
             "no normalisation 'imagnet'. Did you mean 'imagenet'?",
         ),
-        (("mine.safetensors", "--labels", "names.txt", "--photos", "empty"), "empty: no pictures in this folder"),
+        (("mine.safetensors", "--labels", "names.txt", "--check-images", "empty"), "empty: no images in this folder"),
         (("mine.safetensors", "--labels", "names.txt", "--model", "mobilenet_v1"), "mine.safetensors"),
         (
             ("mine.safetensors", "--labels", "names.txt", "--dialect", "kers"),
@@ -100,7 +100,7 @@ def test_a_failed_check_is_refused_and_keeps_the_older_bundle(litevision: Run, m
     Path("it.onnx").write_text("an older bundle")
     code, out, err = litevision("export", "mine.safetensors", "-o", "it.onnx", "--labels", "names.txt")
     assert (code, out) == (1, "")
-    assert err.startswith("error: the bundle does not match its module on 4 photos")
+    assert err.startswith("error: the bundle does not match its module on 4 images")
     assert err.endswith("nothing was written\n")
     assert err.count("\n") == 1
     assert Path("it.onnx").read_text() == "an older bundle"

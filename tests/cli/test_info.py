@@ -43,7 +43,7 @@ classifier           linear                        10         2,570    2,560  0.
 params          215,642  0.86 MB in fp32
 buffers           5,472  running means and variances of BN
 MACs          1,544,960  1.5 M; FLOPs are twice that
-activations     264,268  bytes written for one picture in fp32; at most 54,976 alive at once
+activations     264,268  bytes written for one image in fp32; at most 54,976 alive at once
 classifier        2,570  params; 1.2% of all weights
 100 classes     +23,130  adds 0.09 MB
 1000 classes   +254,430  adds 1.02 MB
@@ -124,7 +124,7 @@ def test_no_classes_means_no_classifier(litevision: Run) -> None:
         (["mobilenet_v2", "--output-stride", "12"], "output_stride must be 8, 16 or 32, got 12"),
         (["mobilenet_v2", "--classes", "-1"], "num_classes must be "),
         (["mobilenet_v2", "--dialect", "tf"], "no dialect of mobilenet_v2 'tf'. Known: torchvision"),
-        (["mobilenet_v1", "--dialect", "keras", "--size", "1"], "the network cannot take a picture of 1x1 pixels: "),
+        (["mobilenet_v1", "--dialect", "keras", "--size", "1"], "the network cannot take an image of 1x1 pixels: "),
     ],
 )
 def test_a_wrong_argument_is_one_line_and_exit_code_1(litevision: Run, arguments: list[str], message: str) -> None:

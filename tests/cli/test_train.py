@@ -18,13 +18,13 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
-    """A folder in which the one-line command ran, on a picture that is broken too, and what it printed."""
+    """A folder in which the one-line command ran, on an image that is broken too, and what it printed."""
     place = tmp_path_factory.mktemp("train")
     write_colours(place / "data", 8, test=4)
     (place / "data/train/red/oops.png").write_bytes(b"oops")
     changes: dict[str, dict[str, object]] = {
-        "schedule": {"epochs": 20, "head_epochs": 0, "batch_size": 8},
-        "optimizer": {"lr": 0.02, "trunk_lr": 1.0, "layer_decay": 1.0},
+        "schedule": {"epochs": 20, "freeze_backbone_epochs": 0, "batch_size": 8},
+        "optimizer": {"lr": 0.02, "backbone_lr_mult": 1.0, "layer_decay": 1.0},
         "augment": {"policy": "none", "erasing": 0.0},
         "run": {"ema_decay": 0.5, "workers": 1},
         "card": {"data": "three colours", "data_licence": "CC0-1.0"},
@@ -61,8 +61,8 @@ def test_data_and_recipe_stand_before_the_first_epoch(done: tuple[Path, str, str
 
 
 def test_answers_go_to_standard_output(done: tuple[Path, str, str]) -> None:
-    assert "test: top-1 100.00 % of 12 pictures (95 % interval " in done[1]
-    assert f"try it: litevision classify PHOTO --model {Path('runs/mine/model.onnx')}" in done[1]
+    assert "test: top-1 100.00 % of 12 images (95 % interval " in done[1]
+    assert f"try it: litevision classify IMAGE --model {Path('runs/mine/model.onnx')}" in done[1]
 
 
 def test_evaluate_gives_the_same_scores(
@@ -147,9 +147,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["nowhere"], r"nowhere: No such file or directory"),
         (["single"], r"single: one class alone, 'red'"),
         (["empty"], r"empty: "),
-        (["broken"], r"broken: no pictures of 'blue', 'green', 'red' to train with \(\d+ files cannot be read\)"),
+        (["broken"], r"broken: no images of 'blue', 'green', 'red' to train with \(\d+ files cannot be read\)"),
         (["typo.toml"], r"typo\.toml: "),
-        ([], r"give the folder of labelled pictures: litevision train DATA \(or --resume RUN\)"),
+        ([], r"give the folder of labelled images: litevision train DATA \(or --resume RUN\)"),
         (["data", "--recipe", "typo.toml"], r"no key in \[schedule\] of typo\.toml: 'epoch'\. Did you mean 'epochs'"),
         (
             ["data", "--recipe", "wrong.toml"],

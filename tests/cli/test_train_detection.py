@@ -1,4 +1,4 @@
-"""litevision train on pictures with boxes: it finds the objects that it has seen, and says how well."""
+"""litevision train on images with boxes: it finds the objects that it has seen, and says how well."""
 
 import csv
 import json
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from images import encoded
 from litevision.runtime import Bundle, Detector
 from litevision.train.recipe_file import make_recipe
-from pictures import encoded
 from shapes import CLASSES, shape_settings, shapes, write_shapes
 from trainings import PROMISED, train_there
 
@@ -22,14 +22,14 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
-    """A folder in which pictures were learned by heart, one was left out, and what was printed."""
+    """A folder in which images were learned by heart, one was left out, and what was printed."""
     place = tmp_path_factory.mktemp("boxes")
     write_shapes(place / "data", 12, test=4, empty=1, repeated=range(3, 12))
     broken = place / "data/Annotations/train1.xml"
     broken.write_text(re.sub("<xmax>.*?</xmax>", "<xmax>-5</xmax>", broken.read_text(), count=1))
     changes: dict[str, dict[str, object]] = {
-        "schedule": {"epochs": 40, "head_epochs": 0, "batch_size": 2, "warmup_epochs": 2.0},
-        "optimizer": {"lr": 0.005, "trunk_lr": 1.0, "layer_decay": 1.0, "weight_decay": 0.0, "clip_norm": 5.0},
+        "schedule": {"epochs": 40, "freeze_backbone_epochs": 0, "batch_size": 2, "warmup_epochs": 2.0},
+        "optimizer": {"lr": 0.005, "backbone_lr_mult": 1.0, "layer_decay": 1.0, "weight_decay": 0.0, "clip_norm": 5.0},
         "detection": {"scale": [1.0, 1.0], "stretch": 1.0, "flip": False, "colour": 0.0, "exclude": '["train2"]'},
         "run": {"ema_decay": 0.5},
         "card": {"data": "two colours", "data_licence": "CC0-1.0"},
@@ -38,7 +38,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
 
 
 def test_it_finds_what_it_has_learned(done: tuple[Path, str, str]) -> None:
-    """The validation pictures are nine of those that it was trained on."""
+    """The validation images are nine of those that it was trained on."""
     scores = json.loads((done[0] / "runs/mine/results.json").read_text())["scores"]["validation"]
     assert (scores["count"], scores["boxes"]) == (9, 18)
     assert scores["ap50"] > 0.95
@@ -51,8 +51,8 @@ def test_it_leaves_every_file_that_is_promised(done: tuple[Path, str, str]) -> N
 def test_what_the_results_say(done: tuple[Path, str, str]) -> None:
     results = json.loads((done[0] / "runs/mine/results.json").read_text())
     assert results["task"] == "detection"
-    assert results["data"]["pictures"] == {"train": 11, "validation": 9, "test": 4}
-    assert sum(results["data"]["counts"]["train"]) == 19  # 12 pictures, one empty, one left out, one box broken
+    assert results["data"]["images"] == {"train": 11, "validation": 9, "test": 4}
+    assert sum(results["data"]["counts"]["train"]) == 19  # 12 images, one empty, one left out, one box broken
     assert {(Path(one["path"]).name, one["rule"]) for one in results["data"]["skipped"]} == {
         ("train1.xml", "inverted-box"),
         ("train2.png", "excluded"),
@@ -76,7 +76,7 @@ def test_evaluate_gives_the_same_scores(
     code, out, _ = litevision("evaluate", "runs/mine/model.onnx", "data", "--csv", "c.csv", "--predictions", "p.csv")
     assert code == 0
     assert re.search(rf"^AP50 +{results['scores']['test']['ap50']:.4f}$", out, re.MULTILINE)
-    assert "split   test: 4 pictures with 6 boxes" in out
+    assert "split   test: 4 images with 6 boxes" in out
     with Path("c.csv").open(newline="") as file:
         assert [row["class"] for row in csv.DictReader(file)] == list(CLASSES)
     with Path("p.csv").open(newline="") as file:
@@ -90,7 +90,7 @@ def test_the_bundle_carries_its_score_and_thresholds(done: tuple[Path, str, str]
     assert (about.task, about.labels) == ("detection", CLASSES)
     assert about.score_thresholds == tuple(results["thresholds"])
     assert (about.score.ap, about.score.ap50, about.score.count) == (test["ap"], test["ap50"], 4)
-    assert about.training_data == "11 pictures of 2 classes: two colours (licence: CC0-1.0)"
+    assert about.training_data == "11 images of 2 classes: two colours (licence: CC0-1.0)"
     assert {output.name: output.shape[1] for output in bundle.engine.outputs}["scores"] == 20  # detection.top_k
     found = Detector(bundle).detect(done[0] / "data/JPEGImages/train3.png")
     assert {(one.label, round(one.box_xyxy[0] / 48 - 0.2)) for one in found} == {
@@ -101,13 +101,13 @@ def test_the_bundle_carries_its_score_and_thresholds(done: tuple[Path, str, str]
 def test_what_is_said_before_and_after(done: tuple[Path, str, str]) -> None:
     _, out, err = done
     assert re.search(r"^2 classes, boxes +19 +18 +6$", err, re.MULTILINE)
-    assert re.search(r"^pictures +11 +9 +4$", err, re.MULTILINE)
+    assert re.search(r"^images +11 +9 +4$", err, re.MULTILINE)
     assert "left out: " in err
-    assert "pictures left out by the recipe: 1" in err
+    assert "images left out by the recipe: 1" in err
     assert "network   CenterNet (neck light) on mobilenet_v1 x0.25 at 64x96, from a fresh start" in err
     assert len(re.findall(r"^epoch .* AP50 \d\.\d{3}  AP \d\.\d{3} ", err, re.MULTILINE)) == 40
-    assert re.search(r"^test: AP50 \d\.\d{3}, AP \d\.\d{3} of 6 boxes in 4 pictures$", out, re.MULTILINE)
-    assert f"try it: litevision detect PHOTO --model {Path('runs/mine/model.onnx')}" in out
+    assert re.search(r"^test: AP50 \d\.\d{3}, AP \d\.\d{3} of 6 boxes in 4 images$", out, re.MULTILINE)
+    assert f"try it: litevision detect IMAGE --model {Path('runs/mine/model.onnx')}" in out
 
 
 def test_the_tables_and_the_recipe(done: tuple[Path, str, str]) -> None:
@@ -128,7 +128,7 @@ def test_the_card_and_the_report(done: tuple[Path, str, str]) -> None:
     test = json.loads((run / "results.json").read_text())["scores"]["test"]
     card = (run / "model_card.md").read_text()
     assert f"AP50 {test['ap50']:.3f}" in card
-    assert "Labels in error, which were left out: 1; pictures left out by the recipe: 1." in card
+    assert "Labels in error, which were left out: 1; images left out by the recipe: 1." in card
     assert "two colours. Licence: CC0-1.0" in card
     page = (run / "report.html").read_text()
     assert f"<b>{test['ap50']:.3f}</b>AP50" in page

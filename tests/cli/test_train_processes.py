@@ -19,7 +19,7 @@ from trainings import settings, write_colours
 # What a step does depends on the whole batch alone: no statistics of a part of it, and nothing drawn.
 RECIPE: dict[str, dict[str, Any]] = {
     "model": {"dropout": 0.0},
-    "schedule": {"epochs": 2, "head_epochs": 1, "warmup_epochs": 0.5},
+    "schedule": {"epochs": 2, "freeze_backbone_epochs": 1, "warmup_epochs": 0.5},
     "optimizer": {"name": "sgd", "lr": 0.05, "freeze_bn": True, "clip_norm": 0.1},
 }
 Run = Callable[..., tuple[int, str, str]]

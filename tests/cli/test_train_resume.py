@@ -16,9 +16,9 @@ from trainings import checkpoints, differences, settings, write_colours
 
 RECIPE: dict[str, dict[str, Any]] = {
     # 48 steps, of which the signals need a dozen: each of them finds the run at work, on a busy machine too.
-    "schedule": {"epochs": 8, "head_epochs": 1, "batch_size": 4, "patience": 8},
+    "schedule": {"epochs": 8, "freeze_backbone_epochs": 1, "batch_size": 4, "patience": 8},
     "augment": {"mixup": 0.4, "cutmix": 0.4},
-    # Each step is written, and pictures are read by a process that outlives the one that is killed.
+    # Each step is written, and images are read by a process that outlives the one that is killed.
     "run": {"checkpoint_minutes": 0, "workers": 1},
 }
 
@@ -110,7 +110,7 @@ def test_whatever_interrupts_it_it_ends_the_same(place: Path, uninterrupted: dic
 def test_an_error_leaves_no_process_behind(place: Path) -> None:
     """Its workers pass over the signal to end, and Python waits for them."""
     diverging: dict[str, dict[str, Any]] = {
-        "schedule": {"head_epochs": 0, "warmup_epochs": 0.0},
+        "schedule": {"freeze_backbone_epochs": 0, "warmup_epochs": 0.0},
         "optimizer": {"name": "sgd", "lr": 1000.0, "weight_decay": 1000.0, "clip_norm": 0.0},
     }
     process = start(place, "data", "--name", "diverging", *settings(RECIPE, diverging))

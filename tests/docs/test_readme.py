@@ -90,7 +90,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def make_clothes(folder: Path) -> None:
-    """Twenty pictures each of three classes, real ones where they are there."""
+    """Twenty images each of three classes, real ones where they are there."""
     for hue, name in enumerate(("hat", "pants", "shoes")):
         real = sorted((REAL_CLOTHING / name).glob("*.jpg"))[:20]
         (folder / name).mkdir(parents=True)

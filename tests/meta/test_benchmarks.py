@@ -160,9 +160,9 @@ def test_children_are_free_of_this_process_thread_limits(
     assert found["LITEVISION_CACHE"] == str(tmp_path / "cache")
 
 
-def test_pictures_are_as_large_as_a_cameras(load: Any, tmp_path: Path) -> None:
-    pictures = load("_pictures")
-    made = pictures.make_pictures(tmp_path / "photos", 3, (500, 375), [pictures.ELEPHANT])
+def test_images_are_as_large_as_a_cameras(load: Any, tmp_path: Path) -> None:
+    maker = load("_images")
+    made = maker.make_images(tmp_path / "photos", 3, (500, 375), [maker.ELEPHANT])
     paths = sorted((tmp_path / "photos").iterdir())
     assert re.fullmatch(r"3 JPEG photos of 500x375, \d\d kB each, from 1 originals", made)
     assert all(40_000 <= path.stat().st_size <= 90_000 for path in paths)
@@ -182,7 +182,7 @@ def test_the_bound_is_that_of_cores_that_do_both(folder: ModuleType) -> None:
 
 
 def folder_rounds(folder: ModuleType, **changed: list[list[Any]]) -> Any:
-    """One round in which everybody agrees on 20 pictures, but for the contenders in ``changed``."""
+    """One round in which everybody agrees on 20 images, but for the contenders in ``changed``."""
     answers = [[number, 0.9] for number in range(20)]
     rounds = {
         name: [{"images_per_s": 10.0, "setup_s": 1.0, "engine": "torch fp32", "answers": answers}]

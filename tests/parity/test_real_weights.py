@@ -32,7 +32,7 @@ CLASSIFIERS = [
 
 
 def elephant(shared: Path) -> Tensor:
-    """The reference picture, [3, 224, 224], in 0..1."""
+    """The reference image, [3, 224, 224], in 0..1."""
     pixels = np.asarray(Image.open(shared / "weights/reference/elephant_224.png").convert("RGB"))
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1) / 255
 
@@ -59,8 +59,8 @@ def test_classifiers_give_the_reference_logits(
     assert (config.num_classes, config.final_endpoint, loaded.layout.name) == (1000, None, layout)
     assert set(loaded.applied.dropped.values()) <= {"counts batches; nothing reads it"}
 
-    picture = elephant(shared)
-    x = (picture - MEAN) / STD if dialect == "torchvision" else picture * 2 - 1
+    image = elephant(shared)
+    x = (image - MEAN) / STD if dialect == "torchvision" else image * 2 - 1
     with torch.inference_mode():
         logits = loaded.network(x[None])[0]
     expected, top_5 = reference

@@ -106,14 +106,14 @@ def tutorial_in_keras(size_hw: tuple[int, int], ratio: float) -> Any:
         x = layers.Reshape((height, width, 2, total // 2))(x)
         return layers.Reshape((height, width, total))(layers.Permute((1, 2, 4, 3))(x))
 
-    picture = x = layers.Input((*size_hw, 3))
+    image = x = layers.Input((*size_hw, 3))
     x = layers.Conv2D(24, 3, strides=2, padding="same", use_bias=False, activation="relu", name="features-stem-conv")(x)
     x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
     for stage, channels, units in ((2, 48, 4), (3, 96, 8), (4, 192, 4)):
         for i in range(1, units + 1):
             x = unit(x, int(channels * ratio / 2), 2 if i == 1 else 1, f"features-stage{stage}_unit{i}")
     x = layers.Conv2D(1024, 1, activation="relu", name="features-conv5-conv")(x)
-    return keras.Model(picture, layers.Dense(1000, name="head-classifier")(layers.GlobalAveragePooling2D()(x)))
+    return keras.Model(image, layers.Dense(1000, name="head-classifier")(layers.GlobalAveragePooling2D()(x)))
 
 
 @pytest.mark.filterwarnings("ignore")  # Keras warns of its own deprecations
@@ -191,7 +191,7 @@ def assert_same_maps(ours: Network, file: Tensors, rgb: Tensor) -> float:
     return largest
 
 
-def random_picture() -> Tensor:
+def random_image() -> Tensor:
     return torch.rand(1, 3, 97, 128, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
 
 
@@ -203,7 +203,7 @@ def test_megviis_real_file_computes_the_same_maps(shared: Path) -> None:
     apply(ours, file, MEGVII)
     ours.double().eval()
     elephant = np.asarray(Image.open(shared / "weights" / "reference" / "elephant_224.png").convert("RGB"))
-    assert_same_maps(ours, file, random_picture())
+    assert_same_maps(ours, file, random_image())
     assert_same_maps(ours, file, torch.tensor(elephant).permute(2, 0, 1)[None].double() / 255)
 
     back = extract(ours.float(), MEGVII)
@@ -216,10 +216,10 @@ def test_megviis_real_file_computes_the_same_maps(shared: Path) -> None:
 def test_random_tensors_in_megviis_order_compute_the_same_maps(name: str) -> None:
     theirs = randomise(build(configure(name, num_classes=10)))
     file = extract(theirs, MEGVII)
-    assert_same_maps(theirs, file, random_picture())
+    assert_same_maps(theirs, file, random_image())
     ours = build(theirs.config).double().eval()
     apply(ours, file, MEGVII)
-    assert_same_maps(ours, file, random_picture())
+    assert_same_maps(ours, file, random_image())
 
 
 def test_megviis_flat_names_and_its_classifier_without_bias_load() -> None:
@@ -232,7 +232,7 @@ def test_megviis_flat_names_and_its_classifier_without_bias_load() -> None:
         flat[".".join(["features", str(firsts[stage] + int(rest[0])), *rest[1:]]) if stage in firsts else name] = tensor
     ours = build(configure("shufflenet_v2_x0_5", num_classes=10)).double().eval()
     apply(ours, flat, MEGVII)
-    assert_same_maps(ours, file, random_picture())
+    assert_same_maps(ours, file, random_image())
 
 
 def test_megviis_larger_scales_are_refused_with_the_reason() -> None:
@@ -259,7 +259,7 @@ def test_the_order_reverses_doubling_chains() -> None:
         assert {channel % 2 for channel in order[: channels // 2]} == {0}
 
 
-def test_every_convolution_of_the_trunk_is_in_the_map() -> None:
+def test_every_convolution_of_the_backbone_is_in_the_map() -> None:
     network = build(configure("shufflenet_v2_x0_5"), device="meta")
     convs = {f"{name}.conv" for name, part in network.named_modules() if isinstance(part, ConvNormAct)}
     for layout in (TORCHVISION, MEGVII):

@@ -91,23 +91,23 @@ def test_move_by_hand() -> None:
 
 
 @given(SIZES, SIZES, st.sampled_from(["letterbox", "stretch", "center"]))
-def test_a_box_comes_back_to_where_it_was(picture_hw: tuple[int, int], size_hw: tuple[int, int], crop: str) -> None:
-    place = Preprocess(size_hw, min(size_hw), crop).placement(picture_hw)
-    height, width = picture_hw
+def test_a_box_comes_back_to_where_it_was(image_hw: tuple[int, int], size_hw: tuple[int, int], crop: str) -> None:
+    place = Preprocess(size_hw, min(size_hw), crop).placement(image_hw)
+    height, width = image_hw
     whole = array((0, 0, width, height), (width / 4, height / 3, width / 2, height / 2))
     moved = boxes.move(whole, place)
-    # A float32 of the input is a step of 2**-24 of its size, which a large picture in a small input makes wide.
+    # A float32 of the input is a step of 2**-24 of its size, which a large image in a small input makes wide.
     source, target = (np.reshape(sides, (2, 2)) for sides in (place.source_xyxy, place.target_xyxy))
     step = np.abs(moved).max() * 2**-24 * ((source[1] - source[0]) / (target[1] - target[0])).max()
     np.testing.assert_allclose(boxes.move_back(moved, place), whole, atol=1e-3 + 2 * step, rtol=1e-6)
 
 
 def test_moving_follows_the_pixels() -> None:
-    picture = np.zeros((60, 90, 3), np.uint8)
-    picture[20:40, 15:60] = 255
+    image = np.zeros((60, 90, 3), np.uint8)
+    image[20:40, 15:60] = 255
     for crop in ("letterbox", "stretch"):
         preprocess = Preprocess((120, 120), 120, crop)
-        rows, columns = np.nonzero(preprocess(picture)[..., 0] > 184)  # between white and the grey around
+        rows, columns = np.nonzero(preprocess(image)[..., 0] > 184)  # between white and the grey around
         seen = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
         moved = boxes.move(array((15, 20, 60, 40)), preprocess.placement((60, 90)))[0]
         np.testing.assert_allclose(moved, seen, atol=1.0)

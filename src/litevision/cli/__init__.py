@@ -36,9 +36,9 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> int:
     if arguments[:1] == ["classify"]:
-        from litevision.cli._pictures import many
-        from litevision.cli._pictures.classify import Classify
-        from litevision.cli._pictures.quick import read_classify
+        from litevision.cli._images import many
+        from litevision.cli._images.classify import Classify
+        from litevision.cli._images.quick import read_classify
 
         options = read_classify(arguments[1:])
         if options is not None:

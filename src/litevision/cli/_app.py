@@ -4,7 +4,7 @@ import typer
 
 app = typer.Typer(
     name="litevision",
-    help="MobileNet V1-V3 and ShuffleNetV2: classify photos, train on your own pictures, read anyone's weights, see "
+    help="MobileNet V1-V3 and ShuffleNetV2: classify images, train on your own images, read anyone's weights, see "
     "what a network costs.",
     no_args_is_help=True,
     add_completion=False,

@@ -13,7 +13,7 @@ def average(
 ) -> None:
     """Average runs that began with the same weights: often better than each of them, and as small and fast as one.
 
-    The score on the validation pictures tells whether it was worth it; the test pictures are scored as after training.
+    The score on the validation images tells whether it was worth it; the test images are scored as after training.
     """
     from litevision.cli._shared.torch import require_torch
 

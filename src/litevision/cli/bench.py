@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def bench(
     model: Annotated[str, typer.Argument(metavar="BUNDLE|NAME", help="The path of a bundle (.onnx), or a model.")],
-    batch: Annotated[str, typer.Option(metavar="N,N", help="Pictures in a batch.")] = "1,8,32",
+    batch: Annotated[str, typer.Option(metavar="N,N", help="Images in a batch.")] = "1,8,32",
     threads: Annotated[
         str | None, typer.Option(metavar="N,N", help="Threads that compute a batch; by default all there are.")
     ] = None,

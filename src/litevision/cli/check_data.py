@@ -1,4 +1,4 @@
-"""litevision check-data: every fault of labelled pictures or boxes."""
+"""litevision check-data: every fault of labelled images or boxes."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ def check_data(
     ] = False,
     every: Annotated[bool, typer.Option("--all", help="Show every file, not the first five of a rule.")] = False,
 ) -> None:
-    """Find every fault of labelled pictures or boxes: what cannot be read, copies, odd classes, names, sizes and boxes.
+    """Find every fault of labelled images or boxes: what cannot be read, copies, odd classes, names, sizes and boxes.
 
     Exit code 1 says that there is an error; warnings and notes leave it 0. Nothing is changed.
     """
@@ -80,7 +80,7 @@ def _write(file: Path, report: "DataReport") -> None:
 
 
 def _print(report: "DataReport", *, every: bool) -> None:
-    from litevision.cli._pictures.results import printable
+    from litevision.cli._images.results import printable
 
     _print_summary(report)
     if report.faults:
@@ -98,14 +98,14 @@ def _print(report: "DataReport", *, every: bool) -> None:
 
 
 def _print_summary(report: "DataReport") -> None:
-    from litevision.cli._pictures.report import counted
-    from litevision.cli._pictures.results import printable
+    from litevision.cli._images.report import counted
+    from litevision.cli._images.results import printable
     from litevision.cli._shared.table import Align, print_table
     from litevision.data import SPLITS, LabelledBoxes
 
     data = report.data
     counts = {split: data.counts(split) for split in SPLITS}
-    what = counted(len(data.samples), "picture")
+    what = counted(len(data.samples), "image")
     if isinstance(data, LabelledBoxes):
         what += f" with {counted(sum(map(sum, counts.values())), 'box')}"
     kind = f" ({data.kind})" if isinstance(data, LabelledBoxes) else ""
@@ -116,7 +116,7 @@ def _print_summary(report: "DataReport") -> None:
     rows = [(printable(name), [counts[split][label] for split in SPLITS]) for label, name in enumerate(data.classes)]
     rows.append(("all", [sum(counts[split]) for split in SPLITS]))
     if isinstance(data, LabelledBoxes):
-        rows.append(("pictures", [len(data.of(split)) for split in SPLITS]))
+        rows.append(("images", [len(data.of(split)) for split in SPLITS]))
     print_table(columns, [(name, *(f"{count:,}" for count in (*each, sum(each)))) for name, each in rows])
 
 
@@ -144,7 +144,7 @@ def _line(report: "DataReport", fault: "Fault") -> str:
 
 
 def _conclusion(report: "DataReport") -> str:
-    from litevision.cli._pictures.report import counted
+    from litevision.cli._images.report import counted
 
     if not report.faults:
         return "no faults"

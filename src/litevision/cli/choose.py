@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 def choose(
     budget: Annotated[
         list[str] | None,
-        typer.Option(metavar="5ms|6MB", help="The most a picture may take, or a bundle may weigh; give both, or none."),
+        typer.Option(metavar="5ms|6MB", help="The most an image may take, or a bundle may weigh; give both, or none."),
     ] = None,
     classes: Annotated[int, typer.Option(help="How many classes the network shall tell apart.")] = 1000,
     engine: Annotated[str, typer.Option(help="onnxruntime or openvino.")] = "onnxruntime",
     precision: Annotated[str, typer.Option(help="fp32, or bf16 where engine and processor have it.")] = "fp32",
-    threads: Annotated[int | None, typer.Option(help="Threads that compute a picture; by default all.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads that compute an image; by default all.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Show what is beaten or beyond the budget, too.")] = False,
     anew: Annotated[bool, typer.Option("--calibrate", help="Measure this machine again.")] = False,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all candidates there.")] = None,
@@ -158,7 +158,7 @@ def _conclusion(
 
 
 def _command(candidate: "Candidate") -> str:
-    """What trains it on somebody's own pictures."""
+    """What trains it on somebody's own images."""
     from litevision.registry import ALIASES
 
     has_width = candidate.width_mult == 1 or candidate.name in ALIASES

@@ -1,11 +1,11 @@
-"""litevision classify: name what pictures show."""
+"""litevision classify: name what images show."""
 
 from typing import Annotated
 
 import typer
 
-from litevision.cli._pictures import many, options
-from litevision.cli._pictures.classify import Classify, Options
+from litevision.cli._images import many, options
+from litevision.cli._images.classify import Classify, Options
 
 
 def classify(
@@ -26,9 +26,9 @@ def classify(
     workers: options.Workers = None,
     batch: options.Batch = None,
 ) -> None:
-    """Name what pictures show, with scores from 0 to 1.
+    """Name what images show, with scores from 0 to 1.
 
-    A picture that cannot be read is reported, the others are still named, and the exit code is 1.
+    An image that cannot be read is reported, the others are still named, and the exit code is 1.
     """
     given = {**locals(), "inputs": tuple(inputs)}  # each parameter is the option of its name
     raise typer.Exit(many.run(Classify(Options(**given))))

@@ -1,4 +1,4 @@
-"""litevision compare: networks side by side, trained alike on your own pictures."""
+"""litevision compare: networks side by side, trained alike on your own images."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 
 def compare(
     what: Annotated[str, typer.Argument(metavar="centernet", help="What to compare: detectors, CenterNets all.")],
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Pictures with boxes: Pascal VOC, COCO or YOLO.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Images with boxes: Pascal VOC, COCO or YOLO.")],
     minutes: Annotated[float | None, typer.Option(help="Of training for each member; 30 unless given.")] = None,
     epochs: Annotated[int | None, typer.Option(help="For each member, in place of minutes.")] = None,
     members: Annotated[

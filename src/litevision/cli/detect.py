@@ -1,11 +1,11 @@
-"""litevision detect: find objects in pictures."""
+"""litevision detect: find objects in images."""
 
 from typing import Annotated
 
 import typer
 
-from litevision.cli._pictures import many, options
-from litevision.cli._pictures.detect import Detect, Options
+from litevision.cli._images import many, options
+from litevision.cli._images.detect import Detect, Options
 
 
 def detect(
@@ -23,10 +23,10 @@ def detect(
             min=1,
             max=8,
             metavar="N",
-            help="For small objects in large pictures: also look at overlapping tiles, N on the longer side.",
+            help="For small objects in large images: also look at overlapping tiles, N on the longer side.",
         ),
     ] = Options.tiles,
-    save: Annotated[str | None, typer.Option(metavar="FOLDER", help="Save the pictures there, boxes drawn.")] = None,
+    save: Annotated[str | None, typer.Option(metavar="FOLDER", help="Save the images there, boxes drawn.")] = None,
     coco: Annotated[str | None, typer.Option(metavar="FILE", help="Write the boxes there in COCO's form.")] = None,
     recursive: options.Recursive = False,
     frames: options.Frames = False,
@@ -42,9 +42,9 @@ def detect(
     workers: options.Workers = None,
     batch: options.Batch = None,
 ) -> None:
-    """Find objects in pictures: a label, a score from 0 to 1, and a box in pixels of the upright picture.
+    """Find objects in images: a label, a score from 0 to 1, and a box in pixels of the upright image.
 
-    A picture that cannot be read is reported, the others are still searched, and the exit code is 1.
+    An image that cannot be read is reported, the others are still searched, and the exit code is 1.
     """
     given = {**locals(), "inputs": tuple(inputs)}  # each parameter is the option of its name
     raise typer.Exit(many.run(Detect(Options(**given))))

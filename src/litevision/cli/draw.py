@@ -1,4 +1,4 @@
-"""litevision draw: a network as a picture."""
+"""litevision draw: a network as an image."""
 
 from pathlib import Path
 from typing import Annotated

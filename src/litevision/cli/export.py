@@ -25,8 +25,11 @@ def export(
     normalisation: Annotated[
         str | None, typer.Option(help="imagenet, half ([-1, 1]) or unit ([0, 1]); the weights' own unless given.")
     ] = None,
-    photos: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Photos to check with; four come with the package.")
+    check_images: Annotated[
+        Path | None,
+        typer.Option(
+            "--check-images", "--photos", metavar="FOLDER", help="Images to check with; four come with the package."
+        ),
     ] = None,
 ) -> None:
     """Make a bundle: one .onnx file with its labels and preprocessing, checked against the network it came from."""
@@ -35,11 +38,11 @@ def export(
     require_torch("litevision export")
     from litevision.cli._shared.size import parse_size
     from litevision.export.weights import export_weights
-    from litevision.image import list_pictures
+    from litevision.image import list_images
 
     size_hw = None if size is None else parse_size(size)
     names = None if labels is None else _read_labels(labels)
-    pictures = None if photos is None else list_pictures(photos)
+    images = None if check_images is None else list_images(check_images)
     metadata = export_weights(
         source,
         output,
@@ -49,13 +52,13 @@ def export(
         size_hw=size_hw,
         normalisation=normalisation,
         labels=names,
-        photos=pictures,
+        check_images=images,
     )
     check, (height, width_px) = metadata.check, metadata.preprocess.size_hw
     print(f"wrote {output}: {metadata.architecture.name}, {len(metadata.labels)} classes, {height}x{width_px}")
     print(f"size: {output.stat().st_size / 1e6:.1f} MB")
     print(
-        f"checked on {check.pictures} photos in {check.engine}: largest difference of a probability "
+        f"checked on {check.images} images in {check.engine}: largest difference of a probability "
         f"{check.max_abs_diff:.1e}, the top answer agrees on {check.top1_agreement:.0%}"
     )
 

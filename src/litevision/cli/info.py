@@ -106,7 +106,7 @@ def _print_totals(costs: "Ledger") -> None:
         (
             "activations",
             f"{costs.activation_bytes:,}",
-            f"bytes written for one picture in fp32; at most {costs.peak_activation_bytes:,} alive at once",
+            f"bytes written for one image in fp32; at most {costs.peak_activation_bytes:,} alive at once",
         ),
     ]
     if costs.classifier:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def lint(
     model: Annotated[str, typer.Argument(metavar="FILE.onnx|NAME", help="Any ONNX file, or a model.")],
     size: Annotated[
-        str | None, typer.Option(metavar="S|HxW", help="The pictures' size, for a file that leaves it open.")
+        str | None, typer.Option(metavar="S|HxW", help="The images' size, for a file that leaves it open.")
     ] = None,
     engine: Annotated[str, typer.Option(help="onnxruntime or openvino.")] = "onnxruntime",
     precision: Annotated[str, typer.Option(help="fp32, or bf16 where engine and processor have it.")] = "fp32",

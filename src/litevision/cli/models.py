@@ -162,7 +162,7 @@ def _print(found: "Mapping[str, list[dict[str, Any]]]") -> None:
 def _print_bundles(rows: "list[dict[str, Any]]") -> None:
     from litevision.cli._shared.table import print_table
 
-    print("Bundles that come with the package (scores on test pictures, measured)")
+    print("Bundles that come with the package (scores on test images, measured)")
     print_table(
         {"name": "left", "task": "left", "architecture": "left", "score": "left", "MB": "right", "labels": "left"},
         [

@@ -16,7 +16,7 @@ def profile(
     engine: Annotated[str, typer.Option(help="onnxruntime or openvino.")] = "onnxruntime",
     precision: Annotated[str, typer.Option(help="fp32, or bf16 where engine and processor have it.")] = "fp32",
     threads: Annotated[int | None, typer.Option(help="Threads that compute a batch; by default all there are.")] = None,
-    batch: Annotated[int, typer.Option(help="Pictures in a batch.")] = 1,
+    batch: Annotated[int, typer.Option(help="Images in a batch.")] = 1,
     size: Annotated[
         str | None, typer.Option(metavar="S|HxW", help="The input's side, for a file that leaves it open.")
     ] = None,

@@ -1,4 +1,4 @@
-"""litevision train: from a folder of labelled pictures to a checked bundle and a report."""
+"""litevision train: from a folder of labelled images to a checked bundle and a report."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ def train(
         Path | None,
         typer.Argument(
             metavar="DATA",
-            help="A folder with a folder of pictures for each class, a CSV of path,label, or pictures with boxes: "
+            help="A folder with a folder of images for each class, a CSV of path,label, or images with boxes: "
             "Pascal VOC, COCO or YOLO.",
         ),
     ] = None,
@@ -19,11 +19,11 @@ def train(
     weights: Annotated[
         str | None, typer.Option(metavar="NAME|FILE|URL", help="What to start from; 'none' for a fresh start.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the pictures.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the images.")] = None,
     size: Annotated[
         str | None, typer.Option(metavar="S|HxW", help="The input's side, or its height and width.")
     ] = None,
-    batch: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     lr: Annotated[float | None, typer.Option(help="The classifier's learning rate.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything that is drawn.")] = None,
     recipe: Annotated[
@@ -39,7 +39,7 @@ def train(
     ] = None,
     show_recipe: Annotated[bool, typer.Option(help="Print the whole recipe as TOML, and train nothing.")] = False,
 ) -> None:
-    """Train a network on your own pictures; leaves a bundle, a report and a model card in runs/NAME."""
+    """Train a network on your own images; leaves a bundle, a report and a model card in runs/NAME."""
     from litevision.cli._shared.torch import require_torch
 
     require_torch("litevision train")

@@ -48,7 +48,7 @@ class Frame:
 
 
 def frames(network: Network, costs: Ledger) -> list[Frame]:
-    """The input, one frame per level of the trunk, and the head.
+    """The input, one frame per level of the backbone, and the head.
 
     Args:
         network: the network that is drawn.

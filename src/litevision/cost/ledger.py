@@ -37,7 +37,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One operation of a network, for one picture (batch 1, fp32).
+    """One operation of a network, for one image (batch 1, fp32).
 
     Attributes:
         name: the module's path without ``features.``, ``head.`` and a last ``.conv``; an operation that is no module
@@ -45,7 +45,7 @@ class LayerCost:
         kind: conv, depthwise_conv, pointwise_conv, conv_transpose, linear, batch_norm, relu, relu6, hardswish,
             hardsigmoid, max_pool, avg_pool, pad, add, mul, concat, shuffle; else torch's own name of the operation.
         kernel: (h, w); None where there is none. ``stride`` and ``dilation`` alike.
-        inputs: the rows whose outputs it reads; ``input`` is the picture.
+        inputs: the rows whose outputs it reads; ``input`` is the image.
         in_shape: without the batch axis: (C, H, W), or (features,). The first input's where there are more.
         params: learned numbers: weights, biases, BN's scale and shift.
         buffers: BN's running mean and variance.
@@ -92,7 +92,7 @@ class Ledger:
 
     Attributes:
         config: what the network was built from; None for a module that is none of ours.
-        size_hw: of the input picture.
+        size_hw: of the input image.
         num_params: learned numbers, the sum over the rows.
         num_buffers: BN's running means and variances; its batch counter is left out.
         peak_activation_bytes: the most bytes of maps alive at once, input included, at batch 1 in fp32. A map lives
@@ -145,7 +145,7 @@ class Ledger:
 
 
 def ledger(network: nn.Module, size_hw: tuple[int, int] = (224, 224), *, in_channels: int | None = None) -> Ledger:
-    """The costs of ``network`` for one picture of ``size_hw``; the module itself is neither run nor changed.
+    """The costs of ``network`` for one image of ``size_hw``; the module itself is neither run nor changed.
 
     Args:
         in_channels: by default the network's own, or 3 for a module that is none of ours.
@@ -162,7 +162,7 @@ def ledger(network: nn.Module, size_hw: tuple[int, int] = (224, 224), *, in_chan
         operations = trace(network, (1, in_channels, *size_hw))
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
-        raise UsageError(f"the network cannot take a picture of {size_hw[0]}x{size_hw[1]} pixels: {reason}") from error
+        raise UsageError(f"the network cannot take an image of {size_hw[0]}x{size_hw[1]} pixels: {reason}") from error
     layers: list[LayerCost] = []
     used = Counter[str]()
     for operation in operations:

@@ -41,7 +41,7 @@ def lint(
     """Every layer of the file at ``path`` that goes against a guideline, timed, in the order of the graph.
 
     Args:
-        size_hw: of the pictures, for a file that leaves it open.
+        size_hw: of the images, for a file that leaves it open.
         seconds: measured time for each layer, and for what could stand in its place; layers alike are timed once.
         opened_by: opens the engines.
         on_suspect: told how many layers are done, of how many.

@@ -67,7 +67,7 @@ def suspects(
     """
     ledger = graph_ledger(path, size_hw=size_hw)
     if any(cost.op_type == "Conv" and cost.macs is None for cost in ledger.nodes):
-        raise UsageError(f"{path}: the file does not say how large its maps are. Give the pictures' size with --size.")
+        raise UsageError(f"{path}: the file does not say how large its maps are. Give the images' size with --size.")
     model = with_functions_inlined(onnx.load(path), str(path))
     for value in model.graph.input:
         dims, lengths = value.type.tensor_type.shape.dim, ledger.input_shapes.get(value.name) or ()

@@ -25,7 +25,7 @@ class Operation:
         name: torch's name, for example ``convolution``, without the overload and without the ``_`` of in-place forms.
         args: its positional arguments, weights included.
         inputs: the activations among them.
-        sources: for each input the index of the operation that wrote it last; -1 for the picture.
+        sources: for each input the index of the operation that wrote it last; -1 for the image.
         params: learned numbers of the module at ``path`` itself, unless an earlier operation has claimed them.
         buffers: its floating-point buffers' numbers, likewise.
     """
@@ -41,13 +41,13 @@ class Operation:
     buffers: int
 
 
-def trace(module: nn.Module, picture: Sequence[int]) -> list[Operation]:
-    """The operations of ``module`` in evaluation mode, in order, for an input of the shape ``picture``."""
+def trace(module: nn.Module, image: Sequence[int]) -> list[Operation]:
+    """The operations of ``module`` in evaluation mode, in order, for an input of the shape ``image``."""
     twin = meta_twin(module).eval()
     dtype = next((parameter.dtype for parameter in twin.parameters()), torch.float32)
     recorder = _Recorder(twin)
     with torch.no_grad():
-        x = recorder.watch(torch.empty(*picture, dtype=dtype, device="meta"))
+        x = recorder.watch(torch.empty(*image, dtype=dtype, device="meta"))
         with recorder:
             twin(x)
     return recorder.operations

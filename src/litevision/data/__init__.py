@@ -4,7 +4,7 @@ from litevision.data.check import DataReport, check_data
 from litevision.data.detection import DetectionSample, LabelledBoxes, is_detection, read_boxes
 from litevision.data.faults import RULES, Fault, Rule
 from litevision.data.read import read_labelled
-from litevision.data.records import SPLITS, LabelledPictures, Sample, Split
+from litevision.data.records import SPLITS, LabelledImages, Sample, Split
 from litevision.data.scan import quick_scan
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "DetectionSample",
     "Fault",
     "LabelledBoxes",
-    "LabelledPictures",
+    "LabelledImages",
     "Rule",
     "Sample",
     "Split",

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 
-_TAIL_BYTES = 4096  # in compressed pictures, the ends differ where anything does
+_TAIL_BYTES = 4096  # in compressed images, the ends differ where anything does
 
 
 def same_bytes(paths: Sequence[Path]) -> list[list[int]]:

@@ -1,4 +1,4 @@
-"""The rules that labelled pictures and boxes are held to, and where they are broken."""
+"""The rules that labelled images and boxes are held to, and where they are broken."""
 
 import tomllib
 from dataclasses import dataclass

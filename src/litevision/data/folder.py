@@ -8,20 +8,20 @@ from litevision.data.faults import Fault
 from litevision.data.listing import Entry, Listing, split_named
 from litevision.data.records import SPLITS, Split
 from litevision.errors import DataError
-from litevision.image import PICTURE_SUFFIXES
+from litevision.image import IMAGE_SUFFIXES
 
 # What systems and tools leave in folders: nobody put them there, and nobody has to hear of them.
 _LEFT_BEHIND = ("thumbs.db", "desktop.ini", "icon\r", "@eadir", "lost+found", "$recycle.bin")
 _EXPECTED = (
-    "expected one folder for each class with its pictures inside, or train, validation and test folders that hold those"
+    "expected one folder for each class with its images inside, or train, validation and test folders that hold those"
 )
 
 
 def list_folder(root: Path) -> Listing:
-    """The pictures in the class folders of ``root``.
+    """The images in the class folders of ``root``.
 
     Raises:
-        DataError: no class folders, no pictures, or two folders for one split.
+        DataError: no class folders, no images, or two folders for one split.
     """
     content = _content(root)
     if not content.folders and not content.files:
@@ -47,8 +47,8 @@ class _Content:
     files: list[Path]
 
     @property
-    def pictures(self) -> list[Path]:
-        return [path for path in self.files if _is_picture(path.name)]
+    def images(self) -> list[Path]:
+        return [path for path in self.files if _is_image(path.name)]
 
 
 def _content(folder: Path) -> _Content:
@@ -64,8 +64,8 @@ def _content(folder: Path) -> _Content:
     return content
 
 
-def _is_picture(name: str) -> bool:
-    return name.lower().endswith(PICTURE_SUFFIXES)
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(IMAGE_SUFFIXES)
 
 
 def _split_folders(root: Path, folders: list[Path]) -> dict[Split, Path]:
@@ -86,7 +86,7 @@ def _split_folders(root: Path, folders: list[Path]) -> dict[Split, Path]:
 
 def _holds_classes(folder: Path) -> bool:
     content = _content(folder)
-    return bool(content.folders) or not content.pictures
+    return bool(content.folders) or not content.images
 
 
 @dataclass(slots=True)
@@ -104,8 +104,8 @@ class _Found:
         content = _content(folder)
         if split is None and not content.folders:
             raise DataError(
-                f"{self.root}: {_counted(len(content.pictures))} but no class folders; {_EXPECTED}. "
-                "Or list pictures and labels in a CSV file."
+                f"{self.root}: {_counted(len(content.images))} but no class folders; {_EXPECTED}. "
+                "Or list images and labels in a CSV file."
             )
         self.outside(content)
         for class_folder in content.folders:
@@ -117,13 +117,13 @@ class _Found:
         self.class_folders[split, label] = folder
         content = _content(folder)
         for path in content.files:
-            if _is_picture(path.name):
+            if _is_image(path.name):
                 self.entries.append(Entry(path, path.relative_to(self.root).as_posix(), label, split))
             else:
                 suffix = path.suffix or "no suffix"
                 self.faults.append(Fault.of("unsupported-extension", path, f"{suffix}, in class {label!r}"))
         for nested in content.folders:
-            count = sum(_is_picture(name) for _, _, names in os.walk(nested) for name in names if name[0] != ".")
+            count = sum(_is_image(name) for _, _, names in os.walk(nested) for name in names if name[0] != ".")
             if count:
                 self.faults.append(Fault.of("nested-folder", nested, f"{_counted(count)} below class {label!r}"))
 
@@ -132,22 +132,22 @@ class _Found:
         self.faults += [Fault.of("unused-folder", path, "no split's name") for path in folders]
 
     def outside(self, content: _Content) -> None:
-        """Tells of the pictures that lie where class folders are expected."""
-        self.faults += [Fault.of("outside-class", path, "not in a class folder") for path in content.pictures]
+        """Tells of the images that lie where class folders are expected."""
+        self.faults += [Fault.of("outside-class", path, "not in a class folder") for path in content.images]
 
     def listing(self) -> Listing:
         """All of it.
 
         Raises:
-            DataError: there are no pictures.
+            DataError: there are no images.
         """
         if not self.entries:
-            looked_for = " ".join(PICTURE_SUFFIXES)
-            raise DataError(f"{self.root}: no pictures in its class folders; looked for {looked_for}.")
+            looked_for = " ".join(IMAGE_SUFFIXES)
+            raise DataError(f"{self.root}: no images in its class folders; looked for {looked_for}.")
         return Listing(
             self.root, tuple(sorted(self.classes)), tuple(self.entries), tuple(self.faults), self.class_folders
         )
 
 
-def _counted(pictures: int) -> str:
-    return f"{pictures:,} picture{'' if pictures == 1 else 's'}"
+def _counted(images: int) -> str:
+    return f"{images:,} image{'' if images == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""What a reader finds before anything is split: named pictures, and what it passed over."""
+"""What a reader finds before anything is split: named images, and what it passed over."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ EXPECTED_SPLITS = "expected train, validation (or val, valid) or test (or testin
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One picture as it was found.
+    """One image as it was found.
 
     Attributes:
         name: its path from the data's root, with ``/``.
@@ -42,7 +42,7 @@ class Listing:
     Attributes:
         root: the folder or the CSV file.
         classes: the class names, sorted; a class whose folder is empty is among them.
-        entries: the pictures.
+        entries: the images.
         faults: what was passed over.
         class_folders: the folder of a class in a split; the split is None where the data has no splits.
     """

@@ -1,4 +1,4 @@
-"""What is wrong with one picture."""
+"""What is wrong with one image."""
 
 import stat
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from litevision.errors import ImageError, ImageTooLargeError
 from litevision.image import Limits, Preprocess
-from litevision.image.decode import DEFAULT_LIMITS, Picture, open_picture
+from litevision.image.decode import DEFAULT_LIMITS, OpenedImage, open_image
 
 THUMB_PX = 16
 _thumb = Preprocess((THUMB_PX, THUMB_PX), THUMB_PX, "stretch", "bilinear")
@@ -25,7 +25,7 @@ _TAIL_BYTES = 4096  # some programs append a few bytes of their own
 
 _SUFFIXES = {
     "JPEG": (".jpg", ".jpeg"),
-    "MPO": (".jpg", ".jpeg"),  # a JPEG with further pictures behind it
+    "MPO": (".jpg", ".jpeg"),  # a JPEG with further images behind it
     "PNG": (".png",),
     "WEBP": (".webp",),
     "BMP": (".bmp",),
@@ -44,7 +44,7 @@ class Look:
     Attributes:
         found: the rules that it breaks.
         upright_hw: its size in px as a person sees it; None where it cannot be read.
-        thumb: ``uint8[16, 16, 3]``, the whole picture; None where it was not decoded.
+        thumb: ``uint8[16, 16, 3]``, the whole image; None where it was not decoded.
     """
 
     found: tuple[Found, ...] = ()
@@ -57,34 +57,34 @@ def open_header(path: Path, limits: Limits = DEFAULT_LIMITS) -> Look:
 
     Of a large JPEG the beginning and the end are read.
     """
-    picture = _opened(path, limits, whole=False)
-    if isinstance(picture, tuple):
-        return Look((picture,))
-    if _lacks_end(path, picture):
+    image = _opened(path, limits, whole=False)
+    if isinstance(image, tuple):
+        return Look((image,))
+    if _lacks_end(path, image):
         found = look_at(path, limits)
         if found.upright_hw is None:
             return found
-    return Look((), picture.upright_hw)
+    return Look((), image.upright_hw)
 
 
 def look_at(path: Path, limits: Limits = DEFAULT_LIMITS) -> Look:
     """What is wrong with a file all of which is decoded, a JPEG at reduced size."""
-    picture = _opened(path, limits, whole=True)
-    if isinstance(picture, tuple):
-        return Look((picture,))
-    found = [*_of_file(path, picture), *_of_shape(*picture.upright_hw)]
+    image = _opened(path, limits, whole=True)
+    if isinstance(image, tuple):
+        return Look((image,))
+    found = [*_of_file(path, image), *_of_shape(*image.upright_hw)]
     try:
-        thumb = _thumb(picture)
+        thumb = _thumb(image)
     except ImageError as error:
         return Look((_fault_of(error, path.read_bytes()),))
     low, high = thumb.min(axis=(0, 1)).astype(int), thumb.max(axis=(0, 1)).astype(int)
     if max(high - low) <= _UNIFORM_LEVELS:
         found.append(("uniform", f"RGB {' '.join(map(str, (low + high) // 2))}"))
-    return Look(tuple(found), picture.upright_hw, thumb)
+    return Look(tuple(found), image.upright_hw, thumb)
 
 
-def _opened(path: Path, limits: Limits, *, whole: bool) -> Picture | Found:
-    """The picture, or why there is none."""
+def _opened(path: Path, limits: Limits, *, whole: bool) -> OpenedImage | Found:
+    """The image, or why there is none."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -93,10 +93,10 @@ def _opened(path: Path, limits: Limits, *, whole: bool) -> Picture | Found:
             return "too-large", f"{status.st_size:,} bytes, more than the limit of {limits.max_bytes:,}"
         with path.open("rb") as file:
             data = file.read(-1 if whole else _HEAD_BYTES)
-            picture = _picture(data, limits)
-            if isinstance(picture, tuple) and len(data) < status.st_size:
-                picture = _picture(data + file.read(), limits)
-            return picture
+            image = _image(data, limits)
+            if isinstance(image, tuple) and len(data) < status.st_size:
+                image = _image(data + file.read(), limits)
+            return image
     except FileNotFoundError:
         return "missing-file", "no such file"
     except OSError as error:
@@ -105,11 +105,11 @@ def _opened(path: Path, limits: Limits, *, whole: bool) -> Picture | Found:
         return "missing-file", f"no path ({error})"
 
 
-def _picture(data: bytes, limits: Limits) -> Picture | Found:
+def _image(data: bytes, limits: Limits) -> OpenedImage | Found:
     if not data:
         return "empty-file", "0 bytes"
     try:
-        return open_picture(data, limits=limits)
+        return open_image(data, limits=limits)
     except ImageError as error:
         return _fault_of(error, data)
 
@@ -117,9 +117,9 @@ def _picture(data: bytes, limits: Limits) -> Picture | Found:
 def _fault_of(error: ImageError, data: bytes) -> Found:
     detail = str(error).partition(": ")[2].rstrip(".")  # the bytes that it calls by their number have a path here
     if isinstance(error, ImageTooLargeError):
-        return "too-large", detail.removeprefix("the picture: ").removesuffix(". Make the picture smaller first")
+        return "too-large", detail.removeprefix("the image: ").removesuffix(". Make the image smaller first")
     if "damaged" not in detail:
-        return "not-a-picture", detail
+        return "not-a-image", detail
     cause = detail.partition("(")[2].rpartition(")")[0]
     return "truncated" if "truncated" in cause or _is_cut_short(data) else "unreadable", cause
 
@@ -136,9 +136,9 @@ def _is_cut_short(data: bytes) -> bool:
     return int.from_bytes(data[offset : offset + 4], "little") + extra > len(data)
 
 
-def _lacks_end(path: Path, picture: Picture) -> bool:
+def _lacks_end(path: Path, image: OpenedImage) -> bool:
     """Whether the mark that ends a file is not in its last bytes: most such are cut short, some decode all the same."""
-    mark = _END_MARKS.get(picture.image.format or "")
+    mark = _END_MARKS.get(image.image.format or "")
     if mark is None:
         return False
     with path.open("rb") as file:
@@ -146,17 +146,17 @@ def _lacks_end(path: Path, picture: Picture) -> bool:
         return mark not in file.read()
 
 
-def _of_file(path: Path, picture: Picture) -> list[Found]:
-    image: Any = picture.image
+def _of_file(path: Path, image: OpenedImage) -> list[Found]:
+    pillow: Any = image.image
     found = []
-    if path.suffix.lower() not in _SUFFIXES[image.format]:
-        found.append(("wrong-extension", f"{image.format} content, {path.suffix or 'no suffix'}"))
-    if picture.orientation.method is not None:
-        found.append(("exif-rotated", f"to be turned by {picture.orientation.method.name.lower().replace('_', ' ')}"))
-    if image.mode not in ("RGB", "L") and image.format != "GIF":  # every GIF has a palette
-        found.append(("odd-mode", f"mode {image.mode}"))
-    if image.format in _ANIMATED and getattr(image, "is_animated", False):
-        found.append(("animated", f"{image.n_frames} frames"))
+    if path.suffix.lower() not in _SUFFIXES[pillow.format]:
+        found.append(("wrong-extension", f"{pillow.format} content, {path.suffix or 'no suffix'}"))
+    if image.orientation.method is not None:
+        found.append(("exif-rotated", f"to be turned by {image.orientation.method.name.lower().replace('_', ' ')}"))
+    if pillow.mode not in ("RGB", "L") and pillow.format != "GIF":  # every GIF has a palette
+        found.append(("odd-mode", f"mode {pillow.mode}"))
+    if pillow.format in _ANIMATED and getattr(pillow, "is_animated", False):
+        found.append(("animated", f"{pillow.n_frames} frames"))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Labelled pictures from a folder or a CSV file."""
+"""Labelled images from a folder or a CSV file."""
 
 import os
 import stat
@@ -7,7 +7,7 @@ from pathlib import Path
 from litevision.data.copies import same_bytes
 from litevision.data.folder import list_folder
 from litevision.data.listing import Listing
-from litevision.data.records import SPLITS, LabelledPictures, Sample, Split
+from litevision.data.records import SPLITS, LabelledImages, Sample, Split
 from litevision.data.splits import Fractions, carve, check_fractions, divide
 from litevision.data.table import list_table
 from litevision.errors import DataError
@@ -18,11 +18,11 @@ DEFAULT_FRACTIONS: Fractions = (0.8, 0.1, 0.1)
 
 def read_labelled(
     path: str | os.PathLike[str], *, seed: int = 0, fractions: Fractions = DEFAULT_FRACTIONS
-) -> LabelledPictures:
-    """The labelled pictures at ``path``; no picture is opened.
+) -> LabelledImages:
+    """The labelled images at ``path``; no image is opened.
 
     Splits that the data came with are kept. Data without them is split by a rule that depends on ``seed`` and on the
-    pictures' names alone, each class on its own; copies of a picture all stay in train. Where there is a train split
+    images' names alone, each class on its own; copies of an image all stay in train. Where there is a train split
     but none for validation, that is taken out of train by the same rule; a missing test split stays empty.
 
     Args:
@@ -33,7 +33,7 @@ def read_labelled(
 
     Raises:
         FileMissingError: nothing at the path.
-        DataError: no labelled pictures there, or of one class alone.
+        DataError: no labelled images there, or of one class alone.
         UsageError: fractions that cannot be.
     """
     check_fractions(fractions)
@@ -50,13 +50,13 @@ def list_labelled(path: str | os.PathLike[str]) -> Listing:
     if len(listing.classes) < 2:
         raise DataError(
             f"{path}: one class alone, {listing.classes[0]!r}; expected two at least. "
-            "Add pictures that are something else."
+            "Add images that are something else."
         )
     return listing
 
 
-def split_up(listing: Listing, *, seed: int, fractions: Fractions) -> LabelledPictures:
-    """The listed pictures, each in a split."""
+def split_up(listing: Listing, *, seed: int, fractions: Fractions) -> LabelledImages:
+    """The listed images, each in a split."""
     splits, made = _splits(listing, seed, fractions)
     label_of = {name: label for label, name in enumerate(listing.classes)}
     samples = [
@@ -64,7 +64,7 @@ def split_up(listing: Listing, *, seed: int, fractions: Fractions) -> LabelledPi
         for entry, split in zip(listing.entries, splits, strict=True)
     ]
     samples.sort(key=lambda placed: (*placed[:2], placed[2].label))
-    return LabelledPictures(listing.root, listing.classes, tuple(sample for *_, sample in samples), made)
+    return LabelledImages(listing.root, listing.classes, tuple(sample for *_, sample in samples), made)
 
 
 def _splits(listing: Listing, seed: int, fractions: Fractions) -> tuple[list[Split], bool]:

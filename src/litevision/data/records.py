@@ -1,4 +1,4 @@
-"""Labelled pictures as plain records, whatever they were read from."""
+"""Labelled images as plain records, whatever they were read from."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One labelled picture; ``label`` is an index into the data's ``classes``."""
+    """One labelled image; ``label`` is an index into the data's ``classes``."""
 
     path: Path
     label: int
@@ -19,13 +19,13 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledPictures:
+class LabelledImages:
     """A classification data set.
 
     Attributes:
         root: the folder or the CSV file that it was read from.
         classes: the class names, sorted.
-        samples: every picture, in an order that depends on the data alone.
+        samples: every image, in an order that depends on the data alone.
         made_splits: whether any of its splits was made by us; False where the data came with all that it has.
     """
 
@@ -35,10 +35,10 @@ class LabelledPictures:
     made_splits: bool
 
     def of(self, *splits: Split) -> tuple[Sample, ...]:
-        """The pictures of some splits."""
+        """The images of some splits."""
         return tuple(sample for sample in self.samples if sample.split in splits)
 
     def counts(self, *splits: Split) -> tuple[int, ...]:
-        """How many pictures of each class some splits have."""
+        """How many images of each class some splits have."""
         found = Counter(sample.label for sample in self.of(*splits))
         return tuple(found[label] for label in range(len(self.classes)))

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 from litevision.data.faults import Fault
 from litevision.data.look import open_header
-from litevision.data.records import LabelledPictures
+from litevision.data.records import LabelledImages
 from litevision.data.threads import in_threads
 from litevision.errors import DataError
 
 
-def quick_scan(data: LabelledPictures, *, workers: int | None = None) -> tuple[LabelledPictures, tuple[Fault, ...]]:
-    """The pictures of ``data`` that can be opened, and the fault of each that cannot.
+def quick_scan(data: LabelledImages, *, workers: int | None = None) -> tuple[LabelledImages, tuple[Fault, ...]]:
+    """The images of ``data`` that can be opened, and the fault of each that cannot.
 
-    Headers and ends are read, and what lacks its end is decoded: a picture that is damaged in its middle alone passes,
+    Headers and ends are read, and what lacks its end is decoded: an image that is damaged in its middle alone passes,
     and fails when it is decoded.
 
     Args:
@@ -20,7 +20,7 @@ def quick_scan(data: LabelledPictures, *, workers: int | None = None) -> tuple[L
         workers: threads; by default one for each processor, up to 8.
 
     Raises:
-        DataError: a class of which train has no picture that can be opened.
+        DataError: a class of which train has no image that can be opened.
     """
     looks = in_threads(lambda sample: open_header(sample.path), data.samples, workers=workers)
     good, faults = [], []
@@ -34,7 +34,7 @@ def quick_scan(data: LabelledPictures, *, workers: int | None = None) -> tuple[L
         names = ", ".join(map(repr, lacking[:3])) + (f" and {len(lacking) - 3} more" if len(lacking) > 3 else "")
         dropped = f" ({len(faults):,} files cannot be read)" if faults else ""
         raise DataError(
-            f"{data.root}: no pictures of {names} to train with{dropped}; expected some of every class. "
+            f"{data.root}: no images of {names} to train with{dropped}; expected some of every class. "
             "Run 'litevision check-data' to see every fault."
         )
     return kept, tuple(sorted(faults, key=lambda fault: fault.order))

@@ -1,4 +1,4 @@
-"""Dividing pictures into train, validation and test: the same for the same pictures and seed, in whatever order."""
+"""Dividing images into train, validation and test: the same for the same images and seed, in whatever order."""
 
 import hashlib
 import math
@@ -30,18 +30,18 @@ def check_fractions(fractions: Sequence[float]) -> None:
 def divide(
     labels: Mapping[str, str], *, seed: int, fractions: Fractions, keep_in_train: Collection[str] = frozenset()
 ) -> dict[str, Split]:
-    """The split of each picture.
+    """The split of each image.
 
-    Every class is divided on its own, and gets its share of each split to within one picture; where it has at least
-    three, one at least of each split that has a share. Its pictures stand in a line by a hash of the seed and their
-    names: validation is taken from its beginning and test from its end. So pictures of other classes do not matter,
-    and one more picture moves at most one other across each of the two borders.
+    Every class is divided on its own, and gets its share of each split to within one image; where it has at least
+    three, one at least of each split that has a share. Its images stand in a line by a hash of the seed and their
+    names: validation is taken from its beginning and test from its end. So images of other classes do not matter,
+    and one more image moves at most one other across each of the two borders.
 
     Args:
-        labels: the class of each picture by its name.
+        labels: the class of each image by its name.
         seed: gives another line.
         fractions: the shares of train, validation and test.
-        keep_in_train: pictures that may not be taken for validation or test.
+        keep_in_train: images that may not be taken for validation or test.
     """
     by_class: dict[str, list[str]] = defaultdict(list)
     for name, label in labels.items():
@@ -58,7 +58,7 @@ def divide(
 
 
 def _shares(count: int, fractions: Fractions) -> tuple[int, int]:
-    """How many of ``count`` pictures are for validation and for test; at least one stays for train."""
+    """How many of ``count`` images are for validation and for test; at least one stays for train."""
     validation, test = (max(1, math.floor(count * share + 0.5)) if share else 0 for share in fractions[1:])
     while validation + test >= count and validation + test:
         if test >= validation:

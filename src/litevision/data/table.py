@@ -12,7 +12,7 @@ _EXPECTED = "expected a CSV file whose first line names the columns path,label o
 
 
 def list_table(file: Path) -> Listing:
-    """The pictures that a CSV file names; a picture need not be there.
+    """The images that a CSV file names; an image need not be there.
 
     Columns may stand in any order and case, and others beside them; paths start at the file's folder.
 
@@ -29,7 +29,7 @@ def list_table(file: Path) -> Listing:
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror or error}). Check who may read it.") from None
     if not entries:
-        raise DataError(f"{file}: no rows below the line of column names. Add a row for each picture.")
+        raise DataError(f"{file}: no rows below the line of column names. Add a row for each image.")
     entries.sort(key=lambda entry: (SPLITS.index(entry.split) if entry.split else 0, entry.name, entry.label))
     return Listing(file, tuple(sorted({entry.label for entry in entries})), tuple(entries))
 

@@ -10,7 +10,7 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 _CHUNK = 16  # enough that handing the work out costs nothing beside reading files
-_MAX_WORKERS = 8  # each may hold a decoded picture
+_MAX_WORKERS = 8  # each may hold a decoded image
 
 
 def in_threads(function: Callable[[_In], _Out], items: Sequence[_In], *, workers: int | None = None) -> Iterator[_Out]:

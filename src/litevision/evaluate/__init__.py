@@ -1,4 +1,4 @@
-"""How good a bundle is on labelled pictures, in the engine that will run it. No torch."""
+"""How good a bundle is on labelled images, in the engine that will run it. No torch."""
 
 from litevision.evaluate.classification import evaluate_bundle
 from litevision.evaluate.records import Evaluation, Skipped

@@ -1,4 +1,4 @@
-"""A bundle over labelled pictures: the runtime's own preprocessing, pipeline and engine, and nothing else."""
+"""A bundle over labelled images: the runtime's own preprocessing, pipeline and engine, and nothing else."""
 
 from collections.abc import Callable, Sequence
 
@@ -23,9 +23,9 @@ def evaluate_bundle(
     """What ``classifier`` answers to ``samples``; its classes are the bundle's labels, in the bundle's order.
 
     Args:
-        classifier: computes as many chunks of pictures at once as it has streams: open it with ``threads=1`` and
+        classifier: computes as many chunks of images at once as it has streams: open it with ``threads=1`` and
             ``streams=available_cpus()`` to use every core.
-        samples: the pictures; one that cannot be read is left out and noted.
+        samples: the images; one that cannot be read is left out and noted.
         classes: the names that the samples' labels stand for. They are found among the bundle's labels by name.
         split: what to call the samples.
         on_answers: is given each few answers as they come, for a progress bar.
@@ -35,7 +35,7 @@ def evaluate_bundle(
         BundleError: the model gives infinities or NaN.
     """
     places = places_of(classes, classifier.labels)
-    # Filled as answers come: the pictures are never in memory together, and their answers only once.
+    # Filled as answers come: the images are never in memory together, and their answers only once.
     probabilities = np.zeros((len(samples), len(classifier.labels)), np.float32)
     kept: list[int] = []
 

@@ -18,7 +18,7 @@ _STATS = (
     *("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"),
     *("ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large"),
 )
-_AT_50 = 0  # the places of IoU 0.50, of boxes of any size and of up to 100 boxes a picture in COCO's tables
+_AT_50 = 0  # the places of IoU 0.50, of boxes of any size and of up to 100 boxes an image in COCO's tables
 _ANY_SIZE = 0
 _UP_TO_100 = 2
 
@@ -51,7 +51,7 @@ class DetectionScores:
     """How good a detector is: COCO's figures, in [0, 1], or None where there are no true boxes of that size.
 
     Attributes:
-        count: pictures.
+        count: images.
         boxes: true boxes in them, those to be ignored not counted.
         ap: average precision, mean over the classes and the overlaps (IoU) 0.50, 0.55, ... 0.95.
         ap50: where an overlap of 0.50 is enough.
@@ -59,7 +59,7 @@ class DetectionScores:
         ap_small: of boxes of up to 32 x 32 px.
         ap_medium: of boxes from there up to 96 x 96 px.
         ap_large: of larger ones.
-        ar1: average recall with one box a picture and class.
+        ar1: average recall with one box an image and class.
         ar10: with ten.
         ar100: with a hundred.
         ar_small: with a hundred, of small boxes.
@@ -105,12 +105,12 @@ def detection_scores(evaluation: DetectionEvaluation) -> DetectionScores:
     """How good the boxes are.
 
     Raises:
-        UsageError: no pictures.
+        UsageError: no images.
         MissingExtraError: faster-coco-eval is not installed.
     """
     if not evaluation.samples:
         why = evaluation.skipped[0].detail if evaluation.skipped else "there are none"
-        raise UsageError(f"no picture of the split {evaluation.split!r} can be scored; expected at least one ({why}).")
+        raise UsageError(f"no image of the split {evaluation.split!r} can be scored; expected at least one ({why}).")
     require_coco()
     stats, precision = _computed(evaluation)
     bests = curves(evaluation)
@@ -135,12 +135,12 @@ def as_detection_score(
         UsageError: there was no true box, so nothing was measured.
     """
     if scores.ap is None or scores.ap50 is None or scores.ap75 is None:
-        raise UsageError(f"{dataset}: {scores.count} pictures without a box give no score; expected some with boxes.")
+        raise UsageError(f"{dataset}: {scores.count} images without a box give no score; expected some with boxes.")
     return DetectionScore(scores.ap, scores.ap50, scores.ap75, dataset, scores.count, size_hw, measured_by)
 
 
 def coco_truth(evaluation: DetectionEvaluation) -> dict[str, Any]:
-    """The true boxes as a COCO document; pictures and classes are numbered from 1, boxes to be ignored are crowds."""
+    """The true boxes as a COCO document; images and classes are numbered from 1, boxes to be ignored are crowds."""
     annotations: list[dict[str, Any]] = []
     for image, sample in enumerate(evaluation.samples, start=1):
         areas = area(sample.boxes_xyxy) if sample.areas is None else sample.areas
@@ -176,7 +176,7 @@ def coco_results(evaluation: DetectionEvaluation) -> list[dict[str, Any]]:
 
 
 def _computed(evaluation: DetectionEvaluation) -> tuple[list[float | None], npt.NDArray[np.float64]]:
-    """COCO's twelve figures, and its table of precisions [IoU, recall, class, size, boxes a picture]."""
+    """COCO's twelve figures, and its table of precisions [IoU, recall, class, size, boxes an image]."""
     from faster_coco_eval import COCO, COCOeval_faster
 
     truth = COCO(coco_truth(evaluation), print_function=_say_nothing)

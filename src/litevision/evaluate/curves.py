@@ -95,7 +95,7 @@ def _curve(evaluation: DetectionEvaluation, label: int, name: str, iou: float) -
 def _judged(
     found: npt.NDArray[np.float32], real: npt.NDArray[np.float32], ignored: npt.NDArray[np.float32], iou: float
 ) -> list[bool | None]:
-    """Right, wrong or, None, not to be counted, for each box that was found in one picture, the surest first."""
+    """Right, wrong or, None, not to be counted, for each box that was found in one image, the surest first."""
     overlaps = intersection_over_union(found, real)
     inside = _share_inside(found, ignored)
     free = np.ones(len(real), bool)

@@ -1,6 +1,6 @@
-"""A detector over pictures with boxes; the runtime's own preprocessing, pipeline and engine, and nothing else.
+"""A detector over images with boxes; the runtime's own preprocessing, pipeline and engine, and nothing else.
 
-P is the number of pictures, M of boxes that were found in one, N of boxes that are truly there.
+P is the number of images, M of boxes that were found in one, N of boxes that are truly there.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,10 +20,10 @@ from litevision.runtime.pipeline import CHUNK, answer_chunks
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FoundBoxes:
-    """What was found in one picture, the surest first.
+    """What was found in one image, the surest first.
 
     Attributes:
-        boxes_xyxy: ``float32[M, 4]``, px of the upright picture.
+        boxes_xyxy: ``float32[M, 4]``, px of the upright image.
         scores: ``float32[M]``, in [0, 1].
         labels: ``int64[M]``, indices into the evaluation's classes.
     """
@@ -35,14 +35,14 @@ class FoundBoxes:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class DetectionEvaluation:
-    """The truth and what was found in P pictures.
+    """The truth and what was found in P images.
 
     Attributes:
-        split: which pictures of the data these are, for example "test".
+        split: which images of the data these are, for example "test".
         classes: the bundle's labels.
-        samples: the P pictures that could be read, their labels as indices into ``classes``.
+        samples: the P images that could be read, their labels as indices into ``classes``.
         found: what was found in each.
-        skipped: the pictures that could not be read; they count nowhere.
+        skipped: the images that could not be read; they count nowhere.
     """
 
     split: str
@@ -64,9 +64,9 @@ def evaluate_detector(
     """All boxes that ``detector`` finds in ``samples``, however unsure; its classes are the bundle's labels.
 
     Args:
-        detector: computes as many chunks of pictures at once as it has streams: open it with ``threads=1`` and
+        detector: computes as many chunks of images at once as it has streams: open it with ``threads=1`` and
             ``streams=available_cpus()`` to use every core.
-        samples: the pictures; one that cannot be read is left out and noted.
+        samples: the images; one that cannot be read is left out and noted.
         classes: the names of the samples' labels, matched with the bundle's by name.
         split: what to call the samples.
         tiles: as for `Detector.detect`.

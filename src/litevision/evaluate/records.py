@@ -1,4 +1,4 @@
-"""What a classifier answered to labelled pictures."""
+"""What a classifier answered to labelled images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from litevision.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A picture that could not be read, and why."""
+    """An image that could not be read, and why."""
 
     path: Path
     detail: str
@@ -19,15 +19,15 @@ class Skipped:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Evaluation:
-    """The truth and the probabilities of N pictures; C is the number of classes.
+    """The truth and the probabilities of N images; C is the number of classes.
 
     Attributes:
-        split: which pictures of the data these are, for example "test".
+        split: which images of the data these are, for example "test".
         classes: the C class names, in the order of the probabilities.
-        paths: the N pictures that could be read, in the order of the data.
+        paths: the N images that could be read, in the order of the data.
         labels: ``int64[N]``, the true classes, as indices into ``classes``.
         probabilities: ``float32[N, C]``.
-        skipped: the pictures that could not be read; they count nowhere.
+        skipped: the images that could not be read; they count nowhere.
 
     Raises:
         UsageError: lengths that do not belong together, or a label that is no index into ``classes``.
@@ -44,7 +44,7 @@ class Evaluation:
         count, classes = len(self.paths), len(self.classes)
         if self.labels.shape != (count,) or self.probabilities.shape != (count, classes):
             raise UsageError(
-                f"labels {self.labels.shape} and probabilities {self.probabilities.shape} for {count} pictures and "
+                f"labels {self.labels.shape} and probabilities {self.probabilities.shape} for {count} images and "
                 f"{classes} classes; expected ({count},) and ({count}, {classes})."
             )
         wrong = self.labels[(self.labels < 0) | (self.labels >= classes)]

@@ -1,4 +1,4 @@
-"""Which labelled pictures are scored, where their classes stand among a bundle's, and the walk through the answers."""
+"""Which labelled images are scored, where their classes stand among a bundle's, and the walk through the answers."""
 
 import difflib
 from collections import Counter
@@ -16,13 +16,13 @@ from litevision.evaluate.records import Skipped
 from litevision.runtime.answers import Answer
 
 ALL = "all"
-"""Stands for every picture, whatever its split."""
+"""Stands for every image, whatever its split."""
 
 _SHOWN = 10  # names in a message
 
 
 class WithPath(Protocol):
-    """A labelled picture of any kind."""
+    """A labelled image of any kind."""
 
     @property
     def path(self) -> Path:
@@ -34,7 +34,7 @@ Found = TypeVar("Found")
 
 
 class Splits(Protocol[Labelled]):
-    """Labelled pictures in splits: `litevision.data.LabelledPictures` and `litevision.data.LabelledBoxes`."""
+    """Labelled images in splits: `litevision.data.LabelledImages` and `litevision.data.LabelledBoxes`."""
 
     @property
     def root(self) -> Path:
@@ -52,16 +52,16 @@ class Splits(Protocol[Labelled]):
 
 
 def samples_of(data: Splits[Labelled], split: str | None = None) -> tuple[str, tuple[Labelled, ...]]:
-    """The name of a split and its pictures.
+    """The name of a split and its images.
 
     Args:
-        data: the labelled pictures.
+        data: the labelled images.
         split: "train", "validation", "test" or "all"; None for the first of "test", "validation" and "all" that has
             labels.
 
     Raises:
         UnknownNameError: no such split.
-        UsageError: no pictures in it.
+        UsageError: no images in it.
     """
     if split is not None and split not in (*SPLITS, ALL):
         raise UnknownNameError.of("split", split, (*SPLITS, ALL))
@@ -71,7 +71,7 @@ def samples_of(data: Splits[Labelled], split: str | None = None) -> tuple[str, t
     chosen = split or next((name for name in held_out if sum(data.counts(name))), ALL)
     if not of[chosen]:
         has = ", ".join(f"{name} {len(of[name]):,}" for name in SPLITS if of[name]) or "none at all"
-        raise UsageError(f"{data.root}: the split {chosen!r} has no pictures; expected one that has some ({has}).")
+        raise UsageError(f"{data.root}: the split {chosen!r} has no images; expected one that has some ({has}).")
     return chosen, of[chosen]
 
 
@@ -81,7 +81,7 @@ def gather(
     keep: Callable[[int, Answer[Found]], None],
     on_answers: Callable[[Sequence[Answer[Found]]], None] | None,
 ) -> tuple[Skipped, ...]:
-    """Gives ``keep`` each answer with the place of its picture; the pictures that could not be read are its result.
+    """Gives ``keep`` each answer with the place of its image; the images that could not be read are its result.
 
     Args:
         chunks: the answers to ``samples``, in their order; closed in the end.

@@ -1,4 +1,4 @@
-"""Probabilities against the truth, as the numbers that people compare; N pictures, C classes."""
+"""Probabilities against the truth, as the numbers that people compare; N images, C classes."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -20,9 +20,9 @@ _LEAST_PROBABILITY = float(np.finfo(np.float32).tiny)
 
 @dataclass(frozen=True, slots=True)
 class ClassScores:
-    """One class, on ``count`` pictures of it; each score in [0, 1], or None where nothing defines it.
+    """One class, on ``count`` images of it; each score in [0, 1], or None where nothing defines it.
 
-    ``precision`` needs a picture that was taken for this class, ``recall`` and ``f1`` a picture of it.
+    ``precision`` needs an image that was taken for this class, ``recall`` and ``f1`` an image of it.
     """
 
     name: str
@@ -34,7 +34,7 @@ class ClassScores:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """``count`` pictures of the class ``truth`` were taken for ``answer``."""
+    """``count`` images of the class ``truth`` were taken for ``answer``."""
 
     truth: str
     answer: str
@@ -43,9 +43,9 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """The pictures whose best class has a probability above ``low`` and up to ``high``.
+    """The images whose best class has a probability above ``low`` and up to ``high``.
 
-    ``confidence`` is their mean probability and ``accuracy`` the share of right answers; None without pictures.
+    ``confidence`` is their mean probability and ``accuracy`` the share of right answers; None without images.
     """
 
     low: float
@@ -60,17 +60,17 @@ class Scores:
     """How good a classifier is.
 
     Attributes:
-        count: pictures.
-        top1: percent of the pictures whose best class is the true one; of equal classes the first is the best, as it is
+        count: images.
+        top1: percent of the images whose best class is the true one; of equal classes the first is the best, as it is
             for `litevision.runtime.Classifier`.
-        top1_interval: in percent, where the top-1 of many more such pictures lies, with 95 % confidence (Wilson).
-        top5: percent of the pictures whose true class is among the best five; None for five classes or fewer.
-        macro_f1: mean F1 of the classes that have pictures, in [0, 1].
-        balanced_accuracy: mean recall of the classes that have pictures, in [0, 1].
+        top1_interval: in percent, where the top-1 of many more such images lies, with 95 % confidence (Wilson).
+        top5: percent of the images whose true class is among the best five; None for five classes or fewer.
+        macro_f1: mean F1 of the classes that have images, in [0, 1].
+        balanced_accuracy: mean recall of the classes that have images, in [0, 1].
         mean_loss: mean negative logarithm of the true class's probability.
         ece: expected calibration error, in [0, 1]: how far the best class's probability is from the share of right
             answers, over 15 equal bins of it.
-        confusion: pictures by true class (rows) and best class (columns).
+        confusion: images by true class (rows) and best class (columns).
         per_class: each class.
     """
 
@@ -109,13 +109,13 @@ def scores(evaluation: Evaluation) -> Scores:
     """How good the answers are.
 
     Raises:
-        UsageError: no pictures.
+        UsageError: no images.
     """
     truth, probabilities = evaluation.labels, evaluation.probabilities
     count, num_classes = probabilities.shape
     if count == 0:
         why = evaluation.skipped[0].detail if evaluation.skipped else "there are none"
-        raise UsageError(f"no picture of the split {evaluation.split!r} can be scored; expected at least one ({why}).")
+        raise UsageError(f"no image of the split {evaluation.split!r} can be scored; expected at least one ({why}).")
     rank = _rank_of(truth, probabilities)
     right = int((rank == 0).sum())
     of_truth = probabilities[np.arange(count), truth].astype(np.float64)
@@ -138,12 +138,12 @@ def scores(evaluation: Evaluation) -> Scores:
 def wilson_interval(right: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
     """The score interval of ``right`` of ``count``, in percent.
 
-    It stays within 0 to 100 and holds for few pictures and for none wrong, as mean +- 1.96 sigma does not.
+    It stays within 0 to 100 and holds for few images and for none wrong, as mean +- 1.96 sigma does not.
 
     Source: Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953.
 
     Raises:
-        UsageError: no pictures, or more right than there are.
+        UsageError: no images, or more right than there are.
 
     Example:
         >>> low, high = wilson_interval(81, 263)
@@ -151,7 +151,7 @@ def wilson_interval(right: int, count: int, confidence: float = 0.95) -> tuple[f
         '25.53 to 36.62'
     """
     if not 0 <= right <= count or count == 0:
-        raise UsageError(f"{right} right of {count}; expected at least one picture, and 0 to all of them right.")
+        raise UsageError(f"{right} right of {count}; expected at least one image, and 0 to all of them right.")
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     share = right / count
     middle = share + z * z / (2 * count)

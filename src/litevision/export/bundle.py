@@ -14,7 +14,7 @@ from litevision.cache import replacing
 from litevision.errors import ExportError, LitevisionError, UsageError
 from litevision.export.check import check_bundle
 from litevision.export.graph import to_onnx
-from litevision.image import Preprocess, shipped_photos
+from litevision.image import Preprocess, shipped_images
 from litevision.models.network import Network
 from litevision.runtime import (
     METADATA_KEY,
@@ -29,7 +29,7 @@ from litevision.runtime import (
 
 NOT_CHECKED = Check("none", 0, 0.0, 0.0)  # stands in the file that the check itself opens
 
-Photo = str | Path | bytes
+CheckImage = str | Path | bytes
 Exported = TypeVar("Exported", bound=nn.Module)
 
 
@@ -43,7 +43,7 @@ def export_bundle(
     weights: Weights,
     training_data: str,
     score: Score | None = None,
-    photos: Sequence[Photo] | None = None,
+    check_images: Sequence[CheckImage] | None = None,
 ) -> BundleMetadata:
     """Writes ``network`` as a checked bundle and gives its metadata.
 
@@ -51,12 +51,12 @@ def export_bundle(
         network: a classifier; it is not changed.
         path: the ``.onnx`` file to write.
         labels: a name for each class.
-        preprocess: what makes the input of a picture; its ``size_hw`` fixes the graph's input.
+        preprocess: what makes the input of an image; its ``size_hw`` fixes the graph's input.
         normalisation: goes into the graph.
-        photos: what to check with; by default the four that come with the package.
+        check_images: what to check with; by default the four that come with the package.
 
     Raises:
-        UsageError: a network that is no classifier of RGB pictures of this size, as many labels as it has not, or a
+        UsageError: a network that is no classifier of RGB images of this size, as many labels as it has not, or a
             path that cannot be written.
         ExportError: the graph does not match the module; nothing is written then.
     """
@@ -81,7 +81,12 @@ def export_bundle(
         check=NOT_CHECKED,
     )
     return write_checked(
-        path, network, metadata, lambda plain: to_onnx(plain, normalisation, preprocess.size_hw), check_bundle, photos
+        path,
+        network,
+        metadata,
+        lambda plain: to_onnx(plain, normalisation, preprocess.size_hw),
+        check_bundle,
+        check_images,
     )
 
 
@@ -92,7 +97,7 @@ def refuse_misfits(path: Path, labels: Sequence[str], *, num_classes: int, in_ch
     if len(labels) != num_classes:
         raise UsageError(f"the network has {num_classes} classes, got {len(labels)} labels; one each is needed")
     if in_channels != 3:
-        raise UsageError(f"a bundle takes RGB pictures, got a network for {in_channels} channels; expected 3")
+        raise UsageError(f"a bundle takes RGB images, got a network for {in_channels} channels; expected 3")
 
 
 def write_checked(
@@ -100,8 +105,8 @@ def write_checked(
     network: Exported,
     metadata: BundleMetadata,
     graph: Callable[[Exported], onnx.ModelProto],
-    check: Callable[[Path, Exported, Normalisation, Sequence[Photo]], Check],
-    photos: Sequence[Photo] | None,
+    check: Callable[[Path, Exported, Normalisation, Sequence[CheckImage]], Check],
+    check_images: Sequence[CheckImage] | None,
 ) -> BundleMetadata:
     """Writes the graph of ``network`` to ``path`` once it has passed ``check``; gives ``metadata`` with its outcome.
 
@@ -109,7 +114,7 @@ def write_checked(
         network: it is not changed.
         graph: makes the graph of its copy on the CPU, in float32 and eval mode.
         check: compares the bundle in a file with that copy; raises ``ExportError`` where it is not what it should be.
-        photos: what to check with; by default the four that come with the package.
+        check_images: what to check with; by default the four that come with the package.
 
     Raises:
         UsageError: a path that cannot be written.
@@ -117,13 +122,13 @@ def write_checked(
     """
     network = copy.deepcopy(network).cpu().float().eval()
     model = graph(network)
-    photos = shipped_photos() if photos is None else photos
+    check_images = shipped_images() if check_images is None else check_images
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
             temporary = Path(folder) / path.name
             _write(model, metadata, temporary)
-            metadata = replace(metadata, check=check(temporary, network, metadata.normalisation, photos))
+            metadata = replace(metadata, check=check(temporary, network, metadata.normalisation, check_images))
             _write(model, metadata, temporary)
             temporary.replace(path)
     except LitevisionError:

@@ -7,7 +7,7 @@ from onnx import ModelProto
 from torch import Tensor
 
 from litevision.errors import UsageError
-from litevision.export.bundle import NOT_CHECKED, Photo, refuse_misfits, write_checked
+from litevision.export.bundle import NOT_CHECKED, CheckImage, refuse_misfits, write_checked
 from litevision.export.detection_check import check_detection_bundle
 from litevision.export.fold import fold_batch_norm
 from litevision.export.graph import FromRaw, graph_of
@@ -39,7 +39,7 @@ def export_detection_bundle(
     weights: Weights,
     training_data: str,
     top_k: int = 100,
-    photos: Sequence[Photo] | None = None,
+    check_images: Sequence[CheckImage] | None = None,
 ) -> BundleMetadata:
     """Writes ``network`` as a checked bundle and gives its metadata.
 
@@ -50,13 +50,13 @@ def export_detection_bundle(
         network: it is not changed.
         path: the ``.onnx`` file to write.
         labels: a name for each class.
-        preprocess: what makes the input of a picture, by "letterbox" or "stretch"; its ``size_hw`` fixes the input.
+        preprocess: what makes the input of an image, by "letterbox" or "stretch"; its ``size_hw`` fixes the input.
         normalisation: goes into the graph.
-        top_k: K, the most detections in a picture.
-        photos: what to check with; by default the four that come with the package.
+        top_k: K, the most detections in an image.
+        check_images: what to check with; by default the four that come with the package.
 
     Raises:
-        UsageError: a network that does not take RGB pictures, as many labels as it has not, a crop that cuts objects
+        UsageError: a network that does not take RGB images, as many labels as it has not, a crop that cuts objects
             off, ``top_k`` below 1, or a path that cannot be written.
         ExportError: the graph does not match the module; nothing is written then.
     """
@@ -82,7 +82,7 @@ def export_detection_bundle(
     def graph(plain: CenterNet) -> ModelProto:
         return graph_of(RawToDetections(fold_batch_norm(plain), normalisation, top_k), preprocess.size_hw, OUTPUTS)
 
-    return write_checked(path, network, metadata, graph, check_detection_bundle, photos)
+    return write_checked(path, network, metadata, graph, check_detection_bundle, check_images)
 
 
 def described(config: CenterNetConfig) -> Architecture:

@@ -1,4 +1,4 @@
-"""The proof that a detection bundle answers as the module that it was made from: both see the same real photos.
+"""The proof that a detection bundle answers as the module that it was made from: both see the same real images.
 
 Two lists of detections cannot be compared line by line: where two peaks are as high as each other but for rounding,
 either may come first, and of two such neighbours either may be the peak. So each detection of the bundle is looked up
@@ -29,21 +29,21 @@ Boxes = npt.NDArray[np.float32]
 
 
 def check_detection_bundle(
-    path: Path, network: CenterNet, normalisation: Normalisation, photos: Sequence[str | Path | bytes]
+    path: Path, network: CenterNet, normalisation: Normalisation, check_images: Sequence[str | Path | bytes]
 ) -> Check:
     """Compares the bundle at ``path``, in onnxruntime, with ``network`` as it was before export, in eval mode.
 
-    The engine sees the photos one by one and all at once, the module all at once. ``max_abs_diff`` of what it gives is
-    the largest difference of a score, ``top1_agreement`` the part of the photos whose best detection agrees.
+    The engine sees the images one by one and all at once, the module all at once. ``max_abs_diff`` of what it gives is
+    the largest difference of a score, ``top1_agreement`` the part of the images whose best detection agrees.
 
     Raises:
         ExportError: a detection that the module does not make, a clear one that is missing, or no numbers.
     """
-    if not photos:
-        raise ExportError("the check needs at least one photo, got none")
+    if not check_images:
+        raise ExportError("the check needs at least one image, got none")
     try:
         bundle = Bundle.open(path)
-        batch_u8_nhwc = bundle.metadata.preprocess.batch(photos)
+        batch_u8_nhwc = bundle.metadata.preprocess.batch(check_images)
         expected = _expected(network, normalisation, batch_u8_nhwc)
         runs = [bundle.run(batch_u8_nhwc)]
         singly = [bundle.run(image_u8_hwc[None]) for image_u8_hwc in batch_u8_nhwc]
@@ -60,15 +60,15 @@ def check_detection_bundle(
     agreement = sum(one.best_agrees for one in found) / len(found)
     if strange or missing or agreement < 1:
         raise ExportError(
-            f"the bundle does not match its module on {len(photos)} photos: {strange} detections are none of the "
+            f"the bundle does not match its module on {len(check_images)} images: {strange} detections are none of the "
             f"module's, {missing} clear ones are missing, the best one agrees on {agreement:.0%}; nothing was written"
         )
-    return Check(bundle.engine.version, len(photos), max(one.score_difference for one in found), agreement)
+    return Check(bundle.engine.version, len(check_images), max(one.score_difference for one in found), agreement)
 
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """What a detector says of every cell of one picture's map; M cells, C classes.
+    """What a detector says of every cell of one image's map; M cells, C classes.
 
     Attributes:
         scores: [C, M].
@@ -93,7 +93,7 @@ def _expected(network: CenterNet, normalisation: Normalisation, batch_u8_nhwc: n
     with torch.inference_mode():
         maps: CenterNetMaps = FromRaw(network, normalisation).answer(torch.from_numpy(batch_u8_nhwc))
     if not all(part.isfinite().all() for part in maps):
-        raise ExportError("the network gives no numbers for photos: its weights are broken; nothing was written")
+        raise ExportError("the network gives no numbers for images: its weights are broken; nothing was written")
     scores = maps.heatmap.sigmoid()
     around = _highest_neighbour(scores)
     height, width = scores.shape[-2:]
@@ -117,7 +117,7 @@ def _highest_neighbour(scores: Tensor) -> Tensor:
 def _compare(
     cells: _Cells, boxes: Boxes, scores: npt.NDArray[np.float32], classes: npt.NDArray[np.int64]
 ) -> _Comparison:
-    """The detections of a bundle in one picture against every cell of the module's map."""
+    """The detections of a bundle in one image against every cell of the module's map."""
     found = set[tuple[int, int]]()
     strange, largest = 0, 0.0
     reach_px = np.maximum(TOLERANCE_PX, 1e-4 * np.abs(cells.boxes).max(1))

@@ -1,4 +1,4 @@
-"""A network as an ONNX graph from raw pictures to answers."""
+"""A network as an ONNX graph from raw images to answers."""
 
 import logging
 import warnings
@@ -30,7 +30,7 @@ class FromRaw(nn.Module):
         self.shift = nn.Buffer((-mean / std).float()[:, None, None])
 
     def answer(self, images: Tensor) -> Any:
-        """What the network makes of raw pictures."""
+        """What the network makes of raw images."""
         return self.network(images.permute(0, 3, 1, 2).float() * self.scale + self.shift)
 
 
@@ -70,7 +70,7 @@ def graph_of(module: FromRaw, size_hw: tuple[int, int], outputs: Sequence[str]) 
             module(example)
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
-        raise UsageError(f"the network cannot take pictures of {size_hw[0]}x{size_hw[1]} pixels: {reason}") from error
+        raise UsageError(f"the network cannot take images of {size_hw[0]}x{size_hw[1]} pixels: {reason}") from error
     with _quiet():
         program = torch.onnx.export(
             module,

@@ -19,7 +19,7 @@ def export_weights(
     size_hw: tuple[int, int] | None = None,
     normalisation: str | None = None,
     labels: tuple[str, ...] | None = None,
-    photos: Sequence[str | Path | bytes] | None = None,
+    check_images: Sequence[str | Path | bytes] | None = None,
 ) -> BundleMetadata:
     """Writes the bundle of ``source`` and gives what it says about itself.
 
@@ -32,7 +32,7 @@ def export_weights(
         size_hw: the input; by default the weight set's, else 224 x 224.
         normalisation: ``imagenet``, ``half`` ([-1, 1]) or ``unit`` ([0, 1]); by default the weights' own.
         labels: the classes' names; by default ImageNet's where there are 1000 classes.
-        photos: what to check with; by default the four that come with the package.
+        check_images: what to check with; by default the four that come with the package.
 
     Raises:
         WeightsError: weights that cannot be used.
@@ -41,4 +41,4 @@ def export_weights(
     """
     loaded = load_weights(source, name, dialect=dialect, width_mult=width_mult)
     described = describe(loaded, size_hw=size_hw, normalisation=normalisation, labels=labels)
-    return export_bundle(loaded.network, path, photos=photos, **described)
+    return export_bundle(loaded.network, path, check_images=check_images, **described)

@@ -1,12 +1,12 @@
-"""Pictures: the only code that reads them and the only preprocessing. No torch."""
+"""Images: the only code that reads them and the only preprocessing. No torch."""
 
 from litevision.image.decode import Limits, Source, decode
-from litevision.image.files import ANIMATION_SUFFIXES, PICTURE_SUFFIXES, VIDEO_SUFFIXES, list_pictures, shipped_photos
+from litevision.image.files import ANIMATION_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images, shipped_images
 from litevision.image.preprocess import Crop, Interpolation, Placement, Preprocess
 
 __all__ = [
     "ANIMATION_SUFFIXES",
-    "PICTURE_SUFFIXES",
+    "IMAGE_SUFFIXES",
     "VIDEO_SUFFIXES",
     "Crop",
     "Interpolation",
@@ -15,6 +15,6 @@ __all__ = [
     "Preprocess",
     "Source",
     "decode",
-    "list_pictures",
-    "shipped_photos",
+    "list_images",
+    "shipped_images",
 ]

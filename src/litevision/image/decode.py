@@ -1,4 +1,4 @@
-"""Reading a picture: JPEG, PNG, WebP, BMP or GIF by content, upright, in RGB, within limits."""
+"""Reading an image: JPEG, PNG, WebP, BMP or GIF by content, upright, in RGB, within limits."""
 
 import io
 import itertools
@@ -39,7 +39,7 @@ from litevision.image.orientation import Orientation, read_orientation
 Source = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[np.uint8]
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
-_ANIMATED = ("PNG", "WEBP", "GIF")  # a JPEG may hold more pictures too: previews and depths, which are no frames
+_ANIMATED = ("PNG", "WEBP", "GIF")  # a JPEG may hold more images too: previews and depths, which are no frames
 _EXPECTED = "expected JPEG, PNG, WebP, BMP or GIF"
 _DAMAGED, _COPY_AGAIN = "damaged or cut short", "Copy or download it again."
 
@@ -55,7 +55,7 @@ _FOREIGN = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a picture may cost: pixels as its header states them, and bytes of its file."""
+    """What an image may cost: pixels as its header states them, and bytes of its file."""
 
     max_pixels: int = 178_956_970  # twice Pillow's MAX_IMAGE_PIXELS, where Pillow itself refuses
     max_bytes: int = 256 * 1024 * 1024
@@ -65,15 +65,15 @@ DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """An opened picture within the limits, whose pixels need not be decoded yet.
+class OpenedImage:
+    """An opened image within the limits, whose pixels need not be decoded yet.
 
     Attributes:
         image: as Pillow opened it, in the stored frame.
         name: what messages call it.
         orientation: from the stored frame to the upright one.
-        upright_hw: height and width as a person sees the picture, whatever size it is decoded at.
-        ours: opened here, so that it may be decoded at reduced size; a caller's own picture would shrink under their
+        upright_hw: height and width as a person sees the image, whatever size it is decoded at.
+        ours: opened here, so that it may be decoded at reduced size; a caller's own image would shrink under their
             hands.
     """
 
@@ -98,14 +98,14 @@ class Picture:
             return to_rgb(self.image), ratio_xy
 
     def upright_rgb(self) -> Image.Image:
-        """The whole picture as a person sees it, in an image of its own; errors as for `stored_rgb`."""
+        """The whole image as a person sees it, in an image of its own; errors as for `stored_rgb`."""
         stored, _ = self.stored_rgb()
         upright = self.orientation.upright(stored).copy()
-        upright.info.clear()  # its EXIF would turn the picture a second time, wherever it goes next
+        upright.info.clear()  # its EXIF would turn the image a second time, wherever it goes next
         return upright
 
-    def frames(self) -> "Iterator[Picture]":
-        """The picture, once for each frame of an animation; read each before the next is asked for.
+    def frames(self) -> "Iterator[OpenedImage]":
+        """The image, once for each frame of an animation; read each before the next is asked for.
 
         Raises:
             ImageError: the file is damaged or cut short; the frames before are good.
@@ -123,36 +123,36 @@ class Picture:
 
 
 def decode(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
-    """The whole picture, upright, in RGB.
+    """The whole image, upright, in RGB.
 
     Args:
-        source: a path, the bytes of a file, a Pillow picture, or a uint8 array of H x W x 3.
-        limits: what the picture may cost.
+        source: a path, the bytes of a file, a Pillow image, or a uint8 array of H x W x 3.
+        limits: what the image may cost.
 
     Raises:
         FileMissingError: no file at the path.
         ImageTooLargeError: more pixels or bytes than the limits.
-        ImageError: not a picture of a format that is read, or damaged.
+        ImageError: not an image of a format that is read, or damaged.
     """
-    return open_picture(source, limits=limits).upright_rgb()
+    return open_image(source, limits=limits).upright_rgb()
 
 
-def open_picture(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> Picture:
-    """The picture with its header read and checked; arguments and errors as for `decode`."""
+def open_image(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> OpenedImage:
+    """The image with its header read and checked; arguments and errors as for `decode`."""
     if isinstance(source, np.ndarray):
         return _opened(Image.fromarray(_checked_array(source)), "array", limits, ours=True)
     if isinstance(source, Image.Image):
-        return _opened(source, "Pillow picture", limits, ours=False)
+        return _opened(source, "Pillow image", limits, ours=False)
     if isinstance(source, bytes):
-        return _opened_bytes(source, f"picture of {len(source)} bytes", limits)
+        return _opened_bytes(source, f"image of {len(source)} bytes", limits)
     if isinstance(source, (str, os.PathLike)):
         return _opened_bytes(_read_file(Path(source), limits), str(source), limits)
     raise UsageError(
-        f"a picture of type {type(source).__name__}; expected a path, bytes, a Pillow picture or a uint8 array"
+        f"an image of type {type(source).__name__}; expected a path, bytes, a Pillow image or a uint8 array"
     )
 
 
-def _opened_bytes(data: bytes, name: str, limits: Limits) -> Picture:
+def _opened_bytes(data: bytes, name: str, limits: Limits) -> OpenedImage:
     if not data:
         raise ImageError(f"{name}: the file is empty (0 bytes); {_EXPECTED}.")
     if len(data) > limits.max_bytes:
@@ -166,7 +166,7 @@ def _opened_bytes(data: bytes, name: str, limits: Limits) -> Picture:
     return _opened(image, name, limits, ours=True)
 
 
-def _opened(image: Image.Image, name: str, limits: Limits, *, ours: bool) -> Picture:
+def _opened(image: Image.Image, name: str, limits: Limits, *, ours: bool) -> OpenedImage:
     width, height = image.size
     if width * height > limits.max_pixels:
         raise _too_many_pixels(f"{name}: {width} x {height} = {width * height} pixels", limits.max_pixels)
@@ -178,7 +178,7 @@ def _opened(image: Image.Image, name: str, limits: Limits, *, ours: bool) -> Pic
     with _quiet_pillow():
         orientation = read_orientation(image)
     upright_width, upright_height = orientation.swapped(image.size)
-    return Picture(image, name, orientation, (upright_height, upright_width), ours)
+    return OpenedImage(image, name, orientation, (upright_height, upright_width), ours)
 
 
 def _draft(image: Image.Image, max_shrink: float) -> tuple[float, float] | None:
@@ -205,7 +205,7 @@ def _read_file(path: Path, limits: Limits) -> bytes:
     except FileNotFoundError:
         raise FileMissingError(f"{path}: no such file. Check the path.") from None
     except IsADirectoryError:
-        raise ImageError(f"{path}: a folder, not a picture; {_EXPECTED}.") from None
+        raise ImageError(f"{path}: a folder, not an image; {_EXPECTED}.") from None
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except ValueError as error:
@@ -223,7 +223,7 @@ _warnings_lock = threading.Lock()
 
 @contextmanager
 def _quiet_pillow() -> Iterator[None]:
-    # Pillow warns of big pictures and of odd EXIF, both of which are judged here. catch_warnings swaps state of the
+    # Pillow warns of big images and of odd EXIF, both of which are judged here. catch_warnings swaps state of the
     # whole process (Python < 3.14), so two threads must not do it at once; headers are read in microseconds.
     with _warnings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -238,18 +238,18 @@ def _faults_of(name: str, limits: Limits = DEFAULT_LIMITS) -> Iterator[None]:
         raise
     except Image.DecompressionBombError as error:
         own_limit = 2 * (Image.MAX_IMAGE_PIXELS or limits.max_pixels)
-        raise _too_many_pixels(f"{name}: the picture", min(limits.max_pixels, own_limit)) from error
+        raise _too_many_pixels(f"{name}: the image", min(limits.max_pixels, own_limit)) from error
     except Exception as error:  # damage raises OSError, SyntaxError, ValueError, struct.error, EOFError, ... in Pillow
         raise ImageError(f"{name}: {_DAMAGED} ({error}). {_COPY_AGAIN}") from error
 
 
 def _too_many_pixels(subject: str, max_pixels: int) -> ImageTooLargeError:
-    return ImageTooLargeError(f"{subject}: more than the limit of {max_pixels} pixels. Make the picture smaller first.")
+    return ImageTooLargeError(f"{subject}: more than the limit of {max_pixels} pixels. Make the image smaller first.")
 
 
 def _too_many_bytes(name: str, size_bytes: int, limits: Limits) -> ImageTooLargeError:
     return ImageTooLargeError(
-        f"{name}: {size_bytes} bytes, more than the limit of {limits.max_bytes}. Make the picture smaller first."
+        f"{name}: {size_bytes} bytes, more than the limit of {limits.max_bytes}. Make the image smaller first."
     )
 
 
@@ -259,4 +259,4 @@ def _why_unidentified(data: bytes) -> str:
     for (offset, magic), foreign in _FOREIGN.items():
         if data[offset:].startswith(magic):
             return f"a {foreign} file, which is not read; {_EXPECTED}. Save it as JPEG first."
-    return f"not a picture that can be read; {_EXPECTED}."
+    return f"not an image that can be read; {_EXPECTED}."

@@ -1,4 +1,4 @@
-"""Boxes with labels, drawn on pictures."""
+"""Boxes with labels, drawn on images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ PALETTE: tuple[Colour, ...] = (
 )
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 
-_TEXT_SHARE = 0.022  # of the picture's side, were it square: 12 px at 640 x 480, 76 px at 12 megapixels
+_TEXT_SHARE = 0.022  # of the image's side, were it square: 12 px at 640 x 480, 76 px at 12 megapixels
 _LEAST_TEXT_PX, _SMALLEST_TEXT_PX = 11, 6  # what can be read, and what can be made out
 _MORE = "…"
 
@@ -31,7 +31,7 @@ class Mark:
     """A box to draw.
 
     Attributes:
-        box_xyxy: px of the picture, continuous edges.
+        box_xyxy: px of the image, continuous edges.
         text: what stands at it; nothing where it is empty.
         colour: which of `PALETTE`, counted round: the index of a class.
     """
@@ -45,7 +45,7 @@ def draw_marks(image: Image.Image, marks: Sequence[Mark]) -> Image.Image:
     """A copy of ``image``, which is RGB, with ``marks`` on it; the first lies on top of the others.
 
     A text stands on a plate in the box's colour, above the box or, where there is no room, in it; before it would leave
-    the picture, it is made smaller and then cut short. The font has Latin letters.
+    the image, it is made smaller and then cut short. The font has Latin letters.
     """
     drawn = image.copy()
     draw = ImageDraw.Draw(drawn)
@@ -61,7 +61,7 @@ def draw_marks(image: Image.Image, marks: Sequence[Mark]) -> Image.Image:
 
 
 def _pixels(box_xyxy: BoxXyxy, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The first and last pixel that the box touches, in x and in y, in order; at least one, within the picture."""
+    """The first and last pixel that the box touches, in x and in y, in order; at least one, within the image."""
     (x1, y1, x2, y2), (width, height) = box_xyxy, size_wh
     left, top = (min(max(0, int(edge)), length - 1) for edge, length in ((x1, width), (y1, height)))
     right, bottom = (min(-int(-edge // 1), length) - 1 for edge, length in ((x2, width), (y2, height)))

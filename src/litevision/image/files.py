@@ -1,4 +1,4 @@
-"""Finding the pictures in a folder, and those in the package."""
+"""Finding the images in a folder, and those in the package."""
 
 import os
 import stat
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from litevision.errors import FileMissingError, UsageError
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
 ANIMATION_SUFFIXES = (".gif", ".webp", ".png", ".apng")
 VIDEO_SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi"),
@@ -14,23 +14,23 @@ VIDEO_SUFFIXES = (
 )
 
 
-def list_pictures(path: str | os.PathLike[str], *, recursive: bool = False) -> list[Path]:
-    """The pictures at ``path``: a folder's, by suffix and sorted, or the path itself where it is no folder.
+def list_images(path: str | os.PathLike[str], *, recursive: bool = False) -> list[Path]:
+    """The images at ``path``: a folder's, by suffix and sorted, or the path itself where it is no folder.
 
-    Hidden files and folders are passed over: macOS leaves ``._photo.jpg`` files, which hold no picture, on disks and in
+    Hidden files and folders are passed over: macOS leaves ``._photo.jpg`` files, which hold no image, on disks and in
     archives. Links to folders are not followed.
 
     Raises:
         FileMissingError: nothing at the path.
-        UsageError: a folder without pictures.
+        UsageError: a folder without images.
     """
     path = Path(path)
     if not stat.S_ISDIR(mode_of(path)):
         return [path]
     found = sorted(_walk(path, recursive=recursive))
     if not found:
-        deeper = "" if recursive else " Pictures in folders below it need --recursive (recursive=True)."
-        raise UsageError(f"{path}: no pictures in this folder; looked for {' '.join(PICTURE_SUFFIXES)}.{deeper}")
+        deeper = "" if recursive else " Images in folders below it need --recursive (recursive=True)."
+        raise UsageError(f"{path}: no images in this folder; looked for {' '.join(IMAGE_SUFFIXES)}.{deeper}")
     return found
 
 
@@ -48,9 +48,9 @@ def mode_of(path: Path, what: str = "path") -> int:
         raise FileMissingError(f"{str(path)!r}: no path ({error}). Check it.") from None
 
 
-def shipped_photos() -> tuple[bytes, ...]:
-    """The photos that come with the package, to check models with; their source and licence stand beside them."""
-    from importlib.resources import files  # here: zip files and what else it may read take longer than a small picture
+def shipped_images() -> tuple[bytes, ...]:
+    """The images that come with the package, to check models with; their source and licence stand beside them."""
+    from importlib.resources import files  # here: zip files and what else it may read take longer than a small image
 
     folder = files("litevision.image") / "photos"
     names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".jpg"))
@@ -62,6 +62,6 @@ def _walk(folder: Path, *, recursive: bool) -> list[Path]:
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if recursive and not name.startswith(".")]
         found += [
-            Path(parent, name) for name in names if name.lower().endswith(PICTURE_SUFFIXES) and not name.startswith(".")
+            Path(parent, name) for name in names if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
         ]
     return found

@@ -9,7 +9,7 @@ BoxXyxy = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """How to turn a stored picture upright.
+    """How to turn a stored image upright.
 
     A point of the upright frame is found in the stored frame by the flips first, then by the swap of x and y.
     """
@@ -34,7 +34,7 @@ class Orientation:
         return (y1, x1, y2, x2) if self.swap else (x1, y1, x2, y2)
 
     def upright(self, stored: Image.Image) -> Image.Image:
-        """The picture turned upright."""
+        """The image turned upright."""
         return stored if self.method is None else stored.transpose(self.method)
 
 
@@ -55,7 +55,7 @@ _BY_EXIF_VALUE = {
 
 
 def read_orientation(image: Image.Image) -> Orientation:
-    """The orientation that the picture's EXIF or XMP states; upright where it is missing, invalid or damaged."""
+    """The orientation that the image's EXIF or XMP states; upright where it is missing, invalid or damaged."""
     try:
         value = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # EXIF is a TIFF file of its own, and damage in it raises nearly anything; the pixels may be fine

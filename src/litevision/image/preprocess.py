@@ -1,4 +1,4 @@
-"""Picture to network input: the one preprocessing of training evaluation, calibration, runtime and server."""
+"""Image to network input: the one preprocessing of training evaluation, calibration, runtime and server."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from litevision.errors import UnknownNameError, UsageError
-from litevision.image.decode import DEFAULT_LIMITS, Limits, Picture, Source, open_picture
+from litevision.image.decode import DEFAULT_LIMITS, Limits, OpenedImage, Source, open_image
 from litevision.image.orientation import BoxXyxy
 from litevision.image.resample import resize_part
 
@@ -17,16 +17,16 @@ Crop = Literal["center", "stretch", "letterbox"]
 Interpolation = Literal["bilinear", "bicubic"]
 
 _LETTERBOX_GREY = 114
-# A reduced-size JPEG must keep this many pixels to a pixel of the output. Measured on 19 photos of 2 to 12 megapixels:
+# A reduced-size JPEG must keep this many pixels to a pixel of the output. Measured on 19 images of 2 to 12 megapixels:
 # at 2 the output differs by 0.2 to 0.3 of 255 on average (edges by 11) and no best class changes; at 1.4 by up to 0.8.
 _MIN_PIXELS_PER_PIXEL = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Which part of the upright picture lands where in the output; (x1, y1, x2, y2) in px, continuous edges.
+    """Which part of the upright image lands where in the output; (x1, y1, x2, y2) in px, continuous edges.
 
-    A point of the output is ``source.x1 + (x - target.x1) * source_width / target_width`` in the picture.
+    A point of the output is ``source.x1 + (x - target.x1) * source_width / target_width`` in the image.
     """
 
     source_xyxy: BoxXyxy
@@ -35,7 +35,7 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """Makes ``uint8[H, W, 3]`` RGB of any picture.
+    """Makes ``uint8[H, W, 3]`` RGB of any image.
 
     Attributes:
         size_hw: height and width of the output, px.
@@ -45,7 +45,7 @@ class Preprocess:
         interpolation: the filter, always with antialiasing.
 
     Source: "center" gives the pixels of torchvision's ``Resize(resize_px)`` and ``CenterCrop(size_hw)`` on a Pillow
-    picture, up to 1 of 255. Differs: where Pillow 13 resizes columns first (pictures over twice as tall as wide).
+    image, up to 1 of 255. Differs: where Pillow 13 resizes columns first (images over twice as tall as wide).
 
     Example:
         >>> import numpy as np
@@ -69,26 +69,26 @@ class Preprocess:
         if self.interpolation not in get_args(Interpolation):
             raise UnknownNameError.of("interpolation", self.interpolation, get_args(Interpolation))
 
-    def __call__(self, source: Source | Picture, *, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
+    def __call__(self, source: Source | OpenedImage, *, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
         """The network input ``uint8[H, W, 3]``; arguments and errors as for `litevision.image.decode`."""
-        picture = source if isinstance(source, Picture) else open_picture(source, limits=limits)
-        place = self.placement(picture.upright_hw)
+        image = source if isinstance(source, OpenedImage) else open_image(source, limits=limits)
+        place = self.placement(image.upright_hw)
         x1, y1, x2, y2 = place.target_xyxy
         fill = _LETTERBOX_GREY if self.crop == "letterbox" else 0
         image_u8_hwc = np.full((*self.size_hw, 3), fill, np.uint8)
-        image_u8_hwc[y1:y2, x1:x2] = np.asarray(self._resized(picture, place.source_xyxy, (x2 - x1, y2 - y1)))
+        image_u8_hwc[y1:y2, x1:x2] = np.asarray(self._resized(image, place.source_xyxy, (x2 - x1, y2 - y1)))
         return image_u8_hwc
 
     def batch(self, sources: Sequence[Source], *, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
-        """The network input of several pictures, ``uint8[N, H, W, 3]``."""
+        """The network input of several images, ``uint8[N, H, W, 3]``."""
         batch_u8_nhwc = np.empty((len(sources), *self.size_hw, 3), np.uint8)
         for image_u8_hwc, source in zip(batch_u8_nhwc, sources, strict=True):
             image_u8_hwc[:] = self(source, limits=limits)
         return batch_u8_nhwc
 
-    def placement(self, picture_hw: tuple[int, int]) -> Placement:
-        """Which part of an upright picture of ``picture_hw`` is used, and where it lands."""
-        height, width = picture_hw
+    def placement(self, image_hw: tuple[int, int]) -> Placement:
+        """Which part of an upright image of ``image_hw`` is used, and where it lands."""
+        height, width = image_hw
         out_height, out_width = self.size_hw
         if self.crop == "stretch":
             resized_hw = self.size_hw
@@ -97,32 +97,32 @@ class Preprocess:
             resized_hw = max(1, round(height * scale)), max(1, round(width * scale))
         else:
             # torchvision's Resize truncates the long side: int(256 * 500 / 375) = 341.
-            short, long = min(picture_hw), max(picture_hw)
+            short, long = min(image_hw), max(image_hw)
             resized_long = int(self.resize_px * long / short)
             resized_hw = (self.resize_px, resized_long) if height == short else (resized_long, self.resize_px)
         top, bottom, y1, y2 = _place_axis(height, resized_hw[0], out_height)
         left, right, x1, x2 = _place_axis(width, resized_hw[1], out_width)
         return Placement((left, top, right, bottom), (x1, y1, x2, y2))
 
-    def _resized(self, picture: Picture, source_xyxy: BoxXyxy, target_wh: tuple[int, int]) -> Image.Image:
-        """The part of the picture inside ``source_xyxy``, resized; only these pixels are computed."""
+    def _resized(self, image: OpenedImage, source_xyxy: BoxXyxy, target_wh: tuple[int, int]) -> Image.Image:
+        """The part of the image inside ``source_xyxy``, resized; only these pixels are computed."""
         x1, y1, x2, y2 = source_xyxy
         pixels_per_pixel = min((x2 - x1) / target_wh[0], (y2 - y1) / target_wh[1])
-        stored, ratio_xy = picture.stored_rgb(max_shrink=pixels_per_pixel / _MIN_PIXELS_PER_PIXEL)
-        height, width = picture.upright_hw
-        box = picture.orientation.stored_box(source_xyxy, (width, height))
+        stored, ratio_xy = image.stored_rgb(max_shrink=pixels_per_pixel / _MIN_PIXELS_PER_PIXEL)
+        height, width = image.upright_hw
+        box = image.orientation.stored_box(source_xyxy, (width, height))
         small = resize_part(
             stored,
             _scaled_into(box, ratio_xy, stored.size),
-            picture.orientation.swapped(target_wh),
+            image.orientation.swapped(target_wh),
             Image.Resampling[self.interpolation.upper()],
-            rows_first=not picture.orientation.swap,
+            rows_first=not image.orientation.swap,
         )
-        return picture.orientation.upright(small)
+        return image.orientation.upright(small)
 
 
 def _place_axis(length: int, resized: int, out: int) -> tuple[float, float, int, int]:
-    """One axis of a picture of ``length`` px, resized and cut or padded to ``out``: source from, to, target from, to.
+    """One axis of an image of ``length`` px, resized and cut or padded to ``out``: source from, to, target from, to.
 
     Source: ``torchvision.transforms.functional.center_crop``: the padding rounds down in front, the crop rounds half
     to even.

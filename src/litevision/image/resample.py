@@ -1,4 +1,4 @@
-"""Resizing a part of a picture to the very pixels that resizing the whole and cutting the part out would give."""
+"""Resizing a part of an image to the very pixels that resizing the whole and cutting the part out would give."""
 
 from PIL import Image
 
@@ -26,7 +26,7 @@ def resize_part(
     if max(scale_x, scale_y) >= 1.5 or whole_wh[0] * whole_wh[1] > _MAX_WHOLE_PIXELS:
         return _resize_box(image, box_xyxy, size_wh, filter_, rows_first=rows_first)
     # Pillow keeps box edges in float32. In noise that hardly shrinks or grows, single pixels then differ by 2 of 255;
-    # from 1.5 on by 1 at most. A picture that small is resized whole at little cost.
+    # from 1.5 on by 1 at most. An image that small is resized whole at little cost.
     whole = _resize_box(image, (0, 0, *image.size), whole_wh, filter_, rows_first=rows_first)
     left, top = round(x1 / scale_x), round(y1 / scale_y)
     return whole.crop((left, top, left + width, top + height))

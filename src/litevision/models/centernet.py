@@ -1,4 +1,4 @@
-"""CenterNet, arXiv:1904.07850: objects as peaks of a heatmap at stride 4, on the trunk of any network of the package.
+"""CenterNet, arXiv:1904.07850: objects as peaks of a heatmap at stride 4, on the backbone of any network here.
 
 N C H W: batch, classes, height, width of the input; K: detections. A cell is 4 x 4 px.
 """
@@ -34,7 +34,7 @@ class CenterNetConfig(Recorded):
     """A detector, before it is built.
 
     Attributes:
-        backbone: the network whose trunk it takes; its number of classes and its dropout have no effect.
+        backbone: the network whose backbone it takes; its number of classes and its dropout have no effect.
         num_classes: 1 or more.
         neck: ``light``: a feature pyramid of depthwise-separable layers. ``dlaup``: DLASeg's, with plain convolutions.
             ``reshape``: the tutorial's plain view of the last map, convolution of the classifier included.
@@ -92,7 +92,7 @@ class CenterNetMaps(NamedTuple):
 
 
 class Detections(NamedTuple):
-    """The K strongest peaks of each picture, best first.
+    """The K strongest peaks of each image, best first.
 
     Attributes:
         boxes: (x1, y1, x2, y2) in px of the input, continuous edges, not clipped, float32 [N, K, 4].
@@ -106,14 +106,14 @@ class Detections(NamedTuple):
 
 
 class CenterNet(nn.Module):
-    """A detector: trunk, neck, and a head for each of heatmap, size and offset.
+    """A detector: backbone, neck, and a head for each of heatmap, size and offset.
 
     The input may have any size: inside, it is padded at the bottom and right with zeros, the mean colour, to whole
     cells of the coarsest map, and what lies outside of it is cut off again.
 
     Attributes:
         config: what it was built from.
-        backbone: the trunk; its weights have the names that they have in the whole network.
+        backbone: the backbone; its weights have the names that they have in the whole network.
     """
 
     def __init__(self, config: CenterNetConfig) -> None:
@@ -125,7 +125,7 @@ class CenterNet(nn.Module):
         super().__init__()
         self.config = config
         self.backbone: Network | FeaturePyramid
-        self.backbone, self.stride, neck = _trunk_and_neck(config)
+        self.backbone, self.stride, neck = _backbone_and_neck(config)
         self.neck = neck
         initialise(neck)
         hidden = HEAD_CHANNELS[config.neck] if config.head_channels is None else config.head_channels
@@ -138,31 +138,32 @@ class CenterNet(nn.Module):
         )
 
     def forward(self, batch_f32_nchw: Tensor) -> CenterNetMaps:
-        """What the heads say of normalised pictures, [N, in_channels, H, W]."""
+        """What the heads say of normalised images, [N, in_channels, H, W]."""
         x = require_nchw(batch_f32_nchw, self.config.in_channels)
         height, width = x.shape[-2:]
         padded = F.pad(x, (0, -width % self.stride, 0, -height % self.stride))
         y = self.neck(self.backbone(padded))[..., : -(-height // STRIDE), : -(-width // STRIDE)]
         return CenterNetMaps(self.heads["heatmap"](y), self.heads["size"](y), self.heads["offset"](y))
 
-    def take_trunk(self, network: Network) -> None:
-        """Copies the weights of the trunk from ``network``, a classifier of the same backbone, say.
+    def take_backbone(self, network: Network) -> None:
+        """Copies the weights of the backbone from ``network``, a classifier of the same backbone, say.
 
         Raises:
-            WeightsMismatchError: it has another trunk.
+            WeightsMismatchError: it has another backbone.
         """
         own, given = self.backbone.state_dict(), network.state_dict()
         strange = [key for key, tensor in own.items() if key not in given or given[key].shape != tensor.shape]
         if strange:
             raise WeightsMismatchError(
-                f"the network has another trunk than the detector: {len(strange)} of {len(own)} tensors are missing or "
-                f"have another shape, {strange[0]} for one; build the detector on the network's own configuration"
+                f"the network has another backbone than the detector: {len(strange)} of {len(own)} tensors "
+                f"are missing or have another shape, {strange[0]} for one; build the detector on the network's own "
+                "configuration"
             )
         self.backbone.load_state_dict({key: given[key] for key in own})
 
 
 def decode(maps: CenterNetMaps, top_k: int = 100) -> Detections:
-    """The ``top_k`` strongest peaks of each picture; fewer where the map has fewer numbers.
+    """The ``top_k`` strongest peaks of each image; fewer where the map has fewer numbers.
 
     A peak is as high as the highest of its 3 x 3 neighbourhood. Where there are fewer peaks than that, the rest has
     the score 0. It exports as it stands: nothing depends on what the maps hold.
@@ -184,18 +185,18 @@ def decode(maps: CenterNetMaps, top_k: int = 100) -> Detections:
     return Detections(boxes.transpose(1, 2), best.sigmoid(), classes)
 
 
-def _trunk_and_neck(
+def _backbone_and_neck(
     config: CenterNetConfig,
 ) -> tuple[Network | FeaturePyramid, int, ReshapeNeck | LightNeck | DlaUpNeck]:
-    """The trunk, the stride of its coarsest map, and the neck on it."""
+    """The backbone, the stride of its coarsest map, and the neck on it."""
     if config.neck == "reshape":
         last = build(config.backbone, device="meta").endpoints[-1]
-        trunk = build(replace(config.backbone, final_endpoint=last.name))
-        return trunk, last.stride, ReshapeNeck(last.channels, last.stride)
+        backbone = build(replace(config.backbone, final_endpoint=last.name))
+        return backbone, last.stride, ReshapeNeck(last.channels, last.stride)
     network = build(config.backbone)
     strides = FeaturePyramid(network).strides
     if STRIDE not in strides:
-        raise UsageError(f"a detector needs a map at stride {STRIDE}, got a trunk with strides {strides}")
+        raise UsageError(f"a detector needs a map at stride {STRIDE}, got a backbone with strides {strides}")
     pyramid = FeaturePyramid(network, range(strides.index(STRIDE), len(strides)))
     channels, strides = pyramid.channels, pyramid.strides
     if config.neck == "dlaup":

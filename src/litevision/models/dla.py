@@ -9,7 +9,7 @@ from litevision.errors import UsageError
 from litevision.models.blocks import ClassifierHead, ConvFactory, activation, conv_factory
 from litevision.models.config import NetworkConfig
 from litevision.models.dialect import Dialect, make_divisible
-from litevision.models.network import Network, Trunk
+from litevision.models.network import Backbone, Network
 
 
 @dataclass(frozen=True)
@@ -168,14 +168,14 @@ def build(config: NetworkConfig) -> Network:
     Differs: timm's pools round odd sizes down, its convolutions up, so it fails where a tree's input is odd.
     """
     conv = conv_factory(DIALECT)
-    trunk = Trunk(config.output_stride)
+    backbone = Backbone(config.output_stride)
     levels = config.rows_or(LEVELS)
 
     channels = make_divisible(levels[0].out_channels * config.width_mult)
-    trunk.add("base_layer", conv(config.in_channels, channels, 7, act="relu"), channels)
+    backbone.add("base_layer", conv(config.in_channels, channels, 7, act="relu"), channels)
     has_tree = False
     for number, level in enumerate(levels):
-        stride, dilation = trunk.step(level.stride)
+        stride, dilation = backbone.step(level.stride)
         out = make_divisible(level.out_channels * config.width_mult)
         part: nn.Module
         if level.depth == 0:
@@ -185,7 +185,7 @@ def build(config: NetworkConfig) -> Network:
             part = make_tree(level.depth, channels, out, linked, conv=conv, stride=stride, dilation=dilation)
             part = LinkedTree(part, stride) if has_tree else part
             has_tree = True
-        trunk.add(f"level{number}", part, out)
+        backbone.add(f"level{number}", part, out)
         channels = out
     head = ClassifierHead(channels, config.num_classes, dropout=config.dropout or 0.0)
-    return Network(config, DIALECT, trunk, head)
+    return Network(config, DIALECT, backbone, head)

@@ -7,7 +7,7 @@ from litevision.errors import UsageError
 from litevision.models.blocks import ClassifierHead, conv_factory
 from litevision.models.config import NetworkConfig
 from litevision.models.dialect import Dialect, make_divisible
-from litevision.models.network import Network, Trunk
+from litevision.models.network import Backbone, Network
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,10 @@ def build(config: NetworkConfig, *, spatial_squeeze: bool = True) -> Network:
     # Keras pads its stem by SAME, and its stride-2 depthwise layers at the bottom and right alone, so that a map of odd
     # size comes out one smaller there than slim's.
     stem_padding = "same" if rules.dialect.padding == "bottom_right" else rules.dialect.padding
-    trunk = Trunk(config.output_stride)
+    backbone = Backbone(config.output_stride)
     channels = config.in_channels
     for i, row in enumerate(config.rows_or(ROWS)):
-        stride, dilation = trunk.step(row.stride)
+        stride, dilation = backbone.step(row.stride)
         out = scaled(row.out_channels, config.width_mult, rules)
         if isinstance(row, Conv):
             part = conv(
@@ -113,13 +113,13 @@ def build(config: NetworkConfig, *, spatial_squeeze: bool = True) -> Network:
                 act="relu6",
                 padding=stem_padding,
             )
-            trunk.add(f"Conv2d_{i}", part, out)
+            backbone.add(f"Conv2d_{i}", part, out)
         else:
             depthwise = conv(
                 channels, channels, row.kernel_size, stride=stride, dilation=dilation, groups=channels, act="relu6"
             )
-            trunk.add(f"Conv2d_{i}_depthwise", depthwise, channels)
-            trunk.add(f"Conv2d_{i}_pointwise", conv(channels, out, act="relu6"), out)
+            backbone.add(f"Conv2d_{i}_depthwise", depthwise, channels)
+            backbone.add(f"Conv2d_{i}_pointwise", conv(channels, out, act="relu6"), out)
         channels = out
     head = ClassifierHead(
         channels,
@@ -127,7 +127,7 @@ def build(config: NetworkConfig, *, spatial_squeeze: bool = True) -> Network:
         dropout=rules.dropout if config.dropout is None else config.dropout,
         spatial_squeeze=spatial_squeeze,
     )
-    return Network(config, rules.dialect, trunk, head)
+    return Network(config, rules.dialect, backbone, head)
 
 
 def scaled(channels: int, width_mult: float, rules: Rules) -> int:

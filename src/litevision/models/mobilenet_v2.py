@@ -7,7 +7,7 @@ from litevision.errors import UsageError
 from litevision.models.blocks import ClassifierHead, InvertedResidual, conv_factory
 from litevision.models.config import NetworkConfig
 from litevision.models.dialect import Dialect, make_divisible
-from litevision.models.network import Network, Trunk
+from litevision.models.network import Backbone, Network
 
 
 @dataclass(frozen=True)
@@ -93,18 +93,18 @@ def build(config: NetworkConfig, *, depth_mult: float = 1.0, fixed_ends: bool = 
         raise UsageError(f"depth_mult must be a number above 0, got {depth_mult}")
     rules = RULES[config.dialect]
     conv = conv_factory(rules.dialect)
-    trunk = Trunk(config.output_stride)
+    backbone = Backbone(config.output_stride)
 
     channels = make_divisible(STEM_CHANNELS * (1.0 if fixed_ends else config.width_mult))
-    stride, dilation = trunk.step(2)
-    trunk.add("stem", conv(config.in_channels, channels, 3, stride=stride, dilation=dilation, act="relu6"), channels)
+    stride, dilation = backbone.step(2)
+    backbone.add("stem", conv(config.in_channels, channels, 3, stride=stride, dilation=dilation, act="relu6"), channels)
 
     index = 0
     for stage in deepened(config.rows_or(STAGES), depth_mult, fixed_ends):
         out = make_divisible(stage.out_channels * config.width_mult)
         for repeat in range(stage.repeats + rules.extra_blocks):
             table_stride = stage.stride if repeat == 0 else 1
-            stride, dilation = trunk.step(table_stride)
+            stride, dilation = backbone.step(table_stride)
             sums_anyway = rules.projection_shortcut and table_stride == 1
             block = InvertedResidual(
                 channels,
@@ -117,13 +117,13 @@ def build(config: NetworkConfig, *, depth_mult: float = 1.0, fixed_ends: bool = 
                 residual=sums_anyway or (table_stride == 1 and channels == out),
                 shortcut=conv(channels, out, act="none") if sums_anyway else None,
             )
-            trunk.add(f"block_{index}", block, out)
+            backbone.add(f"block_{index}", block, out)
             channels, index = out, index + 1
 
     last = make_divisible(LAST_CHANNELS * (1.0 if fixed_ends else max(1.0, config.width_mult)))
-    trunk.add("conv_last", conv(channels, last, act="relu6"), last, in_pyramid=False)
+    backbone.add("conv_last", conv(channels, last, act="relu6"), last, in_pyramid=False)
     dropout = rules.dropout if config.dropout is None else config.dropout
-    return Network(config, rules.dialect, trunk, ClassifierHead(last, config.num_classes, dropout=dropout))
+    return Network(config, rules.dialect, backbone, ClassifierHead(last, config.num_classes, dropout=dropout))
 
 
 def deepened(stages: tuple[Stage, ...], depth_mult: float, fixed_ends: bool) -> tuple[Stage, ...]:

@@ -10,7 +10,7 @@ from litevision.errors import UsageError
 from litevision.models.blocks import Activation, ClassifierHead, InvertedResidual, SqueezeExcite, conv_factory
 from litevision.models.config import NetworkConfig
 from litevision.models.dialect import Dialect, make_divisible
-from litevision.models.network import Network, Trunk
+from litevision.models.network import Backbone, Network
 
 
 @dataclass(frozen=True)
@@ -206,12 +206,12 @@ def build(config: NetworkConfig, *, hidden_channels: int | None = None) -> Netwo
         raise UsageError(f"hidden_channels must be 0 (none) or more, got {hidden_channels}")
     table, rules, width = TABLES[config.architecture], RULES[config.dialect], config.width_mult
     conv = conv_factory(rules.dialect)
-    trunk = Trunk(config.output_stride)
+    backbone = Backbone(config.output_stride)
 
     channels = scaled_from(rules.stem_scales_from, STEM_CHANNELS, width)
-    stride, dilation = trunk.step(2)
+    stride, dilation = backbone.step(2)
     stem = conv(config.in_channels, channels, 3, stride=stride, dilation=dilation, act=table.act)
-    trunk.add("stem", stem, channels)
+    backbone.add("stem", stem, channels)
 
     table_in = STEM_CHANNELS
     for i, row in enumerate(config.rows_or(table.rows)):
@@ -221,7 +221,7 @@ def build(config: NetworkConfig, *, hidden_channels: int | None = None) -> Netwo
             exp = make_divisible(row.exp_channels * width)
         out = make_divisible(row.out_channels * width)
         squeeze = make_divisible(exp / 4, rules.squeeze_divisor)
-        stride, dilation = trunk.step(row.stride)
+        stride, dilation = backbone.step(row.stride)
         block = InvertedResidual(
             channels,
             exp,
@@ -235,11 +235,11 @@ def build(config: NetworkConfig, *, hidden_channels: int | None = None) -> Netwo
             se=SqueezeExcite(exp, squeeze, act=rules.relu, gate=rules.gate()) if row.se else None,
             residual=row.stride == 1 and channels == out,
         )
-        trunk.add(f"block_{i}", block, out)
+        backbone.add(f"block_{i}", block, out)
         channels, table_in = out, row.out_channels
 
     last = 6 * channels if rules.last == "six_fold" else make_divisible(table.last_channels * width)
-    trunk.add("conv_last", conv(channels, last, act=table.act), last, in_pyramid=False)
+    backbone.add("conv_last", conv(channels, last, act=table.act), last, in_pyramid=False)
     if hidden_channels is None:
         hidden_channels = scaled_from(rules.hidden_scales_from, table.hidden_channels, width)
     head = ClassifierHead(
@@ -249,7 +249,7 @@ def build(config: NetworkConfig, *, hidden_channels: int | None = None) -> Netwo
         act=table.act,
         dropout=rules.dropout if config.dropout is None else config.dropout,
     )
-    return Network(config, rules.dialect, trunk, head)
+    return Network(config, rules.dialect, backbone, head)
 
 
 def scaled_from(least_width: float, channels: int, width_mult: float) -> int:

@@ -1,4 +1,4 @@
-"""From the maps of a trunk to one map at stride 4, on which a detector's heads stand. N C H W as everywhere."""
+"""From the maps of a backbone to one map at stride 4, on which a detector's heads stand. N C H W as everywhere."""
 
 import itertools
 from collections import OrderedDict
@@ -47,9 +47,9 @@ class ReshapeNeck(nn.Module):
 
 
 class LightNeck(nn.Module):
-    """A feature pyramid of depthwise-separable layers: maps of a trunk -> [N, out, H/4, W/4].
+    """A feature pyramid of depthwise-separable layers: maps of a backbone -> [N, out, H/4, W/4].
 
-    From the coarsest map down: a 1x1 convolution brings each map of the trunk to a common width, the sum with the
+    From the coarsest map down: a 1x1 convolution brings each map of the backbone to a common width, the sum with the
     coarser one is enlarged to its size, and a separable layer mixes the two. All but the finest are twice as wide as
     what the neck gives, for there they cost little. The coarsest has a separable layer of its own, of 5x5, which widens
     what is seen around a large object by 128 px.
@@ -58,7 +58,7 @@ class LightNeck(nn.Module):
     """
 
     def __init__(self, channels: Sequence[int], strides: Sequence[int], out_channels: int) -> None:
-        """Takes the trunk's ``channels`` and ``strides``, the finest first."""
+        """Takes the backbone's ``channels`` and ``strides``, the finest first."""
         super().__init__()
         self.out_channels = out_channels
         widths = [out_channels] + [2 * out_channels] * (len(channels) - 1)
@@ -101,13 +101,13 @@ class IterativeUp(nn.Module):
 
 
 class DlaUpNeck(nn.Module):
-    """DLASeg's neck with plain 3x3 convolutions: maps of a trunk -> [N, C, H/4, W/4], C as in the finest map.
+    """DLASeg's neck with plain 3x3 convolutions: maps of a backbone -> [N, C, H/4, W/4], C as in the finest map.
 
     Source: CenterNet's ``pose_dla_dcn.py``. Differs: plain convolutions where that has deformable ones.
     """
 
     def __init__(self, channels: Sequence[int], strides: Sequence[int]) -> None:
-        """Takes the trunk's ``channels`` and ``strides``, the finest first."""
+        """Takes the backbone's ``channels`` and ``strides``, the finest first."""
         super().__init__()
         if len(channels) < 2:
             raise UsageError(f"the neck 'dlaup' aggregates two maps or more, got {len(channels)}; take 'light'")

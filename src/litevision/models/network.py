@@ -1,4 +1,4 @@
-"""The frame that every family fills: a named trunk, a head, endpoints and feature pyramids."""
+"""The frame that every family fills: a named backbone, a head, endpoints and feature pyramids."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from litevision.models.dialect import Dialect
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A named place in a trunk.
+    """A named place in a backbone.
 
     Attributes:
         channels: channels of the map there.
@@ -31,8 +31,8 @@ class Endpoint:
     in_pyramid: bool = True
 
 
-class Trunk:
-    """Collects the parts of a trunk while a builder walks its table; here ``output_stride`` becomes dilation.
+class Backbone:
+    """Collects the parts of a backbone while a builder walks its table; here ``output_stride`` becomes dilation.
 
     Once the running stride has reached ``output_stride``, a row that would stride runs at stride 1, and the rows
     *after* it are dilated by the product of the strides dropped so far. Source: TF-slim, ``mobilenet_v1_base``.
@@ -87,25 +87,25 @@ class Network(nn.Module):
     Attributes:
         config: what it was built from.
         dialect: the conventions of its layers.
-        endpoints: every named place of the trunk, in order.
+        endpoints: every named place of the backbone, in order.
         num_features: length of the vector before the classifier.
     """
 
-    def __init__(self, config: NetworkConfig, dialect: Dialect, trunk: Trunk, head: ClassifierHead) -> None:
+    def __init__(self, config: NetworkConfig, dialect: Dialect, backbone: Backbone, head: ClassifierHead) -> None:
         super().__init__()
         self.config = config
         self.dialect = dialect
         last = config.final_endpoint
         if last is None:
-            self.endpoints = tuple(trunk.endpoints)
+            self.endpoints = tuple(backbone.endpoints)
             self.num_features = head.num_features
         else:
-            names = list(trunk.parts)
+            names = list(backbone.parts)
             if last not in names:
                 raise UnknownNameError.of(f"endpoint of {config.architecture}", last, names)
-            self.endpoints = tuple(trunk.endpoints[: names.index(last) + 1])
+            self.endpoints = tuple(backbone.endpoints[: names.index(last) + 1])
             self.num_features = self.endpoints[-1].channels
-        self.features = nn.Sequential(OrderedDict((end.name, trunk.parts[end.name]) for end in self.endpoints))
+        self.features = nn.Sequential(OrderedDict((end.name, backbone.parts[end.name]) for end in self.endpoints))
         self.head = head if last is None else nn.Identity()
         initialise(self)
 
@@ -113,13 +113,13 @@ class Network(nn.Module):
         """Logits [N, classes]; pooled features [N, num_features] without classes; a map after ``final_endpoint``.
 
         Args:
-            x: normalised pictures, [N, in_channels, H, W].
+            x: normalised images, [N, in_channels, H, W].
         """
         y: Tensor = self.head(self.features(require_nchw(x, self.config.in_channels)))
         return y
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """The trunk's last map, [N, C, H, W]."""
+        """The backbone's last map, [N, C, H, W]."""
         y: Tensor = self.features(require_nchw(x, self.config.in_channels))
         return y
 
@@ -151,7 +151,7 @@ class Network(nn.Module):
 
 
 class FeaturePyramid(nn.Module):
-    """The trunk of a network as a pyramid: [N, C, H, W] -> one map per level, the finest first.
+    """The backbone of a network as a pyramid: [N, C, H, W] -> one map per level, the finest first.
 
     A level is the last endpoint before the table strides again; the convolution that only feeds the classifier is
     left out. Its weights have the names that they have in the whole network.
@@ -161,10 +161,10 @@ class FeaturePyramid(nn.Module):
     """
 
     def __init__(self, network: Network, out_indices: Sequence[int] | None = None) -> None:
-        """Takes the trunk of ``network``; ``out_indices`` picks levels (by default all; negative counts from the end).
+        """Takes the backbone of ``network``; ``out_indices`` picks levels (all by default; negative: from the end).
 
         Raises:
-            UsageError: an index without a level, no index at all, or a trunk that never strides.
+            UsageError: an index without a level, no index at all, or a backbone that never strides.
         """
         super().__init__()
         by_level = {end.level: end for end in network.endpoints if end.in_pyramid and end.level > 0}

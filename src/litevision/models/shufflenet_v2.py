@@ -11,7 +11,7 @@ from litevision.errors import UsageError
 from litevision.models.blocks import ClassifierHead, ConvFactory, SamePad, conv_factory
 from litevision.models.config import NetworkConfig
 from litevision.models.dialect import Dialect
-from litevision.models.network import Network, Trunk
+from litevision.models.network import Backbone, Network
 
 
 @dataclass(frozen=True)
@@ -159,13 +159,13 @@ def build(config: NetworkConfig, *, bottleneck_ratio: float = 1.0) -> Network:
     scale = SCALES[config.architecture]
     conv = conv_factory(rules.dialect)
     plain = {"norm": None} if rules.plain_ends else {}
-    trunk = Trunk(config.output_stride)
+    backbone = Backbone(config.output_stride)
 
-    stride, _ = trunk.step(2)
+    stride, _ = backbone.step(2)
     stem = conv(config.in_channels, STEM_CHANNELS, 3, stride=stride, act="relu", bias=False, **plain)
-    trunk.add("stem", stem, STEM_CHANNELS)
-    trunk.step(2)
-    trunk.add("maxpool", max_pool(rules.dialect), STEM_CHANNELS)
+    backbone.add("stem", stem, STEM_CHANNELS)
+    backbone.step(2)
+    backbone.add("maxpool", max_pool(rules.dialect), STEM_CHANNELS)
 
     channels = STEM_CHANNELS
     for number, stage in enumerate(config.rows_or(scale.stages), start=2):
@@ -173,7 +173,7 @@ def build(config: NetworkConfig, *, bottleneck_ratio: float = 1.0) -> Network:
         if out == 0:
             raise UsageError(f"bottleneck_ratio {bottleneck_ratio:g} leaves stage{number} without channels")
         for unit in range(1, stage.units + 1):
-            stride, dilation = trunk.step(2 if unit == 1 else 1)
+            stride, dilation = backbone.step(2 if unit == 1 else 1)
             part = (
                 DownUnit(
                     channels,
@@ -186,13 +186,13 @@ def build(config: NetworkConfig, *, bottleneck_ratio: float = 1.0) -> Network:
                 if unit == 1
                 else BasicUnit(out, conv=conv, dilation=dilation, processed_first=rules.processed_first)
             )
-            trunk.add(f"stage{number}_unit{unit}", part, out)
+            backbone.add(f"stage{number}_unit{unit}", part, out)
         channels = out
 
     conv5 = conv(channels, scale.conv5_channels, act="relu", **plain)
-    trunk.add("conv5", conv5, scale.conv5_channels, in_pyramid=False)
+    backbone.add("conv5", conv5, scale.conv5_channels, in_pyramid=False)
     head = ClassifierHead(scale.conv5_channels, config.num_classes, dropout=config.dropout or 0.0)
-    return Network(config, rules.dialect, trunk, head)
+    return Network(config, rules.dialect, backbone, head)
 
 
 def max_pool(dialect: Dialect) -> nn.Module:

@@ -13,7 +13,7 @@ _HUB_PREFIX = re.compile(r"-([0-9a-f]{8,64})\.pth$")
 
 @dataclass(frozen=True)
 class InputSpec:
-    """How a picture becomes the input for which the published score was measured.
+    """How an image becomes the input for which the published score was measured.
 
     Attributes:
         size_hw: the input, in pixels, after a centre crop.

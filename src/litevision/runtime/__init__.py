@@ -69,7 +69,7 @@ def load(
 
 
 def __getattr__(name: str) -> Any:
-    """What finds objects, imported at its first use (PEP 562): a cold start that names a photo does without it."""
+    """What finds objects, imported at its first use (PEP 562): a cold start that names an image does without it."""
     if name not in ("Detection", "Detector"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from litevision.runtime import detector

@@ -1,4 +1,4 @@
-"""Pictures to answers, one after another: the work of one thread."""
+"""Images to answers, one after another: the work of one thread."""
 
 import os
 import time
@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from litevision.errors import LitevisionError
 from litevision.image import Source
-from litevision.image.decode import Picture
+from litevision.image.decode import OpenedImage
 
 Input = TypeVar("Input")
 Found = TypeVar("Found")
@@ -16,26 +16,26 @@ Found_co = TypeVar("Found_co", covariant=True)
 
 
 class Task(Protocol[Input, Found_co]):
-    """What a model does with pictures: `litevision.runtime.classifier.Naming`, for example."""
+    """What a model does with images: `litevision.runtime.classifier.Naming`, for example."""
 
-    def prepare(self, source: Source | Picture) -> Input:
-        """The picture as the model takes it.
+    def prepare(self, source: Source | OpenedImage) -> Input:
+        """The image as the model takes it.
 
         Raises:
             LitevisionError: it cannot be read.
         """
 
     def answer(self, inputs: Sequence[Input]) -> Sequence[Sequence[Found_co]]:
-        """What each of one picture or more shows, the surest first; the network sees them at once."""
+        """What each of one image or more shows, the surest first; the network sees them at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared(Generic[Input]):
-    """A picture that its reader has dealt with: a frame, which is read in order, or a name that leads to no picture.
+    """An image that its reader has dealt with: a frame, which is read in order, or a name that leads to no image.
 
     Attributes:
         name: what to call it.
-        outcome: the picture as the model takes it, or why there is no picture.
+        outcome: the image as the model takes it, or why there is no image.
         ms: milliseconds that it took.
     """
 
@@ -45,16 +45,16 @@ class Prepared(Generic[Input]):
 
     @property
     def error(self) -> LitevisionError | None:
-        """Why there is no picture, if there is none."""
+        """Why there is no image, if there is none."""
         return self.outcome if isinstance(self.outcome, LitevisionError) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[Found]):
-    """What became of one picture.
+    """What became of one image.
 
     Attributes:
-        source: the picture as it was given.
+        source: the image as it was given.
         predictions: the likeliest classes, or the objects that were found, the surest first; empty where ``error`` is
             set.
         error: why it could not be read.
@@ -68,14 +68,16 @@ class Answer(Generic[Found]):
 
     @property
     def name(self) -> str:
-        """The path or the frame's name; the type of a picture that has neither."""
+        """The path or the frame's name; the type of an image that has neither."""
         if isinstance(self.source, Prepared):
             return self.source.name
         return os.fspath(self.source) if isinstance(self.source, (str, os.PathLike)) else type(self.source).__name__
 
 
-def prepare(by: Callable[[Source | Picture], Input], source: Source | Picture, name: str = "") -> Prepared[Input]:
-    """The picture, made the model's input; one that cannot be read is no exception here but an outcome."""
+def prepare(
+    by: Callable[[Source | OpenedImage], Input], source: Source | OpenedImage, name: str = ""
+) -> Prepared[Input]:
+    """The image, made the model's input; one that cannot be read is no exception here but an outcome."""
     start = time.perf_counter()
     outcome: Input | LitevisionError
     try:

@@ -24,16 +24,16 @@ class Row:
         engine: the engine.
         precision: its precision.
         version: the engine's name and version.
-        batch_size: pictures in a batch.
+        batch_size: images in a batch.
         threads: threads that computed one batch.
         streams: batches at once.
         calls: how often the batch was timed.
         median_ms: milliseconds a batch.
         p95_ms: 95 of 100 took no longer.
         iqr_ms: the spread: what lies between the quarter that was slower and the quarter that was faster.
-        images_per_s: pictures a second, at the median.
-        changed: how many of the compared pictures get another best class than from the first engine.
-        compared: how many pictures were compared.
+        images_per_s: images a second, at the median.
+        changed: how many of the compared images get another best class than from the first engine.
+        compared: how many images were compared.
     """
 
     engine: str
@@ -81,13 +81,13 @@ def benchmark(
 
     Args:
         path: the bundle.
-        batch_sizes: pictures in a batch.
+        batch_sizes: images in a batch.
         threads: threads that compute a batch; None for all that this process may use.
         streams: batches at once, each from a thread of its own.
         engines: only these; where there are none, those that are installed.
         precisions: only these; where there are none, all.
         seconds: measured time for each row.
-        sample: pictures to use; the photos that come with the package where there are none.
+        sample: images to use; the images that come with the package where there are none.
         opened_by: opens the engines.
         on_row: told of every row as soon as it is there.
 
@@ -164,10 +164,10 @@ def _quickest(rows: Sequence[Row]) -> Iterator[str]:
     alone = [row for row in rows if row.batch_size == 1]
     if alone:
         best = min(alone, key=lambda row: row.median_ms)
-        yield f"one picture is answered soonest by {best.title} on {_threads(best)}: {best.median_ms:.1f} ms"
+        yield f"one image is answered soonest by {best.title} on {_threads(best)}: {best.median_ms:.1f} ms"
     best = max(rows, key=lambda row: row.images_per_s)
     yield (
-        f"the most pictures a second, {best.images_per_s:.0f}, come from {best.title} on {_threads(best)} "
+        f"the most images a second, {best.images_per_s:.0f}, come from {best.title} on {_threads(best)} "
         f"in batches of {best.batch_size}"
     )
 

@@ -1,4 +1,4 @@
-"""One model file: a graph from uint8 pictures to answers, and what it says about itself."""
+"""One model file: a graph from uint8 images to answers, and what it says about itself."""
 
 import os
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Bundle:
 
         Args:
             path: a ``.onnx`` file made with ``litevision export``.
-            engine: "onnxruntime", "openvino", or "auto" for the one that answers single pictures fastest on this
+            engine: "onnxruntime", "openvino", or "auto" for the one that answers single images fastest on this
                 machine, which is measured once and remembered.
             precision: "fp32" or "bf16"; None stands for "fp32", and for any with "auto".
             threads: how many threads compute one batch; where it is None, all that this process may use, shared out

@@ -1,4 +1,4 @@
-"""Pictures to named classes."""
+"""Images to named classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from litevision.errors import BundleError, UsageError
 from litevision.image import Preprocess, Source
-from litevision.image.decode import Picture
+from litevision.image.decode import OpenedImage
 from litevision.runtime.bundle import Bundle
 from litevision.runtime.engines import TensorInfo
 
@@ -17,7 +17,7 @@ _OUTPUT = "probabilities"
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One class that a picture may show; ``score`` is its probability, in [0, 1]."""
+    """One class that an image may show; ``score`` is its probability, in [0, 1]."""
 
     label: str
     score: float
@@ -25,12 +25,12 @@ class Prediction:
 
 
 class Classifier:
-    """Names what pictures show; may be used from several threads at once.
+    """Names what images show; may be used from several threads at once.
 
     Attributes:
         bundle: the model.
         labels: the class names, in the order of the probabilities.
-        preprocess: what makes the model's input of a picture.
+        preprocess: what makes the model's input of an image.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -41,21 +41,21 @@ class Classifier:
         _check_output(bundle)
 
     def classify(self, image: Source, top: int = 5) -> list[Prediction]:
-        """The likeliest classes of one picture, best first.
+        """The likeliest classes of one image, best first.
 
         Args:
-            image: a path, the bytes of a file, a Pillow picture, or a uint8 array of H x W x 3, RGB.
+            image: a path, the bytes of a file, a Pillow image, or a uint8 array of H x W x 3, RGB.
             top: how many classes; all of them where the model has fewer.
 
         Raises:
             FileMissingError: no file at the path.
-            ImageError: no readable picture.
+            ImageError: no readable image.
             UsageError: ``top`` below 1.
         """
         return self.classify_batch([image], top)[0]
 
     def classify_batch(self, images: Sequence[Source], top: int = 5, batch_size: int = 32) -> list[list[Prediction]]:
-        """The likeliest classes of each picture; ``batch_size`` pictures are computed at once."""
+        """The likeliest classes of each image; ``batch_size`` images are computed at once."""
         if top < 1 or batch_size < 1:
             raise UsageError(f"top {top} and batch_size {batch_size}; expected at least 1 of each.")
         answers = []
@@ -65,7 +65,7 @@ class Classifier:
         return answers
 
     def best(self, batch_u8_nhwc: npt.NDArray[np.uint8], top: int = 5) -> list[list[Prediction]]:
-        """The likeliest classes of each picture of a prepared batch, best first; arguments as for `probabilities`."""
+        """The likeliest classes of each image of a prepared batch, best first; arguments as for `probabilities`."""
         return [self._best(scores, top) for scores in self.probabilities(batch_u8_nhwc)]
 
     def probabilities(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -89,13 +89,13 @@ class Classifier:
 
 
 class Naming:
-    """What the many pictures of a `litevision.runtime.pipeline` are to be asked: their ``top`` likeliest classes."""
+    """What the many images of a `litevision.runtime.pipeline` are to be asked: their ``top`` likeliest classes."""
 
     def __init__(self, classifier: Classifier, top: int = 5) -> None:
         self._classifier = classifier
         self._top = top
 
-    def prepare(self, source: Source | Picture) -> npt.NDArray[np.uint8]:
+    def prepare(self, source: Source | OpenedImage) -> npt.NDArray[np.uint8]:
         return self._classifier.preprocess(source)
 
     def answer(self, inputs: Sequence[npt.NDArray[np.uint8]]) -> list[list[Prediction]]:

@@ -1,4 +1,4 @@
-"""Pictures to objects with boxes; V views of a picture, K boxes of a view."""
+"""Images to objects with boxes; V views of an image, K boxes of a view."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from PIL import Image
 from litevision import boxes
 from litevision.errors import BundleError, UsageError
 from litevision.image import Placement, Preprocess, Source
-from litevision.image.decode import Picture, open_picture
+from litevision.image.decode import OpenedImage, open_image
 from litevision.image.orientation import BoxXyxy
 from litevision.runtime.bundle import Bundle
 from litevision.runtime.classifier import Prediction
@@ -32,7 +32,7 @@ class Detection(Prediction):
     """One object: its class, and the box around it.
 
     Attributes:
-        box_xyxy: (x1, y1, x2, y2) in px of the upright picture, continuous edges.
+        box_xyxy: (x1, y1, x2, y2) in px of the upright image, continuous edges.
     """
 
     box_xyxy: BoxXyxy
@@ -40,19 +40,19 @@ class Detection(Prediction):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Views:
-    """A picture as the network sees it: whole, and then in tiles where there are any.
+    """An image as the network sees it: whole, and then in tiles where there are any.
 
     Attributes:
         images_u8_nhwc: ``uint8[V, H, W, 3]``.
-        placements: which part of the upright picture each shows, and where.
-        picture_hw: of the upright picture.
-        picture: the upright picture itself, where it was to be kept.
+        placements: which part of the upright image each shows, and where.
+        image_hw: of the upright image.
+        image: the upright image itself, where it was to be kept.
     """
 
     images_u8_nhwc: npt.NDArray[np.uint8]
     placements: tuple[Placement, ...]
-    picture_hw: tuple[int, int]
-    picture: Image.Image | None = None
+    image_hw: tuple[int, int]
+    image: Image.Image | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -68,12 +68,12 @@ class _Boxes:
 
 
 class Detector:
-    """Finds objects in pictures; may be used from several threads at once.
+    """Finds objects in images; may be used from several threads at once.
 
     Attributes:
         bundle: the model.
         labels: the class names, in the order of the graph's classes.
-        preprocess: what makes the model's input of a picture.
+        preprocess: what makes the model's input of an image.
         thresholds: ``float32[classes]``, from which score on a box of each class counts where the caller names none:
             the bundle's, or 0.3.
     """
@@ -88,51 +88,51 @@ class Detector:
         _check(bundle)
 
     def detect(self, image: Source, score: float | None = None, *, tiles: int = 1) -> list[Detection]:
-        """The objects in one picture, the surest first.
+        """The objects in one image, the surest first.
 
         Args:
-            image: a path, the bytes of a file, a Pillow picture, or a uint8 array of H x W x 3, RGB.
+            image: a path, the bytes of a file, a Pillow image, or a uint8 array of H x W x 3, RGB.
             score: the least score, in [0, 1]; None for the thresholds of the bundle's classes, or 0.3 where it has
                 none.
-            tiles: for objects that are small in a large picture: also look at overlapping tiles, so many of them on
+            tiles: for objects that are small in a large image: also look at overlapping tiles, so many of them on
                 the longer side. Of boxes that overlap (IoU 0.5) in two views, the surer one is given.
 
         Raises:
             FileMissingError: no file at the path.
-            ImageError: no readable picture.
+            ImageError: no readable image.
             UsageError: ``score`` or ``tiles`` out of their range.
         """
         return self.find([self.views(image, tiles)], score)[0]
 
-    def views(self, source: Source | Picture, tiles: int = 1, *, keep: bool = False) -> Views:
-        """The picture as `find` takes it.
+    def views(self, source: Source | OpenedImage, tiles: int = 1, *, keep: bool = False) -> Views:
+        """The image as `find` takes it.
 
         Args:
-            source: the picture.
+            source: the image.
             tiles: as for `detect`.
-            keep: the upright picture too.
+            keep: the upright image too.
 
         Raises:
             LitevisionError: as for `detect`.
         """
         if not 1 <= tiles <= MOST_TILES:
             raise UsageError(f"tiles {tiles}; expected 1 to {MOST_TILES} on the longer side.")
-        picture = source if isinstance(source, Picture) else open_picture(source)
-        picture_hw = picture.upright_hw
+        image = source if isinstance(source, OpenedImage) else open_image(source)
+        image_hw = image.upright_hw
         if tiles == 1 and not keep:
-            return Views(self.preprocess(picture)[None], (self.preprocess.placement(picture_hw),), picture_hw)
-        upright = picture.upright_rgb()
-        images, placements = [self.preprocess(upright)], [self.preprocess.placement(picture_hw)]
-        for box in tile_boxes(picture_hw, self.preprocess, tiles) if tiles > 1 else ():
+            return Views(self.preprocess(image)[None], (self.preprocess.placement(image_hw),), image_hw)
+        upright = image.upright_rgb()
+        images, placements = [self.preprocess(upright)], [self.preprocess.placement(image_hw)]
+        for box in tile_boxes(image_hw, self.preprocess, tiles) if tiles > 1 else ():
             images.append(self.preprocess(upright.crop(box)))
             placements.append(_moved(self.preprocess.placement((box[3] - box[1], box[2] - box[0])), box[:2]))
-        return Views(np.stack(images), tuple(placements), picture_hw, upright if keep else None)
+        return Views(np.stack(images), tuple(placements), image_hw, upright if keep else None)
 
-    def find(self, pictures: Sequence[Views], score: float | None = None) -> list[list[Detection]]:
-        """The objects in each of ``pictures``, the surest first; the network sees as many views at once.
+    def find(self, inputs: Sequence[Views], score: float | None = None) -> list[list[Detection]]:
+        """The objects in each of ``inputs``, the surest first; the network sees as many views at once.
 
         Args:
-            pictures: what `views` made; at least one.
+            inputs: what `views` made; at least one.
             score: as for `detect`.
 
         Raises:
@@ -142,15 +142,15 @@ class Detector:
         if score is not None and not 0 <= score <= 1:
             raise UsageError(f"score {score}; expected 0 to 1.")
         thresholds = self.thresholds if score is None else np.full_like(self.thresholds, score)
-        images = [image[None] for it in pictures for image in it.images_u8_nhwc]
+        images = [image[None] for it in inputs for image in it.images_u8_nhwc]
         found: list[_Boxes] = []
-        for start in range(0, len(images), len(pictures)):
-            found += self._run(np.concatenate(images[start : start + len(pictures)]))
+        for start in range(0, len(images), len(inputs)):
+            found += self._run(np.concatenate(images[start : start + len(inputs)]))
         views = iter(found)
-        return [self._named(self._of_picture(it, [next(views) for _ in it.placements], thresholds)) for it in pictures]
+        return [self._named(self._of_image(it, [next(views) for _ in it.placements], thresholds)) for it in inputs]
 
     def _run(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> list[_Boxes]:
-        """The boxes of each picture of a batch, in px of the model's input."""
+        """The boxes of each image of a batch, in px of the model's input."""
         outputs = self.bundle.run(batch_u8_nhwc)
         arrays = [outputs[info.name] for info in _OUTPUTS]
         if not all(np.isfinite(array).all() for array in arrays[:2]):
@@ -163,11 +163,11 @@ class Detector:
             )
         return [_Boxes(*each) for each in zip(*arrays, strict=True)]
 
-    def _of_picture(self, picture: Views, found: Sequence[_Boxes], thresholds: npt.NDArray[np.float32]) -> _Boxes:
-        """What is sure enough, in px of the picture, the surest first."""
-        height, width = picture.picture_hw
+    def _of_image(self, image: Views, found: Sequence[_Boxes], thresholds: npt.NDArray[np.float32]) -> _Boxes:
+        """What is sure enough, in px of the image, the surest first."""
+        height, width = image.image_hw
         parts = []
-        for it, placement in zip(found, picture.placements, strict=True):
+        for it, placement in zip(found, image.placements, strict=True):
             it = it.take(it.scores >= thresholds[it.classes])
             moved = replace(it, boxes_xyxy=boxes.clip(boxes.move_back(it.boxes_xyxy, placement), (height, width)))
             seen = boxes.area(moved.boxes_xyxy) > 0  # not in the padding alone
@@ -195,14 +195,14 @@ class Detector:
 
 
 class Finding:
-    """What the many pictures of a `litevision.runtime.pipeline` are to be asked; arguments as for `Detector.detect`."""
+    """What the many images of a `litevision.runtime.pipeline` are to be asked; arguments as for `Detector.detect`."""
 
     def __init__(self, detector: Detector, score: float | None = None, tiles: int = 1) -> None:
         self._detector = detector
         self._score = score
         self._tiles = tiles
 
-    def prepare(self, source: Source | Picture) -> Views:
+    def prepare(self, source: Source | OpenedImage) -> Views:
         return self._detector.views(source, self._tiles)
 
     def answer(self, inputs: Sequence[Views]) -> list[list[Detection]]:
@@ -225,6 +225,6 @@ def _check(bundle: Bundle) -> None:
         )
     if bundle.metadata.preprocess.crop == "center":
         raise BundleError(
-            f"{bundle.path}: its preprocessing cuts the middle out of pictures; expected crop 'letterbox' or 'stretch'"
+            f"{bundle.path}: its preprocessing cuts the middle out of images; expected crop 'letterbox' or 'stretch'"
             ", which let a detector see all of them. Make the bundle again with 'litevision export'."
         )

@@ -7,7 +7,7 @@ from typing import Any, Literal, NoReturn
 
 from litevision.errors import BundleError
 from litevision.image import Preprocess
-from litevision.runtime.records import OPTIONAL, REST, from_plain, to_plain
+from litevision.runtime.records import FORMERLY, OPTIONAL, REST, from_plain, to_plain
 
 METADATA_KEY = "litevision"
 FORMAT_VERSION = 1
@@ -48,7 +48,7 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A classifier's score, measured on ``count`` pictures of ``dataset``; ``top1`` and ``top5`` in percent."""
+    """A classifier's score, measured on ``count`` images of ``dataset``; ``top1`` and ``top5`` in percent."""
 
     top1: float
     top5: float
@@ -60,7 +60,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class DetectionScore:
-    """A detector's score, measured on ``count`` pictures of ``dataset``; COCO's average precisions, in [0, 1].
+    """A detector's score, measured on ``count`` images of ``dataset``; COCO's average precisions, in [0, 1].
 
     Attributes:
         ap: mean over the overlaps 0.50, 0.55, ... 0.95 and the classes.
@@ -82,7 +82,7 @@ class Check:
     """How the exported graph compared with the module it was made from, in the real engine."""
 
     engine: str
-    pictures: int
+    images: int = field(metadata={FORMERLY: "pictures"})
     max_abs_diff: float
     top1_agreement: float
 
@@ -97,7 +97,7 @@ class BundleMetadata:
     Attributes:
         task: what the graph answers.
         labels: the class names, in the order of the graph's output.
-        preprocess: what makes the graph's input of a picture.
+        preprocess: what makes the graph's input of an image.
         normalisation: what the graph itself does to that input.
         architecture: the network.
         weights: its weights.

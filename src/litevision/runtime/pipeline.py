@@ -1,6 +1,6 @@
-"""Many pictures to answers, in order, with every core at work and memory bounded.
+"""Many images to answers, in order, with every core at work and memory bounded.
 
-Each worker decodes a chunk of pictures and then runs the network on them itself, on one thread. Decoding and inference
+Each worker decodes a chunk of images and then runs the network on them itself, on one thread. Decoding and inference
 so never wait for each other, no core idles while there is a chunk left, and the rate comes near to what decoding and
 inference, measured alone, allow together: 1 / (1 / decode + 1 / inference). Both leave Python's lock alone while they
 work (Pillow and the engines release it), so threads are enough.
@@ -21,15 +21,15 @@ from litevision.runtime.classifier import Classifier, Naming, Prediction
 
 __all__ = ["CHUNK", "Answer", "Input", "Prepared", "Work", "answer_chunks", "classify_chunks", "classify_stream"]
 
-# On one thread, MobileNetV2 at 224 takes 5.1, 4.9, 5.5, 6.6 and 7.6 ms of CPU a picture in batches of 1, 4, 8, 16 and
+# On one thread, MobileNetV2 at 224 takes 5.1, 4.9, 5.5, 6.6 and 7.6 ms of CPU an image in batches of 1, 4, 8, 16 and
 # 32 in onnxruntime, and openvino's fp32 and bf16 have their best there too: larger batches leave the CPU's cache.
 CHUNK = 4
 
 Input = Source | Prepared[Any] | None
-"""A picture; None says that there is none to read at this moment, so that what there is should be answered."""
+"""An image; None says that there is none to read at this moment, so that what there is should be answered."""
 
 Work = Callable[[Iterable[Source | Prepared[Any]]], list[Answer[Found]]]
-"""What a worker does with a chunk of pictures: ``partial(answer, task)``, or that and more."""
+"""What a worker does with a chunk of images: ``partial(answer, task)``, or that and more."""
 
 
 def classify_stream(
@@ -42,14 +42,14 @@ def classify_stream(
 ) -> Iterator[Answer[Prediction]]:
     """The likeliest classes of each of ``sources``, in their order, as soon as they are there.
 
-    Never more than 2 chunks a worker are under way, however many pictures there are: ``sources`` is read as it is used.
+    Never more than 2 chunks a worker are under way, however many images there are: ``sources`` is read as it is used.
 
     Args:
         classifier: its bundle opened with one thread and ``workers`` streams.
-        sources: the pictures. A slow source (a camera, a list that grows) yields None where it would wait.
+        sources: the images. A slow source (a camera, a list that grows) yields None where it would wait.
         workers: how many chunks are computed at once.
         top: how many classes of each; all where the model has fewer.
-        chunk: how many pictures the network sees at once.
+        chunk: how many images the network sees at once.
 
     Raises:
         UsageError: a count below 1.
@@ -108,7 +108,7 @@ def _chunks(work: Work[Found], sources: Iterable[Input], workers: int, chunk: in
         while pending:
             yield pending.popleft().result()
     finally:
-        # Whoever stops early, by an error or Ctrl-C, waits for the pictures at work alone.
+        # Whoever stops early, by an error or Ctrl-C, waits for the images at work alone.
         stop.set()
         executor.shutdown(wait=True, cancel_futures=True)
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -11,6 +11,9 @@ REST = {"rest": True}
 
 OPTIONAL = {"optional": True}
 """Field metadata: the JSON object need not have this key; None, which is then its default, is not written."""
+
+FORMERLY = "formerly"
+"""Key of field metadata: the name that the key had in earlier versions, which is still read."""
 
 _SCALARS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
@@ -71,8 +74,8 @@ def _record_from_plain(cls: Any, value: Any, where: str, faults: list[str]) -> A
         path = f"{where}.{field.name}" if where else field.name
         if field.metadata == REST:
             arguments[field.name] = {key: item for key, item in value.items() if key not in hints}
-        elif field.name in value:
-            arguments[field.name] = from_plain(hints[field.name], value[field.name], path, faults)
+        elif (key := _key_of(field, value)) is not None:
+            arguments[field.name] = from_plain(hints[field.name], value[key], path, faults)
         elif field.metadata != OPTIONAL:
             faults.append(f"{path} is missing")
     if len(faults) > before:
@@ -82,6 +85,11 @@ def _record_from_plain(cls: Any, value: Any, where: str, faults: list[str]) -> A
     except ValueError as error:
         faults.append((f"{where}: " if where else "") + str(error).rstrip("."))
         return None
+
+
+def _key_of(field: Field[Any], value: Mapping[str, Any]) -> str | None:
+    names = (field.name, field.metadata.get(FORMERLY, field.name))
+    return next((name for name in names if name in value), None)
 
 
 def _keys_found(cls: Any, value: Any) -> int:

@@ -1,4 +1,4 @@
-"""Large pictures in overlapping tiles, and one list of boxes of what several views found; M is the number of boxes."""
+"""Large images in overlapping tiles, and one list of boxes of what several views found; M is the number of boxes."""
 
 import math
 
@@ -9,7 +9,7 @@ from litevision.boxes import intersection_over_union
 from litevision.image import Preprocess
 
 MOST_TILES = 8
-"""On the longer side: more tiles are a program of their own, over parts of the picture."""
+"""On the longer side: more tiles are a program of their own, over parts of the image."""
 
 _OVERLAP = 0.2  # of a tile's side: an object up to that size is whole in one of two neighbours
 _SAME_OBJECT = 0.5  # IoU of two boxes that two views have of it
@@ -18,44 +18,44 @@ _AT_EDGE_PX = 2.0  # of the network's input: how far from a cut the box of an ob
 TileXyxy = tuple[int, int, int, int]
 
 
-def tile_boxes(picture_hw: tuple[int, int], preprocess: Preprocess, tiles: int) -> list[TileXyxy]:
-    """The tiles of a picture, in px of it, row by row: ``tiles`` of them on its longer side, all of one size.
+def tile_boxes(image_hw: tuple[int, int], preprocess: Preprocess, tiles: int) -> list[TileXyxy]:
+    """The tiles of an image, in px of it, row by row: ``tiles`` of them on its longer side, all of one size.
 
     A tile has the shape that fills the model's input, and so shows things about ``tiles`` times as large as the whole
-    picture does.
+    image does.
 
     Args:
-        picture_hw: of the upright picture.
-        preprocess: what makes the model's input of the whole picture.
+        image_hw: of the upright image.
+        preprocess: what makes the model's input of the whole image.
         tiles: at least 2.
     """
-    height, width = picture_hw
+    height, width = image_hw
     if preprocess.crop == "stretch":
         whole_hw = float(height), float(width)
     else:
         scale = max(height / preprocess.size_hw[0], width / preprocess.size_hw[1])
         whole_hw = preprocess.size_hw[0] * scale, preprocess.size_hw[1] * scale
     parts = 1 + (tiles - 1) * (1 - _OVERLAP)
-    rows, columns = (_cuts(length, whole / parts) for length, whole in zip(picture_hw, whole_hw, strict=True))
+    rows, columns = (_cuts(length, whole / parts) for length, whole in zip(image_hw, whole_hw, strict=True))
     return [(x1, y1, x2, y2) for y1, y2 in rows for x1, x2 in columns]
 
 
 def at_cut(
     boxes_xyxy: npt.NDArray[np.float32],
     tile_xyxy: TileXyxy,
-    picture_hw: tuple[int, int],
+    image_hw: tuple[int, int],
     input_hw: tuple[int, int],
 ) -> npt.NDArray[np.bool_]:
-    """``bool[M]``: which boxes end where the tile was cut out of the picture, and so may hold part of an object.
+    """``bool[M]``: which boxes end where the tile was cut out of the image, and so may hold part of an object.
 
     Args:
-        boxes_xyxy: ``float32[M, 4]``, px of the picture.
+        boxes_xyxy: ``float32[M, 4]``, px of the image.
         tile_xyxy: the tile that they were found in.
-        picture_hw: of the picture; its own edges cut nothing that another tile would have whole.
+        image_hw: of the image; its own edges cut nothing that another tile would have whole.
         input_hw: of the model's input, which the tile fills.
     """
     x1, y1, x2, y2 = tile_xyxy
-    height, width = picture_hw
+    height, width = image_hw
     reach_px = _AT_EDGE_PX * max((x2 - x1) / input_hw[1], (y2 - y1) / input_hw[0])
     inner = [
         x1 + reach_px if x1 > 0 else -math.inf,

@@ -1,4 +1,4 @@
-"""The frames of animations, videos and cameras, as pictures with a name and a time."""
+"""The frames of animations, videos and cameras, as images with a name and a time."""
 
 import math
 import sys
@@ -13,7 +13,7 @@ import numpy as np
 
 from litevision.errors import FileMissingError, ImageError, LitevisionError, MissingExtraError, UsageError
 from litevision.image import Source
-from litevision.image.decode import Picture, open_picture
+from litevision.image.decode import OpenedImage, open_image
 from litevision.runtime.answers import Prepared, prepare
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 WEBCAM = "webcam:"
 
-Preparer = Callable[[Source | Picture], Any]
-"""What makes the model's input of a picture: a `litevision.image.Preprocess`, or a task's ``prepare``."""
+Preparer = Callable[[Source | OpenedImage], Any]
+"""What makes the model's input of an image: a `litevision.image.Preprocess`, or a task's ``prepare``."""
 
 
 def animation_frames(path: str, preparer: Preparer) -> Iterator[Prepared[Any]]:
-    """Every frame of the picture at ``path``, named ``anim.gif#frame=3``; a still one keeps its path as its name.
+    """Every frame of the image at ``path``, named ``anim.gif#frame=3``; a still one keeps its path as its name.
 
     A file that cannot be read, or ends in the middle, is answered with its error in place of the frame.
     """
@@ -96,8 +96,8 @@ def webcam_device(name: str, devices: Path = Path("/dev")) -> Path:
 
 def _frames_of(path: str, preparer: Preparer) -> Iterator[Prepared[Any]]:
     try:
-        for picture in open_picture(path).frames():
-            frame = prepare(preparer, picture)
+        for image in open_image(path).frames():
+            frame = prepare(preparer, image)
             yield frame
             if frame.error:
                 return
@@ -126,13 +126,13 @@ def _video_frames(
                 if every_s or format_:
                     yield None
         if time_s is None:
-            yield Prepared(name, ImageError(f"{name}: holds no moving picture; expected a video."))
+            yield Prepared(name, ImageError(f"{name}: holds no moving image; expected a video."))
     except av.FFmpegError as error:
         yield Prepared(name, _fault(name, time_s, error))
 
 
 def _timed(container: "InputContainer") -> "Iterator[tuple[float, VideoFrame]]":
-    """Each frame of the first moving picture, and its seconds since the first one."""
+    """Each frame of the first moving image, and its seconds since the first one."""
     if not container.streams.video:
         return
     stream = container.streams.video[0]

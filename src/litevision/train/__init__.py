@@ -1,1 +1,1 @@
-"""Training: from labelled pictures to a checked bundle and a report."""
+"""Training: from labelled images to a checked bundle and a report."""

@@ -1,4 +1,4 @@
-"""What is done to training pictures: to each on its own, and to a batch."""
+"""What is done to training images: to each on its own, and to a batch."""
 
 from collections.abc import Callable
 
@@ -9,14 +9,14 @@ from litevision.train.batches import Transform
 from litevision.train.recipe import Augment
 
 Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Takes pictures [N, 3, H, W] and classes [N]; gives pictures and the parts of the classes [N, classes]."""
+"""Takes images [N, 3, H, W] and classes [N]; gives images and the parts of the classes [N, classes]."""
 
-_GREY = [124, 116, 104]  # ImageNet's mean, where a rotation or a shear leaves the picture's edge
+_GREY = [124, 116, 104]  # ImageNet's mean, where a rotation or a shear leaves the image's edge
 _RATIO = (3 / 4, 4 / 3)
 
 
-def picture_transform(options: Augment, size_hw: tuple[int, int]) -> Transform:
-    """Pillow picture to ``uint8[3, H, W]``; every draw comes from torch's own generator."""
+def image_transform(options: Augment, size_hw: tuple[int, int]) -> Transform:
+    """Pillow image to ``uint8[3, H, W]``; every draw comes from torch's own generator."""
     steps: list[Callable[..., object]] = [
         v2.RandomResizedCrop(list(size_hw), options.crop_scale, _RATIO, InterpolationMode.BILINEAR, antialias=True)
     ]

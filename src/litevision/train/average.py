@@ -20,7 +20,7 @@ from litevision.train.checkpoint import read_checkpoint
 from litevision.train.loop import BEST
 from litevision.train.plan import ClassificationPlan, read_plan
 
-_BN_PICTURES = 1024
+_BN_IMAGES = 1024
 _BN_BATCH = 64
 
 
@@ -28,7 +28,7 @@ def read_runs(folders: Sequence[Path]) -> list[ClassificationPlan]:
     """The plans of the runs, which must fit each other.
 
     Raises:
-        UsageError: fewer than two, of detection, or other networks, pictures, splits or starts.
+        UsageError: fewer than two, of detection, or other networks, images, splits or starts.
     """
     if len(folders) < 2:
         raise UsageError(f"averaging takes at least two runs, got {len(folders)}")
@@ -41,7 +41,7 @@ def read_runs(folders: Sequence[Path]) -> list[ClassificationPlan]:
     for folder, plan in zip(folders, plans, strict=True):
         for what, one, first in (
             ("network", replace(plan.config, dropout=None), replace(plans[0].config, dropout=None)),
-            ("pictures or splits", plan.data, plans[0].data),
+            ("images or splits", plan.data, plans[0].data),
             ("starting weights", plan.start and plan.start.sha256, plans[0].start and plans[0].start.sha256),
             ("preprocessing", plan.preprocess, plans[0].preprocess),
         ):
@@ -55,7 +55,7 @@ def read_runs(folders: Sequence[Path]) -> list[ClassificationPlan]:
 def average(plans: Sequence[ClassificationPlan], folders: Sequence[Path]) -> Network:
     """The mean of the runs' best weights, the statistics of batch normalisation measured anew.
 
-    Those statistics belong to the weights that they were measured with; here they are the mean over training pictures
+    Those statistics belong to the weights that they were measured with; here they are the mean over training images
     as the finished model sees them.
     """
     states = [read_checkpoint(folder / BEST)[1]["network"] for folder in folders]
@@ -66,8 +66,8 @@ def average(plans: Sequence[ClassificationPlan], folders: Sequence[Path]) -> Net
 
 
 def measure_statistics(network: Network, plan: ClassificationPlan) -> None:
-    """Measures the statistics of batch normalisation anew, on training pictures spread over all classes."""
-    pictures = _spread(plan.data.of(*plan.recipe.schedule.splits), _BN_PICTURES)
+    """Measures the statistics of batch normalisation anew, on training images spread over all classes."""
+    images = _spread(plan.data.of(*plan.recipe.schedule.splits), _BN_IMAGES)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()
@@ -76,8 +76,8 @@ def measure_statistics(network: Network, plan: ClassificationPlan) -> None:
     mean = torch.tensor(plan.normalisation.mean).view(1, 3, 1, 1) * 255
     std = torch.tensor(plan.normalisation.std).view(1, 3, 1, 1) * 255
     with torch.inference_mode():
-        for start in range(0, len(pictures), _BN_BATCH):
-            batch = np.stack([plan.preprocess(sample.path) for sample in pictures[start : start + _BN_BATCH]])
+        for start in range(0, len(images), _BN_BATCH):
+            batch = np.stack([plan.preprocess(sample.path) for sample in images[start : start + _BN_BATCH]])
             network((torch.from_numpy(batch).permute(0, 3, 1, 2).float() - mean) / std)
 
 

@@ -1,7 +1,7 @@
 """Training batches whose content depends on the seed, the epoch and the place alone.
 
-Nothing random is drawn from a state that runs on: the order of an epoch follows from (seed, epoch), what is done to a
-picture from (seed, epoch, picture). So a run can be taken up again at any batch without any saved random state, and
+Nothing random is drawn from a state that runs on: the order of an epoch follows from (seed, epoch), what is done to an
+image from (seed, epoch, image). So a run can be taken up again at any batch without any saved random state, and
 the number of workers changes nothing, nor does that of processes.
 """
 
@@ -19,16 +19,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from litevision.errors import ImageError, TrainingError
-from litevision.train.store import PictureStore
+from litevision.train.store import Imagestore
 
 Place = tuple[int, int]
-"""A picture's index, and the seed of what is done to it."""
+"""An image's index, and the seed of what is done to it."""
 
 Batch = tuple[Tensor, Any]
 """``uint8[N, 3, H, W]`` and what is true of them, ``int64[N]`` for classes; both can be moved to a device by ``to``."""
 
 Item = tuple[Tensor, int] | ImageError
-"""A picture ``uint8[3, H, W]`` with its class, or why it cannot be read."""
+"""An image ``uint8[3, H, W]`` with its class, or why it cannot be read."""
 
 Transform = Callable[[Image.Image], Tensor]
 
@@ -39,7 +39,7 @@ def derived_seed(*parts: int) -> int:
 
 
 class EpochOrder:
-    """Which pictures are in which batch of an epoch."""
+    """Which images are in which batch of an epoch."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class EpochOrder:
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
-        """Takes the pictures' labels; of each ``batch_size * ranks`` pictures, ``rank`` gets its part."""
+        """Takes the images' labels; of each ``batch_size * ranks`` images, ``rank`` gets its part."""
         self._labels = np.asarray(labels)
         self._batch_size = min(batch_size, max(1, len(labels) // ranks))
         self._seed = seed
@@ -59,22 +59,22 @@ class EpochOrder:
         self._rank, self._ranks = rank, ranks
 
     def __len__(self) -> int:
-        """Batches in an epoch; the pictures that fill none are left out, others in each epoch."""
+        """Batches in an epoch; the images that fill none are left out, others in each epoch."""
         return len(self._labels) // (self._batch_size * self._ranks)
 
     @property
-    def pictures_per_step(self) -> int:
-        """Pictures of one step, all processes together."""
+    def images_per_step(self) -> int:
+        """Images of one step, all processes together."""
         return self._batch_size * self._ranks
 
     def batches(self, epoch: int, first: int = 0) -> list[list[Place]]:
         """The batches of ``epoch`` for this rank, from the batch ``first`` on."""
         order = self._order(np.random.default_rng((self._seed, epoch)))
-        step = self.pictures_per_step
+        step = self.images_per_step
         batches = []
         for start in range(first * step, len(self) * step, step):
             part = order[start + self._rank : start + step : self._ranks]
-            # The place takes part: a balanced order shows a picture twice, and then not alike. It is that in the whole
+            # The place takes part: a balanced order shows an image twice, and then not alike. It is that in the whole
             # order, so that the number of processes changes nothing either.
             places = range(start + self._rank, start + step, self._ranks)
             batches.append(
@@ -93,8 +93,8 @@ class EpochOrder:
         return random.choice(len(self._labels), len(self._labels), p=chances / chances.sum())
 
 
-class Pictures(Protocol):
-    """Training pictures of any task, by index and seed."""
+class Images(Protocol):
+    """Training images of any task, by index and seed."""
 
     def __len__(self) -> int: ...
 
@@ -107,10 +107,10 @@ class Pictures(Protocol):
         ...
 
 
-class TrainingPictures(Dataset[Item]):
-    """Augmented pictures by index and seed."""
+class TrainingImages(Dataset[Item]):
+    """Augmented images by index and seed."""
 
-    def __init__(self, store: PictureStore, labels: Sequence[int], transform: Transform) -> None:
+    def __init__(self, store: Imagestore, labels: Sequence[int], transform: Transform) -> None:
         self._store = store
         self._labels = labels
         self._transform = transform
@@ -121,31 +121,31 @@ class TrainingPictures(Dataset[Item]):
     def __getitem__(self, place: Place) -> Item:
         index, seed = place
         try:
-            picture = Image.fromarray(self._store(index))
+            image = Image.fromarray(self._store(index))
         except ImageError as error:
             return error  # raised in a worker, it would come with a traceback of many lines
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self._transform(picture), self._labels[index]
+            return self._transform(image), self._labels[index]
 
     def collate(self, items: Sequence[tuple[Tensor, int]]) -> Batch:
-        """The pictures, and their classes."""
-        pictures, labels = zip(*items, strict=True)
-        return torch.stack(pictures), torch.tensor(labels)
+        """The images, and their classes."""
+        images, labels = zip(*items, strict=True)
+        return torch.stack(images), torch.tensor(labels)
 
 
-def load_batches(pictures: Pictures, batches: Sequence[Sequence[Place]], workers: int) -> Generator[Batch, None, None]:
-    """The pictures of each of ``batches``, read by ``workers`` processes (0: by this one), which end with it.
+def load_batches(images: Images, batches: Sequence[Sequence[Place]], workers: int) -> Generator[Batch, None, None]:
+    """The images of each of ``batches``, read by ``workers`` processes (0: by this one), which end with it.
 
     Raises:
-        TrainingError: a picture that cannot be read.
+        TrainingError: an image that cannot be read.
     """
     loader: DataLoader[Any] = DataLoader(
-        pictures,  # type: ignore[arg-type]  # torch declares a Dataset and asks for no more than this
+        images,  # type: ignore[arg-type]  # torch declares a Dataset and asks for no more than this
         batch_sampler=batches,  # type: ignore[arg-type]  # torch declares numbers and takes places too
         num_workers=workers,
         prefetch_factor=4 if workers else None,
-        collate_fn=functools.partial(_collate, pictures),
+        collate_fn=functools.partial(_collate, images),
         worker_init_fn=_start_worker,
         generator=torch.Generator(),  # its draw must not come from, nor move on, the process's own
     )
@@ -162,8 +162,8 @@ def load_batches(pictures: Pictures, batches: Sequence[Sequence[Place]], workers
             loaded._shutdown_workers()
 
 
-def _collate(pictures: Pictures, items: Sequence[Any]) -> Batch | ImageError:
-    return next((item for item in items if isinstance(item, ImageError)), None) or pictures.collate(items)
+def _collate(images: Images, items: Sequence[Any]) -> Batch | ImageError:
+    return next((item for item in items if isinstance(item, ImageError)), None) or images.collate(items)
 
 
 def _start_worker(_: int) -> None:

@@ -23,7 +23,7 @@ class Progress:
         batch: the next batch of it.
         loss_sum: of the batches of this epoch so far.
         seconds: of this epoch so far, interruptions left out.
-        wait_seconds: of these, those that waited for pictures.
+        wait_seconds: of these, those that waited for images.
         best_epoch: the epoch, from 1, of the best validation score; 0 before the first.
         best_score: that score: top-1 in percent, or a detector's average precision in [0, 1].
         best_loss: its validation loss.

@@ -27,8 +27,8 @@ from litevision.train.recipe import Recipe
 from litevision.train.recipe_file import recipe_tables
 from litevision.train.report.card import model_card
 from litevision.train.report.gradcam import grad_cam
+from litevision.train.report.images import Overlay
 from litevision.train.report.page import write_report
-from litevision.train.report.pictures import Overlay
 from litevision.train.report.tables import write_epochs_csv, write_per_class_csv
 
 BUNDLE, RESULTS, CARD = "model.onnx", "results.json", "model_card.md"
@@ -100,7 +100,7 @@ def _export(plan: ClassificationPlan, network: Network, bundle: Path) -> None:
         normalisation=plan.normalisation,
         weights=trained_weights(plan, bundle.parent / "best.ckpt"),
         training_data=training_data(plan),
-        photos=check_photos(plan),
+        check_images=check_images(plan),
     )
 
 
@@ -117,14 +117,14 @@ def trained_weights(plan: AnyPlan, checkpoint: Path) -> Weights:
 
 
 def training_data(plan: AnyPlan) -> str:
-    """What a bundle says of the pictures that it was trained on."""
+    """What a bundle says of the images that it was trained on."""
     data, card = plan.data, plan.recipe.card
     count = len(data.of(*plan.recipe.schedule.splits))
-    return f"{count} pictures of {len(data.classes)} classes: {card.data} (licence: {card.data_licence})"
+    return f"{count} images of {len(data.classes)} classes: {card.data} (licence: {card.data_licence})"
 
 
-def check_photos(plan: AnyPlan) -> list[Path]:
-    """Some validation pictures, of all classes alike, to check the bundle with."""
+def check_images(plan: AnyPlan) -> list[Path]:
+    """Some validation images, of all classes alike, to check the bundle with."""
     paths = [sample.path for sample in plan.data.of("validation")]
     return paths[:: max(1, len(paths) // _CHECKED_WITH)][:_CHECKED_WITH]
 
@@ -157,7 +157,7 @@ def write_results(folder: Path, results: dict[str, Any]) -> None:
 
 def described(plan: AnyPlan, network: Trainable, device: str) -> dict[str, Any]:
     """The part of ``results.json`` that is known before any score."""
-    config, data = plan.trunk, plan.data
+    config, data = plan.backbone, plan.data
     height, width = plan.preprocess.size_hw
     cost = ledger(network, (height, width))
     return {
@@ -226,8 +226,8 @@ def _overlays(
     mean, std = torch.tensor(normalisation.mean).view(3, 1, 1), torch.tensor(normalisation.std).view(3, 1, 1)
     for index in [*wrong, *list(right.values())[:_OVERLAYS_RIGHT]]:
         image_u8_hwc = preprocess(evaluation.paths[index])
-        picture = (torch.from_numpy(image_u8_hwc).permute(2, 0, 1) / 255 - mean) / std
-        heat = grad_cam(network, picture[None], torch.tensor([int(best[index])]))[0].numpy()
+        image = (torch.from_numpy(image_u8_hwc).permute(2, 0, 1) / 255 - mean) / std
+        heat = grad_cam(network, image[None], torch.tensor([int(best[index])]))[0].numpy()
         truth, answer = evaluation.classes[evaluation.labels[index]], evaluation.classes[best[index]]
         overlays.append(Overlay(evaluation.paths[index], image_u8_hwc, heat, truth, answer, float(scored[index])))
     return overlays

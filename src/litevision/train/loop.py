@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from litevision.errors import TrainingError
-from litevision.train.batches import Batch, EpochOrder, Pictures, derived_seed, load_batches
+from litevision.train.batches import Batch, EpochOrder, Images, derived_seed, load_batches
 from litevision.train.checkpoint import Progress, write_checkpoint
 from litevision.train.optimise import Trainable, make_optimizer, set_learning_rates, set_mode
 from litevision.train.recipe import Recipe
@@ -24,7 +24,7 @@ BEST = "best.ckpt"
 
 
 class Validated(Protocol):
-    """What became of the validation pictures."""
+    """What became of the validation images."""
 
     @property
     def loss(self) -> float:
@@ -40,7 +40,7 @@ class Validated(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """The validation pictures' mean loss, and how many of them are named right, in percent."""
+    """The validation images' mean loss, and how many of them are named right, in percent."""
 
     loss: float
     top1: float
@@ -74,8 +74,8 @@ class Listener(Protocol):
         """Epoch ``epoch``, from 1, begins with its batch ``first``."""
         ...
 
-    def step(self, pictures: int, loss: float) -> None:
-        """A step over so many pictures is done; the mean loss of the epoch so far."""
+    def step(self, images: int, loss: float) -> None:
+        """A step over so many images is done; the mean loss of the epoch so far."""
         ...
 
     def epoch_ended(self, record: Mapping[str, Any]) -> None:
@@ -93,14 +93,14 @@ class Loop:
         task: Task,
         recipe: Recipe,
         order: EpochOrder,
-        pictures: Pictures,
+        images: Images,
         folder: Path,
     ) -> None:
         """Takes the network to train, which it moves to the device, and the folder for its checkpoints."""
         if not len(order):
-            raise TrainingError(f"{len(pictures)} training pictures do not fill one batch; add pictures")
+            raise TrainingError(f"{len(images)} training images do not fill one batch; add images")
         self.progress = Progress()
-        self._task, self._recipe, self._order, self._pictures, self._folder = task, recipe, order, pictures, folder
+        self._task, self._recipe, self._order, self._images, self._folder = task, recipe, order, images, folder
         self._fabric = fabric
         if recipe.run.channels_last:
             network = network.to(memory_format=torch.channels_last)
@@ -122,12 +122,12 @@ class Loop:
         """
         schedule = self._recipe.schedule
         while self.progress.epoch < schedule.epochs and not self._patience_is_over():
-            head_alone = self.progress.epoch < schedule.head_epochs
+            head_alone = self.progress.epoch < schedule.freeze_backbone_epochs
             phase = "head" if head_alone else "all"
             listener.epoch_started(self.progress.epoch + 1, phase, len(self._order), self.progress.batch)
             set_mode(self._network, head_alone=head_alone, freeze_bn=self._recipe.optimizer.freeze_bn)
-            if self._model is None or self.progress.epoch == schedule.head_epochs:
-                # Anew where the trunk thaws: several processes exchange gradients of what is not frozen now.
+            if self._model is None or self.progress.epoch == schedule.freeze_backbone_epochs:
+                # Anew where the backbone thaws: several processes exchange gradients of what is not frozen now.
                 self._model = self._fabric.setup_module(self._network)
             head_lr = self._epoch(listener, stop)
             self._end_epoch(listener, phase, head_lr)
@@ -161,17 +161,17 @@ class Loop:
         workers = workers_for(run.workers)
         head_lr = self._set_rates()  # for an epoch that was interrupted behind its last batch
         mark = time.perf_counter()
-        with closing(load_batches(self._pictures, places, workers)) as batches:
+        with closing(load_batches(self._images, places, workers)) as batches:
             for batch in batches:
                 waited = time.perf_counter() - mark
                 head_lr = self._set_rates()
                 progress.loss_sum += self._step(batch)
                 progress.batch += 1
-                listener.step(self._order.pictures_per_step, progress.loss_sum / progress.batch)
+                listener.step(self._order.images_per_step, progress.loss_sum / progress.batch)
                 progress.seconds += time.perf_counter() - mark
                 progress.wait_seconds += waited
                 self._keep(stop)
-                mark = time.perf_counter()  # writing a checkpoint is no waiting for pictures
+                mark = time.perf_counter()  # writing a checkpoint is no waiting for images
         return head_lr
 
     def _set_rates(self) -> float:
@@ -184,8 +184,8 @@ class Loop:
         step = self.progress.epoch * len(self._order) + self.progress.batch
         # Dropout and mixup draw from here; a resumed run draws the same.
         torch.manual_seed(derived_seed(self._recipe.run.seed, step, self._fabric.global_rank))
-        pictures, truth = batch
-        on_device = pictures.to(self._fabric.device), truth.to(self._fabric.device)
+        images, truth = batch
+        on_device = images.to(self._fabric.device), truth.to(self._fabric.device)
         self._stepper.zero_grad()
         loss = self._task.loss(self._model, on_device)
         self._fabric.backward(loss)
@@ -228,7 +228,7 @@ class Loop:
             "train_loss": progress.loss_sum / max(1, progress.batch),
             **validation.record(),
             "seconds": progress.seconds,
-            "images_per_s": progress.batch * self._order.pictures_per_step / max(1e-9, progress.seconds),
+            "images_per_s": progress.batch * self._order.images_per_step / max(1e-9, progress.seconds),
             "data_wait_share": progress.wait_seconds / max(1e-9, progress.seconds),
         }
         progress.epochs.append(record)
@@ -283,7 +283,7 @@ class Loop:
 
 
 def workers_for(wanted: int) -> int:
-    """The processes that read pictures: as many as ``wanted``; -1 for one per two usable CPUs."""
+    """The processes that read images: as many as ``wanted``; -1 for one per two usable CPUs."""
     from litevision.runtime.cpus import available_cpus
 
     return max(1, available_cpus() // 2) if wanted < 0 else wanted

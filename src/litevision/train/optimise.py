@@ -13,10 +13,10 @@ from litevision.train.recipe import Optimizer, Schedule
 Trainable = Network | CenterNet
 
 
-def trunk_of(network: Trainable) -> nn.Sequential:
+def backbone_of(network: Trainable) -> nn.Sequential:
     """The parts that learn slower and are frozen at first; all the rest is the head."""
-    trunk = network.backbone if isinstance(network, CenterNet) else network
-    return trunk.features
+    backbone = network.backbone if isinstance(network, CenterNet) else network
+    return backbone.features
 
 
 def make_optimizer(network: Trainable, options: Optimizer) -> torch.optim.Optimizer:
@@ -30,17 +30,17 @@ def make_optimizer(network: Trainable, options: Optimizer) -> torch.optim.Optimi
 def parameter_groups(network: Trainable, options: Optimizer) -> list[dict[str, Any]]:
     """A group for each part of the network and kind of parameter: kernels, and those without weight decay.
 
-    The head learns at ``lr``, the trunk's last part at ``lr * trunk_lr``, and each part before at ``layer_decay`` of
-    the one after it (Clark et al. 2020, "ELECTRA", section 3.1).
+    The head learns at ``lr``, the backbone's last part at ``lr * backbone_lr_mult``, and each part before at
+    ``layer_decay`` of the one after it (Clark et al. 2020, "ELECTRA", section 3.1).
     """
     groups = []
-    trunk = trunk_of(network)
-    depth = len(trunk)
-    of_trunk = {id(parameter) for parameter in trunk.parameters()}
-    head = [parameter for parameter in network.parameters() if id(parameter) not in of_trunk]
+    backbone = backbone_of(network)
+    depth = len(backbone)
+    of_backbone = {id(parameter) for parameter in backbone.parameters()}
+    head = [parameter for parameter in network.parameters() if id(parameter) not in of_backbone]
     parts = [(head, options.lr, True)]
-    for index, part in enumerate(trunk):
-        lr = options.lr * options.trunk_lr * options.layer_decay ** (depth - 1 - index)
+    for index, part in enumerate(backbone):
+        lr = options.lr * options.backbone_lr_mult * options.layer_decay ** (depth - 1 - index)
         parts.append((list(part.parameters()), lr, False))
     for of_part, lr, is_head in parts:
         kernels = [parameter for parameter in of_part if parameter.ndim > 1]
@@ -60,7 +60,7 @@ def set_learning_rates(optimizer: torch.optim.Optimizer, schedule: Schedule, epo
     """
     head_lr = 0.0
     for group in optimizer.param_groups:
-        start = 0.0 if group["is_head"] else float(schedule.head_epochs)
+        start = 0.0 if group["is_head"] else float(schedule.freeze_backbone_epochs)
         group["lr"] = group["peak_lr"] * rate_factor(schedule, epochs_done, start)
         if group["is_head"]:
             head_lr = group["lr"]
@@ -83,12 +83,12 @@ def rate_factor(schedule: Schedule, epochs_done: float, start: float) -> float:
 
 
 def set_mode(network: Trainable, *, head_alone: bool, freeze_bn: bool) -> None:
-    """Training mode, with what is frozen frozen: the whole trunk, or the statistics of batch normalisation."""
+    """Training mode, with what is frozen frozen: the whole backbone, or the statistics of batch normalisation."""
     network.train()
-    trunk = trunk_of(network)
-    trunk.requires_grad_(not head_alone)
+    backbone = backbone_of(network)
+    backbone.requires_grad_(not head_alone)
     if head_alone:
-        trunk.eval()
+        backbone.eval()
     elif freeze_bn:
         for module in network.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):

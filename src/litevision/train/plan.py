@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from litevision.data import Fault, LabelledBoxes, LabelledPictures, is_detection, quick_scan, read_labelled
+from litevision.data import Fault, LabelledBoxes, LabelledImages, is_detection, quick_scan, read_labelled
 from litevision.errors import DataError, UsageError
 from litevision.export.defaults import NORMALISATIONS, describe
 from litevision.models.centernet import CenterNet, CenterNetConfig
@@ -47,14 +47,14 @@ __all__ = [
     "read_plan",
 ]
 
-_MIN_BF16_PX = 128  # smaller pictures gain less from bf16 than its conversions cost
+_MIN_BF16_PX = 128  # smaller images gain less from bf16 than its conversions cost
 
 
 def make_plan(path: Path, recipe: Recipe, name: str) -> tuple[AnyPlan, Trainable, tuple[Fault, ...]]:
     """Reads and scans the data, and fills the network; everything that can be wrong is found here.
 
     Args:
-        path: a folder of labelled pictures, or a CSV; or pictures with boxes, in any form that can be read.
+        path: a folder of labelled images, or a CSV; or images with boxes, in any form that can be read.
         recipe: what to do with them.
         name: of the run.
 
@@ -112,32 +112,28 @@ def _refuse_options_of(task: Task, recipe: Recipe) -> None:
         if getattr(given, key.name) != getattr(default, key.name)
     ]
     if changed:
-        other = (
-            "pictures with boxes, whose own options are in [detection]" if task != "detection" else "labelled pictures"
-        )
+        other = "images with boxes, whose own options are in [detection]" if task != "detection" else "labelled images"
         raise UsageError(f"{changed[0]} is an option of {task}, and these are {other}; leave it out")
     if task == "classification" and recipe.model.crop == "center":
         raise UsageError('the crop \'center\' cuts objects off; expected model.crop = "letterbox" or "stretch"')
 
 
-def _require_trainable(data: LabelledPictures, skipped: int) -> None:
+def _require_trainable(data: LabelledImages, skipped: int) -> None:
     left_out = f"; {skipped} could not be read ('litevision check-data' names them)" if skipped else ""
     if len(data.classes) < 2:
         raise DataError(f"{data.root}: {len(data.classes)} class; expected at least 2, a folder each{left_out}")
     empty = [name for name, count in zip(data.classes, data.counts("train"), strict=True) if not count]
     if empty:
-        raise DataError(
-            f"{data.root}: no training pictures of {', '.join(empty[:5])}; add some, or remove it{left_out}"
-        )
+        raise DataError(f"{data.root}: no training images of {', '.join(empty[:5])}; add some, or remove it{left_out}")
     if not data.of("validation"):
-        raise DataError(f"{data.root}: no validation pictures; add some, or more pictures to split{left_out}")
+        raise DataError(f"{data.root}: no validation images; add some, or more images to split{left_out}")
 
 
-def _require_judges(data: LabelledPictures | LabelledBoxes, recipe: Recipe) -> None:
-    """Raises ``DataError`` where every picture is learned from, and none is left to be judged by."""
+def _require_judges(data: LabelledImages | LabelledBoxes, recipe: Recipe) -> None:
+    """Raises ``DataError`` where every image is learned from, and none is left to be judged by."""
     if not recipe.schedule.chooses and not sum(data.counts("test")):
         raise DataError(
-            f"{data.root}: no test pictures, and schedule.train_on = {recipe.schedule.train_on!r} leaves no others to "
+            f"{data.root}: no test images, and schedule.train_on = {recipe.schedule.train_on!r} leaves no others to "
             "measure a score on; add a test split, or train on train alone"
         )
 
@@ -189,7 +185,7 @@ def _network(recipe: Recipe, classes: tuple[str, ...]) -> tuple[Network, _Start]
 
 
 def _detector(recipe: Recipe, classes: tuple[str, ...]) -> tuple[CenterNet, _Start]:
-    """A detector on the trunk of the recipe's network; its neck and heads begin fresh."""
+    """A detector on the backbone of the recipe's network; its neck and heads begin fresh."""
     network, start = _network(recipe, classes)
     options = recipe.detection
     torch.manual_seed(recipe.run.seed)
@@ -202,5 +198,5 @@ def _detector(recipe: Recipe, classes: tuple[str, ...]) -> tuple[CenterNet, _Sta
             head_channels=None if options.head_channels < 0 else options.head_channels,
         )
     )
-    detector.take_trunk(network)
+    detector.take_backbone(network)
     return detector, start._replace(fresh_head=start.weights is not None)

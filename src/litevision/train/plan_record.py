@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from litevision.cache import replacing
-from litevision.data import LabelledBoxes, LabelledPictures, Sample
+from litevision.data import LabelledBoxes, LabelledImages, Sample
 from litevision.errors import FileMissingError, TrainingError
 from litevision.image import Preprocess
 from litevision.models.centernet import CenterNetConfig
@@ -25,14 +25,14 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A picture that is left out, by what rule and why."""
+    """An image that is left out, by what rule and why."""
 
     path: str
     rule: str
     detail: str
 
 
-Data = TypeVar("Data", bound=LabelledPictures | LabelledBoxes)
+Data = TypeVar("Data", bound=LabelledImages | LabelledBoxes)
 Config = TypeVar("Config", bound=NetworkConfig | CenterNetConfig)
 
 
@@ -44,12 +44,12 @@ class Plan(Generic[Data, Config]):
         name: the run's name.
         created: when it was planned, ISO 8601.
         recipe: with every choice made that was left to the machine.
-        data: the pictures that can be read.
+        data: the images that can be read.
         skipped: those that cannot.
         config: the network.
-        normalisation: what its graph does to a picture.
+        normalisation: what its graph does to an image.
         start: where its first weights come from; None for a fresh start.
-        fresh_head: whether these fill the trunk alone, and the classifier, or neck and heads, begin fresh.
+        fresh_head: whether these fill the backbone alone, and the classifier, or neck and heads, begin fresh.
     """
 
     name: str
@@ -68,13 +68,13 @@ class Plan(Generic[Data, Config]):
         return "detection" if isinstance(self.config, CenterNetConfig) else "classification"
 
     @property
-    def trunk(self) -> NetworkConfig:
-        """The network, or the one whose trunk a detector stands on."""
+    def backbone(self) -> NetworkConfig:
+        """The network, or the one whose backbone a detector stands on."""
         return self.config.backbone if isinstance(self.config, CenterNetConfig) else self.config
 
     @property
     def preprocess(self) -> Preprocess:
-        """What makes the finished model's input of a picture."""
+        """What makes the finished model's input of an image."""
         model = self.recipe.model
         return Preprocess(model.size_hw, round(min(model.size_hw) / model.crop_fraction), model.crop, "bilinear")
 
@@ -93,7 +93,7 @@ class Plan(Generic[Data, Config]):
             "name": self.name,
             "created": self.created,
             "task": self.task,
-            "data": boxes_record(self.data) if isinstance(self.data, LabelledBoxes) else _pictures_record(self.data),
+            "data": boxes_record(self.data) if isinstance(self.data, LabelledBoxes) else _images_record(self.data),
             "skipped": [asdict(one) for one in self.skipped],
             "network": self.config.to_record(),
             "normalisation": to_plain(self.normalisation),
@@ -109,7 +109,7 @@ class Plan(Generic[Data, Config]):
             raise TrainingError(f"{folder}: cannot be written ({error.strerror}); give another --output") from None
 
 
-class ClassificationPlan(Plan[LabelledPictures, NetworkConfig]):
+class ClassificationPlan(Plan[LabelledImages, NetworkConfig]):
     """The plan of a classifier."""
 
 
@@ -124,7 +124,7 @@ def read_plan(folder: Path) -> AnyPlan:
     """The plan of the run in ``folder``.
 
     Raises:
-        FileMissingError: there is none, or pictures of it are gone.
+        FileMissingError: there is none, or images of it are gone.
         TrainingError: it cannot be read.
     """
     path = folder / PLAN
@@ -150,20 +150,16 @@ def read_plan(folder: Path) -> AnyPlan:
                 data=boxes_from_record(plain["data"]), config=CenterNetConfig.from_json(network), **common
             )
         else:
-            plan = ClassificationPlan(
-                data=_pictures_of(plain["data"]), config=NetworkConfig.from_json(network), **common
-            )
+            plan = ClassificationPlan(data=_images_of(plain["data"]), config=NetworkConfig.from_json(network), **common)
     except (ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{path}: cannot be read as the plan of a run ({error}); start anew") from None
     gone = [sample.path for sample in plan.data.samples if not sample.path.is_file()]
     if gone:
-        raise FileMissingError(
-            f"{gone[0]}: gone, with {len(gone) - 1} more of the run's pictures; bring them back first"
-        )
+        raise FileMissingError(f"{gone[0]}: gone, with {len(gone) - 1} more of the run's images; bring them back first")
     return plan
 
 
-def _pictures_record(data: LabelledPictures) -> dict[str, Any]:
+def _images_record(data: LabelledImages) -> dict[str, Any]:
     samples = [[str(sample.path), sample.label, sample.split] for sample in data.samples]
     return {
         "root": str(data.root),
@@ -173,9 +169,9 @@ def _pictures_record(data: LabelledPictures) -> dict[str, Any]:
     }
 
 
-def _pictures_of(record: Mapping[str, Any]) -> LabelledPictures:
+def _images_of(record: Mapping[str, Any]) -> LabelledImages:
     samples = tuple(Sample(Path(file), label, split) for file, label, split in record["samples"])
-    return LabelledPictures(Path(record["root"]), tuple(record["classes"]), samples, record["made_splits"])
+    return LabelledImages(Path(record["root"]), tuple(record["classes"]), samples, record["made_splits"])
 
 
 def _record(kind: type[Any], plain: Any) -> Any:

@@ -20,8 +20,8 @@ class Model:
         width: the paper's alpha.
         dropout: probability before the classifier.
         size_hw: height and width of the finished model's input, px.
-        crop: what makes the input of a whole picture: center (the middle is cut out), stretch or letterbox; training
-            crops are cut from the picture so presented.
+        crop: what makes the input of a whole image: center (the middle is cut out), stretch or letterbox; training
+            crops are cut from the image so presented.
         crop_fraction: the part of the shorter side that a center crop keeps. ImageNet's scripts keep 0.875.
         normalisation: imagenet, half ([-1, 1]) or unit ([0, 1]); "auto" takes that of the weights.
     """
@@ -42,18 +42,18 @@ class Schedule:
     """How long, and how fast.
 
     Attributes:
-        epochs: passes over the training pictures, those of the head included.
-        head_epochs: of these, the first that train the classifier alone, the trunk frozen.
-        batch_size: pictures a step and process.
-        warmup_epochs: in which the learning rate grows linearly, from 0 and, for the trunk, from where it thaws.
+        epochs: passes over the training images, those of the head included.
+        freeze_backbone_epochs: of these, the first that train the classifier alone, the backbone frozen.
+        batch_size: images a step and process.
+        warmup_epochs: in which the learning rate grows linearly, from 0 and, for the backbone, from where it thaws.
         final_lr: what the cosine ends at, as a fraction of the learning rate.
         patience: epochs without a better validation score after which to stop; 0 never stops early.
         train_on: train, or train+validation, for the last run, when every choice is made: it learns from the validation
-            pictures too and keeps its last epoch; its validation score judges nothing any more.
+            images too and keeps its last epoch; its validation score judges nothing any more.
     """
 
     epochs: int = 12
-    head_epochs: int = 1
+    freeze_backbone_epochs: int = 1
     batch_size: int = 32
     warmup_epochs: float = 1.0
     final_lr: float = 0.01
@@ -67,7 +67,7 @@ class Schedule:
 
     @property
     def chooses(self) -> bool:
-        """Whether the validation pictures choose the best epoch; else it is the last one."""
+        """Whether the validation images choose the best epoch; else it is the last one."""
         return "validation" not in self.splits
 
 
@@ -78,8 +78,8 @@ class Optimizer:
     Attributes:
         name: adamw or sgd (with Nesterov momentum).
         lr: the classifier's learning rate, for a batch of any size.
-        trunk_lr: the learning rate of the trunk's last part, as a fraction of ``lr``.
-        layer_decay: each part of the trunk learns at this fraction of the part after it; 1 for all alike.
+        backbone_lr_mult: the learning rate of the backbone's last part, as a fraction of ``lr``.
+        layer_decay: each part of the backbone learns at this fraction of the part after it; 1 for all alike.
         weight_decay: of kernels; biases and batch normalisation have none.
         momentum: SGD's; AdamW's first beta.
         clip_norm: gradients are scaled down to this norm; 0 leaves them.
@@ -88,7 +88,7 @@ class Optimizer:
 
     name: Literal["adamw", "sgd"] = "adamw"
     lr: float = 2e-3
-    trunk_lr: float = 0.5
+    backbone_lr_mult: float = 0.5
     layer_decay: float = 0.9
     weight_decay: float = 0.05
     momentum: float = 0.9
@@ -98,14 +98,14 @@ class Optimizer:
 
 @dataclass(frozen=True, slots=True)
 class Augment:
-    """What is done to training pictures, drawn anew in each epoch.
+    """What is done to training images, drawn anew in each epoch.
 
     Attributes:
-        size_px: side of a training picture; 0 for the model's own size. A smaller one is quicker, and a network
-            trained on enlarged crops sees objects at the size that it meets in whole pictures (Touvron et al. 2019,
+        size_px: side of a training image; 0 for the model's own size. A smaller one is quicker, and a network
+            trained on enlarged crops sees objects at the size that it meets in whole images (Touvron et al. 2019,
             "Fixing the train-test resolution discrepancy").
-        crop_scale: least and greatest part of a picture's area that is cut out.
-        flip: mirrors every second picture.
+        crop_scale: least and greatest part of an image's area that is cut out.
+        flip: mirrors every second image.
         policy: none, trivialaugment (Mueller and Hutter 2021), or randaugment (Cubuk et al. 2020; 2 steps of
             magnitude 9).
         erasing: probability of erasing a rectangle (Zhong et al. 2020).
@@ -128,8 +128,8 @@ class Loss:
 
     Attributes:
         label_smoothing: part of each label that is spread over all classes (Szegedy et al. 2016).
-        class_weights: none, or balanced: each class counts in inverse proportion to its pictures.
-        sampler: shuffle (each picture once an epoch) or balanced (each class equally often).
+        class_weights: none, or balanced: each class counts in inverse proportion to its images.
+        sampler: shuffle (each image once an epoch) or balanced (each class equally often).
         teacher: a bundle, weight set or weight file to learn from as well (Hinton et al. 2015); "none" for none.
         teacher_weight: the teacher's part of the loss.
         teacher_temperature: what both sides' logits are divided by.
@@ -154,8 +154,8 @@ class Run:
         channels_last: keeps a pixel's channels together in memory; quicker on CPUs.
         compile: passes the network through ``torch.compile``.
         devices: processes, each with a device of its own.
-        workers: processes that read pictures, per device; -1 for one per two cores.
-        cache_mb: bound of the cache of decoded training pictures.
+        workers: processes that read images, per device; -1 for one per two cores.
+        cache_mb: bound of the cache of decoded training images.
         checkpoint_minutes: a checkpoint is written at each epoch's end, and in between this often.
     """
 
@@ -175,7 +175,7 @@ class Card:
     """What the model card says of things that files do not tell; "unknown" where nobody says.
 
     Attributes:
-        data: what the pictures are and where they come from.
+        data: what the images are and where they come from.
         data_licence: their licence.
         weights: where the starting weights come from; "auto" takes what the registry knows.
         weights_licence: their licence; "auto" likewise.
@@ -204,10 +204,10 @@ class Recipe:
         for name, value, least, most in (*_ranges(self), *detection_ranges(self.detection)):
             if not least <= value <= most:
                 raise UsageError(f"{name} is {value:g}; expected {_interval(least, most)}")
-        if self.schedule.head_epochs > self.schedule.epochs:
+        if self.schedule.freeze_backbone_epochs > self.schedule.epochs:
             raise UsageError(
-                f"schedule.head_epochs is {self.schedule.head_epochs}; expected at most schedule.epochs, "
-                f"{self.schedule.epochs}"
+                f"schedule.freeze_backbone_epochs is {self.schedule.freeze_backbone_epochs}; expected at most "
+                f"schedule.epochs, {self.schedule.epochs}"
             )
         if self.schedule.patience and not self.schedule.chooses:
             raise UsageError(
@@ -225,7 +225,7 @@ class Recipe:
 
     @property
     def train_size_hw(self) -> tuple[int, int]:
-        """Height and width of a training picture, px."""
+        """Height and width of a training image, px."""
         side = self.augment.size_px
         return (side, side) if side else self.model.size_hw
 
@@ -249,13 +249,13 @@ def _ranges(recipe: Recipe) -> tuple[tuple[str, float, float, float], ...]:
         ("model.size_hw", min(model.size_hw), 16, 4096),
         ("model.crop_fraction", model.crop_fraction, 0.1, 1),
         ("schedule.epochs", schedule.epochs, 1, _INF),
-        ("schedule.head_epochs", schedule.head_epochs, 0, _INF),
+        ("schedule.freeze_backbone_epochs", schedule.freeze_backbone_epochs, 0, _INF),
         ("schedule.batch_size", schedule.batch_size, 1, _INF),
         ("schedule.warmup_epochs", schedule.warmup_epochs, 0, _INF),
         ("schedule.final_lr", schedule.final_lr, 0, 1),
         ("schedule.patience", schedule.patience, 0, _INF),
         ("optimizer.lr", optimizer.lr, 1e-12, 1e3),
-        ("optimizer.trunk_lr", optimizer.trunk_lr, 0, 1e3),
+        ("optimizer.backbone_lr_mult", optimizer.backbone_lr_mult, 0, 1e3),
         ("optimizer.layer_decay", optimizer.layer_decay, 1e-3, 1),
         ("optimizer.weight_decay", optimizer.weight_decay, 0, 1e3),
         ("optimizer.momentum", optimizer.momentum, 0, 0.9999),

@@ -17,6 +17,12 @@ from litevision.train.recipe import Recipe
 # The tables that are for one task alone.
 _TASK_OF: dict[str, Task] = {"augment": "classification", "loss": "classification", "detection": "detection"}
 
+# Keys by the names that they had up to 0.1.0, which are still read.
+_RENAMED = {
+    ("schedule", "head_epochs"): "freeze_backbone_epochs",
+    ("optimizer", "trunk_lr"): "backbone_lr_mult",
+}
+
 
 def read_recipe(path: Path) -> Mapping[str, Any]:
     """The tables of a recipe file, for `make_recipe`.
@@ -72,7 +78,8 @@ def make_recipe(*layers: Mapping[str, Any], origin: str = "the recipe", task: Ta
                 raise UnknownNameError.of(f"table in {origin}:", table, tables)
             if not isinstance(keys, Mapping):
                 raise UsageError(f"{origin}: {table!r} is a table, [{table}]; got {keys!r}")
-            for key, value in keys.items():
+            for written, value in keys.items():
+                key = _RENAMED.get((table, written)) or written
                 if key not in tables[table]:
                     raise UnknownNameError.of(f"key in [{table}] of {origin}:", key, tables[table])
                 tables[table][key] = value

@@ -16,23 +16,23 @@ from litevision.models.centernet import CenterNet, CenterNetConfig
 from litevision.models.config import NetworkConfig
 from litevision.models.factory import build
 from litevision.runtime.cpus import available_cpus
-from litevision.train.augment import picture_transform
-from litevision.train.batches import EpochOrder, TrainingPictures
+from litevision.train.augment import image_transform
+from litevision.train.batches import EpochOrder, TrainingImages
 from litevision.train.checkpoint import NAME as LAST
 from litevision.train.checkpoint import read_checkpoint
 from litevision.train.classification import ClassificationTask, preprocessed
 from litevision.train.detection.finish import finish_detection
-from litevision.train.detection.task import DetectionPictures, DetectionTask, read_for_training
+from litevision.train.detection.task import DetectionImages, DetectionTask, read_for_training
 from litevision.train.finish import finish
 from litevision.train.loop import BEST, Listener, Loop
 from litevision.train.optimise import Trainable
 from litevision.train.plan import AnyPlan, DetectionPlan
 from litevision.train.process import keep_freed_memory
 from litevision.train.stopping import StopRequest
-from litevision.train.store import PictureStore, Read, read_reduced
+from litevision.train.store import Imagestore, Read, read_reduced
 from litevision.train.teacher import open_teacher
 
-# A crop of half a picture's area is as large as the training picture; more pixels would only be thrown away.
+# A crop of half an image's area is as large as the training image; more pixels would only be thrown away.
 _CACHED_OVER_TRAINED = 1.25
 RESULTS = "results.json"
 
@@ -107,19 +107,19 @@ def _set_threads(processes: int) -> None:
 
 
 class _Stores:
-    """The pictures in memory's reach: those to train on, reduced, and those to validate with, ready."""
+    """The images in memory's reach: those to train on, reduced, and those to validate with, ready."""
 
     def __init__(self, plan: AnyPlan, folder: Path) -> None:
         self._folder = folder
         recipe = plan.recipe
         limit_bytes = recipe.run.cache_mb * 1_000_000 // recipe.run.devices
-        self.train = PictureStore(
+        self.train = Imagestore(
             folder / "train",
             [sample.path for sample in plan.data.of(*recipe.schedule.splits)],
             _training_reader(plan),
             limit_bytes,
         )
-        self.validation = PictureStore(
+        self.validation = Imagestore(
             folder / "validation",
             [sample.path for sample in plan.data.of("validation")],
             functools.partial(preprocessed, plan.preprocess),
@@ -131,7 +131,7 @@ class _Stores:
 
 
 def _training_reader(plan: AnyPlan) -> Read:
-    """What training crops are cut from: the picture as it is, or stretched or letterboxed as the model sees it."""
+    """What training crops are cut from: the image as it is, or stretched or letterboxed as the model sees it."""
     if isinstance(plan, DetectionPlan):
         return functools.partial(read_for_training, plan.preprocess, plan.recipe.detection.scale[1])
     height, width = (round(side * _CACHED_OVER_TRAINED) for side in plan.recipe.train_size_hw)
@@ -162,23 +162,23 @@ def _loop(plan: AnyPlan, network: Trainable, folder: Path, fabric: Fabric, store
         rank=fabric.global_rank,
         ranks=fabric.world_size,
     )
-    pictures = TrainingPictures(stores.train, labels, picture_transform(recipe.augment, recipe.train_size_hw))
-    return Loop(fabric, network, task, recipe, order, pictures, folder)
+    images = TrainingImages(stores.train, labels, image_transform(recipe.augment, recipe.train_size_hw))
+    return Loop(fabric, network, task, recipe, order, images, folder)
 
 
 def _detection_loop(plan: DetectionPlan, network: Trainable, folder: Path, fabric: Fabric, stores: _Stores) -> Loop:
     recipe, classes = plan.recipe, plan.data.classes
     samples, validation = plan.data.of(*recipe.schedule.splits), plan.data.of("validation")
     task = DetectionTask(recipe.detection, plan.preprocess, plan.normalisation, classes, validation, stores.validation)
-    pictures = DetectionPictures(stores.train, samples, recipe.detection, plan.preprocess, len(classes))
+    images = DetectionImages(stores.train, samples, recipe.detection, plan.preprocess, len(classes))
     order = EpochOrder(
-        [0] * len(samples),  # no picture is of one class
+        [0] * len(samples),  # no image is of one class
         recipe.schedule.batch_size,
         recipe.run.seed,
         rank=fabric.global_rank,
         ranks=fabric.world_size,
     )
-    return Loop(fabric, network, task, recipe, order, pictures, folder)
+    return Loop(fabric, network, task, recipe, order, images, folder)
 
 
 def _remove_partial(folder: Path) -> None:

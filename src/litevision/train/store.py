@@ -1,4 +1,4 @@
-"""Decoded training pictures, kept at a reduced size in a bounded cache on disk."""
+"""Decoded training images, kept at a reduced size in a bounded cache on disk."""
 
 import multiprocessing
 import shutil
@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from litevision.cache import replacing
 from litevision.image import Preprocess
-from litevision.image.decode import open_picture
+from litevision.image.decode import open_image
 
 Read = Callable[[Path], npt.NDArray[np.uint8]]
 
 
-class PictureStore:
-    """Reads pictures once and keeps their pixels; processes started from this one share what is kept.
+class Imagestore:
+    """Reads images once and keeps their pixels; processes started from this one share what is kept.
 
     What a call gives does not depend on what is kept: pixels are stored as they were read.
 
@@ -25,7 +25,7 @@ class PictureStore:
     """
 
     def __init__(self, folder: Path, paths: Sequence[Path], read: Read, limit_bytes: int) -> None:
-        """Takes the pictures at ``paths``, and how to read one; what passes ``limit_bytes`` is read anew each time."""
+        """Takes the images at ``paths``, and how to read one; what passes ``limit_bytes`` is read anew each time."""
         self.folder = folder
         self._paths = paths
         self._read = read
@@ -35,7 +35,7 @@ class PictureStore:
         folder.mkdir(parents=True, exist_ok=True)  # a killed run's last worker may still write into it
 
     def __call__(self, index: int) -> npt.NDArray[np.uint8]:
-        """The pixels of one picture, ``uint8[H, W, 3]``."""
+        """The pixels of one image, ``uint8[H, W, 3]``."""
         kept = self.folder / f"{index}.npy"
         try:
             pixels: npt.NDArray[np.uint8] = np.load(kept)
@@ -61,9 +61,9 @@ class PictureStore:
 
 
 def read_reduced(path: Path, shorter_px: int) -> npt.NDArray[np.uint8]:
-    """The whole upright picture, its shorter side reduced to ``shorter_px``; a smaller one as it is."""
-    picture = open_picture(path)
-    height, width = picture.upright_hw
+    """The whole upright image, its shorter side reduced to ``shorter_px``; a smaller one as it is."""
+    image = open_image(path)
+    height, width = image.upright_hw
     scale = min(1.0, shorter_px / min(height, width))
     size_hw = max(1, round(height * scale)), max(1, round(width * scale))
-    return Preprocess(size_hw, 1, "stretch")(picture)
+    return Preprocess(size_hw, 1, "stretch")(image)

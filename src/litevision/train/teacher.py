@@ -14,10 +14,10 @@ from litevision.weights.load import load_weights
 
 
 class Teacher(Protocol):
-    """Answers for pictures of 0 to 255, [N, 3, H, W]."""
+    """Answers for images of 0 to 255, [N, 3, H, W]."""
 
-    def logits(self, pictures: Tensor) -> Tensor:
-        """[N, classes], up to a constant for each picture; no gradient."""
+    def logits(self, images: Tensor) -> Tensor:
+        """[N, classes], up to a constant for each image; no gradient."""
         ...
 
 
@@ -48,10 +48,10 @@ class _BundleTeacher:
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
 
-    def logits(self, pictures: Tensor) -> Tensor:
-        sized = _sized(pictures, self._classifier.preprocess.size_hw).round().clamp(0, 255).byte()
+    def logits(self, images: Tensor) -> Tensor:
+        sized = _sized(images, self._classifier.preprocess.size_hw).round().clamp(0, 255).byte()
         found = self._classifier.probabilities(sized.permute(0, 2, 3, 1).contiguous().cpu().numpy())
-        return torch.from_numpy(found).clamp_min(1e-8).log().to(pictures.device)
+        return torch.from_numpy(found).clamp_min(1e-8).log().to(images.device)
 
 
 class _NetworkTeacher:
@@ -62,15 +62,15 @@ class _NetworkTeacher:
         self._size_hw = size_hw
 
     @torch.no_grad()
-    def logits(self, pictures: Tensor) -> Tensor:
-        device = pictures.device
+    def logits(self, images: Tensor) -> Tensor:
+        device = images.device
         self._network.to(device)
-        normalised = (_sized(pictures, self._size_hw) - self._mean.to(device)) / self._std.to(device)
+        normalised = (_sized(images, self._size_hw) - self._mean.to(device)) / self._std.to(device)
         found: Tensor = self._network(normalised).float()
         return found
 
 
-def _sized(pictures: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    if tuple(pictures.shape[-2:]) == size_hw:
-        return pictures
-    return F.interpolate(pictures, size_hw, mode="bilinear", antialias=True)
+def _sized(images: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    if tuple(images.shape[-2:]) == size_hw:
+        return images
+    return F.interpolate(images, size_hw, mode="bilinear", antialias=True)

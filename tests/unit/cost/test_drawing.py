@@ -85,7 +85,7 @@ def test_frames_are_the_levels_also_where_dilation_keeps_their_size() -> None:
     ]
 
 
-def test_a_cut_trunk_has_no_head() -> None:
+def test_a_cut_backbone_has_no_head() -> None:
     found = drawn("mobilenet_v2", final_endpoint="block_2")
     assert [box.name for frame in found for box in frame.boxes] == ["input", "stem", "block_0", "block_1", "block_2"]
 

@@ -203,7 +203,7 @@ def test_half_precision_counts_like_single() -> None:
     assert ledger(network.half()) == ledger(build(configure("mobilenet_v2"), device="meta"))
 
 
-def test_a_pyramid_is_the_networks_trunk_without_the_last_convolution() -> None:
+def test_a_pyramid_is_the_networks_backbone_without_the_last_convolution() -> None:
     network = build(configure("mobilenet_v2"), device="meta")
     whole = [row for row in ledger(network).layers if row.name.split(".")[0] not in {"conv_last", "avg_pool"}][:-1]
     assert list(ledger(FeaturePyramid(network)).layers) == whole
@@ -220,5 +220,5 @@ def test_a_size_without_pixels_is_an_error(size_hw: tuple[int, int]) -> None:
 
 
 def test_a_size_that_a_layer_cannot_take_is_an_error() -> None:
-    with pytest.raises(UsageError, match=r"cannot take a picture of 1x1 pixels: .*Kernel size"):
+    with pytest.raises(UsageError, match=r"cannot take an image of 1x1 pixels: .*Kernel size"):
         count("mobilenet_v1", (1, 1), dialect="keras")

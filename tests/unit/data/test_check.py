@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from images import encoded, stored_as
 from labelled import blobs, write_classes
 from litevision.data import RULES, DataReport, check_data
 from litevision.errors import DataError
-from pictures import encoded, stored_as
 
 
 @pytest.fixture
 def seeds() -> Iterator[int]:
-    """Numbers of pictures that look like no other."""
+    """Numbers of images that look like no other."""
     return itertools.count()
 
 
@@ -44,8 +44,8 @@ def huge_png() -> bytes:
 
 def smaller(path: Path) -> Image.Image:
     """What a messenger makes of a photo: smaller, and a JPEG."""
-    picture = Image.open(path).convert("RGB")
-    return picture.resize((picture.width * 3 // 4, picture.height * 3 // 4), Image.Resampling.LANCZOS)
+    image = Image.open(path).convert("RGB")
+    return image.resize((image.width * 3 // 4, image.height * 3 // 4), Image.Resampling.LANCZOS)
 
 
 def plant(data: Path, seeds: Iterator[int]) -> list[tuple[str, str | None]]:
@@ -65,8 +65,8 @@ def plant(data: Path, seeds: Iterator[int]) -> list[tuple[str, str | None]]:
 
     whole_jpeg, whole_png = encoded(other(), "JPEG"), encoded(other())
     put("empty-file", "train/cat/empty.jpg", b"")
-    put("not-a-picture", "train/cat/text.jpg", b"<html>404</html>")
-    put("not-a-picture", "test/dog/scan.png", encoded(other(), "TIFF"))
+    put("not-a-image", "train/cat/text.jpg", b"<html>404</html>")
+    put("not-a-image", "test/dog/scan.png", encoded(other(), "TIFF"))
     put("truncated", "train/cat/cut.jpg", whole_jpeg[: len(whole_jpeg) // 2])
     put("truncated", "train/dog/cut.png", whole_png[: len(whole_png) - 100])
     put("truncated", "train/dog/cut.webp", encoded(other(), "WEBP")[:-200])
@@ -109,7 +109,7 @@ def plant(data: Path, seeds: Iterator[int]) -> list[tuple[str, str | None]]:
     for number, split in enumerate(("train", "train", "train", "validation", "test")):
         (data / split / "gnu").mkdir(exist_ok=True)
         (data / split / "gnu" / f"{number}.png").write_bytes(encoded(other()))
-    planted += [("too-few-pictures", "train/gnu"), ("imbalance", None)]
+    planted += [("too-few-images", "train/gnu"), ("imbalance", None)]
     return planted
 
 
@@ -142,7 +142,7 @@ def test_the_details_say_what_was_found(clean: Path, seeds: Iterator[int]) -> No
         ("train/dog/stub.jpg", "its header cannot be read"),
         ("train/cat/huge.png", "more than the limit of 178956970 pixels"),
         ("train/dog/really_png.jpg", "PNG content, .jpg"),
-        ("train/dog/more", "1 picture below class 'dog'"),
+        ("train/dog/more", "1 image below class 'dog'"),
         ("train/cat/copy.png", "same bytes as train/cat/0.png"),
         ("train/cat/pixels.bmp", "same pixels as train/cat/1.png"),
         ("test/dog/other.png", "same bytes as train/cat/3.png (train)"),
@@ -207,7 +207,7 @@ def test_a_table_with_missing_files_and_rows_twice(tmp_path: Path, seeds: Iterat
         ),
         ("duplicate-across-splits", tmp_path / "cat/0.png", "listed twice: as 'cat' in test, and as 'cat' in train"),
         ("exact-duplicate", tmp_path / "dog/2.png", "listed twice: as 'dog' in train, and as 'dog' in train"),
-        ("too-few-pictures", None, "class 'dog': 0 in test"),
+        ("too-few-images", None, "class 'dog': 0 in test"),
     ]
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from litevision.data import LabelledPictures, read_labelled
+from litevision.data import LabelledImages, read_labelled
 from litevision.errors import DataError, FileMissingError, LitevisionError, UsageError
 
 
@@ -15,7 +15,7 @@ def touch(root: Path, names: Sequence[str]) -> Path:
     return root
 
 
-def found(data: LabelledPictures) -> list[tuple[str, str, str]]:
+def found(data: LabelledImages) -> list[tuple[str, str, str]]:
     folder = data.root if data.root.is_dir() else data.root.parent
     return [
         (sample.path.relative_to(folder).as_posix(), data.classes[sample.label], sample.split)
@@ -152,12 +152,12 @@ def test_tables_that_cannot_be_used(tmp_path: Path, text: str | bytes, message: 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ([], r": an empty folder; expected one folder for each class with its pictures inside, or train"),
+        ([], r": an empty folder; expected one folder for each class with its images inside, or train"),
         ([".hidden/1.jpg"], r": an empty folder; expected"),
-        (["1.jpg", "2.jpg"], r": 2 pictures but no class folders; expected one folder for each class .* CSV file"),
+        (["1.jpg", "2.jpg"], r": 2 images but no class folders; expected one folder for each class .* CSV file"),
         (["train/1.jpg"], r": one class alone, 'train'; expected two"),
         (["train/cat/1.jpg", "train/cat/2.jpg"], r": one class alone, 'cat'; expected two at least"),
-        (["cat/notes.txt", "dog/x.pdf"], r": no pictures in its class folders; looked for \.jpg"),
+        (["cat/notes.txt", "dog/x.pdf"], r": no images in its class folders; looked for \.jpg"),
         (["train/a/1.jpg", "train/b/1.jpg", "val/a/1.jpg", "valid/a/1.jpg"], "val and valid are both folders of the"),
     ],
 )

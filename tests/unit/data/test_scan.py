@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from images import encoded
 from labelled import blobs, write_classes
 from litevision.data import quick_scan, read_labelled
 from litevision.errors import DataError
-from pictures import encoded
 
 
 @pytest.fixture
@@ -17,8 +17,8 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_good_data_is_left_as_it_is(data: Path) -> None:
-    pictures = read_labelled(data)
-    assert quick_scan(pictures) == (pictures, ())
+    images = read_labelled(data)
+    assert quick_scan(images) == (images, ())
 
 
 def test_what_cannot_be_opened_is_dropped_with_its_fault(data: Path) -> None:
@@ -29,7 +29,7 @@ def test_what_cannot_be_opened_is_dropped_with_its_fault(data: Path) -> None:
     after, faults = quick_scan(before, workers=3)
     assert [(fault.rule, fault.path) for fault in faults] == [
         ("empty-file", data / "train/cat/0.png"),
-        ("not-a-picture", data / "val/dog/1.png"),
+        ("not-a-image", data / "val/dog/1.png"),
     ]
     bad = {fault.path for fault in faults}
     assert after.samples == tuple(sample for sample in before.samples if sample.path not in bad)
@@ -54,15 +54,13 @@ def test_a_jpeg_that_is_cut_short_is_dropped(data: Path) -> None:
     assert [(fault.rule, fault.path) for fault in faults] == [("truncated", data / "train/dog/cut.jpg")]
 
 
-def test_a_class_without_pictures_to_train_with_is_an_error(data: Path) -> None:
+def test_a_class_without_images_to_train_with_is_an_error(data: Path) -> None:
     for number in range(5):
         (data / f"train/cat/{number}.png").write_bytes(b"oops")
-    with pytest.raises(
-        DataError, match=r"no pictures of 'cat' to train with \(5 files cannot be read\); expected some"
-    ):
+    with pytest.raises(DataError, match=r"no images of 'cat' to train with \(5 files cannot be read\); expected some"):
         quick_scan(read_labelled(data))
     for name in "fghi":
         (data / "train" / name).mkdir()
-    with pytest.raises(DataError, match=r"no pictures of 'cat', 'f', 'g' and 2 more to train with") as raised:
+    with pytest.raises(DataError, match=r"no images of 'cat', 'f', 'g' and 2 more to train with") as raised:
         quick_scan(read_labelled(data))
     assert "\n" not in str(raised.value)

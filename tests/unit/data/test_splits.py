@@ -15,7 +15,7 @@ shares = st.sampled_from([FRACTIONS, (0.7, 0.2, 0.1), (0.5, 0.25, 0.25), (0.9, 0
 
 
 @given(labelled, st.integers(0, 99), shares)
-def test_every_picture_is_in_one_split_and_every_class_is_divided_by_the_shares(
+def test_every_image_is_in_one_split_and_every_class_is_divided_by_the_shares(
     labels: dict[str, str], seed: int, fractions: tuple[float, float, float]
 ) -> None:
     splits = divide(labels, seed=seed, fractions=fractions)
@@ -37,11 +37,11 @@ def test_the_order_does_not_matter(labels: dict[str, str], chance: random.Random
 
 
 @given(labelled, names, st.sampled_from("xyz"))
-def test_one_more_picture_moves_at_most_one_other_across_each_border(
+def test_one_more_image_moves_at_most_one_other_across_each_border(
     labels: dict[str, str], name: str, label: str
 ) -> None:
-    # With shares that hold exactly, none at all is impossible: what holds for every order and every number of pictures
-    # could only look at each picture alone.
+    # With shares that hold exactly, none at all is impossible: what holds for every order and every number of images
+    # could only look at each image alone.
     before = divide({other: of for other, of in labels.items() if other != name}, seed=0, fractions=FRACTIONS)
     after = divide(labels | {name: label}, seed=0, fractions=FRACTIONS)
     moved = [(before[other], after[other]) for other in before if before[other] != after[other]]
@@ -51,7 +51,7 @@ def test_one_more_picture_moves_at_most_one_other_across_each_border(
     assert ("test", "validation") not in moved
 
 
-def test_most_pictures_more_move_no_other() -> None:
+def test_most_images_more_move_no_other() -> None:
     labels = {f"x/{number}.jpg": "x" for number in range(1000)}
     before = divide(labels, seed=0, fractions=FRACTIONS)
     moved = 0
@@ -72,7 +72,7 @@ def test_another_seed_is_another_split() -> None:
 
 
 def test_the_split_is_this_one_for_good() -> None:
-    # A run that is resumed, or scored by a later version, must find the same test pictures.
+    # A run that is resumed, or scored by a later version, must find the same test images.
     splits = divide({f"x/{number}.jpg": "x" for number in range(20)}, seed=0, fractions=FRACTIONS)
     assert {split: [name for name in splits if splits[name] == split] for split in ("validation", "test")} == {
         "validation": ["x/8.jpg", "x/13.jpg"],
@@ -80,7 +80,7 @@ def test_the_split_is_this_one_for_good() -> None:
     }
 
 
-def test_kept_pictures_stay_in_train() -> None:
+def test_kept_images_stay_in_train() -> None:
     labels = {f"x/{number}.jpg": "x" for number in range(50)}
     kept = {f"x/{number}.jpg" for number in range(30)}
     splits = divide(labels, seed=0, fractions=(0.5, 0.25, 0.25), keep_in_train=kept)

@@ -1,4 +1,4 @@
-"""A bundle over labelled pictures: who is matched with whom, what is left out, and that it is the runtime's answer."""
+"""A bundle over labelled images: who is matched with whom, what is left out, and that it is the runtime's answer."""
 
 import threading
 from collections.abc import Sequence
@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from bundles import LABELS, write_bundle
+from images import encoded, noise
 from litevision.data import DetectionSample, LabelledBoxes
-from litevision.data.records import LabelledPictures, Sample, Split
+from litevision.data.records import LabelledImages, Sample, Split
 from litevision.errors import BundleError, UnknownNameError, UsageError
 from litevision.evaluate import Skipped, evaluate_bundle, samples_of, scores
 from litevision.evaluate.samples import places_of
 from litevision.registry.labels import imagenet_labels
 from litevision.runtime import Classifier, load
 from litevision.runtime.answers import Answer
-from pictures import encoded, noise
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 
@@ -26,7 +26,7 @@ def classifier(tmp_path: Path) -> Classifier:
     return load(write_bundle(tmp_path / "tiny.onnx"), threads=1, streams=2)
 
 
-def picture(folder: Path, name: str, colour: str) -> Path:
+def image(folder: Path, name: str, colour: str) -> Path:
     path = folder / name
     path.write_bytes(encoded(np.full((9, 12, 3), COLOURS[colour], np.uint8)))
     return path
@@ -37,7 +37,7 @@ def samples(paths: Sequence[Path], labels: Sequence[int], split: Split = "test")
 
 
 def test_classes_are_matched_by_name_not_by_order(classifier: Classifier, tmp_path: Path) -> None:
-    paths = [picture(tmp_path, f"{name}.png", name) for name in COLOURS]
+    paths = [image(tmp_path, f"{name}.png", name) for name in COLOURS]
     found = evaluate_bundle(classifier, samples(paths, [2, 1, 0]), ("blue", "green", "red"), split="test")
     assert found.classes == LABELS
     assert found.labels.tolist() == [0, 1, 2]
@@ -46,7 +46,7 @@ def test_classes_are_matched_by_name_not_by_order(classifier: Classifier, tmp_pa
 
 
 def test_labels_that_the_data_lacks_are_answers_all_the_same(classifier: Classifier, tmp_path: Path) -> None:
-    paths = [picture(tmp_path, "a.png", "green"), picture(tmp_path, "b.png", "blue")]
+    paths = [image(tmp_path, "a.png", "green"), image(tmp_path, "b.png", "blue")]
     found = evaluate_bundle(classifier, samples(paths, [0, 1]), ("green", "red"), split="validation")
     assert (found.split, found.classes, found.labels.tolist()) == ("validation", LABELS, [1, 0])
     assert scores(found).confusion == ((0, 0, 1), (0, 1, 0), (0, 0, 0))
@@ -64,10 +64,10 @@ def test_the_answers_are_the_runtime_s(classifier: Classifier, tmp_path: Path) -
     assert len({row.tobytes() for row in found.probabilities}) > 20
 
 
-def test_a_picture_that_cannot_be_read_is_left_out_and_named(classifier: Classifier, tmp_path: Path) -> None:
+def test_a_image_that_cannot_be_read_is_left_out_and_named(classifier: Classifier, tmp_path: Path) -> None:
     bad, missing = tmp_path / "bad.jpg", tmp_path / "missing.jpg"
     bad.write_bytes(b"oops")
-    paths = [bad, picture(tmp_path, "a.png", "red"), missing, picture(tmp_path, "b.png", "blue")]
+    paths = [bad, image(tmp_path, "a.png", "red"), missing, image(tmp_path, "b.png", "blue")]
     heard: list[Answer] = []
     found = evaluate_bundle(classifier, samples(paths, [1, 0, 1, 2]), LABELS, split="all", on_answers=heard.extend)
     assert found.paths == (paths[1], paths[3])
@@ -75,18 +75,18 @@ def test_a_picture_that_cannot_be_read_is_left_out_and_named(classifier: Classif
     assert found.probabilities.argmax(axis=1).tolist() == [0, 2]
     assert [it.path for it in found.skipped] == [bad, missing]
     assert found.skipped[0] == Skipped(
-        bad, f"{bad}: not a picture that can be read; expected JPEG, PNG, WebP, BMP or GIF."
+        bad, f"{bad}: not an image that can be read; expected JPEG, PNG, WebP, BMP or GIF."
     )
     assert [answer.source for answer in heard] == paths
     assert [answer.error is None for answer in heard] == [False, True, False, True]
 
 
-def test_no_pictures_give_an_empty_evaluation(classifier: Classifier) -> None:
+def test_no_images_give_an_empty_evaluation(classifier: Classifier) -> None:
     found = evaluate_bundle(classifier, [], LABELS, split="test")
     assert (found.paths, found.probabilities.shape, found.labels.shape) == ((), (0, 3), (0,))
 
 
-def test_as_many_pictures_at_once_as_the_bundle_has_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_as_many_images_at_once_as_the_bundle_has_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classifier = load(write_bundle(tmp_path / "tiny.onnx"), threads=1, streams=3)
     names = set()
     best = Classifier.best
@@ -96,7 +96,7 @@ def test_as_many_pictures_at_once_as_the_bundle_has_streams(tmp_path: Path, monk
         return best(self, batch, top)
 
     monkeypatch.setattr(Classifier, "best", noting)
-    paths = [picture(tmp_path, "a.png", "red")] * 60
+    paths = [image(tmp_path, "a.png", "red")] * 60
     evaluate_bundle(classifier, samples(paths, [0] * 60), LABELS, split="test")
     assert names <= {f"litevision_{number}" for number in range(3)}
     assert len(names) > 1
@@ -106,7 +106,7 @@ def test_an_early_end_leaves_no_worker_behind(classifier: Classifier, tmp_path: 
     def stop(_: Sequence[Answer]) -> None:
         raise KeyboardInterrupt
 
-    paths = [picture(tmp_path, "a.png", "red")] * 100
+    paths = [image(tmp_path, "a.png", "red")] * 100
     with pytest.raises(KeyboardInterrupt):
         evaluate_bundle(classifier, samples(paths, [0] * 100), LABELS, split="test", on_answers=stop)
     assert [it.name for it in threading.enumerate() if it.name.startswith("litevision")] == []
@@ -114,7 +114,7 @@ def test_an_early_end_leaves_no_worker_behind(classifier: Classifier, tmp_path: 
 
 def test_broken_weights_are_an_error_not_a_score(tmp_path: Path) -> None:
     classifier = load(write_bundle(tmp_path / "tiny.onnx", gain=float("nan")), threads=1, streams=2)
-    given = samples([picture(tmp_path, "a.png", "red")], [0])
+    given = samples([image(tmp_path, "a.png", "red")], [0])
     with pytest.raises(BundleError, match="gives scores that are no numbers"):
         evaluate_bundle(classifier, given, LABELS, split="test")
 
@@ -153,11 +153,11 @@ def test_a_name_that_two_labels_have_is_refused() -> None:
     assert places_of(("goldfish", "tench"), imagenet_labels()).tolist() == [1, 0]
 
 
-def pictures(**counts: int) -> LabelledPictures:
+def images(**counts: int) -> LabelledImages:
     found = [
         Sample(Path(f"{split}/{number}.jpg"), 0, split) for split, count in counts.items() for number in range(count)
     ]
-    return LabelledPictures(Path("data"), ("a", "b"), tuple(found), made_splits=False)
+    return LabelledImages(Path("data"), ("a", "b"), tuple(found), made_splits=False)
 
 
 @pytest.mark.parametrize(
@@ -171,12 +171,12 @@ def pictures(**counts: int) -> LabelledPictures:
     ],
 )
 def test_the_split_that_is_taken(counts: dict[str, int], split: str | None, expected: str, number: int) -> None:
-    name, found = samples_of(pictures(**counts), split)
+    name, found = samples_of(images(**counts), split)
     assert (name, len(found)) == (expected, number)
 
 
 @pytest.mark.parametrize(("labels", "expected"), [({"test"}, "test"), ({"validation"}, "validation"), (set(), "all")])
-def test_of_pictures_with_boxes_the_split_that_has_some(labels: set[str], expected: str) -> None:
+def test_of_images_with_boxes_the_split_that_has_some(labels: set[str], expected: str) -> None:
     splits: tuple[Split, ...] = ("test", "validation")
     found = [
         DetectionSample(
@@ -193,16 +193,16 @@ def test_of_pictures_with_boxes_the_split_that_has_some(labels: set[str], expect
     assert samples_of(LabelledBoxes(Path("data"), ("a",), tuple(found), made_splits=False))[0] == expected
 
 
-def test_a_split_without_pictures_is_refused() -> None:
+def test_a_split_without_images_is_refused() -> None:
     with pytest.raises(
         UsageError,
-        match=r"^data: the split 'test' has no pictures; expected one that has some \(train 1,500, validation 2\)\.$",
+        match=r"^data: the split 'test' has no images; expected one that has some \(train 1,500, validation 2\)\.$",
     ):
-        samples_of(pictures(train=1500, validation=2), "test")
-    with pytest.raises(UsageError, match=r"the split 'all' has no pictures; .* \(none at all\)"):
-        samples_of(pictures(), None)
+        samples_of(images(train=1500, validation=2), "test")
+    with pytest.raises(UsageError, match=r"the split 'all' has no images; .* \(none at all\)"):
+        samples_of(images(), None)
 
 
 def test_an_unknown_split_is_refused() -> None:
     with pytest.raises(UnknownNameError, match=r"no split 'val'\. Did you mean 'all' or 'validation'"):
-        samples_of(pictures(train=1), "val")
+        samples_of(images(train=1), "val")

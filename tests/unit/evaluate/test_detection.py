@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from detectors import BLUE, RED, picture, write_detector
+from detectors import BLUE, RED, image, write_detector
+from images import encoded
 from litevision.boxes import intersection_over_union
 from litevision.data.detection import DetectionSample
 from litevision.errors import MissingExtraError, UnknownNameError, UsageError
@@ -22,7 +23,6 @@ from litevision.evaluate.curves import best_thresholds, curves
 from litevision.evaluate.detection import DetectionEvaluation, FoundBoxes, evaluate_detector
 from litevision.runtime import DetectionScore, Detector, load
 from litevision.runtime.answers import Answer
-from pictures import encoded
 
 FIGURES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
 FIGURES += ("ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large")
@@ -55,11 +55,11 @@ def evaluation(*pairs: tuple[DetectionSample, FoundBoxes], classes: Sequence[str
     return DetectionEvaluation("test", tuple(classes), tuple(it for it, _ in pairs), tuple(it for _, it in pairs))
 
 
-def random_evaluation(seed: int, *, pictures: int = 12, classes: int = 3) -> DetectionEvaluation:
+def random_evaluation(seed: int, *, images: int = 12, classes: int = 3) -> DetectionEvaluation:
     """Boxes of all sizes, found nearly, several times, wrongly, or not; crowds, and areas other than the boxes'."""
     rng = np.random.default_rng(seed)
     pairs = []
-    for number in range(pictures):
+    for number in range(images):
         count = int(rng.integers(0, 9)) if number else 0
         start = rng.uniform(0, 300, (count, 2))
         boxes = np.concatenate([start, start + np.exp(rng.uniform(1, 5.5, (count, 2)))], axis=1).astype(np.float32)
@@ -118,7 +118,7 @@ def test_right_boxes_score_one() -> None:
     assert scores.per_class[0].f1 == 1
 
 
-def test_pictures_without_objects_and_without_boxes() -> None:
+def test_images_without_objects_and_without_boxes() -> None:
     nothing = sample([], []), found([], [], [])
     scores = detection_scores(evaluation(nothing, nothing))
     assert (scores.count, scores.boxes, scores.ap, scores.ar100) == (2, 0, None, None)
@@ -129,8 +129,8 @@ def test_pictures_without_objects_and_without_boxes() -> None:
     assert (false.boxes, false.ap, false.per_class[0].threshold) == (0, None, None)
 
 
-def test_no_pictures_give_no_scores() -> None:
-    with pytest.raises(UsageError, match=r"no picture of the split 'test' can be scored; .* \(there are none\)"):
+def test_no_images_give_no_scores() -> None:
+    with pytest.raises(UsageError, match=r"no image of the split 'test' can be scored; .* \(there are none\)"):
         detection_scores(evaluation())
 
 
@@ -147,7 +147,7 @@ def test_the_score_of_a_bundle() -> None:
         scores.ap, scores.ap50, scores.ap75, "cells, test split", 12, (320, 320), "tests"
     )
     empty = detection_scores(evaluation((sample([], []), found([], [], []))))
-    with pytest.raises(UsageError, match="cells: 1 pictures without a box give no score"):
+    with pytest.raises(UsageError, match="cells: 1 images without a box give no score"):
         as_detection_score(empty, "cells", (320, 320), "tests")
 
 
@@ -199,7 +199,7 @@ def inside(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> floa
 
 @pytest.mark.parametrize("seed", [0, 2, 4])
 def test_curves_equal_a_slow_count(seed: int) -> None:
-    it = random_evaluation(seed, pictures=8)
+    it = random_evaluation(seed, images=8)
     for label, curve in enumerate(curves(it)):
         assert curve.count > 0
         rows = {score: (precision, recall) for score, precision, recall in slow_curve(it, label)}
@@ -236,7 +236,7 @@ def test_ignored_boxes_count_neither_way() -> None:
     assert (first.count, len(first.scores)) == (0, 0)
 
 
-# A bundle over pictures
+# A bundle over images
 
 
 @pytest.fixture
@@ -247,7 +247,7 @@ def detector(tmp_path: Path) -> Detector:
 
 
 def write(path: Path, *marks: Any) -> Path:
-    path.write_bytes(encoded(picture((64, 64), *marks)))
+    path.write_bytes(encoded(image((64, 64), *marks)))
     return path
 
 

@@ -42,7 +42,7 @@ def certain(truth: Sequence[int], answers: Sequence[int], num_classes: int) -> E
 
 @st.composite
 def evaluations(draw: st.DrawFn) -> Evaluation:
-    """Up to 30 pictures of up to 8 classes, with probabilities that are often equal, 0 or 1."""
+    """Up to 30 images of up to 8 classes, with probabilities that are often equal, 0 or 1."""
     count, num_classes = draw(st.integers(1, 30)), draw(st.integers(1, 8))
     truth = draw(st.lists(st.integers(0, num_classes - 1), min_size=count, max_size=count))
     row = st.lists(st.integers(0, 10), min_size=num_classes, max_size=num_classes)
@@ -105,7 +105,7 @@ def test_loss_and_calibration_are_what_plain_loops_count(given: Evaluation) -> N
 
 
 @given(evaluations(), st.randoms())
-def test_the_order_of_the_pictures_changes_nothing(given: Evaluation, random: object) -> None:
+def test_the_order_of_the_images_changes_nothing(given: Evaluation, random: object) -> None:
     order = list(range(len(given.paths)))
     random.shuffle(order)
     shuffled = evaluation(given.labels[order].tolist(), given.probabilities[order])
@@ -121,7 +121,7 @@ def test_the_order_of_the_pictures_changes_nothing(given: Evaluation, random: ob
 
 
 @given(evaluations())
-def test_the_confusion_matrix_counts_every_picture_once(given: Evaluation) -> None:
+def test_the_confusion_matrix_counts_every_image_once(given: Evaluation) -> None:
     found = scores(given)
     matrix = np.array(found.confusion)
     assert matrix.sum() == found.count
@@ -201,7 +201,7 @@ def test_a_bin_holds_its_upper_edge() -> None:
 
 
 def test_what_nothing_defines_is_none_and_counts_in_no_mean() -> None:
-    # Nothing is taken for class 1, and of class 2 there is no picture.
+    # Nothing is taken for class 1, and of class 2 there is no image.
     found = scores(certain([0, 0, 1], [0, 2, 0], 4))
     zero, one, two, three = found.per_class
     assert (zero.precision, zero.recall, zero.f1) == (0.5, 0.5, 0.5)
@@ -249,15 +249,15 @@ def test_wilson_ends_at_0_and_100_exactly(count: int) -> None:
 
 @pytest.mark.parametrize(("right", "count"), [(0, 0), (3, 2), (-1, 2)])
 def test_wilson_refuses_what_cannot_be(right: int, count: int) -> None:
-    with pytest.raises(UsageError, match=f"^{right} right of {count}; expected at least one picture"):
+    with pytest.raises(UsageError, match=f"^{right} right of {count}; expected at least one image"):
         wilson_interval(right, count)
 
 
-def test_no_pictures_are_one_line() -> None:
-    nothing = evaluation([], np.zeros((0, 3)), skipped=(Skipped(Path("a.jpg"), "a.jpg: not a picture"),))
+def test_no_images_are_one_line() -> None:
+    nothing = evaluation([], np.zeros((0, 3)), skipped=(Skipped(Path("a.jpg"), "a.jpg: not an image"),))
     with pytest.raises(
         UsageError,
-        match=r"^no picture of the split 'test' can be scored; expected at least one \(a.jpg: not a picture\)\.$",
+        match=r"^no image of the split 'test' can be scored; expected at least one \(a.jpg: not an image\)\.$",
     ):
         scores(nothing)
     with pytest.raises(UsageError, match=r"\(there are none\)\.$"):
@@ -265,7 +265,7 @@ def test_no_pictures_are_one_line() -> None:
 
 
 def test_an_evaluation_that_does_not_fit_together_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"labels \(2,\) and probabilities \(1, 3\) for 2 pictures and 3 classes"):
+    with pytest.raises(UsageError, match=r"labels \(2,\) and probabilities \(1, 3\) for 2 images and 3 classes"):
         evaluation([0, 1], np.zeros((1, 3)))
     with pytest.raises(UsageError, match="the label 3 for 3 classes; expected 0 to 2"):
         evaluation([0, 3], np.zeros((2, 3)))

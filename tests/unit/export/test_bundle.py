@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from exports import LABELS, export, graph, probabilities
+from images import encoded, noise
 from litevision.errors import ExportError, ImageError, LitevisionError, UsageError
 from litevision.export.defaults import NORMALISATIONS
 from litevision.export.graph import RawToProbabilities
@@ -20,7 +21,6 @@ from litevision.models import NetworkConfig, build, configure
 from litevision.registry import ARCHITECTURES
 from litevision.runtime import METADATA_KEY, Score, load
 from networks import every_form, fill, filled, short
-from pictures import encoded, noise
 
 V2 = ("mobilenet_v2", "torchvision")
 
@@ -32,14 +32,14 @@ def assert_answers_as_torch(path: Path, network: nn.Module, size_hw: tuple[int, 
     np.testing.assert_allclose(classifier.probabilities(batch_u8_nhwc), expected, rtol=0, atol=1e-4)
     np.testing.assert_allclose(classifier.probabilities(batch_u8_nhwc[1:2]), expected[1:2], rtol=0, atol=1e-4)
     assert expected.std() > 0.02, "answers too flat to tell networks apart"
-    assert np.ptp(expected, axis=0).max() > 0.01, "the same answer to every picture"
+    assert np.ptp(expected, axis=0).max() > 0.01, "the same answer to every image"
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_network(name: str, tmp_path: Path) -> None:
     network = filled(name, ARCHITECTURES[name].dialects[0])
     metadata = export(network, tmp_path / "it.onnx")
-    assert (metadata.architecture.name, metadata.check.pictures) == (name, 4)
+    assert (metadata.architecture.name, metadata.check.images) == (name, 4)
     assert_answers_as_torch(tmp_path / "it.onnx", network, (64, 64))
 
 
@@ -108,7 +108,7 @@ def test_says_everything_about_itself(made: Path) -> None:
         },
     }
     assert check["engine"].startswith("onnxruntime 1.")
-    assert check["pictures"] == 4
+    assert check["images"] == 4
     assert 0 < check["max_abs_diff"] < 1e-4
     assert check["top1_agreement"] == 1.0
 
@@ -133,7 +133,7 @@ def test_leaves_the_network_as_it_was(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("at_hand")
 def test_checks_with_the_photos_that_it_is_given(tmp_path: Path) -> None:
     photos = [encoded(noise(70, 80, seed)) for seed in range(3)]
-    assert export(short(*V2), tmp_path / "it.onnx", photos=photos).check.pictures == 3
+    assert export(short(*V2), tmp_path / "it.onnx", check_images=photos).check.images == 3
 
 
 class Forgetful(RawToProbabilities):
@@ -165,7 +165,7 @@ def test_a_graph_that_does_not_match_is_refused(
     path.write_text("an older bundle")
     monkeypatch.setattr(target, fault)
     message = (
-        r"does not match its module on 4 photos: the largest difference of a probability is 0\.\d+ "
+        r"does not match its module on 4 images: the largest difference of a probability is 0\.\d+ "
         r"\(at most 0.0001 expected\), the top answer agrees on \d+%; nothing was written"
     )
     with pytest.raises(ExportError, match=message):
@@ -180,7 +180,7 @@ def test_broken_weights_are_refused(value: float, tmp_path: Path) -> None:
     network = copy.deepcopy(short(*V2))
     with torch.no_grad():
         network.head.classifier.weight[3, 5] = value
-    with pytest.raises(ExportError, match="gives no numbers for photos: its weights are broken; nothing was written"):
+    with pytest.raises(ExportError, match="gives no numbers for images: its weights are broken; nothing was written"):
         export(network, tmp_path / "it.onnx")
     assert list(tmp_path.iterdir()) == []
 
@@ -198,8 +198,8 @@ def changed(**changes: Any) -> Callable[[Path], object]:
         (lambda path: export(short(*V2), path.with_suffix(".pt")), r"a bundle is an \.onnx file, got 'it\.pt'"),
         (changed(num_classes=0), "a bundle needs a classifier: build the network with num_classes"),
         (changed(final_endpoint="block_1"), "a bundle needs a classifier: .* without final_endpoint"),
-        (changed(in_channels=1), "takes RGB pictures, got a network for 1 channels; expected 3"),
-        (lambda path: export(short(*V2), path, photos=[]), "the check needs at least one photo, got none"),
+        (changed(in_channels=1), "takes RGB images, got a network for 1 channels; expected 3"),
+        (lambda path: export(short(*V2), path, check_images=[]), "the check needs at least one image, got none"),
     ],
 )
 def test_what_is_no_bundle_is_refused(act: Callable[[Path], object], message: str, tmp_path: Path) -> None:
@@ -210,8 +210,8 @@ def test_what_is_no_bundle_is_refused(act: Callable[[Path], object], message: st
 
 @pytest.mark.usefixtures("at_hand")
 def test_a_photo_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="not a picture"):
-        export(short(*V2), tmp_path / "it.onnx", photos=[b"oops"])
+    with pytest.raises(ImageError, match="not an image"):
+        export(short(*V2), tmp_path / "it.onnx", check_images=[b"oops"])
     assert list(tmp_path.iterdir()) == []
 
 

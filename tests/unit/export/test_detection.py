@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from exports import IMAGENET, LABELS, WEIGHTS
+from images import noise
 from litevision.errors import ExportError, LitevisionError
 from litevision.export.defaults import NORMALISATIONS
 from litevision.export.detection import RawToDetections, export_detection_bundle
@@ -20,7 +21,6 @@ from litevision.models import NetworkConfig, configure
 from litevision.models.centernet import CenterNet, CenterNetConfig
 from litevision.runtime import Bundle, BundleMetadata
 from networks import SHORT_ROWS, fill
-from pictures import noise
 
 SIZE_HW = (52, 75)
 
@@ -57,7 +57,7 @@ def at_hand(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def assert_answers_as_torch(path: Path, network: CenterNet, top_k: int) -> None:
-    """Random pictures have no ties, so the lists agree line by line."""
+    """Random images have no ties, so the lists agree line by line."""
     batch_u8_nhwc = np.stack([noise(*SIZE_HW, seed) // (1 + seed) for seed in range(3)])
     with torch.inference_mode():
         expected = RawToDetections(network, IMAGENET, top_k)(torch.from_numpy(batch_u8_nhwc))
@@ -80,7 +80,7 @@ def assert_answers_as_torch(path: Path, network: CenterNet, top_k: int) -> None:
 def test_answers_as_the_module_does(name: str, neck: str, tmp_path: Path) -> None:
     network = detector(name, neck)
     metadata = export(network, tmp_path / "it.onnx", top_k=20)
-    assert (metadata.check.pictures, metadata.check.top1_agreement) == (4, 1.0)
+    assert (metadata.check.images, metadata.check.top1_agreement) == (4, 1.0)
     assert 0 <= metadata.check.max_abs_diff < 1e-4
     assert_answers_as_torch(tmp_path / "it.onnx", network, 20)
 
@@ -113,7 +113,7 @@ def test_leaves_the_network_as_it_was(made: Path, tmp_path: Path) -> None:
     assert (tmp_path / "it.onnx").read_bytes() == made.read_bytes()
 
 
-REFUSED = r"the bundle does not match its module on 4 photos: \d+ detections are none of the module's, \d+ clear ones"
+REFUSED = r"the bundle does not match its module on 4 images: \d+ detections are none of the module's, \d+ clear ones"
 
 
 @pytest.mark.usefixtures("at_hand")
@@ -146,7 +146,7 @@ def test_a_list_without_some_of_the_peaks_is_refused(
     model.graph.node.extend(onnx.helper.make_node("Gather", [names[name], "order"], [name], axis=1) for name in names)
     monkeypatch.setattr("litevision.export.detection.graph_of", lambda *_: model)
     with pytest.raises(
-        ExportError, match=r"photos: 0 detections are none of the module's, [1-9]\d* clear ones are miss"
+        ExportError, match=r"images: 0 detections are none of the module's, [1-9]\d* clear ones are miss"
     ):
         export(detector("mobilenet_v2", "light"), tmp_path / "it.onnx")
 
@@ -156,7 +156,7 @@ def test_broken_weights_are_refused(tmp_path: Path) -> None:
     network = copy.deepcopy(detector("mobilenet_v2", "light"))
     with torch.no_grad():
         network.heads["size"].output.weight[0, 3] = float("nan")
-    with pytest.raises(ExportError, match="gives no numbers for photos: its weights are broken; nothing was written"):
+    with pytest.raises(ExportError, match="gives no numbers for images: its weights are broken; nothing was written"):
         export(network, tmp_path / "it.onnx")
     assert list(tmp_path.iterdir()) == []
 
@@ -168,7 +168,7 @@ def test_broken_weights_are_refused(tmp_path: Path) -> None:
         ({"labels": LABELS[:9]}, "has 10 classes, got 9 labels; one each is needed"),
         ({"preprocess": Preprocess(SIZE_HW, 75)}, "'center' cuts objects off; a detection bundle needs 'letterbox' or"),
         ({"top_k": 0}, "top_k must be 1 or more, got 0"),
-        ({"photos": []}, "the check needs at least one photo, got none"),
+        ({"check_images": []}, "the check needs at least one image, got none"),
     ],
 )
 def test_what_is_no_bundle_is_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:

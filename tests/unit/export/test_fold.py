@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from litevision.export.fold import fold_batch_norm
-from networks import every_form, filled, pictures, short
+from networks import every_form, filled, images, short
 
 
 def norms(module: nn.Module) -> int:
@@ -22,7 +22,7 @@ def test_computes_the_same_without_any_norm(name: str, dialect: str) -> None:
     assert norms(folded) == 0
     assert norms(network) > 0
     assert all(torch.equal(tensor, before[key]) for key, tensor in network.state_dict().items())
-    x = pictures(2, (33, 64), dtype=torch.float64)
+    x = images(2, (33, 64), dtype=torch.float64)
     with torch.inference_mode():
         expected = network(x)
         torch.testing.assert_close(folded(x), expected, rtol=1e-11, atol=1e-11)
@@ -32,7 +32,7 @@ def test_computes_the_same_without_any_norm(name: str, dialect: str) -> None:
 @pytest.mark.parametrize(("name", "dialect"), [("mobilenet_v2", "tutorial"), ("dla34", "timm")])
 def test_folds_a_whole_network_with_biases_and_shortcuts(name: str, dialect: str) -> None:
     network = copy.deepcopy(filled(name, dialect)).double()
-    folded, x = fold_batch_norm(network), pictures(1, (64, 64), dtype=torch.float64)
+    folded, x = fold_batch_norm(network), images(1, (64, 64), dtype=torch.float64)
     with torch.inference_mode():
         torch.testing.assert_close(folded(x), network(x), rtol=1e-10, atol=1e-10)
     assert norms(folded) == 0

@@ -6,12 +6,12 @@ import onnxruntime
 import pytest
 
 from exports import IMAGENET, graph, probabilities
+from images import noise
 from litevision import __version__
 from litevision.errors import UsageError
 from litevision.export.graph import to_onnx
 from litevision.models import Network, build, configure
 from networks import fill, filled, short
-from pictures import noise
 
 SAME_PADDED = [
     ("mobilenet_v1", "keras"),
@@ -28,7 +28,7 @@ def sides(value: onnx.ValueInfoProto) -> list[int | str]:
     return [side.dim_param or side.dim_value for side in value.type.tensor_type.shape.dim]
 
 
-def test_takes_raw_pictures_and_gives_probabilities() -> None:
+def test_takes_raw_images_and_gives_probabilities() -> None:
     model = graph("mobilenet_v2", "keras", (64, 96))
     (images,), (answers,) = model.graph.input, model.graph.output
     assert (images.name, answers.name) == ("images", "probabilities")
@@ -86,5 +86,5 @@ def test_slims_unsqueezed_logits_become_plain_probabilities() -> None:
 @pytest.mark.parametrize("size_hw", [(16, 16), (224, 8)])
 def test_a_size_that_the_network_cannot_take(size_hw: tuple[int, int]) -> None:
     network: Network = filled("mobilenet_v1", "keras")  # its padding leaves nothing of less than 32 pixels
-    with pytest.raises(UsageError, match=rf"the network cannot take pictures of {size_hw[0]}x{size_hw[1]} pixels: .*"):
+    with pytest.raises(UsageError, match=rf"the network cannot take images of {size_hw[0]}x{size_hw[1]} pixels: .*"):
         to_onnx(network, IMAGENET, size_hw)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from images import STORED_BY, encoded, exif, noise, scene, stored_as
 from litevision.errors import FileMissingError, ImageError, ImageTooLargeError, InputShapeError, UsageError
 from litevision.image import Limits, decode
-from litevision.image.decode import open_picture
-from pictures import STORED_BY, encoded, exif, noise, scene, stored_as
+from litevision.image.decode import open_image
 
 LOSSLESS = {"PNG": {}, "BMP": {}, "WEBP": {"lossless": True}}
 
@@ -24,8 +24,8 @@ def pixels(source: object) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", LOSSLESS)
 def test_lossless_formats_keep_every_pixel(kind: str) -> None:
-    picture = noise(31, 17)
-    assert np.array_equal(pixels(encoded(picture, kind, **LOSSLESS[kind])), picture)
+    image = noise(31, 17)
+    assert np.array_equal(pixels(encoded(image, kind, **LOSSLESS[kind])), image)
 
 
 def test_jpeg_is_read_as_pillow_reads_it() -> None:
@@ -33,12 +33,12 @@ def test_jpeg_is_read_as_pillow_reads_it() -> None:
     assert np.array_equal(pixels(data), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
 
 
-def test_every_kind_of_source_gives_the_same_picture(tmp_path: Path) -> None:
-    picture = noise(9, 11)
-    file = tmp_path / "picture.png"
-    file.write_bytes(encoded(picture))
-    for source in (file, str(file), file.read_bytes(), Image.fromarray(picture), picture):
-        assert np.array_equal(pixels(source), picture)
+def test_every_kind_of_source_gives_the_same_image(tmp_path: Path) -> None:
+    image = noise(9, 11)
+    file = tmp_path / "image.png"
+    file.write_bytes(encoded(image))
+    for source in (file, str(file), file.read_bytes(), Image.fromarray(image), image):
+        assert np.array_equal(pixels(source), image)
 
 
 def test_content_decides_not_the_suffix(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_orientation_is_applied(orientation: int, kind: str) -> None:
 
 
 @pytest.mark.parametrize("orientation", STORED_BY)
-def test_orientation_of_a_pillow_picture_is_applied(orientation: int) -> None:
+def test_orientation_of_a_pillow_image_is_applied(orientation: int) -> None:
     opened = Image.open(io.BytesIO(stored_as(noise(7, 12), orientation)))
     assert np.array_equal(pixels(opened), noise(7, 12))
 
@@ -78,7 +78,7 @@ def test_damaged_exif_is_upright_and_silent() -> None:
     assert decode(data).size == (32, 16)
 
 
-def test_a_decoded_picture_is_not_turned_again() -> None:
+def test_a_decoded_image_is_not_turned_again() -> None:
     once = decode(stored_as(noise(7, 12), 6))
     assert np.array_equal(pixels(once), noise(7, 12))
 
@@ -152,7 +152,7 @@ def test_first_frame_of_an_animation(kind: str) -> None:
     assert np.array_equal(pixels(data), np.asarray(frames[0]))
 
 
-def test_first_picture_of_a_phone_mpo() -> None:
+def test_first_image_of_a_phone_mpo() -> None:
     first, second = Image.fromarray(scene(16, 24)), Image.new("RGB", (16, 8))
     data = encoded(first, "MPO", save_all=True, append_images=[second])
     assert decode(data).size == (24, 16)
@@ -160,7 +160,7 @@ def test_first_picture_of_a_phone_mpo() -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF"])
 @pytest.mark.parametrize("keep", [0.01, 0.2, 0.6, 0.95])
-def test_cut_pictures_are_refused(tmp_path: Path, kind: str, keep: float) -> None:
+def test_cut_images_are_refused(tmp_path: Path, kind: str, keep: float) -> None:
     data = encoded(noise(64, 64), kind)
     file = tmp_path / "cut.bin"
     file.write_bytes(data[: int(len(data) * keep)])
@@ -175,7 +175,7 @@ def test_cut_pictures_are_refused(tmp_path: Path, kind: str, keep: float) -> Non
     ("content", "message"),
     [
         (b"", r"x\.jpg: the file is empty \(0 bytes\); expected JPEG, PNG, WebP, BMP or GIF"),
-        (b"hello, I am a text", r"x\.jpg: not a picture that can be read; expected JPEG, PNG, WebP, BMP or GIF"),
+        (b"hello, I am a text", r"x\.jpg: not an image that can be read; expected JPEG, PNG, WebP, BMP or GIF"),
         (encoded(noise(4, 4), "TIFF"), r"x\.jpg: a TIFF file, which is not read"),
         (b"\0\0\0\x24ftypheic\0\0\0\0", r"x\.jpg: a HEIC, AVIF or video file.*Save it as JPEG first"),
     ],
@@ -190,7 +190,7 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(FileMissingError, match=r"none\.jpg: no such file"):
         decode(tmp_path / "none.jpg")
-    with pytest.raises(ImageError, match="a folder, not a picture"):
+    with pytest.raises(ImageError, match="a folder, not an image"):
         decode(tmp_path)
     with pytest.raises(FileMissingError, match=r"^'a\\x00b': no path \(embedded null byte\)"):
         decode("a\0b")
@@ -215,32 +215,32 @@ def test_the_frames_of_an_animation(kind: str, options: dict[str, Any]) -> None:
         reader.seek(index)
         drawn.append(np.asarray(reader.convert("RGB")))
     assert len({frame.tobytes() for frame in drawn}) == 3
-    picture = open_picture(data)
-    assert np.array_equal([np.asarray(frame.stored_rgb()[0]) for frame in picture.frames()], drawn)
+    image = open_image(data)
+    assert np.array_equal([np.asarray(frame.stored_rgb()[0]) for frame in image.frames()], drawn)
     assert np.array_equal(pixels(data), drawn[0])
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF"])
-def test_a_still_picture_is_its_only_frame(kind: str) -> None:
-    assert len(list(open_picture(encoded(scene(8, 9), kind)).frames())) == 1
+def test_a_still_image_is_its_only_frame(kind: str) -> None:
+    assert len(list(open_image(encoded(scene(8, 9), kind)).frames())) == 1
 
 
-def test_the_second_picture_in_a_jpeg_is_no_frame() -> None:
+def test_the_second_image_in_a_jpeg_is_no_frame() -> None:
     first, second = (Image.fromarray(noise(16, 16, seed)) for seed in range(2))
     data = encoded(first, "MPO", save_all=True, append_images=[second])
     assert getattr(Image.open(io.BytesIO(data)), "n_frames", 1) == 2
-    assert len(list(open_picture(data).frames())) == 1
+    assert len(list(open_image(data).frames())) == 1
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG"])
 @pytest.mark.parametrize(("keep", "good"), [(0.4, 1), (0.5, 1), (0.7, 2), (0.98, 2)])
 def test_a_cut_animation_gives_its_good_frames_and_an_error(kind: str, keep: float, good: int) -> None:
     data = animation(kind)
-    whole = [np.asarray(frame.stored_rgb()[0]) for frame in open_picture(data).frames()]
-    picture = open_picture(data[: int(len(data) * keep)])
+    whole = [np.asarray(frame.stored_rgb()[0]) for frame in open_image(data).frames()]
+    image = open_image(data[: int(len(data) * keep)])
     shown = []
     with pytest.raises(ImageError, match="damaged or cut short"):
-        shown.extend(np.asarray(frame.stored_rgb()[0]) for frame in picture.frames())
+        shown.extend(np.asarray(frame.stored_rgb()[0]) for frame in image.frames())
     assert np.array_equal(shown, whole[:good])
 
 
@@ -270,10 +270,10 @@ def test_too_many_pixels_by_default() -> None:
             decode(bomb, limits=limits)
 
 
-def test_a_big_picture_within_the_limit_opens_without_a_warning() -> None:
+def test_a_big_image_within_the_limit_opens_without_a_warning() -> None:
     # 90 megapixels: Pillow warns from 89.5 on.
-    picture = open_picture(with_size(encoded(scene(8, 8), "JPEG"), 10_000, 9_000))
-    assert picture.upright_hw == (10_000, 9_000)
+    image = open_image(with_size(encoded(scene(8, 8), "JPEG"), 10_000, 9_000))
+    assert image.upright_hw == (10_000, 9_000)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP"])
@@ -290,14 +290,14 @@ def test_own_limits_hold_before_decoding(tmp_path: Path, kind: str) -> None:
     assert decode(file, limits=Limits(max_pixels=2000, max_bytes=len(data))).size == (50, 40)
 
 
-def test_limits_hold_for_a_pillow_picture() -> None:
+def test_limits_hold_for_a_pillow_image() -> None:
     with pytest.raises(ImageTooLargeError, match="5 x 4 = 20 pixels"):
         decode(Image.new("RGB", (5, 4)), limits=Limits(max_pixels=19))
 
 
-def test_a_callers_picture_keeps_its_size() -> None:
+def test_a_callers_image_keeps_its_size() -> None:
     theirs = Image.open(io.BytesIO(encoded(scene(400, 600), "JPEG")))
-    open_picture(theirs).stored_rgb(max_shrink=8)
+    open_image(theirs).stored_rgb(max_shrink=8)
     assert theirs.size == (600, 400)
 
 

@@ -1,4 +1,4 @@
-"""Boxes on pictures: where the ink goes, and where it does not."""
+"""Boxes on images: where the ink goes, and where it does not."""
 
 import itertools
 
@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from images import noise
 from litevision.image.draw import PALETTE, Mark, draw_marks
-from pictures import noise
 
 GREY = 128
 
@@ -28,7 +28,7 @@ def extent(mask: np.ndarray) -> tuple[int, int, int, int]:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def test_the_picture_itself_stays_as_it_was() -> None:
+def test_the_image_itself_stays_as_it_was() -> None:
     given = Image.fromarray(noise(60, 80))
     before = given.tobytes()
     drawn = draw_marks(given, [Mark((10, 10, 50, 50), "a", 0)])
@@ -62,7 +62,7 @@ def test_small_boxes_show_what_is_in_them() -> None:
 
 
 @pytest.mark.parametrize("scale", [1, 4])
-def test_texts_and_lines_grow_with_the_picture(scale: int) -> None:
+def test_texts_and_lines_grow_with_the_image(scale: int) -> None:
     width, height = 640 * scale, 480 * scale
     box = (100 * scale, 200 * scale, 300 * scale, 400 * scale)
     drawn = inked(draw_marks(grey(width, height), [Mark(box, "RBC 0.98")]))
@@ -73,7 +73,7 @@ def test_texts_and_lines_grow_with_the_picture(scale: int) -> None:
 
 
 @pytest.mark.parametrize("box", [(100, 100, 200, 200), (0, 0, 50, 50), (380, 0, 400, 300), (395, 295, 400, 300)])
-def test_the_text_stands_at_the_box_within_the_picture(box: tuple[int, int, int, int]) -> None:
+def test_the_text_stands_at_the_box_within_the_image(box: tuple[int, int, int, int]) -> None:
     text_alone = inked(draw_marks(grey(400, 300), [Mark(box, "Platelets 0.42")])) & ~inked(
         draw_marks(grey(400, 300), [Mark(box)])
     )

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from litevision.errors import FileMissingError, UsageError
-from litevision.image import list_pictures
+from litevision.image import list_images
 
 
 @pytest.fixture
@@ -25,10 +25,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def names(folder: Path, *, recursive: bool) -> list[str]:
-    return [path.relative_to(folder).as_posix() for path in list_pictures(folder, recursive=recursive)]
+    return [path.relative_to(folder).as_posix() for path in list_images(folder, recursive=recursive)]
 
 
-def test_a_folders_pictures_sorted(folder: Path) -> None:
+def test_a_folders_images_sorted(folder: Path) -> None:
     assert names(folder, recursive=False) == ["a.png", "b.JPG", "f.gif"]
 
 
@@ -37,22 +37,22 @@ def test_recursive(folder: Path) -> None:
 
 
 def test_a_file_is_taken_whatever_its_suffix(folder: Path) -> None:
-    assert list_pictures(folder / "notes.txt") == [folder / "notes.txt"]
+    assert list_images(folder / "notes.txt") == [folder / "notes.txt"]
 
 
-def test_a_folder_without_pictures(folder: Path) -> None:
+def test_a_folder_without_images(folder: Path) -> None:
     (folder / "deep/c.webp").unlink()
-    with pytest.raises(UsageError, match=r"deep: no pictures in this folder; looked for \.jpg .* --recursive"):
-        list_pictures(folder / "deep")
+    with pytest.raises(UsageError, match=r"deep: no images in this folder; looked for \.jpg .* --recursive"):
+        list_images(folder / "deep")
     (folder / "empty").mkdir()
     with pytest.raises(UsageError, match=r"looked for \.jpg \.jpeg \.png \.webp \.bmp \.gif\.$"):
-        list_pictures(folder / "empty", recursive=True)
+        list_images(folder / "empty", recursive=True)
 
 
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(FileMissingError, match=r"none: No such file or directory\. Check the path"):
-        list_pictures(tmp_path / "none")
+        list_images(tmp_path / "none")
     with pytest.raises(FileMissingError, match="Check the path"):
-        list_pictures("x" * 5000)
+        list_images("x" * 5000)
     with pytest.raises(FileMissingError, match=r"no path \(embedded null byte\)"):
-        list_pictures("a\0b")
+        list_images("a\0b")

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from images import STORED_BY, encoded, noise, scene, stored_as
 from litevision.errors import ImageError, UnknownNameError, UsageError
 from litevision.image import Crop, Interpolation, Preprocess, decode
-from litevision.image.decode import open_picture
-from pictures import STORED_BY, encoded, noise, scene, stored_as
+from litevision.image.decode import open_image
 
 IMAGENET = Preprocess((224, 224), 256, "center", "bilinear")
 
@@ -51,14 +51,14 @@ def test_center_is_the_plain_recipe_in_noise(
     short: int, ratio: float, portrait: bool, size_hw: tuple[int, int], resize_px: int, interpolation: Interpolation
 ) -> None:
     long = int(short * ratio)
-    picture = noise(long, short) if portrait else noise(short, long)
+    image = noise(long, short) if portrait else noise(short, long)
     recipe = Preprocess(size_hw, resize_px, "center", interpolation)
-    assert largest_difference(recipe(picture), plain(Image.fromarray(picture), recipe)) <= 1
+    assert largest_difference(recipe(image), plain(Image.fromarray(image), recipe)) <= 1
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("size_hw", [(1200, 900), (900, 1200), (2000, 500), (500, 2000), (1000, 1000), (257, 256)])
-def test_center_of_large_pictures_is_the_plain_recipe(size_hw: tuple[int, int], interpolation: Interpolation) -> None:
+def test_center_of_large_images_is_the_plain_recipe(size_hw: tuple[int, int], interpolation: Interpolation) -> None:
     recipe = Preprocess((224, 224), 256, "center", interpolation)
     assert largest_difference(recipe(noise(*size_hw)), plain(Image.fromarray(noise(*size_hw)), recipe)) <= 1
 
@@ -100,10 +100,10 @@ def test_a_larger_crop_is_padded_with_black() -> None:
     assert (output[~inside] == 0).all()
 
 
-def test_stretch_takes_the_whole_picture() -> None:
-    picture = noise(30, 50)
-    output = Preprocess((20, 10), 1, "stretch", "bilinear")(picture)
-    expected = Image.fromarray(picture).resize((10, 20), Image.Resampling.BILINEAR)
+def test_stretch_takes_the_whole_image() -> None:
+    image = noise(30, 50)
+    output = Preprocess((20, 10), 1, "stretch", "bilinear")(image)
+    expected = Image.fromarray(image).resize((10, 20), Image.Resampling.BILINEAR)
     assert largest_difference(output, np.asarray(expected)) <= 1
     assert Preprocess((20, 10), 1, "stretch").placement((30, 50)).source_xyxy == (0, 0, 50, 30)
 
@@ -118,16 +118,16 @@ def test_letterbox_fits_inside_and_pads_with_grey() -> None:
 
 
 @given(
-    picture_hw=st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
+    image_hw=st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
     size_hw=st.tuples(st.integers(1, 640), st.integers(1, 640)),
     resize_px=st.integers(1, 640),
     crop=st.sampled_from(["center", "stretch", "letterbox"]),
 )
-def test_placement_stays_inside_both_pictures(
-    picture_hw: tuple[int, int], size_hw: tuple[int, int], resize_px: int, crop: Crop
+def test_placement_stays_inside_both_images(
+    image_hw: tuple[int, int], size_hw: tuple[int, int], resize_px: int, crop: Crop
 ) -> None:
-    place = Preprocess(size_hw, resize_px, crop).placement(picture_hw)
-    for box, (height, width) in ((place.source_xyxy, picture_hw), (place.target_xyxy, size_hw)):
+    place = Preprocess(size_hw, resize_px, crop).placement(image_hw)
+    for box, (height, width) in ((place.source_xyxy, image_hw), (place.target_xyxy, size_hw)):
         x1, y1, x2, y2 = box
         assert 0 <= x1 < x2 <= width
         assert 0 <= y1 < y2 <= height
@@ -162,7 +162,7 @@ def test_real_photos_of_all_orientations_give_one_input(shared: Path) -> None:
     ("max_shrink", "size_wh"), [(1.99, (801, 601)), (2, (401, 301)), (7.9, (201, 151)), (8, (101, 76)), (99, (101, 76))]
 )
 def test_jpegs_are_decoded_at_reduced_size(max_shrink: float, size_wh: tuple[int, int]) -> None:
-    stored, ratio_xy = open_picture(encoded(scene(601, 801), "JPEG")).stored_rgb(max_shrink=max_shrink)
+    stored, ratio_xy = open_image(encoded(scene(601, 801), "JPEG")).stored_rgb(max_shrink=max_shrink)
     assert stored.size == size_wh
     assert ratio_xy[0] == pytest.approx(ratio_xy[1])
     assert round(1 / ratio_xy[0]) == round(801 / size_wh[0])
@@ -196,10 +196,10 @@ def test_output_may_be_written_to() -> None:
     assert output.flags.c_contiguous
 
 
-def test_batch_is_the_pictures_in_order() -> None:
-    pictures = [noise(20, 30, seed) for seed in range(3)]
+def test_batch_is_the_images_in_order() -> None:
+    images = [noise(20, 30, seed) for seed in range(3)]
     recipe = Preprocess((8, 8), 9)
-    assert np.array_equal(recipe.batch(pictures), np.stack([recipe(picture) for picture in pictures]))
+    assert np.array_equal(recipe.batch(images), np.stack([recipe(image) for image in images]))
     assert recipe.batch([]).shape == (0, 8, 8, 3)
 
 

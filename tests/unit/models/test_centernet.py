@@ -1,4 +1,4 @@
-"""Detectors: their sizes, their maps on every trunk, and a decoder that a slow one confirms."""
+"""Detectors: their sizes, their maps on every backbone, and a decoder that a slow one confirms."""
 
 import copy
 import json
@@ -18,7 +18,7 @@ from litevision.models.centernet import CenterNet, CenterNetConfig, CenterNetMap
 from litevision.models.mobilenet_v1 import DepthSepConv
 from litevision.models.necks import ReshapeNeck, enlarger
 from litevision.registry import ARCHITECTURES
-from networks import SHORT_ROWS, every_form, fill, pictures, short
+from networks import SHORT_ROWS, every_form, fill, images, short
 
 
 def detector(name: str, dialect: str | None = None, neck: str = "light", num_classes: int = 10) -> CenterNet:
@@ -42,17 +42,17 @@ def test_the_published_detectors_have_their_sizes() -> None:
     )
     last = 9 * 64 * (128 + 256) + 2 * 9 * 64 * 64 + 2 * 4 * 64 + (16 + 64) * 64
     heads = sum(9 * 64 * 256 + 256 + 256 * out + out for out in (10, 2, 2))
-    trunk = sum(p.numel() for p in build(configure("dla34", num_classes=0), device="meta").parameters())
-    assert num_params("dla34", "dlaup") == trunk + steps + last + heads
+    backbone = sum(p.numel() for p in build(configure("dla34", num_classes=0), device="meta").parameters())
+    assert num_params("dla34", "dlaup") == backbone + steps + last + heads
     assert 3.15e6 < num_params("mobilenet_v1", "reshape") < 3.25e6
 
 
 def test_the_light_neck_costs_little() -> None:
     with torch.device("meta"):
-        trunk = build(configure("mobilenet_v2", final_endpoint="conv_last"))
+        backbone = build(configure("mobilenet_v2", final_endpoint="conv_last"))
         ours = CenterNet(CenterNetConfig(configure("mobilenet_v2"), 10))
         tutorial = CenterNet(CenterNetConfig(configure("mobilenet_v2", dialect="tutorial"), 10, "reshape"))
-    costs = [ledger(network, (512, 512)) for network in (trunk, ours, tutorial)]
+    costs = [ledger(network, (512, 512)) for network in (backbone, ours, tutorial)]
     assert costs[1].macs < 1.25 * costs[0].macs
     assert costs[1].macs < 0.75 * costs[2].macs
     assert costs[1].num_params == sum(layer.params for layer in costs[1].layers) < 2e6
@@ -60,7 +60,7 @@ def test_the_light_neck_costs_little() -> None:
 
 @pytest.mark.parametrize("neck", ["light", "dlaup", "reshape"])
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_every_trunk_at_every_size(name: str, neck: str) -> None:
+def test_every_backbone_at_every_size(name: str, neck: str) -> None:
     with torch.device("meta"):
         network = CenterNet(CenterNetConfig(configure(name), 3, neck)).eval()
         for height, width in ((96, 160), (1, 75)):
@@ -71,7 +71,7 @@ def test_every_trunk_at_every_size(name: str, neck: str) -> None:
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "shufflenet_v2_x1_0"])
 @pytest.mark.parametrize("stride", [8, 16])
-def test_dilated_trunks_and_other_widths(name: str, stride: int) -> None:
+def test_dilated_backbones_and_other_widths(name: str, stride: int) -> None:
     with torch.device("meta"):
         for neck in ("light", "dlaup"):
             backbone = configure(name, width_mult=0.5, output_stride=stride)
@@ -83,7 +83,7 @@ def test_dilated_trunks_and_other_widths(name: str, stride: int) -> None:
 @every_form
 def test_learns_in_every_part(name: str, dialect: str) -> None:
     network = detector(name, dialect).train()
-    maps = network(pictures(2, (48, 80)))
+    maps = network(images(2, (48, 80)))
     sum(part.square().mean() for part in maps).backward()
     still = [key for key, parameter in network.named_parameters() if not parameter.grad.abs().sum() > 0]
     assert [key for key in still if "conv.bias" not in key] == []  # a bias before BN has no effect
@@ -92,15 +92,15 @@ def test_learns_in_every_part(name: str, dialect: str) -> None:
 def test_begins_at_a_score_of_a_tenth() -> None:
     network = CenterNet(CenterNetConfig(configure("mobilenet_v2"), 4)).eval()
     with torch.inference_mode():
-        maps = network(pictures(2, (64, 64)))
+        maps = network(images(2, (64, 64)))
     torch.testing.assert_close(maps.heatmap.sigmoid(), torch.full_like(maps.heatmap, 0.1), atol=0.005, rtol=0)
     assert maps.size.abs().max() < 0.2
     assert maps.offset.abs().max() < 0.2
 
 
-def test_what_lies_outside_of_the_picture_is_the_mean_colour() -> None:
+def test_what_lies_outside_of_the_image_is_the_mean_colour() -> None:
     network = detector("mobilenet_v2")
-    x = pictures(1, (40, 61))
+    x = images(1, (40, 61))
     with torch.inference_mode():
         got, padded = network(x), network(torch.nn.functional.pad(x, (0, 3)))
     assert network.stride == 8
@@ -126,23 +126,25 @@ def test_enlarging_begins_as_bilinear_interpolation() -> None:
         torch.testing.assert_close(got[inner], expected[inner])
 
 
-def test_takes_the_trunk_of_a_classifier() -> None:
+def test_takes_the_backbone_of_a_classifier() -> None:
     classifier = short("mobilenet_v2", "torchvision")
     for neck in ("light", "reshape"):
         network = CenterNet(CenterNetConfig(classifier.config, 3, neck)).eval()
-        network.take_trunk(classifier)
-        x = pictures(2, (32, 64))
+        network.take_backbone(classifier)
+        x = images(2, (32, 64))
         with torch.inference_mode():
             last = network.backbone(x)
             expected = classifier.features[:5](x) if neck == "light" else classifier.forward_features(x)
         torch.testing.assert_close(last[-1] if neck == "light" else last, expected)
-    with pytest.raises(WeightsMismatchError, match=r"another trunk than the detector: \d+ of \d+ tensors are missing"):
-        network.take_trunk(short("mobilenet_v1", "timm"))
+    with pytest.raises(
+        WeightsMismatchError, match=r"another backbone than the detector: \d+ of \d+ tensors are missing"
+    ):
+        network.take_backbone(short("mobilenet_v1", "timm"))
 
 
 def test_copies_and_memory_formats_and_precisions() -> None:
     network = detector("mobilenet_v2")
-    x = pictures(2, (40, 56))
+    x = images(2, (40, 56))
     with torch.inference_mode():
         expected = network(x)
         twin = copy.deepcopy(network).to(memory_format=torch.channels_last)
@@ -168,8 +170,8 @@ def test_is_traced_for_any_batch(name: str, neck: str) -> None:
             return decode(self.network(x), 7)
 
     module = Decoded().eval()
-    program = torch.export.export(module, (pictures(2, (36, 60)),), dynamic_shapes=({0: torch.export.Dim("batch")},))
-    x = pictures(3, (36, 60))
+    program = torch.export.export(module, (images(2, (36, 60)),), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    x = images(3, (36, 60))
     with torch.inference_mode():
         for got, expected in zip(program.module()(x), module(x), strict=True):
             torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
@@ -211,7 +213,7 @@ V2 = configure("mobilenet_v2")
         ({"head_channels": -1}, r"head_channels must be 0 \(no hidden layer\) or more, got -1"),
         (
             {"backbone": configure("mobilenet_v2", final_endpoint="stem")},
-            r"a map at stride 4, got a trunk with .* \(2,\)",
+            r"a map at stride 4, got a backbone with .* \(2,\)",
         ),
         (
             {
@@ -242,10 +244,10 @@ def test_an_input_of_another_shape() -> None:
         detector("mobilenet_v2")(torch.zeros(2, 1, 32, 32))
 
 
-def slowly_decoded(maps: CenterNetMaps, picture: int) -> list[tuple[float, int, list[float]]]:
+def slowly_decoded(maps: CenterNetMaps, image: int) -> list[tuple[float, int, list[float]]]:
     """(score, class, box) of every peak, best first."""
-    heatmap = maps.heatmap[picture].tolist()
-    size, offset = maps.size[picture].tolist(), maps.offset[picture].tolist()
+    heatmap = maps.heatmap[image].tolist()
+    size, offset = maps.size[image].tolist(), maps.offset[image].tolist()
     rows, columns = len(heatmap[0]), len(heatmap[0][0])
     found = []
     for label, plane in enumerate(heatmap):
@@ -282,14 +284,14 @@ def test_decodes_as_a_slow_loop_does(seed: int, shape: tuple[int, int, int, int]
     got = decode(maps, top_k)
     kept = min(top_k, classes * rows * columns)
     assert [tuple(part.shape) for part in got] == [(count, kept, 4), (count, kept), (count, kept)]
-    for picture in range(count):
-        expected = slowly_decoded(maps, picture)[:kept]
+    for image in range(count):
+        expected = slowly_decoded(maps, image)[:kept]
         for k, (score, label, box) in enumerate(expected):
-            assert abs(float(got.scores[picture, k]) - score) < 1e-6
-            assert int(got.classes[picture, k]) == label
-            torch.testing.assert_close(got.boxes[picture, k], torch.tensor(box), atol=1e-5, rtol=1e-6)
-        assert (got.scores[picture, len(expected) :] == 0).all()
-        assert all(one >= other for one, other in pairwise(got.scores[picture].tolist()))
+            assert abs(float(got.scores[image, k]) - score) < 1e-6
+            assert int(got.classes[image, k]) == label
+            torch.testing.assert_close(got.boxes[image, k], torch.tensor(box), atol=1e-5, rtol=1e-6)
+        assert (got.scores[image, len(expected) :] == 0).all()
+        assert all(one >= other for one, other in pairwise(got.scores[image].tolist()))
 
 
 def test_strong_peaks_keep_their_order() -> None:

@@ -11,13 +11,13 @@ import numpy.typing as npt
 import pytest
 
 from bundles import plain_metadata, write_bundle
+from images import encoded, noise
 from litevision.errors import BundleError, FileMissingError, UnknownNameError, UsageError
-from litevision.image import Preprocess, shipped_photos
+from litevision.image import Preprocess, shipped_images
 from litevision.runtime import Bundle, load
 from litevision.runtime.engines import Engine, EngineChoice, auto
 from litevision.runtime.engines.auto import Decision, Timing, choose, decide, measure
 from litevision.runtime.engines.timing import interleaved, sample_images
-from pictures import encoded, noise
 
 ORT = Timing("onnxruntime", "fp32", ms=4.0, start_ms=200.0, changed=0, compared=4)
 OPENVINO = Timing("openvino", "fp32", ms=3.0, start_ms=900.0, changed=0, compared=4)
@@ -78,21 +78,21 @@ def test_the_fastest_that_changes_no_answer(timings: list[Timing], winner: str) 
 
 
 @pytest.mark.parametrize(
-    ("pictures", "winner"),
-    # 900 + 2n < 200 + 4n from 350 pictures on; within 5 % of it from 314.
+    ("images", "winner"),
+    # 900 + 2n < 200 + 4n from 350 images on; within 5 % of it from 314.
     [(1, "onnxruntime"), (300, "onnxruntime"), (349, "onnxruntime"), (400, "openvino"), (None, "openvino")],
 )
-def test_a_slow_start_must_repay_itself(pictures: int | None, winner: str) -> None:
-    best, why = decide([ORT, BF16], pictures)
+def test_a_slow_start_must_repay_itself(images: int | None, winner: str) -> None:
+    best, why = decide([ORT, BF16], images)
     assert best.engine == winner
-    assert (f"{pictures} pictures do not repay a slower start" in why) == (winner == "onnxruntime")
+    assert (f"{images} images do not repay a slower start" in why) == (winner == "onnxruntime")
 
 
 def test_the_reason_gives_every_figure(bundle: Path) -> None:
     decision = choose(bundle, threads=1, measured_by=Stopwatch(ORT, OPENVINO, timing(BF16, changed=1)))
     assert decision == Decision(
         EngineChoice("openvino", "fp32", 1, 1),
-        "openvino fp32 (3.0 ms a picture; onnxruntime fp32 4.0 ms; openvino bf16 2.0 ms, but changes 1 of 4 answers; "
+        "openvino fp32 (3.0 ms an image; onnxruntime fp32 4.0 ms; openvino bf16 2.0 ms, but changes 1 of 4 answers; "
         "measured once, remembered)",
     )
 
@@ -187,20 +187,20 @@ def test_a_cache_that_cannot_be_written_is_no_fault(bundle: Path, tmp_path: Path
     assert "cannot be written" in decision.reason
 
 
-def test_few_pictures_are_not_worth_measuring(bundle: Path) -> None:
+def test_few_images_are_not_worth_measuring(bundle: Path) -> None:
     stopwatch = Stopwatch(ORT, OPENVINO, BF16)
-    decision = choose(bundle, threads=1, pictures=63, measured_by=stopwatch)
+    decision = choose(bundle, threads=1, images=63, measured_by=stopwatch)
     assert decision.choice == EngineChoice("onnxruntime", "fp32", 1, 1)
-    assert decision.reason == "onnxruntime fp32 (measuring does not pay for 63 pictures)"
+    assert decision.reason == "onnxruntime fp32 (measuring does not pay for 63 images)"
     assert stopwatch.asked == []
-    choose(bundle, threads=1, pictures=64, measured_by=stopwatch)
+    choose(bundle, threads=1, images=64, measured_by=stopwatch)
     assert len(stopwatch.asked) == 1
 
 
-def test_few_pictures_use_what_is_remembered(bundle: Path) -> None:
+def test_few_images_use_what_is_remembered(bundle: Path) -> None:
     slow, fast = timing(ORT, ms=400), timing(BF16, ms=100)
     choose(bundle, threads=1, measured_by=Stopwatch(slow, fast))
-    decision = choose(bundle, threads=1, pictures=8, measured_by=Stopwatch())
+    decision = choose(bundle, threads=1, images=8, measured_by=Stopwatch())
     assert decision.choice.title == "openvino bf16"
     assert decision.reason.endswith("measured earlier)")
 
@@ -286,7 +286,7 @@ def test_measuring(images_u8_nhwc: npt.NDArray[np.uint8]) -> None:
         ("openvino", "fp32", 0, 5),
         ("openvino", "bf16", 2, 5),
     ]
-    assert found[0].ms > found[1].ms > found[2].ms >= 1.0  # a picture, not a batch
+    assert found[0].ms > found[1].ms > found[2].ms >= 1.0  # an image, not a batch
     assert found[1].start_ms == found[2].start_ms >= 36
     assert found[0].start_ms >= 12
 
@@ -331,14 +331,14 @@ def test_turns_are_taken_and_warming_up_is_not_counted() -> None:
 
 def test_samples_are_what_can_be_read_of_the_whole() -> None:
     preprocess = Preprocess((8, 8), 8)
-    pictures = [encoded(noise(9, 9, seed)) for seed in range(130)]
-    assert (sample_images(preprocess, [b"oops", "none.jpg", *pictures[:9]]) == preprocess.batch(pictures[:9])).all()
-    assert (sample_images(preprocess, pictures) == preprocess.batch(pictures[::3])).all()
-    assert (sample_images(preprocess, [b"oops"]) == preprocess.batch(shipped_photos())).all()
+    images = [encoded(noise(9, 9, seed)) for seed in range(130)]
+    assert (sample_images(preprocess, [b"oops", "none.jpg", *images[:9]]) == preprocess.batch(images[:9])).all()
+    assert (sample_images(preprocess, images) == preprocess.batch(images[::3])).all()
+    assert (sample_images(preprocess, [b"oops"]) == preprocess.batch(shipped_images())).all()
     assert len(sample_images(preprocess)) == 4
 
 
 def test_a_less_exact_choice_says_what_it_was_compared_on() -> None:
     best, why = decide([ORT, timing(BF16, compared=64)])
     assert best.precision == "bf16"
-    assert why == "2.0 ms a picture, best classes as in fp32 on 64 pictures; onnxruntime fp32 4.0 ms"
+    assert why == "2.0 ms an image, best classes as in fp32 on 64 images; onnxruntime fp32 4.0 ms"

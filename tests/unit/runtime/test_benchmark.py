@@ -58,10 +58,10 @@ def test_where_it_does_not_pay_is_said() -> None:
 def test_the_quickest_are_named() -> None:
     rows = [row("onnxruntime fp32", 1, 4.0, 2), row("openvino bf16", 1, 2.0, 2), row("openvino bf16", 8, 10.0, 1, 2)]
     assert notes(rows)[:2] == (
-        "one picture is answered soonest by openvino bf16 on 2 threads: 2.0 ms",
-        "the most pictures a second, 1600, come from openvino bf16 on 2 times 1 thread in batches of 8",
+        "one image is answered soonest by openvino bf16 on 2 threads: 2.0 ms",
+        "the most images a second, 1600, come from openvino bf16 on 2 times 1 thread in batches of 8",
     )
-    assert not any("one picture" in note for note in notes([row("onnxruntime fp32", 8)]))
+    assert not any("one image" in note for note in notes([row("onnxruntime fp32", 8)]))
 
 
 def test_changed_answers_are_said_once() -> None:

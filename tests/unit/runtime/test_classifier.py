@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from bundles import write_bundle
+from images import encoded, noise, stored_as
 from litevision.errors import BundleError, FileMissingError, ImageError, UsageError
 from litevision.runtime import Classifier, Prediction, load
-from pictures import encoded, noise, stored_as
 
 RED = np.full((20, 30, 3), (255, 0, 0), np.uint8)
 BLUE = np.full((9, 9, 3), (0, 0, 255), np.uint8)
@@ -55,9 +55,9 @@ def test_top_below_one(classifier: Classifier, top: int) -> None:
 
 @pytest.mark.parametrize("batch_size", [1, 2, 7, 100])
 def test_batches_change_no_answer(classifier: Classifier, batch_size: int) -> None:
-    pictures = [noise(10, 10 + seed, seed) // (1 + seed) for seed in range(7)]
-    answers = classifier.classify_batch(pictures, top=2, batch_size=batch_size)
-    assert answers == [classifier.classify(picture, top=2) for picture in pictures]
+    images = [noise(10, 10 + seed, seed) // (1 + seed) for seed in range(7)]
+    answers = classifier.classify_batch(images, top=2, batch_size=batch_size)
+    assert answers == [classifier.classify(image, top=2) for image in images]
     assert classifier.classify_batch([]) == []
 
 
@@ -72,18 +72,18 @@ def test_exif_orientation_reaches_the_model(tmp_path: Path) -> None:
         assert classifier.classify(stored_as(upright, orientation))[0].label == "blue"
 
 
-def test_a_bad_picture_is_named(classifier: Classifier, tmp_path: Path) -> None:
+def test_a_bad_image_is_named(classifier: Classifier, tmp_path: Path) -> None:
     with pytest.raises(FileMissingError, match=r"none\.jpg"):
         classifier.classify(tmp_path / "none.jpg")
-    with pytest.raises(ImageError, match="picture of 4 bytes: not a picture"):
+    with pytest.raises(ImageError, match="image of 4 bytes: not an image"):
         classifier.classify(b"oops")
 
 
 def test_several_threads_may_ask(classifier: Classifier) -> None:
-    pictures = [noise(30, 30, seed) // (1 + seed % 5) for seed in range(40)]
-    alone = [classifier.classify(picture) for picture in pictures]
+    images = [noise(30, 30, seed) // (1 + seed % 5) for seed in range(40)]
+    alone = [classifier.classify(image) for image in images]
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(classifier.classify, pictures)) == alone
+        assert list(pool.map(classifier.classify, images)) == alone
 
 
 def test_a_prediction_is_a_value() -> None:

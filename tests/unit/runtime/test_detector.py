@@ -1,4 +1,4 @@
-"""Boxes: where they lie in the picture, which of them count, and what tiles add."""
+"""Boxes: where they lie in the image, which of them count, and what tiles add."""
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from bundles import write_bundle
-from detectors import BLUE, RED, SCORES, detection_metadata, picture, write_detector
+from detectors import BLUE, RED, SCORES, detection_metadata, image, write_detector
+from images import encoded, stored_as
 from litevision.errors import BundleError, FileMissingError, ImageError, UsageError
 from litevision.image import Preprocess
 from litevision.runtime import Bundle, Classifier, Detection, Detector, Prediction, load
@@ -20,10 +21,9 @@ from litevision.runtime.detector import Finding
 from litevision.runtime.engines.timing import count_changes
 from litevision.runtime.pipeline import answer_chunks
 from litevision.runtime.tiles import at_cut, merged, tile_boxes
-from pictures import encoded, stored_as
 
 RED_BOX, BLUE_BOX = (16, 8, 48, 40), (60, 30, 90, 58)
-BOTH = picture((64, 96), (RED_BOX, RED), (BLUE_BOX, BLUE))
+BOTH = image((64, 96), (RED_BOX, RED), (BLUE_BOX, BLUE))
 
 
 @pytest.fixture
@@ -49,19 +49,19 @@ def test_what_is_found(tmp_path: Path) -> None:
     assert isinstance(first, Prediction)
 
 
-@pytest.mark.parametrize("picture_hw", [(64, 96), (96, 64), (480, 640), (3000, 4000), (333, 77), (41, 1000)])
+@pytest.mark.parametrize("image_hw", [(64, 96), (96, 64), (480, 640), (3000, 4000), (333, 77), (41, 1000)])
 @pytest.mark.parametrize(("crop", "size_hw"), [("letterbox", (64, 64)), ("letterbox", (48, 80)), ("stretch", (40, 64))])
-def test_boxes_come_back_to_the_picture(
-    tmp_path: Path, picture_hw: tuple[int, int], crop: Any, size_hw: tuple[int, int]
+def test_boxes_come_back_to_the_image(
+    tmp_path: Path, image_hw: tuple[int, int], crop: Any, size_hw: tuple[int, int]
 ) -> None:
-    (height, width), (rows, columns) = picture_hw, size_hw
+    (height, width), (rows, columns) = image_hw, size_hw
     if crop == "stretch":
         shown_hw = size_hw
     else:
         scale = min(rows / height, columns / width)
         shown_hw = round(height * scale), round(width * scale)
     top, left = ((size - shown) // 2 for size, shown in zip(size_hw, shown_hw, strict=True))
-    # In shares of what is shown of the picture, which are the same in both.
+    # In shares of what is shown of the image, which are the same in both.
     shares = [(0.0, 0.0, 1.0, 1.0), (0.125, 0.25, 0.75, 0.5)]
     given = [
         (left + x1 * shown_hw[1], top + y1 * shown_hw[0], left + x2 * shown_hw[1], top + y2 * shown_hw[0])
@@ -74,11 +74,11 @@ def test_boxes_come_back_to_the_picture(
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize(("crop", "size_hw"), [("letterbox", (64, 64)), ("stretch", (64, 64))])
-def test_boxes_are_those_of_the_upright_picture(
+def test_boxes_are_those_of_the_upright_image(
     tmp_path: Path, orientation: int, crop: str, size_hw: tuple[int, int]
 ) -> None:
     detector = load(write_detector(tmp_path / "it.onnx", size_hw=size_hw, crop=crop))
-    upright = picture((128, 64), ((12, 24, 40, 100), RED))
+    upright = image((128, 64), ((12, 24, 40, 100), RED))
     for kind in ("PNG", "JPEG"):
         options = {"quality": 100, "subsampling": 0} if kind == "JPEG" else {}
         found = detector.detect(stored_as(upright, orientation, kind, **options))
@@ -87,13 +87,13 @@ def test_boxes_are_those_of_the_upright_picture(
 
 def test_a_jpeg_that_is_decoded_small_keeps_its_boxes(detector: Detector) -> None:
     # At 1/16 of its size, of which the decoder does 1/8.
-    large = picture((1024, 1024), ((320, 160, 640, 800), RED))
+    large = image((1024, 1024), ((320, 160, 640, 800), RED))
     (found,) = detector.detect(encoded(large, "JPEG", quality=95))
     np.testing.assert_allclose(found.box_xyxy, (320, 160, 640, 800), atol=1e-3)
 
 
-def test_boxes_are_cut_at_the_picture_and_dropped_in_the_padding(tmp_path: Path) -> None:
-    # A picture of 64 x 32 lies in the rows 16 to 48 of 64 x 64.
+def test_boxes_are_cut_at_the_image_and_dropped_in_the_padding(tmp_path: Path) -> None:
+    # An image of 64 x 32 lies in the rows 16 to 48 of 64 x 64.
     given = [(-5, 10, 20, 40), (0, 0, 64, 16), (10, 20, 10, 30), (30, 40, 99, 99)]
     found = constant(tmp_path, given).detect(np.zeros((32, 64, 3), np.uint8))
     assert boxes(found) == [(0, 0, 20, 24), (30, 24, 64, 32)]
@@ -138,10 +138,10 @@ def test_every_kind_of_source(detector: Detector, tmp_path: Path) -> None:
     assert all(it == found[0] for it in found)
 
 
-def test_a_bad_picture_is_named(detector: Detector, tmp_path: Path) -> None:
+def test_a_bad_image_is_named(detector: Detector, tmp_path: Path) -> None:
     with pytest.raises(FileMissingError, match=r"none\.jpg"):
         detector.detect(tmp_path / "none.jpg")
-    with pytest.raises(ImageError, match="picture of 4 bytes: not a picture"):
+    with pytest.raises(ImageError, match="image of 4 bytes: not an image"):
         detector.detect(b"oops", tiles=2)
 
 
@@ -151,10 +151,10 @@ def test_nothing_is_an_empty_list(detector: Detector) -> None:
 
 
 def test_several_threads_may_ask(detector: Detector) -> None:
-    pictures = [picture((64, 64), ((i, i, i + 9, i + 9), (RED, BLUE)[i % 2])) for i in range(40)]
-    alone = [detector.detect(it) for it in pictures]
+    images = [image((64, 64), ((i, i, i + 9, i + 9), (RED, BLUE)[i % 2])) for i in range(40)]
+    alone = [detector.detect(it) for it in images]
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(detector.detect, pictures)) == alone
+        assert list(pool.map(detector.detect, images)) == alone
 
 
 def test_engines_agree(tmp_path: Path) -> None:
@@ -168,20 +168,20 @@ def test_engines_agree(tmp_path: Path) -> None:
 # Tiles
 
 
-@pytest.mark.parametrize("picture_hw", [(600, 800), (800, 600), (500, 500), (90, 1000), (7, 5), (1, 1)])
+@pytest.mark.parametrize("image_hw", [(600, 800), (800, 600), (500, 500), (90, 1000), (7, 5), (1, 1)])
 @pytest.mark.parametrize("tiles", range(2, 9))
 @pytest.mark.parametrize("crop", ["letterbox", "stretch"])
-def test_tiles_cover_the_picture(picture_hw: tuple[int, int], tiles: int, crop: Any) -> None:
-    height, width = picture_hw
-    found = tile_boxes(picture_hw, Preprocess((64, 64), 64, crop), tiles)
-    seen = np.zeros(picture_hw, bool)
+def test_tiles_cover_the_image(image_hw: tuple[int, int], tiles: int, crop: Any) -> None:
+    height, width = image_hw
+    found = tile_boxes(image_hw, Preprocess((64, 64), 64, crop), tiles)
+    seen = np.zeros(image_hw, bool)
     for x1, y1, x2, y2 in found:
         assert 0 <= x1 < x2 <= width
         assert 0 <= y1 < y2 <= height
         seen[y1:y2, x1:x2] = True
     assert seen.all()
     assert len({(x2 - x1, y2 - y1) for x1, y1, x2, y2 in found}) == 1
-    if min(picture_hw) >= 90:
+    if min(image_hw) >= 90:
         per_axis = [len({box[axis] for box in found}) for axis in (0, 1)]
         assert max(per_axis) == tiles
         for axis, length in ((0, width), (1, height)):
@@ -198,7 +198,7 @@ def test_tiles_have_the_shape_of_the_input() -> None:
 
 
 def test_tiles_show_what_is_too_small_in_the_whole(detector: Detector) -> None:
-    dots = picture((960, 960), ((105, 200, 120, 212), RED), ((800, 604, 816, 618), BLUE))
+    dots = image((960, 960), ((105, 200, 120, 212), RED), ((800, 604, 816, 618), BLUE))
     assert detector.detect(dots) == []
     found = detector.detect(dots, tiles=5)
     assert [it.label for it in found] == ["red", "blue"]
@@ -209,13 +209,13 @@ def test_tiles_show_what_is_too_small_in_the_whole(detector: Detector) -> None:
 def test_one_object_is_found_once(detector: Detector, tiles: int) -> None:
     """Whatever tiles it lies in, and however many cut it."""
     for box in [(96, 96, 544, 480), (0, 0, 640, 640), (300, 10, 340, 630), (560, 560, 640, 640)]:
-        found = detector.detect(picture((640, 640), (box, RED)), tiles=tiles)
+        found = detector.detect(image((640, 640), (box, RED)), tiles=tiles)
         assert len(found) == 1
         np.testing.assert_allclose(found[0].box_xyxy, box, atol=10)
 
 
 def test_tiles_of_a_turned_jpeg(detector: Detector) -> None:
-    upright = picture((960, 480), ((99, 700, 111, 714), RED))
+    upright = image((960, 480), ((99, 700, 111, 714), RED))
     for orientation in (1, 6):
         (found,) = detector.detect(stored_as(upright, orientation, "JPEG", quality=95), tiles=6)
         np.testing.assert_allclose(found.box_xyxy, (99, 700, 111, 714), atol=4)
@@ -238,7 +238,7 @@ def test_what_has_been_dropped_drops_nothing() -> None:
 
 def test_only_inner_edges_cut() -> None:
     given = np.array([[0, 0, 50, 50], [51, 20, 80, 80], [60, 60, 98.5, 80], [60, 60, 97, 97]], np.float32)
-    ends = partial(at_cut, given, picture_hw=(200, 200), input_hw=(50, 50))
+    ends = partial(at_cut, given, image_hw=(200, 200), input_hw=(50, 50))
     assert ends((0, 0, 100, 100), input_hw=(100, 100)).tolist() == [False, False, True, False]
     assert ends((0, 0, 100, 100)).tolist() == [False, False, True, True]
     assert ends((50, 0, 150, 100)).tolist() == [True, True, False, True]
@@ -279,7 +279,7 @@ def test_other_outputs_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_middle_that_is_cut_out_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match=r"cuts the middle out of pictures; expected crop 'letterbox' or 'stretch'"):
+    with pytest.raises(BundleError, match=r"cuts the middle out of images; expected crop 'letterbox' or 'stretch'"):
         load(write_detector(tmp_path / "it.onnx", crop="center"))
 
 
@@ -297,20 +297,20 @@ def test_a_broken_model_is_no_answer(tmp_path: Path, given: Any, message: str) -
         constant(tmp_path, *given).detect(BOTH)
 
 
-# Many pictures
+# Many images
 
 
-def test_many_pictures_go_through_the_same_stream(detector: Detector) -> None:
-    sources = [picture((64, 64), ((i, 0, i + 9, 9), RED)) if i % 7 else b"oops" for i in range(40)]
+def test_many_images_go_through_the_same_stream(detector: Detector) -> None:
+    sources = [image((64, 64), ((i, 0, i + 9, 9), RED)) if i % 7 else b"oops" for i in range(40)]
     chunks = answer_chunks(partial(answer, Finding(detector)), sources, workers=3, chunk=4)
     answers = [it for chunk in chunks for it in chunk]
     assert [it.error is None for it in answers] == [i % 7 > 0 for i in range(40)]
     assert [it.predictions[0].box_xyxy[0] for it in answers if not it.error] == [i for i in range(40) if i % 7]
 
 
-def test_pictures_of_any_number_of_views_share_a_batch(detector: Detector) -> None:
+def test_images_of_any_number_of_views_share_a_batch(detector: Detector) -> None:
     frame = prepare(partial(detector.views, tiles=3, keep=True), BOTH, "clip.mp4#t=1.000")
-    assert np.array_equal(frame.outcome.picture, BOTH)
+    assert np.array_equal(frame.outcome.image, BOTH)
     alone = detector.detect(BOTH), detector.detect(BOTH, tiles=3)
     first, second, third = answer(Finding(detector), [BOTH, frame, BOTH])
     assert (first.predictions, second.predictions, third.predictions) == (

@@ -79,7 +79,7 @@ def test_every_engine_names_the_tensors_alike(name: EngineName) -> None:
 def test_engines_agree_on_a_network(network: bytes, batch_u8_nhwc: npt.NDArray[np.uint8]) -> None:
     ours = scores(opened(network, "onnxruntime"), batch_u8_nhwc)
     theirs = scores(opened(network, "openvino"), batch_u8_nhwc)
-    assert ours.std(axis=0).max() > 0.02  # pictures are told apart, so that agreeing says something
+    assert ours.std(axis=0).max() > 0.02  # images are told apart, so that agreeing says something
     assert np.abs(ours - theirs).max() < 1e-4
 
 
@@ -90,7 +90,7 @@ def test_bf16_is_near_and_is_not_fp32(network: bytes, batch_u8_nhwc: npt.NDArray
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_picture_is_answered_as_among_others(
+def test_one_image_is_answered_as_among_others(
     network: bytes, batch_u8_nhwc: npt.NDArray[np.uint8], name: EngineName
 ) -> None:
     engine = opened(network, name)

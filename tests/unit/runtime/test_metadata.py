@@ -161,8 +161,8 @@ def test_a_wrong_value_is_named(key: str, value: Any, message: str) -> None:
 
 def test_all_faults_are_named_at_once() -> None:
     plain = json.loads(changed("weights.licence"))
-    plain["check"]["pictures"] = "eight"
-    with pytest.raises(BundleError, match=r"weights\.licence is missing; check\.pictures is 'eight', expected a whole"):
+    plain["check"]["images"] = "eight"
+    with pytest.raises(BundleError, match=r"weights\.licence is missing; check\.images is 'eight', expected a whole"):
         BundleMetadata.from_json(json.dumps(plain))
 
 

@@ -1,4 +1,4 @@
-"""The stream of answers: order, bounds, bad pictures, early stops."""
+"""The stream of answers: order, bounds, bad images, early stops."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ LABELS = tuple(f"grey {value}" for value in range(256))
 
 
 class GreyClassifier:
-    """Names a picture after its grey value, and notes how it was called."""
+    """Names an image after its grey value, and notes how it was called."""
 
     preprocess = Preprocess((8, 8), 8, "stretch")
 
@@ -51,7 +51,7 @@ def run(classifier: Any, sources: Any, **arguments: Any) -> Iterator[Answer]:
 
 @pytest.mark.parametrize("count", [0, 1, 3, 7, 8, 100])
 @pytest.mark.parametrize("workers", [1, 3])
-def test_answers_keep_the_order_of_the_pictures(count: int, workers: int) -> None:
+def test_answers_keep_the_order_of_the_images(count: int, workers: int) -> None:
     values = [value % 256 for value in range(count)]
     answers = list(run(GreyClassifier(), map(grey, values), workers=workers))
     assert [answer.predictions[0].index for answer in answers] == values
@@ -64,15 +64,15 @@ def test_chunks_grow_to_the_asked_size() -> None:
     assert classifier.batches == [1, 2, 4, 4, 4, 4, 1]
 
 
-def test_a_bad_picture_is_answered_in_its_place_and_stops_nothing() -> None:
-    answers = list(run(GreyClassifier(), [grey(1), b"no picture", grey(3), b"", grey(5)]))
+def test_a_bad_image_is_answered_in_its_place_and_stops_nothing() -> None:
+    answers = list(run(GreyClassifier(), [grey(1), b"no image", grey(3), b"", grey(5)]))
     assert [bool(answer.error) for answer in answers] == [False, True, False, True, False]
     assert [answer.predictions[0].index for answer in answers if not answer.error] == [1, 3, 5]
     assert isinstance(answers[3].error, ImageError)
     assert answers[1].predictions == ()
 
 
-def test_a_chunk_of_bad_pictures_alone_never_reaches_the_network() -> None:
+def test_a_chunk_of_bad_images_alone_never_reaches_the_network() -> None:
     classifier = GreyClassifier()
     assert all(answer.error for answer in run(classifier, [b"x"] * 9))
     assert classifier.batches == []
@@ -96,7 +96,7 @@ def test_sources_are_read_as_they_are_used() -> None:
 
 
 def test_a_source_that_waits_gets_its_answers_at_once() -> None:
-    """Each picture comes only when the one before it is answered."""
+    """Each image comes only when the one before it is answered."""
     answered = 0
 
     def sources() -> Iterator[npt.NDArray[np.uint8] | None]:

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from clips import RED_AND_BLUE, write_clip
+from images import encoded, noise
 from litevision.errors import FileMissingError, ImageError, MissingExtraError, UsageError
 from litevision.image import Preprocess
 from litevision.runtime.answers import Prepared
 from litevision.runtime.video import animation_frames, video_frames, webcam_device, webcam_frames
-from pictures import encoded, noise
 
 PREPROCESS = Preprocess((8, 8), 8, "stretch")
 
@@ -130,7 +130,7 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         silence.sample_rate = 8000
         out.mux(stream.encode(silence))
     (fault,) = frames(tmp_path / "sound.mkv")
-    with pytest.raises(ImageError, match="holds no moving picture"):
+    with pytest.raises(ImageError, match="holds no moving image"):
         raise fault.error or AssertionError
 
 
@@ -171,14 +171,14 @@ def test_cameras_that_are_not_there(tmp_path: Path, name: str, kind: type[Except
 
 
 def test_a_camera(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A camera's frames come as a file's do; here from FFmpeg's test picture."""
+    """A camera's frames come as a file's do; here from FFmpeg's test image."""
     real_open = av.open
 
-    def test_picture(file: str, format: str | None, **options: Any) -> Any:
+    def test_image(file: str, format: str | None, **options: Any) -> Any:
         assert (file, format) == (str(tmp_path / "video0"), "v4l2")
         return real_open("testsrc=size=64x48:rate=4:duration=2", format="lavfi", **options)
 
-    monkeypatch.setattr(av, "open", test_picture)
+    monkeypatch.setattr(av, "open", test_image)
     monkeypatch.setattr("litevision.runtime.video.webcam_device", lambda name: tmp_path / "video0")
     shown: Iterator[Prepared | None] = webcam_frames("webcam:0", PREPROCESS, 0.5)
     assert [frame.name if frame else None for frame in shown] == [
@@ -196,7 +196,7 @@ def test_animations(tmp_path: Path) -> None:
     assert len({image(frame).tobytes() for frame in shown}) == 3
 
 
-def test_a_still_picture_keeps_its_name(tmp_path: Path) -> None:
+def test_a_still_image_keeps_its_name(tmp_path: Path) -> None:
     path = str(tmp_path / "still.png")
     Path(path).write_bytes(encoded(noise(20, 20)))
     (frame,) = animation_frames(path, PREPROCESS)

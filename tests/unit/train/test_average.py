@@ -43,16 +43,16 @@ def test_weights_are_the_mean(tmp_path: Path, plan: Plan) -> None:
     assert not network.training
 
 
-def test_statistics_are_those_of_the_training_pictures(tmp_path: Path, plan: Plan) -> None:
+def test_statistics_are_those_of_the_training_images(tmp_path: Path, plan: Plan) -> None:
     runs = [write_run(tmp_path / name, plan, seed) for seed, name in enumerate("ab")]
     network = average(read_runs(runs), runs)
-    pictures = np.stack([plan.preprocess(sample.path) for sample in plan.data.of("train")])  # one batch
+    images = np.stack([plan.preprocess(sample.path) for sample in plan.data.of("train")])  # one batch
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (plan.normalisation.mean, plan.normalisation.std))
     first = next(module for module in network.modules() if isinstance(module, nn.BatchNorm2d))
     seen: list[torch.Tensor] = []
     first.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     with torch.no_grad():
-        network((torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255 - mean) / std)
+        network((torch.from_numpy(images).permute(0, 3, 1, 2) / 255 - mean) / std)
     torch.testing.assert_close(first.running_mean, seen[0].mean((0, 2, 3)), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(first.running_var, seen[0].var((0, 2, 3)), rtol=1e-3, atol=1e-4)
 
@@ -64,7 +64,7 @@ def test_runs_must_fit_each_other(tmp_path: Path, plan: Plan) -> None:
         read_runs([first, other_start])
     classes = tuple(reversed(plan.data.classes))
     other_data = write_run(tmp_path / "c", replace(plan, data=replace(plan.data, classes=classes)), 1)
-    with pytest.raises(UsageError, match="c has other pictures or splits than"):
+    with pytest.raises(UsageError, match="c has other images or splits than"):
         read_runs([first, other_data])
 
 

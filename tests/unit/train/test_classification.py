@@ -17,7 +17,7 @@ from litevision.runtime import Normalisation, Weights, load
 from litevision.train.augment import batch_mix
 from litevision.train.classification import ClassificationTask, balanced_weights, preprocessed
 from litevision.train.recipe import Augment, Recipe
-from litevision.train.store import PictureStore
+from litevision.train.store import Imagestore
 from trainings import CLASSES, samples_of, tiny_network, tiny_recipe, write_colours
 
 NORMALISATION = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
@@ -31,8 +31,8 @@ class Fixed(nn.Module):
         super().__init__()
         self.logits = nn.Parameter(logits)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        self.seen = pictures
+    def forward(self, images: Tensor) -> Tensor:
+        self.seen = images
         return self.logits
 
 
@@ -40,23 +40,23 @@ class FixedTeacher:
     def __init__(self, found: Tensor) -> None:
         self._found = found
 
-    def logits(self, pictures: Tensor) -> Tensor:
-        self.seen = pictures
+    def logits(self, images: Tensor) -> Tensor:
+        self.seen = images
         return self._found
 
 
 def task(
     recipe: Recipe, tmp_path: Path, counts: tuple[int, ...] = (1, 1, 1), teacher: Any = None
 ) -> ClassificationTask:
-    store = PictureStore(tmp_path / "cache", [], preprocessed, 0)
+    store = Imagestore(tmp_path / "cache", [], preprocessed, 0)
     return ClassificationTask(recipe, NORMALISATION, counts, (), store, teacher)
 
 
 @pytest.fixture
 def batch() -> tuple[Tensor, Tensor]:
     random = torch.Generator().manual_seed(0)
-    pictures = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8, generator=random)
-    return pictures, torch.tensor([0, 2, 1, 2])
+    images = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8, generator=random)
+    return images, torch.tensor([0, 2, 1, 2])
 
 
 @pytest.fixture
@@ -74,9 +74,7 @@ def test_balanced_weights_by_hand() -> None:
     assert float((weights * torch.tensor([10, 30, 60])).sum() / 100) == pytest.approx(1)
 
 
-def test_pictures_are_normalised_and_channels_last(
-    batch: tuple[Tensor, Tensor], logits: Tensor, tmp_path: Path
-) -> None:
+def test_images_are_normalised_and_channels_last(batch: tuple[Tensor, Tensor], logits: Tensor, tmp_path: Path) -> None:
     network = Fixed(logits)
     task(plain(), tmp_path).loss(network, batch)
     expected = (batch[0].double() / 255 - torch.tensor(NORMALISATION.mean, dtype=torch.float64).view(3, 1, 1)) / (
@@ -139,11 +137,11 @@ def test_mixed_targets_are_parts_that_follow_from_the_seed(batch: tuple[Tensor, 
     found = []
     for seed in (0, 0, 1, 2, 3):
         torch.manual_seed(seed)
-        pictures, targets = mix(batch[0].float(), batch[1])
+        images, targets = mix(batch[0].float(), batch[1])
         assert targets.shape == (4, 3)
         torch.testing.assert_close(targets.sum(1), torch.ones(4))
         assert float(targets.min()) >= 0
-        found.append(pictures)
+        found.append(images)
     assert torch.equal(found[0], found[1])
     assert any(not torch.equal(found[0], other) for other in found[2:])
 
@@ -152,21 +150,21 @@ def test_mixup_mixes_what_its_targets_say(batch: tuple[Tensor, Tensor]) -> None:
     mix = batch_mix(Augment(mixup=1.0), 3)
     assert mix is not None
     torch.manual_seed(3)
-    pictures, targets = mix(batch[0].float(), torch.tensor([0, 1, 2, 0]))
-    # Picture 1 is mixed with the one before it.
+    images, targets = mix(batch[0].float(), torch.tensor([0, 1, 2, 0]))
+    # Image 1 is mixed with the one before it.
     part = float(targets[1, 1])
     assert 0 < part < 1
     assert float(targets[1, 0]) == pytest.approx(1 - part)
-    torch.testing.assert_close(pictures[1], part * batch[0][1] + (1 - part) * batch[0][0], rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(images[1], part * batch[0][1] + (1 - part) * batch[0][0], rtol=1e-5, atol=1e-3)
 
 
 def test_cutmix_takes_as_much_area_as_its_targets_say() -> None:
     mix = batch_mix(Augment(cutmix=1.0), 2)
     assert mix is not None
-    pictures = torch.stack([torch.full((3, 20, 20), float(value)) for value in (0, 9)])
+    images = torch.stack([torch.full((3, 20, 20), float(value)) for value in (0, 9)])
     for seed in range(5):
         torch.manual_seed(seed)
-        mixed, targets = mix(pictures, torch.tensor([0, 1]))
+        mixed, targets = mix(images, torch.tensor([0, 1]))
         assert set(mixed.unique().tolist()) <= {0.0, 9.0}
         assert float((mixed[0] == 9).float().mean()) == pytest.approx(float(targets[0, 1]), abs=1e-6)
 
@@ -187,23 +185,23 @@ def test_a_mixed_batch_reaches_the_network(batch: tuple[Tensor, Tensor], logits:
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Network]:
-    """Validation pictures, and a network with statistics of its own, so that its answers differ."""
+    """Validation images, and a network with statistics of its own, so that its answers differ."""
     folder = write_colours(tmp_path_factory.mktemp("data"), 1, validation=13)  # more than a batch
     network = tiny_network(seed=4)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None
-    pictures = torch.stack(
+    images = torch.stack(
         [torch.from_numpy(PREPROCESS(sample.path)).permute(2, 0, 1) for sample in samples_of(folder, "validation")]
     )
     with torch.no_grad():
-        network.train()((pictures / 255 - 0.45) / 0.225)
+        network.train()((images / 255 - 0.45) / 0.225)
     return folder, network.eval()
 
 
 def validated(folder: Path, network: Network, tmp_path: Path) -> Any:
     samples = samples_of(folder, "validation")
-    store = PictureStore(tmp_path / "cache", [sample.path for sample in samples], PREPROCESS, 10**7)
+    store = Imagestore(tmp_path / "cache", [sample.path for sample in samples], PREPROCESS, 10**7)
     return ClassificationTask(plain(), NORMALISATION, (1, 1, 1), samples, store, None).validate(network)
 
 
@@ -211,10 +209,10 @@ def test_validation_is_the_runtimes_preprocessing_and_the_network(judged: tuple[
     folder, network = judged
     losses, right = [], []
     for sample in samples_of(folder, "validation"):
-        picture = torch.from_numpy(PREPROCESS(sample.path)).double().permute(2, 0, 1) / 255
+        image = torch.from_numpy(PREPROCESS(sample.path)).double().permute(2, 0, 1) / 255
         mean, std = (torch.tensor(value).double().view(3, 1, 1) for value in (NORMALISATION.mean, NORMALISATION.std))
         with torch.no_grad():
-            logits = network(((picture - mean) / std)[None].float())[0]
+            logits = network(((image - mean) / std)[None].float())[0]
         losses.append(float(F.cross_entropy(logits.double(), torch.tensor(sample.label))))
         right.append(int(logits.argmax()) == sample.label)
     found = validated(folder, network, tmp_path)

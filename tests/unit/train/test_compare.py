@@ -62,9 +62,9 @@ def test_one_recipe_becomes_each_members_own() -> None:
     }
     for one in made.values():
         assert (one.model.size_hw, one.model.width, one.model.weights) == ((96, 128), 0.5, "none")
-        assert (one.schedule.epochs, one.schedule.head_epochs, one.schedule.patience) == (7, 0, 0)
+        assert (one.schedule.epochs, one.schedule.freeze_backbone_epochs, one.schedule.patience) == (7, 0, 0)
         assert (one.schedule.batch_size, one.optimizer.lr, one.detection.flip) == (3, 0.01, False)
-        assert (one.optimizer.trunk_lr, one.optimizer.layer_decay) == (1.0, 1.0)
+        assert (one.optimizer.backbone_lr_mult, one.optimizer.layer_decay) == (1.0, 1.0)
     assert set_aside(recipe) == ["model.name", "schedule.patience", "detection.neck_channels"]
     assert set_aside(make_recipe(task="detection")) == []
 
@@ -160,8 +160,8 @@ def row(member: str, params: int, ms: float, ap: float) -> Row:
 @pytest.mark.parametrize("aps", [(0.5, 0.25), (0.0, 0.0)])
 def test_the_plot_has_a_dot_for_each_row(aps: tuple[float, float], tmp_path: Path) -> None:
     rows = [row("dlaseg", 19_000_000, 100.0, aps[0]), row("v2-light", 2_000_000, 10.0, aps[1])]
-    write_plot(tmp_path / "one.png", rows[:1], "$5 pictures\n30 minutes", "onnxruntime")
-    write_plot(tmp_path / "two.png", rows, "$5 pictures\n30 minutes", "onnxruntime")
+    write_plot(tmp_path / "one.png", rows[:1], "$5 images\n30 minutes", "onnxruntime")
+    write_plot(tmp_path / "two.png", rows, "$5 images\n30 minutes", "onnxruntime")
     areas = []
     for name in ("one", "two"):
         with Image.open(tmp_path / f"{name}.png") as image:

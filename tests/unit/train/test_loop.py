@@ -36,8 +36,8 @@ class KilledAt(Quiet):
         super().__init__()
         self._last = step
 
-    def step(self, pictures: int, loss: float) -> None:
-        super().step(pictures, loss)
+    def step(self, images: int, loss: float) -> None:
+        super().step(images, loss)
         if self.steps == self._last:
             raise KilledError
 
@@ -140,7 +140,7 @@ def test_a_stop_waits_for_the_step_and_keeps_it(whole: tuple[Recipe, dict[str, A
     stop = StopRequest()
 
     class Stopping(Quiet):
-        def step(self, pictures: int, loss: float) -> None:
+        def step(self, images: int, loss: float) -> None:
             stop.signum = 15
 
     loop = tiny_loop(tmp_path, recipe)
@@ -172,15 +172,18 @@ def test_it_learns(tmp_path: Path) -> None:
     class Judging(ColourTask):
         def validate(self, network: nn.Module) -> Validation:
             with torch.no_grad():
-                logits = network(loop._pictures_of_all() / 255)
+                logits = network(loop._images_of_all() / 255)
             return Validation(0.0, 100 * float((logits.argmax(1) == torch.arange(12) % 3).float().mean()))
 
     recipe = tiny_recipe(
-        {"schedule": {"epochs": 6, "head_epochs": 0, "batch_size": 6}, "optimizer": {"lr": 0.02, "trunk_lr": 1.0}},
+        {
+            "schedule": {"epochs": 6, "freeze_backbone_epochs": 0, "batch_size": 6},
+            "optimizer": {"lr": 0.02, "backbone_lr_mult": 1.0},
+        },
         {"augment": {"policy": "none", "crop_scale": [0.5, 1.0]}, "run": {"ema_decay": 0.5}},
     )
     loop: Any = tiny_loop(tmp_path, recipe, task=Judging())
-    loop._pictures_of_all = lambda: torch.stack([loop._pictures[index, 0][0] for index in range(12)]).float()
+    loop._images_of_all = lambda: torch.stack([loop._images[index, 0][0] for index in range(12)]).float()
     records = run(loop).records
     assert records[-1]["train_loss"] < 0.3 * records[0]["train_loss"]
     assert records[-1]["validation_top1"] == 100
@@ -192,7 +195,7 @@ def test_the_average_is_what_a_plain_loop_gives(tmp_path: Path) -> None:
             super().__init__()
             self.states: list[dict[str, Tensor]] = []
 
-        def step(self, pictures: int, loss: float) -> None:
+        def step(self, images: int, loss: float) -> None:
             self.states.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
 
     network = tiny_network()
@@ -215,10 +218,10 @@ def test_without_an_average_the_network_itself_is_scored(tmp_path: Path) -> None
     assert tiny_loop(tmp_path, tiny_recipe({"run": {"ema_decay": 0.0}}), network=network).scored_network() is network
 
 
-def test_the_head_alone_leaves_the_trunk(tmp_path: Path) -> None:
+def test_the_head_alone_leaves_the_backbone(tmp_path: Path) -> None:
     network = tiny_network()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    run(tiny_loop(tmp_path, tiny_recipe({"schedule": {"epochs": 1, "head_epochs": 1}}), network=network))
+    run(tiny_loop(tmp_path, tiny_recipe({"schedule": {"epochs": 1, "freeze_backbone_epochs": 1}}), network=network))
     changed = {name for name, tensor in network.state_dict().items() if not torch.equal(tensor, before[name])}
     assert changed == {name for name, _ in network.named_parameters() if name.startswith("head.")}
 
@@ -230,7 +233,9 @@ def test_what_is_scored_is_in_evaluation_mode_and_training_goes_on_as_before(tmp
             return super().validate(network)
 
     network = tiny_network()
-    recipe = tiny_recipe({"run": {"ema_decay": 0.0}, "schedule": {"head_epochs": 0}, "optimizer": {"freeze_bn": True}})
+    recipe = tiny_recipe(
+        {"run": {"ema_decay": 0.0}, "schedule": {"freeze_backbone_epochs": 0}, "optimizer": {"freeze_bn": True}}
+    )
     loop = tiny_loop(tmp_path, recipe, task=Looking(), network=network)
     run(loop)
     frozen = {type(module).__name__ for module in network.modules() if not module.training}

@@ -38,7 +38,7 @@ def test_biases_and_batch_normalisation_do_not_decay(network: Network) -> None:
 def test_earlier_parts_learn_slower(network: Network) -> None:
     rates = {
         id(parameter): group["peak_lr"]
-        for group in parameter_groups(network, Optimizer(lr=1.0, trunk_lr=0.5, layer_decay=0.8))
+        for group in parameter_groups(network, Optimizer(lr=1.0, backbone_lr_mult=0.5, layer_decay=0.8))
         for parameter in group["params"]
     }
     parts = list(network.features)
@@ -48,7 +48,7 @@ def test_earlier_parts_learn_slower(network: Network) -> None:
 
 
 def test_the_schedule_by_hand() -> None:
-    schedule = Schedule(epochs=10, head_epochs=2, warmup_epochs=1, final_lr=0.1)
+    schedule = Schedule(epochs=10, freeze_backbone_epochs=2, warmup_epochs=1, final_lr=0.1)
 
     def cosine(done: float) -> float:
         return 0.1 + 0.9 * (1 + math.cos(math.pi * done / 10)) / 2
@@ -63,12 +63,12 @@ def test_the_schedule_by_hand() -> None:
 
 
 def test_a_run_of_one_epoch_has_rates_too() -> None:
-    schedule = Schedule(epochs=1, head_epochs=1, warmup_epochs=5)
+    schedule = Schedule(epochs=1, freeze_backbone_epochs=1, warmup_epochs=5)
     assert rate_factor(schedule, 0.5, 0) > 0.4
 
 
 def test_rates_depend_on_the_moment_alone(network: Network) -> None:
-    schedule = Schedule(epochs=4, head_epochs=1)
+    schedule = Schedule(epochs=4, freeze_backbone_epochs=1)
     first = make_optimizer(network, Optimizer())
     for done in (0.0, 0.7, 1.5, 2.25):
         set_learning_rates(first, schedule, done)
@@ -86,7 +86,7 @@ def test_both_optimizers(network: Network) -> None:
     assert isinstance(make_optimizer(network, Optimizer()), torch.optim.AdamW)
 
 
-def test_the_head_alone_leaves_the_trunk_as_it_is() -> None:
+def test_the_head_alone_leaves_the_backbone_as_it_is() -> None:
     network = create("mobilenet_v2", width_mult=0.35, num_classes=3)
     before = {name: tensor.clone() for name, tensor in network.features.state_dict().items()}
     set_mode(network, head_alone=True, freeze_bn=False)

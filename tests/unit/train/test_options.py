@@ -16,19 +16,19 @@ from litevision.train.plan import make_plan
 from litevision.train.recipe import Recipe
 from litevision.train.run import _Stores, make_fabric
 from litevision.train.stopping import StopRequest
-from litevision.train.store import PictureStore
+from litevision.train.store import Imagestore
 from trainings import Quiet, tiny_loop, tiny_network, tiny_recipe, write_colours
 
 # Two epochs of three steps end in other weights with these.
 CHANGES: dict[str, Any] = {
     "schedule.epochs": 3,
-    "schedule.head_epochs": 0,
+    "schedule.freeze_backbone_epochs": 0,
     "schedule.batch_size": 3,
     "schedule.warmup_epochs": 0.0,
     "schedule.final_lr": 0.5,
     "optimizer.name": "sgd",
     "optimizer.lr": 1e-3,
-    "optimizer.trunk_lr": 0.1,
+    "optimizer.backbone_lr_mult": 0.1,
     "optimizer.layer_decay": 0.5,
     "optimizer.weight_decay": 0.5,
     "optimizer.momentum": 0.5,
@@ -70,7 +70,7 @@ ELSEWHERE = {
 
 
 class Untold(ClassificationTask):
-    """Has no validation pictures."""
+    """Has no validation images."""
 
     def validate(self, network: nn.Module) -> Validation:
         return Validation(0.0, 0.0)
@@ -78,7 +78,7 @@ class Untold(ClassificationTask):
 
 def trained(folder: Path, recipe: Recipe) -> dict[str, Tensor]:
     """What a run ends with."""
-    store = PictureStore(folder / "none", [], Path.read_bytes, 0)
+    store = Imagestore(folder / "none", [], Path.read_bytes, 0)
     imagenet = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
     loop = tiny_loop(folder, recipe, task=Untold(recipe, imagenet, (9, 3, 2), (), store, None), count=14)
     loop.run(Quiet(), StopRequest())
@@ -146,9 +146,9 @@ def test_compile(wanted: bool, tmp_path: Path) -> None:
 
 def test_bf16_rounds_the_forward_pass_alone() -> None:
     network = tiny_network().eval()
-    pictures = torch.randn(2, 3, 32, 32)
+    images = torch.randn(2, 3, 32, 32)
     with torch.no_grad():
-        exact, rounded = (make_fabric(1, precision).setup_module(network)(pictures) for precision in ("fp32", "bf16"))
+        exact, rounded = (make_fabric(1, precision).setup_module(network)(images) for precision in ("fp32", "bf16"))
     assert rounded.dtype == torch.float32
     assert 0 < float((exact - rounded).abs().max()) < 0.05 * float(exact.abs().max())
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}

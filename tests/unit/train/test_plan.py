@@ -49,7 +49,7 @@ def test_what_is_planned(planned: tuple[Plan, Network]) -> None:
     assert (plan.config.num_classes, plan.config.width_mult) == (3, 0.25)
     assert network.config == plan.config
     assert all(sample.path.is_absolute() for sample in plan.data.samples)
-    assert plan.recipe.run.precision == "fp32"  # small pictures
+    assert plan.recipe.run.precision == "fp32"  # small images
     assert (plan.preprocess.size_hw, plan.preprocess.resize_px, plan.preprocess.crop) == ((32, 32), 32, "center")
 
 
@@ -70,7 +70,7 @@ def test_the_seed_decides_fresh_weights(planned: tuple[Plan, Network], data: Pat
     assert not same(other, network)
 
 
-def test_weights_fill_the_trunk_and_leave_the_head_fresh(
+def test_weights_fill_the_backbone_and_leave_the_head_fresh(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = create("mobilenet_v1", width_mult=0.25, num_classes=7)
@@ -110,7 +110,7 @@ def test_normalisation(data: Path, name: str, mean: float) -> None:
     assert plan.normalisation.mean[0] == mean
 
 
-def test_the_crop_of_whole_pictures(data: Path) -> None:
+def test_the_crop_of_whole_images(data: Path) -> None:
     changed = {"model": {"size_hw": [224, 256], "crop": "stretch", "crop_fraction": 0.875}}
     plan, _, _ = make_plan(data, tiny_recipe(changed), "mine")
     assert plan.preprocess == Preprocess((224, 256), 256, "stretch", "bilinear")
@@ -156,15 +156,15 @@ def test_a_plan_of_another_version(planned: tuple[Plan, Network], tmp_path: Path
         read_plan(tmp_path / "mine")
 
 
-def test_pictures_that_are_gone(planned: tuple[Plan, Network], data: Path, tmp_path: Path) -> None:
+def test_images_that_are_gone(planned: tuple[Plan, Network], data: Path, tmp_path: Path) -> None:
     planned[0].write(tmp_path / "mine")
     (data / "train/red/1.png").unlink()
     (data / "test/red/0.png").unlink()
-    with pytest.raises(FileMissingError, match=r"1\.png: gone, with 1 more of the run's pictures; bring them back"):
+    with pytest.raises(FileMissingError, match=r"1\.png: gone, with 1 more of the run's images; bring them back"):
         read_plan(tmp_path / "mine")
 
 
-def test_pictures_that_cannot_be_read_are_left_out(data: Path) -> None:
+def test_images_that_cannot_be_read_are_left_out(data: Path) -> None:
     (data / "train/red/1.png").write_bytes(b"oops")
     plan, _, faults = make_plan(data, tiny_recipe(), "mine")
     assert [Path(skipped.path).name for skipped in plan.skipped] == ["1.png"]
@@ -172,10 +172,10 @@ def test_pictures_that_cannot_be_read_are_left_out(data: Path) -> None:
     assert plan.data.counts("train") == (2, 2, 1)
 
 
-def test_no_validation_pictures(data: Path) -> None:
+def test_no_validation_images(data: Path) -> None:
     for path in (data / "validation").rglob("*.png"):
         path.write_bytes(b"oops")
     with pytest.raises(
-        DataError, match=r"no validation pictures; add some.*; 6 could not be read \('litevision check-data'"
+        DataError, match=r"no validation images; add some.*; 6 could not be read \('litevision check-data'"
     ):
         make_plan(data, tiny_recipe(), "mine")

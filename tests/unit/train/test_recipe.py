@@ -42,7 +42,10 @@ def test_later_layers_lie_on_top() -> None:
         ({"schedule": 3}, r"r\.toml: 'schedule' is a table, \[schedule\]; got 3"),
         ({"schedule": {"epochs": "ten"}}, r"r\.toml: schedule\.epochs is 'ten', expected a whole number"),
         ({"schedule": {"epochs": 0}}, r"schedule\.epochs is 0; expected at least 1"),
-        ({"schedule": {"head_epochs": 13}}, r"schedule\.head_epochs is 13; expected at most schedule\.epochs, 12"),
+        (
+            {"schedule": {"freeze_backbone_epochs": 13}},
+            r"schedule\.freeze_backbone_epochs is 13; expected at most schedule\.epochs, 12",
+        ),
         ({"optimizer": {"name": "adam"}}, r"optimizer\.name is 'adam', expected 'adamw' or 'sgd'"),
         ({"optimizer": {"lr": -1.0}}, r"optimizer\.lr is -1; expected a number from"),
         ({"augment": {"crop_scale": [0.9, 0.1]}}, r"augment\.crop_scale is \[0\.9, 0\.1\]; expected two parts"),

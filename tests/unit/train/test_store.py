@@ -1,4 +1,4 @@
-"""The bounded cache of decoded pictures."""
+"""The bounded cache of decoded images."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from litevision.image import decode
-from litevision.train.store import PictureStore, read_reduced
+from litevision.train.store import Imagestore, read_reduced
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
@@ -21,11 +21,11 @@ class Reader:
         return np.full((10, 10, 3), int(path.name), np.uint8)
 
 
-def _store(folder: Path, reader: Reader, limit_bytes: int) -> PictureStore:
-    return PictureStore(folder, [Path(str(number)) for number in range(4)], reader, limit_bytes)
+def _store(folder: Path, reader: Reader, limit_bytes: int) -> Imagestore:
+    return Imagestore(folder, [Path(str(number)) for number in range(4)], reader, limit_bytes)
 
 
-def test_a_picture_is_read_once(tmp_path: Path) -> None:
+def test_a_image_is_read_once(tmp_path: Path) -> None:
     reader = Reader()
     store = _store(tmp_path / "c", reader, 10_000)
     for _ in range(3):
@@ -35,7 +35,7 @@ def test_a_picture_is_read_once(tmp_path: Path) -> None:
 
 def test_what_passes_the_limit_is_read_anew(tmp_path: Path) -> None:
     reader = Reader()
-    store = _store(tmp_path / "c", reader, 650)  # two pictures of 300 bytes
+    store = _store(tmp_path / "c", reader, 650)  # two images of 300 bytes
     for _ in range(2):
         assert [int(store(index).mean()) for index in range(4)] == [0, 1, 2, 3]
     assert reader.read == ["0", "1", "2", "3", "2", "3"]
@@ -60,7 +60,7 @@ def test_a_full_disk_costs_speed_alone(tmp_path: Path, monkeypatch: pytest.Monke
     assert list((tmp_path / "c").iterdir()) == []
 
 
-def test_pictures_are_reduced_and_upright(tmp_path: Path) -> None:
+def test_images_are_reduced_and_upright(tmp_path: Path) -> None:
     image = Image.new("RGB", (400, 300))
     image.paste((255, 0, 0), (0, 0, 200, 300))
     exif = Image.Exif()
@@ -72,7 +72,7 @@ def test_pictures_are_reduced_and_upright(tmp_path: Path) -> None:
     assert np.abs(found.astype(int) - whole).mean() < 1
 
 
-def test_a_small_picture_stays_as_it_is(tmp_path: Path) -> None:
+def test_a_small_image_stays_as_it_is(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (30, 50, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     assert np.array_equal(read_reduced(tmp_path / "a.png", 100), pixels)

@@ -23,18 +23,18 @@ def bundle(tmp_path: Path) -> str:
     return str(tmp_path / "tiny.onnx")
 
 
-def pictures(side: int) -> torch.Tensor:
+def images(side: int) -> torch.Tensor:
     return torch.randint(0, 256, (2, 3, side, side), generator=torch.Generator().manual_seed(0)).float()
 
 
 def test_a_bundle_says_what_it_answers(bundle: str) -> None:
-    batch = pictures(8)
+    batch = images(8)
     told = open_teacher(bundle, LABELS).logits(batch).softmax(-1)
     nhwc = batch.byte().permute(0, 2, 3, 1).contiguous().numpy()
     np.testing.assert_allclose(told.numpy(), load(bundle).probabilities(nhwc), atol=1e-6)
 
 
-def test_pictures_of_another_size_are_resized(bundle: str) -> None:
+def test_images_of_another_size_are_resized(bundle: str) -> None:
     batch = torch.zeros(1, 3, 24, 24)
     batch[:, 0] = 255
     assert int(open_teacher(bundle, LABELS).logits(batch).argmax()) == 0
@@ -55,7 +55,7 @@ def test_weights_answer_as_their_network_does(tmp_path: Path) -> None:
     network = create("mobilenet_v1", width_mult=0.25, num_classes=3)
     save_weights(network, tmp_path / "teacher.safetensors")
     teacher = open_teacher(str(tmp_path / "teacher.safetensors"), LABELS)
-    batch = pictures(224)
+    batch = images(224)
     told = teacher.logits(batch.requires_grad_())
     assert not told.requires_grad
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))

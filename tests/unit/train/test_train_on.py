@@ -1,4 +1,4 @@
-"""Training on the validation pictures too, once nothing is left to choose."""
+"""Training on the validation images too, once nothing is left to choose."""
 
 import json
 from pathlib import Path
@@ -37,16 +37,16 @@ def test_the_last_epoch_is_kept_whatever_validation_says(tmp_path: Path, changes
     assert loop.progress.best_epoch == kept
 
 
-def test_all_but_test_pictures_are_trained_on_and_the_card_says_so(tmp_path: Path) -> None:
+def test_all_but_test_images_are_trained_on_and_the_card_says_so(tmp_path: Path) -> None:
     plan, network, _ = make_plan(write_colours(tmp_path / "data", 4), tiny_recipe(BOTH), "mine")
     plan.write(tmp_path / "mine")
     listener = Quiet()
     results = train(plan, network, tmp_path / "mine", listener)
-    # 3 colours x (4 + 2) pictures are 4 whole batches of 4 in each of 2 epochs.
+    # 3 colours x (4 + 2) images are 4 whole batches of 4 in each of 2 epochs.
     assert listener.steps == 8
-    assert training_data(plan).startswith("18 pictures of 3 classes")
-    assert "the validation pictures were trained on too" in data_section(results)
-    assert "validation pictures were trained on too, and their scores judge nothing" in report_of(tmp_path / "mine")
+    assert training_data(plan).startswith("18 images of 3 classes")
+    assert "the validation images were trained on too" in data_section(results)
+    assert "validation images were trained on too, and their scores judge nothing" in report_of(tmp_path / "mine")
     saved = json.loads((tmp_path / "mine/results.json").read_text())
     assert saved["best_epoch"] == 2
     assert saved["recipe"]["schedule"]["train_on"] == "train+validation"
@@ -56,9 +56,9 @@ def report_of(run: Path) -> str:
     return " ".join((run / "report.html").read_text().split())
 
 
-def test_without_test_pictures_nobody_would_judge(tmp_path: Path) -> None:
+def test_without_test_images_nobody_would_judge(tmp_path: Path) -> None:
     data = write_colours(tmp_path / "data", 2, test=0)
-    message = r"^.*data: no test pictures, and schedule\.train_on = 'train\+validation' leaves no others to measure"
+    message = r"^.*data: no test images, and schedule\.train_on = 'train\+validation' leaves no others to measure"
     with pytest.raises(DataError, match=message):
         make_plan(data, tiny_recipe(BOTH), "mine")
 

@@ -71,7 +71,7 @@ def test_timm_is_meant_unless_timm_tf_is_asked_for() -> None:
         ("mobilenet_v3_large", "keras", "keras", "conv_last", "conv_last"),  # Keras' files without top
         ("mobilenet_v3_small", "timm", "timm", "block_10", "block_10"),
         ("shufflenet_v2_x1_0", "torchvision", "torchvision", "stage4_unit4", "stage4_unit4"),
-        ("mobilenet_v1", "slim", "slim", "Conv2d_13_pointwise", None),  # the whole trunk: only the classifier lacks
+        ("mobilenet_v1", "slim", "slim", "Conv2d_13_pointwise", None),  # the whole backbone: only the classifier lacks
     ],
 )
 def test_bodies(name: str, layout: str, dialect: str, end: str, kept: str | None) -> None:

@@ -30,7 +30,7 @@ def test_a_bundle_has_its_card_and_its_recipe(name: str) -> None:
         assert f"top-1 {about.score.top1:.1f} %" in card
     else:
         assert f"AP {about.score.ap:.3f}, AP50 {about.score.ap50:.3f}" in card
-    assert f"on {about.score.count:,} test pictures" in card
+    assert f"on {about.score.count:,} test images" in card
     assert f"Licence: {licence_in(about)}" in card
     assert about.weights.licence != "unknown"
     recipe = make_recipe(read_recipe(path.with_suffix(".toml")), origin=name, task=about.task)
@@ -65,7 +65,7 @@ def test_clothing_is_as_good_as_it_says(shared: Path) -> None:
     claimed = classifier.bundle.metadata.score
     assert claimed is not None
     assert found.count == claimed.count == 372
-    assert found.top1 == pytest.approx(claimed.top1, abs=0.3)  # one picture more or less on another CPU
+    assert found.top1 == pytest.approx(claimed.top1, abs=0.3)  # one image more or less on another CPU
 
 
 @pytest.mark.slow

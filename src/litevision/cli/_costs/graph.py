@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from litevision.cost.graph import GraphLedger, NodeCost
 
-_SIZE_HW = (224, 224)  # of pictures whose size a file leaves open
+_SIZE_HW = (224, 224)  # of images whose size a file leaves open
 _UNKNOWNS_SHOWN = 10
 
 

@@ -23,7 +23,7 @@ def check_writable(file: Path, option: str = "--csv") -> None:
 
 
 def check_plot(file: Path) -> None:
-    """Refuses what is no picture or cannot be written, before the work rather than after it; ``--plot`` named it.
+    """Refuses what is no image or cannot be written, before the work rather than after it; ``--plot`` named it.
 
     Raises:
         UsageError: neither .png nor .svg; else as for `check_writable`.

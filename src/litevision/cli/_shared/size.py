@@ -1,4 +1,4 @@
-"""Picture sizes on the command line."""
+"""Image sizes on the command line."""
 
 import re
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from litevision.cache import replacing
-from litevision.cli._pictures.report import counted
-from litevision.cli._pictures.results import printable
+from litevision.cli._images.report import counted
+from litevision.cli._images.results import printable
 from litevision.cli._shared.outputs import write_csv
 from litevision.cli._shared.table import Align, print_table
 from litevision.cli._training.report import Teller, print_data, print_recipe
@@ -160,7 +160,7 @@ def _print(rows: Sequence[Row], budget: Budget, timed: str, machine: Machine) ->
 
 
 def _scored(row: Row) -> str:
-    return f"{row.split} split, {counted(row.pictures)} with {row.boxes:,} boxes"
+    return f"{row.split} split, {counted(row.images)} with {row.boxes:,} boxes"
 
 
 def _write(folder: Path, document: Mapping[str, Any], rows: Sequence[Row], budget: Budget, timed: str) -> None:

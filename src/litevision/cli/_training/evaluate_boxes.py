@@ -1,10 +1,10 @@
-"""What `litevision evaluate` does with pictures that have boxes."""
+"""What `litevision evaluate` does with images that have boxes."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from litevision.cli._pictures.report import counted
-from litevision.cli._pictures.results import printable
+from litevision.cli._images.report import counted
+from litevision.cli._images.results import printable
 from litevision.cli._shared.table import Align, print_table
 from litevision.cli._training.scoring import Asked, Outcome, Rows, Told, share, tell, watched
 from litevision.data import LabelledBoxes, read_boxes
@@ -60,10 +60,10 @@ def _print(data: LabelledBoxes, scores: DetectionScores) -> None:
         ("AP small (to 32 x 32 px)", scores.ap_small),
         ("AP medium (to 96 x 96 px)", scores.ap_medium),
         ("AP large", scores.ap_large),
-        ("recall, 100 a picture", scores.ar100),
+        ("recall, 100 an image", scores.ar100),
     ):
         print(f"{name:26}{share(value)}")
-    print("\nthreshold: the score at which F1 is highest on these pictures; precision, recall and F1 are those at it")
+    print("\nthreshold: the score at which F1 is highest on these images; precision, recall and F1 are those at it")
     columns: dict[str, Align] = {"class": "left"}
     columns |= dict.fromkeys(("boxes", "AP", "AP50", "threshold", "precision", "recall", "F1"), "right")
     rows = [

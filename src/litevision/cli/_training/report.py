@@ -21,7 +21,7 @@ _CLASSES_SHOWN = 30
 
 
 def print_data(plan: AnyPlan, faults: Sequence[Fault]) -> None:
-    """The data's classes and splits, and what is left out; of pictures with boxes, the boxes are counted."""
+    """The data's classes and splits, and what is left out; of images with boxes, the boxes are counted."""
     data = plan.data
     boxes = plan.task == "detection"
     console = Console(stderr=True, highlight=False)
@@ -37,7 +37,7 @@ def print_data(plan: AnyPlan, faults: Sequence[Fault]) -> None:
     total = f"{len(data.classes)} classes{', boxes' if boxes else ''}"
     table.add_row(total, *(f"{sum(counts[split]):,}" for split in SPLITS), style="bold")
     if boxes:
-        table.add_row("pictures", *(f"{len(data.of(split)):,}" for split in SPLITS), style="bold")
+        table.add_row("images", *(f"{len(data.of(split)):,}" for split in SPLITS), style="bold")
     console.print(table)
     if data.made_splits:
         console.print("the splits were made here, the same ones each time")
@@ -46,11 +46,11 @@ def print_data(plan: AnyPlan, faults: Sequence[Fault]) -> None:
         line = "" if fault.line is None else f", line {fault.line}"
         console.print(f"left out: {fault.path}{line}: {fault.detail}", markup=False, soft_wrap=True)
     if left_out:
-        what = "boxes or pictures" if boxes else "pictures"
+        what = "boxes or images" if boxes else "images"
         console.print(f"{len(left_out)} {what} left out in all; 'litevision check-data' tells more")
     excluded = sum(one.rule == "excluded" for one in plan.skipped)
     if excluded:
-        console.print(f"pictures left out by the recipe: {excluded}")
+        console.print(f"images left out by the recipe: {excluded}")
 
 
 @rank_zero_only
@@ -66,24 +66,25 @@ def print_recipe(plan: AnyPlan, folder: Path) -> None:
         start += f", with a fresh {head} for {len(plan.data.classes)} classes"
     smoothing = "" if detector else f", label smoothing {recipe.loss.label_smoothing:g}"
     lines = (
-        f"network   {detector}{plan.trunk.architecture} x{plan.trunk.width_mult:g} at {height}x{width}, from {start}",
-        f"schedule  {schedule.epochs} epochs, of these {schedule.head_epochs} for the {head} alone; "
-        f"{schedule.batch_size} pictures a step at {train_height}x{train_width}, {recipe.run.precision}",
-        f"learning  {optimizer.name}, lr {optimizer.lr:g}, trunk x{optimizer.trunk_lr:g}, "
+        f"network   {detector}{plan.backbone.architecture} x{plan.backbone.width_mult:g} at {height}x{width}, "
+        f"from {start}",
+        f"schedule  {schedule.epochs} epochs, of these {schedule.freeze_backbone_epochs} for the {head} alone; "
+        f"{schedule.batch_size} images a step at {train_height}x{train_width}, {recipe.run.precision}",
+        f"learning  {optimizer.name}, lr {optimizer.lr:g}, backbone x{optimizer.backbone_lr_mult:g}, "
         f"weight decay {optimizer.weight_decay:g}, EMA {recipe.run.ema_decay:g}{smoothing}",
-        f"pictures  {_detection_pictures(recipe.detection) if detector else _pictures(recipe.augment)}",
+        f"images  {_detection_images(recipe.detection) if detector else _images(recipe.augment)}",
         f"run       {folder} (the whole recipe: {folder / RECIPE})",
     )
     print("\n".join(lines), file=sys.stderr)
 
 
-def _pictures(augment: Augment) -> str:
+def _images(augment: Augment) -> str:
     extras: list[str] = [augment.policy] if augment.policy != "none" else []
     extras += [f"{key} {value:g}" for key in ("erasing", "mixup", "cutmix") if (value := getattr(augment, key))]
     return ", ".join([f"crops of {augment.crop_scale[0]:g} to {augment.crop_scale[1]:g}", *extras])
 
 
-def _detection_pictures(options: Detection) -> str:
+def _detection_images(options: Detection) -> str:
     extras = [key.replace("_", " ") for key in ("flip", "flip_vertical", "turn") if getattr(options, key)]
     extras += [f"{key} {value:g}" for key in ("colour", "hue", "mosaic") if (value := getattr(options, key))]
     return ", ".join([f"scaled by {options.scale[0]:g} to {options.scale[1]:g}", *extras])
@@ -129,7 +130,7 @@ class Teller:
             self._bar.update(self._task, description=f"epoch {epoch}/{epochs} ({what})")
 
     @rank_zero_only
-    def step(self, pictures: int, loss: float) -> None:
+    def step(self, images: int, loss: float) -> None:
         self._done += 1
         if self._bar is not None:
             self._bar.update(self._task, advance=1, loss=f"loss {loss:.3f}")
@@ -138,12 +139,12 @@ class Teller:
         if now - self._told >= _LINE_EVERY_S:
             self._told = now
             steps = self._done - self._first
-            rate = pictures * steps / (now - self._started)
+            rate = images * steps / (now - self._started)
             left = (self._plan.recipe.schedule.epochs - self._epoch + 1) * self._batches - self._done
             minutes = left * (now - self._started) / steps / 60
             print(
                 f"epoch {self._epoch}, batch {self._done} of {self._batches}: loss {loss:.3f}, "
-                f"{rate:.1f} pictures a second, about {minutes:.0f} minutes left",
+                f"{rate:.1f} images a second, about {minutes:.0f} minutes left",
                 file=sys.stderr,
             )
 
@@ -152,7 +153,7 @@ class Teller:
         line = (
             f"epoch {record['epoch']:3d}  train loss {record['train_loss']:.3f}  validation loss "
             f"{record['validation_loss']:.3f}  {_score(record)}  "
-            f"{record['images_per_s']:.1f} pictures/s, {record['data_wait_share']:.0%} of the time waiting for them"
+            f"{record['images_per_s']:.1f} images/s, {record['data_wait_share']:.0%} of the time waiting for them"
         )
         if self._bar is None:
             print(line, file=sys.stderr)
@@ -184,18 +185,18 @@ def print_results(results: Mapping[str, Any], folder: Path) -> None:
         if found is not None and detection:
             print(
                 f"{split}: AP50 {found['ap50']:.3f}, AP {found['ap']:.3f} of {found['boxes']:,} boxes in "
-                f"{found['count']:,} pictures"
+                f"{found['count']:,} images"
             )
         elif found is not None:
             low, high = found["top1_interval"]
             print(
-                f"{split}: top-1 {found['top1']:.2f} % of {found['count']} pictures "
+                f"{split}: top-1 {found['top1']:.2f} % of {found['count']} images "
                 f"(95 % interval {low:.1f} to {high:.1f}), macro F1 {found['macro_f1']:.3f}"
             )
     bundle = results["bundle"]
     print(f"bundle: {folder / bundle['path']}, {bundle['bytes'] / 1e6:.1f} MB")
     print(f"report: {folder / 'report.html'}")
-    print(f"try it: litevision {'detect' if detection else 'classify'} PHOTO --model {folder / bundle['path']}")
+    print(f"try it: litevision {'detect' if detection else 'classify'} IMAGE --model {folder / bundle['path']}")
 
 
 def _make_bar() -> Progress:

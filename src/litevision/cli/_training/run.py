@@ -52,7 +52,7 @@ def run(
             print(recipe_toml(recipe, task), end="")
             return 0
         if data is None:
-            raise UsageError("give the folder of labelled pictures: litevision train DATA (or --resume RUN)")
+            raise UsageError("give the folder of labelled images: litevision train DATA (or --resume RUN)")
         name = name or f"{recipe.model.name}-{datetime.now():%Y%m%d-%H%M%S}"
         folder = output / name
         require_processes(recipe.run.devices)

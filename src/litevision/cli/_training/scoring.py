@@ -1,4 +1,4 @@
-"""What `litevision evaluate` does with labels of any kind: opens the bundle, watches the pictures, tells the scores."""
+"""What `litevision evaluate` does with labels of any kind: opens the bundle, watches the images, tells the scores."""
 
 import json
 import signal
@@ -10,12 +10,12 @@ from typing import Any, NamedTuple, TypeVar
 import typer
 
 from litevision.cache import replacing, sha256_of
-from litevision.cli._pictures.report import Report
-from litevision.cli._pictures.results import printable
+from litevision.cli._images.report import Report
+from litevision.cli._images.results import printable
 from litevision.cli._shared.bundle import bundle_path
 from litevision.cli._shared.outputs import check_writable, write_csv
 from litevision.cli._shared.signals import Interrupted, Signals
-from litevision.data import LabelledBoxes, LabelledPictures
+from litevision.data import LabelledBoxes, LabelledImages
 from litevision.errors import UsageError
 from litevision.evaluate import Evaluation, Scores
 from litevision.evaluate.coco import DetectionScores
@@ -64,10 +64,10 @@ class Rows(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of the pictures.
+    """What came of the images.
 
     Attributes:
-        pictures: what was scored, in words.
+        images: what was scored, in words.
         show: prints the scores for a person.
         per_class: for ``--csv``.
         predictions: for ``--predictions``.
@@ -75,7 +75,7 @@ class Outcome(NamedTuple):
 
     evaluation: Evaluation | DetectionEvaluation
     scores: Scores | DetectionScores
-    pictures: str
+    images: str
     show: Callable[[], None]
     per_class: Rows
     predictions: Rows
@@ -92,13 +92,13 @@ def watched(evaluate: Callable[[Told], Result], count: int, bundle: Bundle) -> R
                 report.finish()
     except Interrupted as stop:
         name = signal.Signals(stop.signum).name
-        print(f"stopped by {name}: {report.conclusion()}; part of the pictures gives no scores", file=sys.stderr)
+        print(f"stopped by {name}: {report.conclusion()}; part of the images gives no scores", file=sys.stderr)
         raise typer.Exit(128 + stop.signum) from None
     print(f"{report.conclusion()}, {bundle.engine.choice.title}", file=sys.stderr)
     return evaluation
 
 
-def tell(asked: Asked, bundle: Bundle, data: LabelledPictures | LabelledBoxes, outcome: Outcome) -> int:
+def tell(asked: Asked, bundle: Bundle, data: LabelledImages | LabelledBoxes, outcome: Outcome) -> int:
     """Prints and writes what was asked for; gives the exit code.
 
     Raises:
@@ -122,7 +122,7 @@ def share(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _document(bundle: Bundle, data: LabelledPictures | LabelledBoxes, outcome: Outcome) -> dict[str, Any]:
+def _document(bundle: Bundle, data: LabelledImages | LabelledBoxes, outcome: Outcome) -> dict[str, Any]:
     return {
         "bundle": {
             "path": str(bundle.path),
@@ -140,14 +140,14 @@ def _document(bundle: Bundle, data: LabelledPictures | LabelledBoxes, outcome: O
     }
 
 
-def _print_heading(bundle: Bundle, data: LabelledPictures | LabelledBoxes, outcome: Outcome) -> None:
+def _print_heading(bundle: Bundle, data: LabelledImages | LabelledBoxes, outcome: Outcome) -> None:
     split, skipped = outcome.evaluation.split, outcome.evaluation.skipped
     left_out = f", {len(skipped):,} left out that could not be read" if skipped else ""
     print(f"bundle  {printable(str(bundle.path))}")
     print(f"data    {printable(str(data.root))}")
-    print(f"split   {split}: {outcome.pictures}{left_out}")
+    print(f"split   {split}: {outcome.images}{left_out}")
     if data.made_splits and split != "all":
-        print("        litevision made the splits that the data lacks; --split all takes every picture")
+        print("        litevision made the splits that the data lacks; --split all takes every image")
 
 
 def _write(asked: Asked, document: dict[str, Any], outcome: Outcome) -> None:

@@ -24,11 +24,11 @@ class Candidate:
     Attributes:
         name: the network, in the form of ``dialect``, ``width_mult`` times as wide.
         weights: the name of the weight set.
-        size_hw: of the pictures, in pixels.
-        top1: on ImageNet's validation pictures, in percent, as its publisher claims.
-        ms: predicted for one picture, from pixels to probabilities.
+        size_hw: of the images, in pixels.
+        top1: on ImageNet's validation images, in percent, as its publisher claims.
+        ms: predicted for one image, from pixels to probabilities.
         num_bytes: of its bundle's weights, in fp32 with the normalisation folded.
-        macs: multiply-adds for one picture.
+        macs: multiply-adds for one image.
     """
 
     name: str

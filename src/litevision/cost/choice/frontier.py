@@ -14,7 +14,7 @@ _BYTES = {"kb": 1e3, "mb": 1e6, "gb": 1e9}
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The most that may be spent: milliseconds a picture, or bytes of the bundle."""
+    """The most that may be spent: milliseconds an image, or bytes of the bundle."""
 
     of: Literal["ms", "bytes"]
     most: float

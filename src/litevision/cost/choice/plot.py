@@ -1,4 +1,4 @@
-"""The candidates as one picture: what they score over what they take."""
+"""The candidates as one image: what they score over what they take."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,7 +62,7 @@ def plot(
     axes.xaxis.set_major_locator(FixedLocator(_MS_TICKS))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.set_xlabel("predicted milliseconds a picture, log scale")
+    axes.set_xlabel("predicted milliseconds an image, log scale")
     axes.set_ylabel("published top-1 on ImageNet, %")
     axes.grid(linewidth=0.6, color="#dddddd")
     axes.set_axisbelow(True)

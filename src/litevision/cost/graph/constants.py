@@ -15,7 +15,7 @@ _STAND_FOR_THE_FIRST = frozenset({"DequantizeLinear", "QuantizeLinear", "Cast", 
 
 @dataclass(frozen=True)
 class Constant:
-    """A tensor that is the same for every picture.
+    """A tensor that is the same for every image.
 
     Attributes:
         stored: the stored tensors that it is computed from; itself where it is one.
@@ -45,7 +45,7 @@ class Constants:
         return name in self._found
 
     def is_computed(self, node: NodeProto) -> bool:
-        """Whether ``node`` gives the same for every picture."""
+        """Whether ``node`` gives the same for every image."""
         return bool(node.output) and all(name in self._found for name in node.output if name)
 
     def numbers(self, name: str) -> tuple[str, ...]:

@@ -27,8 +27,8 @@ def graph_ledger(
     """The costs of every node of ``model``, a file or a graph, for one batch.
 
     Args:
-        batch: pictures in it; a file that fixes another number than 1 is counted at its own.
-        size_hw: of the pictures, for a file that leaves it open.
+        batch: images in it; a file that fixes another number than 1 is counted at its own.
+        size_hw: of the images, for a file that leaves it open.
 
     Raises:
         FileMissingError: no such file, or one that should lie beside it is not there.
@@ -111,7 +111,7 @@ def _row(node: NodeProto, name: str, shapes: Shapes, constants: Constants, moves
 
 
 def _constant(node: NodeProto, name: str, shapes: Shapes) -> NodeCost:
-    """The row of a node that gives the same for every picture: an engine runs it once, when it loads the file."""
+    """The row of a node that gives the same for every image: an engine runs it once, when it loads the file."""
     outputs = tuple(filter(None, node.output))
     return NodeCost(
         name, name, operators.operator_of(node), "constant", outputs, (), tuple(shapes.shape(y) for y in outputs)

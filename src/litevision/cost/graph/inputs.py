@@ -22,7 +22,7 @@ def bind(
 ) -> tuple[list[ValueInfoProto], dict[str, int]]:
     """``inputs`` with their open axes closed, and the numbers that the axes' names now stand for.
 
-    The first axis of each input is the batch. An input with four axes is of pictures: height and width are its last
+    The first axis of each input is the batch. An input with four axes is of images: height and width are its last
     two, or those in between where the last has 1, 3 or 4 channels and the second has not.
 
     Raises:
@@ -38,7 +38,7 @@ def bind(
         if dims and not (_side_of(dims[0]) and batch == 1):
             _close(dims[0], batch, names, f"the batch of {value.name!r}")
         if size_hw is not None:
-            for dim, side, axis in zip(_picture_axes(twin), size_hw, ("height", "width"), strict=False):
+            for dim, side, axis in zip(_image_axes(twin), size_hw, ("height", "width"), strict=False):
                 _close(dim, side, names, f"the {axis} of {value.name!r}")
     for twin in bound:
         for dim in twin.type.tensor_type.shape.dim:
@@ -52,7 +52,7 @@ def _side_of(dim: Dim) -> int | None:
     return dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None
 
 
-def _picture_axes(value: ValueInfoProto) -> list[Dim]:
+def _image_axes(value: ValueInfoProto) -> list[Dim]:
     """Height and width of an input with four axes; nothing of another."""
     dims = value.type.tensor_type.shape.dim
     if len(dims) != 4:

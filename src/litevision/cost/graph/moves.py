@@ -58,7 +58,7 @@ class Moves:
         ):
             return False
         x, y = node.input[0], node.output[0]
-        is_ours = self.behind(x) in self._writers  # a caller's picture, and a constant, must stay what they are
+        is_ours = self.behind(x) in self._writers  # a caller's image, and a constant, must stay what they are
         return is_ours and self._uses[self.behind(x)] == 1 and self._bytes(x) == self._bytes(y) is not None
 
     def _bytes(self, tensor: str, is_known: bool = True) -> int | None:

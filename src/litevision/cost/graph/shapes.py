@@ -1,4 +1,4 @@
-"""The shape of every tensor of a graph, for one batch size and one picture size."""
+"""The shape of every tensor of a graph, for one batch size and one image size."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,13 +20,13 @@ _REFUSALS = (onnx.shape_inference.InferenceError, onnx.checker.ValidationError)
 class Shapes:
     """What is known of the tensors of a graph before it runs.
 
-    One pass, node by node: ONNX's own inference gives the shape, and what holds a shape rather than a picture is
+    One pass, node by node: ONNX's own inference gives the shape, and what holds a shape rather than an image is
     computed, since the next node's shape may hang on it. What the file claims counts only where that finds nothing,
     behind an operator of another's making: a claim may be of another batch or size.
 
     Attributes:
         tensors: by name.
-        values: the small ones that hang on no picture, by name.
+        values: the small ones that hang on no image, by name.
         faults: why inference stopped at a node, by the node's first output.
     """
 
@@ -101,7 +101,7 @@ class Shapes:
             return {}
 
     def _compute(self, node: NodeProto) -> None:
-        """Notes what ``node`` gives, where it is small and the same for every picture."""
+        """Notes what ``node`` gives, where it is small and the same for every image."""
         if not operators.is_standard(node) or node.op_type not in operators.FREE or not node.input or not node.output:
             return
         x = self.shape(node.input[0])

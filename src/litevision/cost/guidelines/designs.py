@@ -1,6 +1,6 @@
 """The four experiments of the ShuffleNetV2 paper: networks of equal MACs in which one thing is varied.
 
-Ten blocks in a row, on maps of 56 x 56, one picture at a time, no activations but G4's. Widths are those of the paper's
+Ten blocks in a row, on maps of 56 x 56, one image at a time, no activations but G4's. Widths are those of the paper's
 CPU columns at x1; x2 and x4 double and quadruple them.
 
 Source: arXiv:1807.11164, section 2, tables 1 to 4, and appendix figure 1.
@@ -37,7 +37,7 @@ class Variant:
         widths: its channels at x1; the first is what a block reads and writes.
         block: adds one block to a graph, after a map, at some widths.
         gpu: what the paper measured on a GTX 1080 Ti in batches a second, at x1, x2 and x4 of its GPU widths.
-        cpu: and on a Snapdragon 810 (ARM), one thread, in pictures a second, at the widths here.
+        cpu: and on a Snapdragon 810 (ARM), one thread, in images a second, at the widths here.
         multiple_of: to which its widths are rounded up.
     """
 

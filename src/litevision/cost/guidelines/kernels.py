@@ -38,7 +38,7 @@ def kernels(model: onnx.ModelProto, choice: EngineChoice) -> tuple[Kernel, ...]:
     """The kernels that ``choice`` runs for ``model``, in order.
 
     Args:
-        model: its shapes are fixed, so that openvino compiles it as it does for one picture.
+        model: its shapes are fixed, so that openvino compiles it as it does for one image.
     """
     found = _in_openvino(model, choice) if choice.name == "openvino" else _in_onnxruntime(model, choice)
     return tuple(found)

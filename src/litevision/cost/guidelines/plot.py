@@ -1,4 +1,4 @@
-"""The four experiments as one picture: how much longer each network took, beside the paper's."""
+"""The four experiments as one image: how much longer each network took, beside the paper's."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -45,7 +45,7 @@ def calibrate(
     opened_by: Callable[..., Engine] = open_engine,
     on_network: Callable[[int, int], object] = lambda done, total: None,
 ) -> LatencyModel:
-    """A latency model of this machine and engine, for one picture at a time; takes most of a minute.
+    """A latency model of this machine and engine, for one image at a time; takes most of a minute.
 
     Args:
         choice: the engine and how it computes.
@@ -75,7 +75,7 @@ def made_up_calls(
     for number, model in enumerate(made_up_networks(networks)):
         on_network(number, networks)
         works.append(tuple(works_of_graph(graph_ledger(model))))
-        calls.append(picture_call(model, choice, opened_by))
+        calls.append(image_call(model, choice, opened_by))
     return works, calls
 
 
@@ -84,14 +84,14 @@ def observations(works: Iterable[Iterable[Work]], seconds: Iterable[Sequence[flo
     return [Observation(tuple(each), undisturbed_ms(taken)) for each, taken in zip(works, seconds, strict=True)]
 
 
-def picture_call(
+def image_call(
     model: onnx.ModelProto, choice: EngineChoice, opened_by: Callable[..., Engine] = open_engine
 ) -> Callable[[], object]:
-    """What runs ``model``, which takes uint8 pictures [N, H, W, 3] of a fixed size, on one of noise."""
+    """What runs ``model``, which takes uint8 images [N, H, W, 3] of a fixed size, on one of noise."""
     engine = opened_by(model.SerializeToString(), choice, name="the graph")
     height, width = (dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim[1:3])
-    picture = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
-    return lambda: engine.run(picture)
+    image = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
+    return lambda: engine.run(image)
 
 
 def undisturbed_ms(seconds: Sequence[float]) -> float:

@@ -62,7 +62,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class LatencyModel:
-    """How long work takes on one machine in one engine, one picture at a time and undisturbed.
+    """How long work takes on one machine in one engine, one image at a time and undisturbed.
 
     Attributes:
         peaks: of the machine.
@@ -84,7 +84,7 @@ class LatencyModel:
         return self.typical_error > _DISTURBED
 
     def predict(self, works: Iterable[Work]) -> float:
-        """Milliseconds of one call with one picture."""
+        """Milliseconds of one call with one image."""
         return sum(self.by_kind(works).values())
 
     def by_kind(self, works: Iterable[Work]) -> dict[str, float]:

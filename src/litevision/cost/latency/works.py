@@ -11,7 +11,7 @@ VECTOR = 16
 """Channels that a kernel computes at once: numbers of 32 bit in 512. Fewer take as long."""
 _WHOLE = 4  # onnxruntime has its quick kernels for channels in fours, and plain ones for others
 _HAS_PLAIN = frozenset({"pointwise", "depthwise"})
-_FEW_CHANNELS = 4  # of pictures
+_FEW_CHANNELS = 4  # of images
 _BYTES = 4
 _COPIES = frozenset({"concat", "shuffle", "transpose", "resize"})
 _ON_MAPS = frozenset(
@@ -45,7 +45,7 @@ class Work:
 
 
 def works_of_ledger(costs: Ledger) -> list[Work]:
-    """What the bundle of a network does for one picture, its uint8 pixels and its probabilities included."""
+    """What the bundle of a network does for one image, its uint8 pixels and its probabilities included."""
     works = [_input(prod(costs.size_hw) * 3)]
     for row in costs.layers:
         works += _works(row.kind, row.in_shape, row.out_shape, row.kernel, row.groups)
@@ -53,7 +53,7 @@ def works_of_ledger(costs: Ledger) -> list[Work]:
 
 
 def works_of_graph(costs: GraphLedger) -> list[Work]:
-    """What the graph of a bundle does for one picture; all that comes before the first product belongs to the input."""
+    """What the graph of a bundle does for one image; all that comes before the first product belongs to the input."""
     rows = [node for node in costs.nodes if not node.is_view and node.kind != "constant"]
     first = next((place for place, node in enumerate(rows) if node.macs), len(rows))
     works = [_input(sum(prod(shape) for shape in costs.input_shapes.values() if shape))]

@@ -37,8 +37,8 @@ def profile(
     Args:
         path: a bundle, or another graph with one input of pixels or numbers.
         choice: the engine and how it computes.
-        batch: pictures in a batch.
-        size_hw: of the pictures, for a file that leaves it open.
+        batch: images in a batch.
+        size_hw: of the images, for a file that leaves it open.
         repeats: runs with the profiler, and as many without it, in nine turns.
         peaks: of this machine; None to measure them.
 

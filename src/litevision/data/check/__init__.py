@@ -1,4 +1,4 @@
-"""The check of labelled pictures and boxes: every fault of a data set."""
+"""The check of labelled images and boxes: every fault of a data set."""
 
 import os
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def check_data(
     workers: int | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> DataReport:
-    """Every fault of the labelled pictures or boxes at ``path``.
+    """Every fault of the labelled images or boxes at ``path``.
 
     Args:
         path: as for `litevision.data.read_labelled` or `litevision.data.read_boxes`, and so ``seed`` and
@@ -36,11 +36,11 @@ def check_data(
         fractions: the shares of train, validation and test.
         quick: read headers alone: what only pixels show, near duplicates too, is not looked for.
         workers: threads; by default one for each processor, up to 8.
-        on_progress: is told how many pictures of how many have been looked at.
+        on_progress: is told how many images of how many have been looked at.
 
     Raises:
         FileMissingError: nothing at the path.
-        DataError: no labelled pictures or boxes there, or pictures of one class alone.
+        DataError: no labelled images or boxes there, or images of one class alone.
         UsageError: fractions that cannot be.
     """
     check_fractions(fractions)

@@ -14,7 +14,7 @@ from litevision.data.detection.read import place_boxes
 from litevision.data.detection.records import LabelledBoxes
 from litevision.data.faults import Fault
 from litevision.data.listing import Entry, Listing
-from litevision.data.records import SPLITS, LabelledPictures, Sample
+from litevision.data.records import SPLITS, LabelledImages, Sample
 from litevision.data.splits import Fractions
 
 
@@ -29,25 +29,25 @@ def check_boxes(
 ) -> DataReport:
     """Every fault of the labelled boxes at ``path``; arguments and errors as for `litevision.data.check_data`."""
     listing = list_boxes(path)
-    paths = [picture.path for picture in listing.pictures]
+    paths = [image.path for image in listing.images]
     looks = look_at_all(paths, quick=quick, workers=workers, on_progress=on_progress)
     data = place_boxes(listing, looks.sizes_hw, seed=seed, fractions=fractions)
-    faults = [*data.faults, *_of_pictures(listing, looks), *_of_names(listing), *_of_classes(data)]
+    faults = [*data.faults, *_of_images(listing, looks), *_of_names(listing), *_of_classes(data)]
     faults += _copies(listing, looks, data, workers)
     return DataReport(data, quick, tuple(sorted(faults, key=lambda fault: fault.order)))
 
 
-def _of_pictures(listing: BoxListing, looks: Looks) -> Iterator[Fault]:
-    told = set()  # a picture that is listed twice has the same faults twice
-    for picture, found in zip(listing.pictures, looks.found, strict=True):
+def _of_images(listing: BoxListing, looks: Looks) -> Iterator[Fault]:
+    told = set()  # an image that is listed twice has the same faults twice
+    for image, found in zip(listing.images, looks.found, strict=True):
         for rule, detail in found:
-            if (picture.path, rule) not in told:
-                told.add((picture.path, rule))
-                yield Fault.of("missing-picture" if rule == "missing-file" else rule, picture.path, detail)
+            if (image.path, rule) not in told:
+                told.add((image.path, rule))
+                yield Fault.of("missing-image" if rule == "missing-file" else rule, image.path, detail)
 
 
 def _of_names(listing: BoxListing) -> Iterator[Fault]:
-    entries = tuple(Entry(picture.path, picture.name, "", picture.split) for picture in listing.pictures)
+    entries = tuple(Entry(image.path, image.name, "", image.split) for image in listing.images)
     yield from name_faults(Listing(listing.root, tuple(listing.classes), entries))
 
 
@@ -58,8 +58,8 @@ def _of_classes(data: LabelledBoxes) -> Iterator[Fault]:
     for name in data.classes:
         if name not in names:
             yield Fault.of("class-without-boxes", None, f"class {name!r}")
-    pictures = {split: [data.picture_counts(split)[label] for label in labelled] for split in SPLITS}
-    yield from presence_faults(names, pictures, {})
+    images = {split: [data.image_counts(split)[label] for label in labelled] for split in SPLITS}
+    yield from presence_faults(names, images, {})
     yield from imbalance_faults(data.classes, boxes["train"])
     ignored = sum(int(sample.ignored.sum()) for sample in data.samples)
     if ignored:
@@ -68,15 +68,15 @@ def _of_classes(data: LabelledBoxes) -> Iterator[Fault]:
         )
     empty = sum(not len(sample.labels) for sample in data.samples)
     if empty:
-        yield Fault.of("pictures-without-boxes", None, f"{empty:,} of {len(data.samples):,} pictures")
+        yield Fault.of("images-without-boxes", None, f"{empty:,} of {len(data.samples):,} images")
 
 
 def _copies(listing: BoxListing, looks: Looks, data: LabelledBoxes, workers: int | None) -> Iterator[Fault]:
-    """Pictures that copy others, whatever their boxes."""
-    pictures = LabelledPictures(
+    """Images that copy others, whatever their boxes."""
+    images = LabelledImages(
         data.root, ("",), tuple(Sample(sample.path, 0, sample.split) for sample in data.samples), data.made_splits
     )
-    place = {picture.path: index for index, picture in enumerate(listing.pictures)}
+    place = {image.path: index for index, image in enumerate(listing.images)}
     order = [place[sample.path] for sample in data.samples]
     thumbs = None if looks.thumbs_u8 is None else looks.thumbs_u8[order]
-    yield from duplicate_faults(pictures, [sample.size_hw for sample in data.samples], thumbs, workers=workers)
+    yield from duplicate_faults(images, [sample.size_hw for sample in data.samples], thumbs, workers=workers)

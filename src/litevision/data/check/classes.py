@@ -1,4 +1,4 @@
-"""How many pictures the classes have."""
+"""How many images the classes have."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ _MAX_RATIO = 10
 def presence_faults(
     classes: Sequence[str], counts: Counts, folders: Mapping[tuple[Split | None, str], Path]
 ) -> Iterator[Fault]:
-    """Classes without pictures, or with too few; ``folders`` holds the folder of a class in a split, if it has one."""
+    """Classes without images, or with too few; ``folders`` holds the folder of a class in a split, if it has one."""
     for label, name in enumerate(classes):
         in_train, *others = (counts[split][label] for split in SPLITS)
         own_folders = [path for (_, of), path in folders.items() if of == name]
@@ -33,7 +33,7 @@ def presence_faults(
             too_few = 0 < here < _MIN_IN_TRAIN if split == "train" else not here and any(counts[split])
             if too_few:
                 yield Fault.of(
-                    "too-few-pictures", folders.get((split, name), folder), f"class {name!r}: {here} in {split}"
+                    "too-few-images", folders.get((split, name), folder), f"class {name!r}: {here} in {split}"
                 )
 
 

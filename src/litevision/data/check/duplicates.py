@@ -1,4 +1,4 @@
-"""Copies among the pictures: the same bytes, the same pixels, or nearly so."""
+"""Copies among the images: the same bytes, the same pixels, or nearly so."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -10,27 +10,27 @@ import numpy.typing as npt
 from litevision.data.check.similar import alike, candidates, signatures
 from litevision.data.copies import same_bytes
 from litevision.data.faults import Fault
-from litevision.data.records import LabelledPictures, Sample
+from litevision.data.records import LabelledImages, Sample
 from litevision.data.threads import in_threads
 from litevision.errors import LitevisionError
 from litevision.image import Preprocess, decode
 
 _CLOSE_PX = 64
 _close = Preprocess((_CLOSE_PX, _CLOSE_PX), _CLOSE_PX, "stretch", "bilinear")
-_PAIRS_AT_ONCE = 2048  # twice 25 MB of pictures, and some times that in floats
+_PAIRS_AT_ONCE = 2048  # twice 25 MB of images, and some times that in floats
 
 
 def duplicate_faults(
-    data: LabelledPictures,
+    data: LabelledImages,
     sizes_hw: Sequence[tuple[int, int] | None],
     thumbs_u8: npt.NDArray[np.uint8] | None,
     *,
     workers: int | None = None,
 ) -> Iterator[Fault]:
-    """A fault for each picture that copies one before it; train stands before validation and test.
+    """A fault for each image that copies one before it; train stands before validation and test.
 
     Args:
-        data: the pictures.
+        data: the images.
         sizes_hw: the upright size of each; None for one that cannot be read, which is no copy of any.
         thumbs_u8: ``uint8[N, S, S, 3]``; without them, the same bytes alone are looked for.
         workers: threads.
@@ -55,7 +55,7 @@ def duplicate_faults(
 
 
 def _near(samples: Sequence[Sample], pairs: npt.NDArray[np.intp], workers: int | None) -> dict[int, list[int]]:
-    """The earlier pictures that each picture is nearly the same as, seen at 64 x 64 px."""
+    """The earlier images that each image is nearly the same as, seen at 64 x 64 px."""
     found: dict[int, list[int]] = defaultdict(list)
     for start in range(0, len(pairs), _PAIRS_AT_ONCE):
         part = pairs[start : start + _PAIRS_AT_ONCE]
@@ -80,20 +80,20 @@ def _same_pixels(samples: Sequence[Sample], index: int, other: int) -> bool:
     return first.tobytes() == second.tobytes()
 
 
-def _exact(data: LabelledPictures, sample: Sample, others: Sequence[Sample], what: str) -> Fault:
+def _exact(data: LabelledImages, sample: Sample, others: Sequence[Sample], what: str) -> Fault:
     rules = ("duplicate-with-other-label", "duplicate-across-splits", "exact-duplicate")
     return _copy(data, sample, others, rules, f"same {what} as")
 
 
-def _nearly(data: LabelledPictures, sample: Sample, others: Sequence[Sample]) -> Fault:
+def _nearly(data: LabelledImages, sample: Sample, others: Sequence[Sample]) -> Fault:
     rules = ("near-duplicate-with-other-label", "near-duplicate-across-splits", "near-duplicate")
     return _copy(data, sample, others, rules, "nearly the same as")
 
 
 def _copy(
-    data: LabelledPictures, sample: Sample, others: Sequence[Sample], rules: tuple[str, str, str], relation: str
+    data: LabelledImages, sample: Sample, others: Sequence[Sample], rules: tuple[str, str, str], relation: str
 ) -> Fault:
-    """The worst that ``others``, the likest first, make of a picture: another label, another split, or a mere copy."""
+    """The worst that ``others``, the likest first, make of an image: another label, another split, or a mere copy."""
     worst = (
         [other for other in others if other.label != sample.label],
         [other for other in others if other.split != sample.split],

@@ -1,4 +1,4 @@
-"""Looking at every picture of a data set."""
+"""Looking at every image of a data set."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from litevision.data.threads import in_threads
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Looks:
-    """What looking at N pictures gave.
+    """What looking at N images gave.
 
     Attributes:
         found: the rules that each breaks.

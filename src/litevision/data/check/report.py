@@ -7,7 +7,7 @@ from typing import Any
 
 from litevision.data.detection.records import LabelledBoxes
 from litevision.data.faults import RULES, Fault
-from litevision.data.records import SPLITS, LabelledPictures
+from litevision.data.records import SPLITS, LabelledImages
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +15,12 @@ class DataReport:
     """Every fault of a data set.
 
     Attributes:
-        data: the pictures, those with faults too; of labelled boxes those alone that can be used.
+        data: the images, those with faults too; of labelled boxes those alone that can be used.
         quick: whether headers alone were read.
         faults: sorted by rule, errors first, then by path.
     """
 
-    data: LabelledPictures | LabelledBoxes
+    data: LabelledImages | LabelledBoxes
     quick: bool
     faults: tuple[Fault, ...]
 
@@ -44,7 +44,7 @@ class DataReport:
         return {
             "path": str(self.data.root),
             "task": "detection" if isinstance(self.data, LabelledBoxes) else "classification",
-            "pictures": len(self.data.samples),
+            "images": len(self.data.samples),
             "classes": list(self.data.classes),
             "splits": {split: list(self.data.counts(split)) for split in SPLITS},
             "made_splits": self.data.made_splits,

@@ -1,7 +1,7 @@
-"""Which of many pictures look nearly the same: numbers alone, no files.
+"""Which of many images look nearly the same: numbers alone, no files.
 
-A picture is compared by the edges of its thumbnail: whether it gets lighter, darker or stays, from each pixel to its
-right and lower neighbour. Brightness, contrast, size and compression leave these as they are; another picture on
+An image is compared by the edges of its thumbnail: whether it gets lighter, darker or stays, from each pixel to its
+right and lower neighbour. Brightness, contrast, size and compression leave these as they are; another image on
 the same white background shares next to none of them.
 """
 
@@ -14,11 +14,11 @@ _MIN_COSINE = 0.80
 _MAX_EACH = 8
 _ROWS, _COLUMNS = 512, 4096  # 8 MB of float32, about what a cache holds
 
-# Measured on 3,781 photos of clothes, many of them alike on one background: what is not the same photo reaches 0.60 at
-# most; a photo and itself at a quarter of its size, in JPEG quality 40, or 20 % brighter or darker 0.95 at least; with
+# Measured on 3,781 images of clothes, many of them alike on one background: what is not the same image reaches 0.60 at
+# most; an image and itself at a quarter of its size, in JPEG quality 40, or 20 % brighter or darker 0.95 at least; with
 # 1 % cut off all round or turned by 1 degree about 0.85.
 _MIN_EDGE_COSINE = 0.75
-_MAX_COLOUR_LEVELS = 16.0  # of 255; in the same photos with 30 % less colour 13.7 at most in 99 of 100
+_MAX_COLOUR_LEVELS = 16.0  # of 255; in the same images with 30 % less colour 13.7 at most in 99 of 100
 
 
 def signatures(thumbs_u8: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
@@ -28,9 +28,9 @@ def signatures(thumbs_u8: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
 
 
 def candidates(signs_i8: npt.NDArray[np.int8]) -> npt.NDArray[np.intp]:
-    """Pairs (later, earlier) of pictures with much the same edges, ``[P, 2]``: the likest first, up to 8 a picture.
+    """Pairs (later, earlier) of images with much the same edges, ``[P, 2]``: the likest first, up to 8 an image.
 
-    All pairs are compared, in blocks: 100,000 pictures take 2.4e12 multiply-adds and the memory of one block.
+    All pairs are compared, in blocks: 100,000 images take 2.4e12 multiply-adds and the memory of one block.
     """
     norms = np.sqrt(np.count_nonzero(signs_i8, axis=1)).astype(np.float32)
     kept = np.flatnonzero(norms**2 >= _MIN_EDGES)
@@ -68,7 +68,7 @@ def _best(signs: npt.NDArray[np.int8], norms: npt.NDArray[np.float32], start: in
 
 
 def alike(first_u8: npt.NDArray[np.uint8], second_u8: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Whether pictures are one photo but for size, compression and light, pair by pair; ``uint8[P, S, S, 3]``.
+    """Whether images are one image but for size, compression and light, pair by pair; ``uint8[P, S, S, 3]``.
 
     Their edges must agree in place and strength, and their colours, so that a thing sold in two colours is two things.
     """
@@ -79,15 +79,15 @@ def alike(first_u8: npt.NDArray[np.uint8], second_u8: npt.NDArray[np.uint8]) -> 
     return np.asarray(alike_in_edges & (colours <= _MAX_COLOUR_LEVELS))
 
 
-def _steps(pictures_u8: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def _steps(images_u8: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """From each pixel to its right and lower neighbour in grey, ``[N, 2 * S * (S - 1)]``."""
-    grey = pictures_u8.mean(axis=3, dtype=np.float32)
+    grey = images_u8.mean(axis=3, dtype=np.float32)
     count, side = grey.shape[:2]
     return np.concatenate([np.diff(grey, axis=axis).reshape(count, side * (side - 1)) for axis in (1, 2)], axis=1)
 
 
-def _colour(pictures_u8: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """The pictures without their grey."""
-    pictures = pictures_u8.astype(np.float32)
-    grey: npt.NDArray[np.float32] = pictures.mean(axis=3, keepdims=True)
-    return pictures - grey
+def _colour(images_u8: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """The images without their grey."""
+    images = images_u8.astype(np.float32)
+    grey: npt.NDArray[np.float32] = images.mean(axis=3, keepdims=True)
+    return images - grey

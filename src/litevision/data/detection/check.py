@@ -1,4 +1,4 @@
-"""The boxes of one picture, held to the rules: which can be used, and what is wrong with the others."""
+"""The boxes of one image, held to the rules: which can be used, and what is wrong with the others."""
 
 import math
 from collections.abc import Iterator
@@ -8,22 +8,22 @@ import numpy as np
 import numpy.typing as npt
 
 from litevision.boxes import intersection_over_union
-from litevision.data.detection.listing import BoxListing, WrittenBox, WrittenPicture
+from litevision.data.detection.listing import BoxListing, WrittenBox, WrittenImage
 from litevision.data.faults import Fault
 from litevision.errors import ImageError
-from litevision.image.decode import open_picture
+from litevision.image.decode import open_image
 from litevision.image.orientation import Orientation
 
-_LEAST_PX = 0.01  # YOLO's six digits move an edge of a 10,000 px picture by half of this
+_LEAST_PX = 0.01  # YOLO's six digits move an edge of a 10,000 px image by half of this
 _OVER_EDGE_PX = 1.0  # rounding to whole pixels, or counting them from 1, reaches out no further
-_TINY_PX = 4.0  # one cell of CenterNet's map, where the picture is not enlarged
+_TINY_PX = 4.0  # one cell of CenterNet's map, where the image is not enlarged
 _SAME_PX = 0.5
 _NEARLY_SAME_IOU = 0.9  # LabelImg's copy of a box lies 2 px beside it: 0.93 for a side of 120 px
 
 
 @dataclass(frozen=True, slots=True)
 class UsableBoxes:
-    """The boxes of a picture that can be used; the attributes are those of `DetectionSample`."""
+    """The boxes of an image that can be used; the attributes are those of `DetectionSample`."""
 
     boxes_xyxy: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
@@ -32,31 +32,31 @@ class UsableBoxes:
 
 
 def usable_boxes(
-    picture: WrittenPicture, listing: BoxListing, upright_hw: tuple[int, int], faults: list[Fault]
+    image: WrittenImage, listing: BoxListing, upright_hw: tuple[int, int], faults: list[Fault]
 ) -> UsableBoxes | None:
-    """The boxes of ``picture`` in px of the upright picture, cut at its edges; None where they are for another size.
+    """The boxes of ``image`` in px of the upright image, cut at its edges; None where they are for another size.
 
     Args:
-        picture: as it is written.
+        image: as it is written.
         listing: what it stands in; its classes give the labels.
         upright_hw: its size as a person sees it.
         faults: gathers what is wrong.
     """
     height, width = upright_hw
     turned_by = None
-    if picture.size_hw not in (None, upright_hw):
-        turned_by = _turn(picture, upright_hw)
+    if image.size_hw not in (None, upright_hw):
+        turned_by = _turn(image, upright_hw)
         if turned_by is None or not turned_by.swap:
-            said_height, said_width = picture.size_hw or upright_hw
-            detail = f"{picture.name} has {width} x {height} px, the labels say {said_width} x {said_height}"
-            faults.append(Fault.of("wrong-size", picture.labels_file, detail))
+            said_height, said_width = image.size_hw or upright_hw
+            detail = f"{image.name} has {width} x {height} px, the labels say {said_width} x {said_height}"
+            faults.append(Fault.of("wrong-size", image.labels_file, detail))
             return None
-        faults.append(Fault.of("turned-boxes", picture.labels_file, f"{picture.name}: {len(picture.boxes)} boxes"))
+        faults.append(Fault.of("turned-boxes", image.labels_file, f"{image.name}: {len(image.boxes)} boxes"))
     label_of = {name: label for label, name in enumerate(listing.classes)}
     scale = (width, height, width, height) if listing.relative else (1, 1, 1, 1)
     kept: list[WrittenBox] = []
     rows: list[tuple[float, ...]] = []
-    for box in picture.boxes:
+    for box in image.boxes:
         corners = tuple(edge * side for edge, side in zip(box.xyxy, scale, strict=True))
         if turned_by is not None:
             corners = _upright(corners, turned_by, upright_hw)
@@ -94,14 +94,14 @@ def _faults_of(
         yield "zero-area-box", box.said, True
         return
     height, width = upright_hw
-    picture = f"{width} x {height} px"
+    image = f"{width} x {height} px"
     seen_width, seen_height = inside[2] - inside[0], inside[3] - inside[1]
     if min(seen_width, seen_height) < _LEAST_PX:
-        yield "outside-box", f"{box.said}; the picture has {picture}", True
+        yield "outside-box", f"{box.said}; the image has {image}", True
         return
     over = max(-x1, -y1, x2 - width, y2 - height)
     if over > _OVER_EDGE_PX:
-        yield "over-edge-box", f"{box.said}; {over:.1f} px out of {picture}", False
+        yield "over-edge-box", f"{box.said}; {over:.1f} px out of {image}", False
     if min(seen_width, seen_height) < _TINY_PX:
         yield "tiny-box", f"{box.said}; {seen_width:.1f} x {seen_height:.1f} px", False
 
@@ -128,12 +128,12 @@ def _without_copies(
     return [index for index in range(len(kept)) if index not in copies]
 
 
-def _turn(picture: WrittenPicture, upright_hw: tuple[int, int]) -> Orientation | None:
-    """How the stored picture is turned upright, where the labels state the stored one's size."""
-    if picture.size_hw != upright_hw[::-1]:
+def _turn(image: WrittenImage, upright_hw: tuple[int, int]) -> Orientation | None:
+    """How the stored image is turned upright, where the labels state the stored one's size."""
+    if image.size_hw != upright_hw[::-1]:
         return None
     try:
-        return open_picture(picture.path).orientation
+        return open_image(image.path).orientation
     except ImageError:
         return None
 

@@ -1,4 +1,4 @@
-"""COCO: one JSON file of pictures, boxes and classes, or one for each split."""
+"""COCO: one JSON file of images, boxes and classes, or one for each split."""
 
 import itertools
 import json
@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from litevision.data.detection.files import UnreadableLabels, read_bytes
-from litevision.data.detection.listing import BoxListing, WrittenBox, WrittenPicture, is_picture
+from litevision.data.detection.listing import BoxListing, WrittenBox, WrittenImage, is_image
 from litevision.data.listing import EXPECTED_SPLITS, split_named
 from litevision.data.records import Split
 from litevision.errors import DataError
 
 _MAX_BYTES = 2 * 1024**3  # COCO's own train2017 has 450 MB
 TABLES = ("images", "annotations", "categories")
-_MAX_AREA = 1e12  # px²; no picture is as large
+_MAX_AREA = 1e12  # px²; no image is as large
 _SHOWN = 8
 
 
 def list_coco(root: Path, files: Sequence[Path]) -> BoxListing:
-    """The pictures and boxes that ``files`` list.
+    """The images and boxes that ``files`` list.
 
-    A file's split is the one that its name or its folder names. Pictures lie beside it, in a folder of its split, or in
+    A file's split is the one that its name or its folder names. Images lie beside it, in a folder of its split, or in
     ``images``.
 
     Raises:
@@ -43,10 +43,10 @@ def list_coco(root: Path, files: Sequence[Path]) -> BoxListing:
     folders: set[Path] = set()
     for file, table in tables.items():
         places = [place for place in _places(file, root, splits[file]) if place.is_dir()]
-        pictures = _pictures(file, table, splits[file], places, listing)
-        _boxes(file, table, pictures, listing)
-        by_path = {picture.path: picture for picture in pictures.values() if picture}  # two ids may share one
-        listing.pictures += by_path.values()
+        images = _images(file, table, splits[file], places, listing)
+        _boxes(file, table, images, listing)
+        by_path = {image.path: image for image in images.values() if image}  # two ids may share one
+        listing.images += by_path.values()
         folders |= {path.parent for path in by_path}
     _tell_unlabelled(folders, listing)
     return listing
@@ -88,7 +88,7 @@ def _split_of(file: Path, root: Path) -> Split | None:
 
 
 def _places(file: Path, root: Path, split: Split | None) -> Iterator[Path]:
-    """Where the pictures of a file may lie, likeliest first."""
+    """Where the images of a file may lie, likeliest first."""
     base = root if root.is_dir() else (file.parent.parent if file.parent.name == "annotations" else file.parent)
     own = [file.stem.rpartition("_")[2], *(name for name in _names_of(base) if split and split_named(name) == split)]
     for name in own:
@@ -138,16 +138,16 @@ def _classes(tables: Mapping[Path, _Table], listing: BoxListing) -> list[str]:
     return sorted(ids, key=lambda name: (ids[name], name))
 
 
-def _pictures(
+def _images(
     file: Path, table: _Table, split: Split | None, places: list[Path], listing: BoxListing
-) -> dict[Any, WrittenPicture | None]:
-    """The pictures of a file by their ids; None for one that is left out."""
-    found: dict[Any, WrittenPicture | None] = {}
-    by_name: dict[str, tuple[Any, WrittenPicture]] = {}
-    for place, image in enumerate(table.images):
-        id_, name = (image.get(key) if isinstance(image, dict) else None for key in ("id", "file_name"))
+) -> dict[Any, WrittenImage | None]:
+    """The images of a file by their ids; None for one that is left out."""
+    found: dict[Any, WrittenImage | None] = {}
+    by_name: dict[str, tuple[Any, WrittenImage]] = {}
+    for place, row in enumerate(table.images):
+        id_, name = (row.get(key) if isinstance(row, dict) else None for key in ("id", "file_name"))
         if not isinstance(id_, (int, str)) or not isinstance(name, str) or not name:
-            listing.fault("missing-picture", file, f"images[{place}]: {_brief(image)} has no id or file_name")
+            listing.fault("missing-image", file, f"images[{place}]: {_brief(row)} has no id or file_name")
             continue
         if id_ in found:
             listing.fault("id-twice", file, f"images[{place}]: {name} has the id {id_} of {_name_of(found[id_])}")
@@ -159,22 +159,22 @@ def _pictures(
         path = _find(name, places)
         if path is None:
             looked = ", ".join(listing.name_of(folder) or "." for folder in places[:4])
-            listing.fault("missing-picture", file, f"{name}: not in {looked}")
+            listing.fault("missing-image", file, f"{name}: not in {looked}")
             found[id_] = None
             continue
-        sides = [image.get(side) for side in ("height", "width")]
+        sides = [row.get(side) for side in ("height", "width")]
         size_hw = (sides[0], sides[1]) if all(type(side) is int and side > 0 for side in sides) else None
-        found[id_] = picture = WrittenPicture(path, listing.name_of(path), file, split, size_hw)
-        by_name[name] = id_, picture
+        found[id_] = image = WrittenImage(path, listing.name_of(path), file, split, size_hw)
+        by_name[name] = id_, image
     return found
 
 
-def _name_of(picture: WrittenPicture | None) -> str:
-    return picture.path.name if picture else "another"
+def _name_of(image: WrittenImage | None) -> str:
+    return image.path.name if image else "another"
 
 
 def _find(name: str, places: list[Path]) -> Path | None:
-    """The picture in the first of the folders that has it; that folder is asked first from then on."""
+    """The image in the first of the folders that has it; that folder is asked first from then on."""
     for index, folder in enumerate(places):
         try:
             if (folder / name).is_file():
@@ -185,8 +185,8 @@ def _find(name: str, places: list[Path]) -> Path | None:
     return None
 
 
-def _boxes(file: Path, table: _Table, pictures: dict[Any, WrittenPicture | None], listing: BoxListing) -> None:
-    """Gives every picture its boxes."""
+def _boxes(file: Path, table: _Table, images: dict[Any, WrittenImage | None], listing: BoxListing) -> None:
+    """Gives every image its boxes."""
     seen: set[Any] = set()
     for place, plain in enumerate(table.annotations):
         if not isinstance(plain, dict):
@@ -199,13 +199,13 @@ def _boxes(file: Path, table: _Table, pictures: dict[Any, WrittenPicture | None]
             if id_ in seen:
                 listing.fault("id-twice", file, f"annotations[{place}]: the id {id_} again; both are kept")
             seen.add(id_)
-        if not isinstance(image_id, (int, str)) or image_id not in pictures:
-            listing.fault("missing-picture", file, f"{where}: image_id {_brief(image_id)} is no picture's")
+        if not isinstance(image_id, (int, str)) or image_id not in images:
+            listing.fault("missing-image", file, f"{where}: image_id {_brief(image_id)} is no image's")
             continue
-        picture = pictures[image_id]
-        if picture is None:  # told of already, once for all its boxes
+        image = images[image_id]
+        if image is None:  # told of already, once for all its boxes
             continue
-        where = f"{where} of {picture.name}"
+        where = f"{where} of {image.name}"
         category = plain.get("category_id")
         label = table.names.get(category) if isinstance(category, int) else None
         if label is None:
@@ -221,7 +221,7 @@ def _boxes(file: Path, table: _Table, pictures: dict[Any, WrittenPicture | None]
         except OverflowError:
             x = y = width = height = math.inf
         area = plain.get("area")
-        picture.boxes.append(
+        image.boxes.append(
             WrittenBox(
                 label,
                 (x, y, x + width, y + height),
@@ -239,9 +239,9 @@ def _brief(value: object) -> str:
 
 
 def _tell_unlabelled(folders: set[Path], listing: BoxListing) -> None:
-    """A fault for each picture that no file lists, in the folders of those that are listed."""
-    listed = {picture.path for picture in listing.pictures}
+    """A fault for each image that no file lists, in the folders of those that are listed."""
+    listed = {image.path for image in listing.images}
     for folder in sorted(folders):
         for path in sorted(folder.iterdir()):
-            if is_picture(path.name) and not path.name.startswith(".") and path not in listed:
-                listing.fault("picture-without-labels", path, "in no 'images' list")
+            if is_image(path.name) and not path.name.startswith(".") and path not in listed:
+                listing.fault("image-without-labels", path, "in no 'images' list")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from litevision.data.detection.coco import TABLES, list_coco
-from litevision.data.detection.listing import BoxListing, is_picture
+from litevision.data.detection.listing import BoxListing, is_image
 from litevision.data.detection.records import Kind
 from litevision.data.detection.voc import list_voc
 from litevision.data.detection.yolo import YAML_SUFFIXES, list_yolo, names_file_of
@@ -63,7 +63,7 @@ def list_boxes(path: str | os.PathLike[str]) -> BoxListing:
         raise DataError(f"{path}: labels as {files}; expected one form. Name its file, or move the other away.")
     if "COCO" in kinds:
         files_of_boxes = [one.file for one in found]
-        # COCO's own folder also has captions and keypoints of the same pictures.
+        # COCO's own folder also has captions and keypoints of the same images.
         instances = [file for file in files_of_boxes if file.stem.startswith("instances")]
         return list_coco(path, instances or files_of_boxes)
     if "YOLO" in kinds:
@@ -137,12 +137,12 @@ def _is_voc(path: Path) -> bool:
 
 
 def _has_labels(root: Path) -> bool:
-    """Whether a picture has a text file of its name, beside it or in a folder of labels."""
+    """Whether an image has a text file of its name, beside it or in a folder of labels."""
     folder = root / "labels"
     if folder.is_dir():
         return True
     for parent, _, names in os.walk(root):
-        stems = {name.rpartition(".")[0] for name in names if is_picture(name)}
+        stems = {name.rpartition(".")[0] for name in names if is_image(name)}
         if any(name.endswith(".txt") and name[:-4] in stems for name in names) or Path(parent).name == "labels":
             return True
     return False

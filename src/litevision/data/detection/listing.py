@@ -1,4 +1,4 @@
-"""What a reader of labels finds before any picture is opened: the boxes as they are written."""
+"""What a reader of labels finds before any image is opened: the boxes as they are written."""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from litevision.data.detection.records import Kind
 from litevision.data.faults import Fault
 from litevision.data.records import Split
 from litevision.errors import DataError
-from litevision.image import PICTURE_SUFFIXES
+from litevision.image import IMAGE_SUFFIXES
 
 _MAX_DEPTH = 4
 
@@ -20,7 +20,7 @@ class WrittenBox:
 
     Attributes:
         label: its class.
-        xyxy: its corners, in px, or in parts of the picture's size where its listing is ``relative``.
+        xyxy: its corners, in px, or in parts of the image's size where its listing is ``relative``.
         said: what is written, for messages.
         file: the label file.
         line: its line there, where it has one.
@@ -38,8 +38,8 @@ class WrittenBox:
 
 
 @dataclass(slots=True)
-class WrittenPicture:
-    """One picture as it was listed.
+class WrittenImage:
+    """One image as it was listed.
 
     Attributes:
         name: its path from the data's root, with ``/``.
@@ -62,13 +62,13 @@ class BoxListing:
 
     Attributes:
         classes: the class names, in the order of their labels.
-        relative: whether boxes are in parts of the picture's size.
+        relative: whether boxes are in parts of the image's size.
     """
 
     root: Path
     kind: Kind
     classes: list[str] = field(default_factory=list)
-    pictures: list[WrittenPicture] = field(default_factory=list)
+    images: list[WrittenImage] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     relative: bool = False
 
@@ -99,6 +99,6 @@ def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
         yield here, sorted(name for name in names if not name.startswith("."))
 
 
-def is_picture(name: str) -> bool:
-    """Whether a file is a picture by its name."""
-    return name.lower().endswith(PICTURE_SUFFIXES)
+def is_image(name: str) -> bool:
+    """Whether a file is an image by its name."""
+    return name.lower().endswith(IMAGE_SUFFIXES)

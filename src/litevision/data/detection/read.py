@@ -8,7 +8,7 @@ from dataclasses import replace
 from litevision.data.copies import same_bytes
 from litevision.data.detection.check import usable_boxes
 from litevision.data.detection.find import list_boxes
-from litevision.data.detection.listing import BoxListing, WrittenPicture
+from litevision.data.detection.listing import BoxListing, WrittenImage
 from litevision.data.detection.records import DetectionSample, LabelledBoxes
 from litevision.data.faults import Fault
 from litevision.data.look import open_header
@@ -26,30 +26,30 @@ def read_boxes(
     fractions: Fractions = DEFAULT_FRACTIONS,
     workers: int | None = None,
 ) -> LabelledBoxes:
-    """The pictures with boxes at ``path``: Pascal VOC, COCO or YOLO.
+    """The images with boxes at ``path``: Pascal VOC, COCO or YOLO.
 
-    Of each picture the header is read. What is wrong is left out, box by box or picture by picture, and stands in
-    ``faults``. Splits are kept or made as `litevision.data.read_labelled` does, each picture with those of its rarest
+    Of each image the header is read. What is wrong is left out, box by box or image by image, and stands in
+    ``faults``. Splits are kept or made as `litevision.data.read_labelled` does, each image with those of its rarest
     class.
 
     Args:
-        path: a folder of labels and pictures, a COCO file, or a YOLO data.yaml.
+        path: a folder of labels and images, a COCO file, or a YOLO data.yaml.
         seed: gives another split.
         fractions: the shares of train, validation and test where they are made here.
         workers: threads; by default one for each processor, up to 8.
 
     Raises:
         FileMissingError: nothing at the path.
-        DataError: no labels of boxes there, labels of two forms, or no picture that can be used.
+        DataError: no labels of boxes there, labels of two forms, or no image that can be used.
         UsageError: fractions that cannot be.
     """
     check_fractions(fractions)
     listing = list_boxes(path)
-    looks = list(in_threads(open_header, [picture.path for picture in listing.pictures], workers=workers))
+    looks = list(in_threads(open_header, [image.path for image in listing.images], workers=workers))
     data = place_boxes(listing, [look.upright_hw for look in looks], seed=seed, fractions=fractions)
     unreadable = [
-        Fault.of("missing-picture" if rule == "missing-file" else rule, picture.path, detail)
-        for picture, look in zip(listing.pictures, looks, strict=True)
+        Fault.of("missing-image" if rule == "missing-file" else rule, image.path, detail)
+        for image, look in zip(listing.images, looks, strict=True)
         for rule, detail in look.found
     ]
     faults = tuple(sorted((*data.faults, *unreadable), key=lambda fault: fault.order))
@@ -57,7 +57,7 @@ def read_boxes(
         first = next((fault for fault in faults if fault.severity == "error"), None)
         why = f"; first of {len(faults):,} faults: {first.path}: {first.detail}" if first else ""
         raise DataError(
-            f"{data.root}: {len(data.samples):,} pictures that can be used, and no boxes{why}. "
+            f"{data.root}: {len(data.samples):,} images that can be used, and no boxes{why}. "
             "Run 'litevision check-data' to see every fault."
         )
     return replace(data, faults=faults)
@@ -66,45 +66,43 @@ def read_boxes(
 def place_boxes(
     listing: BoxListing, sizes_hw: Sequence[tuple[int, int] | None], *, seed: int, fractions: Fractions
 ) -> LabelledBoxes:
-    """The listed pictures that can be used, each in a split.
+    """The listed images that can be used, each in a split.
 
     Args:
         listing: what was read.
-        sizes_hw: the upright size of each picture; None for one that cannot be read, which is left out.
+        sizes_hw: the upright size of each image; None for one that cannot be read, which is left out.
         seed: gives another split.
         fractions: the shares of train, validation and test.
     """
     faults = list(listing.faults)
-    found: list[tuple[WrittenPicture, DetectionSample]] = []
-    for index in _each_once(listing.pictures, faults):
-        picture, size_hw = listing.pictures[index], sizes_hw[index]
-        usable = usable_boxes(picture, listing, size_hw, faults) if size_hw else None
+    found: list[tuple[WrittenImage, DetectionSample]] = []
+    for index in _each_once(listing.images, faults):
+        image, size_hw = listing.images[index], sizes_hw[index]
+        usable = usable_boxes(image, listing, size_hw, faults) if size_hw else None
         if usable and size_hw:
             boxes, labels, ignored = usable.boxes_xyxy, usable.labels, usable.ignored
-            sample = DetectionSample(
-                picture.path, boxes, labels, ignored, picture.split or "train", size_hw, usable.areas
-            )
-            found.append((picture, sample))
+            sample = DetectionSample(image.path, boxes, labels, ignored, image.split or "train", size_hw, usable.areas)
+            found.append((image, sample))
     splits, made = _splits(found, seed, fractions)
     placed = [
-        (SPLITS.index(split), picture.name, replace(sample, split=split))
-        for (picture, sample), split in zip(found, splits, strict=True)
+        (SPLITS.index(split), image.name, replace(sample, split=split))
+        for (image, sample), split in zip(found, splits, strict=True)
     ]
     placed.sort(key=lambda one: one[:2])
     samples = tuple(sample for *_, sample in placed)
     return LabelledBoxes(listing.root, tuple(listing.classes), samples, made, tuple(faults), listing.kind)
 
 
-def _each_once(pictures: Sequence[WrittenPicture], faults: list[Fault]) -> list[int]:
-    """The pictures, each once: of two splits, the one that is held out keeps it, so that no score is too good."""
+def _each_once(images: Sequence[WrittenImage], faults: list[Fault]) -> list[int]:
+    """The images, each once: of two splits, the one that is held out keeps it, so that no score is too good."""
     chosen: dict[str, int] = {}
-    for index, picture in enumerate(pictures):
-        key = os.path.normcase(os.path.normpath(picture.path))
+    for index, image in enumerate(images):
+        key = os.path.normcase(os.path.normpath(image.path))
         other = chosen.setdefault(key, index)
         if other != index:
-            splits = " and ".join(str(pictures[place].split or "no split") for place in (other, index))
-            faults.append(Fault.of("listed-twice", picture.path, f"in {splits}"))
-            if _place(picture.split) > _place(pictures[other].split):
+            splits = " and ".join(str(images[place].split or "no split") for place in (other, index))
+            faults.append(Fault.of("listed-twice", image.path, f"in {splits}"))
+            if _place(image.split) > _place(images[other].split):
                 chosen[key] = index
     return sorted(chosen.values())
 
@@ -114,10 +112,10 @@ def _place(split: Split | None) -> int:
 
 
 def _splits(
-    found: Sequence[tuple[WrittenPicture, DetectionSample]], seed: int, fractions: Fractions
+    found: Sequence[tuple[WrittenImage, DetectionSample]], seed: int, fractions: Fractions
 ) -> tuple[list[Split], bool]:
-    """The split of each picture, and whether any was made here."""
-    own = {picture.split for picture, _ in found}
+    """The split of each image, and whether any was made here."""
+    own = {image.split for image, _ in found}
     if None in own:
         pool = found
     elif "validation" not in own and fractions[1]:
@@ -127,9 +125,9 @@ def _splits(
         return [sample.split for _, sample in found], False
     shown = Counter(label for _, sample in pool for label in set(sample.labels.tolist()))
     rarest = {
-        picture.name: str(min(set(sample.labels.tolist()), key=lambda label: (shown[label], label), default=-1))
-        for picture, sample in pool
+        image.name: str(min(set(sample.labels.tolist()), key=lambda label: (shown[label], label), default=-1))
+        for image, sample in pool
     }
-    copies = {pool[index][0].name for group in same_bytes([picture.path for picture, _ in pool]) for index in group}
+    copies = {pool[index][0].name for group in same_bytes([image.path for image, _ in pool]) for index in group}
     made = divide(rarest, seed=seed, fractions=fractions, keep_in_train=copies)
-    return [made.get(picture.name, sample.split) for picture, sample in found], bool(made)
+    return [made.get(image.name, sample.split) for image, sample in found], bool(made)

@@ -1,6 +1,6 @@
-"""Pictures with boxes as plain records, whatever they were read from.
+"""Images with boxes as plain records, whatever they were read from.
 
-N is the number of boxes of a picture. Boxes are in px of the upright picture, with continuous edges.
+N is the number of boxes of an image. Boxes are in px of the upright image, with continuous edges.
 """
 
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ Kind = Literal["Pascal VOC", "COCO", "YOLO"]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class DetectionSample:
-    """One picture and its boxes, of which there may be none.
+    """One image and its boxes, of which there may be none.
 
     Attributes:
-        boxes_xyxy: ``float32[N, 4]``, inside the picture.
+        boxes_xyxy: ``float32[N, 4]``, inside the image.
         labels: ``int64[N]``, indices into the data's ``classes``.
         ignored: ``bool[N]``, the boxes marked as difficult or as a crowd, which are neither learned nor scored.
-        size_hw: height and width of the upright picture, px.
+        size_hw: height and width of the upright image, px.
         areas: ``float32[N]``, the areas of the objects themselves, px², by which COCO calls them small or large; None
             where their boxes' areas stand for them.
     """
@@ -45,9 +45,9 @@ class LabelledBoxes:
     Attributes:
         root: the folder or the file that it was read from.
         classes: the class names: VOC's sorted, those of COCO and YOLO in the order of their ids.
-        samples: every picture that can be used, in an order that depends on the data alone.
+        samples: every image that can be used, in an order that depends on the data alone.
         made_splits: whether any of its splits was made by us; False where the data came with all that it has.
-        faults: what is wrong with the labels and the pictures, and was left out or dealt with.
+        faults: what is wrong with the labels and the images, and was left out or dealt with.
         kind: the form of the labels.
     """
 
@@ -59,7 +59,7 @@ class LabelledBoxes:
     kind: Kind | None = None
 
     def of(self, *splits: Split) -> tuple[DetectionSample, ...]:
-        """The pictures of some splits."""
+        """The images of some splits."""
         return tuple(sample for sample in self.samples if sample.split in splits)
 
     def counts(self, split: Split) -> tuple[int, ...]:
@@ -69,8 +69,8 @@ class LabelledBoxes:
             found += np.bincount(sample.labels[~sample.ignored], minlength=len(found))
         return tuple(map(int, found))
 
-    def picture_counts(self, split: Split) -> tuple[int, ...]:
-        """How many pictures of a split show each class, in boxes that are not to be ignored."""
+    def image_counts(self, split: Split) -> tuple[int, ...]:
+        """How many images of a split show each class, in boxes that are not to be ignored."""
         found = np.zeros(len(self.classes), np.int64)
         for sample in self.of(split):
             found[np.unique(sample.labels[~sample.ignored])] += 1

@@ -1,4 +1,4 @@
-"""Pascal VOC: an XML file for each picture, in Annotations beside JPEGImages, or beside the picture itself."""
+"""Pascal VOC: an XML file for each image, in Annotations beside JPEGImages, or beside the image itself."""
 
 import re
 from collections import defaultdict
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from litevision.data.detection.files import Element, UnreadableLabels, read_lines, read_xml
-from litevision.data.detection.listing import BoxListing, WrittenBox, WrittenPicture, is_picture, walk
+from litevision.data.detection.listing import BoxListing, WrittenBox, WrittenImage, is_image, walk
 from litevision.data.listing import split_named
 from litevision.data.records import Split
 
@@ -16,8 +16,8 @@ from litevision.data.records import Split
 _COUNTS_FROM_1 = re.compile(r"The VOC20\d\d Database", re.IGNORECASE)
 
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
-_PICTURE_FOLDERS = ("jpegimages", "images")
-_NO_PHOTOS = "segmentation"  # the challenge's masks have the names of their photos
+_IMAGE_FOLDERS = ("jpegimages", "images")
+_NO_IMAGES = "segmentation"  # the challenge's masks have the names of their images
 
 # The list of each split, best first: where train and val are there, trainval is both.
 _LISTS: tuple[tuple[str, Split], ...] = (
@@ -32,9 +32,9 @@ _FOLDERS_OF_LISTS = ("ImageSets/Main", "ImageSets")
 
 
 def list_voc(root: Path) -> BoxListing:
-    """The pictures and boxes below ``root``.
+    """The images and boxes below ``root``.
 
-    A picture's split is that whose list in ImageSets names it or, without lists, whose folder it lies in. A train list
+    An image's split is that whose list in ImageSets names it or, without lists, whose folder it lies in. A train list
     makes trainval's superfluous.
 
     Raises:
@@ -42,20 +42,20 @@ def list_voc(root: Path) -> BoxListing:
     """
     listing = BoxListing(root, "Pascal VOC")
     label_files: dict[Path, dict[str, Path]] = {}
-    photos: dict[str, list[Path]] = defaultdict(list)
+    images: dict[str, list[Path]] = defaultdict(list)
     for folder, names in walk(root):
         xmls = {name[:-4]: folder / name for name in names if name.lower().endswith(".xml")}
         if xmls:
             label_files[folder] = xmls
-        if not folder.name.lower().startswith(_NO_PHOTOS):
-            for name in filter(is_picture, names):
-                photos[PurePosixPath(name).stem].append(folder / name)
+        if not folder.name.lower().startswith(_NO_IMAGES):
+            for name in filter(is_image, names):
+                images[PurePosixPath(name).stem].append(folder / name)
     used: set[Path] = set()
     for folder, xmls in label_files.items():
         for xml, split in _listed(folder, xmls, listing):
-            _add(xml, split, photos[xml.stem], listing, used)
-    _tell_unlabelled(photos, label_files, used, listing)
-    listing.classes = sorted({box.label for picture in listing.pictures for box in picture.boxes})
+            _add(xml, split, images[xml.stem], listing, used)
+    _tell_unlabelled(images, label_files, used, listing)
+    listing.classes = sorted({box.label for image in listing.images for box in image.boxes})
     return listing
 
 
@@ -114,35 +114,35 @@ def _stem(line: str, known: dict[str, Path]) -> str:
     if line in known:
         return line
     first = line.rpartition(" ")[0].rstrip() if line.endswith((" 1", " -1", " 0")) else line
-    return PurePosixPath(first).stem if is_picture(first) else PurePosixPath(first).name
+    return PurePosixPath(first).stem if is_image(first) else PurePosixPath(first).name
 
 
-def _add(xml: Path, split: Split | None, photos: Sequence[Path], listing: BoxListing, used: set[Path]) -> None:
+def _add(xml: Path, split: Split | None, images: Sequence[Path], listing: BoxListing, used: set[Path]) -> None:
     """Reads one label file."""
     try:
         root = read_xml(xml)
         if root.name != "annotation":
             raise UnreadableLabels(f"the element <{root.name}>; expected <annotation>", root.line)
     except UnreadableLabels as error:
-        used.update(photos)
+        used.update(images)
         listing.fault("unreadable-labels", xml, error.detail, error.line)
         return
     named = root.said("filename")
-    if not photos:
-        listing.fault("missing-picture", xml, f"no picture {named or xml.stem}")
+    if not images:
+        listing.fault("missing-image", xml, f"no image {named or xml.stem}")
         return
-    photo = max(photos, key=lambda path: _nearness(path, xml, named))
-    used.add(photo)
+    path = max(images, key=lambda it: _nearness(it, xml, named))
+    used.add(path)
     shift = 1.0 if _COUNTS_FROM_1.search((root.child("source") or root).said("database")) else 0.0
-    picture = WrittenPicture(photo, listing.name_of(photo), xml, split, _size(root))
-    picture.boxes = [box for element in root.all("object") if (box := _box(element, xml, shift, listing))]
-    listing.pictures.append(picture)
+    image = WrittenImage(path, listing.name_of(path), xml, split, _size(root))
+    image.boxes = [box for element in root.all("object") if (box := _box(element, xml, shift, listing))]
+    listing.images.append(image)
 
 
-def _nearness(photo: Path, xml: Path, named: str) -> tuple[bool, int, bool]:
-    """How likely a picture with a label file's stem is the one that it is for."""
-    shared = len(set(photo.parent.parts) & set(xml.parent.parts))
-    return photo.name == named, shared, photo.parent.name.lower() in _PICTURE_FOLDERS
+def _nearness(image: Path, xml: Path, named: str) -> tuple[bool, int, bool]:
+    """How likely an image with a label file's stem is the one that it is for."""
+    shared = len(set(image.parent.parts) & set(xml.parent.parts))
+    return image.name == named, shared, image.parent.name.lower() in _IMAGE_FOLDERS
 
 
 def _size(root: Element) -> tuple[int, int] | None:
@@ -176,13 +176,13 @@ def _box(element: Element, xml: Path, shift: float, listing: BoxListing) -> Writ
 
 
 def _tell_unlabelled(
-    photos: dict[str, list[Path]], label_files: dict[Path, dict[str, Path]], used: set[Path], listing: BoxListing
+    images: dict[str, list[Path]], label_files: dict[Path, dict[str, Path]], used: set[Path], listing: BoxListing
 ) -> None:
-    """A fault for each picture without a label file, in the folders of those that have one."""
+    """A fault for each image without a label file, in the folders of those that have one."""
     stems = {stem for xmls in label_files.values() for stem in xmls}
     folders = {path.parent for path in used}
-    for stem, paths in photos.items():
+    for stem, paths in images.items():
         if stem not in stems:
             for path in paths:
                 if path.parent in folders:
-                    listing.fault("picture-without-labels", path, f"no {stem}.xml")
+                    listing.fault("image-without-labels", path, f"no {stem}.xml")

@@ -1,4 +1,4 @@
-"""YOLO: a text file of boxes for each picture, and the class names in data.yaml, classes.txt or obj.names."""
+"""YOLO: a text file of boxes for each image, and the class names in data.yaml, classes.txt or obj.names."""
 
 import math
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from litevision.data.detection.files import UnreadableLabels, read_bytes, read_lines
-from litevision.data.detection.listing import BoxListing, WrittenBox, WrittenPicture, is_picture, walk
+from litevision.data.detection.listing import BoxListing, WrittenBox, WrittenImage, is_image, walk
 from litevision.data.listing import split_named
 from litevision.data.records import Split
 from litevision.errors import DataError
@@ -25,10 +25,10 @@ _NO_LABELS = re.compile(r"classes|train|valid?|validation|test|notes|readme.*|re
 
 
 def list_yolo(root: Path, names_file: Path) -> BoxListing:
-    """The pictures and boxes that ``names_file`` describes, or that lie below ``root``.
+    """The images and boxes that ``names_file`` describes, or that lie below ``root``.
 
-    Labels of ``images/a.jpg`` are ``labels/a.txt``, else ``a.txt`` beside it; a picture without them shows nothing.
-    Pictures are those of the splits that a data.yaml names, of the lists beside an obj.names, or all below ``root``,
+    Labels of ``images/a.jpg`` are ``labels/a.txt``, else ``a.txt`` beside it; an image without them shows nothing.
+    Images are those of the splits that a data.yaml names, of the lists beside an obj.names, or all below ``root``,
     each in the split whose folder it lies in.
 
     Raises:
@@ -37,21 +37,21 @@ def list_yolo(root: Path, names_file: Path) -> BoxListing:
     listing = BoxListing(root, "YOLO", relative=True)
     if names_file.suffix.lower() in YAML_SUFFIXES:
         described = _read_yaml(names_file, listing)
-        names, pictures = described.names, described.pictures
+        names, images = described.names, described.images
     else:
         names = {str(place): name for place, name in enumerate(_lines(names_file)) if name}
-        pictures = _from_lists(names_file, listing) or _below(root)
+        images = _from_lists(names_file, listing) or _below(root)
     if not names:
         raise DataError(f"{names_file}: no class names; {_EXPECTED}.")
     listing.classes = _classes(names, names_file, listing)
     folders: dict[Path, set[Path]] = defaultdict(set)
-    for path, split in pictures:
+    for path, split in images:
         labels = _labels_of(path)
         folders[labels.parent].add(path)
-        picture = _picture(path, split, labels, names, listing)
-        if picture:
-            listing.pictures.append(picture)
-    _tell_without_pictures(folders, listing)
+        image = _image(path, split, labels, names, listing)
+        if image:
+            listing.images.append(image)
+    _tell_without_images(folders, listing)
     return listing
 
 
@@ -63,7 +63,7 @@ class _Description:
     """What a data.yaml says."""
 
     names: dict[str, str] = field(default_factory=dict)
-    pictures: Listed = field(default_factory=list)
+    images: Listed = field(default_factory=list)
 
 
 def _read_yaml(file: Path, listing: BoxListing) -> _Description:
@@ -84,7 +84,7 @@ def _read_yaml(file: Path, listing: BoxListing) -> _Description:
         split = split_named(key)
         if split:
             for place in entry if isinstance(entry, list) else [entry]:
-                found.pictures += _of_entry(str(place or ""), base, split, file, listing)
+                found.images += _of_entry(str(place or ""), base, split, file, listing)
     return found
 
 
@@ -112,7 +112,7 @@ def load_yaml(file: Path) -> dict[str, Any]:
 
 
 def _of_entry(entry: str, base: Path, split: Split, file: Path, listing: BoxListing) -> Iterator[tuple[Path, Split]]:
-    """The pictures of one entry of a split: a folder, or a list of pictures."""
+    """The images of one entry of a split: a folder, or a list of images."""
     if not entry:
         return
     # Roboflow writes ../train/images for the folder train/images beside its data.yaml.
@@ -123,11 +123,11 @@ def _of_entry(entry: str, base: Path, split: Split, file: Path, listing: BoxList
     elif place.is_file():
         yield from ((path, split) for path in _listed_in(place, listing))
     else:
-        yield from ((folder / name, split) for folder, names in walk(place) for name in names if is_picture(name))
+        yield from ((folder / name, split) for folder, names in walk(place) for name in names if is_image(name))
 
 
 def _from_lists(names_file: Path, listing: BoxListing) -> Listed:
-    """The pictures of train.txt, valid.txt and the like beside the class names, as Darknet and CVAT write them."""
+    """The images of train.txt, valid.txt and the like beside the class names, as Darknet and CVAT write them."""
     found: Listed = []
     for file in sorted(names_file.parent.glob("*.txt")):
         split = split_named(file.stem)
@@ -137,7 +137,7 @@ def _from_lists(names_file: Path, listing: BoxListing) -> Listed:
 
 
 def _listed_in(file: Path, listing: BoxListing) -> Iterator[Path]:
-    """The pictures that a list names: paths from its folder, or from a folder of its own name as CVAT writes them."""
+    """The images that a list names: paths from its folder, or from a folder of its own name as CVAT writes them."""
     seen: set[str] = set()
     for number, line in enumerate(_lines(file), 1):
         if not line:
@@ -145,7 +145,7 @@ def _listed_in(file: Path, listing: BoxListing) -> Iterator[Path]:
         inside = line.removeprefix("data/").removeprefix("./")
         path = next((path for path in (file.parent / line, file.parent / inside) if path.is_file()), None)
         if path is None:
-            listing.fault("missing-picture", file, f"no {line}", number)
+            listing.fault("missing-image", file, f"no {line}", number)
         elif line in seen:
             listing.fault("listed-twice", file, f"{line}: listed before", number)
         else:
@@ -164,12 +164,12 @@ def _lines(file: Path) -> list[str]:
 
 
 def _below(root: Path) -> Listed:
-    """Every picture below ``root``, in the split whose folder it lies in."""
+    """Every image below ``root``, in the split whose folder it lies in."""
     found: Listed = []
     for folder, names in walk(root):
         parts = folder.relative_to(root).parts
         split = next((split for part in reversed(parts) if (split := split_named(part))), None)
-        found += ((folder / name, split) for name in names if is_picture(name))
+        found += ((folder / name, split) for name in names if is_image(name))
     return found
 
 
@@ -189,7 +189,7 @@ def _classes(names: dict[str, str], file: Path, listing: BoxListing) -> list[str
 
 
 def _labels_of(path: Path) -> Path:
-    """Where the labels of a picture stand: the last ``images`` of its path made ``labels``, else beside it."""
+    """Where the labels of an image stand: the last ``images`` of its path made ``labels``, else beside it."""
     parts = list(path.parent.parts)
     for place in reversed(range(len(parts))):
         if parts[place].lower() == "images":
@@ -200,14 +200,14 @@ def _labels_of(path: Path) -> Path:
     return path.with_suffix(".txt")
 
 
-def _picture(
+def _image(
     path: Path, split: Split | None, labels: Path, names: dict[str, str], listing: BoxListing
-) -> WrittenPicture | None:
-    picture = WrittenPicture(path, listing.name_of(path), labels, split)
+) -> WrittenImage | None:
+    image = WrittenImage(path, listing.name_of(path), labels, split)
     if not labels.is_file():
-        listing.fault("picture-without-labels", path, f"no {listing.name_of(labels)}")
-        picture.labels_file = None
-        return picture
+        listing.fault("image-without-labels", path, f"no {listing.name_of(labels)}")
+        image.labels_file = None
+        return image
     try:
         lines = read_lines(labels)
     except UnreadableLabels as error:
@@ -218,11 +218,11 @@ def _picture(
         if line:
             box = _box(line, number, labels, names, listing)
             if box:
-                picture.boxes.append(box)
+                image.boxes.append(box)
                 outlines += len(line.split()) > 5
     if outlines:
-        listing.fault("polygon-labels", labels, f"{outlines} of {len(picture.boxes)} boxes")
-    return picture
+        listing.fault("polygon-labels", labels, f"{outlines} of {len(image.boxes)} boxes")
+    return image
 
 
 def _box(line: str, number: int, file: Path, names: dict[str, str], listing: BoxListing) -> WrittenBox | None:
@@ -248,23 +248,23 @@ def _box(line: str, number: int, file: Path, names: dict[str, str], listing: Box
     return WrittenBox(label, corners, said, file, number)
 
 
-def _tell_without_pictures(folders: dict[Path, set[Path]], listing: BoxListing) -> None:
-    """A fault for each label file whose picture is not there or not listed; ``folders`` holds the pictures of each."""
+def _tell_without_images(folders: dict[Path, set[Path]], listing: BoxListing) -> None:
+    """A fault for each label file whose image is not there or not listed; ``folders`` holds the images of each."""
     for folder in sorted(folder for folder in folders if folder.is_dir()):
         listed = {path.stem for path in folders[folder]}
         there = {
             path.stem
             for beside in {path.parent for path in folders[folder]}
             for path in beside.glob("*")
-            if is_picture(path.name)
+            if is_image(path.name)
         }
         for path in sorted(folder.glob("*.txt")):
             if path.stem in listed or _NO_LABELS.fullmatch(path.stem):
                 continue
             if path.stem in there:
-                listing.fault("not-in-a-split", path, "its picture is in no split")
+                listing.fault("not-in-a-split", path, "its image is in no split")
             else:
-                listing.fault("missing-picture", path, f"no picture {path.stem}")
+                listing.fault("missing-image", path, f"no image {path.stem}")
 
 
 def names_file_of(folder: Path, names: Sequence[str]) -> Path | None:

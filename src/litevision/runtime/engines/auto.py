@@ -22,7 +22,7 @@ from litevision.runtime.engines.timing import count_changes, sample_images, time
 from litevision.runtime.machine import cpu_instructions, cpu_name, engine_versions
 from litevision.runtime.records import from_plain
 
-FEW_PICTURES = 64
+FEW_IMAGES = 64
 """For fewer, measuring (a few seconds) costs more than any engine gains."""
 
 _TIE = 1.05
@@ -36,10 +36,10 @@ class Timing:
     Attributes:
         engine: the engine.
         precision: its precision.
-        ms: milliseconds a picture, the median, with all streams at work.
+        ms: milliseconds an image, the median, with all streams at work.
         start_ms: milliseconds that importing the engine, loading the bundle and the first batch took.
-        changed: how many of the sample pictures get another best class than from the first fp32 engine.
-        compared: how many sample pictures there were.
+        changed: how many of the sample images get another best class than from the first fp32 engine.
+        compared: how many sample images there were.
     """
 
     engine: EngineName
@@ -53,9 +53,9 @@ class Timing:
         changes = f", but changes {self.changed} of {self.compared} answers" if self.changed else ""
         return f"{self.engine} {self.precision} {self.ms:.1f} ms{changes}"
 
-    def total_ms(self, pictures: int | None) -> float:
-        """Milliseconds for ``pictures`` with the start, or for one without it where nobody knows how many will come."""
-        return self.ms if pictures is None else self.start_ms + pictures * self.ms
+    def total_ms(self, images: int | None) -> float:
+        """Milliseconds for ``images`` with the start, or for one without it where nobody knows how many will come."""
+        return self.ms if images is None else self.start_ms + images * self.ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,8 @@ def measure(
     Args:
         data: the bundle.
         choices: what to try, at least one in fp32 and that first.
-        images_u8_nhwc: real pictures, for the batches and for comparing answers.
-        batch_size: pictures in a batch.
+        images_u8_nhwc: real images, for the batches and for comparing answers.
+        batch_size: images in a batch.
         opened_by: opens the engines.
 
     Raises:
@@ -128,7 +128,7 @@ def choose(
     precision: str | None = None,
     threads: int | None = None,
     streams: int = 1,
-    pictures: int | None = None,
+    images: int | None = None,
     sample: Sequence[Source] = (),
     measured_by: Measure = measure,
 ) -> Decision:
@@ -136,12 +136,12 @@ def choose(
 
     Args:
         path: the bundle.
-        batch_size: pictures in a batch.
+        batch_size: images in a batch.
         precision: only this one; any where it is None.
         threads: as for `litevision.runtime.Bundle.open`.
         streams: as for `litevision.runtime.Bundle.open`.
-        pictures: how many there will be, where that is known: a few do not repay measuring or a slow start.
-        sample: pictures to compare answers on, as for `litevision.runtime.engines.timing.sample_images`.
+        images: how many there will be, where that is known: a few do not repay measuring or a slow start.
+        sample: images to compare answers on, as for `litevision.runtime.engines.timing.sample_images`.
         measured_by: measures what is not remembered.
 
     Raises:
@@ -159,27 +159,27 @@ def choose(
     file = cache_folder() / "engines" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}.json"
     timings, when = _recall(file, key), "measured earlier"
     if not timings:
-        if pictures is not None and pictures < FEW_PICTURES:
-            return Decision(choices[0], f"{choices[0].title} (measuring does not pay for {pictures} pictures)")
+        if images is not None and images < FEW_IMAGES:
+            return Decision(choices[0], f"{choices[0].title} (measuring does not pay for {images} images)")
         timings = measured_by(data, choices, sample_images(metadata.preprocess, sample), batch_size)
         when = _remember(file, key, timings)
-    best, why = decide(timings, pictures)
+    best, why = decide(timings, images)
     (choice,) = (each for each in choices if (each.name, each.precision) == (best.engine, best.precision))
     return Decision(choice, f"{choice.title} ({why}; {when})")
 
 
-def decide(timings: Sequence[Timing], pictures: int | None = None) -> tuple[Timing, str]:
+def decide(timings: Sequence[Timing], images: int | None = None) -> tuple[Timing, str]:
     """The quickest of ``timings`` that changes no answer, and the figures for and against it.
 
     Within 5 % the earlier one is taken, so they should stand with the most exact first.
     """
     exact = [timing for timing in timings if not timing.changed]
-    least_ms = min(timing.total_ms(pictures) for timing in exact)
-    best = next(timing for timing in exact if timing.total_ms(pictures) <= _TIE * least_ms)
-    alike = f", best classes as in fp32 on {best.compared} pictures" if best.precision != "fp32" else ""
-    figures = [f"{best.ms:.1f} ms a picture{alike}", *(str(timing) for timing in timings if timing is not best)]
+    least_ms = min(timing.total_ms(images) for timing in exact)
+    best = next(timing for timing in exact if timing.total_ms(images) <= _TIE * least_ms)
+    alike = f", best classes as in fp32 on {best.compared} images" if best.precision != "fp32" else ""
+    figures = [f"{best.ms:.1f} ms an image{alike}", *(str(timing) for timing in timings if timing is not best)]
     if best.ms > _TIE * min(timing.ms for timing in exact):
-        figures.append(f"{pictures} pictures do not repay a slower start")
+        figures.append(f"{images} images do not repay a slower start")
     return best, "; ".join(figures)
 
 

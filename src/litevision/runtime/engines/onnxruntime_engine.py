@@ -47,7 +47,7 @@ def session_options(onnxruntime: Any, choice: EngineChoice) -> Any:
     # onnxruntime before 1.26 passes over this setting.
     options.add_session_config_entry("session.intra_op.spin_duration_us", "20")
     # A memory pattern is kept for every batch size that was ever seen, each with a block of its own in the arena:
-    # 318 MB after 120 batches of 1 to 12 pictures instead of 232, and no quicker. The arena stays: without it,
+    # 318 MB after 120 batches of 1 to 12 images instead of 232, and no quicker. The arena stays: without it,
     # batches of 8 take twice the time.
     options.enable_mem_pattern = False
     options.log_severity_level = 4  # its errors reach the user as exceptions; its warnings are for its developers

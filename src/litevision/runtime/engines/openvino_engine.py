@@ -21,7 +21,7 @@ _STARTING = threading.Lock()
 
 
 class OpenvinoEngine:
-    """A graph in openvino, compiled when it is first asked for one picture, and for several at once."""
+    """A graph in openvino, compiled when it is first asked for one image, and for several at once."""
 
     def __init__(self, data: bytes, choice: EngineChoice, *, name: str) -> None:
         openvino = import_openvino()
@@ -56,7 +56,7 @@ class OpenvinoEngine:
         """The graph compiled anew, as openvino's ``CompiledModel``.
 
         Args:
-            single: for one picture at a time.
+            single: for one image at a time.
             profiled: it takes the time of every kernel.
         """
         model, device, properties = self._plan(single)
@@ -67,7 +67,7 @@ class OpenvinoEngine:
         model = self._model
         shape = self.inputs[0].shape
         if single and shape[:1] == (None,):
-            # A graph of known shape answers one picture 2 to 5 % sooner in fp32, and 10 to 14 % in bf16; for 4 pictures
+            # A graph of known shape answers one image 2 to 5 % sooner in fp32, and 10 to 14 % in bf16; for 4 images
             # it is half of that, for 8 nothing.
             model = model.clone()
             model.reshape([1, *(-1 if length is None else length for length in shape[1:])])

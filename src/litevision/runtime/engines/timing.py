@@ -9,18 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from litevision.errors import FileMissingError, ImageError
-from litevision.image import Preprocess, Source, shipped_photos
+from litevision.image import Preprocess, Source, shipped_images
 from litevision.runtime.engines.base import Engine, Outputs
 
 _TURNS = 5
-# On photos of clothes, for which ImageNet has few classes, bf16 changes 4 of 100 of MobileNetV2's answers: 4 pictures
+# On images of clothes, for which ImageNet has few classes, bf16 changes 4 of 100 of MobileNetV2's answers: 4 images
 # would show it in 15 of 100 cases, 64 in 93.
 _MAX_SAMPLE = 64
 _CHUNK = 8
 
 
 def sample_images(preprocess: Preprocess, sources: Sequence[Source] = ()) -> npt.NDArray[np.uint8]:
-    """``uint8[N, H, W, 3]`` of up to 64 of ``sources``, from the first to the last, or of the photos in the package.
+    """``uint8[N, H, W, 3]`` of up to 64 of ``sources``, from the first to the last, or of the images in the package.
 
     Those that cannot be read are passed over.
     """
@@ -30,11 +30,11 @@ def sample_images(preprocess: Preprocess, sources: Sequence[Source] = ()) -> npt
             images.append(preprocess(source))
         except (ImageError, FileMissingError):
             continue  # whoever wants its answer will be told
-    return np.stack(images) if images else preprocess.batch(shipped_photos())
+    return np.stack(images) if images else preprocess.batch(shipped_images())
 
 
 def count_changes(engine: Engine, reference: Engine, images_u8_nhwc: npt.NDArray[np.uint8]) -> int:
-    """How many of the pictures get another best class than from ``reference``."""
+    """How many of the images get another best class than from ``reference``."""
     best, expected = (_best(each, images_u8_nhwc) for each in (engine, reference))
     return int((best != expected).sum())
 
@@ -93,5 +93,5 @@ def _best(engine: Engine, images_u8_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[
 
 
 def _best_of(outputs: Outputs) -> npt.NDArray[np.intp]:
-    """Of each picture the likeliest class, or that of the surest box."""
+    """Of each image the likeliest class, or that of the surest box."""
     return outputs["classes"][:, 0] if "classes" in outputs else next(iter(outputs.values())).argmax(-1)

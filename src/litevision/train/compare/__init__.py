@@ -1,1 +1,1 @@
-"""The published comparison of CenterNets, on a user's own pictures and machine."""
+"""The published comparison of CenterNets, on a user's own images and machine."""

@@ -21,7 +21,7 @@ class Budget:
     """How long each member trains.
 
     Attributes:
-        minutes: of training steps, waiting for pictures included; scoring the validation pictures comes on top.
+        minutes: of training steps, waiting for images included; scoring the validation images comes on top.
         epochs: these in place of minutes.
     """
 
@@ -85,7 +85,7 @@ class _Stopwatch:
         self._steps = 0
         self._start = time.perf_counter()
 
-    def step(self, pictures: int, loss: float) -> None:
+    def step(self, images: int, loss: float) -> None:
         self._steps += 1
         now = time.perf_counter()
         if self._steps <= self._warm_up:

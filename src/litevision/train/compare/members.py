@@ -16,9 +16,9 @@ class Member:
     Attributes:
         name: its row's in the table, and its folder's.
         title: what it is, in the plot.
-        network: the architecture of its trunk.
+        network: the architecture of its backbone.
         dialect: whose form of it.
-        neck: what stands on the trunk.
+        neck: what stands on the backbone.
     """
 
     name: str
@@ -63,8 +63,8 @@ def recipe_for(member: Member, recipe: Recipe, epochs: int) -> Recipe:
     return replace(
         recipe,
         model=replace(recipe.model, name=member.network, dialect=member.dialect, weights="none"),
-        schedule=replace(recipe.schedule, epochs=epochs, head_epochs=0, patience=0),
-        optimizer=replace(recipe.optimizer, trunk_lr=1.0, layer_decay=1.0, freeze_bn=False),
+        schedule=replace(recipe.schedule, epochs=epochs, freeze_backbone_epochs=0, patience=0),
+        optimizer=replace(recipe.optimizer, backbone_lr_mult=1.0, layer_decay=1.0, freeze_bn=False),
         detection=replace(recipe.detection, neck=member.neck, neck_channels=0, head_channels=-1),
     )
 

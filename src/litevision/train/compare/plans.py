@@ -38,13 +38,13 @@ def plan_members(
     All are made, and an epoch of each is timed, before any is trained: what cannot work is found here.
 
     Args:
-        data: pictures with boxes.
+        data: images with boxes.
         recipe: for all of them.
         on_data: told of the data and of what is wrong with it, where it is read.
         on_epochs: told of each member whose epochs follow from the minutes.
 
     Raises:
-        DataError: no pictures with boxes, or others than those of the members that are there.
+        DataError: no images with boxes, or others than those of the members that are there.
         UsageError: a folder with another comparison, or too short a budget.
         RunStopped: a signal came.
     """
@@ -61,11 +61,11 @@ def plan_members(
     for member in missing:
         plan, _, faults = make_plan(data, recipe_for(member, recipe, budget.epochs or 1), member.name)
         if not isinstance(plan, DetectionPlan):  # which `is_detection` tells as well
-            raise DataError(f"{data}: no pictures with boxes")
+            raise DataError(f"{data}: no images with boxes")
         if not made:
             on_data(plan, faults)
         made.append((member, plan))
-    _refuse_other_pictures(folder, [*plans.values(), *(plan for _, plan in made)])
+    _refuse_other_images(folder, [*plans.values(), *(plan for _, plan in made)])
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -139,8 +139,8 @@ def _refuse_another(folder: Path, settings: dict[str, Any]) -> None:
         )
 
 
-def _refuse_other_pictures(folder: Path, plans: Sequence[DetectionPlan]) -> None:
+def _refuse_other_images(folder: Path, plans: Sequence[DetectionPlan]) -> None:
     if any(boxes_record(plan.data) != boxes_record(plans[0].data) for plan in plans[1:]):
         raise DataError(
-            f"{plans[0].data.root}: other pictures or boxes than when {folder} was begun; give another --output"
+            f"{plans[0].data.root}: other images or boxes than when {folder} was begun; give another --output"
         )

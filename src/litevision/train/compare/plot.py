@@ -1,4 +1,4 @@
-"""The comparison as one picture: what a member finds, over what it takes."""
+"""The comparison as one image: what a member finds, over what it takes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ def write_plot(path: Path, rows: Sequence[Row], title: str, ms_label: str) -> No
     """Writes AP over milliseconds as PNG, each row a dot whose area is its parameters.
 
     Args:
-        title: says which pictures and which budget.
+        title: says which images and which budget.
         ms_label: says what the milliseconds are those of.
     """
     with drawing():
@@ -39,7 +39,7 @@ def write_plot(path: Path, rows: Sequence[Row], title: str, ms_label: str) -> No
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         top = 1.15 * max(row.ap for row in rows) or 1.0
         axes.set_ylim(-0.05 * top, top)  # a dot at 0 is seen whole
-        axes.set_xlabel(f"milliseconds a picture, median, log scale\n{ms_label}")
+        axes.set_xlabel(f"milliseconds an image, median, log scale\n{ms_label}")
         axes.set_ylabel("AP (IoU 0.50 to 0.95)")
         axes.set_title(title, fontsize=11, loc="left")
         axes.grid(linewidth=0.6, color="#dddddd")

@@ -22,13 +22,13 @@ class Row:
 
     Attributes:
         member: its name.
-        network: the architecture of its trunk.
+        network: the architecture of its backbone.
         dialect: whose form of it.
         neck: what stands on it.
         num_params: learned numbers.
         bundle_bytes: of the bundle.
-        macs: multiply-adds for one picture.
-        median_ms: milliseconds for one picture in onnxruntime, decoding of peaks to boxes included.
+        macs: multiply-adds for one image.
+        median_ms: milliseconds for one image in onnxruntime, decoding of peaks to boxes included.
         p25_ms: a quarter of the calls took no longer.
         p75_ms: three quarters took no longer.
         calls: how often it was timed.
@@ -37,8 +37,8 @@ class Row:
         minutes: of training steps.
         device: what trained.
         train_loss: mean of the last epoch.
-        split: the pictures that the scores are of.
-        pictures: how many they are.
+        split: the images that the scores are of.
+        images: how many they are.
         boxes: how many boxes they have.
         ap: COCO's average precision, in [0, 1].
         ap50: that at IoU 0.5.
@@ -61,7 +61,7 @@ class Row:
     device: str
     train_loss: float
     split: str
-    pictures: int
+    images: int
     boxes: int
     ap: float
     ap50: float
@@ -116,7 +116,7 @@ def _row(member: Member, results: Mapping[str, Any], taken: Sequence[float]) -> 
         device=results["machine"]["device"],
         train_loss=epochs[-1]["train_loss"],
         split=split,
-        pictures=scores["count"],
+        images=scores["count"],
         boxes=scores["boxes"],
         ap=scores["ap"],
         ap50=scores["ap50"],

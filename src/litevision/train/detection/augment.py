@@ -1,6 +1,6 @@
-"""What is done to training pictures with boxes; the boxes follow the pixels.
+"""What is done to training images with boxes; the boxes follow the pixels.
 
-N is the number of boxes of a picture. Every draw comes from torch's own generator, seeded by the caller's number.
+N is the number of boxes of an image. Every draw comes from torch's own generator, seeded by the caller's number.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ _LEAST_PX = 2.0  # half a cell of the map
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Example:
-    """One picture with its boxes.
+    """One image with its boxes.
 
     Attributes:
         image: ``uint8[3, H, W]``.
@@ -40,7 +40,7 @@ class Example:
 
 
 def as_example(image_u8_hwc: npt.NDArray[np.uint8], sample: DetectionSample) -> Example:
-    """The picture of a sample at any size, with its boxes in px of that size."""
+    """The image of a sample at any size, with its boxes in px of that size."""
     height, width = image_u8_hwc.shape[:2]
     scale_y, scale_x = height / sample.size_hw[0], width / sample.size_hw[1]
     boxes_xyxy = torch.from_numpy(sample.boxes_xyxy) * torch.tensor([scale_x, scale_y, scale_x, scale_y])
@@ -53,10 +53,10 @@ def as_example(image_u8_hwc: npt.NDArray[np.uint8], sample: DetectionSample) -> 
 
 
 class Augmenter:
-    """Makes training pictures of one size."""
+    """Makes training images of one size."""
 
     def __init__(self, options: BoxAugment, size_hw: tuple[int, int], crop: Literal["letterbox", "stretch"]) -> None:
-        """Takes what is done, the size, and how the finished model's input is made of a picture."""
+        """Takes what is done, the size, and how the finished model's input is made of an image."""
         self._options = options
         self._size_hw = size_hw
         self._crop = crop
@@ -69,12 +69,12 @@ class Augmenter:
         )
 
     def __call__(self, load: Callable[[int], Example], count: int, index: int, seed: int) -> Example:
-        """Picture ``index`` as training sees it; it depends on ``seed`` and the pictures alone.
+        """Image ``index`` as training sees it; it depends on ``seed`` and the images alone.
 
         Args:
-            load: gives a picture by its index; a mosaic asks it for three more.
-            count: how many pictures there are.
-            index: the picture.
+            load: gives an image by its index; a mosaic asks it for three more.
+            count: how many images there are.
+            index: the image.
             seed: of every draw.
         """
         with torch.random.fork_rng(devices=[]):
@@ -88,7 +88,7 @@ class Augmenter:
             return replace(placed, image=image.as_subclass(Tensor), boxes_xyxy=boxes.as_subclass(Tensor))
 
     def _mosaic(self, examples: list[Example]) -> Example:
-        """Four pictures around a point near the middle."""
+        """Four images around a point near the middle."""
         height, width = self._size_hw
         middle_y, middle_x = (round(side * _uniform(0.3, 0.7)) for side in (height, width))
         image = torch.empty((3, height, width), dtype=torch.uint8)
@@ -115,7 +115,7 @@ class Augmenter:
         )
 
     def _placed(self, example: Example, out_hw: tuple[int, int]) -> Example:
-        """The picture at a drawn scale, a part of it or all of it at a drawn place in ``out_hw``."""
+        """The image at a drawn scale, a part of it or all of it at a drawn place in ``out_hw``."""
         options = self._options
         if options.turn and _uniform(0, 1) < 0.5:
             example = _turned(example)
@@ -170,7 +170,7 @@ def _part(length: int, resized: float, out: int) -> _Part:
 
 
 def _turned(example: Example) -> Example:
-    """The picture turned by 90 degrees against the clock."""
+    """The image turned by 90 degrees against the clock."""
     width = example.image.shape[2]
     x1, y1, x2, y2 = example.boxes_xyxy.unbind(dim=1)
     boxes_xyxy = torch.stack([y1, width - x2, y2, width - x1], dim=1)
@@ -185,7 +185,7 @@ def _tv_boxes(example: Example) -> tv_tensors.BoundingBoxes:
 
 
 def _clipped(boxes: tv_tensors.BoundingBoxes) -> tv_tensors.BoundingBoxes:
-    """The boxes cut at the edges of the picture, without area where they lie outside."""
+    """The boxes cut at the edges of the image, without area where they lie outside."""
     return F.clamp_bounding_boxes(boxes, clamping_mode="hard")
 
 

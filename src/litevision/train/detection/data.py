@@ -13,15 +13,15 @@ from litevision.errors import DataError, UsageError
 
 
 def read_trainable(path: Path, exclude: Collection[str]) -> tuple[LabelledBoxes, tuple[Fault, ...], tuple[Path, ...]]:
-    """The pictures with boxes at ``path``, the errors in them, and the pictures that were left out.
+    """The images with boxes at ``path``, the errors in them, and the images that were left out.
 
     Args:
         path: a folder or a file, as `litevision.data.read_boxes` takes it.
-        exclude: names of pictures, with suffix or without, that are left out of train and validation.
+        exclude: names of images, with suffix or without, that are left out of train and validation.
 
     Raises:
         DataError: no boxes to learn from, or none to choose the best epoch by.
-        UsageError: a name in ``exclude`` that no picture of train and validation has.
+        UsageError: a name in ``exclude`` that no image of train and validation has.
     """
     data = read_boxes(path)
     wanted = set(exclude)
@@ -29,7 +29,7 @@ def read_trainable(path: Path, exclude: Collection[str]) -> tuple[LabelledBoxes,
     unknown = wanted - {name for one in left_out for name in (one.path.name, one.path.stem)}
     if unknown:
         raise UsageError(
-            f"detection.exclude names {min(unknown)!r}, which no picture of train and validation is called "
+            f"detection.exclude names {min(unknown)!r}, which no image of train and validation is called "
             f"({len(unknown)} such in all); expected names such as {data.samples[0].path.stem!r}"
         )
     gone = {one.path for one in left_out}
@@ -40,7 +40,7 @@ def read_trainable(path: Path, exclude: Collection[str]) -> tuple[LabelledBoxes,
     for split, purpose in purposes.items():
         if not sum(data.counts(split)):
             raise DataError(
-                f"{data.root}: no boxes {purpose} in the {len(data.of(split)):,} pictures of {split}; "
+                f"{data.root}: no boxes {purpose} in the {len(data.of(split)):,} images of {split}; "
                 "label some. 'litevision check-data' tells what is there"
             )
     return data, faults, tuple(one.path for one in left_out)

@@ -21,7 +21,7 @@ from litevision.train.finish import (
     CARD,
     MEASURED_BY,
     bundle_record,
-    check_photos,
+    check_images,
     described,
     how_it_went,
     trained_weights,
@@ -51,7 +51,7 @@ def finish_detection(
         weights=trained_weights(plan, folder / "best.ckpt"),
         training_data=training_data(plan),
         top_k=plan.recipe.detection.top_k,
-        photos=check_photos(plan),
+        check_images=check_images(plan),
     )
     detector = Detector(Bundle.open(bundle, threads=1, streams=available_cpus()))
     evaluations: dict[str, DetectionEvaluation] = {
@@ -60,7 +60,7 @@ def finish_detection(
         if sum(data.counts(split))
     }
     found = {split: detection_scores(evaluation) for split, evaluation in evaluations.items()}
-    # The test pictures decide nothing, so that their score is that of pictures never seen.
+    # The test images decide nothing, so that their score is that of images never seen.
     thresholds = best_thresholds(evaluations["validation"], SCORE)
     judged = "test" if "test" in found else "validation"
     score = as_detection_score(found[judged], f"{data.root.name}, {judged} split", plan.preprocess.size_hw, MEASURED_BY)
@@ -73,7 +73,7 @@ def finish_detection(
         "at_thresholds": at_thresholds(evaluations[judged], thresholds),
         "bundle": bundle_record(bundle, check),
     }
-    results["data"]["pictures"] = {split: len(data.of(split)) for split in results["data"]["counts"]}
+    results["data"]["images"] = {split: len(data.of(split)) for split in results["data"]["counts"]}
     results["network"].update(
         neck=plan.config.neck, neck_channels=plan.config.neck_channels, head_channels=plan.config.head_channels
     )

@@ -59,5 +59,5 @@ def _l1(answers: Tensor, wanted: Tensor, targets: CenterNetTargets) -> Tensor:
 
     Source: ``RegL1Loss`` of CenterNet's ``losses.py``, which halves what the paper's equations 2 and 3 sum.
     """
-    given = answers.float().flatten(2)[targets.picture, :, targets.cell]
+    given = answers.float().flatten(2)[targets.image, :, targets.cell]
     return (given - wanted).abs().sum() / max(1, wanted.numel())

@@ -8,18 +8,18 @@ Radius = Literal["overlap", "reference"]
 
 @dataclass(frozen=True, slots=True)
 class BoxAugment:
-    """What is done to training pictures with boxes, drawn anew in each epoch.
+    """What is done to training images with boxes, drawn anew in each epoch.
 
     Attributes:
-        flip: mirrors every second picture.
-        flip_vertical: turns every second picture upside down; for what has no up, such as cells.
-        turn: turns every second picture by 90 degrees; likewise.
-        scale: least and greatest factor of a picture's size, against its size in the model's input. Smaller ones stand
+        flip: mirrors every second image.
+        flip_vertical: turns every second image upside down; for what has no up, such as cells.
+        turn: turns every second image by 90 degrees; likewise.
+        scale: least and greatest factor of an image's size, against its size in the model's input. Smaller ones stand
             on grey, of larger ones a part is cut out.
         stretch: greatest factor by which one side grows against the other; 1 for none.
         colour: brightness, contrast and saturation change by up to this part.
         hue: turns colours by up to this part of a circle, 0.5 at most.
-        mosaic: probability of four pictures around one point in place of one.
+        mosaic: probability of four images around one point in place of one.
         min_visible: a box of which less than this part of its area is left after a cut is ignored.
     """
 
@@ -36,19 +36,19 @@ class BoxAugment:
 
 @dataclass(frozen=True, slots=True)
 class Detection(BoxAugment):
-    """A detector, and what is done to its training pictures.
+    """A detector, and what is done to its training images.
 
     Attributes:
         neck: light, dlaup or reshape.
         neck_channels: of the map that ``light`` gives; 0 for the neck's own.
         head_channels: of the hidden layer in each head, 0 for no such layer; -1 for the neck's own.
-        top_k: the most boxes that the finished model gives for a picture.
+        top_k: the most boxes that the finished model gives for an image.
         radius: how far the targets' peaks reach: overlap, or reference for CenterNet's code to the letter.
         spread: how many cells around an object's centre learn its box as well; 0 as in the paper.
         size_weight: of the boxes' sizes in the loss.
         offset_weight: of the centres' offsets in the loss.
-        exclude: pictures, by their names with suffix or without, that are left out of train and validation; for those
-            that show what test pictures show.
+        exclude: images, by their names with suffix or without, that are left out of train and validation; for those
+            that show what test images show.
     """
 
     neck: Literal["light", "dlaup", "reshape"] = "light"
@@ -64,7 +64,7 @@ class Detection(BoxAugment):
 
 DETECTION_DEFAULTS: dict[str, dict[str, Any]] = {
     "model": {"size_hw": [416, 416], "crop": "letterbox"},
-    "schedule": {"epochs": 60, "head_epochs": 2, "batch_size": 8, "warmup_epochs": 2.0},
+    "schedule": {"epochs": 60, "freeze_backbone_epochs": 2, "batch_size": 8, "warmup_epochs": 2.0},
 }
 """What a recipe for detection begins with in place of the defaults of the other tables."""
 

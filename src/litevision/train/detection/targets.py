@@ -1,6 +1,6 @@
 """What a CenterNet should answer: Gaussians at the centres of objects, and what to learn there of size and offset.
 
-N C H W: pictures, classes, height and width of the input; M: objects of all pictures. A cell is 4 x 4 px.
+N C H W: images, classes, height and width of the input; M: objects of all images. A cell is 4 x 4 px.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class CenterNetTargets(NamedTuple):
         heatmap: 1 at the centres of objects, falling off around them, float32 [N, C, H/4, W/4]. Where an ignored box
             of that class lies it is 1 as well, which takes every penalty away there.
         peaks: the places of ``heatmap``, flattened, that should be found; each once, int64, M at most.
-        picture: which of the N an object is in, int64 [M].
+        image: which of the N an object is in, int64 [M].
         cell: row times W/4 plus column of its centre's cell, int64 [M].
         size: width and height, in cells, float32 [M, 2].
         offset: x and y of the centre from the left and top edge of its cell, in cells, 0 to 1, float32 [M, 2].
@@ -33,7 +33,7 @@ class CenterNetTargets(NamedTuple):
 
     heatmap: Tensor
     peaks: Tensor
-    picture: Tensor
+    image: Tensor
     cell: Tensor
     size: Tensor
     offset: Tensor
@@ -56,11 +56,11 @@ def make_targets(
     """The targets of a batch, rendered for all objects at once.
 
     Args:
-        boxes_xyxy: of each picture in px of the input, continuous edges, float [objects, 4]. A box without area, or
+        boxes_xyxy: of each image in px of the input, continuous edges, float [objects, 4]. A box without area, or
             whose centre lies outside of the input, is passed over.
-        labels: of each picture, int64 [objects], below ``num_classes``.
+        labels: of each image, int64 [objects], below ``num_classes``.
         size_hw: of the input, px.
-        ignored: of each picture, bool [objects]: difficult objects and crowds. They are not to be found, and what
+        ignored: of each image, bool [objects]: difficult objects and crowds. They are not to be found, and what
             is found inside of them is no mistake.
         radius: how far a Gaussian reaches, see ``gaussian_radius``.
         spread: how many cells around the centre's learn size and offset as well. In the paper none does, and a peak
@@ -72,18 +72,18 @@ def make_targets(
     ignored = [torch.zeros(len(one), dtype=torch.bool) for one in labels] if ignored is None else ignored
     if not len(boxes_xyxy) == len(labels) == len(ignored):
         raise UsageError(
-            f"boxes of {len(boxes_xyxy)} pictures, labels of {len(labels)}, ignored flags of {len(ignored)}; "
-            "expected one of each for every picture"
+            f"boxes of {len(boxes_xyxy)} images, labels of {len(labels)}, ignored flags of {len(ignored)}; "
+            "expected one of each for every image"
         )
     height, width = (-(-side // STRIDE) for side in size_hw)
     boxes = torch.cat([one.reshape(-1, 4).float() for one in boxes_xyxy]) / STRIDE
     classes, passed = torch.cat(list(labels)).long(), torch.cat(list(ignored)).to(boxes.device)
     if len(classes) and not 0 <= int(classes.min()) <= int(classes.max()) < num_classes:
         raise UsageError(f"labels from {int(classes.min())} to {int(classes.max())}; expected 0 to {num_classes - 1}")
-    picture = torch.arange(len(labels), device=boxes.device).repeat_interleave(
+    image = torch.arange(len(labels), device=boxes.device).repeat_interleave(
         torch.tensor([len(one) for one in labels], device=boxes.device)
     )
-    plane = picture * num_classes + classes
+    plane = image * num_classes + classes
     size = boxes[:, 2:] - boxes[:, :2]
     centre = boxes[:, :2] + size / 2
     limit = torch.tensor([size_hw[1], size_hw[0]], device=boxes.device) / STRIDE
@@ -100,7 +100,7 @@ def make_targets(
     return CenterNetTargets(
         heatmap=heatmap,
         peaks=torch.unique(plane[counts] * (height * width) + cells[:, 1] * width + cells[:, 0]),
-        picture=picture[counts][owner],
+        image=image[counts][owner],
         cell=xy[:, 1] * width + xy[:, 0],
         size=size[counts][owner],
         offset=centre[counts][owner] - xy,

@@ -1,4 +1,4 @@
-"""What is particular to detection: its training pictures, its loss, and its validation score."""
+"""What is particular to detection: its training images, its loss, and its validation score."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from litevision.errors import ImageError
 from litevision.evaluate.coco import detection_scores
 from litevision.evaluate.detection import DetectionEvaluation, FoundBoxes
 from litevision.image import Preprocess
-from litevision.image.decode import open_picture
+from litevision.image.decode import open_image
 from litevision.models.centernet import CenterNetMaps, decode
 from litevision.runtime import Normalisation
 from litevision.train.batches import Batch, Place
@@ -23,18 +23,18 @@ from litevision.train.detection.augment import Augmenter, Example, as_example
 from litevision.train.detection.loss import centernet_loss
 from litevision.train.detection.options import Detection
 from litevision.train.detection.targets import CenterNetTargets, make_targets
-from litevision.train.store import PictureStore
+from litevision.train.store import Imagestore
 
 _VALIDATION_BATCH = 16
-_MOST_ENLARGED = 1.5  # what is enlarged more is as sharp from the smaller picture
+_MOST_ENLARGED = 1.5  # what is enlarged more is as sharp from the smaller image
 
 
-class DetectionPictures:
-    """Augmented pictures with the targets of their boxes, by index and seed."""
+class DetectionImages:
+    """Augmented images with the targets of their boxes, by index and seed."""
 
     def __init__(
         self,
-        store: PictureStore,
+        store: Imagestore,
         samples: Sequence[DetectionSample],
         options: Detection,
         preprocess: Preprocess,
@@ -61,7 +61,7 @@ class DetectionPictures:
             return error  # raised in a worker, it would come with a traceback of many lines
 
     def collate(self, items: Sequence[Example]) -> Batch:
-        """The pictures, and their targets, which are made where pictures are read: that takes time too."""
+        """The images, and their targets, which are made where images are read: that takes time too."""
         targets = make_targets(
             [item.boxes_xyxy for item in items],
             [item.labels for item in items],
@@ -79,7 +79,7 @@ class DetectionPictures:
 
 @dataclass(frozen=True, slots=True)
 class DetectionValidation:
-    """The validation pictures' mean loss, and COCO's average precision of all overlaps and of 0.5, in [0, 1]."""
+    """The validation images' mean loss, and COCO's average precision of all overlaps and of 0.5, in [0, 1]."""
 
     loss: float
     ap: float
@@ -96,7 +96,7 @@ class DetectionValidation:
 
 
 class DetectionTask:
-    """The loss of a training batch, and the score on the validation pictures."""
+    """The loss of a training batch, and the score on the validation images."""
 
     def __init__(
         self,
@@ -105,9 +105,9 @@ class DetectionTask:
         normalisation: Normalisation,
         classes: tuple[str, ...],
         validation: Sequence[DetectionSample],
-        store: PictureStore,
+        store: Imagestore,
     ) -> None:
-        """Takes ``store``, which reads the ``validation`` pictures as ``preprocess`` makes them."""
+        """Takes ``store``, which reads the ``validation`` images as ``preprocess`` makes them."""
         self._options = options
         self._preprocess = preprocess
         self._mean = torch.tensor(normalisation.mean).view(1, 3, 1, 1) * 255
@@ -118,12 +118,12 @@ class DetectionTask:
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar."""
-        pictures_u8, targets = batch
-        return self._loss_of(network(self._normalised(pictures_u8)), targets)
+        images_u8, targets = batch
+        return self._loss_of(network(self._normalised(images_u8)), targets)
 
     @torch.inference_mode()
     def validate(self, network: nn.Module) -> DetectionValidation:
-        """Mean loss and average precision on the validation pictures, as the runtime preprocesses them."""
+        """Mean loss and average precision on the validation images, as the runtime preprocesses them."""
         device = next(network.parameters()).device
         loss_sum = 0.0
         found: list[FoundBoxes] = []
@@ -134,7 +134,7 @@ class DetectionTask:
             samples = [self._validation[index] for index in part]
             loss_sum += len(samples) * float(self._loss_of(maps, self._targets(samples).to(device)))
             answers = [tensor.cpu().numpy() for tensor in decode(maps, self._options.top_k)]
-            found += [self._in_picture(sample, *answer) for sample, *answer in zip(samples, *answers, strict=True)]
+            found += [self._in_image(sample, *answer) for sample, *answer in zip(samples, *answers, strict=True)]
         evaluation = DetectionEvaluation("validation", self._classes, tuple(self._validation), tuple(found))
         scores = detection_scores(evaluation)
         return DetectionValidation(loss_sum / len(self._validation), scores.ap or 0.0, scores.ap50 or 0.0)
@@ -153,7 +153,7 @@ class DetectionTask:
             spread=self._options.spread,
         )
 
-    def _in_picture(
+    def _in_image(
         self,
         sample: DetectionSample,
         boxes_xyxy: npt.NDArray[np.float32],
@@ -172,19 +172,19 @@ class DetectionTask:
             CenterNetMaps(*maps), targets, size_weight=options.size_weight, offset_weight=options.offset_weight
         ).total
 
-    def _normalised(self, pictures: Tensor) -> Tensor:
-        """Pictures of 0 to 255 as the network takes them, channels last."""
-        mean, std = self._mean.to(pictures.device), self._std.to(pictures.device)
-        return ((pictures.float() - mean) / std).contiguous(memory_format=torch.channels_last)
+    def _normalised(self, images: Tensor) -> Tensor:
+        """Images of 0 to 255 as the network takes them, channels last."""
+        mean, std = self._mean.to(images.device), self._std.to(images.device)
+        return ((images.float() - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 def read_for_training(preprocess: Preprocess, greatest_scale: float, path: Path) -> npt.NDArray[np.uint8]:
-    """The whole upright picture at the size from which training pictures are made; a smaller one as it is."""
-    picture = open_picture(path)
-    height, width = picture.upright_hw
+    """The whole upright image at the size from which training images are made; a smaller one as it is."""
+    image = open_image(path)
+    height, width = image.upright_hw
     enlarged = min(_MOST_ENLARGED, max(1.0, greatest_scale))
     ratios = [enlarged * out / side for out, side in zip(preprocess.size_hw, (height, width), strict=True)]
     if preprocess.crop != "stretch":
         ratios = [min(ratios)] * 2
     size_hw = max(1, round(height * min(1.0, ratios[0]))), max(1, round(width * min(1.0, ratios[1])))
-    return Preprocess(size_hw, 1, "stretch")(picture)
+    return Preprocess(size_hw, 1, "stretch")(image)

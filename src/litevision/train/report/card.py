@@ -20,7 +20,7 @@ def model_card(results: facts.Results, seeds: Sequence[float] | None = None) -> 
     Args:
         results: as ``results.json`` holds them. The bundle's ``preprocess``, and the data's ``description`` and
             ``licence``, are read where they are there.
-        seeds: top-1 in percent, on the same pictures, of the same recipe with one seed each.
+        seeds: top-1 in percent, on the same images, of the same recipe with one seed each.
     """
     sections = {
         "What it is": _identity(results),
@@ -41,7 +41,7 @@ def model_card(results: facts.Results, seeds: Sequence[float] | None = None) -> 
 def _identity(results: facts.Results) -> str:
     network = results["network"]
     return (
-        f"A classifier of pictures with {len(results['data']['classes']):,} classes: {network['architecture']} "
+        f"A classifier of images with {len(results['data']['classes']):,} classes: {network['architecture']} "
         f"(dialect {network['dialect']}, width {network['width_mult']:g}), trained with litevision "
         f"{results['litevision']} on {results['created']}.\n\n" + file_table(results)
     )
@@ -63,25 +63,25 @@ def file_table(results: facts.Results) -> str:
                 )
             ],
         )
-        + "\n\nOne MAC is one multiply-add, for one picture."
+        + "\n\nOne MAC is one multiply-add, for one image."
     )
 
 
 def _limits(results: facts.Results) -> str:
     lines = [
-        "For naming pictures like those that it was trained on: one thing, one name.",
-        "Every picture gets one of the labels, also one that shows none of them; a low score is the only hint.",
-        "Pictures that look different (another camera, light, background or culture) are named less well than the "
+        "For naming images like those that it was trained on: one thing, one name.",
+        "Every image gets one of the labels, also one that shows none of them; a low score is the only hint.",
+        "Images that look different (another camera, light, background or culture) are named less well than the "
         "score below says; measure it on yours with `litevision evaluate`.",
         "Not for decisions about people, nor where a wrong name does harm and nobody looks.",
     ]
     if weakest := weakest_classes(results, "recall", lambda recall: facts.percent(100 * recall, 0)):
-        lines.append(f"The classes that it misses most, with how many of their pictures it finds: {weakest}.")
+        lines.append(f"The classes that it misses most, with how many of their images it finds: {weakest}.")
     return bulleted(lines)
 
 
 def weakest_classes(results: facts.Results, figure: str, shown: Callable[[float], str]) -> str:
-    """The classes whose ``figure`` is lowest on the pictures that the run is judged by, the lowest first."""
+    """The classes whose ``figure`` is lowest on the images that the run is judged by, the lowest first."""
     split = facts.judged_split(results)
     per_class = results["scores"][split]["per_class"] if split else []
     measured = sorted((row for row in per_class if row[figure] is not None), key=lambda row: row[figure])
@@ -89,7 +89,7 @@ def weakest_classes(results: facts.Results, figure: str, shown: Callable[[float]
 
 
 def data_section(results: facts.Results, left_out: str | None = None) -> str:
-    """What was learned from, by class and split, and what was ``left_out``; by default pictures."""
+    """What was learned from, by class and split, and what was ``left_out``; by default images."""
     data = results["data"]
     description, licence = data.get("description", _UNKNOWN), data.get("licence", _UNKNOWN)
     splits = data["counts"]
@@ -97,10 +97,10 @@ def data_section(results: facts.Results, left_out: str | None = None) -> str:
     made = "split by litevision, each class on its own" if data["made_splits"] else "split as they came"
     what = "" if description == _UNKNOWN else f" {plain(description).rstrip('.')}."
     skipped = len(data["skipped"])
-    left_out = left_out or f"{skipped:,} picture{'' if skipped == 1 else 's'} could not be used"
+    left_out = left_out or f"{skipped:,} image{'' if skipped == 1 else 's'} could not be used"
     text = f"Folder or table: {plain(data['path'])}, {made}.{what} Licence: {plain(licence)}. {left_out}."
     if facts.learned_from_validation(results):
-        text += " Once every choice was made, the validation pictures were trained on too; they judge nothing here."
+        text += " Once every choice was made, the validation images were trained on too; they judge nothing here."
     return f"{text}\n\n" + table(("class", *splits), [*rows, ("all", *map(sum, splits.values()))], numbers_from=1)
 
 
@@ -112,7 +112,7 @@ def _score(results: facts.Results, seeds: Sequence[float] | None) -> str:
     top5 = "" if scores["top5"] is None else f", top-5 {facts.percent(scores['top5'])}"
     low, high = scores["top1_interval"]
     text = (
-        f"Measured from the model file, in onnxruntime, on {scores['count']:,} {split} pictures: top-1 "
+        f"Measured from the model file, in onnxruntime, on {scores['count']:,} {split} images: top-1 "
         f"{facts.percent(scores['top1'])} (95 % Wilson interval {facts.percent(low)} to {facts.percent(high)}){top5}, "
         f"macro F1 {facts.share(scores['macro_f1'])}, balanced accuracy {facts.share(scores['balanced_accuracy'])}, "
         f"expected calibration error {facts.share(scores['ece'])}.\n\n"
@@ -123,7 +123,7 @@ def _score(results: facts.Results, seeds: Sequence[float] | None) -> str:
         (plain(row["name"]), f"{row['count']:,}", *(facts.share(row[key]) for key in ("precision", "recall", "f1")))
         for row in scores["per_class"]
     ]
-    return text + table(("class", f"{split} pictures", "precision", "recall", "F1"), rows, numbers_from=1)
+    return text + table(("class", f"{split} images", "precision", "recall", "F1"), rows, numbers_from=1)
 
 
 def _spread(seeds: Sequence[float], *, averaged: bool) -> str:
@@ -143,20 +143,20 @@ def _input(results: facts.Results) -> str:
         f"`images`: uint8, N x {height} x {width} x 3, RGB, any N; normalisation is inside the graph. "
         f"Output `probabilities`: float32, N x {len(results['data']['classes'])}, in the order of the labels above."
     )
-    return f"{text} {picture_in_words(results)}"
+    return f"{text} {image_in_words(results)}"
 
 
-def picture_in_words(results: facts.Results) -> str:
-    """What makes the model's input of a picture."""
+def image_in_words(results: facts.Results) -> str:
+    """What makes the model's input of an image."""
     preprocess = results.get("preprocess")
     if preprocess is None:
-        return "How a picture is resized and cropped stands in the file, under `litevision`."
+        return "How an image is resized and cropped stands in the file, under `litevision`."
     how = {
         "center": f"resized to a shorter side of {preprocess['resize_px']} px, then cropped in the middle",
         "stretch": "resized straight to this size",
         "letterbox": "fitted inside this size and padded with grey 114",
     }
-    return f"A picture is turned upright and {how[preprocess['crop']]} ({preprocess['interpolation']})."
+    return f"An image is turned upright and {how[preprocess['crop']]} ({preprocess['interpolation']})."
 
 
 def start_section(results: facts.Results) -> str:
@@ -183,7 +183,7 @@ def check_section(results: facts.Results, found: str) -> str:
     """What the model file was compared with, and what was ``found``."""
     check = results["bundle"]["check"]
     return (
-        f"The model file was compared with the trained network on {check['pictures']} pictures in "
+        f"The model file was compared with the trained network on {check['images']} images in "
         f"{plain(check['engine'])}: {found}."
     )
 
@@ -218,8 +218,8 @@ def training_section(results: facts.Results) -> str:
         names = ", ".join(plain(run["name"]) for run in averaged)
         return (
             f"The mean of the weights of {len(averaged)} runs from the same start, {names} (Wortsman et al. 2022, "
-            "arXiv:2203.05482); the statistics of batch normalisation were then measured anew on training pictures. "
-            "The validation pictures chose the runs."
+            "arXiv:2203.05482); the statistics of batch normalisation were then measured anew on training images. "
+            "The validation images chose the runs."
         )
     epochs = results["epochs"]
     minutes = sum(facts.finite(epoch.get("seconds")) for epoch in epochs) / 60

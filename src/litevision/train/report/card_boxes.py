@@ -9,7 +9,7 @@ from litevision.train.report.card import (
     check_section,
     data_section,
     file_table,
-    picture_in_words,
+    image_in_words,
     start_section,
     training_section,
     use_section,
@@ -48,11 +48,11 @@ def _identity(results: facts.Results) -> str:
 
 def _limits(results: facts.Results) -> str:
     lines = [
-        "For finding objects in pictures like those that it was trained on, at about the size that they have there.",
+        "For finding objects in images like those that it was trained on, at about the size that they have there.",
         "It finds nothing that its labels do not name, and it misses objects and sees some that are not there: the "
         "table below says how many.",
-        f"It gives at most {results['recipe']['detection']['top_k']} boxes for a picture.",
-        "Pictures that look different (another camera, light or background) are searched less well than the score "
+        f"It gives at most {results['recipe']['detection']['top_k']} boxes for an image.",
+        "Images that look different (another camera, light or background) are searched less well than the score "
         "below says; measure it on yours with `litevision evaluate`.",
         "Not for decisions about people, nor where a missed object does harm and nobody looks.",
     ]
@@ -65,11 +65,11 @@ def _data(results: facts.Results) -> str:
     skipped = results["data"]["skipped"]
     excluded = sum(one["rule"] == "excluded" for one in skipped)
     left_out = (
-        f"Labels in error, which were left out: {len(skipped) - excluded:,}; pictures left out by the recipe: "
+        f"Labels in error, which were left out: {len(skipped) - excluded:,}; images left out by the recipe: "
         f"{excluded:,}"
     )
-    pictures = ", ".join(f"{count:,} of {split}" for split, count in results["data"]["pictures"].items())
-    return f"{data_section(results, left_out)}\n\nThe table counts boxes. Pictures: {pictures}."
+    images = ", ".join(f"{count:,} of {split}" for split, count in results["data"]["images"].items())
+    return f"{data_section(results, left_out)}\n\nThe table counts boxes. Images: {images}."
 
 
 def _score(results: facts.Results) -> str:
@@ -79,7 +79,7 @@ def _score(results: facts.Results) -> str:
     scores = results["scores"][split]
     by_size = ", ".join(f"{size} {facts.share(scores[f'ap_{size}'])}" for size in ("small", "medium", "large"))
     text = (
-        f"Measured from the model file, in onnxruntime, on {scores['count']:,} {split} pictures with "
+        f"Measured from the model file, in onnxruntime, on {scores['count']:,} {split} images with "
         f"{scores['boxes']:,} boxes, as COCO does: AP {facts.share(scores['ap'])}, AP50 {facts.share(scores['ap50'])}, "
         f"AP75 {facts.share(scores['ap75'])}; AP by size: {by_size}.\n\n"
     )
@@ -99,7 +99,7 @@ def _score(results: facts.Results) -> str:
     return (
         text
         + table(header, rows, numbers_from=1)
-        + f"\n\nThreshold: the score from which on a box counts, chosen on the validation pictures{seen} and kept in "
+        + f"\n\nThreshold: the score from which on a box counts, chosen on the validation images{seen} and kept in "
         "the model file; precision, recall and F1 are those at it, at IoU 0.5."
     )
 
@@ -109,7 +109,7 @@ def _input(results: facts.Results) -> str:
     return (
         f"`images`: uint8, N x {height} x {width} x 3, RGB, any N; normalisation is inside the graph. Outputs, the "
         "surest first: `boxes`, float32, N x K x 4, (x1, y1, x2, y2) in px of that input; `scores`, float32, N x K; "
-        f"`classes`, int64, N x K, the place among the labels above. {picture_in_words(results)}"
+        f"`classes`, int64, N x K, the place among the labels above. {image_in_words(results)}"
     )
 
 

@@ -11,17 +11,17 @@ UNKNOWN = "–"
 
 
 def judged_split(results: Results) -> str | None:
-    """The split that the run is judged by: the test pictures, without them the validation ones, else None."""
+    """The split that the run is judged by: the test images, without them the validation ones, else None."""
     return next((split for split in ("test", "validation") if results["scores"].get(split)), None)
 
 
 def learned_from_validation(results: Results) -> bool:
-    """Whether the validation pictures were trained on, so that their scores judge nothing."""
+    """Whether the validation images were trained on, so that their scores judge nothing."""
     return "validation" in str(results["recipe"]["schedule"].get("train_on"))
 
 
 def right_answers(scores: Mapping[str, Any]) -> int:
-    """How many pictures were named right."""
+    """How many images were named right."""
     return sum(row[label] for label, row in enumerate(scores["confusion"]))
 
 
@@ -29,16 +29,16 @@ def score_in_words(results: Results) -> str:
     """The score as sentences: the count, the share, its interval, and how far to trust it."""
     split = judged_split(results)
     if split is None:
-        return "This run has no score: there were no pictures to measure it on."
+        return "This run has no score: there were no images to measure it on."
     scores = results["scores"][split]
     low, high = scores["top1_interval"]
     words = (
-        f"{right_answers(scores):,} of {scores['count']:,} {split} pictures were named right: "
-        f"{percent(scores['top1'])}. Of many more such pictures, expect between {percent(low)} and {percent(high)} "
+        f"{right_answers(scores):,} of {scores['count']:,} {split} images were named right: "
+        f"{percent(scores['top1'])}. Of many more such images, expect between {percent(low)} and {percent(high)} "
         "(95 % Wilson interval)."
     )
     if split == "validation":
-        words += " There were no test pictures; these also chose the best epoch, so the score flatters."
+        words += " There were no test images; these also chose the best epoch, so the score flatters."
     return words
 
 
@@ -46,15 +46,15 @@ def boxes_in_words(results: Results) -> str:
     """A detector's score as sentences."""
     split = judged_split(results)
     if split is None:
-        return "This run has no score: there were no pictures to measure it on."
+        return "This run has no score: there were no images to measure it on."
     scores = results["scores"][split]
     words = (
-        f"On {scores['count']:,} {split} pictures with {scores['boxes']:,} objects, the average precision is "
+        f"On {scores['count']:,} {split} images with {scores['boxes']:,} objects, the average precision is "
         f"{share(scores['ap50'])} where half of an overlap is enough (AP50), and {share(scores['ap'])} on average over "
         "overlaps from 0.50 to 0.95 (COCO's AP); 1 would be perfect."
     )
     if split == "validation":
-        words += " There were no test pictures; these also chose the best epoch, so the score flatters."
+        words += " There were no test images; these also chose the best epoch, so the score flatters."
     return words
 
 

@@ -1,4 +1,4 @@
-"""Grad-CAM: which places of a picture speak for a class."""
+"""Grad-CAM: which places of an image speak for a class."""
 
 import torch
 import torch.nn.functional as F
@@ -11,20 +11,20 @@ from litevision.models.network import Network
 def grad_cam(network: Network, batch_f32_nchw: Tensor, classes: Tensor | None = None) -> Tensor:
     """How much each place speaks for a class, [N, H, W] in [0, 1].
 
-    A picture's largest value is 1, or 0 where no place speaks for the class.
+    An image's largest value is 1, or 0 where no place speaks for the class.
 
     The network is run in eval mode; its modes and gradients are left as they were found.
 
     Args:
         network: a classifier.
-        batch_f32_nchw: normalised pictures.
-        classes: the class of each picture, int64 [N]; by default what the network answers.
+        batch_f32_nchw: normalised images.
+        classes: the class of each image, int64 [N]; by default what the network answers.
 
     Raises:
         UsageError: a network without a classifier, or a class that it has not.
-        InputShapeError: not one class for each picture.
+        InputShapeError: not one class for each image.
 
-    Source: Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2, on the last map of the trunk.
+    Source: Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2, on the last map of the backbone.
     """
     num_classes = network.config.num_classes
     if isinstance(network.head, nn.Identity) or num_classes == 0:
@@ -40,7 +40,7 @@ def grad_cam(network: Network, batch_f32_nchw: Tensor, classes: Tensor | None = 
                 features = features.detach().requires_grad_()
                 logits = network.head(features).flatten(1)
                 chosen = logits.argmax(1) if classes is None else _checked(classes, logits)
-                # Pictures do not mix in eval mode, so the gradient of the sum holds that of each.
+                # Images do not mix in eval mode, so the gradient of the sum holds that of each.
                 (gradient,) = torch.autograd.grad(logits.gather(1, chosen[:, None]).sum(), features)
     finally:
         for part, mode in training.items():
@@ -56,7 +56,7 @@ def grad_cam(network: Network, batch_f32_nchw: Tensor, classes: Tensor | None = 
 def _checked(classes: Tensor, logits: Tensor) -> Tensor:
     count, num_classes = logits.shape
     if classes.shape != (count,):
-        raise InputShapeError(f"classes must have shape [{count}], one for each picture, got {list(classes.shape)}")
+        raise InputShapeError(f"classes must have shape [{count}], one for each image, got {list(classes.shape)}")
     if ((classes < 0) | (classes >= num_classes)).any():
         raise UsageError(f"classes must lie in 0..{num_classes - 1}, got {classes.tolist()}")
     return classes.to(logits.device)

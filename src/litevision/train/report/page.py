@@ -10,10 +10,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from litevision.cache import replacing
 from litevision.evaluate import Evaluation, calibration, scores
 from litevision.train.report import facts, plots
-from litevision.train.report.pictures import Overlay, mistakes, overlaid
+from litevision.train.report.images import Overlay, mistakes, overlaid
 
 NAME = "report.html"
-MOST_PICTURES = 24  # of mistakes, and of overlays: what a person looks through, and the file stays small
+MOST_IMAGES = 24  # of mistakes, and of overlays: what a person looks through, and the file stays small
 _MOST_SKIPPED = 50
 _MOST_CONFUSIONS = 10
 
@@ -31,7 +31,7 @@ def write_report(
         results: as ``results.json`` holds them; a number that is NaN or missing is shown as a dash or a gap.
         evaluations: by split; the calibration and the mistakes are those of the split that the run is judged by, and
             are left out where it is not here.
-        overlays: the first ``MOST_PICTURES`` are shown.
+        overlays: the first ``MOST_IMAGES`` are shown.
     """
     split = facts.judged_split(results)
     return render(
@@ -41,7 +41,7 @@ def write_report(
         headline=facts.score_in_words(results),
         curves=plots.curves(results["epochs"], results["best_epoch"]) if results["epochs"] else [],
         judged=_judged(results, split, evaluations) if split else None,
-        overlays=overlaid(overlays[:MOST_PICTURES]),
+        overlays=overlaid(overlays[:MOST_IMAGES]),
     )
 
 
@@ -92,5 +92,5 @@ def _judged(results: facts.Results, split: str, evaluations: Mapping[str, Evalua
         evaluation = evaluations[split]
         judged["confusions"] = scores(evaluation).confusions(_MOST_CONFUSIONS)
         judged["reliability"] = plots.reliability(calibration(evaluation))
-        judged["mistakes"] = mistakes(evaluation, MOST_PICTURES)
+        judged["mistakes"] = mistakes(evaluation, MOST_IMAGES)
     return judged

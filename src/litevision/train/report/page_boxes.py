@@ -1,4 +1,4 @@
-"""The report of a detection run: the page of a classifier with other figures, and pictures with boxes drawn on them."""
+"""The report of a detection run: the page of a classifier with other figures, and images with boxes drawn on them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,13 +12,13 @@ from litevision.data import DetectionSample
 from litevision.errors import LitevisionError
 from litevision.evaluate.curves import Curve, curves
 from litevision.evaluate.detection import DetectionEvaluation, FoundBoxes
-from litevision.image.decode import open_picture
+from litevision.image.decode import open_image
 from litevision.image.draw import PALETTE, Mark, draw_marks
 from litevision.train.report import facts, plots
+from litevision.train.report.images import data_uri
 from litevision.train.report.page import render
-from litevision.train.report.pictures import data_uri
 
-MOST_PICTURES = 12
+MOST_IMAGES = 12
 _MOST_CURVES = 12
 _SHOWN_PX = 400
 _MOST_TEXTS = 8  # more of them would hide the boxes
@@ -26,7 +26,7 @@ _MOST_TEXTS = 8  # more of them would hide the boxes
 
 @dataclass(frozen=True, slots=True)
 class ShownBoxes:
-    """A picture in the page; ``uris`` hold it with its labels and with what was found, empty where it is gone."""
+    """An image in the page; ``uris`` hold it with its labels and with what was found, empty where it is gone."""
 
     path: Path
     boxes: int
@@ -43,7 +43,7 @@ def write_detection_report(
     Args:
         folder: exists already.
         results: as ``results.json`` holds them.
-        evaluations: by split; curves and pictures are those of the split that the run is judged by.
+        evaluations: by split; curves and images are those of the split that the run is judged by.
     """
     split = facts.judged_split(results)
     evaluation = evaluations[split] if split else None
@@ -58,7 +58,7 @@ def write_detection_report(
         overlays=(),
         rows=list(zip(results["scores"][split]["per_class"], results["at_thresholds"], strict=True)) if split else [],
         plots=_plots(evaluation, results["thresholds"]) if evaluation else [],
-        worst=worst(evaluation, results["thresholds"], MOST_PICTURES) if evaluation else [],
+        worst=worst(evaluation, results["thresholds"], MOST_IMAGES) if evaluation else [],
         colours=[
             (name, "#{:02x}{:02x}{:02x}".format(*PALETTE[label % len(PALETTE)]))
             for label, name in enumerate(results["data"]["classes"][: len(PALETTE)])
@@ -82,7 +82,7 @@ def _place(curve: Curve, threshold: float) -> int | None:
 
 
 def worst(evaluation: DetectionEvaluation, thresholds: Sequence[float], most: int) -> list[ShownBoxes]:
-    """The pictures with most objects missed or seen where there are none, at ``thresholds``; without any, none."""
+    """The images with most objects missed or seen where there are none, at ``thresholds``; without any, none."""
     least = np.array(thresholds, np.float32)
     found = []
     for sample, all_found in zip(evaluation.samples, evaluation.found, strict=True):
@@ -98,11 +98,11 @@ def worst(evaluation: DetectionEvaluation, thresholds: Sequence[float], most: in
     ]
 
 
-def _mistakes(picture: DetectionEvaluation) -> tuple[int, int, int]:
+def _mistakes(image: DetectionEvaluation) -> tuple[int, int, int]:
     """How many objects there are, how many of them are missed, and how many boxes are around nothing."""
-    [sample], [found] = picture.samples, picture.found
+    [sample], [found] = image.samples, image.found
     boxes = missed = wrong = 0
-    for label, curve in enumerate(curves(picture)):
+    for label, curve in enumerate(curves(image)):
         right = round(float(curve.recall[-1]) * curve.count) if len(curve.recall) else 0
         boxes += curve.count
         missed += curve.count - right
@@ -114,9 +114,9 @@ def _mistakes(picture: DetectionEvaluation) -> tuple[int, int, int]:
 
 
 def _drawn(sample: DetectionSample, found: FoundBoxes, classes: Sequence[str]) -> tuple[str, ...]:
-    """The picture with its labels, and with what was found."""
+    """The image with its labels, and with what was found."""
     try:
-        image = open_picture(sample.path).upright_rgb()
+        image = open_image(sample.path).upright_rgb()
     except LitevisionError:  # it was there when it was scored
         return ()
     full = image.width

@@ -35,14 +35,12 @@ class ScoreCurve:
 TOP1 = ScoreCurve(
     "validation top-1, %",
     {"validation_top1": ""},
-    "The share of validation pictures named right, higher is better: where it no longer rises, more epochs gain "
-    "nothing.",
+    "The share of validation images named right, higher is better: where it no longer rises, more epochs gain nothing.",
 )
 AP = ScoreCurve(
     "validation AP",
     {"validation_ap50": "at IoU 0.5", "validation_ap": "over all IoU"},
-    "Average precision on the validation pictures, higher is better: where it no longer rises, more epochs gain "
-    "nothing.",
+    "Average precision on the validation images, higher is better: where it no longer rises, more epochs gain nothing.",
 )
 
 
@@ -55,7 +53,7 @@ def curves(
             (
                 _curve(epochs, best_epoch, "loss", {"train_loss": "training", "validation_loss": "validation"}),
                 "Loss, lower is better: where validation (solid) rises while training (dashed) still falls, the "
-                "network learns its pictures by heart; with augmentation, training may well lie above.",
+                "network learns its images by heart; with augmentation, training may well lie above.",
             ),
             (_curve(epochs, best_epoch, score.ylabel, score.lines), score.caption),
             (
@@ -64,7 +62,7 @@ def curves(
             ),
             (
                 _speed(epochs),
-                "Pictures trained per second, and the share of time spent waiting for data: a high wait means that "
+                "Images trained per second, and the share of time spent waiting for data: a high wait means that "
                 "decoding, not the network, sets the pace.",
             ),
         ]
@@ -99,7 +97,7 @@ def _speed(epochs: Sequence[Mapping[str, Any]]) -> Markup:
     waits = [100 * finite(epoch.get("data_wait_share")) for epoch in epochs]
     upper.plot(x, speeds, color=BLUE, marker="o", markersize=3)
     upper.set_ylim(0, 1.15 * max([1e-3, *(speed for speed in speeds if speed == speed)]))
-    upper.set_ylabel("pictures/s")
+    upper.set_ylabel("images/s")
     lower.bar(x, waits, color=ORANGE, width=0.6)
     lower.set_ylim(0, max([10.0, *(1.15 * wait for wait in waits if wait == wait)]))
     lower.set_ylabel("wait, %")
@@ -107,7 +105,7 @@ def _speed(epochs: Sequence[Mapping[str, Any]]) -> Markup:
     _finish(lower, epochs, waits)
     upper.set_xlabel("")
     figure.align_ylabels()
-    return svg(figure, "speed", "pictures per second and share of time waiting for data by epoch")
+    return svg(figure, "speed", "images per second and share of time waiting for data by epoch")
 
 
 def _finish(axes: Axes, epochs: Sequence[Mapping[str, Any]], values: Sequence[float]) -> None:
@@ -189,7 +187,7 @@ def reliability(bins: Sequence[CalibrationBin]) -> Markup:
         upper.set_ylim(0, 100)
         upper.set_ylabel("right, %")
         lower.bar(centres, [it.count for it, _ in filled], width=0.9 * width, color=ORANGE)
-        lower.set_ylabel("pictures")
+        lower.set_ylabel("images")
         lower.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=3))
         lower.set_xlim(0, 1)
         lower.set_xlabel("score of the answer")

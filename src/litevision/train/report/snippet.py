@@ -35,7 +35,7 @@ photo = photo.crop((left, top, left + width, top + height))""",
 
 
 def snippet(path: str, crop: Crop) -> str:
-    """A Python program that names ``photo.jpg`` with the bundle at ``path``, whose pictures are cropped by ``crop``."""
+    """A Python program that names ``photo.jpg`` with the bundle at ``path``, whose images are cropped by ``crop``."""
     return _PROGRAM.format(path=json.dumps(path), fit=_FIT[crop])
 
 

@@ -17,7 +17,7 @@ def write_epochs_csv(path: Path, results: Results) -> None:
 
 
 def write_per_class_csv(path: Path, results: Results, split: str) -> None:
-    """Writes one row for each class: its pictures, precision, recall and F1, an undefined one left empty.
+    """Writes one row for each class: its images, precision, recall and F1, an undefined one left empty.
 
     A split without a score gives the header alone.
     """

@@ -35,7 +35,7 @@ def mobilenet_v3(network: Network) -> Iterator[Pair]:
 
 
 def inverted_residuals(network: Network, root: str) -> Iterator[Pair]:
-    """The trunk of V2 and V3 under ``root``."""
+    """The backbone of V2 and V3 under ``root``."""
     yield from conv_norm("features.stem", f"{root}/Conv")
     blocks = [name for name, _ in network.features.named_children() if name.startswith("block_")]
     for i, name in enumerate(blocks):

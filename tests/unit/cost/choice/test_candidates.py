@@ -38,7 +38,7 @@ def test_costs_are_those_of_ten_classes(found: dict[str, Candidate]) -> None:
     assert 1.0 < it.ms / (it.macs / 100e6) < 1.1
 
 
-def test_smaller_pictures_take_less(found: dict[str, Candidate]) -> None:
+def test_smaller_images_take_less(found: dict[str, Candidate]) -> None:
     times = [found[f"mobilenet_v1.keras_in1k_a100_r{side}"].ms for side in (128, 160, 192, 224)]
     assert times == sorted(times)
 

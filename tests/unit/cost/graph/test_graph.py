@@ -161,7 +161,7 @@ def test_views_name_a_tensor_anew_and_move_nothing() -> None:
     assert (costs.bytes_read, costs.bytes_written) == (2048, 2048)
     assert last.inputs == ("g",)
     assert last.in_place
-    assert costs.peak_activation_bytes == 2048  # the picture and what the first makes of it
+    assert costs.peak_activation_bytes == 2048  # the image and what the first makes of it
     together = costs.together([first.name, last.name])
     assert (together.read, together.written) == (1024, 1024)
 

@@ -47,7 +47,7 @@ def test_what_the_file_fixes_stays(arguments: dict[str, Any], message: str) -> N
         graph_ledger(made, **arguments)
 
 
-def test_channels_last_pictures_are_sized_in_the_middle() -> None:
+def test_channels_last_images_are_sized_in_the_middle() -> None:
     costs = graph_ledger(model("g (uint8[n, h, v, 3] x) => (uint8[n] y) { y = Identity (x) }"), size_hw=(4, 6))
     assert costs.input_shapes == {"x": (1, 4, 6, 3)}
 

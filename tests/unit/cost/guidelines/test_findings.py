@@ -1,4 +1,4 @@
-"""What is said of a guideline, and its picture."""
+"""What is said of a guideline, and its image."""
 
 from pathlib import Path
 
@@ -76,8 +76,8 @@ def test_the_plot(tmp_path: Path, name: str) -> None:
     found = [*rows((1.1, 1.2), {}, {}, "G1"), *rows((0.9, 1.2), {}, {}, "G4")]
     plot(tmp_path / name, findings((DESIGNS[0], DESIGNS[3]), found), found, "here")
     if name.endswith("png"):
-        with Image.open(tmp_path / name) as picture:
-            assert min(picture.size) > 300
+        with Image.open(tmp_path / name) as image:
+            assert min(image.size) > 300
     else:
         assert "<svg" in (tmp_path / name).read_text()
     assert [path.name for path in tmp_path.iterdir()] == [name]

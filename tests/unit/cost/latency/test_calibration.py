@@ -116,7 +116,7 @@ class Steady:
         return {}
 
 
-def test_calibrate_runs_each_network_on_a_picture_of_its_size() -> None:
+def test_calibrate_runs_each_network_on_a_image_of_its_size() -> None:
     seen: list[tuple[int, int]] = []
     Steady.shapes.clear()
     found = calibrate(CHOICE, networks=9, seconds=0.001, opened_by=Steady, on_network=lambda *at: seen.append(at))

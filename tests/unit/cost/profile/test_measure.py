@@ -76,7 +76,7 @@ def test_activations_are_fused_in_onnxruntime(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("engine", NAMES)
-def test_a_batch_counts_its_pictures(engine: str, tmp_path: Path) -> None:
+def test_a_batch_counts_its_images(engine: str, tmp_path: Path) -> None:
     path = saved(graph(*NETWORKS[1], (64, 64)), tmp_path)
     found = profile(path, choice_of(engine), batch=3, repeats=1, peaks=PEAKS)
     assert found.input_shape == (3, 64, 64, 3)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from labelled_boxes import Scene, coco, scenes, voc_xml, write_coco, write_picture, write_voc, write_yolo
+from labelled_boxes import Scene, coco, scenes, voc_xml, write_coco, write_image, write_voc, write_yolo
 from litevision.data import RULES, DataReport, check_data, read_boxes
 from litevision.data.detection.check import usable_boxes
-from litevision.data.detection.listing import BoxListing, WrittenBox, WrittenPicture
+from litevision.data.detection.listing import BoxListing, WrittenBox, WrittenImage
 from litevision.data.faults import Fault
 
 Found = list[tuple[str, str | None, int | None]]
@@ -80,27 +80,27 @@ def plant_in_voc(root: Path) -> Found:
     (root / "Annotations/train15.xml").unlink()
     planted.append(("missing-labels", "ImageSets/Main/train.txt", 16))
     (root / "JPEGImages/train16.png").unlink()
-    planted.append(("missing-picture", "Annotations/train16.xml", None))
+    planted.append(("missing-image", "Annotations/train16.xml", None))
     (root / "JPEGImages/train17.png").write_bytes(b"")
     planted.append(("empty-file", "JPEGImages/train17.png", None))
     put("not-in-a-split", "Annotations/extra.xml", voc_xml(Scene("extra", "train")))
     for name in ("extra", "unlabelled", "train15"):
-        write_picture(root / f"JPEGImages/{name}.png", Scene(name, "train"))
-    planted.append(("picture-without-labels", "JPEGImages/unlabelled.png", None))
-    planted.append(("picture-without-labels", "JPEGImages/train15.png", None))
+        write_image(root / f"JPEGImages/{name}.png", Scene(name, "train"))
+    planted.append(("image-without-labels", "JPEGImages/unlabelled.png", None))
+    planted.append(("image-without-labels", "JPEGImages/train15.png", None))
     with (root / "ImageSets/Main/val.txt").open("a") as file:
         file.write("train18\n")
     planted.append(("listed-twice", "ImageSets/Main/val.txt", 3))
     (root / "JPEGImages/test01.png").write_bytes((root / "JPEGImages/train19.png").read_bytes())
     planted.append(("duplicate-across-splits", "JPEGImages/test01.png", None))
-    with Image.open(root / "JPEGImages/train20.png") as picture:
-        picture.resize((60, 45)).resize((64, 48)).save(root / "JPEGImages/test00.png")
+    with Image.open(root / "JPEGImages/train20.png") as image:
+        image.resize((60, 45)).resize((64, 48)).save(root / "JPEGImages/test00.png")
     planted.append(("near-duplicate-across-splits", "JPEGImages/test00.png", None))
     text = voc_xml(Scene("train21", "train", [("Cell", 3, 4, 30, 40)]), difficult=[0])
     (root / "Annotations/train21.xml").write_text(text)
     planted += [("name-case-collision", None, None), ("class-without-boxes", None, None), ("ignored-boxes", None, None)]
     (root / "Annotations/train22.xml").write_text(voc_xml(Scene("train22", "train")))
-    planted.append(("pictures-without-boxes", None, None))
+    planted.append(("images-without-boxes", None, None))
     return planted
 
 
@@ -118,7 +118,7 @@ def test_every_planted_fault_of_voc(tmp_path: Path) -> None:
     details = {one.rule: one.detail for one in report.faults}
     assert details.items() >= {
         ("inverted-box", "cell 30 5 20 15"),
-        ("outside-box", "cell 70 5 90 20; the picture has 64 x 48 px"),
+        ("outside-box", "cell 70 5 90 20; the image has 64 x 48 px"),
         ("over-edge-box", "cell 40 30 70 40; 6.0 px out of 64 x 48 px"),
         ("wrong-size", "JPEGImages/train14.png has 64 x 48 px, the labels say 128 x 96"),
         ("listed-twice", "train18: also in train.txt"),
@@ -156,15 +156,15 @@ def plant_in_coco(root: Path) -> Found:
     classes.append({"id": 1, "name": "third"})
     classes.append({"id": 4, "name": "unused"})
     file.write_text(json.dumps(plain))
-    write_picture(root / "train2017/unlisted.png", Scene("unlisted", "train"))
+    write_image(root / "train2017/unlisted.png", Scene("unlisted", "train"))
     name = "annotations/instances_train2017.json"
     rules = [
         *("zero-area-box", "inverted-box", "outside-box", "over-edge-box", "tiny-box", "unknown-class", "wrong-size"),
         *("unreadable-box", "unreadable-box", "unreadable-box", "unreadable-box", "id-twice", "id-twice"),
-        *("missing-picture", "missing-picture", "listed-twice", "class-id-conflict"),
+        *("missing-image", "missing-image", "listed-twice", "class-id-conflict"),
     ]
     planted: Found = [(rule, name, None) for rule in rules]
-    planted.append(("picture-without-labels", "train2017/unlisted.png", None))
+    planted.append(("image-without-labels", "train2017/unlisted.png", None))
     planted.append(("class-id-gaps", "annotations/instances_test2017.json", None))  # the first file speaks for all
     return [*planted, ("class-without-boxes", None, None), ("ignored-boxes", None, None)]
 
@@ -209,9 +209,9 @@ def plant_in_yolo(root: Path) -> Found:
     (root / "labels/train/train11.txt").write_text(text + text.splitlines()[1])
     planted.append(("duplicate-box", "labels/train/train11.txt", 4))
     (root / "labels/train/train12.txt").unlink()
-    planted += [("picture-without-labels", "images/train/train12.png", None), ("pictures-without-boxes", None, None)]
+    planted += [("image-without-labels", "images/train/train12.png", None), ("images-without-boxes", None, None)]
     (root / "labels/train/lost.txt").write_text("0 0.5 0.5 0.1 0.1\n")
-    planted.append(("missing-picture", "labels/train/lost.txt", None))
+    planted.append(("missing-image", "labels/train/lost.txt", None))
     (root / "labels/train/train13.txt").write_bytes(b"\xff\xfe0 0.5")
     planted.append(("unreadable-labels", "labels/train/train13.txt", None))
     description = (root / "data.yaml").read_text().replace("nc: 2", "nc: 3")
@@ -228,7 +228,7 @@ def test_every_planted_fault_of_yolo(tmp_path: Path) -> None:
     assert [boxes_of(report, f"train{number:02}") for number in range(13)] == [*[3] * 8, 4, 4, 4, 3, 0]
     assert {scene.name for scene in scenes()} - {sample.path.stem for sample in report.data.samples} == {"train13"}
     details = [one.detail for one in report.faults]
-    assert "0 320 240 50 40; the picture has 64 x 48 px" in details
+    assert "0 320 240 50 40; the image has 64 x 48 px" in details
     assert "-1 0.5 0.5 0.1 0.1; expected a class from 0 to 1" in details
     assert "nc is 3, and names has 2" in details
 
@@ -276,9 +276,9 @@ def test_a_class_that_is_tested_alone_and_a_rare_one(tmp_path: Path) -> None:
     many = [Scene(f"many{number}", "train", flies) for number in range(6)]
     report = check_data(write_voc(tmp_path / "more", [*scenes(), *many]))
     assert [(one.rule, one.detail) for one in report.faults] == [
-        ("too-few-pictures", "class 'fly': 0 in test"),
-        ("too-few-pictures", "class 'fly': 0 in validation"),
-        ("too-few-pictures", "class 'fly': 6 in train"),
+        ("too-few-images", "class 'fly': 0 in test"),
+        ("too-few-images", "class 'fly': 0 in validation"),
+        ("too-few-images", "class 'fly': 6 in train"),
         ("imbalance", "'fly' has 702, 'cell' has 24: 29 times"),
     ]
 
@@ -294,7 +294,7 @@ def test_whatever_is_written_what_is_kept_lies_inside_and_the_rest_is_told(
     boxes = [WrittenBox(label, tuple(box), str(box), file, place) for place, (label, *box) in enumerate(written)]
     listing = BoxListing(Path(), "Pascal VOC", ["a", "b"])
     faults: list[Fault] = []
-    usable = usable_boxes(WrittenPicture(Path("a.png"), "a.png", file, None, None, boxes), listing, (48, 64), faults)
+    usable = usable_boxes(WrittenImage(Path("a.png"), "a.png", file, None, None, boxes), listing, (48, 64), faults)
     assert usable is not None
     x1, y1, x2, y2 = usable.boxes_xyxy.T
     assert np.all((x1 >= 0) & (y1 >= 0) & (x2 <= 64) & (y2 <= 48) & (x2 > x1) & (y2 > y1))
@@ -325,7 +325,7 @@ def test_bccd_has_these_faults_and_no_others(shared: Path) -> None:
 
 
 @pytest.mark.parametrize("quick", [False, True])
-def test_progress_goes_over_every_picture(tmp_path: Path, quick: bool) -> None:
+def test_progress_goes_over_every_image(tmp_path: Path, quick: bool) -> None:
     told: list[tuple[int, int]] = []
     check_data(
         write_voc(tmp_path / "data", scenes(2)),

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from images import stored_as
 from labelled import write_classes
 from labelled_boxes import (
     CLASSES,
@@ -16,7 +17,7 @@ from labelled_boxes import (
     scenes,
     voc_xml,
     write_coco,
-    write_picture,
+    write_image,
     write_voc,
     write_yolo,
     yolo_txt,
@@ -24,7 +25,6 @@ from labelled_boxes import (
 from litevision.data import LabelledBoxes, is_detection, read_boxes
 from litevision.data.detection.files import UnreadableLabels, read_xml
 from litevision.errors import DataError, FileMissingError
-from pictures import stored_as
 
 Write = Callable[..., Path]
 FORMS = [(write_voc, "Pascal VOC"), (write_coco, "COCO"), (write_yolo, "YOLO")]
@@ -65,7 +65,7 @@ def test_every_form_is_told_and_read_alike(tmp_path: Path, write: Write, kind: s
 
 
 @pytest.mark.parametrize(("write", "kind"), FORMS)
-def test_a_picture_without_any_object_is_kept(tmp_path: Path, write: Write, kind: str) -> None:
+def test_a_image_without_any_object_is_kept(tmp_path: Path, write: Write, kind: str) -> None:
     found = read_boxes(write(tmp_path / "data", [*scenes(2), Scene("nothing", "train")]))
     sample = next(sample for sample in found.samples if sample.path.stem == "nothing")
     assert (sample.boxes_xyxy.shape, sample.labels.shape, sample.ignored.shape) == ((0, 4), (0,), (0,))
@@ -128,10 +128,10 @@ def test_coco_ids_with_gaps_are_numbered_anew_and_shown(tmp_path: Path) -> None:
     assert fault.detail == "2 classes with ids 3 to 12, without 4, 5, 6, 7, 8, 9, 10, 11; labels are 0 to 1"
 
 
-def test_one_coco_file_with_its_pictures_beside_it(tmp_path: Path) -> None:
+def test_one_coco_file_with_its_images_beside_it(tmp_path: Path) -> None:
     data = scenes(20, 0, 0)
     for scene in data:
-        write_picture(tmp_path / "images" / f"{scene.name}.png", scene)
+        write_image(tmp_path / "images" / f"{scene.name}.png", scene)
     (tmp_path / "labels.json").write_text(json.dumps(coco(data)))
     by_file, by_folder = read_boxes(tmp_path / "labels.json"), read_boxes(tmp_path)
     assert by_file.made_splits
@@ -144,10 +144,10 @@ def test_roboflows_folders(tmp_path: Path) -> None:
     for split, folder in (("train", "train"), ("val", "valid"), ("test", "test")):
         part = [scene for scene in scenes(3) if scene.split == split]
         for scene in part:
-            write_picture(tmp_path / "coco" / folder / f"{scene.name}.png", scene)
-            write_picture(tmp_path / "voc" / folder / f"{scene.name}.png", scene)
+            write_image(tmp_path / "coco" / folder / f"{scene.name}.png", scene)
+            write_image(tmp_path / "voc" / folder / f"{scene.name}.png", scene)
             (tmp_path / "voc" / folder / f"{scene.name}.xml").write_text(voc_xml(scene))
-            write_picture(tmp_path / "yolo" / folder / "images" / f"{scene.name}.png", scene)
+            write_image(tmp_path / "yolo" / folder / "images" / f"{scene.name}.png", scene)
             (tmp_path / "yolo" / folder / "labels").mkdir(exist_ok=True)
             (tmp_path / "yolo" / folder / "labels" / f"{scene.name}.txt").write_text(yolo_txt(scene))
         (tmp_path / "coco" / folder / "_annotations.coco.json").write_text(json.dumps(coco(part)))
@@ -177,9 +177,9 @@ def test_ways_to_write_class_names(tmp_path: Path, names: str, classes: tuple[st
 def test_classes_txt_and_obj_names(tmp_path: Path) -> None:
     data = scenes(3)
     for scene in data:
-        write_picture(tmp_path / "beside" / f"{scene.name}.png", scene)
+        write_image(tmp_path / "beside" / f"{scene.name}.png", scene)
         (tmp_path / "beside" / f"{scene.name}.txt").write_text(yolo_txt(scene))
-        write_picture(tmp_path / "cvat/obj_train_data" / f"{scene.name}.png", scene)
+        write_image(tmp_path / "cvat/obj_train_data" / f"{scene.name}.png", scene)
         (tmp_path / "cvat/obj_train_data" / f"{scene.name}.txt").write_text(yolo_txt(scene))
     (tmp_path / "beside/classes.txt").write_text("cell\ndot\n")
     (tmp_path / "cvat/obj.names").write_text("cell\ndot\n")
@@ -216,11 +216,11 @@ def test_made_splits_do_not_depend_on_the_place_and_hold_every_class(tmp_path: P
     assert [(sample.path.name, sample.split) for sample in one.samples] == [
         (sample.path.name, sample.split) for sample in other.samples
     ]
-    assert all(min(one.picture_counts(split)) > 0 for split in ("train", "validation", "test"))
+    assert all(min(one.image_counts(split)) > 0 for split in ("train", "validation", "test"))
     assert read_boxes(tmp_path / "a", seed=1).of("test")[0].path != one.of("test")[0].path
 
 
-def test_a_picture_in_two_splits_stays_where_it_is_held_out(tmp_path: Path) -> None:
+def test_a_image_in_two_splits_stays_where_it_is_held_out(tmp_path: Path) -> None:
     root = write_voc(tmp_path / "data", scenes(3))
     with (root / "ImageSets/Main/train.txt").open("a") as file:
         file.write("test00\n")
@@ -241,7 +241,7 @@ def test_a_picture_in_two_splits_stays_where_it_is_held_out(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
-def test_boxes_drawn_on_the_stored_picture_are_turned_with_it(tmp_path: Path, orientation: int) -> None:
+def test_boxes_drawn_on_the_stored_image_are_turned_with_it(tmp_path: Path, orientation: int) -> None:
     upright = np.full((40, 64, 3), 255, np.uint8)
     upright[5:20, 10:50] = 0
     root = write_voc(tmp_path / "data", scenes(1, 1))
@@ -260,7 +260,7 @@ def test_no_boxes_at_all_is_one_line(tmp_path: Path) -> None:
     for xml in (root / "Annotations").iterdir():
         xml.write_text("")
     with pytest.raises(
-        DataError, match=r"0 pictures that can be used, and no boxes; first of 6 faults: .*: an empty file"
+        DataError, match=r"0 images that can be used, and no boxes; first of 6 faults: .*: an empty file"
     ):
         read_boxes(root)
 

@@ -17,7 +17,7 @@ COLOURS = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0]], d
 
 
 def drawn(*boxes: tuple[int, int, int, int], height: int = 90, width: int = 120) -> Example:
-    """A white picture with a rectangle for each box, whose label is its colour."""
+    """A white image with a rectangle for each box, whose label is its colour."""
     image = torch.full((3, height, width), 255, dtype=torch.uint8)
     for label, (x1, y1, x2, y2) in enumerate(boxes):
         image[:, y1:y2, x1:x2] = COLOURS[label][:, None, None]
@@ -86,7 +86,7 @@ def test_flips_and_turns_are_exact() -> None:
     assert len(places) == 8  # the eight ways in which a square can lie
 
 
-def test_an_empty_picture_stays_empty() -> None:
+def test_an_empty_image_stays_empty() -> None:
     for options in (BoxAugment(), BoxAugment(mosaic=1.0, turn=True)):
         out = augmented(options, 3, drawn())
         assert (out.image.shape, out.boxes_xyxy.shape, out.labels.shape) == ((3, 80, 100), (0, 4), (0,))
@@ -115,7 +115,7 @@ def test_what_is_ignored_stays_so() -> None:
     assert dict(zip(out.labels.tolist(), out.ignored.tolist(), strict=True)) == {0: True, 1: False}
 
 
-def test_a_mosaic_shows_four_pictures_and_their_boxes() -> None:
+def test_a_mosaic_shows_four_images_and_their_boxes() -> None:
     def one(label: int) -> Example:
         blank = drawn()
         blank.image[:, 20:70, 30:90] = COLOURS[label][:, None, None]
@@ -132,7 +132,7 @@ def test_a_mosaic_shows_four_pictures_and_their_boxes() -> None:
             boxes = out.boxes_xyxy[out.labels == label]
             around = torch.cat([boxes[:, :2].amin(dim=0), boxes[:, 2:].amax(dim=0)])
             assert found(out.image, label) == pytest.approx(around.tolist(), abs=1.01)
-    assert all(0 in labels for labels in shown)  # the picture itself is always there
+    assert all(0 in labels for labels in shown)  # the image itself is always there
     assert set.union(*shown) == {0, 1, 2, 3}
 
 

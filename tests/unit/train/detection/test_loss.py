@@ -45,9 +45,9 @@ def slowly(maps: CenterNetMaps, targets: CenterNetTargets) -> tuple[float, float
     parts = []
     for answers, goals in ((maps.size, targets.size), (maps.offset, targets.offset)):
         off = 0.0
-        for picture, cell, goal in zip(targets.picture.tolist(), targets.cell.tolist(), goals.tolist(), strict=True):
+        for image, cell, goal in zip(targets.image.tolist(), targets.cell.tolist(), goals.tolist(), strict=True):
             row, column = divmod(cell, 7)
-            off += sum(abs(float(answers[picture, axis, row, column]) - goal[axis]) for axis in (0, 1))
+            off += sum(abs(float(answers[image, axis, row, column]) - goal[axis]) for axis in (0, 1))
         parts.append(off / max(1, 2 * len(targets.cell)))
     return focal + 0.1 * parts[0] + parts[1], focal, parts[0], parts[1]
 

@@ -14,10 +14,10 @@ from litevision.image import Preprocess
 from litevision.models.centernet import CenterNetMaps
 from litevision.runtime import Normalisation
 from litevision.train.detection.options import Detection
-from litevision.train.detection.task import DetectionPictures, DetectionTask, read_for_training
+from litevision.train.detection.task import DetectionImages, DetectionTask, read_for_training
 from litevision.train.recipe import Recipe
 from litevision.train.recipe_file import make_recipe, recipe_tables, recipe_toml
-from litevision.train.store import PictureStore
+from litevision.train.store import Imagestore
 from shapes import CLASSES, write_shapes
 
 PREPROCESS = Preprocess((64, 96), 1, "letterbox")
@@ -29,11 +29,11 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> tuple[DetectionSample, 
     return read_boxes(write_shapes(tmp_path_factory.mktemp("data") / "d", 4, 1, 1)).of("train")
 
 
-def pictures_of(samples: tuple[DetectionSample, ...], options: Detection, folder: Path) -> DetectionPictures:
-    store = PictureStore(
+def images_of(samples: tuple[DetectionSample, ...], options: Detection, folder: Path) -> DetectionImages:
+    store = Imagestore(
         folder, [one.path for one in samples], lambda path: read_for_training(PREPROCESS, 1.4, path), 10**7
     )
-    return DetectionPictures(store, samples, options, PREPROCESS, len(CLASSES))
+    return DetectionImages(store, samples, options, PREPROCESS, len(CLASSES))
 
 
 @pytest.mark.parametrize(
@@ -49,19 +49,17 @@ def pictures_of(samples: tuple[DetectionSample, ...], options: Detection, folder
         ("mosaic", 1.0),
     ],
 )
-def test_what_is_done_to_pictures(
-    samples: tuple[DetectionSample, ...], tmp_path: Path, option: str, value: Any
-) -> None:
-    usual = pictures_of(samples, Detection(), tmp_path / "a")
-    other = pictures_of(samples, replace(Detection(), **{option: value}), tmp_path / "b")
+def test_what_is_done_to_images(samples: tuple[DetectionSample, ...], tmp_path: Path, option: str, value: Any) -> None:
+    usual = images_of(samples, Detection(), tmp_path / "a")
+    other = images_of(samples, replace(Detection(), **{option: value}), tmp_path / "b")
     pairs = [(usual[0, seed], other[0, seed]) for seed in range(4)]
     assert any(not torch.equal(one.image, two.image) for one, two in pairs)
 
 
 def test_min_visible_ignores_what_is_cut_off(samples: tuple[DetectionSample, ...], tmp_path: Path) -> None:
     zoomed = Detection(scale=(3.0, 3.0), min_visible=0.0)
-    kept = pictures_of(samples, zoomed, tmp_path / "a")
-    strict = pictures_of(samples, replace(zoomed, min_visible=1.0), tmp_path / "b")
+    kept = images_of(samples, zoomed, tmp_path / "a")
+    strict = images_of(samples, replace(zoomed, min_visible=1.0), tmp_path / "b")
     counts = [sum(int(one[0, seed].ignored.sum()) for seed in range(8)) for one in (kept, strict)]
     assert counts[0] < counts[1]
 
@@ -72,9 +70,9 @@ def test_min_visible_ignores_what_is_cut_off(samples: tuple[DetectionSample, ...
 def test_what_is_made_small(samples: tuple[DetectionSample, ...], tmp_path: Path, option: str, value: Any) -> None:
     losses = []
     for options in (Detection(), replace(Detection(), **{option: value})):
-        pictures = pictures_of(samples, options, tmp_path / str(len(losses)))
-        batch = pictures.collate([pictures[0, 1], pictures[1, 2]])
-        task = DetectionTask(options, PREPROCESS, IMAGENET, CLASSES, (), pictures._store)
+        images = images_of(samples, options, tmp_path / str(len(losses)))
+        batch = images.collate([images[0, 1], images[1, 2]])
+        task = DetectionTask(options, PREPROCESS, IMAGENET, CLASSES, (), images._store)
         maps = CenterNetMaps(torch.zeros(2, 2, 16, 24), torch.zeros(2, 2, 16, 24), torch.zeros(2, 2, 16, 24))
         losses.append(float(task.loss(lambda _, maps=maps: maps, batch)))
     assert losses[0] != losses[1]
@@ -114,7 +112,7 @@ def test_faults_are_one_clear_line(tables: dict[str, Any], message: str) -> None
         make_recipe(tables, task="detection")
 
 
-def test_pictures_are_kept_as_large_as_they_are_used(tmp_path: Path) -> None:
+def test_images_are_kept_as_large_as_they_are_used(tmp_path: Path) -> None:
     root = write_shapes(tmp_path / "d", 1, 1, 1)
     path = root / "JPEGImages/train0.png"  # 64 x 96
     assert read_for_training(PREPROCESS, 1.4, path).shape == (64, 96, 3)

@@ -63,7 +63,7 @@ def test_what_is_planned(data: Path) -> None:
     assert (other.config.neck, other.config.neck_channels, other.config.head_channels) == ("dlaup", None, 0)
 
 
-def test_weights_fill_the_trunk(data: Path, tmp_path: Path) -> None:
+def test_weights_fill_the_backbone(data: Path, tmp_path: Path) -> None:
     source = create("mobilenet_v1", width_mult=0.25, num_classes=7)
     save_weights(source, tmp_path / "w.safetensors")
     plan, network, _ = make_plan(data, recipe_of(model={"weights": str(tmp_path / "w.safetensors")}), "mine")
@@ -73,7 +73,7 @@ def test_weights_fill_the_trunk(data: Path, tmp_path: Path) -> None:
     assert plan.start is not None
 
 
-def test_excluded_pictures_are_left_out_and_noted(data: Path) -> None:
+def test_excluded_images_are_left_out_and_noted(data: Path) -> None:
     plan, _, _ = make_plan(data, recipe_of(detection={"exclude": ["train1", "val0.png"]}), "mine")
     assert (len(plan.data.of("train")), len(plan.data.of("validation")), len(plan.data.of("test"))) == (3, 1, 2)
     assert {Path(one.path).name for one in plan.skipped if one.rule == "excluded"} == {"train1.png", "val0.png"}
@@ -86,25 +86,25 @@ def strip_boxes(data: Path, split: str) -> None:
         path.write_text(text[:start] + text[end:] if start >= 0 else text)
 
 
-def test_pictures_without_boxes_to_learn_from(data: Path) -> None:
+def test_images_without_boxes_to_learn_from(data: Path) -> None:
     strip_boxes(data, "train")
-    with pytest.raises(DataError, match=r"data: no boxes to learn from in the 4 pictures of train; label some"):
+    with pytest.raises(DataError, match=r"data: no boxes to learn from in the 4 images of train; label some"):
         make_plan(data, recipe_of(), "mine")
 
 
-def test_pictures_without_boxes_to_judge_by(data: Path) -> None:
+def test_images_without_boxes_to_judge_by(data: Path) -> None:
     strip_boxes(data, "val")
-    with pytest.raises(DataError, match="no boxes to choose the best epoch by in the 2 pictures of validation"):
+    with pytest.raises(DataError, match="no boxes to choose the best epoch by in the 2 images of validation"):
         make_plan(data, recipe_of(), "mine")
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"detection": {"exclude": ["train1", "trian2"]}}, r"exclude names 'trian2', which no picture of train and"),
+        ({"detection": {"exclude": ["train1", "trian2"]}}, r"exclude names 'trian2', which no image of train and"),
         ({"detection": {"exclude": ["test1"]}}, r"names 'test1', .*\(1 such in all\); expected names such as"),
         ({"model": {"crop": "center"}}, r"the crop 'center' cuts objects off; expected model\.crop = \"letterbox\""),
-        ({"augment": {"mixup": 0.2}}, r"augment\.mixup is an option of classification, and these are pictures with"),
+        ({"augment": {"mixup": 0.2}}, r"augment\.mixup is an option of classification, and these are images with"),
         ({"loss": {"sampler": "balanced"}}, r"loss\.sampler is an option of classification"),
     ],
 )
@@ -114,13 +114,13 @@ def test_faults_are_one_clear_line(data: Path, changes: dict[str, Any], message:
     assert "\n" not in str(caught.value)
 
 
-def test_options_of_detection_for_labelled_pictures(tmp_path: Path) -> None:
+def test_options_of_detection_for_labelled_images(tmp_path: Path) -> None:
     recipe = tiny_recipe({"detection": {"neck": "dlaup"}})
-    with pytest.raises(UsageError, match=r"detection\.neck is an option of detection, and these are labelled pictures"):
+    with pytest.raises(UsageError, match=r"detection\.neck is an option of detection, and these are labelled images"):
         make_plan(write_colours(tmp_path / "data", 2), recipe, "mine")
 
 
-def test_pictures_that_are_gone(data: Path, tmp_path: Path) -> None:
+def test_images_that_are_gone(data: Path, tmp_path: Path) -> None:
     make_plan(data, recipe_of(), "mine")[0].write(tmp_path / "mine")
     (data / "JPEGImages/train1.png").unlink()
     with pytest.raises(FileMissingError, match=r"train1\.png: gone"):

@@ -44,7 +44,7 @@ def slow_radius(w: float, h: float, rule: str) -> float:
 
 
 def slow_heatmap(found: list[tuple[Box, int, bool]], rule: str) -> tuple[list[list[list[float]]], set[int], int]:
-    """The heatmap of one picture, the flat places of its peaks, and how many objects count."""
+    """The heatmap of one image, the flat places of its peaks, and how many objects count."""
     rows, columns = math.ceil(SIZE_HW[0] / 4), math.ceil(SIZE_HW[1] / 4)
     heatmap = [[[0.0] * columns for _ in range(rows)] for _ in range(CLASSES)]
     peaks, count = set(), 0
@@ -125,7 +125,7 @@ def as_maps(targets: CenterNetTargets) -> CenterNetMaps:
     parts = []
     for values in (targets.size, targets.offset):
         dense = torch.zeros(count, 2, rows * columns)
-        dense[targets.picture, :, targets.cell] = values
+        dense[targets.image, :, targets.cell] = values
         parts.append(dense.reshape(count, 2, rows, columns))
     return CenterNetMaps(targets.heatmap.clamp(1e-4, 1 - 1e-4).logit(), *parts)
 
@@ -167,13 +167,13 @@ def test_cells_around_a_centre_learn_the_same_box(batch: list[list[tuple[Box, in
     assert torch.equal(around.peaks, centres.peaks)
     rows, columns = centres.heatmap.shape[-2:]
     expected = []
-    for picture, cell, size, offset in zip(centres.picture, centres.cell, centres.size, centres.offset, strict=True):
+    for image, cell, size, offset in zip(centres.image, centres.cell, centres.size, centres.offset, strict=True):
         y, x = divmod(int(cell), columns)
         for row in range(max(0, y - spread), min(rows, y + spread + 1)):
             for column in range(max(0, x - spread), min(columns, x + spread + 1)):
                 moved = offset + torch.tensor([x - column, y - row])
-                expected.append((int(picture), row * columns + column, size.tolist(), moved.tolist()))
-    found = zip(around.picture, around.cell, around.size, around.offset, strict=True)
+                expected.append((int(image), row * columns + column, size.tolist(), moved.tolist()))
+    found = zip(around.image, around.cell, around.size, around.offset, strict=True)
     assert [(int(p), int(c), s.tolist(), o.tolist()) for p, c, s, o in found] == expected
 
 
@@ -206,7 +206,7 @@ def test_a_label_that_there_is_not(label: int) -> None:
 
 def test_lists_of_different_lengths() -> None:
     box: Tensor = torch.zeros(1, 4)
-    with pytest.raises(UsageError, match="boxes of 2 pictures, labels of 1, ignored flags of 1; expected one of each"):
+    with pytest.raises(UsageError, match="boxes of 2 images, labels of 1, ignored flags of 1; expected one of each"):
         make_targets([box, box], [torch.zeros(1, dtype=torch.int64)], SIZE_HW, CLASSES)
 
 

@@ -18,16 +18,16 @@ from litevision.train import run as run_module
 from litevision.train.batches import EpochOrder, load_batches
 from litevision.train.detection.options import Detection
 from litevision.train.detection.targets import CenterNetTargets, make_targets
-from litevision.train.detection.task import DetectionPictures, DetectionTask, read_for_training
+from litevision.train.detection.task import DetectionImages, DetectionTask, read_for_training
 from litevision.train.optimise import parameter_groups, set_mode
 from litevision.train.plan import make_plan, read_plan
 from litevision.train.recipe import Optimizer
 from litevision.train.recipe_file import make_recipe
-from litevision.train.store import PictureStore
+from litevision.train.store import Imagestore
 from shapes import CLASSES, RECIPE, write_shapes
 from trainings import Quiet, checkpoints, differences
 
-PREPROCESS = Preprocess((64, 80), 1, "letterbox")  # the pictures are 64 x 96: there is grey above and below
+PREPROCESS = Preprocess((64, 80), 1, "letterbox")  # the images are 64 x 96: there is grey above and below
 IMAGENET = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
@@ -37,7 +37,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Oracle(nn.Module):
-    """Says what is true of each picture, in turn."""
+    """Says what is true of each image, in turn."""
 
     def __init__(self, samples: tuple[DetectionSample, ...], classes: int = 2, shift: float = 0.0) -> None:
         super().__init__()
@@ -53,13 +53,13 @@ class Oracle(nn.Module):
         heatmap = torch.full(targets.heatmap.shape, -9.0)
         heatmap.view(-1)[targets.peaks] = 9.0
         size, offset = torch.zeros(len(x), 2, 16, 20), torch.zeros(len(x), 2, 16, 20)
-        size.flatten(2)[targets.picture, :, targets.cell] = targets.size
-        offset.flatten(2)[targets.picture, :, targets.cell] = targets.offset + self.shift
+        size.flatten(2)[targets.image, :, targets.cell] = targets.size
+        offset.flatten(2)[targets.image, :, targets.cell] = targets.offset + self.shift
         return CenterNetMaps(heatmap, size, offset)
 
 
 def task_of(samples: tuple[DetectionSample, ...], folder: Path) -> DetectionTask:
-    store = PictureStore(folder, [one.path for one in samples], PREPROCESS, 10**7)
+    store = Imagestore(folder, [one.path for one in samples], PREPROCESS, 10**7)
     return DetectionTask(Detection(), PREPROCESS, IMAGENET, CLASSES, samples, store)
 
 
@@ -86,18 +86,18 @@ def test_batches_do_not_depend_on_who_reads_them(root: Path, tmp_path: Path, wor
     options = Detection(mosaic=0.5, turn=True)
 
     def batches(folder: str, processes: int) -> list[tuple[Tensor, CenterNetTargets]]:
-        store = PictureStore(
+        store = Imagestore(
             tmp_path / folder, [one.path for one in samples], lambda path: read_for_training(PREPROCESS, 1.4, path), 0
         )
-        pictures = DetectionPictures(store, samples, options, PREPROCESS, len(CLASSES))
+        images = DetectionImages(store, samples, options, PREPROCESS, len(CLASSES))
         places = EpochOrder([0] * len(samples), 4, 3).batches(epoch=1)
-        return list(load_batches(pictures, places, processes))
+        return list(load_batches(images, places, processes))
 
     found, again = batches("a", workers), batches("b", 0)
     assert len(found) == len(again) == 2
-    for (pictures, targets), (others, same) in zip(found, again, strict=True):
-        assert (pictures.dtype, tuple(pictures.shape)) == (torch.uint8, (4, 3, 64, 80))
-        assert torch.equal(pictures, others)
+    for (images, targets), (others, same) in zip(found, again, strict=True):
+        assert (images.dtype, tuple(images.shape)) == (torch.uint8, (4, 3, 64, 80))
+        assert torch.equal(images, others)
         assert all(torch.equal(one, two) for one, two in zip(targets, same, strict=True))
 
 
@@ -105,9 +105,9 @@ def detector() -> CenterNet:
     return CenterNet(CenterNetConfig(configure("mobilenet_v1", width_mult=0.25), 2, neck_channels=16))
 
 
-def test_the_trunk_learns_slower_and_is_frozen_at_first() -> None:
+def test_the_backbone_learns_slower_and_is_frozen_at_first() -> None:
     network = detector()
-    groups = parameter_groups(network, Optimizer(lr=1.0, trunk_lr=0.5, layer_decay=0.8))
+    groups = parameter_groups(network, Optimizer(lr=1.0, backbone_lr_mult=0.5, layer_decay=0.8))
     grouped = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(grouped) == sorted(id(parameter) for parameter in network.parameters())
     rates = {id(parameter): group["peak_lr"] for group in groups for parameter in group["params"]}
@@ -134,8 +134,8 @@ class Killer(Quiet):
         super().__init__()
         self.at = at
 
-    def step(self, pictures: int, loss: float) -> None:
-        super().step(pictures, loss)
+    def step(self, images: int, loss: float) -> None:
+        super().step(images, loss)
         if self.steps == self.at:
             raise Killed
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from images import encoded, scene
 from litevision.evaluate import Evaluation, scores
-from pictures import encoded, scene
 
-_PICTURE = encoded(scene(30, 40))
+_IMAGE = encoded(scene(30, 40))
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Run:
 def evaluation(
     split: str, classes: Sequence[str], answers: Sequence[tuple[int, int]], folder: Path, certainty: float = 0.9
 ) -> Evaluation:
-    """Pictures with these truths and answers; the first answer is the surest."""
+    """Images with these truths and answers; the first answer is the surest."""
     probabilities = np.empty((len(answers), len(classes)), np.float32)
     paths = []
     for at, (truth, answer) in enumerate(answers):
@@ -33,7 +33,7 @@ def evaluation(
         probabilities[at, answer] = sure
         paths.append(folder / f"class {truth}" / f"{split} {at}.png")
         paths[-1].parent.mkdir(exist_ok=True)
-        paths[-1].write_bytes(_PICTURE)
+        paths[-1].write_bytes(_IMAGE)
     return Evaluation(split, tuple(classes), tuple(paths), np.array([t for t, _ in answers]), probabilities)
 
 
@@ -115,7 +115,7 @@ def made_up_run(
             "sha256": "cd" * 32,
             "check": {
                 "engine": "onnxruntime 1.31.1",
-                "pictures": 8,
+                "images": 8,
                 "max_abs_diff": 1.5e-6,
                 "top1_agreement": 1.0,
             },
@@ -126,7 +126,7 @@ def made_up_run(
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> Callable[..., Run]:
-    """``made_up_run`` with its pictures in this test's folder."""
+    """``made_up_run`` with its images in this test's folder."""
     return functools.partial(made_up_run, tmp_path)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from bundles import plain_metadata, write_bundle
+from images import scene, stored_as
 from litevision.runtime import load
 from litevision.train.report.card import model_card
-from pictures import scene, stored_as
 
 
 def table(card: str, section: str) -> list[list[str]]:
@@ -36,8 +36,8 @@ def test_it_says_everything_that_a_card_must(plain_run: Any) -> None:
     run = plain_run
     card = model_card(run.results)
     low, high = run.results["scores"]["test"]["top1_interval"]
-    assert card.startswith("# garments\n\n5 of 7 test pictures were named right: 71.4 %.")
-    assert f"on 7 test pictures: top-1 71.4 % (95 % Wilson interval {low:.1f} % to {high:.1f} %)" in text_of(
+    assert card.startswith("# garments\n\n5 of 7 test images were named right: 71.4 %.")
+    assert f"on 7 test images: top-1 71.4 % (95 % Wilson interval {low:.1f} % to {high:.1f} %)" in text_of(
         card, "Score"
     )
     assert table(card, "What it is")[1] == ["model.onnx", "8.9 MB", "2,236,682", "299,533,632", "cd" * 32]
@@ -56,7 +56,7 @@ def test_it_says_everything_that_a_card_must(plain_run: Any) -> None:
         ["shirt", "2", "0.667", "1.000", "0.800"],
     ]
     assert table(card, "Weights it started from")[1][1:3] == ["https://example.org/weights", "Apache-2.0"]
-    assert "8 pictures in onnxruntime 1.31.1: probabilities differ by at most 1.5e-06, 100.0 %" in card
+    assert "8 images in onnxruntime 1.31.1: probabilities differ by at most 1.5e-06, 100.0 %" in card
     assert "hat (50 %), dress (67 %), shirt (100 %)" in text_of(card, "Intended use and limits")
     assert "3 epochs in 4 minutes; epoch 2 was kept; seed 4" in text_of(card, "Training")
 
@@ -84,9 +84,9 @@ def test_seeds_come_with_mean_and_spread(make_run: Any) -> None:
     assert "seeds" not in model_card(results)
 
 
-def test_without_test_pictures_scores_or_start_weights(make_run: Any) -> None:
+def test_without_test_images_scores_or_start_weights(make_run: Any) -> None:
     card = model_card(make_run(splits=("validation",), start_weights=None).results)
-    assert "5 of 7 validation pictures were named right" in card
+    assert "5 of 7 validation images were named right" in card
     assert "so the score flatters" in card
     assert "It was trained from scratch." in text_of(card, "Weights it started from")
     none = model_card(make_run(splits=()).results)

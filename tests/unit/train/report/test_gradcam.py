@@ -9,19 +9,19 @@ from litevision.errors import InputShapeError, UsageError
 from litevision.models import Network, configure
 from litevision.models.blocks import ClassifierHead
 from litevision.models.dialect import Dialect
-from litevision.models.network import Trunk
+from litevision.models.network import Backbone
 from litevision.train.report.gradcam import grad_cam
-from networks import every_form, pictures, short
+from networks import every_form, images, short
 
 
 def network(*parts: nn.Module, channels: int, num_classes: int = 3, hidden: int = 0) -> Network:
     """A network of these parts, which strides by 4 in all."""
-    trunk = Trunk(32)
+    backbone = Backbone(32)
     for at, part in enumerate(parts):
-        trunk.add(f"part_{at}", part, channels)
+        backbone.add(f"part_{at}", part, channels)
     head = ClassifierHead(channels, num_classes, hidden_channels=hidden, act="hardswish", dropout=0.5)
     config = configure("mobilenet_v2", num_classes=num_classes)
-    return Network(config, Dialect("test"), trunk, head)
+    return Network(config, Dialect("test"), backbone, head)
 
 
 def tiny(hidden: int = 0) -> Network:
@@ -34,7 +34,7 @@ def tiny(hidden: int = 0) -> Network:
 
 
 def slow_reference(net: Network, image: Tensor, label: int) -> Tensor:
-    """Grad-CAM of one picture with differences for gradients and loops for everything else."""
+    """Grad-CAM of one image with differences for gradients and loops for everything else."""
     net = copy.deepcopy(net).eval()
     with torch.no_grad():
         features = net.forward_features(image[None])[0]
@@ -74,7 +74,7 @@ def between(grid: list[list[float]], y: float, x: float) -> float:
 @pytest.mark.parametrize("hidden", [0, 4])
 def test_it_equals_a_slow_plain_reference(hidden: int) -> None:
     net = tiny(hidden)
-    batch = pictures(3, (12, 20), dtype=torch.float64).repeat(3, 1, 1, 1)
+    batch = images(3, (12, 20), dtype=torch.float64).repeat(3, 1, 1, 1)
     labels = torch.arange(3).repeat_interleave(3)
     heat = grad_cam(net, batch, labels)
     assert heat.shape == (9, 12, 20)
@@ -86,7 +86,7 @@ def test_it_equals_a_slow_plain_reference(hidden: int) -> None:
 def test_without_classes_it_explains_the_answer() -> None:
     net = tiny().eval()
     nn.init.eye_(net.head.classifier.weight)
-    batch = pictures(6, (12, 20), dtype=torch.float64)
+    batch = images(6, (12, 20), dtype=torch.float64)
     with torch.no_grad():
         answers = net(batch).argmax(1)
     assert len(set(answers.tolist())) > 1
@@ -106,7 +106,7 @@ def test_heat_lies_only_where_the_answer_comes_from() -> None:
     net = network(nn.Conv2d(3, 4, 4, stride=4), Corner(), channels=4).eval()
     for part in (net.features[0], net.head.classifier):
         nn.init.uniform_(part.weight, 0.1, 1)
-    batch = pictures(2, (32, 32)).abs()
+    batch = images(2, (32, 32)).abs()
     elsewhere = batch.clone()
     elsewhere[:, :, 16:] = elsewhere[:, :, :, 16:] = 0
     with torch.no_grad():
@@ -132,16 +132,16 @@ def test_each_class_has_its_own_places() -> None:
 
 @every_form
 def test_every_family_gives_heat_in_0_to_1(name: str, dialect: str) -> None:
-    batch = pictures(2, (64, 48))
+    batch = images(2, (64, 48))
     heat = grad_cam(copy.deepcopy(short(name, dialect)), batch)
     assert (heat.shape, heat.dtype) == ((2, 64, 48), torch.float32)
     assert heat.min() >= 0
     assert [float(top) in (0.0, 1.0) for top in heat.amax((1, 2))] == [True, True]
 
 
-def test_pictures_do_not_depend_on_their_batch() -> None:
+def test_images_do_not_depend_on_their_batch() -> None:
     net = tiny()
-    batch = pictures(4, (12, 20), dtype=torch.float64)
+    batch = images(4, (12, 20), dtype=torch.float64)
     labels = torch.tensor([0, 1, 2, 0])
     singly = torch.cat([grad_cam(net, batch[at : at + 1], labels[at : at + 1]) for at in range(4)])
     torch.testing.assert_close(grad_cam(net, batch, labels), singly)
@@ -151,11 +151,11 @@ def test_modes_gradients_and_statistics_are_left_as_found() -> None:
     net = tiny().train()
     net.features[1].eval()  # as frozen batch normalisation is
     net.features[0].weight.requires_grad_(False)
-    net(pictures(2, (8, 8), dtype=torch.float64)).sum().backward()
+    net(images(2, (8, 8), dtype=torch.float64)).sum().backward()
     before = copy.deepcopy(net)  # which leaves the gradients behind
     gradients = [None if found.grad is None else found.grad.clone() for found in net.parameters()]
     rng = torch.get_rng_state()
-    batch = pictures(2, (8, 8), dtype=torch.float64)
+    batch = images(2, (8, 8), dtype=torch.float64)
     grad_cam(net, batch)
     assert [part.training for part in net.modules()] == [part.training for part in before.modules()]
     assert not net.features[1].training
@@ -179,18 +179,18 @@ def test_modes_are_left_as_found_after_an_error() -> None:
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_it_works_where_gradients_are_switched_off(mode: type) -> None:
     net = tiny()
-    batch = pictures(2, (8, 8), dtype=torch.float64)
+    batch = images(2, (8, 8), dtype=torch.float64)
     expected = grad_cam(net, batch)
     with mode():
         assert torch.equal(grad_cam(net, batch.clone()), expected)
 
 
 def test_what_cannot_be_explained_is_refused() -> None:
-    batch = pictures(2, (32, 32))
+    batch = images(2, (32, 32))
     with pytest.raises(UsageError, match="needs a classifier"):
         grad_cam(network(nn.Conv2d(3, 4, 4, stride=4), channels=4, num_classes=0), batch)
     net = tiny().float()
-    with pytest.raises(InputShapeError, match=r"shape \[2\], one for each picture, got \[3\]"):
+    with pytest.raises(InputShapeError, match=r"shape \[2\], one for each image, got \[3\]"):
         grad_cam(net, batch, torch.tensor([0, 1, 2]))
     for label in (-1, 3):
         with pytest.raises(UsageError, match=r"must lie in 0\.\.2"):

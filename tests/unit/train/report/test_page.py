@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 
 from litevision.evaluate import Evaluation, Skipped
-from litevision.train.report.page import MOST_PICTURES, write_report
-from litevision.train.report.pictures import Overlay, _heated
+from litevision.train.report.images import Overlay, _heated
+from litevision.train.report.page import MOST_IMAGES, write_report
 
 VOID = {"meta", "img", "br"}
 LOADS = {"src", "href", "xlink:href", "srcset", "data", "action", "poster", "background"}
@@ -65,7 +65,7 @@ class Page(HTMLParser):
     def text(self) -> str:
         return " ".join(" ".join(self.texts).split())
 
-    def pictures(self) -> list[str]:
+    def images(self) -> list[str]:
         return [load for load in self.loads if load.startswith("data:image/jpeg;base64,")]
 
     def section(self, name: str) -> str:
@@ -122,7 +122,7 @@ def test_links_and_references_lead_somewhere(page: Page) -> None:
 
 def test_the_head_states_score_interval_and_count(plain_run: Any, page: Page) -> None:
     low, high = plain_run.results["scores"]["test"]["top1_interval"]
-    assert "5 of 7 test pictures were named right: 71.4 %." in page.text
+    assert "5 of 7 test images were named right: 71.4 %." in page.text
     assert f"expect between {low:.1f} % and {high:.1f} % (95 % Wilson interval)" in page.text
     assert "8.9 MB" in page.text
     assert "2.24 M parameters, 299.53 M MACs" in page.text
@@ -189,44 +189,44 @@ def test_mistakes_are_shown_surest_first(page: Page) -> None:
 def test_at_most_so_many_mistakes_and_overlays_are_shown(make_run: Any, write: Any) -> None:
     run = make_run(answers=[(0, 1)] * 40)
     page = write(run, [overlay()] * 30)
-    assert page.section("mistakes").count("<img") == MOST_PICTURES
-    assert page.section("overlays").count("<img") == 2 * MOST_PICTURES  # each with the plain picture beside it
+    assert page.section("mistakes").count("<img") == MOST_IMAGES
+    assert page.section("overlays").count("<img") == 2 * MOST_IMAGES  # each with the plain image beside it
 
 
 def test_no_mistakes_at_all(make_run: Any, write: Any) -> None:
     page = write(make_run(answers=[(0, 0), (1, 1), (2, 2)]))
-    assert "every test picture was named right" in page.section("mistakes")
+    assert "every test image was named right" in page.section("mistakes")
     assert "The most frequent mistakes." not in page.html
-    assert "3 of 3 test pictures were named right: 100.0 %" in page.text
-    assert page.pictures() == []
+    assert "3 of 3 test images were named right: 100.0 %" in page.text
+    assert page.images() == []
 
 
-def test_a_picture_that_went_away_leaves_a_gap(make_run: Any, write: Any) -> None:
+def test_a_image_that_went_away_leaves_a_gap(make_run: Any, write: Any) -> None:
     run = make_run()
     run.evaluations["test"].paths[0].unlink()
     page = write(run)
     assert page.section("mistakes").count("cannot be read any more") == 1
-    assert len(page.pictures()) == 1
+    assert len(page.images()) == 1
 
 
-def test_pictures_that_could_not_be_scored_are_counted(make_run: Any, write: Any, page: Page) -> None:
+def test_images_that_could_not_be_scored_are_counted(make_run: Any, write: Any, page: Page) -> None:
     run = make_run()
     run.evaluations["test"] = replace(run.evaluations["test"], skipped=(Skipped(Path("a.jpg"), "damaged"),) * 2)
     assert "2 more could not be read and count nowhere." in write(run).text
     assert "count nowhere" not in page.text
 
 
-def test_a_class_never_answered_and_one_without_pictures(make_run: Any, write: Any) -> None:
+def test_a_class_never_answered_and_one_without_images(make_run: Any, write: Any) -> None:
     cells = write(make_run(answers=[(0, 0), (1, 0), (1, 0)])).cells("classes")
     assert cells[1] == ["dress", "2", "–", "0.000", "0.000"]
     assert cells[2] == ["shirt", "0", "–", "–", "–"]
 
 
-def test_without_test_pictures_validation_judges_and_it_says_so(make_run: Any, write: Any) -> None:
+def test_without_test_images_validation_judges_and_it_says_so(make_run: Any, write: Any) -> None:
     page = write(make_run(splits=("validation",)))
-    assert "5 of 7 validation pictures were named right" in page.text
+    assert "5 of 7 validation images were named right" in page.text
     assert "these also chose the best epoch, so the score flatters" in page.text
-    assert "validation pictures were named: right answers" in page.section("confusion")
+    assert "validation images were named: right answers" in page.section("confusion")
 
 
 def test_without_any_score(make_run: Any, write: Any) -> None:
@@ -268,17 +268,17 @@ def test_trained_from_scratch(make_run: Any, write: Any) -> None:
     assert "http" not in page.html.replace("http-equiv", "")
 
 
-def test_skipped_pictures_are_named_and_counted(make_run: Any, write: Any, page: Page) -> None:
+def test_skipped_images_are_named_and_counted(make_run: Any, write: Any, page: Page) -> None:
     run = make_run()
     run.results["data"]["skipped"] = [
         {"path": f"hat/{at}.jpg", "rule": "truncated", "detail": "ends early"} for at in range(60)
     ]
     text = write(run).text
-    assert "60 skipped pictures" in text
+    assert "60 skipped images" in text
     assert "hat/49.jpg : truncated, ends early" in text
     assert "hat/50.jpg" not in text
     assert "and 10 more" in text
-    assert "No picture was skipped." in page.text
+    assert "No image was skipped." in page.text
 
 
 def test_what_data_brings_is_shown_and_never_run(make_run: Any, write: Any) -> None:
@@ -387,7 +387,7 @@ def test_a_report_that_fails_leaves_the_old_one(make_run: Any, write: Any, tmp_p
 def test_heat_shows_where_it_is(make_run: Any, write: Any) -> None:
     page = write(make_run(splits=()), [overlay()])
     plain, heated = (
-        np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))).astype(float) for uri in page.pictures()
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))).astype(float) for uri in page.images()
     )
     assert np.abs(plain - 128).max() < 4
     cold, hot = heated[:, :16].mean((0, 1)), heated[:, 24:].mean((0, 1))

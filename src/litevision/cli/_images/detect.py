@@ -5,10 +5,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TextIO
 
-from litevision.cli._pictures import command
+from litevision.cli._images import command
 
 if TYPE_CHECKING:
-    from litevision.cli._pictures.results import Form, Writer
+    from litevision.cli._images.results import Form, Writer
     from litevision.image import Source
     from litevision.runtime import Bundle, Detection
     from litevision.runtime.answers import Answer, Prepared
@@ -26,17 +26,17 @@ class Options(command.Options):
 
 
 class Detect(command.Command[Options]):
-    """Finds objects in the pictures."""
+    """Finds objects in the images."""
 
     verb = "detect"
 
     def __init__(self, options: Options) -> None:
         if options.tiles > 1 and options.batch is None:
-            options = replace(options, batch=1)  # the tiles of one picture are many already
+            options = replace(options, batch=1)  # the tiles of one image are many already
         super().__init__(options)
 
     def form(self) -> "Form":
-        from litevision.cli._pictures.results import Form
+        from litevision.cli._images.results import Form
 
         edges = ("x1", "y1", "x2", "y2")
         columns = (("path", "<4"), ("label", "<5"), ("score", ">6"), *((edge, ">6") for edge in edges))
@@ -55,7 +55,7 @@ class Detect(command.Command[Options]):
         task = Finding(detector, options.score, options.tiles)
         if options.save is None:
             return command.Job(bundle, partial(answer, task), task.prepare)
-        from litevision.cli._pictures.save import Saver
+        from litevision.cli._images.save import Saver
 
         saver = Saver(options.save, options.inputs)
 
@@ -65,10 +65,10 @@ class Detect(command.Command[Options]):
         return command.Job(bundle, work, partial(detector.views, tiles=options.tiles, keep=True))
 
     def writers(self, stack: ExitStack) -> "list[Writer]":
-        from litevision.cli._pictures.results import output_stream
+        from litevision.cli._images.results import output_stream
 
         if self.options.save is not None:
-            from litevision.cli._pictures.save import make_folder
+            from litevision.cli._images.save import make_folder
 
             make_folder(self.options.save)
         if self.options.coco is None:
@@ -118,7 +118,7 @@ def _coco(name: str, found: "Detection") -> dict[str, Any]:
 
 
 def _cells(answer: "Answer[Detection]") -> Iterator[tuple[str, ...]]:
-    from litevision.cli._pictures.results import printable
+    from litevision.cli._images.results import printable
 
     name = printable(answer.name)
     for it in answer.predictions:

@@ -1,4 +1,4 @@
-"""What a command over many pictures is: its options, how it answers and how its answers are written."""
+"""What a command over many images is: its options, how it answers and how its answers are written."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from litevision.cli._pictures.results import Form, Writer
+    from litevision.cli._images.results import Form, Writer
     from litevision.runtime import Bundle
     from litevision.runtime.pipeline import Work
     from litevision.runtime.video import Preparer
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """Options by their names, which `litevision.cli._pictures.options` explains; ``min`` is the least value."""
+    """Options by their names, which `litevision.cli._images.options` explains; ``min`` is the least value."""
 
     inputs: tuple[str, ...]
     model: str
@@ -36,11 +36,11 @@ Given = TypeVar("Given", bound=Options)
 
 
 class Job(NamedTuple):
-    """What is done with the pictures, once the bundle is open.
+    """What is done with the images, once the bundle is open.
 
     Attributes:
         bundle: the model.
-        work: answers pictures.
+        work: answers images.
         preparer: makes the model's input of a frame of a video or an animation.
     """
 
@@ -50,7 +50,7 @@ class Job(NamedTuple):
 
 
 class Command(ABC, Generic[Given]):
-    """A command over many pictures.
+    """A command over many images.
 
     Attributes:
         verb: its name.
@@ -68,7 +68,7 @@ class Command(ABC, Generic[Given]):
 
     @abstractmethod
     def job(self, bundle: "Bundle") -> Job:
-        """What it does with the pictures.
+        """What it does with the images.
 
         Raises:
             BundleError: a bundle that cannot do it.

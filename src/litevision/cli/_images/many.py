@@ -1,4 +1,4 @@
-"""What the commands over many pictures share: the order of events, from the read command line to the exit code."""
+"""What the commands over many images share: the order of events, from the read command line to the exit code."""
 
 import io
 import signal
@@ -7,29 +7,29 @@ from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
-from litevision.cli._pictures.command import Command, Job, Options
+from litevision.cli._images.command import Command, Job, Options
 from litevision.cli._shared.signals import Interrupted, Signals
 from litevision.cli._shared.stdout import silence_stdout
 from litevision.errors import LitevisionError, UsageError
 
 if TYPE_CHECKING:
-    from litevision.cli._pictures.inputs import Entry
-    from litevision.cli._pictures.report import Report
-    from litevision.cli._pictures.results import Writer
+    from litevision.cli._images.inputs import Entry
+    from litevision.cli._images.report import Report
+    from litevision.cli._images.results import Writer
     from litevision.runtime import Bundle
     from litevision.runtime.answers import Answer
 
     Chunks = Generator[list[Answer[Any]]]
 
-_FEW = 4  # fewer pictures are answered one by one, each with all threads: workers would not have started by then
+_FEW = 4  # fewer images are answered one by one, each with all threads: workers would not have started by then
 _MAX_LABEL_WIDTH = 30
 
 
 def run(command: Command[Any]) -> int:
-    """Answers the pictures; gives the exit code.
+    """Answers the images; gives the exit code.
 
     Raises:
-        LitevisionError: nothing can be answered, or the only picture cannot be read.
+        LitevisionError: nothing can be answered, or the only image cannot be read.
     """
     options = command.options
     if options.json + options.jsonl + (options.csv == "-") > 1:
@@ -50,8 +50,8 @@ def run(command: Command[Any]) -> int:
 
 
 def _answer(command: Command[Any], signals: Signals) -> int:
-    from litevision.cli._pictures.inputs import Finder
-    from litevision.cli._pictures.report import Report
+    from litevision.cli._images.inputs import Finder
+    from litevision.cli._images.report import Report
     from litevision.runtime.answers import Prepared
     from litevision.runtime.cpus import available_cpus
 
@@ -103,15 +103,15 @@ def _open(options: Options, entries: "list[Entry]", total: int | None, workers: 
     if engine == AUTO:
         from litevision.runtime.engines.auto import choose
 
-        photos = [entry for entry in entries if isinstance(entry, str)]
+        images = [entry for entry in entries if isinstance(entry, str)]
         decision = choose(
             path,
             _batch_size(options, total, workers),
             precision=precision,
             threads=threads,
             streams=streams,
-            pictures=total,
-            sample=photos,
+            images=total,
+            sample=images,
         )
         print(f"engine auto: {decision.reason}", file=sys.stderr)
         engine, precision = decision.choice.name, decision.choice.precision
@@ -124,10 +124,10 @@ def _chunks(options: Options, entries: "list[Entry]", total: int | None, workers
     if not workers:
         chunks = _one_by_one(entries, job)
     else:
-        from litevision.cli._pictures.inputs import pictures
+        from litevision.cli._images.inputs import images
         from litevision.runtime.pipeline import answer_chunks
 
-        sources, chunk = pictures(entries, job.preparer), _batch_size(options, total, workers)
+        sources, chunk = images(entries, job.preparer), _batch_size(options, total, workers)
         chunks = answer_chunks(job.work, sources, workers=workers, chunk=chunk)
     return _up_to_a_fault(chunks) if options.strict else chunks
 
@@ -137,7 +137,7 @@ def _batch_size(options: Options, total: int | None, workers: int) -> int:
 
     if options.batch or not workers:
         return options.batch or 1
-    # Small enough that every worker has its share of a few dozen pictures.
+    # Small enough that every worker has its share of a few dozen images.
     return CHUNK if total is None else max(1, min(CHUNK, total // (2 * workers)))
 
 
@@ -148,15 +148,15 @@ def _wrong(entries: "list[Entry]") -> "Chunks":
 
 
 def _one_by_one(entries: "list[Entry]", job: Job) -> "Chunks":
-    from litevision.cli._pictures.inputs import pictures
+    from litevision.cli._images.inputs import images
 
-    for picture in pictures(entries, job.preparer):
-        if picture is not None:
-            yield job.work([picture])
+    for image in images(entries, job.preparer):
+        if image is not None:
+            yield job.work([image])
 
 
 def _up_to_a_fault(chunks: "Chunks") -> "Chunks":
-    """The answers up to the first picture that could not be read, and that one."""
+    """The answers up to the first image that could not be read, and that one."""
     with closing(chunks):
         for answers in chunks:
             bad = next((index for index, answer in enumerate(answers) if answer.error is not None), None)
@@ -169,7 +169,7 @@ def _up_to_a_fault(chunks: "Chunks") -> "Chunks":
 def _writers(
     command: Command[Any], entries: "list[Entry]", total: int | None, workers: int, job: Job | None, stack: ExitStack
 ) -> "list[Writer]":
-    from litevision.cli._pictures import results
+    from litevision.cli._images import results
 
     options, form = command.options, command.form()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal cannot show is no reason to stop
@@ -212,7 +212,7 @@ def _write(
 
 
 def _conclude(command: Command[Any], report: "Report", job: Job | None, ended: BaseException | None) -> None:
-    from litevision.cli._pictures.report import counted
+    from litevision.cli._images.report import counted
 
     stopped = f"stopped by {_name(ended)}: " if isinstance(ended, Interrupted) else ""
     engine = f", {job.bundle.engine.choice.title}" if job else ""

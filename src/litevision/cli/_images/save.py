@@ -1,4 +1,4 @@
-"""Pictures with the boxes that were found drawn on them, saved by the thread that found them."""
+"""Images with the boxes that were found drawn on them, saved by the thread that found them."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from litevision.cache import replacing
-from litevision.cli._pictures.inputs import STDIN
+from litevision.cli._images.inputs import STDIN
 from litevision.errors import FileMissingError, ImageError, UsageError
 from litevision.image import decode
 from litevision.image.draw import Mark, draw_marks
@@ -25,7 +25,7 @@ _OPTIONS = {"JPEG": {"quality": 92, "subsampling": 0}, "PNG": {"compress_level":
 
 
 class Saver:
-    """Saves each picture under the path that it has below what all ``inputs`` share.
+    """Saves each image under the path that it has below what all ``inputs`` share.
 
     Args:
         folder: where to.
@@ -37,10 +37,10 @@ class Saver:
         self._root = _shared_folder(inputs)
 
     def saved(self, answer: Answer[Detection]) -> Answer[Detection]:
-        """The answer, with its picture saved; a picture that cannot be read whole is an error from here on.
+        """The answer, with its image saved; an image that cannot be read whole is an error from here on.
 
         Raises:
-            UsageError: the file would be the picture itself.
+            UsageError: the file would be the image itself.
             OSError: it cannot be written.
         """
         if answer.error is not None:
@@ -48,17 +48,17 @@ class Saver:
         target = self._folder / self.name_of(answer)
         source = answer.source
         try:
-            picture = _kept(source) if isinstance(source, Prepared) else decode(source)
+            image = _kept(source) if isinstance(source, Prepared) else decode(source)
         except (ImageError, FileMissingError) as error:
             return replace(answer, predictions=(), error=error)
         if target.exists() and Path(answer.name).exists() and target.samefile(answer.name):
-            raise UsageError(f"{target}: the picture itself would be overwritten. Give --save another folder.")
+            raise UsageError(f"{target}: the image itself would be overwritten. Give --save another folder.")
         marks = [Mark(it.box_xyxy, f"{it.label} {it.score:.2f}", it.index) for it in answer.predictions]
-        _write(draw_marks(picture, marks), target)
+        _write(draw_marks(image, marks), target)
         return answer
 
     def name_of(self, answer: Answer[Detection]) -> Path:
-        """Where in the folder the picture goes."""
+        """Where in the folder the image goes."""
         name = answer.name
         if isinstance(answer.source, Prepared):
             name = _TIME.sub(lambda found: f"-{int(found[1]):05}{found[2]}.jpg", name)
@@ -97,12 +97,12 @@ def _first_pattern(parts: Sequence[str]) -> int:
 
 def _kept(frame: Prepared[Views]) -> Image.Image:
     assert isinstance(frame.outcome, Views)
-    assert frame.outcome.picture is not None
-    return frame.outcome.picture
+    assert frame.outcome.image is not None
+    return frame.outcome.image
 
 
-def _write(picture: Image.Image, target: Path) -> None:
+def _write(image: Image.Image, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     kind = _KINDS[target.suffix.lower()]
     with replacing(target) as partial:
-        picture.save(partial, kind, **_OPTIONS[kind])
+        image.save(partial, kind, **_OPTIONS[kind])

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from litevision.image import decode, list_pictures
+from litevision.image import decode, list_images
 from litevision.runtime.cpus import available_cpus
 
 ELEPHANT = Path(__file__).parents[1] / "examples/elephant.jpg"
@@ -22,7 +22,7 @@ _SIGMAS = (0, 1, 2, 3, 4, 6, 8, 12)  # of the noise, of 255
 Noise = npt.NDArray[np.float32]
 
 
-def make_pictures(folder: Path, count: int, size_wh: tuple[int, int], sources: Sequence[Path]) -> str:
+def make_images(folder: Path, count: int, size_wh: tuple[int, int], sources: Sequence[Path]) -> str:
     """Writes ``count`` JPEG photos of one size, and says what they are: parts of ``sources``, each another one.
 
     An enlarged photo is smoother than a camera's, so it gets as much noise as gives its file a usual size.
@@ -30,13 +30,13 @@ def make_pictures(folder: Path, count: int, size_wh: tuple[int, int], sources: S
     folder.mkdir(parents=True)
     originals = [decode(path) for path in sources]
     noise = np.random.default_rng(0).standard_normal((size_wh[1] + 64, size_wh[0] + 64), np.float32)
-    print(f"making {count} pictures of {size_wh[0]}x{size_wh[1]}", file=sys.stderr)
+    print(f"making {count} images of {size_wh[0]}x{size_wh[1]}", file=sys.stderr)
 
     def make(number: int) -> int:
         rng, which = np.random.default_rng(number), number % len(originals)
         path = folder / f"{number:05}.jpg"
-        picture = _noisy(_part(originals[which], size_wh, rng), sigmas[which], noise, rng)
-        picture.save(path, quality=_JPEG_QUALITY)
+        image = _noisy(_part(originals[which], size_wh, rng), sigmas[which], noise, rng)
+        image.save(path, quality=_JPEG_QUALITY)
         return path.stat().st_size
 
     with ThreadPoolExecutor(available_cpus()) as pool:
@@ -47,8 +47,8 @@ def make_pictures(folder: Path, count: int, size_wh: tuple[int, int], sources: S
 
 
 def sources(folder: Path | None) -> list[Path]:
-    """The photos that pictures are made of."""
-    return [ELEPHANT, *(list_pictures(folder) if folder else [])]
+    """The photos that images are made of."""
+    return [ELEPHANT, *(list_images(folder) if folder else [])]
 
 
 def _part(original: Image.Image, size_wh: tuple[int, int], rng: np.random.Generator) -> Image.Image:
@@ -60,18 +60,18 @@ def _part(original: Image.Image, size_wh: tuple[int, int], rng: np.random.Genera
     return part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else part
 
 
-def _noisy(picture: Image.Image, sigma: float, noise: Noise, rng: np.random.Generator) -> Image.Image:
+def _noisy(image: Image.Image, sigma: float, noise: Noise, rng: np.random.Generator) -> Image.Image:
     x, y = rng.integers(0, 64, 2)
-    grain = np.rint(sigma * noise[y : y + picture.height, x : x + picture.width]).astype(np.int16)
-    return Image.fromarray(np.clip(np.asarray(picture) + grain[..., None], 0, 255).astype(np.uint8))
+    grain = np.rint(sigma * noise[y : y + image.height, x : x + image.width]).astype(np.int16)
+    return Image.fromarray(np.clip(np.asarray(image) + grain[..., None], 0, 255).astype(np.uint8))
 
 
 def _sigma(original: Image.Image, size_wh: tuple[int, int], noise: Noise) -> float:
-    """The least noise that gives a part of ``original`` the file size of a camera's picture."""
-    picture = _part(original, size_wh, np.random.default_rng(0))
+    """The least noise that gives a part of ``original`` the file size of a camera's image."""
+    image = _part(original, size_wh, np.random.default_rng(0))
     for sigma in _SIGMAS:
         with tempfile.TemporaryFile() as stream:
-            _noisy(picture, sigma, noise, np.random.default_rng(0)).save(stream, "JPEG", quality=_JPEG_QUALITY)
+            _noisy(image, sigma, noise, np.random.default_rng(0)).save(stream, "JPEG", quality=_JPEG_QUALITY)
             if stream.tell() >= _MIN_BYTES_PER_PIXEL * size_wh[0] * size_wh[1]:
                 return sigma
     return _SIGMAS[-1]

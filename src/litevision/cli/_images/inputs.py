@@ -1,4 +1,4 @@
-"""What the arguments of a command stand for: pictures, and readers of what holds or lists pictures."""
+"""What the arguments of a command stand for: images, and readers of what holds or lists images."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from litevision.errors import FileMissingError, LitevisionError, MissingExtraError, UsageError
-from litevision.image import ANIMATION_SUFFIXES, VIDEO_SUFFIXES, list_pictures
+from litevision.image import ANIMATION_SUFFIXES, VIDEO_SUFFIXES, list_images
 from litevision.runtime.answers import Prepared
 
 if TYPE_CHECKING:
@@ -19,15 +19,15 @@ _WEBCAM = "webcam:"
 _MAX_LINE_BYTES = 65_536  # 16 times the longest path of Linux
 _IDLE_MS = 5, 200  # how long a list that grows is waited for, at first and at most, before somebody else has a turn
 
-Picture = str | Prepared[Any] | None
-"""A picture's path, one that is prepared already, or None where the reader would have to wait."""
-Reader = Callable[["Preparer"], Iterator[Picture]]
+ImageInput = str | Prepared[Any] | None
+"""An image's path, one that is prepared already, or None where the reader would have to wait."""
+Reader = Callable[["Preparer"], Iterator[ImageInput]]
 """Reads a video, an animation, a camera or a list."""
 Entry = str | Prepared[Any] | Reader
-"""What an argument stands for; a `Prepared` is an error in the place of a picture."""
+"""What an argument stands for; a `Prepared` is an error in the place of an image."""
 
 
-def pictures(entries: Iterable[Entry], preparer: "Preparer") -> Iterator[Picture]:
+def images(entries: Iterable[Entry], preparer: "Preparer") -> Iterator[ImageInput]:
     """The entries, each reader replaced with what it reads; ``preparer`` makes the model's input of a frame."""
     for entry in entries:
         if callable(entry):
@@ -38,7 +38,7 @@ def pictures(entries: Iterable[Entry], preparer: "Preparer") -> Iterator[Picture
 
 @dataclass(frozen=True)
 class Finder:
-    """Finds pictures.
+    """Finds images.
 
     Attributes:
         recursive: look into folders in folders.
@@ -64,8 +64,8 @@ class Finder:
 
     def _at(self, path: str) -> list[Entry]:
         try:
-            found = [str(picture) for picture in list_pictures(path, recursive=self.recursive)]
-            return [self._reader_or_path(picture) for picture in found]
+            found = [str(image) for image in list_images(path, recursive=self.recursive)]
+            return [self._reader_or_path(image) for image in found]
         except LitevisionError as error:
             return [Prepared(path, error)]
 
@@ -103,11 +103,11 @@ class Finder:
             return [Prepared(pattern, error)]
         return [entry for path in found for entry in self._at(path)]
 
-    def _listed(self, preparer: "Preparer") -> Iterator[Picture]:
-        """The pictures whose paths stand on standard input, one a line, as the lines come."""
+    def _listed(self, preparer: "Preparer") -> Iterator[ImageInput]:
+        """The images whose paths stand on standard input, one a line, as the lines come."""
         for line in _lines():
             if isinstance(line, str):
-                yield from pictures(self._at(line), preparer)
+                yield from images(self._at(line), preparer)
             else:
                 yield line
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from litevision.cli._pictures import command
+from litevision.cli._images import command
 
 if TYPE_CHECKING:
-    from litevision.cli._pictures.results import Form
+    from litevision.cli._images.results import Form
     from litevision.runtime import Bundle
     from litevision.runtime.answers import Answer
     from litevision.runtime.classifier import Prediction
@@ -22,12 +22,12 @@ class Options(command.Options):
 
 
 class Classify(command.Command[Options]):
-    """Names what the pictures show."""
+    """Names what the images show."""
 
     verb = "classify"
 
     def form(self) -> "Form":
-        from litevision.cli._pictures.results import Form
+        from litevision.cli._images.results import Form
 
         columns = (("path", "<4"), ("rank", ">4"), ("label", "<5"), ("score", ">6"))
         return Form(columns, _cells, ("path", "rank", "index", "label", "score", "ms"), _rows, _plain)
@@ -43,7 +43,7 @@ class Classify(command.Command[Options]):
 
 
 def _cells(answer: "Answer[Prediction]") -> Iterator[tuple[str, ...]]:
-    from litevision.cli._pictures.results import printable
+    from litevision.cli._images.results import printable
 
     name = printable(answer.name)
     for rank, it in enumerate(answer.predictions, start=1):

@@ -38,7 +38,7 @@ class Form(NamedTuple):
 
 
 class Table:
-    """Aligned columns for people; a picture that could not be read has no rows.
+    """Aligned columns for people; an image that could not be read has no rows.
 
     Args:
         stream: where they go.
@@ -75,7 +75,7 @@ class Table:
 
 
 class JsonDocument:
-    """One document, ``{"model": ..., "results": [...]}``: a line for each picture, all of it on one line for one."""
+    """One document, ``{"model": ..., "results": [...]}``: a line for each image, all of it on one line for one."""
 
     def __init__(self, stream: TextIO, form: Form, model: str) -> None:
         import json
@@ -97,7 +97,7 @@ class JsonDocument:
 
 
 class JsonLines:
-    """One object a line for each picture, whether or not it could be read."""
+    """One object a line for each image, whether or not it could be read."""
 
     def __init__(self, stream: TextIO, form: Form) -> None:
         import json
@@ -115,7 +115,7 @@ class JsonLines:
 
 
 class CsvRows:
-    """One row for each class or object that is named; a picture that could not be read has none."""
+    """One row for each class or object that is named; an image that could not be read has none."""
 
     def __init__(self, stream: TextIO, form: Form) -> None:
         import csv

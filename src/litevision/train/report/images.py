@@ -1,4 +1,4 @@
-"""The report's pictures, each as a data URI: what was mistaken, and where the network looked."""
+"""The report's images, each as a data URI: what was mistaken, and where the network looked."""
 
 import base64
 import io
@@ -14,7 +14,7 @@ from PIL import Image
 from litevision.errors import LitevisionError
 from litevision.evaluate import Evaluation
 from litevision.image import Preprocess
-from litevision.image.decode import open_picture
+from litevision.image.decode import open_image
 
 THUMBNAIL_PX = 192
 _FIT = Preprocess((THUMBNAIL_PX, THUMBNAIL_PX), THUMBNAIL_PX, "letterbox")
@@ -23,7 +23,7 @@ _JPEG_QUALITY = 80
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """A picture and where the network looked for its answer.
+    """An image and where the network looked for its answer.
 
     Attributes:
         image_u8_hwc: the network's input, [H, W, 3].
@@ -41,7 +41,7 @@ class Overlay:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A picture in the page; ``uris`` hold it, and are empty where it cannot be read any more."""
+    """An image in the page; ``uris`` hold it, and are empty where it cannot be read any more."""
 
     path: Path
     truth: str
@@ -69,7 +69,7 @@ def mistakes(evaluation: Evaluation, most: int) -> list[Shown]:
 
 
 def overlaid(overlays: Sequence[Overlay]) -> list[Shown]:
-    """Each picture as the network saw it, and under its heat."""
+    """Each image as the network saw it, and under its heat."""
     return [
         Shown(
             overlay.path,
@@ -83,7 +83,7 @@ def overlaid(overlays: Sequence[Overlay]) -> list[Shown]:
 
 
 def _heated(image_u8_hwc: npt.NDArray[np.uint8], heat: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """The picture in grey under the heat's colours, from dark purple to yellow: the warmer, the lighter."""
+    """The image in grey under the heat's colours, from dark purple to yellow: the warmer, the lighter."""
     grey = np.asarray(Image.fromarray(image_u8_hwc).convert("L"), np.float32)[..., None]
     # Evenly lighter for any colour vision; its last tenth is too pale to be told from grey.
     colours = 255 * colormaps["inferno"](0.9 * heat)[..., :3]
@@ -94,9 +94,9 @@ def _heated(image_u8_hwc: npt.NDArray[np.uint8], heat: npt.NDArray[np.float32]) 
 
 def _thumbnail(path: Path) -> tuple[str, ...]:
     try:
-        picture = open_picture(path)
-        x1, y1, x2, y2 = _FIT.placement(picture.upright_hw).target_xyxy
-        return (_uri(_FIT(picture)[y1:y2, x1:x2]),)
+        image = open_image(path)
+        x1, y1, x2, y2 = _FIT.placement(image.upright_hw).target_xyxy
+        return (_uri(_FIT(image)[y1:y2, x1:x2]),)
     except LitevisionError:  # it was there when it was scored
         return ()
 
@@ -108,7 +108,7 @@ def _uri(image_u8_hwc: npt.NDArray[np.uint8]) -> str:
 
 
 def data_uri(image: Image.Image) -> str:
-    """The picture as a JPEG file inside a URI."""
+    """The image as a JPEG file inside a URI."""
     out = io.BytesIO()
     image.save(out, "JPEG", quality=_JPEG_QUALITY, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"

@@ -1,4 +1,4 @@
-"""What a run over many pictures says on standard error: bad pictures, how far it is, what it came to."""
+"""What a run over many images says on standard error: bad images, how far it is, what it came to."""
 
 import math
 import sys
@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol, TextIO
 
-from litevision.cli._pictures.results import printable
+from litevision.cli._images.results import printable
 from litevision.runtime.answers import Answer
 
 _EVERY_S = 10.0
@@ -14,12 +14,12 @@ _BAR_EVERY_S = 0.1
 
 
 class Report:
-    """Takes answers as a `litevision.cli._pictures.results.Writer` does, counts them, and tells a person.
+    """Takes answers as a `litevision.cli._images.results.Writer` does, counts them, and tells a person.
 
     Args:
-        total: how many pictures there are, None where nobody knows.
+        total: how many images there are, None where nobody knows.
         rows_on: where the answers themselves go; None for a file.
-        title: what is done with the pictures, before the bar.
+        title: what is done with the images, before the bar.
     """
 
     def __init__(self, total: int | None, rows_on: TextIO | None, title: str) -> None:
@@ -47,8 +47,8 @@ class Report:
         return f"{counted(self.done)} in {seconds:,.1f} s, {_rate(self.done, seconds)}, {errors}"
 
 
-def counted(count: int, thing: str = "picture") -> str:
-    """``1 picture``, ``1,200 pictures``, ``2 boxes``."""
+def counted(count: int, thing: str = "image") -> str:
+    """``1 image``, ``1,200 images``, ``2 boxes``."""
     many = f"{thing}es" if thing.endswith(("s", "x")) else f"{thing}s"
     return f"{count:,} {thing if count == 1 else many}"
 
@@ -82,7 +82,7 @@ class _Lines:
     def update(self, done: int, seconds: float) -> None:
         if seconds - self._last_s >= self._every_s:
             self._last_s = seconds
-            self.note(f"{done:,}{self._of} pictures, {_rate(done, seconds)}")
+            self.note(f"{done:,}{self._of} images, {_rate(done, seconds)}")
 
     def note(self, line: str) -> None:
         print(line, file=sys.stderr)

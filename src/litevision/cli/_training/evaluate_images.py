@@ -1,21 +1,21 @@
-"""What `litevision evaluate` does with labelled pictures."""
+"""What `litevision evaluate` does with labelled images."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from litevision.cli._pictures.report import counted
-from litevision.cli._pictures.results import printable
+from litevision.cli._images.report import counted
+from litevision.cli._images.results import printable
 from litevision.cli._shared.table import Align, print_table
 from litevision.cli._training.scoring import Asked, Outcome, Rows, Told, share, tell, watched
 from litevision.data import read_labelled
 from litevision.evaluate import Evaluation, Scores, evaluate_bundle, samples_of, scores
 from litevision.runtime import Classifier
 
-_NAMED = 5  # of the labels that have no pictures
+_NAMED = 5  # of the labels that have no images
 _FIGURES = ("precision", "recall", "f1")
 
 
-def evaluate_pictures(asked: Asked) -> int:
+def evaluate_images(asked: Asked) -> int:
     """Scores a classifier, tells, and gives the exit code."""
     data = read_labelled(asked.data)
     split, samples = samples_of(data, asked.split)
@@ -43,7 +43,7 @@ def evaluate_pictures(asked: Asked) -> int:
 
 def _print(scores: Scores) -> None:
     low, high = scores.top1_interval
-    if absent := _labels_without_pictures(scores):
+    if absent := _labels_without_images(scores):
         print(f"labels  {absent}")
     print()
     print(f"top-1              {scores.top1:.2f} %, 95 % interval {low:.2f} to {high:.2f} %")
@@ -67,16 +67,16 @@ def _print(scores: Scores) -> None:
             print(f"{printable(it.truth)} taken for {printable(it.answer)}: {it.count:,}")
 
 
-def _labels_without_pictures(scores: Scores) -> str:
+def _labels_without_images(scores: Scores) -> str:
     names = [printable(it.name) for it in scores.per_class if it.count == 0]
     if not names:
         return ""
     some = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
-    return f"{len(names):,} of the bundle's {len(scores.per_class):,} have no pictures here: {some}"
+    return f"{len(names):,} of the bundle's {len(scores.per_class):,} have no images here: {some}"
 
 
 def _answers(evaluation: Evaluation) -> Iterator[tuple[Path, str, str, float, bool]]:
-    """Path, true class, best class, its probability, and whether it is the true one, for each picture."""
+    """Path, true class, best class, its probability, and whether it is the true one, for each image."""
     best = evaluation.probabilities.argmax(axis=1).tolist()
     score = evaluation.probabilities.max(axis=1).tolist()
     for path, label, answer, value in zip(evaluation.paths, evaluation.labels.tolist(), best, score, strict=True):

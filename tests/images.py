@@ -1,4 +1,4 @@
-"""Pictures for tests, made on the spot."""
+"""Images for tests, made on the spot."""
 
 import io
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-# EXIF orientation, and what was done to the upright picture before it was stored.
+# EXIF orientation, and what was done to the upright image before it was stored.
 STORED_BY = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -32,9 +32,9 @@ def scene(height: int, width: int) -> npt.NDArray[np.uint8]:
 
 
 def encoded(image: Image.Image | npt.NDArray[np.uint8], kind: str = "PNG", **options: Any) -> bytes:
-    picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    pillow = image if isinstance(image, Image.Image) else Image.fromarray(image)
     stream = io.BytesIO()
-    picture.save(stream, kind, **options)
+    pillow.save(stream, kind, **options)
     return stream.getvalue()
 
 
@@ -46,6 +46,6 @@ def exif(orientation: int) -> Image.Exif:
 
 def stored_as(upright: npt.NDArray[np.uint8], orientation: int, kind: str = "PNG", **options: Any) -> bytes:
     method = STORED_BY[orientation]
-    picture = Image.fromarray(upright)
-    turned = picture if method is None else picture.transpose(method)
+    image = Image.fromarray(upright)
+    turned = image if method is None else image.transpose(method)
     return encoded(turned, kind, exif=exif(orientation), **options)

@@ -1,6 +1,6 @@
 """The command line of ``litevision classify``, read without typer.
 
-typer, and pydantic behind it, take longer to import than a photo takes to be classified. What is plainly right is read
+typer, and pydantic behind it, take longer to import than an image takes to be classified. What is plainly right is read
 here; all else, errors and --help included, is left to typer, whose reading a test compares with this one.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
-from litevision.cli._pictures.classify import Options
+from litevision.cli._images.classify import Options
 
 _NUMBERS = {int: r"\d{1,9}", float: r"\d{1,9}(\.\d{1,9})?"}
 

@@ -1,0 +1,1 @@
+"""What the commands over images do, `classify` and `detect`: one image or a hundred thousand."""
