@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from litevision.cache import replacing
+from litevision.files import atomic_write
 from litevision.runtime.cpus import available_cpus
 from litevision.runtime.machine import Machine
 
@@ -181,7 +181,7 @@ def report(rows: Sequence[Row], found: Conditions, arguments: Namespace, name: s
 def write_csv(path: Path, rows: Sequence[Row], found: Conditions) -> None:
     """One line a figure; a run that is stopped leaves the old file as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
+    with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         writer.writeheader()
         for it in rows:

@@ -135,13 +135,13 @@ def litevision(job: Job, *, engine: str) -> tuple[str, Run]:
 
 def decoding(job: Job) -> tuple[str, Run]:
     """litevision without the network: as many workers, which prepare images alone."""
-    from litevision.runtime.pipeline import CHUNK
+    from litevision.runtime.pipeline import BATCH_SIZE
 
     preprocess = _opened(job, "onnxruntime").preprocess
 
     def run(paths: list[Path]) -> Answers:
         with ThreadPoolExecutor(job.threads) as executor:
-            list(executor.map(preprocess.batch, _chunks(paths, CHUNK)))
+            list(executor.map(preprocess.batch, _chunks(paths, BATCH_SIZE)))
         return []
 
     return "", run
@@ -151,13 +151,13 @@ def inference(job: Job, *, engine: str) -> tuple[str, Run]:
     """litevision without images: as many workers, each of which computes ready batches on one thread."""
     import numpy as np
 
-    from litevision.runtime.pipeline import CHUNK
+    from litevision.runtime.pipeline import BATCH_SIZE
 
     classifier = _opened(job, engine)
-    batch_u8_nhwc = np.random.default_rng(0).integers(0, 256, (CHUNK, *classifier.preprocess.size_hw, 3), np.uint8)
+    batch_u8_nhwc = np.random.default_rng(0).integers(0, 256, (BATCH_SIZE, *classifier.preprocess.size_hw, 3), np.uint8)
 
     def run(paths: list[Path]) -> Answers:
-        batches = [batch_u8_nhwc[: len(part)] for part in _chunks(paths, CHUNK)]
+        batches = [batch_u8_nhwc[: len(part)] for part in _chunks(paths, BATCH_SIZE)]
         with ThreadPoolExecutor(job.threads) as executor:
             list(executor.map(classifier.probabilities, batches))
         return []

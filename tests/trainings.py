@@ -96,7 +96,7 @@ def write_colours(folder: Path, count: int, *, test: int = 2, validation: int = 
     return folder
 
 
-def samples_of(folder: Path, split: str) -> tuple[Sample, ...]:
+def select_split(folder: Path, split: str) -> tuple[Sample, ...]:
     return tuple(
         Sample(path, CLASSES.index(path.parent.name), split) for path in sorted((folder / split).rglob("*.png"))
     )

@@ -55,7 +55,7 @@ def area(boxes_xyxy: Boxes) -> npt.NDArray[np.float32]:
     return areas
 
 
-def intersection_over_union(first_xyxy: Boxes, second_xyxy: Boxes) -> npt.NDArray[np.float32]:
+def box_iou(first_xyxy: Boxes, second_xyxy: Boxes) -> npt.NDArray[np.float32]:
     """The overlap of each of N boxes with each of M, from 0 to 1; 0 for two without an area. ``float32[N, M]``."""
     start = np.maximum(first_xyxy[:, None, :2], second_xyxy[None, :, :2])
     end = np.minimum(first_xyxy[:, None, 2:], second_xyxy[None, :, 2:])

@@ -10,26 +10,26 @@ import pytest
 
 SRC = Path(__file__).parents[2] / "src"
 
-# errors, cache <- registry, boxes, image <- runtime <- serve
+# errors, files <- registry, boxes, image <- runtime <- serve
 # image <- data; runtime, data <- evaluate: torch-free too, so that a base install can check data and score a bundle.
 # registry <- models <- weights, cost <- export, train, quant; export also imports runtime (its schema) and image.
 # The command line imports all, and nothing imports it; the package itself names what it offers.
-_MODELS = {"errors", "cache", "registry", "models"}
+_MODELS = {"errors", "files", "registry", "models"}
 _WORKSHOP = _MODELS | {"weights", "cost"}
 MAY_IMPORT = {
     "errors": set(),
-    "cache": set(),
+    "files": set(),
     "registry": {"errors"},
     "boxes": {"errors"},
     "image": {"errors", "boxes"},
     "zoo": set(),
-    "runtime": {"errors", "cache", "registry", "boxes", "image", "zoo"},
-    "serve": {"errors", "cache", "registry", "boxes", "image", "runtime"},
+    "runtime": {"errors", "files", "registry", "boxes", "image", "zoo"},
+    "serve": {"errors", "files", "registry", "boxes", "image", "runtime"},
     "models": {"errors", "registry"},
     "weights": _MODELS,
     "cost": {*_MODELS, "runtime"},
-    "data": {"errors", "cache", "boxes", "image"},
-    "evaluate": {"errors", "cache", "boxes", "image", "runtime", "data"},
+    "data": {"errors", "files", "boxes", "image"},
+    "evaluate": {"errors", "files", "boxes", "image", "runtime", "data"},
     "train": {*_WORKSHOP, "boxes", "image", "runtime", "data", "evaluate", "export"},
     "export": {*_WORKSHOP, "boxes", "image", "runtime"},
     "quant": {*_WORKSHOP, "boxes", "image", "runtime", "data", "export"},

@@ -52,13 +52,13 @@ def test_area_and_overlap_by_hand() -> None:
     second = array((0, 0, 4, 4), (2, 2, 6, 6), (4, 0, 8, 4), (0, 0, 0, 0))
     np.testing.assert_array_equal(boxes.area(first), [16, 0, 0])  # zero width, and turned inside out
     expected = [[1, 4 / 28, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
-    np.testing.assert_allclose(boxes.intersection_over_union(first, second), expected, rtol=1e-6)
+    np.testing.assert_allclose(boxes.box_iou(first, second), expected, rtol=1e-6)
 
 
 @given(CORNERS, CORNERS)
 def test_overlap_equals_a_plain_loop(first: Boxes, second: Boxes) -> None:
     first, second = ordered(first), ordered(second)
-    found = boxes.intersection_over_union(first, second)
+    found = boxes.box_iou(first, second)
     assert (found.shape, found.dtype) == ((len(first), len(second)), np.float32)
     for i, one in enumerate(first.astype(float)):
         for j, other in enumerate(second.astype(float)):
@@ -81,7 +81,7 @@ def test_no_boxes_stay_none() -> None:
     place = Preprocess((8, 8), 8, "letterbox").placement((4, 4))
     moves = (boxes.move(none, place), boxes.move_back(none, place), boxes.clip(none, (3, 3)))
     assert [found.shape for found in moves] == [(0, 4)] * 3
-    assert boxes.intersection_over_union(none, array((0, 0, 1, 1))).shape == (0, 1)
+    assert boxes.box_iou(none, array((0, 0, 1, 1))).shape == (0, 1)
 
 
 def test_move_by_hand() -> None:

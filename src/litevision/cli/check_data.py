@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from litevision.data import DataReport, Fault
+    from litevision.data import DataReport, Issue
 
 _SHOWN_EACH = 5
 
@@ -72,9 +72,9 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
 
 
 def _write(file: Path, report: "DataReport") -> None:
-    from litevision.cache import replacing
+    from litevision.files import atomic_write
 
-    with replacing(file) as partial:
+    with atomic_write(file) as partial:
         partial.write_text(report.to_json() + "\n")
     print(f"wrote {file}: {len(report.faults)} faults", file=sys.stderr)
 
@@ -134,7 +134,7 @@ def _print_rules(report: "DataReport") -> None:
     )
 
 
-def _line(report: "DataReport", fault: "Fault") -> str:
+def _line(report: "DataReport", fault: "Issue") -> str:
     from litevision.data.check.duplicates import shown
 
     if fault.path is None:

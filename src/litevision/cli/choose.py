@@ -39,7 +39,7 @@ def choose(
     from litevision.cli._shared.torch import require_torch
 
     require_torch("litevision choose")
-    from litevision.cost.choice import check_classes, frontier, parse_budget, published_candidates
+    from litevision.cost.choice import check_classes, pareto_front, parse_budget, published_candidates
     from litevision.runtime.engines import engine_choice
     from litevision.runtime.machine import Machine
 
@@ -54,7 +54,7 @@ def choose(
     model = _model(choice, anew)
     found = sorted(published_candidates(model, classes, on_network=_counting), key=lambda it: it.ms)
     _clear()
-    best = frontier(found)
+    best = pareto_front(found)
     fitting = [it for it in best if all(each.allows(it) for each in budgets)]
     if csv:
         _write(csv, found, best, choice, machine)

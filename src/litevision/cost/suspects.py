@@ -84,7 +84,7 @@ def suspects(
             yield _element_wise(cost, model)
 
 
-def squarest(product: int) -> tuple[int, int]:
+def balanced_widths(product: int) -> tuple[int, int]:
     """Channels in and out whose product is ``product`` to 2 %, as equal as can be; multiples of 16 or 8 if they may be.
 
     >>> squarest(24 * 144)
@@ -118,7 +118,7 @@ def _convolution(cost: NodeCost) -> Iterator[Suspect]:
 def _dense(guideline: Literal["G1", "G2"], cost: NodeCost, what: str) -> Suspect:
     """Beside a convolution of one group, equal MACs and widths as equal as can be."""
     in_channels, out_channels = _widths(cost)
-    narrow, wide = squarest(in_channels * out_channels // cost.groups)
+    narrow, wide = balanced_widths(in_channels * out_channels // cost.groups)
     models = []
     for width_in, width_out, groups in ((in_channels, out_channels, cost.groups), (narrow, wide, 1)):
         graph = Grown((1, width_in, *_in_sides(cost)))

@@ -2,7 +2,7 @@
 
 from litevision.data.check import DataReport, check_data
 from litevision.data.detection import DetectionSample, LabelledBoxes, is_detection, read_boxes
-from litevision.data.faults import RULES, Fault, Rule
+from litevision.data.issues import RULES, Issue, Rule
 from litevision.data.read import read_labelled
 from litevision.data.records import SPLITS, LabelledImages, Sample, Split
 from litevision.data.scan import quick_scan
@@ -12,7 +12,7 @@ __all__ = [
     "SPLITS",
     "DataReport",
     "DetectionSample",
-    "Fault",
+    "Issue",
     "LabelledBoxes",
     "LabelledImages",
     "Rule",

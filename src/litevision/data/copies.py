@@ -8,7 +8,7 @@ from pathlib import Path
 _TAIL_BYTES = 4096  # in compressed images, the ends differ where anything does
 
 
-def same_bytes(paths: Sequence[Path]) -> list[list[int]]:
+def exact_duplicates(paths: Sequence[Path]) -> list[list[int]]:
     """Groups of two or more indices into ``paths`` whose files have the same bytes; files that cannot be read, none.
 
     Most files differ from all others in size, and nearly all the rest in their last 4 kB.

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from litevision.data.faults import Fault
+from litevision.data.issues import Issue
 from litevision.data.listing import Entry, Listing, split_named
 from litevision.data.records import SPLITS, Split
 from litevision.errors import DataError
@@ -96,7 +96,7 @@ class _Found:
     root: Path
     classes: set[str] = field(default_factory=set)
     entries: list[Entry] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[Issue] = field(default_factory=list)
     class_folders: dict[tuple[Split | None, str], Path] = field(default_factory=dict)
 
     def classes_in(self, folder: Path, split: Split | None) -> None:
@@ -121,19 +121,19 @@ class _Found:
                 self.entries.append(Entry(path, path.relative_to(self.root).as_posix(), label, split))
             else:
                 suffix = path.suffix or "no suffix"
-                self.faults.append(Fault.of("unsupported-extension", path, f"{suffix}, in class {label!r}"))
+                self.faults.append(Issue.of("unsupported-extension", path, f"{suffix}, in class {label!r}"))
         for nested in content.folders:
             count = sum(_is_image(name) for _, _, names in os.walk(nested) for name in names if name[0] != ".")
             if count:
-                self.faults.append(Fault.of("nested-folder", nested, f"{_counted(count)} below class {label!r}"))
+                self.faults.append(Issue.of("nested-folder", nested, f"{_counted(count)} below class {label!r}"))
 
     def unused(self, folders: list[Path]) -> None:
         """Tells of folders that are neither splits nor classes."""
-        self.faults += [Fault.of("unused-folder", path, "no split's name") for path in folders]
+        self.faults += [Issue.of("unused-folder", path, "no split's name") for path in folders]
 
     def outside(self, content: _Content) -> None:
         """Tells of the images that lie where class folders are expected."""
-        self.faults += [Fault.of("outside-class", path, "not in a class folder") for path in content.images]
+        self.faults += [Issue.of("outside-class", path, "not in a class folder") for path in content.images]
 
     def listing(self) -> Listing:
         """All of it.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from litevision.data.faults import Fault
+from litevision.data.issues import Issue
 from litevision.data.records import Split
 
 _SPLIT_NAMES: dict[str, Split] = {
@@ -50,7 +50,7 @@ class Listing:
     root: Path
     classes: tuple[str, ...]
     entries: tuple[Entry, ...]
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[Issue, ...] = ()
     class_folders: dict[tuple[Split | None, str], Path] = field(default_factory=dict)
 
 

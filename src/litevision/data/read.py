@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from litevision.data.copies import same_bytes
+from litevision.data.copies import exact_duplicates
 from litevision.data.folder import list_folder
 from litevision.data.listing import Listing
 from litevision.data.records import SPLITS, LabelledImages, Sample, Split
@@ -77,7 +77,7 @@ def _splits(listing: Listing, seed: int, fractions: Fractions) -> tuple[list[Spl
         fractions = carve(fractions)
     else:
         return [entry.split or "train" for entry in listing.entries], False
-    copies = {pool[index].name for group in same_bytes([entry.path for entry in pool]) for index in group}
+    copies = {pool[index].name for group in exact_duplicates([entry.path for entry in pool]) for index in group}
     made = divide({entry.name: entry.label for entry in pool}, seed=seed, fractions=fractions, keep_in_train=copies)
     splits = [made[entry.name] if entry.split in (None, "train") else entry.split for entry in listing.entries]
     return splits, bool(made)

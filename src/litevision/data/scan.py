@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from litevision.data.faults import Fault
+from litevision.data.issues import Issue
 from litevision.data.look import open_header
 from litevision.data.records import LabelledImages
 from litevision.data.threads import in_threads
 from litevision.errors import DataError
 
 
-def quick_scan(data: LabelledImages, *, workers: int | None = None) -> tuple[LabelledImages, tuple[Fault, ...]]:
+def quick_scan(data: LabelledImages, *, workers: int | None = None) -> tuple[LabelledImages, tuple[Issue, ...]]:
     """The images of ``data`` that can be opened, and the fault of each that cannot.
 
     Headers and ends are read, and what lacks its end is decoded: an image that is damaged in its middle alone passes,
@@ -27,7 +27,7 @@ def quick_scan(data: LabelledImages, *, workers: int | None = None) -> tuple[Lab
     for sample, look in zip(data.samples, looks, strict=True):
         if look.upright_hw is not None:
             good.append(sample)
-        faults += [Fault.of(rule, sample.path, detail) for rule, detail in look.found]
+        faults += [Issue.of(rule, sample.path, detail) for rule, detail in look.found]
     kept = replace(data, samples=tuple(good))
     lacking = [name for name, count in zip(kept.classes, kept.counts("train"), strict=True) if not count]
     if lacking:

@@ -2,7 +2,7 @@
 
 from litevision.evaluate.classification import evaluate_bundle
 from litevision.evaluate.records import Evaluation, Skipped
-from litevision.evaluate.samples import samples_of
+from litevision.evaluate.samples import select_split
 from litevision.evaluate.scores import (
     CalibrationBin,
     ClassScores,
@@ -24,7 +24,7 @@ __all__ = [
     "as_bundle_score",
     "calibration",
     "evaluate_bundle",
-    "samples_of",
     "scores",
+    "select_split",
     "wilson_interval",
 ]

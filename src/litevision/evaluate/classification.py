@@ -6,7 +6,7 @@ import numpy as np
 
 from litevision.data.records import Sample
 from litevision.evaluate.records import Evaluation
-from litevision.evaluate.samples import gather, places_of
+from litevision.evaluate.samples import gather, label_indices
 from litevision.runtime import Classifier, Prediction
 from litevision.runtime.answers import Answer
 from litevision.runtime.pipeline import classify_chunks
@@ -34,7 +34,7 @@ def evaluate_bundle(
         UnknownNameError: classes that the bundle does not know: all are named.
         BundleError: the model gives infinities or NaN.
     """
-    places = places_of(classes, classifier.labels)
+    places = label_indices(classes, classifier.labels)
     # Filled as answers come: the images are never in memory together, and their answers only once.
     probabilities = np.zeros((len(samples), len(classifier.labels)), np.float32)
     kept: list[int] = []

@@ -84,7 +84,7 @@ class DetectionScores:
     ar_large: float | None
     per_class: tuple[ClassDetectionScores, ...]
 
-    def to_plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The scores as ``json.dumps`` and ``json.loads`` keep them."""
         return {**asdict(self), "per_class": [asdict(it) for it in self.per_class]}
 

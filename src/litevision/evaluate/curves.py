@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from litevision.boxes import area, intersection_over_union
+from litevision.boxes import area, box_iou
 from litevision.evaluate.detection import DetectionEvaluation
 
 _IOU = 0.5
@@ -96,7 +96,7 @@ def _judged(
     found: npt.NDArray[np.float32], real: npt.NDArray[np.float32], ignored: npt.NDArray[np.float32], iou: float
 ) -> list[bool | None]:
     """Right, wrong or, None, not to be counted, for each box that was found in one image, the surest first."""
-    overlaps = intersection_over_union(found, real)
+    overlaps = box_iou(found, real)
     inside = _share_inside(found, ignored)
     free = np.ones(len(real), bool)
     verdicts: list[bool | None] = []

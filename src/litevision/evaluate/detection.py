@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from litevision.data.detection import DetectionSample
 from litevision.evaluate.records import Skipped
-from litevision.evaluate.samples import gather, places_of
+from litevision.evaluate.samples import gather, label_indices
 from litevision.runtime.answers import Answer, answer
 from litevision.runtime.detector import Detection, Detector, Finding
-from litevision.runtime.pipeline import CHUNK, answer_chunks
+from litevision.runtime.pipeline import BATCH_SIZE, answer_chunks
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -76,7 +76,7 @@ def evaluate_detector(
         UnknownNameError: classes that the bundle does not know: all are named.
         BundleError: the model gives infinities or NaN.
     """
-    places = places_of(classes, detector.labels)
+    places = label_indices(classes, detector.labels)
     kept: list[DetectionSample] = []
     found: list[FoundBoxes] = []
 
@@ -88,7 +88,7 @@ def evaluate_detector(
         partial(answer, Finding(detector, 0.0, tiles)),
         (sample.path for sample in samples),
         workers=detector.bundle.engine.choice.streams,
-        chunk=CHUNK if tiles == 1 else 1,
+        chunk=BATCH_SIZE if tiles == 1 else 1,
     )
     skipped = gather(chunks, samples, keep, on_answers)
     return DetectionEvaluation(split, detector.labels, tuple(kept), tuple(found), skipped)

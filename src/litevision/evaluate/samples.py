@@ -51,7 +51,7 @@ class Splits(Protocol[Labelled]):
         """How much there is to find of each class in a split."""
 
 
-def samples_of(data: Splits[Labelled], split: str | None = None) -> tuple[str, tuple[Labelled, ...]]:
+def select_split(data: Splits[Labelled], split: str | None = None) -> tuple[str, tuple[Labelled, ...]]:
     """The name of a split and its images.
 
     Args:
@@ -102,7 +102,7 @@ def gather(
     return tuple(skipped)
 
 
-def places_of(classes: Sequence[str], labels: Sequence[str]) -> npt.NDArray[np.int64]:
+def label_indices(classes: Sequence[str], labels: Sequence[str]) -> npt.NDArray[np.int64]:
     """Where each of ``classes`` stands among a bundle's ``labels``, by name.
 
     Raises:

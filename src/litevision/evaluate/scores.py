@@ -95,7 +95,7 @@ class Scores:
         ]
         return sorted(mistakes, key=lambda it: -it.count)[:most]
 
-    def to_plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The scores as ``json.dumps`` and ``json.loads`` keep them."""
         return {
             **asdict(self),

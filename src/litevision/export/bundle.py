@@ -10,10 +10,10 @@ from typing import TypeVar
 import onnx
 from torch import nn
 
-from litevision.cache import replacing
 from litevision.errors import ExportError, LitevisionError, UsageError
 from litevision.export.check import check_bundle
 from litevision.export.graph import to_onnx
+from litevision.files import atomic_write
 from litevision.image import Preprocess, shipped_images
 from litevision.models.network import Network
 from litevision.runtime import (
@@ -65,7 +65,7 @@ def export_bundle(
     if config.num_classes == 0 or config.final_endpoint is not None:
         raise UsageError("a bundle needs a classifier: build the network with num_classes and without final_endpoint")
     refuse_misfits(path, labels, num_classes=config.num_classes, in_channels=config.in_channels)
-    record = config.to_record()
+    record = config.to_dict()
     arguments = {key: record[key] for key in ("output_stride", "rows", "options")}
     metadata = BundleMetadata(
         task="classification",
@@ -147,7 +147,7 @@ def add_score(
     metadata = replace(
         BundleMetadata.from_json(stored.value, name=str(path)), score=score, score_thresholds=score_thresholds
     )
-    with replacing(path) as partial:
+    with atomic_write(path) as partial:
         _write(model, metadata, partial)
     return metadata
 

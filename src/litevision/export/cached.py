@@ -4,8 +4,8 @@ import hashlib
 import importlib.util
 from pathlib import Path, PurePosixPath
 
-from litevision.cache import cache_folder, sha256_of
 from litevision.errors import FileMissingError, MissingExtraError
+from litevision.files import cache_folder, sha256_of
 from litevision.registry.weight_sets import FILE_ENDINGS, find_weight_set
 from litevision.runtime.metadata import FORMAT_VERSION
 

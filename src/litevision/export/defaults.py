@@ -2,8 +2,8 @@
 
 from typing import TypedDict
 
-from litevision.cache import sha256_of
 from litevision.errors import UnknownNameError, UsageError
+from litevision.files import sha256_of
 from litevision.image import Preprocess
 from litevision.models.config import NetworkConfig
 from litevision.registry.labels import imagenet_labels

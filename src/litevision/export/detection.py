@@ -87,7 +87,7 @@ def export_detection_bundle(
 
 def described(config: CenterNetConfig) -> Architecture:
     """What a bundle says of a detector: its backbone, and among the arguments how the rest is built on it."""
-    backbone, detector = config.backbone.to_record(), config.to_record()
+    backbone, detector = config.backbone.to_dict(), config.to_dict()
     arguments = {
         "detector": "centernet",
         **{key: detector[key] for key in ("neck", "neck_channels", "head_channels")},

@@ -1,6 +1,6 @@
 """Images: the only code that reads them and the only preprocessing. No torch."""
 
-from litevision.image.decode import Limits, Source, decode
+from litevision.image.decode import ImageLike, Limits, decode
 from litevision.image.files import ANIMATION_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images, shipped_images
 from litevision.image.preprocess import Crop, Interpolation, Placement, Preprocess
 
@@ -9,11 +9,11 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "VIDEO_SUFFIXES",
     "Crop",
+    "ImageLike",
     "Interpolation",
     "Limits",
     "Placement",
     "Preprocess",
-    "Source",
     "decode",
     "list_images",
     "shipped_images",

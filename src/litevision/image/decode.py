@@ -36,7 +36,7 @@ from litevision.errors import (
 from litevision.image.colour import to_rgb
 from litevision.image.orientation import Orientation, read_orientation
 
-Source = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[np.uint8]
+ImageLike = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[np.uint8]
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 _ANIMATED = ("PNG", "WEBP", "GIF")  # a JPEG may hold more images too: previews and depths, which are no frames
@@ -122,7 +122,7 @@ class OpenedImage:
             yield self
 
 
-def decode(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
+def decode(source: ImageLike, *, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
     """The whole image, upright, in RGB.
 
     Args:
@@ -137,7 +137,7 @@ def decode(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
     return open_image(source, limits=limits).upright_rgb()
 
 
-def open_image(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> OpenedImage:
+def open_image(source: ImageLike, *, limits: Limits = DEFAULT_LIMITS) -> OpenedImage:
     """The image with its header read and checked; arguments and errors as for `decode`."""
     if isinstance(source, np.ndarray):
         return _opened(Image.fromarray(_checked_array(source)), "array", limits, ours=True)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from litevision.errors import UnknownNameError, UsageError
-from litevision.image.decode import DEFAULT_LIMITS, Limits, OpenedImage, Source, open_image
+from litevision.image.decode import DEFAULT_LIMITS, ImageLike, Limits, OpenedImage, open_image
 from litevision.image.orientation import BoxXyxy
 from litevision.image.resample import resize_part
 
@@ -69,7 +69,7 @@ class Preprocess:
         if self.interpolation not in get_args(Interpolation):
             raise UnknownNameError.of("interpolation", self.interpolation, get_args(Interpolation))
 
-    def __call__(self, source: Source | OpenedImage, *, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
+    def __call__(self, source: ImageLike | OpenedImage, *, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
         """The network input ``uint8[H, W, 3]``; arguments and errors as for `litevision.image.decode`."""
         image = source if isinstance(source, OpenedImage) else open_image(source, limits=limits)
         place = self.placement(image.upright_hw)
@@ -79,7 +79,7 @@ class Preprocess:
         image_u8_hwc[y1:y2, x1:x2] = np.asarray(self._resized(image, place.source_xyxy, (x2 - x1, y2 - y1)))
         return image_u8_hwc
 
-    def batch(self, sources: Sequence[Source], *, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
+    def batch(self, sources: Sequence[ImageLike], *, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
         """The network input of several images, ``uint8[N, H, W, 3]``."""
         batch_u8_nhwc = np.empty((len(sources), *self.size_hw, 3), np.uint8)
         for image_u8_hwc, source in zip(batch_u8_nhwc, sources, strict=True):

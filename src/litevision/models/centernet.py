@@ -67,14 +67,14 @@ class CenterNetConfig(Recorded):
         """Channels of the input."""
         return self.backbone.in_channels
 
-    def to_record(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The configuration as plain JSON values."""
         record = {one.name: getattr(self, one.name) for one in fields(self)}
-        return {**record, "backbone": self.backbone.to_record()}
+        return {**record, "backbone": self.backbone.to_dict()}
 
     @classmethod
-    def of_record(cls, record: Any) -> "CenterNetConfig":
-        return cls(**{**record, "backbone": NetworkConfig.of_record(record["backbone"])})
+    def from_dict(cls, record: Any) -> "CenterNetConfig":
+        return cls(**{**record, "backbone": NetworkConfig.from_dict(record["backbone"])})
 
 
 class CenterNetMaps(NamedTuple):

@@ -79,14 +79,14 @@ class NetworkConfig(Recorded):
                 raise UsageError(f"rows of {self.architecture} must be {expected} records, got {type(row).__name__}")
         return self.rows
 
-    def to_record(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The configuration as plain JSON values; a row becomes its class name with its fields."""
         record = {one.name: getattr(self, one.name) for one in fields(self)}
         record["rows"] = None if self.rows is None else [[type(row).__name__, asdict(row)] for row in self.rows]
         return record
 
     @classmethod
-    def of_record(cls, record: Any) -> "NetworkConfig":
+    def from_dict(cls, record: Any) -> "NetworkConfig":
         family = importlib.import_module(f"litevision.models.{ARCHITECTURES[record['architecture']].family}")
         kinds = {name: kind for name, kind in vars(family).items() if isinstance(kind, type) and is_dataclass(kind)}
         rows = record["rows"]

@@ -17,17 +17,17 @@ class Recorded(ABC):
     KIND: ClassVar[str]
 
     @abstractmethod
-    def to_record(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The configuration as plain JSON values."""
 
     @classmethod
     @abstractmethod
-    def of_record(cls, record: Any) -> Self:
-        """The inverse of ``to_record``; raises AttributeError, KeyError, TypeError or ValueError for anything else."""
+    def from_dict(cls, record: Any) -> Self:
+        """The inverse of ``to_dict``; raises AttributeError, KeyError, TypeError or ValueError for anything else."""
 
     def to_json(self) -> str:
-        """``to_record`` as one JSON object."""
-        return json.dumps(self.to_record())
+        """``to_dict`` as one JSON object."""
+        return json.dumps(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -37,6 +37,6 @@ class Recorded(ABC):
             UsageError: the text is no configuration of this kind that this version knows.
         """
         try:
-            return cls.of_record(json.loads(text))
+            return cls.from_dict(json.loads(text))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UsageError(f"this is no {cls.KIND} of this version of litevision: {error}") from None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from litevision.errors import LitevisionError
-from litevision.image import Source
+from litevision.image import ImageLike
 from litevision.image.decode import OpenedImage
 
 Input = TypeVar("Input")
@@ -18,7 +18,7 @@ Found_co = TypeVar("Found_co", covariant=True)
 class Task(Protocol[Input, Found_co]):
     """What a model does with images: `litevision.runtime.classifier.Naming`, for example."""
 
-    def prepare(self, source: Source | OpenedImage) -> Input:
+    def prepare(self, source: ImageLike | OpenedImage) -> Input:
         """The image as the model takes it.
 
         Raises:
@@ -30,7 +30,7 @@ class Task(Protocol[Input, Found_co]):
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared(Generic[Input]):
+class PreprocessedImage(Generic[Input]):
     """An image that its reader has dealt with: a frame, which is read in order, or a name that leads to no image.
 
     Attributes:
@@ -61,7 +61,7 @@ class Answer(Generic[Found]):
         ms: milliseconds of decoding it plus its share of its batch's inference.
     """
 
-    source: Source | Prepared[Any]
+    source: ImageLike | PreprocessedImage[Any]
     predictions: tuple[Found, ...]
     error: LitevisionError | None
     ms: float
@@ -69,14 +69,14 @@ class Answer(Generic[Found]):
     @property
     def name(self) -> str:
         """The path or the frame's name; the type of an image that has neither."""
-        if isinstance(self.source, Prepared):
+        if isinstance(self.source, PreprocessedImage):
             return self.source.name
         return os.fspath(self.source) if isinstance(self.source, (str, os.PathLike)) else type(self.source).__name__
 
 
 def prepare(
-    by: Callable[[Source | OpenedImage], Input], source: Source | OpenedImage, name: str = ""
-) -> Prepared[Input]:
+    by: Callable[[ImageLike | OpenedImage], Input], source: ImageLike | OpenedImage, name: str = ""
+) -> PreprocessedImage[Input]:
     """The image, made the model's input; one that cannot be read is no exception here but an outcome."""
     start = time.perf_counter()
     outcome: Input | LitevisionError
@@ -84,15 +84,15 @@ def prepare(
         outcome = by(source)
     except LitevisionError as error:
         outcome = error
-    return Prepared(name, outcome, 1e3 * (time.perf_counter() - start))
+    return PreprocessedImage(name, outcome, 1e3 * (time.perf_counter() - start))
 
 
-def answer(task: Task[Any, Found], sources: Iterable[Source | Prepared[Any]]) -> list[Answer[Found]]:
+def answer(task: Task[Any, Found], sources: Iterable[ImageLike | PreprocessedImage[Any]]) -> list[Answer[Found]]:
     """The answer to each of ``sources``, which the network sees at once; a bad one is answered with its error."""
-    given: list[tuple[Source | Prepared[Any], Prepared[Any]]] = []
+    given: list[tuple[ImageLike | PreprocessedImage[Any], PreprocessedImage[Any]]] = []
     inputs: list[Any] = []
     for source in sources:
-        prepared = source if isinstance(source, Prepared) else prepare(task.prepare, source)
+        prepared = source if isinstance(source, PreprocessedImage) else prepare(task.prepare, source)
         given.append((source, prepared))
         if prepared.error is None:
             inputs.append(prepared.outcome)

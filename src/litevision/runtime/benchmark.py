@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from litevision.errors import LitevisionError, UsageError
-from litevision.image import Source
+from litevision.image import ImageLike
 from litevision.runtime.bundle import checked_metadata, read_bundle
 from litevision.runtime.engines import Engine, EngineChoice, candidates, open_engine
 from litevision.runtime.engines.timing import count_changes, sample_images, time_engines
@@ -73,7 +73,7 @@ def benchmark(
     engines: Sequence[str] = (),
     precisions: Sequence[str] = (),
     seconds: float = 1.0,
-    sample: Sequence[Source] = (),
+    sample: Sequence[ImageLike] = (),
     opened_by: Callable[..., Engine] = open_engine,
     on_row: Callable[[Row], object] = lambda row: None,
 ) -> Benchmark:

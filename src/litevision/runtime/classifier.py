@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from litevision.errors import BundleError, UsageError
-from litevision.image import Preprocess, Source
+from litevision.image import ImageLike, Preprocess
 from litevision.image.decode import OpenedImage
 from litevision.runtime.bundle import Bundle
 from litevision.runtime.engines import TensorInfo
@@ -40,7 +40,7 @@ class Classifier:
         self.preprocess: Preprocess = bundle.metadata.preprocess
         _check_output(bundle)
 
-    def classify(self, image: Source, top: int = 5) -> list[Prediction]:
+    def classify(self, image: ImageLike, top: int = 5) -> list[Prediction]:
         """The likeliest classes of one image, best first.
 
         Args:
@@ -54,7 +54,7 @@ class Classifier:
         """
         return self.classify_batch([image], top)[0]
 
-    def classify_batch(self, images: Sequence[Source], top: int = 5, batch_size: int = 32) -> list[list[Prediction]]:
+    def classify_batch(self, images: Sequence[ImageLike], top: int = 5, batch_size: int = 32) -> list[list[Prediction]]:
         """The likeliest classes of each image; ``batch_size`` images are computed at once."""
         if top < 1 or batch_size < 1:
             raise UsageError(f"top {top} and batch_size {batch_size}; expected at least 1 of each.")
@@ -95,7 +95,7 @@ class Naming:
         self._classifier = classifier
         self._top = top
 
-    def prepare(self, source: Source | OpenedImage) -> npt.NDArray[np.uint8]:
+    def prepare(self, source: ImageLike | OpenedImage) -> npt.NDArray[np.uint8]:
         return self._classifier.preprocess(source)
 
     def answer(self, inputs: Sequence[npt.NDArray[np.uint8]]) -> list[list[Prediction]]:

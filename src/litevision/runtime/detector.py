@@ -9,15 +9,15 @@ from PIL import Image
 
 from litevision import boxes
 from litevision.errors import BundleError, UsageError
-from litevision.image import Placement, Preprocess, Source
+from litevision.image import ImageLike, Placement, Preprocess
 from litevision.image.decode import OpenedImage, open_image
 from litevision.image.orientation import BoxXyxy
 from litevision.runtime.bundle import Bundle
 from litevision.runtime.classifier import Prediction
 from litevision.runtime.engines import TensorInfo
-from litevision.runtime.tiles import MOST_TILES, at_cut, merged, tile_boxes
+from litevision.runtime.tiles import MOST_TILES, merged, tile_boxes, touches_tile_edge
 
-SCORE = 0.3
+DEFAULT_SCORE_THRESHOLD = 0.3
 """The least score of a box where neither the caller nor the bundle names one."""
 
 _OUTPUTS = (
@@ -84,10 +84,12 @@ class Detector:
         self.bundle = bundle
         self.labels: tuple[str, ...] = metadata.labels
         self.preprocess: Preprocess = metadata.preprocess
-        self.thresholds = np.array(metadata.score_thresholds or [SCORE] * len(self.labels), np.float32)
+        self.thresholds = np.array(
+            metadata.score_thresholds or [DEFAULT_SCORE_THRESHOLD] * len(self.labels), np.float32
+        )
         _check(bundle)
 
-    def detect(self, image: Source, score: float | None = None, *, tiles: int = 1) -> list[Detection]:
+    def detect(self, image: ImageLike, score: float | None = None, *, tiles: int = 1) -> list[Detection]:
         """The objects in one image, the surest first.
 
         Args:
@@ -104,7 +106,7 @@ class Detector:
         """
         return self.find([self.views(image, tiles)], score)[0]
 
-    def views(self, source: Source | OpenedImage, tiles: int = 1, *, keep: bool = False) -> Views:
+    def views(self, source: ImageLike | OpenedImage, tiles: int = 1, *, keep: bool = False) -> Views:
         """The image as `find` takes it.
 
         Args:
@@ -173,7 +175,7 @@ class Detector:
             seen = boxes.area(moved.boxes_xyxy) > 0  # not in the padding alone
             if len(found) > 1:
                 x1, y1, x2, y2 = (round(edge) for edge in placement.source_xyxy)
-                seen &= ~at_cut(moved.boxes_xyxy, (x1, y1, x2, y2), (height, width), self.preprocess.size_hw)
+                seen &= ~touches_tile_edge(moved.boxes_xyxy, (x1, y1, x2, y2), (height, width), self.preprocess.size_hw)
             parts.append(moved.take(seen))
         joined = _Boxes(
             np.concatenate([it.boxes_xyxy for it in parts]),
@@ -202,7 +204,7 @@ class Finding:
         self._score = score
         self._tiles = tiles
 
-    def prepare(self, source: Source | OpenedImage) -> Views:
+    def prepare(self, source: ImageLike | OpenedImage) -> Views:
         return self._detector.views(source, self._tiles)
 
     def answer(self, inputs: Sequence[Views]) -> list[list[Detection]]:

@@ -7,7 +7,7 @@ from typing import Any, Literal, NoReturn
 
 from litevision.errors import BundleError
 from litevision.image import Preprocess
-from litevision.runtime.records import FORMERLY, OPTIONAL, REST, from_plain, to_plain
+from litevision.runtime.records import FORMERLY, OPTIONAL, REST, from_dict, to_dict
 
 METADATA_KEY = "litevision"
 FORMAT_VERSION = 1
@@ -148,7 +148,7 @@ class BundleMetadata:
 
     def to_json(self) -> str:
         """The JSON text that a bundle carries."""
-        plain = {"format_version": FORMAT_VERSION, **to_plain(self)}
+        plain = {"format_version": FORMAT_VERSION, **to_dict(self)}
         return json.dumps(plain, ensure_ascii=False, allow_nan=False)
 
     @classmethod
@@ -175,7 +175,7 @@ class BundleMetadata:
                 "Update litevision, or make the bundle again with this one's 'litevision export'."
             )
         faults = [] if "format_version" in plain else ["format_version is missing"]
-        metadata: BundleMetadata | None = from_plain(cls, plain, "", faults)
+        metadata: BundleMetadata | None = from_dict(cls, plain, "", faults)
         if metadata is None or faults:
             raise BundleError(f"{name}: its metadata is not usable: {'; '.join(faults)}. {_REMEDY}")
         return metadata

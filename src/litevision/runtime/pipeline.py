@@ -15,20 +15,29 @@ from functools import partial
 from typing import Any
 
 from litevision.errors import UsageError
-from litevision.image import Source
-from litevision.runtime.answers import Answer, Found, Prepared, answer
+from litevision.image import ImageLike
+from litevision.runtime.answers import Answer, Found, PreprocessedImage, answer
 from litevision.runtime.classifier import Classifier, Naming, Prediction
 
-__all__ = ["CHUNK", "Answer", "Input", "Prepared", "Work", "answer_chunks", "classify_chunks", "classify_stream"]
+__all__ = [
+    "BATCH_SIZE",
+    "Answer",
+    "Input",
+    "PreprocessedImage",
+    "Work",
+    "answer_chunks",
+    "classify_chunks",
+    "classify_stream",
+]
 
 # On one thread, MobileNetV2 at 224 takes 5.1, 4.9, 5.5, 6.6 and 7.6 ms of CPU an image in batches of 1, 4, 8, 16 and
 # 32 in onnxruntime, and openvino's fp32 and bf16 have their best there too: larger batches leave the CPU's cache.
-CHUNK = 4
+BATCH_SIZE = 4
 
-Input = Source | Prepared[Any] | None
+Input = ImageLike | PreprocessedImage[Any] | None
 """An image; None says that there is none to read at this moment, so that what there is should be answered."""
 
-Work = Callable[[Iterable[Source | Prepared[Any]]], list[Answer[Found]]]
+Work = Callable[[Iterable[ImageLike | PreprocessedImage[Any]]], list[Answer[Found]]]
 """What a worker does with a chunk of images: ``partial(answer, task)``, or that and more."""
 
 
@@ -38,7 +47,7 @@ def classify_stream(
     *,
     workers: int,
     top: int = 5,
-    chunk: int = CHUNK,
+    chunk: int = BATCH_SIZE,
 ) -> Iterator[Answer[Prediction]]:
     """The likeliest classes of each of ``sources``, in their order, as soon as they are there.
 
@@ -63,7 +72,7 @@ def classify_chunks(
     *,
     workers: int,
     top: int = 5,
-    chunk: int = CHUNK,
+    chunk: int = BATCH_SIZE,
 ) -> Generator[list[Answer[Prediction]]]:
     """The same answers, up to ``chunk`` at a time; arguments and errors as for `classify_stream`."""
     if min(workers, top, chunk) < 1:
@@ -72,7 +81,7 @@ def classify_chunks(
 
 
 def answer_chunks(
-    work: Work[Found], sources: Iterable[Input], *, workers: int, chunk: int = CHUNK
+    work: Work[Found], sources: Iterable[Input], *, workers: int, chunk: int = BATCH_SIZE
 ) -> Generator[list[Answer[Found]]]:
     """What ``work`` makes of ``sources``, in their order, up to ``chunk`` at a time; else as `classify_stream`."""
     if min(workers, chunk) < 1:
@@ -90,7 +99,7 @@ def _chunks(work: Work[Found], sources: Iterable[Input], workers: int, chunk: in
     executor = ThreadPoolExecutor(workers, thread_name_prefix="litevision")
     stop = threading.Event()
     pending: deque[Future[list[Answer[Found]]]] = deque()
-    part: list[Source | Prepared[Any]] = []
+    part: list[ImageLike | PreprocessedImage[Any]] = []
     # 1, 2, 4, ...: a first answer comes soon, and the workers fall out of step, so that they do not all decode at one
     # time and all compute at another.
     size = 1
@@ -113,7 +122,9 @@ def _chunks(work: Work[Found], sources: Iterable[Input], workers: int, chunk: in
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _until(stop: threading.Event, sources: Sequence[Source | Prepared[Any]]) -> Iterator[Source | Prepared[Any]]:
+def _until(
+    stop: threading.Event, sources: Sequence[ImageLike | PreprocessedImage[Any]]
+) -> Iterator[ImageLike | PreprocessedImage[Any]]:
     for source in sources:
         if stop.is_set():
             raise CancelledError

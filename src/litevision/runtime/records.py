@@ -18,7 +18,7 @@ FORMERLY = "formerly"
 _SCALARS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
-def from_plain(hint: Any, value: Any, where: str, faults: list[str]) -> Any:
+def from_dict(hint: Any, value: Any, where: str, faults: list[str]) -> Any:
     """``value`` as the type ``hint``; where it does not fit, None, and a line in ``faults`` for each reason.
 
     Args:
@@ -50,13 +50,13 @@ def from_plain(hint: Any, value: Any, where: str, faults: list[str]) -> Any:
     return None
 
 
-def to_plain(value: Any) -> Any:
+def to_dict(value: Any) -> Any:
     """The value with every dataclass as a dict, for ``json.dumps``."""
     if not is_dataclass(value):
         return value
     plain: dict[str, Any] = {}
     for field in fields(value):
-        content = to_plain(getattr(value, field.name))
+        content = to_dict(getattr(value, field.name))
         if field.metadata == OPTIONAL and content is None:
             continue
         plain.update(content if field.metadata == REST else {field.name: content})
@@ -75,7 +75,7 @@ def _record_from_plain(cls: Any, value: Any, where: str, faults: list[str]) -> A
         if field.metadata == REST:
             arguments[field.name] = {key: item for key, item in value.items() if key not in hints}
         elif (key := _key_of(field, value)) is not None:
-            arguments[field.name] = from_plain(hints[field.name], value[key], path, faults)
+            arguments[field.name] = from_dict(hints[field.name], value[key], path, faults)
         elif field.metadata != OPTIONAL:
             faults.append(f"{path} is missing")
     if len(faults) > before:
@@ -103,7 +103,7 @@ def _tuple_from_plain(hints: tuple[Any, ...], value: Any, where: str, faults: li
         faults.append(f"{where} is {_shown(value)}, expected a list of {length}({_SCALARS[hints[0]]} each)")
         return None
     return tuple(
-        from_plain(hint, item, f"{where}[{position}]", faults)
+        from_dict(hint, item, f"{where}[{position}]", faults)
         for position, (hint, item) in enumerate(zip(items, value, strict=True))
     )
 

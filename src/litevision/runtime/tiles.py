@@ -5,7 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from litevision.boxes import intersection_over_union
+from litevision.boxes import box_iou
 from litevision.image import Preprocess
 
 MOST_TILES = 8
@@ -40,7 +40,7 @@ def tile_boxes(image_hw: tuple[int, int], preprocess: Preprocess, tiles: int) ->
     return [(x1, y1, x2, y2) for y1, y2 in rows for x1, x2 in columns]
 
 
-def at_cut(
+def touches_tile_edge(
     boxes_xyxy: npt.NDArray[np.float32],
     tile_xyxy: TileXyxy,
     image_hw: tuple[int, int],
@@ -81,7 +81,7 @@ def merged(
         classes: ``int64[M]``.
         views: ``int64[M]``, the view that each was found in.
     """
-    same = intersection_over_union(boxes_xyxy, boxes_xyxy) >= _SAME_OBJECT
+    same = box_iou(boxes_xyxy, boxes_xyxy) >= _SAME_OBJECT
     same &= (classes[:, None] == classes) & (views[:, None] != views)
     kept = np.ones(len(boxes_xyxy), np.bool_)
     for place in range(len(kept)):

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from litevision.errors import FileMissingError, ImageError, LitevisionError, MissingExtraError, UsageError
-from litevision.image import Source
+from litevision.image import ImageLike
 from litevision.image.decode import OpenedImage, open_image
-from litevision.runtime.answers import Prepared, prepare
+from litevision.runtime.answers import PreprocessedImage, prepare
 
 if TYPE_CHECKING:
     from av import FFmpegError
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 WEBCAM = "webcam:"
 
-Preparer = Callable[[Source | OpenedImage], Any]
+Preparer = Callable[[ImageLike | OpenedImage], Any]
 """What makes the model's input of an image: a `litevision.image.Preprocess`, or a task's ``prepare``."""
 
 
-def animation_frames(path: str, preparer: Preparer) -> Iterator[Prepared[Any]]:
+def animation_frames(path: str, preparer: Preparer) -> Iterator[PreprocessedImage[Any]]:
     """Every frame of the image at ``path``, named ``anim.gif#frame=3``; a still one keeps its path as its name.
 
     A file that cannot be read, or ends in the middle, is answered with its error in place of the frame.
@@ -41,7 +41,7 @@ def animation_frames(path: str, preparer: Preparer) -> Iterator[Prepared[Any]]:
         yield replace(frame, name=f"{path}#frame={index}")
 
 
-def video_frames(path: str, preparer: Preparer, every_s: float = 1.0) -> Iterator[Prepared[Any] | None]:
+def video_frames(path: str, preparer: Preparer, every_s: float = 1.0) -> Iterator[PreprocessedImage[Any] | None]:
     """A frame of the video at ``path`` every so many seconds, named ``clip.mp4#t=1.000``, upright.
 
     The first frame is taken, then the first one at or after each multiple of ``every_s``. What cannot be read is
@@ -55,7 +55,7 @@ def video_frames(path: str, preparer: Preparer, every_s: float = 1.0) -> Iterato
     yield from _video_frames(path, f"file:{path}", None, preparer, every_s)
 
 
-def webcam_frames(name: str, preparer: Preparer, every_s: float = 1.0) -> Iterator[Prepared[Any] | None]:
+def webcam_frames(name: str, preparer: Preparer, every_s: float = 1.0) -> Iterator[PreprocessedImage[Any] | None]:
     """A frame of a camera every so many seconds, until somebody stops it; named and answered as by `video_frames`.
 
     Args:
@@ -66,7 +66,7 @@ def webcam_frames(name: str, preparer: Preparer, every_s: float = 1.0) -> Iterat
     try:
         device = webcam_device(name)
     except LitevisionError as error:
-        yield Prepared(name, error)
+        yield PreprocessedImage(name, error)
         return
     yield from _video_frames(name, str(device), "v4l2", preparer, every_s)
 
@@ -94,7 +94,7 @@ def webcam_device(name: str, devices: Path = Path("/dev")) -> Path:
     return device
 
 
-def _frames_of(path: str, preparer: Preparer) -> Iterator[Prepared[Any]]:
+def _frames_of(path: str, preparer: Preparer) -> Iterator[PreprocessedImage[Any]]:
     try:
         for image in open_image(path).frames():
             frame = prepare(preparer, image)
@@ -102,16 +102,16 @@ def _frames_of(path: str, preparer: Preparer) -> Iterator[Prepared[Any]]:
             if frame.error:
                 return
     except LitevisionError as error:
-        yield Prepared(path, error)
+        yield PreprocessedImage(path, error)
 
 
 def _video_frames(
     name: str, file: str, format_: str | None, preparer: Preparer, every_s: float
-) -> Iterator[Prepared[Any] | None]:
+) -> Iterator[PreprocessedImage[Any] | None]:
     try:
         import av
     except ImportError:
-        yield Prepared(name, MissingExtraError.of(f"{name}: reading videos", "video"))
+        yield PreprocessedImage(name, MissingExtraError.of(f"{name}: reading videos", "video"))
         return
     # "file:" and the list keep FFmpeg from taking a name, or a playlist inside the file, for an address on a network.
     options = {} if format_ else {"protocol_whitelist": "file"}
@@ -126,9 +126,9 @@ def _video_frames(
                 if every_s or format_:
                     yield None
         if time_s is None:
-            yield Prepared(name, ImageError(f"{name}: holds no moving image; expected a video."))
+            yield PreprocessedImage(name, ImageError(f"{name}: holds no moving image; expected a video."))
     except av.FFmpegError as error:
-        yield Prepared(name, _fault(name, time_s, error))
+        yield PreprocessedImage(name, _fault(name, time_s, error))
 
 
 def _timed(container: "InputContainer") -> "Iterator[tuple[float, VideoFrame]]":
@@ -146,13 +146,13 @@ def _timed(container: "InputContainer") -> "Iterator[tuple[float, VideoFrame]]":
         yield now_s - first_s, frame
 
 
-def _prepared(frame: "VideoFrame", preparer: Preparer, name: str) -> Prepared[Any]:
+def _prepared(frame: "VideoFrame", preparer: Preparer, name: str) -> PreprocessedImage[Any]:
     start = time.perf_counter()
     # The transformation that shows it upright turns it counterclockwise by these degrees.
     upright = np.rot90(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), round(frame.rotation / 90))
     turned_ms = 1e3 * (time.perf_counter() - start)
     prepared = prepare(preparer, upright, name)
-    return Prepared(name, prepared.outcome, prepared.ms + turned_ms)
+    return PreprocessedImage(name, prepared.outcome, prepared.ms + turned_ms)
 
 
 def _fault(name: str, time_s: float | None, error: "FFmpegError") -> LitevisionError:

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from litevision.cache import replacing
 from litevision.errors import FileMissingError, TrainingError
+from litevision.files import atomic_write
 
 FORMAT_VERSION = 1
 NAME = "last.ckpt"
@@ -51,7 +51,7 @@ def write_checkpoint(path: Path, progress: Progress, states: dict[str, Any]) -> 
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as partial, partial.open("wb") as file:
+        with atomic_write(path) as partial, partial.open("wb") as file:
             torch.save({"format_version": FORMAT_VERSION, "progress": asdict(progress), **states}, file)
             file.flush()
             os.fsync(file.fileno())

@@ -9,17 +9,17 @@ from typing import Any
 import torch
 
 from litevision import __version__
-from litevision.cache import replacing, sha256_of
 from litevision.cost import ledger
 from litevision.data import SPLITS
 from litevision.evaluate import Evaluation, as_bundle_score, evaluate_bundle, scores
 from litevision.export.bundle import add_score, export_bundle
+from litevision.files import atomic_write, sha256_of
 from litevision.image import Preprocess
 from litevision.models.network import Network
 from litevision.runtime import Bundle, Check, Classifier, Normalisation, Weights
 from litevision.runtime.cpus import available_cpus
 from litevision.runtime.machine import Machine
-from litevision.runtime.records import to_plain
+from litevision.runtime.records import to_dict
 from litevision.train.checkpoint import Progress
 from litevision.train.optimise import Trainable
 from litevision.train.plan import AnyPlan, ClassificationPlan
@@ -77,7 +77,7 @@ def finish(
             for name, recipe in averaged
         ],
         "scores": {
-            split: scores(evaluations[split]).to_plain() if split in evaluations else None
+            split: scores(evaluations[split]).to_dict() if split in evaluations else None
             for split in ("validation", "test")
         },
         "bundle": bundle_record(bundle, check),
@@ -145,13 +145,13 @@ def bundle_record(bundle: Path, check: Check) -> dict[str, Any]:
         "path": BUNDLE,
         "bytes": bundle.stat().st_size,
         "sha256": sha256_of(bundle),
-        "check": to_plain(check),
+        "check": to_dict(check),
     }
 
 
 def write_results(folder: Path, results: dict[str, Any]) -> None:
     """Writes ``results.json``, which says that the run is finished."""
-    with replacing(folder / RESULTS) as partial:
+    with atomic_write(folder / RESULTS) as partial:
         partial.write_text(json.dumps(results, indent=1, ensure_ascii=False), "utf-8")
 
 
@@ -184,8 +184,8 @@ def described(plan: AnyPlan, network: Trainable, device: str) -> dict[str, Any]:
             "macs": cost.macs,
             "size_hw": [height, width],
         },
-        "preprocess": to_plain(plan.preprocess),
-        "start_weights": None if plan.start is None else to_plain(plan.start),
+        "preprocess": to_dict(plan.preprocess),
+        "start_weights": None if plan.start is None else to_dict(plan.start),
         "machine": {
             "cpu": Machine.here().cpu,
             "device": device,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from litevision.data import Fault, LabelledBoxes, LabelledImages, is_detection, quick_scan, read_labelled
+from litevision.data import Issue, LabelledBoxes, LabelledImages, is_detection, quick_scan, read_labelled
 from litevision.errors import DataError, UsageError
 from litevision.export.defaults import NORMALISATIONS, describe
 from litevision.models.centernet import CenterNet, CenterNetConfig
@@ -50,7 +50,7 @@ __all__ = [
 _MIN_BF16_PX = 128  # smaller images gain less from bf16 than its conversions cost
 
 
-def make_plan(path: Path, recipe: Recipe, name: str) -> tuple[AnyPlan, Trainable, tuple[Fault, ...]]:
+def make_plan(path: Path, recipe: Recipe, name: str) -> tuple[AnyPlan, Trainable, tuple[Issue, ...]]:
     """Reads and scans the data, and fills the network; everything that can be wrong is found here.
 
     Args:
@@ -94,7 +94,7 @@ def first_network(plan: AnyPlan) -> Trainable:
     return make(plan.recipe, plan.data.classes)[0]
 
 
-def _skipped(faults: Sequence[Fault]) -> tuple[Skipped, ...]:
+def _skipped(faults: Sequence[Issue]) -> tuple[Skipped, ...]:
     return tuple(Skipped(str(fault.path), fault.rule, fault.detail) for fault in faults if fault.path)
 
 

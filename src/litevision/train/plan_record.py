@@ -6,15 +6,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from litevision.cache import replacing
 from litevision.data import LabelledBoxes, LabelledImages, Sample
 from litevision.errors import FileMissingError, TrainingError
+from litevision.files import atomic_write
 from litevision.image import Preprocess
 from litevision.models.centernet import CenterNetConfig
 from litevision.models.config import NetworkConfig
 from litevision.runtime import Normalisation, Weights
 from litevision.runtime.metadata import Task
-from litevision.runtime.records import from_plain, to_plain
+from litevision.runtime.records import from_dict, to_dict
 from litevision.train.detection.data import boxes_from_record, boxes_record
 from litevision.train.recipe import Recipe
 from litevision.train.recipe_file import make_recipe, read_recipe, recipe_toml
@@ -95,15 +95,15 @@ class Plan(Generic[Data, Config]):
             "task": self.task,
             "data": boxes_record(self.data) if isinstance(self.data, LabelledBoxes) else _images_record(self.data),
             "skipped": [asdict(one) for one in self.skipped],
-            "network": self.config.to_record(),
-            "normalisation": to_plain(self.normalisation),
-            "start": None if self.start is None else to_plain(self.start),
+            "network": self.config.to_dict(),
+            "normalisation": to_dict(self.normalisation),
+            "start": None if self.start is None else to_dict(self.start),
             "fresh_head": self.fresh_head,
         }
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / RECIPE).write_text(recipe_toml(self.recipe, self.task), "utf-8")
-            with replacing(folder / PLAN) as partial:
+            with atomic_write(folder / PLAN) as partial:
                 partial.write_text(json.dumps(plain), "utf-8")
         except OSError as error:
             raise TrainingError(f"{folder}: cannot be written ({error.strerror}); give another --output") from None
@@ -176,7 +176,7 @@ def _images_of(record: Mapping[str, Any]) -> LabelledImages:
 
 def _record(kind: type[Any], plain: Any) -> Any:
     faults: list[str] = []
-    found = from_plain(kind, plain, "", faults)
+    found = from_dict(kind, plain, "", faults)
     if faults:
         raise ValueError("; ".join(faults))
     return found

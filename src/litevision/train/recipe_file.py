@@ -10,7 +10,7 @@ import tomli_w
 
 from litevision.errors import FileMissingError, UnknownNameError, UsageError
 from litevision.runtime.metadata import Task
-from litevision.runtime.records import from_plain, to_plain
+from litevision.runtime.records import from_dict, to_dict
 from litevision.train.detection.options import DETECTION_DEFAULTS
 from litevision.train.recipe import Recipe
 
@@ -84,7 +84,7 @@ def make_recipe(*layers: Mapping[str, Any], origin: str = "the recipe", task: Ta
                     raise UnknownNameError.of(f"key in [{table}] of {origin}:", key, tables[table])
                 tables[table][key] = value
     faults: list[str] = []
-    recipe: Recipe | None = from_plain(Recipe, tables, "", faults)
+    recipe: Recipe | None = from_dict(Recipe, tables, "", faults)
     if recipe is None:
         raise UsageError(f"{origin}: {'; '.join(faults)}")
     return recipe
@@ -92,7 +92,7 @@ def make_recipe(*layers: Mapping[str, Any], origin: str = "the recipe", task: Ta
 
 def recipe_tables(recipe: Recipe, task: Task | None = None) -> dict[str, dict[str, Any]]:
     """The recipe as tables of plain values; those that do nothing for ``task`` left out."""
-    tables: dict[str, dict[str, Any]] = json.loads(json.dumps(to_plain(recipe)))
+    tables: dict[str, dict[str, Any]] = json.loads(json.dumps(to_dict(recipe)))
     return {name: table for name, table in tables.items() if task is None or _TASK_OF.get(name, task) == task}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from litevision.cache import replacing
+from litevision.files import atomic_write
 from litevision.image import Preprocess
 from litevision.image.decode import open_image
 
@@ -45,7 +45,7 @@ class Imagestore:
         pixels = self._read(self._paths[index])
         if self._claim(pixels.nbytes):
             try:
-                with replacing(kept) as partial, partial.open("wb") as file:
+                with atomic_write(kept) as partial, partial.open("wb") as file:
                     np.save(file, pixels)
             except OSError:  # a full disk costs speed alone
                 with self._kept_bytes.get_lock():

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-from litevision.cache import cache_folder
 from litevision.errors import DownloadError, HashMismatchError, LitevisionError, UsageError
+from litevision.files import cache_folder
 from litevision.registry.weight_sets import WeightSet, find_weight_set, published_prefix
 from litevision.weights.progress import progress_display
 from litevision.weights.transfer import Retry, check_url, discard, transfer

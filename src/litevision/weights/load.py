@@ -16,7 +16,7 @@ from litevision.weights.convert.apply import BACKGROUND_CLASSES, described
 from litevision.weights.convert.own import OWN
 from litevision.weights.files import CONFIG_KEY
 from litevision.weights.recognise import Recognised, recognise
-from litevision.weights.source import Asked, Source, open_source
+from litevision.weights.source import Asked, WeightsSource, open_source
 
 logger = logging.getLogger("litevision")
 
@@ -31,7 +31,7 @@ class Loaded:
 
     network: Network
     layout: Layout
-    source: Source
+    source: WeightsSource
     applied: Applied
 
 
@@ -178,7 +178,9 @@ def fill(
     return Loaded(network, LAYOUTS[layout], opened, applied)
 
 
-def _identify(source: Source, asked: Asked, likely: Variant | None = None, *, any_width: bool = False) -> Recognised:
+def _identify(
+    source: WeightsSource, asked: Asked, likely: Variant | None = None, *, any_width: bool = False
+) -> Recognised:
     """What the weights are: as their set or their own header says, else as their tensors tell.
 
     Args:
@@ -214,7 +216,7 @@ def _identify(source: Source, asked: Asked, likely: Variant | None = None, *, an
     )
 
 
-def _own_config(source: Source, asked: Asked) -> NetworkConfig:
+def _own_config(source: WeightsSource, asked: Asked) -> NetworkConfig:
     """The configuration in the file's header, once its tensors are known to be that network's."""
     try:
         config = NetworkConfig.from_json(source.stored.metadata[CONFIG_KEY])
@@ -230,7 +232,11 @@ def _own_config(source: Source, asked: Asked) -> NetworkConfig:
 
 
 def _fill(
-    network: Network | FeaturePyramid, source: Source, layout: str, reset_classifier: bool, drop_background: bool | None
+    network: Network | FeaturePyramid,
+    source: WeightsSource,
+    layout: str,
+    reset_classifier: bool,
+    drop_background: bool | None,
 ) -> Applied:
     if drop_background is None and source.weight_set is not None and source.weight_set.background_class:
         drop_background = True
@@ -253,7 +259,7 @@ def _fill(
     return applied
 
 
-def _truth(source: Source, asked: Asked) -> str:
+def _truth(source: WeightsSource, asked: Asked) -> str:
     """What the file holds, as the end of a message, where it is another network than ``asked``."""
     try:
         found = recognise(source.stored)

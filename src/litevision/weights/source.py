@@ -48,7 +48,7 @@ class Asked(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Source:
+class WeightsSource:
     """Opened weights.
 
     Attributes:
@@ -63,7 +63,7 @@ class Source:
     stored: StoredWeights
 
 
-def open_source(source: str | Path, asked: Asked, name: str | None = None) -> Source:
+def open_source(source: str | Path, asked: Asked, name: str | None = None) -> WeightsSource:
     """Finds, fetches if need be, and reads weights.
 
     Args:
@@ -76,16 +76,16 @@ def open_source(source: str | Path, asked: Asked, name: str | None = None) -> So
     """
     if isinstance(source, str) and "://" in source:
         path = fetch(source)
-        return Source(source, None, path, read(path))
+        return WeightsSource(source, None, path, read(path))
     if source == DEFAULT and name is not None:
         weight_set = _default_set(name, asked)
     elif _is_file(source):
-        return Source(str(source), None, Path(source), read(Path(source)))
+        return WeightsSource(str(source), None, Path(source), read(Path(source)))
     else:
         weight_set = find_weight_set(str(source))
     asked.require(weight_set.name, Asked(weight_set.architecture, weight_set.dialect, weight_set.width_mult))
     path = fetch(weight_set)
-    return Source(weight_set.name, weight_set, path, read(path))
+    return WeightsSource(weight_set.name, weight_set, path, read(path))
 
 
 def _is_file(source: str | Path) -> bool:

@@ -46,7 +46,7 @@ class Retry:
         return [self.first_wait_s * 2**index for index in range(self.attempts - 1)]
 
 
-class PassingError(DownloadError):
+class TransientError(DownloadError):
     """A fault that may be gone at the next try."""
 
     def __init__(self, reason: str, retry_after_s: float = 0.0) -> None:
@@ -91,7 +91,7 @@ def transfer(url: str, part: Path, sizes: range, *, retry: Retry, on_progress: O
     for wait_s in retry.waits_s():
         try:
             return _attempt(url, part, sizes, retry.timeout_s, on_progress)
-        except PassingError as error:
+        except TransientError as error:
             retry.sleep(max(wait_s, error.retry_after_s))
     return _attempt(url, part, sizes, retry.timeout_s, on_progress)
 
@@ -147,9 +147,9 @@ def _open(request: urllib.request.Request, timeout_s: float, part: Path) -> http
         reason = f"the server answered {error.code} {error.reason}"
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             discard(part)
-            raise PassingError(reason) from error
+            raise TransientError(reason) from error
         if error.code in PASSING_STATUS:
-            raise PassingError(reason, _retry_after_s(error)) from error
+            raise TransientError(reason, _retry_after_s(error)) from error
         raise DownloadError(reason) from error
     except DownloadError:
         raise
@@ -200,12 +200,12 @@ def _network_error(error: Exception) -> DownloadError:
     """A fault of the connection in words, passing or not."""
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, TimeoutError):
-        return PassingError("the server was silent for too long")
+        return TransientError("the server was silent for too long")
     reason = str(cause) or type(cause).__name__
     if isinstance(cause, ConnectionRefusedError | ssl.SSLCertVerificationError):
         return DownloadError(reason)
     if isinstance(cause, ConnectionError | http.client.HTTPException | ssl.SSLError):
-        return PassingError(reason)
+        return TransientError(reason)
     return DownloadError(reason)
 
 
@@ -224,7 +224,7 @@ def _total_bytes(response: http.client.HTTPResponse, start: int, state: PartStat
     changed = state is not None and None not in (total, state.total_bytes) and total != state.total_bytes
     if found is None or int(found.group(1)) != start or changed:
         discard(part)
-        raise PassingError("the server did not continue where the last try stopped")
+        raise TransientError("the server did not continue where the last try stopped")
     return total
 
 
@@ -261,7 +261,7 @@ def _copy(
             out.write(chunk)
             on_progress(done, total)
     if total is not None and done < total:
-        raise PassingError(f"the connection closed after {done:,} of {total:,} bytes")
+        raise TransientError(f"the connection closed after {done:,} of {total:,} bytes")
     if done not in sizes:
         discard(part)
         raise DownloadError(f"the server sent {done:,} bytes or more, expected {_sizes_text(sizes)}")
@@ -271,7 +271,7 @@ def _read(response: http.client.HTTPResponse) -> bytes:
     try:
         return response.read(CHUNK_BYTES)
     except (OSError, http.client.HTTPException) as error:
-        raise PassingError(f"the connection broke: {str(error) or type(error).__name__}") from error
+        raise TransientError(f"the connection broke: {str(error) or type(error).__name__}") from error
 
 
 def _sizes_text(sizes: range) -> str:

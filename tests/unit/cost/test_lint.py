@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from litevision.cost.graph import graph_ledger
 from litevision.cost.lint import lint
-from litevision.cost.suspects import Suspect, squarest, suspects
+from litevision.cost.suspects import Suspect, balanced_widths, suspects
 from litevision.errors import BundleError, FileMissingError, UsageError
 from litevision.runtime.engines import EngineChoice
 
@@ -120,7 +120,7 @@ def test_element_wise_operations_are_named_where_they_are_not_fused(tmp_path: Pa
 @given(st.integers(2, 512), st.integers(2, 512))
 def test_the_squarest_pair_has_the_macs(in_channels: int, out_channels: int) -> None:
     product = in_channels * out_channels
-    narrow, wide = sorted(squarest(product))
+    narrow, wide = sorted(balanced_widths(product))
     assert wide <= 1.5 * narrow
     # Whole channels: a small product has no closer pair.
     assert abs(narrow * wide - product) <= max(0.02 * product, narrow / 2)
@@ -130,7 +130,7 @@ def test_the_squarest_pair_has_the_macs(in_channels: int, out_channels: int) -> 
     ("product", "pair"), [(16 * 96, (32, 48)), (24 * 144, (48, 72)), (64 * 64, (64, 64)), (6, (2, 3))]
 )
 def test_multiples_of_a_vector_are_preferred(product: int, pair: tuple[int, int]) -> None:
-    assert squarest(product) == pair
+    assert balanced_widths(product) == pair
 
 
 def test_layers_alike_are_timed_once_and_all_are_told(tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ def test_json_holds_everything(clean: Path, seeds: Iterator[int]) -> None:
     plant(clean, seeds)
     report = check_data(clean)
     plain = json.loads(report.to_json())
-    assert plain == report.to_plain()
+    assert plain == report.to_dict()
     assert (plain["classes"], plain["splits"]["validation"]) == (["cat", "dog", "eel", "fox", "gnu"], [3, 3, 0, 0, 1])
     assert sum(plain["counts"].values()) == len(plain["faults"]) == len(report.faults)
     first = plain["faults"][0]

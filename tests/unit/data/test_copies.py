@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from litevision.data.copies import same_bytes
+from litevision.data.copies import exact_duplicates
 
 
 def test_files_with_the_same_bytes(tmp_path: Path) -> None:
@@ -10,8 +10,8 @@ def test_files_with_the_same_bytes(tmp_path: Path) -> None:
     for path, content in zip(paths, contents, strict=True):
         if content is not None:
             path.write_bytes(content)
-    assert same_bytes(paths) == [[0, 2, 9], [5, 7]]
-    assert same_bytes([*paths[:2], paths[1], Path("a\0b")]) == [[1, 2]]
+    assert exact_duplicates(paths) == [[0, 2, 9], [5, 7]]
+    assert exact_duplicates([*paths[:2], paths[1], Path("a\0b")]) == [[1, 2]]
 
 
 def test_most_files_are_not_read(tmp_path: Path) -> None:
@@ -19,4 +19,4 @@ def test_most_files_are_not_read(tmp_path: Path) -> None:
     for number, path in enumerate(paths):
         path.write_bytes(b"x" * (number + 1))
         path.chmod(0)
-    assert same_bytes(paths) == []
+    assert exact_duplicates(paths) == []

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 from litevision.data import RULES
-from litevision.data.faults import Severity
+from litevision.data.issues import Severity
 
 PAGE = Path(__file__).parents[3] / "docs/check-data.md"
 

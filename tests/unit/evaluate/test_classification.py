@@ -12,8 +12,8 @@ from images import encoded, noise
 from litevision.data import DetectionSample, LabelledBoxes
 from litevision.data.records import LabelledImages, Sample, Split
 from litevision.errors import BundleError, UnknownNameError, UsageError
-from litevision.evaluate import Skipped, evaluate_bundle, samples_of, scores
-from litevision.evaluate.samples import places_of
+from litevision.evaluate import Skipped, evaluate_bundle, scores, select_split
+from litevision.evaluate.samples import label_indices
 from litevision.registry.labels import imagenet_labels
 from litevision.runtime import Classifier, load
 from litevision.runtime.answers import Answer
@@ -121,7 +121,7 @@ def test_broken_weights_are_an_error_not_a_score(tmp_path: Path) -> None:
 
 def test_unknown_classes_are_all_named_with_the_nearest_labels() -> None:
     with pytest.raises(UnknownNameError) as raised:
-        places_of(("Red", "blue", "tree"), LABELS)
+        label_indices(("Red", "blue", "tree"), LABELS)
     assert str(raised.value) == (
         "the bundle does not know 2 of the data's 3 classes: 'Red' (nearest: 'red'), 'tree'. It has 3 labels: red, "
         "green, blue. Rename the classes to its labels, or take a bundle made for them."
@@ -133,12 +133,12 @@ def test_unknown_classes_are_all_named_with_the_nearest_labels() -> None:
 )
 def test_the_nearest_label(name: str, nearest: str) -> None:
     with pytest.raises(UnknownNameError, match=rf"'{name}' \(nearest: '{nearest}'\)\. It has"):
-        places_of([name], imagenet_labels())
+        label_indices([name], imagenet_labels())
 
 
 def test_of_many_unknown_classes_ten_are_named() -> None:
     with pytest.raises(UnknownNameError) as raised:
-        places_of([f"{number:04}" for number in range(1200)], imagenet_labels())
+        label_indices([f"{number:04}" for number in range(1200)], imagenet_labels())
     message = str(raised.value)
     assert "does not know 1,200 of the data's 1,200 classes: '0000', '0001', " in message
     assert "'0009' and 1,190 more. It has 1,000 labels: tench, goldfish, " in message
@@ -149,8 +149,8 @@ def test_of_many_unknown_classes_ten_are_named() -> None:
 
 def test_a_name_that_two_labels_have_is_refused() -> None:
     with pytest.raises(UsageError, match="the bundle has 2 labels 'crane', so which of them is meant is unknown"):
-        places_of(("tench", "crane"), imagenet_labels())
-    assert places_of(("goldfish", "tench"), imagenet_labels()).tolist() == [1, 0]
+        label_indices(("tench", "crane"), imagenet_labels())
+    assert label_indices(("goldfish", "tench"), imagenet_labels()).tolist() == [1, 0]
 
 
 def images(**counts: int) -> LabelledImages:
@@ -171,7 +171,7 @@ def images(**counts: int) -> LabelledImages:
     ],
 )
 def test_the_split_that_is_taken(counts: dict[str, int], split: str | None, expected: str, number: int) -> None:
-    name, found = samples_of(images(**counts), split)
+    name, found = select_split(images(**counts), split)
     assert (name, len(found)) == (expected, number)
 
 
@@ -190,7 +190,7 @@ def test_of_images_with_boxes_the_split_that_has_some(labels: set[str], expected
         for split in splits
         for count in [int(split in labels)]
     ]
-    assert samples_of(LabelledBoxes(Path("data"), ("a",), tuple(found), made_splits=False))[0] == expected
+    assert select_split(LabelledBoxes(Path("data"), ("a",), tuple(found), made_splits=False))[0] == expected
 
 
 def test_a_split_without_images_is_refused() -> None:
@@ -198,11 +198,11 @@ def test_a_split_without_images_is_refused() -> None:
         UsageError,
         match=r"^data: the split 'test' has no images; expected one that has some \(train 1,500, validation 2\)\.$",
     ):
-        samples_of(images(train=1500, validation=2), "test")
+        select_split(images(train=1500, validation=2), "test")
     with pytest.raises(UsageError, match=r"the split 'all' has no images; .* \(none at all\)"):
-        samples_of(images(), None)
+        select_split(images(), None)
 
 
 def test_an_unknown_split_is_refused() -> None:
     with pytest.raises(UnknownNameError, match=r"no split 'val'\. Did you mean 'all' or 'validation'"):
-        samples_of(images(train=1), "val")
+        select_split(images(train=1), "val")

@@ -15,7 +15,7 @@ import pytest
 
 from detectors import BLUE, RED, image, write_detector
 from images import encoded
-from litevision.boxes import intersection_over_union
+from litevision.boxes import box_iou
 from litevision.data.detection import DetectionSample
 from litevision.errors import MissingExtraError, UnknownNameError, UsageError
 from litevision.evaluate.coco import as_detection_score, coco_results, coco_truth, detection_scores
@@ -122,7 +122,7 @@ def test_images_without_objects_and_without_boxes() -> None:
     nothing = sample([], []), found([], [], [])
     scores = detection_scores(evaluation(nothing, nothing))
     assert (scores.count, scores.boxes, scores.ap, scores.ar100) == (2, 0, None, None)
-    assert json.loads(json.dumps(scores.to_plain(), allow_nan=False))["per_class"][1]["ap50"] is None
+    assert json.loads(json.dumps(scores.to_dict(), allow_nan=False))["per_class"][1]["ap50"] is None
     missed = detection_scores(evaluation(nothing, (sample([(0, 0, 9, 9)], [1]), found([], [], []))))
     assert (missed.ap, missed.per_class[0].ap, missed.per_class[1].ap) == (0, None, 0)
     false = detection_scores(evaluation((sample([], []), found([(0, 0, 9, 9)], [0.9], [0]))))
@@ -188,7 +188,7 @@ def slow_curve(it: DetectionEvaluation, label: int) -> list[tuple[float, float, 
 
 
 def overlap(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:
-    return float(intersection_over_union(one[None], other[None])[0, 0])
+    return float(box_iou(one[None], other[None])[0, 0])
 
 
 def inside(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:

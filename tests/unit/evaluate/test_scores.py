@@ -146,7 +146,7 @@ def test_all_numbers_lie_where_they_may(given: Evaluation) -> None:
 
 @given(evaluations())
 def test_the_plain_form_outlives_json(given: Evaluation) -> None:
-    plain = scores(given).to_plain()
+    plain = scores(given).to_dict()
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
 
 

@@ -197,7 +197,7 @@ def test_its_costs_are_counted() -> None:
 )
 def test_a_configuration_as_text(config: CenterNetConfig) -> None:
     assert CenterNetConfig.from_json(config.to_json()) == config
-    assert NetworkConfig.from_json(json.dumps(config.to_record()["backbone"])) == config.backbone
+    assert NetworkConfig.from_json(json.dumps(config.to_dict()["backbone"])) == config.backbone
 
 
 V2 = configure("mobilenet_v2")

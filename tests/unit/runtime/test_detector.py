@@ -20,7 +20,7 @@ from litevision.runtime.answers import answer, prepare
 from litevision.runtime.detector import Finding
 from litevision.runtime.engines.timing import count_changes
 from litevision.runtime.pipeline import answer_chunks
-from litevision.runtime.tiles import at_cut, merged, tile_boxes
+from litevision.runtime.tiles import merged, tile_boxes, touches_tile_edge
 
 RED_BOX, BLUE_BOX = (16, 8, 48, 40), (60, 30, 90, 58)
 BOTH = image((64, 96), (RED_BOX, RED), (BLUE_BOX, BLUE))
@@ -238,7 +238,7 @@ def test_what_has_been_dropped_drops_nothing() -> None:
 
 def test_only_inner_edges_cut() -> None:
     given = np.array([[0, 0, 50, 50], [51, 20, 80, 80], [60, 60, 98.5, 80], [60, 60, 97, 97]], np.float32)
-    ends = partial(at_cut, given, image_hw=(200, 200), input_hw=(50, 50))
+    ends = partial(touches_tile_edge, given, image_hw=(200, 200), input_hw=(50, 50))
     assert ends((0, 0, 100, 100), input_hw=(100, 100)).tolist() == [False, False, True, False]
     assert ends((0, 0, 100, 100)).tolist() == [False, False, True, True]
     assert ends((50, 0, 150, 100)).tolist() == [True, True, False, True]

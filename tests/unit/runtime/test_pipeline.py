@@ -13,7 +13,7 @@ import pytest
 from litevision.errors import ImageError, UsageError
 from litevision.image import Preprocess
 from litevision.runtime import Prediction
-from litevision.runtime.answers import Answer, Prepared
+from litevision.runtime.answers import Answer, PreprocessedImage
 from litevision.runtime.pipeline import classify_chunks, classify_stream
 
 LABELS = tuple(f"grey {value}" for value in range(256))
@@ -118,7 +118,11 @@ def test_a_source_that_waits_gets_its_answers_at_once() -> None:
 
 def test_what_is_prepared_keeps_its_name_and_is_not_prepared_again() -> None:
     fault = ImageError("clip.mp4: broken")
-    sources = [Prepared("clip.mp4#t=1.000", grey(7), ms=1000.0), Prepared("clip.mp4", fault), "none.jpg"]
+    sources = [
+        PreprocessedImage("clip.mp4#t=1.000", grey(7), ms=1000.0),
+        PreprocessedImage("clip.mp4", fault),
+        "none.jpg",
+    ]
     good, bad, missing = run(GreyClassifier(), sources)
     assert (good.name, good.predictions[0].index) == ("clip.mp4#t=1.000", 7)
     assert 1000 < good.ms < 2000

@@ -16,13 +16,13 @@ from clips import RED_AND_BLUE, write_clip
 from images import encoded, noise
 from litevision.errors import FileMissingError, ImageError, MissingExtraError, UsageError
 from litevision.image import Preprocess
-from litevision.runtime.answers import Prepared
+from litevision.runtime.answers import PreprocessedImage
 from litevision.runtime.video import animation_frames, video_frames, webcam_device, webcam_frames
 
 PREPROCESS = Preprocess((8, 8), 8, "stretch")
 
 
-def frames(path: Path, every_s: float = 1.0) -> list[Prepared]:
+def frames(path: Path, every_s: float = 1.0) -> list[PreprocessedImage]:
     return [frame for frame in video_frames(str(path), PREPROCESS, every_s) if frame is not None]
 
 
@@ -32,7 +32,7 @@ def times(path: Path, every_s: float) -> list[str]:
     return [frame.name.removeprefix(f"{path}#t=") for frame in found]
 
 
-def image(frame: Prepared) -> npt.NDArray[np.uint8]:
+def image(frame: PreprocessedImage) -> npt.NDArray[np.uint8]:
     assert isinstance(frame.outcome, np.ndarray)
     return frame.outcome
 
@@ -180,7 +180,7 @@ def test_a_camera(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     monkeypatch.setattr(av, "open", test_image)
     monkeypatch.setattr("litevision.runtime.video.webcam_device", lambda name: tmp_path / "video0")
-    shown: Iterator[Prepared | None] = webcam_frames("webcam:0", PREPROCESS, 0.5)
+    shown: Iterator[PreprocessedImage | None] = webcam_frames("webcam:0", PREPROCESS, 0.5)
     assert [frame.name if frame else None for frame in shown] == [
         name for half in range(4) for name in (f"webcam:0#t={half / 2:.3f}", None, None)
     ]

@@ -18,7 +18,7 @@ from litevision.train.augment import batch_mix
 from litevision.train.classification import ClassificationTask, balanced_weights, preprocessed
 from litevision.train.recipe import Augment, Recipe
 from litevision.train.store import Imagestore
-from trainings import CLASSES, samples_of, tiny_network, tiny_recipe, write_colours
+from trainings import CLASSES, select_split, tiny_network, tiny_recipe, write_colours
 
 NORMALISATION = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 PREPROCESS = Preprocess((32, 32), 36, "center", "bilinear")
@@ -192,7 +192,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Network]:
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None
     images = torch.stack(
-        [torch.from_numpy(PREPROCESS(sample.path)).permute(2, 0, 1) for sample in samples_of(folder, "validation")]
+        [torch.from_numpy(PREPROCESS(sample.path)).permute(2, 0, 1) for sample in select_split(folder, "validation")]
     )
     with torch.no_grad():
         network.train()((images / 255 - 0.45) / 0.225)
@@ -200,7 +200,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Network]:
 
 
 def validated(folder: Path, network: Network, tmp_path: Path) -> Any:
-    samples = samples_of(folder, "validation")
+    samples = select_split(folder, "validation")
     store = Imagestore(tmp_path / "cache", [sample.path for sample in samples], PREPROCESS, 10**7)
     return ClassificationTask(plain(), NORMALISATION, (1, 1, 1), samples, store, None).validate(network)
 
@@ -208,7 +208,7 @@ def validated(folder: Path, network: Network, tmp_path: Path) -> Any:
 def test_validation_is_the_runtimes_preprocessing_and_the_network(judged: tuple[Path, Network], tmp_path: Path) -> None:
     folder, network = judged
     losses, right = [], []
-    for sample in samples_of(folder, "validation"):
+    for sample in select_split(folder, "validation"):
         image = torch.from_numpy(PREPROCESS(sample.path)).double().permute(2, 0, 1) / 255
         mean, std = (torch.tensor(value).double().view(3, 1, 1) for value in (NORMALISATION.mean, NORMALISATION.std))
         with torch.no_grad():
@@ -234,7 +234,7 @@ def test_validation_agrees_with_the_bundle(judged: tuple[Path, Network], tmp_pat
         weights=Weights(name="tiny", provenance="tests", licence="Apache-2.0", sha256="0" * 64),
         training_data="none",
     )
-    samples = samples_of(folder, "validation")
+    samples = select_split(folder, "validation")
     measured = scores(evaluate_bundle(load(tmp_path / "model.onnx"), samples, CLASSES, split="validation"))
     assert measured.mean_loss == pytest.approx(found.loss, rel=1e-4)
     assert measured.top1 == pytest.approx(found.top1)

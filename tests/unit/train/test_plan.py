@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from litevision.cache import sha256_of
 from litevision.cli._training.report import print_recipe
 from litevision.errors import DataError, FileMissingError, TrainingError
+from litevision.files import sha256_of
 from litevision.image import Preprocess
 from litevision.models.network import Network
 from litevision.train import plan as module

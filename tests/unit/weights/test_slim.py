@@ -13,7 +13,7 @@ from litevision.models.blocks import ConvNormAct
 from litevision.weights import checkpoint, load
 from litevision.weights.files import StoredWeights, prefer_averages
 from litevision.weights.load import load_weights
-from litevision.weights.source import Source
+from litevision.weights.source import WeightsSource
 from weight_files import assert_same_weights, network
 
 BN = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
@@ -88,7 +88,7 @@ def variables(made: Network, scopes: dict[str, str]) -> dict[str, Tensor]:
 def opened(monkeypatch: pytest.MonkeyPatch, tensors: dict[str, Tensor]) -> None:
     """Lets ``load_weights`` find a checkpoint with these variables."""
     stored = StoredWeights(prefer_averages(tensors), "tensorflow")
-    monkeypatch.setattr(load, "open_source", lambda *_: Source("model.ckpt", None, Path("model.ckpt"), stored))
+    monkeypatch.setattr(load, "open_source", lambda *_: WeightsSource("model.ckpt", None, Path("model.ckpt"), stored))
 
 
 @pytest.mark.parametrize(("name", "width_mult", "scopes", "count"), NETWORKS)

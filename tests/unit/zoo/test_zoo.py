@@ -7,7 +7,7 @@ import pytest
 
 from litevision import zoo
 from litevision.data import SPLITS, read_labelled
-from litevision.evaluate import evaluate_bundle, samples_of, scores
+from litevision.evaluate import evaluate_bundle, scores, select_split
 from litevision.evaluate.coco import detection_scores
 from litevision.evaluate.detection import evaluate_detector
 from litevision.runtime import BundleMetadata, DetectionScore, Detector, Score, load
@@ -60,7 +60,7 @@ def test_the_garment_in_the_example() -> None:
 def test_clothing_is_as_good_as_it_says(shared: Path) -> None:
     classifier = load("clothing", threads=1, streams=2)
     data = read_labelled(shared / "data/clothing")
-    split, samples = samples_of(data, "test")
+    split, samples = select_split(data, "test")
     found = scores(evaluate_bundle(classifier, samples, data.classes, split=split))
     claimed = classifier.bundle.metadata.score
     assert claimed is not None

@@ -9,9 +9,9 @@ from litevision.cli._images import command
 
 if TYPE_CHECKING:
     from litevision.cli._images.results import Form, Writer
-    from litevision.image import Source
+    from litevision.image import ImageLike
     from litevision.runtime import Bundle, Detection
-    from litevision.runtime.answers import Answer, Prepared
+    from litevision.runtime.answers import Answer, PreprocessedImage
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Detect(command.Command[Options]):
 
         saver = Saver(options.save, options.inputs)
 
-        def work(sources: "Iterable[Source | Prepared[Any]]") -> "list[Answer[Detection]]":
+        def work(sources: "Iterable[ImageLike | PreprocessedImage[Any]]") -> "list[Answer[Detection]]":
             return [saver.saved(it) for it in answer(task, sources)]
 
         return command.Job(bundle, work, partial(detector.views, tiles=options.tiles, keep=True))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from litevision.errors import FileMissingError, LitevisionError, MissingExtraError, UsageError
 from litevision.image import ANIMATION_SUFFIXES, VIDEO_SUFFIXES, list_images
-from litevision.runtime.answers import Prepared
+from litevision.runtime.answers import PreprocessedImage
 
 if TYPE_CHECKING:
     from litevision.runtime.video import Preparer
@@ -19,12 +19,12 @@ _WEBCAM = "webcam:"
 _MAX_LINE_BYTES = 65_536  # 16 times the longest path of Linux
 _IDLE_MS = 5, 200  # how long a list that grows is waited for, at first and at most, before somebody else has a turn
 
-ImageInput = str | Prepared[Any] | None
+ImageInput = str | PreprocessedImage[Any] | None
 """An image's path, one that is prepared already, or None where the reader would have to wait."""
 Reader = Callable[["Preparer"], Iterator[ImageInput]]
 """Reads a video, an animation, a camera or a list."""
-Entry = str | Prepared[Any] | Reader
-"""What an argument stands for; a `Prepared` is an error in the place of an image."""
+Entry = str | PreprocessedImage[Any] | Reader
+"""What an argument stands for; a `PreprocessedImage` is an error in the place of an image."""
 
 
 def images(entries: Iterable[Entry], preparer: "Preparer") -> Iterator[ImageInput]:
@@ -67,7 +67,7 @@ class Finder:
             found = [str(image) for image in list_images(path, recursive=self.recursive)]
             return [self._reader_or_path(image) for image in found]
         except LitevisionError as error:
-            return [Prepared(path, error)]
+            return [PreprocessedImage(path, error)]
 
     def _reader_or_path(self, path: str) -> Entry:
         suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122  # a Path costs more than all the rest here
@@ -89,7 +89,7 @@ class Finder:
             webcam_device(name)
             _require_av(name)
         except LitevisionError as error:
-            return [Prepared(name, error)]
+            return [PreprocessedImage(name, error)]
         return [partial(webcam_frames, name, every_s=self.every_s)]
 
     def _matching(self, pattern: str) -> list[Entry]:
@@ -100,7 +100,7 @@ class Finder:
             error = FileMissingError(
                 f"{pattern}: no file has such a name. Check the pattern; '**' stands for any folders."
             )
-            return [Prepared(pattern, error)]
+            return [PreprocessedImage(pattern, error)]
         return [entry for path in found for entry in self._at(path)]
 
     def _listed(self, preparer: "Preparer") -> Iterator[ImageInput]:
@@ -119,12 +119,12 @@ def _require_av(name: str) -> None:
         raise MissingExtraError.of(f"{name}: reading videos", "video")
 
 
-def _lines() -> Iterator[str | Prepared[Any] | None]:
+def _lines() -> Iterator[str | PreprocessedImage[Any] | None]:
     """The lines of standard input without their ends; None while there is none to read."""
     import sys
 
     if sys.stdin is None:
-        yield Prepared(STDIN, UsageError("standard input is closed; expected paths on it, one a line."))
+        yield PreprocessedImage(STDIN, UsageError("standard input is closed; expected paths on it, one a line."))
         return
     # Not through sys.stdin: its buffer would hide from poll what is there already.
     descriptor = sys.stdin.fileno()
@@ -140,7 +140,7 @@ def _lines() -> Iterator[str | Prepared[Any] | None]:
             return
         if len(rest) > _MAX_LINE_BYTES:
             error = UsageError(f"standard input: a line of over {_MAX_LINE_BYTES} bytes; expected paths, one a line.")
-            yield Prepared(STDIN, error)
+            yield PreprocessedImage(STDIN, error)
             return
 
 

@@ -52,7 +52,7 @@ def run(command: Command[Any]) -> int:
 def _answer(command: Command[Any], signals: Signals) -> int:
     from litevision.cli._images.inputs import Finder
     from litevision.cli._images.report import Report
-    from litevision.runtime.answers import Prepared
+    from litevision.runtime.answers import PreprocessedImage
     from litevision.runtime.cpus import available_cpus
 
     options = command.options
@@ -61,7 +61,7 @@ def _answer(command: Command[Any], signals: Signals) -> int:
     total = None if any(map(callable, entries)) else len(entries)
     workers = 0 if total is not None and total < _FEW else options.workers or available_cpus()
     # A wrong path should not cost the download of a model.
-    wrong = all(isinstance(entry, Prepared) for entry in entries)
+    wrong = all(isinstance(entry, PreprocessedImage) for entry in entries)
     job = None if wrong else command.job(_open(options, entries, total, workers))
 
     report = Report(total, sys.stdout if _rows_shown(options) else None, command.verb)
@@ -133,18 +133,18 @@ def _chunks(options: Options, entries: "list[Entry]", total: int | None, workers
 
 
 def _batch_size(options: Options, total: int | None, workers: int) -> int:
-    from litevision.runtime.pipeline import CHUNK
+    from litevision.runtime.pipeline import BATCH_SIZE
 
     if options.batch or not workers:
         return options.batch or 1
     # Small enough that every worker has its share of a few dozen images.
-    return CHUNK if total is None else max(1, min(CHUNK, total // (2 * workers)))
+    return BATCH_SIZE if total is None else max(1, min(BATCH_SIZE, total // (2 * workers)))
 
 
 def _wrong(entries: "list[Entry]") -> "Chunks":
-    from litevision.runtime.answers import Answer, Prepared
+    from litevision.runtime.answers import Answer, PreprocessedImage
 
-    yield [Answer(entry, (), entry.error, entry.ms) for entry in entries if isinstance(entry, Prepared)]
+    yield [Answer(entry, (), entry.error, entry.ms) for entry in entries if isinstance(entry, PreprocessedImage)]
 
 
 def _one_by_one(entries: "list[Entry]", job: Job) -> "Chunks":

@@ -159,11 +159,11 @@ def output_stream(target: str, option: str = "--csv") -> Iterator[TextIO]:
         with path.open("w", **options) as stream:
             yield stream
     else:
-        from litevision.cache import replacing
+        from litevision.files import atomic_write
 
         check_writable(path, option)
         # Resolved, because a link is to stay one.
-        with replacing(path.resolve()) as partial, partial.open("w", **options) as stream:
+        with atomic_write(path.resolve()) as partial, partial.open("w", **options) as stream:
             yield stream
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from litevision.cache import replacing
 from litevision.cli._images.inputs import STDIN
 from litevision.errors import FileMissingError, ImageError, UsageError
+from litevision.files import atomic_write
 from litevision.image import decode
 from litevision.image.draw import Mark, draw_marks
 from litevision.runtime import Detection
-from litevision.runtime.answers import Answer, Prepared
+from litevision.runtime.answers import Answer, PreprocessedImage
 from litevision.runtime.detector import Views
 
 # A frame's name ends with its time or its number; files that sort in their order are easier to make a video of.
@@ -48,7 +48,7 @@ class Saver:
         target = self._folder / self.name_of(answer)
         source = answer.source
         try:
-            image = _kept(source) if isinstance(source, Prepared) else decode(source)
+            image = _kept(source) if isinstance(source, PreprocessedImage) else decode(source)
         except (ImageError, FileMissingError) as error:
             return replace(answer, predictions=(), error=error)
         if target.exists() and Path(answer.name).exists() and target.samefile(answer.name):
@@ -60,7 +60,7 @@ class Saver:
     def name_of(self, answer: Answer[Detection]) -> Path:
         """Where in the folder the image goes."""
         name = answer.name
-        if isinstance(answer.source, Prepared):
+        if isinstance(answer.source, PreprocessedImage):
             name = _TIME.sub(lambda found: f"-{int(found[1]):05}{found[2]}.jpg", name)
             name = _FRAME.sub(lambda found: f"-{int(found[1]):05}.jpg", name)
         path = Path(os.path.abspath(name))  # noqa: PTH100  # links are to keep their names
@@ -95,7 +95,7 @@ def _first_pattern(parts: Sequence[str]) -> int:
     return next(place for place, part in enumerate(parts) if any(sign in part for sign in "*?["))
 
 
-def _kept(frame: Prepared[Views]) -> Image.Image:
+def _kept(frame: PreprocessedImage[Views]) -> Image.Image:
     assert isinstance(frame.outcome, Views)
     assert frame.outcome.image is not None
     return frame.outcome.image
@@ -104,5 +104,5 @@ def _kept(frame: Prepared[Views]) -> Image.Image:
 def _write(image: Image.Image, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     kind = _KINDS[target.suffix.lower()]
-    with replacing(target) as partial:
+    with atomic_write(target) as partial:
         image.save(partial, kind, **_OPTIONS[kind])

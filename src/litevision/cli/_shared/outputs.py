@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from litevision.cache import write_csv
 from litevision.errors import UsageError
+from litevision.files import write_csv
 
 __all__ = ["check_plot", "check_writable", "write_csv"]
 

@@ -8,15 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from litevision.cache import replacing
 from litevision.cli._images.report import counted
 from litevision.cli._images.results import printable
 from litevision.cli._shared.outputs import write_csv
 from litevision.cli._shared.table import Align, print_table
 from litevision.cli._training.report import Teller, print_data, print_recipe
 from litevision.cli._training.run import chosen_recipe
-from litevision.data import Fault
+from litevision.data import Issue
 from litevision.errors import UnknownNameError, UsageError
+from litevision.files import atomic_write
 from litevision.runtime.machine import Machine
 from litevision.train.checkpoint import NAME as LAST
 from litevision.train.compare.budget import Budget
@@ -103,7 +103,7 @@ def _finish(member: Member, plan: DetectionPlan, folder: Path) -> None:
         train(plan, network, folder, teller)
 
 
-def _tell_data(budget: Budget, plan: DetectionPlan, faults: Sequence[Fault]) -> None:
+def _tell_data(budget: Budget, plan: DetectionPlan, faults: Sequence[Issue]) -> None:
     print_data(plan, faults)
     if budget.epochs is None:
         _say("timing the first steps of each member")
@@ -179,7 +179,7 @@ def _write(folder: Path, document: Mapping[str, Any], rows: Sequence[Row], budge
     title = f"CenterNets on {printable(document['data'])}, {_scored(rows[0])};\n{budget} each, from a fresh start"
     try:
         write_csv(folder / "comparison.csv", list(tables[0]), [list(table.values()) for table in tables])
-        with replacing(folder / "comparison.json") as unfinished:
+        with atomic_write(folder / "comparison.json") as unfinished:
             unfinished.write_text(json.dumps(document, indent=1), "utf-8")
         write_plot(folder / "comparison.png", rows, title, f"{timed}\n{document['machine']['cpu']}")
     except OSError as error:

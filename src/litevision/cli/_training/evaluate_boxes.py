@@ -8,7 +8,7 @@ from litevision.cli._images.results import printable
 from litevision.cli._shared.table import Align, print_table
 from litevision.cli._training.scoring import Asked, Outcome, Rows, Told, share, tell, watched
 from litevision.data import LabelledBoxes, read_boxes
-from litevision.evaluate import samples_of
+from litevision.evaluate import select_split
 from litevision.evaluate.coco import DetectionScores, detection_scores, require_coco
 from litevision.evaluate.detection import DetectionEvaluation, evaluate_detector
 from litevision.runtime import Detector
@@ -20,7 +20,7 @@ def evaluate_boxes(asked: Asked) -> int:
     """Scores a detector, tells, and gives the exit code."""
     require_coco()
     data = read_boxes(asked.data)
-    split, samples = samples_of(data, asked.split)
+    split, samples = select_split(data, asked.split)
     detector = Detector(asked.open_bundle())
 
     def answered(told: Told) -> DetectionEvaluation:

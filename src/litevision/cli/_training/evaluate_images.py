@@ -8,7 +8,7 @@ from litevision.cli._images.results import printable
 from litevision.cli._shared.table import Align, print_table
 from litevision.cli._training.scoring import Asked, Outcome, Rows, Told, share, tell, watched
 from litevision.data import read_labelled
-from litevision.evaluate import Evaluation, Scores, evaluate_bundle, samples_of, scores
+from litevision.evaluate import Evaluation, Scores, evaluate_bundle, scores, select_split
 from litevision.runtime import Classifier
 
 _NAMED = 5  # of the labels that have no images
@@ -18,7 +18,7 @@ _FIGURES = ("precision", "recall", "f1")
 def evaluate_images(asked: Asked) -> int:
     """Scores a classifier, tells, and gives the exit code."""
     data = read_labelled(asked.data)
-    split, samples = samples_of(data, asked.split)
+    split, samples = select_split(data, asked.split)
     classifier = Classifier(asked.open_bundle())
 
     def answered(told: Told) -> Evaluation:

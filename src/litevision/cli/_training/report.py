@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from litevision.data import SPLITS, Fault
+from litevision.data import SPLITS, Issue
 from litevision.train.detection.options import Detection
 from litevision.train.plan import RECIPE, AnyPlan
 from litevision.train.recipe import Augment
@@ -20,7 +20,7 @@ _LINE_EVERY_S = 20.0
 _CLASSES_SHOWN = 30
 
 
-def print_data(plan: AnyPlan, faults: Sequence[Fault]) -> None:
+def print_data(plan: AnyPlan, faults: Sequence[Issue]) -> None:
     """The data's classes and splits, and what is left out; of images with boxes, the boxes are counted."""
     data = plan.data
     boxes = plan.task == "detection"

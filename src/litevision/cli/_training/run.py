@@ -10,7 +10,7 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from litevision.cli._shared.size import parse_size
 from litevision.cli._training.report import Teller, print_data, print_recipe, print_results
-from litevision.data import Fault, is_detection
+from litevision.data import Issue, is_detection
 from litevision.errors import UsageError
 from litevision.runtime.metadata import Task
 from litevision.train.checkpoint import NAME as LAST
@@ -72,7 +72,7 @@ def run(
 
 
 @rank_zero_only
-def _begin(plan: AnyPlan, faults: Sequence[Fault], folder: Path) -> None:
+def _begin(plan: AnyPlan, faults: Sequence[Issue], folder: Path) -> None:
     """Shows the data and writes the plan: in the first process, the others plan the same for themselves."""
     print_data(plan, faults)
     plan.write(folder)

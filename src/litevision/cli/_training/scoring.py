@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import typer
 
-from litevision.cache import replacing, sha256_of
 from litevision.cli._images.report import Report
 from litevision.cli._images.results import printable
 from litevision.cli._shared.bundle import bundle_path
@@ -20,12 +19,13 @@ from litevision.errors import UsageError
 from litevision.evaluate import Evaluation, Scores
 from litevision.evaluate.coco import DetectionScores
 from litevision.evaluate.detection import DetectionEvaluation
+from litevision.files import atomic_write, sha256_of
 from litevision.runtime import Bundle
 from litevision.runtime.answers import Answer
 from litevision.runtime.cpus import available_cpus
 
 Told = Callable[[Sequence[Answer[Any]]], None]
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 
 class Asked(NamedTuple):
@@ -81,7 +81,7 @@ class Outcome(NamedTuple):
     predictions: Rows
 
 
-def watched(evaluate: Callable[[Told], Result], count: int, bundle: Bundle) -> Result:
+def watched(evaluate: Callable[[Told], T], count: int, bundle: Bundle) -> T:
     """What ``evaluate`` gives, told of on the error output; a signal ends the program in order."""
     report = Report(count, None, "evaluate")
     try:
@@ -136,7 +136,7 @@ def _document(bundle: Bundle, data: LabelledImages | LabelledBoxes, outcome: Out
             "skipped": [{"path": str(it.path), "detail": it.detail} for it in outcome.evaluation.skipped],
         },
         "split": outcome.evaluation.split,
-        "scores": outcome.scores.to_plain(),
+        "scores": outcome.scores.to_dict(),
     }
 
 
@@ -152,7 +152,7 @@ def _print_heading(bundle: Bundle, data: LabelledImages | LabelledBoxes, outcome
 
 def _write(asked: Asked, document: dict[str, Any], outcome: Outcome) -> None:
     if asked.json_file:
-        with replacing(asked.json_file) as partial:
+        with atomic_write(asked.json_file) as partial:
             partial.write_text(f"{json.dumps(document, allow_nan=False)}\n")
         print(f"wrote {asked.json_file}", file=sys.stderr)
     for file, rows in ((asked.csv, outcome.per_class), (asked.predictions, outcome.predictions)):

@@ -6,9 +6,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-from litevision.cache import replacing
 from litevision.cost.choice.candidates import Candidate
-from litevision.cost.choice.frontier import Budget
+from litevision.cost.choice.pareto_front import Budget
+from litevision.files import atomic_write
 from litevision.registry import ALIASES
 
 # Okabe and Ito's colours, which people with any colour vision tell apart.
@@ -69,7 +69,7 @@ def plot(
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(title, fontsize=9, loc="left")
     axes.legend(loc="lower right", frameon=False, title="area: the bundle's size\nline: the most exact for its time")
-    with replacing(file) as partial:
+    with atomic_write(file) as partial:
         figure.savefig(partial, format=file.suffix[1:].lower(), dpi=130)
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from litevision.cache import replacing
 from litevision.cost.guidelines.findings import Finding
 from litevision.cost.guidelines.measure import Row
+from litevision.files import atomic_write
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # Okabe and Ito's, told apart by any eye
 _PANEL_INCHES = (6.4, 3.6)
@@ -29,7 +29,7 @@ def plot(file: Path, findings: Sequence[Finding], rows: Sequence[Row], title: st
     for panel in list(panels):
         panel.set_axis_off()
     figure.suptitle(title, fontsize=9)
-    with replacing(file) as partial:
+    with atomic_write(file) as partial:
         figure.savefig(partial, format=file.suffix[1:].lower(), dpi=120)
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from litevision import __version__
-from litevision.cache import cache_folder, replacing
 from litevision.cost.latency.calibration import calibrate
 from litevision.cost.latency.model import LatencyModel
+from litevision.files import atomic_write, cache_folder
 from litevision.runtime.engines import EngineChoice
 from litevision.runtime.machine import cpu_instructions, cpu_name, engine_versions
-from litevision.runtime.records import from_plain
+from litevision.runtime.records import from_dict
 
 
 def latency_model(
@@ -56,7 +56,7 @@ def _recall(file: Path, key: dict[str, Any]) -> LatencyModel | None:
     faults: list[str] = []
     try:
         plain = json.loads(file.read_text("utf-8"))
-        model: LatencyModel | None = from_plain(LatencyModel, plain["model"], "", faults)
+        model: LatencyModel | None = from_dict(LatencyModel, plain["model"], "", faults)
         known = plain["key"] == key
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
@@ -67,7 +67,7 @@ def _remember(file: Path, key: dict[str, Any], model: LatencyModel) -> None:
     """Writes what `_recall` reads, where the folder can be written; else it is made again the next time."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(file) as partial:
+        with atomic_write(file) as partial:
             partial.write_text(json.dumps({"key": key, "model": asdict(model)}, indent=1), "utf-8")
     except OSError:
         return

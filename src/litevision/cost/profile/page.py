@@ -8,8 +8,8 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from litevision.cache import replacing
 from litevision.cost.profile.records import Peaks, Profile, Row
+from litevision.files import atomic_write
 from litevision.runtime.machine import Machine
 
 # Okabe and Ito's colours, which people with any colour vision tell apart.
@@ -131,7 +131,7 @@ def write_page(path: Path, model: str, machine: Machine, profile: Profile) -> No
         legend=_legend(profile.rows),
         colour_of=colour_of,
     )
-    with replacing(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(html, encoding="utf-8", errors="backslashreplace")
 
 

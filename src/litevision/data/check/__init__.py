@@ -10,7 +10,7 @@ from litevision.data.check.looks import look_at_all
 from litevision.data.check.names import name_faults
 from litevision.data.check.report import DataReport
 from litevision.data.detection.find import is_detection
-from litevision.data.faults import Fault
+from litevision.data.issues import Issue
 from litevision.data.read import DEFAULT_FRACTIONS, list_labelled, split_up
 from litevision.data.records import SPLITS
 from litevision.data.splits import Fractions, check_fractions
@@ -56,6 +56,6 @@ def check_data(
     for sample, found in zip(data.samples, looks.found, strict=True):
         for rule, detail in found:
             line = f", line {lines[sample.path]}" if rule == "missing-file" and lines[sample.path] else ""
-            faults.append(Fault.of(rule, sample.path, detail + line))
+            faults.append(Issue.of(rule, sample.path, detail + line))
     faults += duplicate_faults(data, looks.sizes_hw, looks.thumbs_u8, workers=workers)
     return DataReport(data, quick, tuple(sorted(faults, key=lambda fault: fault.order)))

@@ -12,7 +12,7 @@ from litevision.data.detection.find import list_boxes
 from litevision.data.detection.listing import BoxListing
 from litevision.data.detection.read import place_boxes
 from litevision.data.detection.records import LabelledBoxes
-from litevision.data.faults import Fault
+from litevision.data.issues import Issue
 from litevision.data.listing import Entry, Listing
 from litevision.data.records import SPLITS, LabelledImages, Sample
 from litevision.data.splits import Fractions
@@ -37,41 +37,41 @@ def check_boxes(
     return DataReport(data, quick, tuple(sorted(faults, key=lambda fault: fault.order)))
 
 
-def _of_images(listing: BoxListing, looks: Looks) -> Iterator[Fault]:
+def _of_images(listing: BoxListing, looks: Looks) -> Iterator[Issue]:
     told = set()  # an image that is listed twice has the same faults twice
     for image, found in zip(listing.images, looks.found, strict=True):
         for rule, detail in found:
             if (image.path, rule) not in told:
                 told.add((image.path, rule))
-                yield Fault.of("missing-image" if rule == "missing-file" else rule, image.path, detail)
+                yield Issue.of("missing-image" if rule == "missing-file" else rule, image.path, detail)
 
 
-def _of_names(listing: BoxListing) -> Iterator[Fault]:
+def _of_names(listing: BoxListing) -> Iterator[Issue]:
     entries = tuple(Entry(image.path, image.name, "", image.split) for image in listing.images)
     yield from name_faults(Listing(listing.root, tuple(listing.classes), entries))
 
 
-def _of_classes(data: LabelledBoxes) -> Iterator[Fault]:
+def _of_classes(data: LabelledBoxes) -> Iterator[Issue]:
     boxes = {split: data.counts(split) for split in SPLITS}
     labelled = [label for label, _ in enumerate(data.classes) if any(boxes[split][label] for split in SPLITS)]
     names = [data.classes[label] for label in labelled]
     for name in data.classes:
         if name not in names:
-            yield Fault.of("class-without-boxes", None, f"class {name!r}")
+            yield Issue.of("class-without-boxes", None, f"class {name!r}")
     images = {split: [data.image_counts(split)[label] for label in labelled] for split in SPLITS}
     yield from presence_faults(names, images, {})
     yield from imbalance_faults(data.classes, boxes["train"])
     ignored = sum(int(sample.ignored.sum()) for sample in data.samples)
     if ignored:
-        yield Fault.of(
+        yield Issue.of(
             "ignored-boxes", None, f"{ignored:,} of {sum(len(sample.labels) for sample in data.samples):,} boxes"
         )
     empty = sum(not len(sample.labels) for sample in data.samples)
     if empty:
-        yield Fault.of("images-without-boxes", None, f"{empty:,} of {len(data.samples):,} images")
+        yield Issue.of("images-without-boxes", None, f"{empty:,} of {len(data.samples):,} images")
 
 
-def _copies(listing: BoxListing, looks: Looks, data: LabelledBoxes, workers: int | None) -> Iterator[Fault]:
+def _copies(listing: BoxListing, looks: Looks, data: LabelledBoxes, workers: int | None) -> Iterator[Issue]:
     """Images that copy others, whatever their boxes."""
     images = LabelledImages(
         data.root, ("",), tuple(Sample(sample.path, 0, sample.split) for sample in data.samples), data.made_splits

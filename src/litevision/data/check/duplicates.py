@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from litevision.data.check.similar import alike, candidates, signatures
-from litevision.data.copies import same_bytes
-from litevision.data.faults import Fault
+from litevision.data.copies import exact_duplicates
+from litevision.data.issues import Issue
 from litevision.data.records import LabelledImages, Sample
 from litevision.data.threads import in_threads
 from litevision.errors import LitevisionError
@@ -26,7 +26,7 @@ def duplicate_faults(
     thumbs_u8: npt.NDArray[np.uint8] | None,
     *,
     workers: int | None = None,
-) -> Iterator[Fault]:
+) -> Iterator[Issue]:
     """A fault for each image that copies one before it; train stands before validation and test.
 
     Args:
@@ -37,7 +37,7 @@ def duplicate_faults(
     """
     samples = data.samples
     copies = set()
-    for group in same_bytes([sample.path for sample in samples]):
+    for group in exact_duplicates([sample.path for sample in samples]):
         readable = [index for index in group if sizes_hw[index] is not None]
         for index in readable[1:]:
             copies.add(index)
@@ -80,19 +80,19 @@ def _same_pixels(samples: Sequence[Sample], index: int, other: int) -> bool:
     return first.tobytes() == second.tobytes()
 
 
-def _exact(data: LabelledImages, sample: Sample, others: Sequence[Sample], what: str) -> Fault:
+def _exact(data: LabelledImages, sample: Sample, others: Sequence[Sample], what: str) -> Issue:
     rules = ("duplicate-with-other-label", "duplicate-across-splits", "exact-duplicate")
     return _copy(data, sample, others, rules, f"same {what} as")
 
 
-def _nearly(data: LabelledImages, sample: Sample, others: Sequence[Sample]) -> Fault:
+def _nearly(data: LabelledImages, sample: Sample, others: Sequence[Sample]) -> Issue:
     rules = ("near-duplicate-with-other-label", "near-duplicate-across-splits", "near-duplicate")
     return _copy(data, sample, others, rules, "nearly the same as")
 
 
 def _copy(
     data: LabelledImages, sample: Sample, others: Sequence[Sample], rules: tuple[str, str, str], relation: str
-) -> Fault:
+) -> Issue:
     """The worst that ``others``, the likest first, make of an image: another label, another split, or a mere copy."""
     worst = (
         [other for other in others if other.label != sample.label],
@@ -102,9 +102,9 @@ def _copy(
     rule, other = next((rule, found[0]) for rule, found in zip(rules, worst, strict=True) if found)
     if other.path == sample.path:
         detail = f"listed twice: as {data.classes[sample.label]!r} in {sample.split}, "
-        return Fault.of(rule, sample.path, detail + f"and as {data.classes[other.label]!r} in {other.split}")
+        return Issue.of(rule, sample.path, detail + f"and as {data.classes[other.label]!r} in {other.split}")
     places = f" ({other.split})" if other.split != sample.split else ""
-    return Fault.of(rule, sample.path, f"{relation} {shown(data.root, other.path)}{places}")
+    return Issue.of(rule, sample.path, f"{relation} {shown(data.root, other.path)}{places}")
 
 
 def shown(root: Path, path: Path) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from litevision.data.detection.records import LabelledBoxes
-from litevision.data.faults import RULES, Fault
+from litevision.data.issues import RULES, Issue
 from litevision.data.records import SPLITS, LabelledImages
 
 
@@ -22,7 +22,7 @@ class DataReport:
 
     data: LabelledImages | LabelledBoxes
     quick: bool
-    faults: tuple[Fault, ...]
+    faults: tuple[Issue, ...]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -39,7 +39,7 @@ class DataReport:
         """Whether there is no error; warnings and notes may be there."""
         return not self.severity("error")
 
-    def to_plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Everything, as JSON can hold it."""
         return {
             "path": str(self.data.root),
@@ -66,4 +66,4 @@ class DataReport:
 
     def to_json(self) -> str:
         """Everything, as one JSON document."""
-        return json.dumps(self.to_plain(), indent=1)
+        return json.dumps(self.to_dict(), indent=1)

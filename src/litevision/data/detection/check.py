@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from litevision.boxes import intersection_over_union
+from litevision.boxes import box_iou
 from litevision.data.detection.listing import BoxListing, WrittenBox, WrittenImage
-from litevision.data.faults import Fault
+from litevision.data.issues import Issue
 from litevision.errors import ImageError
 from litevision.image.decode import open_image
 from litevision.image.orientation import Orientation
@@ -32,7 +32,7 @@ class UsableBoxes:
 
 
 def usable_boxes(
-    image: WrittenImage, listing: BoxListing, upright_hw: tuple[int, int], faults: list[Fault]
+    image: WrittenImage, listing: BoxListing, upright_hw: tuple[int, int], faults: list[Issue]
 ) -> UsableBoxes | None:
     """The boxes of ``image`` in px of the upright image, cut at its edges; None where they are for another size.
 
@@ -49,9 +49,9 @@ def usable_boxes(
         if turned_by is None or not turned_by.swap:
             said_height, said_width = image.size_hw or upright_hw
             detail = f"{image.name} has {width} x {height} px, the labels say {said_width} x {said_height}"
-            faults.append(Fault.of("wrong-size", image.labels_file, detail))
+            faults.append(Issue.of("wrong-size", image.labels_file, detail))
             return None
-        faults.append(Fault.of("turned-boxes", image.labels_file, f"{image.name}: {len(image.boxes)} boxes"))
+        faults.append(Issue.of("turned-boxes", image.labels_file, f"{image.name}: {len(image.boxes)} boxes"))
     label_of = {name: label for label, name in enumerate(listing.classes)}
     scale = (width, height, width, height) if listing.relative else (1, 1, 1, 1)
     kept: list[WrittenBox] = []
@@ -62,7 +62,7 @@ def usable_boxes(
             corners = _upright(corners, turned_by, upright_hw)
         inside = tuple(min(max(edge, 0.0), side) for edge, side in zip(corners, (width, height) * 2, strict=True))
         found = list(_faults_of(box, corners, inside, upright_hw))
-        faults += (Fault.of(rule, box.file, detail, box.line) for rule, detail, _ in found)
+        faults += (Issue.of(rule, box.file, detail, box.line) for rule, detail, _ in found)
         if not any(is_left_out for *_, is_left_out in found):
             kept.append(box)
             rows.append(inside)
@@ -107,10 +107,10 @@ def _faults_of(
 
 
 def _without_copies(
-    kept: list[WrittenBox], boxes_xyxy: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], faults: list[Fault]
+    kept: list[WrittenBox], boxes_xyxy: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], faults: list[Issue]
 ) -> list[int]:
     """The indices of the boxes without those that copy one before them; ignored boxes may lie where they like."""
-    overlaps = intersection_over_union(boxes_xyxy, boxes_xyxy)
+    overlaps = box_iou(boxes_xyxy, boxes_xyxy)
     real = np.array([not box.ignored for box in kept], np.bool_)
     near = np.triu((overlaps >= _NEARLY_SAME_IOU) & (labels[:, None] == labels) & real[:, None] & real, 1)
     copies: set[int] = set()
@@ -121,10 +121,10 @@ def _without_copies(
         beside = f"{box.said}, beside line {other.line}" if other.line else f"{box.said}, beside {other.said}"
         if np.abs(boxes_xyxy[first] - boxes_xyxy[second]).max() <= _SAME_PX:
             copies.add(second)
-            faults.append(Fault.of("duplicate-box", box.file, beside, box.line))
+            faults.append(Issue.of("duplicate-box", box.file, beside, box.line))
         else:
             detail = f"{beside}: {overlaps[first, second]:.2f}"
-            faults.append(Fault.of("near-duplicate-box", box.file, detail, box.line))
+            faults.append(Issue.of("near-duplicate-box", box.file, detail, box.line))
     return [index for index in range(len(kept)) if index not in copies]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from litevision.data.detection.records import Kind
-from litevision.data.faults import Fault
+from litevision.data.issues import Issue
 from litevision.data.records import Split
 from litevision.errors import DataError
 from litevision.image import IMAGE_SUFFIXES
@@ -69,12 +69,12 @@ class BoxListing:
     kind: Kind
     classes: list[str] = field(default_factory=list)
     images: list[WrittenImage] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[Issue] = field(default_factory=list)
     relative: bool = False
 
     def fault(self, rule: str, path: Path | None, detail: str, line: int | None = None) -> None:
         """Notes a fault."""
-        self.faults.append(Fault.of(rule, path, detail, line))
+        self.faults.append(Issue.of(rule, path, detail, line))
 
     def name_of(self, path: Path) -> str:
         """The path from the data's folder, where it lies in it."""

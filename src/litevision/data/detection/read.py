@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from litevision.data.copies import same_bytes
+from litevision.data.copies import exact_duplicates
 from litevision.data.detection.check import usable_boxes
 from litevision.data.detection.find import list_boxes
 from litevision.data.detection.listing import BoxListing, WrittenImage
 from litevision.data.detection.records import DetectionSample, LabelledBoxes
-from litevision.data.faults import Fault
+from litevision.data.issues import Issue
 from litevision.data.look import open_header
 from litevision.data.read import DEFAULT_FRACTIONS
 from litevision.data.records import SPLITS, Split
@@ -48,7 +48,7 @@ def read_boxes(
     looks = list(in_threads(open_header, [image.path for image in listing.images], workers=workers))
     data = place_boxes(listing, [look.upright_hw for look in looks], seed=seed, fractions=fractions)
     unreadable = [
-        Fault.of("missing-image" if rule == "missing-file" else rule, image.path, detail)
+        Issue.of("missing-image" if rule == "missing-file" else rule, image.path, detail)
         for image, look in zip(listing.images, looks, strict=True)
         for rule, detail in look.found
     ]
@@ -93,7 +93,7 @@ def place_boxes(
     return LabelledBoxes(listing.root, tuple(listing.classes), samples, made, tuple(faults), listing.kind)
 
 
-def _each_once(images: Sequence[WrittenImage], faults: list[Fault]) -> list[int]:
+def _each_once(images: Sequence[WrittenImage], faults: list[Issue]) -> list[int]:
     """The images, each once: of two splits, the one that is held out keeps it, so that no score is too good."""
     chosen: dict[str, int] = {}
     for index, image in enumerate(images):
@@ -101,7 +101,7 @@ def _each_once(images: Sequence[WrittenImage], faults: list[Fault]) -> list[int]
         other = chosen.setdefault(key, index)
         if other != index:
             splits = " and ".join(str(images[place].split or "no split") for place in (other, index))
-            faults.append(Fault.of("listed-twice", image.path, f"in {splits}"))
+            faults.append(Issue.of("listed-twice", image.path, f"in {splits}"))
             if _place(image.split) > _place(images[other].split):
                 chosen[key] = index
     return sorted(chosen.values())
@@ -128,6 +128,6 @@ def _splits(
         image.name: str(min(set(sample.labels.tolist()), key=lambda label: (shown[label], label), default=-1))
         for image, sample in pool
     }
-    copies = {pool[index][0].name for group in same_bytes([image.path for image, _ in pool]) for index in group}
+    copies = {pool[index][0].name for group in exact_duplicates([image.path for image, _ in pool]) for index in group}
     made = divide(rarest, seed=seed, fractions=fractions, keep_in_train=copies)
     return [made.get(image.name, sample.split) for image, sample in found], bool(made)

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from litevision.data.faults import Fault
+from litevision.data.issues import Issue
 from litevision.data.records import Split
 
 Kind = Literal["Pascal VOC", "COCO", "YOLO"]
@@ -55,7 +55,7 @@ class LabelledBoxes:
     classes: tuple[str, ...]
     samples: tuple[DetectionSample, ...]
     made_splits: bool
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[Issue, ...] = ()
     kind: Kind | None = None
 
     def of(self, *splits: Split) -> tuple[DetectionSample, ...]:

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from litevision.cache import cache_folder, replacing
 from litevision.errors import LitevisionError
-from litevision.image import Source
+from litevision.files import atomic_write, cache_folder
+from litevision.image import ImageLike
 from litevision.runtime.bundle import checked_metadata, read_bundle
 from litevision.runtime.engines import Engine, EngineChoice, EngineName, Precision, candidates, open_engine
 from litevision.runtime.engines.timing import count_changes, sample_images, time_engines
 from litevision.runtime.machine import cpu_instructions, cpu_name, engine_versions
-from litevision.runtime.records import from_plain
+from litevision.runtime.records import from_dict
 
 FEW_IMAGES = 64
 """For fewer, measuring (a few seconds) costs more than any engine gains."""
@@ -129,7 +129,7 @@ def choose(
     threads: int | None = None,
     streams: int = 1,
     images: int | None = None,
-    sample: Sequence[Source] = (),
+    sample: Sequence[ImageLike] = (),
     measured_by: Measure = measure,
 ) -> Decision:
     """The fastest way on this machine to compute the bundle at ``path`` that changes no answer.
@@ -201,7 +201,7 @@ def _recall(file: Path, key: dict[str, Any]) -> list[Timing]:
     faults: list[str] = []
     try:
         plain = json.loads(file.read_text("utf-8"))
-        timings = [from_plain(Timing, item, "", faults) for item in plain["timings"]]
+        timings = [from_dict(Timing, item, "", faults) for item in plain["timings"]]
         known = plain["key"] == key
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return []
@@ -211,7 +211,7 @@ def _recall(file: Path, key: dict[str, Any]) -> list[Timing]:
 def _remember(file: Path, key: dict[str, Any], timings: Sequence[Timing]) -> str:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(file) as partial:
+        with atomic_write(file) as partial:
             partial.write_text(json.dumps({"key": key, "timings": [asdict(it) for it in timings]}, indent=1), "utf-8")
     except OSError as error:
         return f"measured, but not remembered: {file.parent} cannot be written ({error.strerror})"

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from litevision.errors import FileMissingError, ImageError
-from litevision.image import Preprocess, Source, shipped_images
+from litevision.image import ImageLike, Preprocess, shipped_images
 from litevision.runtime.engines.base import Engine, Outputs
 
 _TURNS = 5
@@ -19,7 +19,7 @@ _MAX_SAMPLE = 64
 _CHUNK = 8
 
 
-def sample_images(preprocess: Preprocess, sources: Sequence[Source] = ()) -> npt.NDArray[np.uint8]:
+def sample_images(preprocess: Preprocess, sources: Sequence[ImageLike] = ()) -> npt.NDArray[np.uint8]:
     """``uint8[N, H, W, 3]`` of up to 64 of ``sources``, from the first to the last, or of the images in the package.
 
     Those that cannot be read are passed over.

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from litevision.cache import replacing
-from litevision.data import Fault, is_detection
+from litevision.data import Issue, is_detection
 from litevision.errors import DataError, FileMissingError, TrainingError, UsageError
+from litevision.files import atomic_write
 from litevision.train.compare.budget import Budget, measure_epoch
 from litevision.train.compare.members import MEMBERS, Member, recipe_for
 from litevision.train.detection.data import boxes_record
@@ -30,7 +30,7 @@ def plan_members(
     budget: Budget,
     folder: Path,
     *,
-    on_data: Callable[[DetectionPlan, tuple[Fault, ...]], object],
+    on_data: Callable[[DetectionPlan, tuple[Issue, ...]], object],
     on_epochs: Timed,
 ) -> dict[str, DetectionPlan]:
     """The plan of each member's run, in ``folder`` under its name; those that are there already stay as they are.
@@ -71,7 +71,7 @@ def plan_members(
     try:
         if budget.epochs is None:
             made = [(member, _within(budget, member, plan, folder, on_epochs)) for member, plan in made]
-        with _writing(folder), replacing(folder / SETTINGS) as partial:
+        with _writing(folder), atomic_write(folder / SETTINGS) as partial:
             partial.write_text(json.dumps(settings, indent=1), "utf-8")
     finally:
         with suppress(OSError):

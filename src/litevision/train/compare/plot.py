@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-from litevision.cache import replacing
+from litevision.files import atomic_write
 from litevision.train.compare.members import MEMBERS
 from litevision.train.compare.table import Row
 from litevision.train.report.drawing import BLUE, INK, ORANGE, drawing
@@ -54,5 +54,5 @@ def write_plot(path: Path, rows: Sequence[Row], title: str, ms_label: str) -> No
             alignment="left",
             labelspacing=1,
         )
-        with replacing(path) as partial:
+        with atomic_write(path) as partial:
             figure.savefig(partial, format="png", dpi=_DPI, facecolor="white")

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from litevision.data import DetectionSample, Fault, LabelledBoxes, read_boxes
+from litevision.data import DetectionSample, Issue, LabelledBoxes, read_boxes
 from litevision.data.records import Split
 from litevision.errors import DataError, UsageError
 
 
-def read_trainable(path: Path, exclude: Collection[str]) -> tuple[LabelledBoxes, tuple[Fault, ...], tuple[Path, ...]]:
+def read_trainable(path: Path, exclude: Collection[str]) -> tuple[LabelledBoxes, tuple[Issue, ...], tuple[Path, ...]]:
     """The images with boxes at ``path``, the errors in them, and the images that were left out.
 
     Args:

@@ -14,7 +14,7 @@ from litevision.export.detection import export_detection_bundle
 from litevision.models.centernet import CenterNet
 from litevision.runtime import Bundle, Detector
 from litevision.runtime.cpus import available_cpus
-from litevision.runtime.detector import SCORE
+from litevision.runtime.detector import DEFAULT_SCORE_THRESHOLD
 from litevision.train.checkpoint import Progress
 from litevision.train.finish import (
     BUNDLE,
@@ -61,7 +61,7 @@ def finish_detection(
     }
     found = {split: detection_scores(evaluation) for split, evaluation in evaluations.items()}
     # The test images decide nothing, so that their score is that of images never seen.
-    thresholds = best_thresholds(evaluations["validation"], SCORE)
+    thresholds = best_thresholds(evaluations["validation"], DEFAULT_SCORE_THRESHOLD)
     judged = "test" if "test" in found else "validation"
     score = as_detection_score(found[judged], f"{data.root.name}, {judged} split", plan.preprocess.size_hw, MEASURED_BY)
     check = add_score(bundle, score, thresholds).check
@@ -69,7 +69,7 @@ def finish_detection(
         **described(plan, network, device),
         **how_it_went(progress, stopped_early=stopped_early),
         "thresholds": list(thresholds),
-        "scores": {split: found[split].to_plain() if split in found else None for split in _HELD_OUT},
+        "scores": {split: found[split].to_dict() if split in found else None for split in _HELD_OUT},
         "at_thresholds": at_thresholds(evaluations[judged], thresholds),
         "bundle": bundle_record(bundle, check),
     }

@@ -7,8 +7,8 @@ from typing import Any
 import tomli_w
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from litevision.cache import replacing
 from litevision.evaluate import Evaluation, calibration, scores
+from litevision.files import atomic_write
 from litevision.train.report import facts, plots
 from litevision.train.report.images import Overlay, mistakes, overlaid
 
@@ -66,7 +66,7 @@ def render(folder: Path, template: str, results: facts.Results, **parts: Any) ->
         **parts,
     )
     path = folder / NAME
-    with replacing(path) as partial:
+    with atomic_write(path) as partial:
         # A file name may hold bytes that are no text.
         partial.write_text(html, encoding="utf-8", errors="backslashreplace")
     return path

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from litevision.cache import write_csv
+from litevision.files import write_csv
 from litevision.train.report.facts import Results
 
 _PER_CLASS = ("count", "precision", "recall", "f1")

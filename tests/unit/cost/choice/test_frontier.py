@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from litevision.cost.choice.candidates import Candidate
-from litevision.cost.choice.frontier import Budget, frontier, parse_budget
+from litevision.cost.choice.pareto_front import Budget, pareto_front, parse_budget
 from litevision.errors import UsageError
 
 
@@ -50,7 +50,7 @@ def test_one_that_another_beats_in_all_three_is_left_out() -> None:
     small = candidate("small", 50.0, 2.0, 1)
     beaten = candidate("beaten", 60.0, 1.0, 3)
     alike = candidate("alike", 75.0, 3.0, 3)
-    assert frontier([beaten, exact, alike, small, quick]) == [quick, small, exact]
+    assert pareto_front([beaten, exact, alike, small, quick]) == [quick, small, exact]
 
 
 @given(st.lists(st.tuples(*[st.integers(1, 5)] * 3), max_size=12))
@@ -61,7 +61,7 @@ def test_every_other_is_beaten_and_none_of_these_is(figures: list[tuple[int, int
         mine, theirs = ((-it.top1, it.ms, it.num_bytes) for it in (one, other))
         return mine != theirs and all(a <= b for a, b in zip(mine, theirs, strict=True))
 
-    kept = frontier(every)
+    kept = pareto_front(every)
     figures_of = [(it.top1, it.ms, it.num_bytes) for it in kept]
     assert len(set(figures_of)) == len(kept)
     assert set(figures_of) == {(it.top1, it.ms, it.num_bytes) for it in every if not any(beats(o, it) for o in every)}

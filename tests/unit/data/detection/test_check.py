@@ -15,7 +15,7 @@ from labelled_boxes import Scene, coco, scenes, voc_xml, write_coco, write_image
 from litevision.data import RULES, DataReport, check_data, read_boxes
 from litevision.data.detection.check import usable_boxes
 from litevision.data.detection.listing import BoxListing, WrittenBox, WrittenImage
-from litevision.data.faults import Fault
+from litevision.data.issues import Issue
 
 Found = list[tuple[str, str | None, int | None]]
 
@@ -293,7 +293,7 @@ def test_whatever_is_written_what_is_kept_lies_inside_and_the_rest_is_told(
     file = Path("labels.xml")
     boxes = [WrittenBox(label, tuple(box), str(box), file, place) for place, (label, *box) in enumerate(written)]
     listing = BoxListing(Path(), "Pascal VOC", ["a", "b"])
-    faults: list[Fault] = []
+    faults: list[Issue] = []
     usable = usable_boxes(WrittenImage(Path("a.png"), "a.png", file, None, None, boxes), listing, (48, 64), faults)
     assert usable is not None
     x1, y1, x2, y2 = usable.boxes_xyxy.T

@@ -106,8 +106,7 @@ def made_up_run(
         "best_epoch": 2 if epochs > 1 else 0,
         "stopped_early": False,
         "scores": {
-            split: scores(evaluations[split]).to_plain() if split in splits else None
-            for split in ("validation", "test")
+            split: scores(evaluations[split]).to_dict() if split in splits else None for split in ("validation", "test")
         },
         "bundle": {
             "path": "model.onnx",

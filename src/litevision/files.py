@@ -15,7 +15,7 @@ def cache_folder() -> Path:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A path beside ``path`` to write to; it takes its place in the end, or goes away if there was an error."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
@@ -29,7 +29,10 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
     """Writes ``rows`` under ``header``; until all of them are written, ``path`` stays what it was."""
     import csv  # here: a cold start writes none
 
-    with replacing(path) as partial, partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out:
+    with (
+        atomic_write(path) as partial,
+        partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out,
+    ):
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)

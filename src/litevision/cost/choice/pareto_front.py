@@ -42,7 +42,7 @@ def parse_budget(text: str) -> Budget:
     raise UsageError(f"--budget {text!r}: expected a time or a size above 0 with its unit, such as 5ms, 800us or 6MB.")
 
 
-def frontier(candidates: Sequence[Candidate]) -> list[Candidate]:
+def pareto_front(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Those than which no other scores as much in as little time and as few bytes, the quickest first.
 
     Of several that are alike in all three, the first.

@@ -37,7 +37,7 @@ _PLACE = {rule.name: place for place, rule in enumerate(RULES)}
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Issue:
     """One rule broken at one place.
 
     Attributes:
@@ -57,7 +57,7 @@ class Fault:
     line: int | None = None
 
     @classmethod
-    def of(cls, rule: str, path: Path | None, detail: str, line: int | None = None) -> "Fault":
+    def of(cls, rule: str, path: Path | None, detail: str, line: int | None = None) -> "Issue":
         """The fault, with the severity and the advice of its rule."""
         found = _BY_NAME[rule]
         return cls(rule, path, found.severity, detail, found.advice, line)
