@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
 
-from litevision.export.bundle import export_bundle
-from litevision.export.defaults import describe
+from litevision.exporting.bundle import export_bundle
+from litevision.exporting.defaults import describe
 from litevision.image import decode
 from litevision.weights.load import create, load_weights
 from litevision.weights.save import save_weights

@@ -26,7 +26,7 @@ import torch
 from _common import conditions, environment, parser, report, row, workplace
 from PIL import Image
 
-from litevision.train.checkpoint import read_checkpoint
+from litevision.training.checkpoint import read_checkpoint
 
 COLOURS = {"blue": (40, 60, 200), "green": (60, 200, 40), "red": (200, 40, 60)}
 IMAGES = 24  # of each colour

@@ -19,8 +19,8 @@ from litevision.cost.latency.calibration import SECONDS, fit, image_call, made_u
 from litevision.cost.ledger import ledger
 from litevision.cost.profile import measure_peaks
 from litevision.errors import LitevisionError
-from litevision.export.defaults import NORMALISATIONS
-from litevision.export.graph import to_onnx
+from litevision.exporting.defaults import NORMALISATIONS
+from litevision.exporting.graph import to_onnx
 from litevision.models import build, configure
 from litevision.runtime.engines import EngineChoice, candidates
 from litevision.runtime.engines.timing import interleaved

@@ -9,9 +9,9 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
-from litevision.export.bundle import export_bundle
-from litevision.export.defaults import NORMALISATIONS
-from litevision.export.graph import RawToProbabilities, to_onnx
+from litevision.exporting.bundle import export_bundle
+from litevision.exporting.defaults import NORMALISATIONS
+from litevision.exporting.graph import RawToProbabilities, to_onnx
 from litevision.image import Preprocess
 from litevision.models import Network
 from litevision.runtime import BundleMetadata, Weights

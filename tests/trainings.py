@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from images import encoded
 from litevision.data import Sample
 from litevision.models.network import Network
-from litevision.train.augment import image_transform
-from litevision.train.batches import Batch, EpochOrder, TrainingImages
-from litevision.train.checkpoint import read_checkpoint
-from litevision.train.loop import Loop, Task, Validation
-from litevision.train.recipe import Recipe
-from litevision.train.recipe_file import make_recipe
-from litevision.train.store import Imagestore
+from litevision.training.augment import image_transform
+from litevision.training.batches import Batch, EpochOrder, TrainingImages
+from litevision.training.checkpoint import read_checkpoint
+from litevision.training.loop import Loop, Task, Validation
+from litevision.training.recipe import Recipe
+from litevision.training.recipe_file import make_recipe
+from litevision.training.store import Imagestore
 from litevision.weights.load import create
 from networks import SHORT_ROWS
 

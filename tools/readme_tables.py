@@ -24,8 +24,8 @@ from litevision.registry import ARCHITECTURES
 from litevision.registry.weight_sets import WeightSet, weight_sets
 from litevision.runtime import BundleMetadata
 from litevision.runtime.records import REST
-from litevision.train.recipe import Recipe
-from litevision.train.recipe_file import recipe_tables
+from litevision.training.recipe import Recipe
+from litevision.training.recipe_file import recipe_tables
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results"

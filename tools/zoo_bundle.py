@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from litevision.train.report.card import model_card
-from litevision.train.report.card_boxes import detector_card
+from litevision.training.report.card import model_card
+from litevision.training.report.card_boxes import detector_card
 
 ZOO = Path(__file__).parents[1] / "src/litevision/zoo"
 MAX_BYTES = 10_000_000

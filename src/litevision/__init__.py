@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from litevision.errors import LitevisionError
-    from litevision.export.weights import export_weights
+    from litevision.exporting.weights import export_weights
     from litevision.runtime import Classifier, Prediction, load
     from litevision.weights.load import create, load_weights
     from litevision.weights.save import save_weights
@@ -39,7 +39,7 @@ _HOMES = {
     "LitevisionError": "litevision.errors",
     "Prediction": "litevision.runtime",
     "create": "litevision.weights.load",
-    "export_weights": "litevision.export.weights",
+    "export_weights": "litevision.exporting.weights",
     "load": "litevision.runtime",
     "load_weights": "litevision.weights.load",
     "save_weights": "litevision.weights.save",

@@ -67,10 +67,10 @@ def test_csv(bench: Run) -> None:
 
 
 def test_a_name_is_looked_up(bench: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    cached: Any = types.ModuleType("litevision.export.cached")
+    cached: Any = types.ModuleType("litevision.exporting.cached")
     cached.kept_at = cached.bundle_for = lambda name: Path({"mobilenet_v2": "tiny.onnx"}[name])
-    monkeypatch.setitem(sys.modules, "litevision.export", types.ModuleType("litevision.export"))
-    monkeypatch.setitem(sys.modules, "litevision.export.cached", cached)
+    monkeypatch.setitem(sys.modules, "litevision.exporting", types.ModuleType("litevision.exporting"))
+    monkeypatch.setitem(sys.modules, "litevision.exporting.cached", cached)
     code, out, _ = bench("mobilenet_v2", "--batch", "1", "--json")
     assert (code, json.loads(out)["model"]) == (0, "mobilenet_v2")
 

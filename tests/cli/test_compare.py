@@ -19,8 +19,8 @@ from PIL import Image
 from litevision.cost import ledger
 from litevision.models import configure
 from litevision.models.centernet import CenterNet, CenterNetConfig
-from litevision.train.compare import plans
-from litevision.train.compare.members import MEMBERS
+from litevision.training.compare import plans
+from litevision.training.compare.members import MEMBERS
 from shapes import shape_settings, write_shapes
 
 Run = Callable[..., tuple[int, str, str]]

@@ -8,7 +8,7 @@ import torch
 
 from exports import LABELS
 from images import encoded, noise
-from litevision.export.check import check_bundle
+from litevision.exporting.check import check_bundle
 from litevision.models import build, configure
 from litevision.runtime import load
 from litevision.weights.save import save_weights

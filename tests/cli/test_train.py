@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from litevision.train.recipe import Recipe
-from litevision.train.recipe_file import make_recipe
+from litevision.training.recipe import Recipe
+from litevision.training.recipe_file import make_recipe
 from trainings import CLASSES, PROMISED, settings, train_there, write_colours
 
 Run = Callable[..., tuple[int, str, str]]

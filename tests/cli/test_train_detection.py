@@ -13,7 +13,7 @@ import pytest
 
 from images import encoded
 from litevision.runtime import Bundle, Detector
-from litevision.train.recipe_file import make_recipe
+from litevision.training.recipe_file import make_recipe
 from shapes import CLASSES, shape_settings, shapes, write_shapes
 from trainings import PROMISED, train_there
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from litevision.train.checkpoint import read_checkpoint
+from litevision.training.checkpoint import read_checkpoint
 from trainings import settings, write_colours
 
 # What a step does depends on the whole batch alone: no statistics of a part of it, and nothing drawn.

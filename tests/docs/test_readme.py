@@ -24,7 +24,7 @@ from PIL import Image
 import litevision
 from litevision.cli import app
 from litevision.cost.draw import draw
-from litevision.export.cached import bundle_for
+from litevision.exporting.cached import bundle_for
 from litevision.models import build, configure
 from litevision.registry.weight_sets import find_weight_set
 from litevision.runtime import FORMAT_VERSION

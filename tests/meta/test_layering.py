@@ -11,8 +11,9 @@ import pytest
 SRC = Path(__file__).parents[2] / "src"
 
 # errors, files <- registry, boxes, image <- runtime <- serve
-# image <- data; runtime, data <- evaluate: torch-free too, so that a base install can check data and score a bundle.
-# registry <- models <- weights, cost <- export, train, quant; export also imports runtime (its schema) and image.
+# image <- data; runtime, data <- evaluation: torch-free too, so that a base install can check data and score a bundle.
+# registry <- models <- weights, cost <- exporting, training, quant.
+# exporting also imports runtime (its schema) and image.
 # The command line imports all, and nothing imports it; the package itself names what it offers.
 _MODELS = {"errors", "files", "registry", "models"}
 _WORKSHOP = _MODELS | {"weights", "cost"}
@@ -29,12 +30,12 @@ MAY_IMPORT = {
     "weights": _MODELS,
     "cost": {*_MODELS, "runtime"},
     "data": {"errors", "files", "boxes", "image"},
-    "evaluate": {"errors", "files", "boxes", "image", "runtime", "data"},
-    "train": {*_WORKSHOP, "boxes", "image", "runtime", "data", "evaluate", "export"},
-    "export": {*_WORKSHOP, "boxes", "image", "runtime"},
-    "quant": {*_WORKSHOP, "boxes", "image", "runtime", "data", "export"},
-    "cli": {*_WORKSHOP, "image", "zoo", "runtime", "export", "data", "evaluate", "train"},
-    "__init__": {"errors", "runtime", "weights", "export"},
+    "evaluation": {"errors", "files", "boxes", "image", "runtime", "data"},
+    "training": {*_WORKSHOP, "boxes", "image", "runtime", "data", "evaluation", "exporting"},
+    "exporting": {*_WORKSHOP, "boxes", "image", "runtime"},
+    "quant": {*_WORKSHOP, "boxes", "image", "runtime", "data", "exporting"},
+    "cli": {*_WORKSHOP, "image", "zoo", "runtime", "exporting", "data", "evaluation", "training"},
+    "__init__": {"errors", "runtime", "weights", "exporting"},
     "__main__": {"cli"},
 }
 
@@ -47,10 +48,10 @@ TORCH_FREE = (
     "litevision.registry",
     "litevision.registry.weight_sets",
     "litevision.registry.labels",
-    "litevision.export.cached",
+    "litevision.exporting.cached",
     "litevision.weights.fetch",
     "litevision.data",
-    "litevision.evaluate",
+    "litevision.evaluation",
 )
 WORKSHOP_PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "h5py", "safetensors", "pygraphviz")
 SLOW_PACKAGES = ("numpy", "PIL", "onnxruntime", "rich", "litevision.runtime", "litevision.registry")

@@ -16,7 +16,7 @@ from torch import nn
 from exports import IMAGENET, graph
 from litevision.cost import Ledger, ledger
 from litevision.cost.graph import GraphLedger, graph_ledger
-from litevision.export.graph import to_onnx
+from litevision.exporting.graph import to_onnx
 from litevision.models import build, configure
 from networks import every_form, short
 from originals import randomise

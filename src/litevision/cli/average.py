@@ -21,11 +21,11 @@ def average(
     from dataclasses import replace
 
     from litevision.cli._training.report import print_results
-    from litevision.train.average import average as mean_of
-    from litevision.train.average import read_runs
-    from litevision.train.checkpoint import Progress, write_checkpoint
-    from litevision.train.finish import finish
-    from litevision.train.loop import BEST
+    from litevision.training.average import average as mean_of
+    from litevision.training.average import read_runs
+    from litevision.training.checkpoint import Progress, write_checkpoint
+    from litevision.training.finish import finish
+    from litevision.training.loop import BEST
 
     plans = read_runs(runs)
     folder = output / name

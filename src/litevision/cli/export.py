@@ -37,7 +37,7 @@ def export(
 
     require_torch("litevision export")
     from litevision.cli._shared.size import parse_size
-    from litevision.export.weights import export_weights
+    from litevision.exporting.weights import export_weights
     from litevision.image import list_images
 
     size_hw = None if size is None else parse_size(size)

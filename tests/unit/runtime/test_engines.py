@@ -50,7 +50,7 @@ def tiny() -> bytes:
 @pytest.fixture(scope="module")
 def network() -> bytes:
     """A short MobileNetV3 as it is exported: convolutions, squeeze-and-excitation, hard-swish, softmax."""
-    from litevision.export.graph import to_onnx
+    from litevision.exporting.graph import to_onnx
     from networks import short
 
     exported = to_onnx(short("mobilenet_v3_large", "torchvision"), Normalisation((0.5,) * 3, (0.25,) * 3), SIZE_HW)

@@ -7,12 +7,12 @@ import pytest
 
 from litevision import zoo
 from litevision.data import SPLITS, read_labelled
-from litevision.evaluate import evaluate_bundle, scores, select_split
-from litevision.evaluate.coco import detection_scores
-from litevision.evaluate.detection import evaluate_detector
+from litevision.evaluation import evaluate_bundle, scores, select_split
+from litevision.evaluation.coco import detection_scores
+from litevision.evaluation.detection import evaluate_detector
 from litevision.runtime import BundleMetadata, DetectionScore, Detector, Score, load
-from litevision.train.detection.data import read_trainable
-from litevision.train.recipe_file import make_recipe, read_recipe
+from litevision.training.detection.data import read_trainable
+from litevision.training.recipe_file import make_recipe, read_recipe
 from litevision.zoo import BUNDLES
 
 EXAMPLES = Path(__file__).parents[3] / "examples"

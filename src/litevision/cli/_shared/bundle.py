@@ -9,7 +9,7 @@ def bundle_path(model: str) -> Path:
     kept for a name and made on first use.
 
     Raises:
-        LitevisionError: as for ``litevision.export.cached.bundle_for``.
+        LitevisionError: as for ``litevision.exporting.cached.bundle_for``.
     """
     if model.lower().endswith(".onnx"):
         return Path(model)
@@ -17,7 +17,7 @@ def bundle_path(model: str) -> Path:
 
     if model in BUNDLES:
         return BUNDLES[model]
-    from litevision.export.cached import bundle_for, kept_at
+    from litevision.exporting.cached import bundle_for, kept_at
 
     if not kept_at(model).is_file():
         print(f"making the bundle of {model}, once (some 20 seconds); later runs find it", file=sys.stderr)

@@ -18,15 +18,15 @@ from litevision.data import Issue
 from litevision.errors import UnknownNameError, UsageError
 from litevision.files import atomic_write
 from litevision.runtime.machine import Machine
-from litevision.train.checkpoint import NAME as LAST
-from litevision.train.compare.budget import Budget
-from litevision.train.compare.members import Member, find_members, set_aside
-from litevision.train.compare.plans import plan_members
-from litevision.train.compare.plot import write_plot
-from litevision.train.compare.table import Row, is_finished, measured_rows
-from litevision.train.plan import DetectionPlan, first_network
-from litevision.train.run import train
-from litevision.train.stopping import RunStopped
+from litevision.training.checkpoint import NAME as LAST
+from litevision.training.compare.budget import Budget
+from litevision.training.compare.members import Member, find_members, set_aside
+from litevision.training.compare.plans import plan_members
+from litevision.training.compare.plot import write_plot
+from litevision.training.compare.table import Row, is_finished, measured_rows
+from litevision.training.plan import DetectionPlan, first_network
+from litevision.training.run import train
+from litevision.training.stopping import RunStopped
 
 COMPARISONS = ("centernet",)
 MINUTES = 30.0

@@ -8,9 +8,9 @@ from litevision.cli._images.results import printable
 from litevision.cli._shared.table import Align, print_table
 from litevision.cli._training.scoring import Asked, Outcome, Rows, Told, share, tell, watched
 from litevision.data import LabelledBoxes, read_boxes
-from litevision.evaluate import select_split
-from litevision.evaluate.coco import DetectionScores, detection_scores, require_coco
-from litevision.evaluate.detection import DetectionEvaluation, evaluate_detector
+from litevision.evaluation import select_split
+from litevision.evaluation.coco import DetectionScores, detection_scores, require_coco
+from litevision.evaluation.detection import DetectionEvaluation, evaluate_detector
 from litevision.runtime import Detector
 
 _FIGURES = ("ap", "ap50", "threshold", "precision", "recall", "f1")

@@ -8,7 +8,7 @@ from litevision.cli._images.results import printable
 from litevision.cli._shared.table import Align, print_table
 from litevision.cli._training.scoring import Asked, Outcome, Rows, Told, share, tell, watched
 from litevision.data import read_labelled
-from litevision.evaluate import Evaluation, Scores, evaluate_bundle, scores, select_split
+from litevision.evaluation import Evaluation, Scores, evaluate_bundle, scores, select_split
 from litevision.runtime import Classifier
 
 _NAMED = 5  # of the labels that have no images

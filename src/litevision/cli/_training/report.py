@@ -12,9 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from litevision.data import SPLITS, Issue
-from litevision.train.detection.options import Detection
-from litevision.train.plan import RECIPE, AnyPlan
-from litevision.train.recipe import Augment
+from litevision.training.detection.options import Detection
+from litevision.training.plan import RECIPE, AnyPlan
+from litevision.training.recipe import Augment
 
 _LINE_EVERY_S = 20.0
 _CLASSES_SHOWN = 30
@@ -91,7 +91,7 @@ def _detection_images(options: Detection) -> str:
 
 
 class Teller:
-    """A `litevision.train.loop.Listener`: a bar on a terminal, lines in a log, and TensorBoard's files.
+    """A `litevision.training.loop.Listener`: a bar on a terminal, lines in a log, and TensorBoard's files.
 
     Of several processes the first one tells.
     """

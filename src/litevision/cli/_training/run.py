@@ -13,14 +13,14 @@ from litevision.cli._training.report import Teller, print_data, print_recipe, pr
 from litevision.data import Issue, is_detection
 from litevision.errors import UsageError
 from litevision.runtime.metadata import Task
-from litevision.train.checkpoint import NAME as LAST
-from litevision.train.optimise import Trainable
-from litevision.train.plan import AnyPlan, first_network, make_plan, read_plan
-from litevision.train.process import require_processes
-from litevision.train.recipe import Recipe
-from litevision.train.recipe_file import make_recipe, read_recipe, read_settings, recipe_toml
-from litevision.train.run import RESULTS, train
-from litevision.train.stopping import RunStopped
+from litevision.training.checkpoint import NAME as LAST
+from litevision.training.optimise import Trainable
+from litevision.training.plan import AnyPlan, first_network, make_plan, read_plan
+from litevision.training.process import require_processes
+from litevision.training.recipe import Recipe
+from litevision.training.recipe_file import make_recipe, read_recipe, read_settings, recipe_toml
+from litevision.training.run import RESULTS, train
+from litevision.training.stopping import RunStopped
 
 
 def run(

@@ -16,9 +16,9 @@ from litevision.cli._shared.outputs import check_writable, write_csv
 from litevision.cli._shared.signals import Interrupted, Signals
 from litevision.data import LabelledBoxes, LabelledImages
 from litevision.errors import UsageError
-from litevision.evaluate import Evaluation, Scores
-from litevision.evaluate.coco import DetectionScores
-from litevision.evaluate.detection import DetectionEvaluation
+from litevision.evaluation import Evaluation, Scores
+from litevision.evaluation.coco import DetectionScores
+from litevision.evaluation.detection import DetectionEvaluation
 from litevision.files import atomic_write, sha256_of
 from litevision.runtime import Bundle
 from litevision.runtime.answers import Answer

@@ -8,8 +8,8 @@ from graphs import model
 from litevision.cost.graph import graph_ledger
 from litevision.cost.latency.works import Work, works_of_graph, works_of_ledger
 from litevision.cost.ledger import ledger
-from litevision.export.defaults import NORMALISATIONS
-from litevision.export.graph import to_onnx
+from litevision.exporting.defaults import NORMALISATIONS
+from litevision.exporting.graph import to_onnx
 from litevision.models import build, configure
 
 NAMES = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2_x1_0")

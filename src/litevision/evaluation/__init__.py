@@ -1,0 +1,30 @@
+"""How good a bundle is on labelled images, in the engine that will run it. No torch."""
+
+from litevision.evaluation.classification import evaluate_bundle
+from litevision.evaluation.records import Evaluation, Skipped
+from litevision.evaluation.samples import select_split
+from litevision.evaluation.scores import (
+    CalibrationBin,
+    ClassScores,
+    Confusion,
+    Scores,
+    as_bundle_score,
+    calibration,
+    scores,
+    wilson_interval,
+)
+
+__all__ = [
+    "CalibrationBin",
+    "ClassScores",
+    "Confusion",
+    "Evaluation",
+    "Scores",
+    "Skipped",
+    "as_bundle_score",
+    "calibration",
+    "evaluate_bundle",
+    "scores",
+    "select_split",
+    "wilson_interval",
+]

@@ -1,0 +1,61 @@
+"""A bundle over labelled images: the runtime's own preprocessing, pipeline and engine, and nothing else."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from litevision.data.records import Sample
+from litevision.evaluation.records import Evaluation
+from litevision.evaluation.samples import gather, label_indices
+from litevision.runtime import Classifier, Prediction
+from litevision.runtime.answers import Answer
+from litevision.runtime.pipeline import classify_chunks
+
+
+def evaluate_bundle(
+    classifier: Classifier,
+    samples: Sequence[Sample],
+    classes: Sequence[str],
+    *,
+    split: str,
+    on_answers: Callable[[Sequence[Answer[Prediction]]], None] | None = None,
+) -> Evaluation:
+    """What ``classifier`` answers to ``samples``; its classes are the bundle's labels, in the bundle's order.
+
+    Args:
+        classifier: computes as many chunks of images at once as it has streams: open it with ``threads=1`` and
+            ``streams=available_cpus()`` to use every core.
+        samples: the images; one that cannot be read is left out and noted.
+        classes: the names that the samples' labels stand for. They are found among the bundle's labels by name.
+        split: what to call the samples.
+        on_answers: is given each few answers as they come, for a progress bar.
+
+    Raises:
+        UnknownNameError: classes that the bundle does not know: all are named.
+        BundleError: the model gives infinities or NaN.
+    """
+    places = label_indices(classes, classifier.labels)
+    # Filled as answers come: the images are never in memory together, and their answers only once.
+    probabilities = np.zeros((len(samples), len(classifier.labels)), np.float32)
+    kept: list[int] = []
+
+    def keep(place: int, answer: Answer[Prediction]) -> None:
+        kept.append(place)
+        for prediction in answer.predictions:
+            probabilities[place, prediction.index] = prediction.score
+
+    chunks = classify_chunks(
+        classifier,
+        (sample.path for sample in samples),
+        workers=classifier.bundle.engine.choice.streams,
+        top=len(classifier.labels),
+    )
+    skipped = gather(chunks, samples, keep, on_answers)
+    return Evaluation(
+        split,
+        classifier.labels,
+        tuple(samples[place].path for place in kept),
+        places[[samples[place].label for place in kept]],
+        probabilities[kept] if skipped else probabilities,
+        skipped,
+    )

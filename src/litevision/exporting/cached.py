@@ -1,0 +1,47 @@
+"""Bundles of published weights, made once on this machine and kept. Finding one that is there needs no torch."""
+
+import hashlib
+import importlib.util
+from pathlib import Path, PurePosixPath
+
+from litevision.errors import FileMissingError, MissingExtraError
+from litevision.files import cache_folder, sha256_of
+from litevision.registry.weight_sets import FILE_ENDINGS, find_weight_set
+from litevision.runtime.metadata import FORMAT_VERSION
+
+
+def bundle_for(source: str) -> Path:
+    """The bundle of a weight set, network or weight file, made on first use.
+
+    Args:
+        source: a weight set's name, a network's name (its default set), a weight file, or a URL.
+
+    Raises:
+        UnknownNameError, FileMissingError: neither.
+        MissingExtraError: it is not made yet, and the parts that make it are not installed.
+        DownloadError, WeightsError: the weights cannot be fetched or used.
+        ExportError: the bundle would not match its module.
+    """
+    path = kept_at(source)
+    if path.is_file():
+        return path
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtraError.of(f"Making the bundle of {source!r}, once,", "train")
+    from litevision.exporting.weights import export_weights
+
+    export_weights(source, path)
+    return path
+
+
+def kept_at(source: str) -> Path:
+    """Where the bundle of ``source`` is kept; it need not be made yet. Arguments and errors as for ``bundle_for``."""
+    file = Path(source)
+    if file.is_file():
+        key = f"{file.stem}-{sha256_of(file)[:16]}"
+    elif "://" in source:
+        key = f"{PurePosixPath(source).stem}-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+    elif len(file.parts) > 1 or source.endswith(FILE_ENDINGS):
+        raise FileMissingError(f"no weight file at {source}. Check the path, or see 'litevision models' for names.")
+    else:
+        key = find_weight_set(source).name
+    return cache_folder() / "bundles" / f"{key}-v{FORMAT_VERSION}.onnx"

@@ -1,0 +1,110 @@
+"""A network as an ONNX graph from raw images to answers."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from litevision import __version__
+from litevision.errors import UsageError
+from litevision.exporting.fold import fold_batch_norm
+from litevision.models.network import Network
+from litevision.runtime.metadata import Normalisation
+
+INPUT, OUTPUT = "images", "probabilities"
+
+
+class FromRaw(nn.Module):
+    """A network with its normalisation in front; it takes uint8 [N, H, W, 3] RGB."""
+
+    def __init__(self, network: nn.Module, normalisation: Normalisation) -> None:
+        super().__init__()
+        self.network = network
+        mean, std = torch.tensor(normalisation.mean).double(), torch.tensor(normalisation.std).double()
+        self.scale = nn.Buffer((1 / (255 * std)).float()[:, None, None])
+        self.shift = nn.Buffer((-mean / std).float()[:, None, None])
+
+    def answer(self, images: Tensor) -> Any:
+        """What the network makes of raw images."""
+        return self.network(images.permute(0, 3, 1, 2).float() * self.scale + self.shift)
+
+
+class RawToProbabilities(FromRaw):
+    """A classifier with its normalisation: uint8 [N, H, W, 3] RGB -> float32 [N, classes], each row summing to 1."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.answer(images)
+        return logits.flatten(1).softmax(-1)  # slim's layout has two axes of length 1 in between
+
+
+def to_onnx(network: Network, normalisation: Normalisation, size_hw: tuple[int, int]) -> onnx.ModelProto:
+    """The graph of ``network`` with batch normalisation folded, any batch size and inputs of ``size_hw``.
+
+    Raises:
+        UsageError: a size that the network cannot take.
+    """
+    return graph_of(RawToProbabilities(fold_batch_norm(network), normalisation), size_hw, [OUTPUT])
+
+
+def graph_of(module: FromRaw, size_hw: tuple[int, int], outputs: Sequence[str]) -> onnx.ModelProto:
+    """The graph of ``module``, which is a copy to be changed, for any batch size and inputs of ``size_hw``.
+
+    Args:
+        outputs: a name for each tensor that it gives.
+
+    Raises:
+        UsageError: a size that the network cannot take.
+    """
+    module = module.eval()
+    for part in module.modules():
+        if isinstance(part, nn.ReLU | nn.Hardtanh | nn.Hardswish):
+            part.inplace = False  # the exporter would decompose it first, which takes half of its time
+    example = torch.zeros(2, *size_hw, 3, dtype=torch.uint8)
+    try:
+        with torch.inference_mode():
+            module(example)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"the network cannot take images of {size_hw[0]}x{size_hw[1]} pixels: {reason}") from error
+    with _quiet():
+        program = torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
+            input_names=[INPUT],
+            output_names=outputs,
+            verbose=False,
+        )
+    assert program is not None  # None comes from the older exporter alone
+    model = program.model_proto
+    _strip_traces(model)
+    return model
+
+
+def _strip_traces(model: onnx.ModelProto) -> None:
+    """Removes the exporter's notes, which name source files of the machine that it ran on."""
+    graph = model.graph
+    for item in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del item.metadata_props[:]
+        item.doc_string = ""
+    model.producer_name, model.producer_version = "litevision", __version__
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Holds back the exporter's log lines and its warnings about its own future."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

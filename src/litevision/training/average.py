@@ -1,0 +1,93 @@
+"""One network from several runs of one start: the mean of their weights.
+
+Source: Wortsman et al. 2022, "Model soups" (arXiv:2203.05482), the uniform soup. Runs that begin with the same weights
+end near enough to each other for their mean to be a good network, often a better one than each, at the cost of one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from litevision.data import Sample
+from litevision.errors import UsageError
+from litevision.models.factory import build
+from litevision.models.network import Network
+from litevision.training.checkpoint import read_checkpoint
+from litevision.training.loop import BEST
+from litevision.training.plan import ClassificationPlan, read_plan
+
+_BN_IMAGES = 1024
+_BN_BATCH = 64
+
+
+def read_runs(folders: Sequence[Path]) -> list[ClassificationPlan]:
+    """The plans of the runs, which must fit each other.
+
+    Raises:
+        UsageError: fewer than two, of detection, or other networks, images, splits or starts.
+    """
+    if len(folders) < 2:
+        raise UsageError(f"averaging takes at least two runs, got {len(folders)}")
+    plans: list[ClassificationPlan] = []
+    for folder in folders:
+        plan = read_plan(folder)
+        if not isinstance(plan, ClassificationPlan):
+            raise UsageError(f"{folder} is a run of detection; averaging takes runs of classification")
+        plans.append(plan)
+    for folder, plan in zip(folders, plans, strict=True):
+        for what, one, first in (
+            ("network", replace(plan.config, dropout=None), replace(plans[0].config, dropout=None)),
+            ("images or splits", plan.data, plans[0].data),
+            ("starting weights", plan.start and plan.start.sha256, plans[0].start and plans[0].start.sha256),
+            ("preprocessing", plan.preprocess, plans[0].preprocess),
+        ):
+            if one != first:
+                raise UsageError(f"{folder} has other {what} than {folders[0]}; average runs that differ in neither")
+    if plans[0].start is None:
+        raise UsageError(f"{folders[0]} began with fresh weights; only runs from the same weights can be averaged")
+    return plans
+
+
+def average(plans: Sequence[ClassificationPlan], folders: Sequence[Path]) -> Network:
+    """The mean of the runs' best weights, the statistics of batch normalisation measured anew.
+
+    Those statistics belong to the weights that they were measured with; here they are the mean over training images
+    as the finished model sees them.
+    """
+    states = [read_checkpoint(folder / BEST)[1]["network"] for folder in folders]
+    network = build(plans[0].config)
+    network.load_state_dict({key: _mean([state[key] for state in states]) for key in states[0]})
+    measure_statistics(network, plans[0])
+    return network.eval()
+
+
+def measure_statistics(network: Network, plan: ClassificationPlan) -> None:
+    """Measures the statistics of batch normalisation anew, on training images spread over all classes."""
+    images = _spread(plan.data.of(*plan.recipe.schedule.splits), _BN_IMAGES)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # the plain mean over all batches
+    network.train()
+    mean = torch.tensor(plan.normalisation.mean).view(1, 3, 1, 1) * 255
+    std = torch.tensor(plan.normalisation.std).view(1, 3, 1, 1) * 255
+    with torch.inference_mode():
+        for start in range(0, len(images), _BN_BATCH):
+            batch = np.stack([plan.preprocess(sample.path) for sample in images[start : start + _BN_BATCH]])
+            network((torch.from_numpy(batch).permute(0, 3, 1, 2).float() - mean) / std)
+
+
+def _mean(tensors: Sequence[Tensor]) -> Tensor:
+    if not tensors[0].is_floating_point():
+        return tensors[0]
+    return torch.stack([tensor.double() for tensor in tensors]).mean(0).to(tensors[0].dtype)
+
+
+def _spread(samples: Sequence[Sample], most: int) -> Sequence[Sample]:
+    """Up to ``most`` samples in an order that mixes the classes, the same each time."""
+    order = np.random.default_rng(0).permutation(len(samples))[:most]
+    return [samples[index] for index in order]

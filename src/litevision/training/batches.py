@@ -1,0 +1,180 @@
+"""Training batches whose content depends on the seed, the epoch and the place alone.
+
+Nothing random is drawn from a state that runs on: the order of an epoch follows from (seed, epoch), what is done to an
+image from (seed, epoch, image). So a run can be taken up again at any batch without any saved random state, and
+the number of workers changes nothing, nor does that of processes.
+"""
+
+import functools
+import signal
+import sys
+from collections.abc import Callable, Generator, Sequence
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from litevision.errors import ImageError, TrainingError
+from litevision.training.store import Imagestore
+
+Place = tuple[int, int]
+"""An image's index, and the seed of what is done to it."""
+
+Batch = tuple[Tensor, Any]
+"""``uint8[N, 3, H, W]`` and what is true of them, ``int64[N]`` for classes; both can be moved to a device by ``to``."""
+
+Item = tuple[Tensor, int] | ImageError
+"""An image ``uint8[3, H, W]`` with its class, or why it cannot be read."""
+
+Transform = Callable[[Image.Image], Tensor]
+
+
+def derived_seed(*parts: int) -> int:
+    """A seed of 63 bits for one purpose, well mixed from small numbers."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
+
+
+class EpochOrder:
+    """Which images are in which batch of an epoch."""
+
+    def __init__(
+        self,
+        labels: Sequence[int],
+        batch_size: int,
+        seed: int,
+        *,
+        balanced: bool = False,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        """Takes the images' labels; of each ``batch_size * ranks`` images, ``rank`` gets its part."""
+        self._labels = np.asarray(labels)
+        self._batch_size = min(batch_size, max(1, len(labels) // ranks))
+        self._seed = seed
+        self._balanced = balanced
+        self._rank, self._ranks = rank, ranks
+
+    def __len__(self) -> int:
+        """Batches in an epoch; the images that fill none are left out, others in each epoch."""
+        return len(self._labels) // (self._batch_size * self._ranks)
+
+    @property
+    def images_per_step(self) -> int:
+        """Images of one step, all processes together."""
+        return self._batch_size * self._ranks
+
+    def batches(self, epoch: int, first: int = 0) -> list[list[Place]]:
+        """The batches of ``epoch`` for this rank, from the batch ``first`` on."""
+        order = self._order(np.random.default_rng((self._seed, epoch)))
+        step = self.images_per_step
+        batches = []
+        for start in range(first * step, len(self) * step, step):
+            part = order[start + self._rank : start + step : self._ranks]
+            # The place takes part: a balanced order shows an image twice, and then not alike. It is that in the whole
+            # order, so that the number of processes changes nothing either.
+            places = range(start + self._rank, start + step, self._ranks)
+            batches.append(
+                [
+                    (int(index), derived_seed(self._seed, epoch, place, int(index)))
+                    for place, index in zip(places, part, strict=True)
+                ]
+            )
+        return batches
+
+    def _order(self, random: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        if not self._balanced:
+            return random.permutation(len(self._labels))
+        per_class = np.bincount(self._labels)
+        chances = 1.0 / per_class[self._labels]
+        return random.choice(len(self._labels), len(self._labels), p=chances / chances.sum())
+
+
+class Images(Protocol):
+    """Training images of any task, by index and seed."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: Place) -> Any:
+        """An item, or the ``ImageError`` that says why there is none."""
+        ...
+
+    def collate(self, items: Sequence[Any]) -> Batch:
+        """The batch of some items."""
+        ...
+
+
+class TrainingImages(Dataset[Item]):
+    """Augmented images by index and seed."""
+
+    def __init__(self, store: Imagestore, labels: Sequence[int], transform: Transform) -> None:
+        self._store = store
+        self._labels = labels
+        self._transform = transform
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, place: Place) -> Item:
+        index, seed = place
+        try:
+            image = Image.fromarray(self._store(index))
+        except ImageError as error:
+            return error  # raised in a worker, it would come with a traceback of many lines
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self._transform(image), self._labels[index]
+
+    def collate(self, items: Sequence[tuple[Tensor, int]]) -> Batch:
+        """The images, and their classes."""
+        images, labels = zip(*items, strict=True)
+        return torch.stack(images), torch.tensor(labels)
+
+
+def load_batches(images: Images, batches: Sequence[Sequence[Place]], workers: int) -> Generator[Batch, None, None]:
+    """The images of each of ``batches``, read by ``workers`` processes (0: by this one), which end with it.
+
+    Raises:
+        TrainingError: an image that cannot be read.
+    """
+    loader: DataLoader[Any] = DataLoader(
+        images,  # type: ignore[arg-type]  # torch declares a Dataset and asks for no more than this
+        batch_sampler=batches,  # type: ignore[arg-type]  # torch declares numbers and takes places too
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        collate_fn=functools.partial(_collate, images),
+        worker_init_fn=_start_worker,
+        generator=torch.Generator(),  # its draw must not come from, nor move on, the process's own
+    )
+    loaded: Any = iter(loader)
+    try:
+        for batch in loaded:
+            if isinstance(batch, ImageError):
+                raise TrainingError(f"{batch} Or remove it, then start anew; 'litevision check-data' finds all such.")
+            yield batch
+    finally:
+        # Not left to the garbage collector, which an error's traceback keeps off: a process that ends waits for its
+        # workers, and these pass over the signal that should end them.
+        if workers:
+            loaded._shutdown_workers()
+
+
+def _collate(images: Images, items: Sequence[Any]) -> Batch | ImageError:
+    return next((item for item in items if isinstance(item, ImageError)), None) or images.collate(items)
+
+
+def _start_worker(_: int) -> None:
+    # A signal to the whole group is for the run, which ends its workers itself once its checkpoint is written.
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)
+    shown = sys.excepthook
+
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        # A run that stops hangs up while multiprocessing hands it a batch; the thread that does so would show it here.
+        if not isinstance(error, ConnectionError | EOFError):
+            shown(kind, error, trace)
+
+    sys.excepthook = show

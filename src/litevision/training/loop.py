@@ -1,0 +1,289 @@
+"""The training loop, on Lightning Fabric: resumable after any step, and bit for bit the same afterwards."""
+
+import math
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from litevision.errors import TrainingError
+from litevision.training.batches import Batch, EpochOrder, Images, derived_seed, load_batches
+from litevision.training.checkpoint import Progress, write_checkpoint
+from litevision.training.optimise import Trainable, make_optimizer, set_learning_rates, set_mode
+from litevision.training.recipe import Recipe
+from litevision.training.stopping import RunStopped, StopRequest
+
+BEST = "best.ckpt"
+
+
+class Validated(Protocol):
+    """What became of the validation images."""
+
+    @property
+    def loss(self) -> float:
+        """Their mean loss."""
+
+    @property
+    def score(self) -> float:
+        """What more is better of."""
+
+    def record(self) -> dict[str, float]:
+        """The figures for the epoch's record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """The validation images' mean loss, and how many of them are named right, in percent."""
+
+    loss: float
+    top1: float
+
+    @property
+    def score(self) -> float:
+        """What more is better of."""
+        return self.top1
+
+    def record(self) -> dict[str, float]:
+        """The figures for the epoch's record."""
+        return {"validation_loss": self.loss, "validation_top1": self.top1}
+
+
+class Task(Protocol):
+    """What a loop needs to know of what is learned."""
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        """The mean loss of a batch, a scalar."""
+        ...
+
+    def validate(self, network: nn.Module) -> Validated:
+        """The validation score of a network in evaluation mode."""
+        ...
+
+
+class Listener(Protocol):
+    """Is told how a run goes."""
+
+    def epoch_started(self, epoch: int, phase: str, batches: int, first: int) -> None:
+        """Epoch ``epoch``, from 1, begins with its batch ``first``."""
+        ...
+
+    def step(self, images: int, loss: float) -> None:
+        """A step over so many images is done; the mean loss of the epoch so far."""
+        ...
+
+    def epoch_ended(self, record: Mapping[str, Any]) -> None:
+        """An epoch is done: its entry in ``results.json``."""
+        ...
+
+
+class Loop:
+    """One run's state and the loop over it."""
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        network: Trainable,
+        task: Task,
+        recipe: Recipe,
+        order: EpochOrder,
+        images: Images,
+        folder: Path,
+    ) -> None:
+        """Takes the network to train, which it moves to the device, and the folder for its checkpoints."""
+        if not len(order):
+            raise TrainingError(f"{len(images)} training images do not fill one batch; add images")
+        self.progress = Progress()
+        self._task, self._recipe, self._order, self._images, self._folder = task, recipe, order, images, folder
+        self._fabric = fabric
+        if recipe.run.channels_last:
+            network = network.to(memory_format=torch.channels_last)
+        self._network = network.to(fabric.device)
+        self._average = self._make_average() if recipe.run.ema_decay else None
+        if recipe.run.compile:
+            network.compile()
+        self._optimizer = make_optimizer(network, recipe.optimizer)
+        self._model: Any = None  # the network as the phase needs it
+        self._stepper: Any = fabric.setup_optimizers(self._optimizer)
+        self._written_at = time.monotonic()
+
+    def run(self, listener: Listener, stop: StopRequest) -> None:
+        """Trains to the end, from wherever the progress stands.
+
+        Raises:
+            RunStopped: a signal came; the checkpoint is written.
+            TrainingError: a loss that is no number, or a checkpoint that cannot be written.
+        """
+        schedule = self._recipe.schedule
+        while self.progress.epoch < schedule.epochs and not self._patience_is_over():
+            head_alone = self.progress.epoch < schedule.freeze_backbone_epochs
+            phase = "head" if head_alone else "all"
+            listener.epoch_started(self.progress.epoch + 1, phase, len(self._order), self.progress.batch)
+            set_mode(self._network, head_alone=head_alone, freeze_bn=self._recipe.optimizer.freeze_bn)
+            if self._model is None or self.progress.epoch == schedule.freeze_backbone_epochs:
+                # Anew where the backbone thaws: several processes exchange gradients of what is not frozen now.
+                self._model = self._fabric.setup_module(self._network)
+            head_lr = self._epoch(listener, stop)
+            self._end_epoch(listener, phase, head_lr)
+            self._keep(stop)
+
+    def load(self, progress: Progress, states: Mapping[str, Any]) -> None:
+        """Takes up what a checkpoint holds."""
+        self.progress = progress
+        self.progress.interruptions += 1
+        self._network.load_state_dict(states["network"])
+        self._optimizer.load_state_dict(states["optimizer"])
+        if self._average is not None:
+            self._average.load_state_dict(states["average"])
+
+    def scored_network(self) -> Trainable:
+        """The network that is scored: the moving average, where there is one."""
+        if self._average is None:
+            return self._network
+        averaged: Trainable = self._average.module  # type: ignore[assignment]  # a copy of the network, for torch any module
+        return averaged
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether it ended for want of better scores."""
+        return self.progress.epoch < self._recipe.schedule.epochs and self._patience_is_over()
+
+    def _epoch(self, listener: Listener, stop: StopRequest) -> float:
+        """The batches of the running epoch that are left; gives the last learning rate of the head."""
+        progress, run = self.progress, self._recipe.run
+        places = self._order.batches(progress.epoch, progress.batch)
+        workers = workers_for(run.workers)
+        head_lr = self._set_rates()  # for an epoch that was interrupted behind its last batch
+        mark = time.perf_counter()
+        with closing(load_batches(self._images, places, workers)) as batches:
+            for batch in batches:
+                waited = time.perf_counter() - mark
+                head_lr = self._set_rates()
+                progress.loss_sum += self._step(batch)
+                progress.batch += 1
+                listener.step(self._order.images_per_step, progress.loss_sum / progress.batch)
+                progress.seconds += time.perf_counter() - mark
+                progress.wait_seconds += waited
+                self._keep(stop)
+                mark = time.perf_counter()  # writing a checkpoint is no waiting for images
+        return head_lr
+
+    def _set_rates(self) -> float:
+        progress = self.progress
+        batch = min(progress.batch, len(self._order) - 1)  # behind the last batch its rates are still in force
+        done = progress.epoch + batch / len(self._order)
+        return set_learning_rates(self._optimizer, self._recipe.schedule, done)
+
+    def _step(self, batch: Batch) -> float:
+        step = self.progress.epoch * len(self._order) + self.progress.batch
+        # Dropout and mixup draw from here; a resumed run draws the same.
+        torch.manual_seed(derived_seed(self._recipe.run.seed, step, self._fabric.global_rank))
+        images, truth = batch
+        on_device = images.to(self._fabric.device), truth.to(self._fabric.device)
+        self._stepper.zero_grad()
+        loss = self._task.loss(self._model, on_device)
+        self._fabric.backward(loss)
+        if self._recipe.optimizer.clip_norm:
+            self._fabric.clip_gradients(
+                self._model, self._stepper, max_norm=self._recipe.optimizer.clip_norm, error_if_nonfinite=False
+            )
+        self._stepper.step()
+        if self._average is not None:
+            self._average.update_parameters(self._network)
+        mean: Any = self._fabric.all_reduce(loss.detach(), reduce_op="mean")
+        value = float(mean)
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the loss is {value} in epoch {self.progress.epoch + 1}, batch {self.progress.batch + 1}; "
+                f'try a lower optimizer.lr than {self._recipe.optimizer.lr:g}, or run.precision = "fp32"'
+            )
+        return value
+
+    def _keep(self, stop: StopRequest) -> None:
+        """Writes a checkpoint when it is time, or when the run is to stop."""
+        progress = self.progress
+        due = progress.batch > 0 and time.monotonic() - self._written_at >= 60 * self._recipe.run.checkpoint_minutes
+        # All processes must decide alike, whoever's clock or signal it is.
+        wishes = torch.tensor([float(stop.signum or 0), float(due)], device=self._fabric.device)
+        signum, writing = torch.as_tensor(self._fabric.all_reduce(wishes, reduce_op="max")).tolist()
+        if writing or (signum and progress.batch):
+            self.write()
+        if signum:
+            where = f"epoch {progress.epoch + 1}, batch {progress.batch} of {len(self._order)}"
+            raise RunStopped(int(signum), where if progress.batch else f"the end of epoch {progress.epoch}")
+
+    def _end_epoch(self, listener: Listener, phase: str, head_lr: float) -> None:
+        progress = self.progress
+        validation = self._validate()
+        record = {
+            "epoch": progress.epoch + 1,
+            "phase": phase,
+            "lr": head_lr,
+            "train_loss": progress.loss_sum / max(1, progress.batch),
+            **validation.record(),
+            "seconds": progress.seconds,
+            "images_per_s": progress.batch * self._order.images_per_step / max(1e-9, progress.seconds),
+            "data_wait_share": progress.wait_seconds / max(1e-9, progress.seconds),
+        }
+        progress.epochs.append(record)
+        better = (validation.score, -validation.loss) > (progress.best_score, -progress.best_loss)
+        if better or not self._recipe.schedule.chooses:
+            progress.best_epoch = progress.epoch + 1
+            progress.best_score, progress.best_loss = validation.score, validation.loss
+            if self._fabric.is_global_zero:
+                best = {"network": self.scored_network().state_dict()}
+                write_checkpoint(self._folder / BEST, progress, best)
+        progress.epoch += 1
+        progress.batch, progress.loss_sum, progress.seconds, progress.wait_seconds = 0, 0.0, 0.0, 0.0
+        self.write()
+        listener.epoch_ended(record)
+
+    def _validate(self) -> Validated:
+        # One process scores for all: only its batch normalisation's statistics are in the checkpoint.
+        found: Validated | None = None
+        if self._fabric.is_global_zero:
+            network = self.scored_network()
+            was_training = [(module, module.training) for module in network.modules()]
+            found = self._task.validate(network.eval())
+            for module, training in was_training:
+                module.training = training
+        shared: Validated = self._fabric.broadcast(found)  # type: ignore[assignment]  # never None: the first process's
+        return shared
+
+    def write(self) -> None:
+        """Writes the checkpoint that a resumed run takes up."""
+        self._written_at = time.monotonic()
+        if self._fabric.is_global_zero:
+            states = {"network": self._network.state_dict(), "optimizer": self._optimizer.state_dict()}
+            if self._average is not None:
+                states["average"] = self._average.state_dict()
+            write_checkpoint(self._folder / "last.ckpt", self.progress, states)
+        self._fabric.barrier()
+
+    def _patience_is_over(self) -> bool:
+        patience = self._recipe.schedule.patience
+        return bool(patience) and self.progress.epoch - self.progress.best_epoch >= patience
+
+    def _make_average(self) -> AveragedModel:
+        decay = self._recipe.run.ema_decay
+
+        def update(averages: Any, values: Any, updates: Tensor | int) -> None:
+            # A short run would hardly leave its start behind: the decay grows as TensorFlow's does with num_updates.
+            now = min(decay, (1 + int(updates)) / (10 + int(updates)))
+            get_ema_multi_avg_fn(now)(averages, values, updates)
+
+        average = AveragedModel(self._network, multi_avg_fn=update, use_buffers=True)
+        return average.requires_grad_(False)
+
+
+def workers_for(wanted: int) -> int:
+    """The processes that read images: as many as ``wanted``; -1 for one per two usable CPUs."""
+    from litevision.runtime.cpus import available_cpus
+
+    return max(1, available_cpus() // 2) if wanted < 0 else wanted

@@ -1,0 +1,95 @@
+"""Parameter groups, the learning rate of each step, and freezing."""
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from litevision.models.centernet import CenterNet
+from litevision.models.network import Network
+from litevision.training.recipe import Optimizer, Schedule
+
+Trainable = Network | CenterNet
+
+
+def backbone_of(network: Trainable) -> nn.Sequential:
+    """The parts that learn slower and are frozen at first; all the rest is the head."""
+    backbone = network.backbone if isinstance(network, CenterNet) else network
+    return backbone.features
+
+
+def make_optimizer(network: Trainable, options: Optimizer) -> torch.optim.Optimizer:
+    """The optimizer over all parameters; each group has its ``peak_lr`` and whether it is the head's (``is_head``)."""
+    groups = parameter_groups(network, options)
+    if options.name == "sgd":
+        return torch.optim.SGD(groups, momentum=options.momentum, nesterov=options.momentum > 0)
+    return torch.optim.AdamW(groups, betas=(options.momentum, 0.999))
+
+
+def parameter_groups(network: Trainable, options: Optimizer) -> list[dict[str, Any]]:
+    """A group for each part of the network and kind of parameter: kernels, and those without weight decay.
+
+    The head learns at ``lr``, the backbone's last part at ``lr * backbone_lr_mult``, and each part before at
+    ``layer_decay`` of the one after it (Clark et al. 2020, "ELECTRA", section 3.1).
+    """
+    groups = []
+    backbone = backbone_of(network)
+    depth = len(backbone)
+    of_backbone = {id(parameter) for parameter in backbone.parameters()}
+    head = [parameter for parameter in network.parameters() if id(parameter) not in of_backbone]
+    parts = [(head, options.lr, True)]
+    for index, part in enumerate(backbone):
+        lr = options.lr * options.backbone_lr_mult * options.layer_decay ** (depth - 1 - index)
+        parts.append((list(part.parameters()), lr, False))
+    for of_part, lr, is_head in parts:
+        kernels = [parameter for parameter in of_part if parameter.ndim > 1]
+        others = [parameter for parameter in of_part if parameter.ndim <= 1]
+        for parameters, decay in ((kernels, options.weight_decay), (others, 0.0)):
+            if parameters:
+                groups.append(
+                    {"params": parameters, "lr": lr, "peak_lr": lr, "weight_decay": decay, "is_head": is_head}
+                )
+    return groups
+
+
+def set_learning_rates(optimizer: torch.optim.Optimizer, schedule: Schedule, epochs_done: float) -> float:
+    """Sets every group's learning rate for a step that begins after ``epochs_done`` epochs; gives the head's.
+
+    It depends on nothing but its arguments, so a resumed run needs no state for it.
+    """
+    head_lr = 0.0
+    for group in optimizer.param_groups:
+        start = 0.0 if group["is_head"] else float(schedule.freeze_backbone_epochs)
+        group["lr"] = group["peak_lr"] * rate_factor(schedule, epochs_done, start)
+        if group["is_head"]:
+            head_lr = group["lr"]
+    return head_lr
+
+
+def rate_factor(schedule: Schedule, epochs_done: float, start: float) -> float:
+    """The learning rate's part of its peak: 0 before ``start``, a linear warm-up, then half a cosine.
+
+    Source: Loshchilov and Hutter 2017, "SGDR", equation 5, without restarts.
+    """
+    if epochs_done < start:
+        return 0.0
+    warmup = min(schedule.warmup_epochs, (schedule.epochs - start) / 2)
+    cosine = schedule.final_lr + (1 - schedule.final_lr) * 0.5 * (
+        1 + math.cos(math.pi * min(1.0, epochs_done / schedule.epochs))
+    )
+    rising = (epochs_done - start) / warmup if warmup else 1.0
+    return min(1.0, rising) * cosine
+
+
+def set_mode(network: Trainable, *, head_alone: bool, freeze_bn: bool) -> None:
+    """Training mode, with what is frozen frozen: the whole backbone, or the statistics of batch normalisation."""
+    network.train()
+    backbone = backbone_of(network)
+    backbone.requires_grad_(not head_alone)
+    if head_alone:
+        backbone.eval()
+    elif freeze_bn:
+        for module in network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()

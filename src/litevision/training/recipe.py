@@ -1,0 +1,280 @@
+"""A training recipe: every option of a run, in one frozen record that is saved beside its result."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from litevision.data.records import Split
+from litevision.errors import UsageError
+from litevision.training.detection.options import Detection, detection_ranges
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The network and what it starts from.
+
+    Attributes:
+        name: a network's name, ours or another library's.
+        dialect: whose form of it; "auto" takes that of the name or of the weights.
+        weights: a weight set's name, a weight file or a URL; "default" is the network's default set, "none"
+            a fresh start.
+        width: the paper's alpha.
+        dropout: probability before the classifier.
+        size_hw: height and width of the finished model's input, px.
+        crop: what makes the input of a whole image: center (the middle is cut out), stretch or letterbox; training
+            crops are cut from the image so presented.
+        crop_fraction: the part of the shorter side that a center crop keeps. ImageNet's scripts keep 0.875.
+        normalisation: imagenet, half ([-1, 1]) or unit ([0, 1]); "auto" takes that of the weights.
+    """
+
+    name: str = "mobilenet_v2"
+    dialect: str = "auto"
+    weights: str = "default"
+    width: float = 1.0
+    dropout: float = 0.2
+    size_hw: tuple[int, int] = (224, 224)
+    crop: Literal["center", "stretch", "letterbox"] = "center"
+    crop_fraction: float = 1.0
+    normalisation: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long, and how fast.
+
+    Attributes:
+        epochs: passes over the training images, those of the head included.
+        freeze_backbone_epochs: of these, the first that train the classifier alone, the backbone frozen.
+        batch_size: images a step and process.
+        warmup_epochs: in which the learning rate grows linearly, from 0 and, for the backbone, from where it thaws.
+        final_lr: what the cosine ends at, as a fraction of the learning rate.
+        patience: epochs without a better validation score after which to stop; 0 never stops early.
+        train_on: train, or train+validation, for the last run, when every choice is made: it learns from the validation
+            images too and keeps its last epoch; its validation score judges nothing any more.
+    """
+
+    epochs: int = 12
+    freeze_backbone_epochs: int = 1
+    batch_size: int = 32
+    warmup_epochs: float = 1.0
+    final_lr: float = 0.01
+    patience: int = 0
+    train_on: Literal["train", "train+validation"] = "train"
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits that are trained on."""
+        return ("train", "validation") if self.train_on == "train+validation" else ("train",)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the validation images choose the best epoch; else it is the last one."""
+        return "validation" not in self.splits
+
+
+@dataclass(frozen=True, slots=True)
+class Optimizer:
+    """What a step does.
+
+    Attributes:
+        name: adamw or sgd (with Nesterov momentum).
+        lr: the classifier's learning rate, for a batch of any size.
+        backbone_lr_mult: the learning rate of the backbone's last part, as a fraction of ``lr``.
+        layer_decay: each part of the backbone learns at this fraction of the part after it; 1 for all alike.
+        weight_decay: of kernels; biases and batch normalisation have none.
+        momentum: SGD's; AdamW's first beta.
+        clip_norm: gradients are scaled down to this norm; 0 leaves them.
+        freeze_bn: keeps the statistics of batch normalisation that came with the weights.
+    """
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    lr: float = 2e-3
+    backbone_lr_mult: float = 0.5
+    layer_decay: float = 0.9
+    weight_decay: float = 0.05
+    momentum: float = 0.9
+    clip_norm: float = 1.0
+    freeze_bn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Augment:
+    """What is done to training images, drawn anew in each epoch.
+
+    Attributes:
+        size_px: side of a training image; 0 for the model's own size. A smaller one is quicker, and a network
+            trained on enlarged crops sees objects at the size that it meets in whole images (Touvron et al. 2019,
+            "Fixing the train-test resolution discrepancy").
+        crop_scale: least and greatest part of an image's area that is cut out.
+        flip: mirrors every second image.
+        policy: none, trivialaugment (Mueller and Hutter 2021), or randaugment (Cubuk et al. 2020; 2 steps of
+            magnitude 9).
+        erasing: probability of erasing a rectangle (Zhong et al. 2020).
+        mixup: alpha of mixup (Zhang et al. 2018); 0 for none.
+        cutmix: alpha of CutMix (Yun et al. 2019); 0 for none. With both, each batch draws one of them.
+    """
+
+    size_px: int = 0
+    crop_scale: tuple[float, float] = (0.35, 1.0)
+    flip: bool = True
+    policy: Literal["none", "trivialaugment", "randaugment"] = "trivialaugment"
+    erasing: float = 0.1
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What is made small.
+
+    Attributes:
+        label_smoothing: part of each label that is spread over all classes (Szegedy et al. 2016).
+        class_weights: none, or balanced: each class counts in inverse proportion to its images.
+        sampler: shuffle (each image once an epoch) or balanced (each class equally often).
+        teacher: a bundle, weight set or weight file to learn from as well (Hinton et al. 2015); "none" for none.
+        teacher_weight: the teacher's part of the loss.
+        teacher_temperature: what both sides' logits are divided by.
+    """
+
+    label_smoothing: float = 0.1
+    class_weights: Literal["none", "balanced"] = "none"
+    sampler: Literal["shuffle", "balanced"] = "shuffle"
+    teacher: str = "none"
+    teacher_weight: float = 0.5
+    teacher_temperature: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How the machine is used, and what is kept.
+
+    Attributes:
+        seed: of the order, the augmentation and the fresh weights; a split that is made here does not depend on it.
+        ema_decay: of the moving average of the weights that is scored and exported; 0 for none.
+        precision: fp32, bf16, or auto: bf16 where it is quicker.
+        channels_last: keeps a pixel's channels together in memory; quicker on CPUs.
+        compile: passes the network through ``torch.compile``.
+        devices: processes, each with a device of its own.
+        workers: processes that read images, per device; -1 for one per two cores.
+        cache_mb: bound of the cache of decoded training images.
+        checkpoint_minutes: a checkpoint is written at each epoch's end, and in between this often.
+    """
+
+    seed: int = 0
+    ema_decay: float = 0.998
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    channels_last: bool = True
+    compile: bool = False
+    devices: int = 1
+    workers: int = -1
+    cache_mb: int = 4096
+    checkpoint_minutes: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What the model card says of things that files do not tell; "unknown" where nobody says.
+
+    Attributes:
+        data: what the images are and where they come from.
+        data_licence: their licence.
+        weights: where the starting weights come from; "auto" takes what the registry knows.
+        weights_licence: their licence; "auto" likewise.
+    """
+
+    data: str = "unknown"
+    data_licence: str = "unknown"
+    weights: str = "auto"
+    weights_licence: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Every option of a run."""
+
+    model: Model = field(default_factory=Model)
+    schedule: Schedule = field(default_factory=Schedule)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    augment: Augment = field(default_factory=Augment)
+    loss: Loss = field(default_factory=Loss)
+    detection: Detection = field(default_factory=Detection)
+    run: Run = field(default_factory=Run)
+    card: Card = field(default_factory=Card)
+
+    def __post_init__(self) -> None:
+        for name, value, least, most in (*_ranges(self), *detection_ranges(self.detection)):
+            if not least <= value <= most:
+                raise UsageError(f"{name} is {value:g}; expected {_interval(least, most)}")
+        if self.schedule.freeze_backbone_epochs > self.schedule.epochs:
+            raise UsageError(
+                f"schedule.freeze_backbone_epochs is {self.schedule.freeze_backbone_epochs}; expected at most "
+                f"schedule.epochs, {self.schedule.epochs}"
+            )
+        if self.schedule.patience and not self.schedule.chooses:
+            raise UsageError(
+                "schedule.patience waits for a better validation score, which means nothing with schedule.train_on = "
+                '"train+validation"; set one of the two back'
+            )
+        low, high = self.augment.crop_scale
+        if not 0 < low <= high <= 1:
+            raise UsageError(
+                f"augment.crop_scale is [{low:g}, {high:g}]; expected two parts of an area, the smaller first"
+            )
+        small, large = self.detection.scale
+        if small > large:
+            raise UsageError(f"detection.scale is [{small:g}, {large:g}]; expected two factors, the smaller first")
+
+    @property
+    def train_size_hw(self) -> tuple[int, int]:
+        """Height and width of a training image, px."""
+        side = self.augment.size_px
+        return (side, side) if side else self.model.size_hw
+
+
+_INF = float("inf")
+
+
+def _ranges(recipe: Recipe) -> tuple[tuple[str, float, float, float], ...]:
+    """Each bounded option: name, value, least, most."""
+    model, schedule, optimizer, augment, loss, run = (
+        recipe.model,
+        recipe.schedule,
+        recipe.optimizer,
+        recipe.augment,
+        recipe.loss,
+        recipe.run,
+    )
+    return (
+        ("model.width", model.width, 1e-3, 16),
+        ("model.dropout", model.dropout, 0, 0.99),
+        ("model.size_hw", min(model.size_hw), 16, 4096),
+        ("model.crop_fraction", model.crop_fraction, 0.1, 1),
+        ("schedule.epochs", schedule.epochs, 1, _INF),
+        ("schedule.freeze_backbone_epochs", schedule.freeze_backbone_epochs, 0, _INF),
+        ("schedule.batch_size", schedule.batch_size, 1, _INF),
+        ("schedule.warmup_epochs", schedule.warmup_epochs, 0, _INF),
+        ("schedule.final_lr", schedule.final_lr, 0, 1),
+        ("schedule.patience", schedule.patience, 0, _INF),
+        ("optimizer.lr", optimizer.lr, 1e-12, 1e3),
+        ("optimizer.backbone_lr_mult", optimizer.backbone_lr_mult, 0, 1e3),
+        ("optimizer.layer_decay", optimizer.layer_decay, 1e-3, 1),
+        ("optimizer.weight_decay", optimizer.weight_decay, 0, 1e3),
+        ("optimizer.momentum", optimizer.momentum, 0, 0.9999),
+        ("optimizer.clip_norm", optimizer.clip_norm, 0, _INF),
+        ("augment.size_px", augment.size_px, 0, 4096),
+        ("augment.erasing", augment.erasing, 0, 1),
+        ("augment.mixup", augment.mixup, 0, 1e3),
+        ("augment.cutmix", augment.cutmix, 0, 1e3),
+        ("loss.label_smoothing", loss.label_smoothing, 0, 1),
+        ("loss.teacher_weight", loss.teacher_weight, 0, 1),
+        ("loss.teacher_temperature", loss.teacher_temperature, 1e-3, 1e3),
+        ("run.seed", run.seed, 0, 2**31 - 1),
+        ("run.ema_decay", run.ema_decay, 0, 0.999999),
+        ("run.devices", run.devices, 1, 4096),
+        ("run.workers", run.workers, -1, 256),
+        ("run.cache_mb", run.cache_mb, 0, _INF),
+        ("run.checkpoint_minutes", run.checkpoint_minutes, 0, _INF),
+    )
+
+
+def _interval(least: float, most: float) -> str:
+    return f"at least {least:g}" if most == _INF else f"a number from {least:g} to {most:g}"

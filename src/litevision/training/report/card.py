@@ -1,0 +1,229 @@
+"""The model card of a run, in Markdown."""
+
+import shlex
+import statistics
+from collections.abc import Callable, Sequence
+
+import tomli_w
+
+from litevision.training.report import facts
+from litevision.training.report.markdown import bulleted, document, fenced, plain, table
+from litevision.training.report.snippet import snippet
+
+_WEAKEST = 3
+_UNKNOWN = "unknown"  # as the recipe says it where nobody told
+
+
+def model_card(results: facts.Results, seeds: Sequence[float] | None = None) -> str:
+    """What a stranger must know before using the model, and how to use it.
+
+    Args:
+        results: as ``results.json`` holds them. The bundle's ``preprocess``, and the data's ``description`` and
+            ``licence``, are read where they are there.
+        seeds: top-1 in percent, on the same images, of the same recipe with one seed each.
+    """
+    sections = {
+        "What it is": _identity(results),
+        "Intended use and limits": _limits(results),
+        "Labels": ", ".join(map(plain, results["data"]["classes"])),
+        "Data": data_section(results),
+        "Score": _score(results, seeds),
+        "Input": _input(results),
+        "Weights it started from": start_section(results),
+        "Check at export": _check(results),
+        "How to use it": _use(results),
+        **_recipes(results),
+        "Training": training_section(results),
+    }
+    return document(results["name"], facts.score_in_words(results), sections)
+
+
+def _identity(results: facts.Results) -> str:
+    network = results["network"]
+    return (
+        f"A classifier of images with {len(results['data']['classes']):,} classes: {network['architecture']} "
+        f"(dialect {network['dialect']}, width {network['width_mult']:g}), trained with litevision "
+        f"{results['litevision']} on {results['created']}.\n\n" + file_table(results)
+    )
+
+
+def file_table(results: facts.Results) -> str:
+    """The model file, how large and how dear it is."""
+    network, bundle = results["network"], results["bundle"]
+    return (
+        table(
+            ("file", "size", "parameters", "MACs", "sha256"),
+            [
+                (
+                    plain(bundle["path"]),
+                    f"{bundle['bytes'] / 1e6:.1f} MB",
+                    f"{network['num_params']:,}",
+                    f"{network['macs']:,}",
+                    bundle["sha256"],
+                )
+            ],
+        )
+        + "\n\nOne MAC is one multiply-add, for one image."
+    )
+
+
+def _limits(results: facts.Results) -> str:
+    lines = [
+        "For naming images like those that it was trained on: one thing, one name.",
+        "Every image gets one of the labels, also one that shows none of them; a low score is the only hint.",
+        "Images that look different (another camera, light, background or culture) are named less well than the "
+        "score below says; measure it on yours with `litevision evaluate`.",
+        "Not for decisions about people, nor where a wrong name does harm and nobody looks.",
+    ]
+    if weakest := weakest_classes(results, "recall", lambda recall: facts.percent(100 * recall, 0)):
+        lines.append(f"The classes that it misses most, with how many of their images it finds: {weakest}.")
+    return bulleted(lines)
+
+
+def weakest_classes(results: facts.Results, figure: str, shown: Callable[[float], str]) -> str:
+    """The classes whose ``figure`` is lowest on the images that the run is judged by, the lowest first."""
+    split = facts.judged_split(results)
+    per_class = results["scores"][split]["per_class"] if split else []
+    measured = sorted((row for row in per_class if row[figure] is not None), key=lambda row: row[figure])
+    return ", ".join(f"{plain(row['name'])} ({shown(row[figure])})" for row in measured[:_WEAKEST])
+
+
+def data_section(results: facts.Results, left_out: str | None = None) -> str:
+    """What was learned from, by class and split, and what was ``left_out``; by default images."""
+    data = results["data"]
+    description, licence = data.get("description", _UNKNOWN), data.get("licence", _UNKNOWN)
+    splits = data["counts"]
+    rows = [(plain(name), *row) for name, row in zip(data["classes"], zip(*splits.values(), strict=True), strict=True)]
+    made = "split by litevision, each class on its own" if data["made_splits"] else "split as they came"
+    what = "" if description == _UNKNOWN else f" {plain(description).rstrip('.')}."
+    skipped = len(data["skipped"])
+    left_out = left_out or f"{skipped:,} image{'' if skipped == 1 else 's'} could not be used"
+    text = f"Folder or table: {plain(data['path'])}, {made}.{what} Licence: {plain(licence)}. {left_out}."
+    if facts.learned_from_validation(results):
+        text += " Once every choice was made, the validation images were trained on too; they judge nothing here."
+    return f"{text}\n\n" + table(("class", *splits), [*rows, ("all", *map(sum, splits.values()))], numbers_from=1)
+
+
+def _score(results: facts.Results, seeds: Sequence[float] | None) -> str:
+    split = facts.judged_split(results)
+    if split is None:
+        return "Not measured."
+    scores = results["scores"][split]
+    top5 = "" if scores["top5"] is None else f", top-5 {facts.percent(scores['top5'])}"
+    low, high = scores["top1_interval"]
+    text = (
+        f"Measured from the model file, in onnxruntime, on {scores['count']:,} {split} images: top-1 "
+        f"{facts.percent(scores['top1'])} (95 % Wilson interval {facts.percent(low)} to {facts.percent(high)}){top5}, "
+        f"macro F1 {facts.share(scores['macro_f1'])}, balanced accuracy {facts.share(scores['balanced_accuracy'])}, "
+        f"expected calibration error {facts.share(scores['ece'])}.\n\n"
+    )
+    if seeds:
+        text += f"{_spread(seeds, averaged=bool(results.get('averaged')))}\n\n"
+    rows = [
+        (plain(row["name"]), f"{row['count']:,}", *(facts.share(row[key]) for key in ("precision", "recall", "f1")))
+        for row in scores["per_class"]
+    ]
+    return text + table(("class", f"{split} images", "precision", "recall", "F1"), rows, numbers_from=1)
+
+
+def _spread(seeds: Sequence[float], *, averaged: bool) -> str:
+    what = "One run of the first recipe below, not averaged with others," if averaged else "The same recipe"
+    if len(seeds) == 1:
+        return f"{what} with one seed: top-1 {facts.percent(seeds[0])}."
+    each = ", ".join(f"{seed:.1f}" for seed in seeds)
+    return (
+        f"{what} with {len(seeds)} seeds: top-1 {facts.percent(statistics.fmean(seeds))} on average, standard "
+        f"deviation {statistics.stdev(seeds):.1f} ({each})."
+    )
+
+
+def _input(results: facts.Results) -> str:
+    height, width = results["network"]["size_hw"]
+    text = (
+        f"`images`: uint8, N x {height} x {width} x 3, RGB, any N; normalisation is inside the graph. "
+        f"Output `probabilities`: float32, N x {len(results['data']['classes'])}, in the order of the labels above."
+    )
+    return f"{text} {image_in_words(results)}"
+
+
+def image_in_words(results: facts.Results) -> str:
+    """What makes the model's input of an image."""
+    preprocess = results.get("preprocess")
+    if preprocess is None:
+        return "How an image is resized and cropped stands in the file, under `litevision`."
+    how = {
+        "center": f"resized to a shorter side of {preprocess['resize_px']} px, then cropped in the middle",
+        "stretch": "resized straight to this size",
+        "letterbox": "fitted inside this size and padded with grey 114",
+    }
+    return f"An image is turned upright and {how[preprocess['crop']]} ({preprocess['interpolation']})."
+
+
+def start_section(results: facts.Results) -> str:
+    """Where the first weights came from."""
+    start = results["start_weights"]
+    if not start:
+        return facts.start_in_words(results)
+    return table(
+        ("weights", "provenance", "licence", "sha256"),
+        [tuple(plain(start[key]) for key in ("name", "provenance", "licence", "sha256"))],
+    )
+
+
+def _check(results: facts.Results) -> str:
+    check = results["bundle"]["check"]
+    return check_section(
+        results,
+        f"probabilities differ by at most {check['max_abs_diff']:.2g}, "
+        f"{facts.percent(100 * check['top1_agreement'])} of the top answers agree",
+    )
+
+
+def check_section(results: facts.Results, found: str) -> str:
+    """What the model file was compared with, and what was ``found``."""
+    check = results["bundle"]["check"]
+    return (
+        f"The model file was compared with the trained network on {check['images']} images in "
+        f"{plain(check['engine'])}: {found}."
+    )
+
+
+def _use(results: facts.Results) -> str:
+    path = results["bundle"]["path"]
+    code = snippet(path, (results.get("preprocess") or {}).get("crop", "center"))
+    return use_section(f"classify photo.jpg --model {shlex.quote(path)}", code)
+
+
+def use_section(command: str, code: str) -> str:
+    """How to use the model file: litevision's ``command``, and Python ``code`` without litevision."""
+    command = f"litevision {command}\n"
+    return (
+        f"With litevision (`pip install litevision`, no torch):\n\n{fenced('sh', command)}\n\n"
+        f"With numpy, Pillow and onnxruntime alone:\n\n{fenced('python', code)}"
+    )
+
+
+def _recipes(results: facts.Results) -> dict[str, str]:
+    """The recipe, or that of each run whose weights were averaged."""
+    averaged = results.get("averaged") or []
+    if not averaged:
+        return {"Recipe": fenced("toml", tomli_w.dumps(results["recipe"]))}
+    return {f"Recipe of {plain(run['name'])}": fenced("toml", tomli_w.dumps(run["recipe"])) for run in averaged}
+
+
+def training_section(results: facts.Results) -> str:
+    """How long it took, and on what machine."""
+    averaged = results.get("averaged") or []
+    if averaged:
+        names = ", ".join(plain(run["name"]) for run in averaged)
+        return (
+            f"The mean of the weights of {len(averaged)} runs from the same start, {names} (Wortsman et al. 2022, "
+            "arXiv:2203.05482); the statistics of batch normalisation were then measured anew on training images. "
+            "The validation images chose the runs."
+        )
+    epochs = results["epochs"]
+    minutes = sum(facts.finite(epoch.get("seconds")) for epoch in epochs) / 60
+    took = f" in {minutes:,.0f} minutes" if minutes == minutes else ""
+    best = f"; epoch {results['best_epoch']} was kept" if results["best_epoch"] else ""
+    machine = "; ".join(f"{key}: {plain(value)}" for key, value in facts.flat(results["machine"]))
+    return f"{len(epochs)} epochs{took}{best}; seed {results['seed']}; {machine}."

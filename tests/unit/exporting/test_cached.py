@@ -1,0 +1,100 @@
+"""Bundles that are made once and kept."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+
+from litevision.errors import DownloadError, FileMissingError, UnknownNameError
+from litevision.exporting.cached import bundle_for
+from litevision.models import build, configure
+from litevision.runtime import load
+from litevision.weights.save import save_weights
+from networks import SHORT_ROWS
+
+WITHOUT_TORCH = """
+import sys
+sys.modules.update(dict.fromkeys(("torch", "torchvision", "onnx", "onnxscript", "safetensors", "h5py")))
+from litevision.errors import LitevisionError
+from litevision.exporting.cached import bundle_for
+try:
+    print(bundle_for(sys.argv[1]))
+except LitevisionError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LITEVISION_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("LITEVISION_OFFLINE", "1")
+    return tmp_path / "cache"
+
+
+def weight_file(path: Path, num_classes: int = 1000) -> Path:
+    torch.manual_seed(0)
+    rows = SHORT_ROWS["mobilenet_v2"][:2]
+    return save_weights(build(configure("mobilenet_v2", rows=rows, num_classes=num_classes)), path)
+
+
+def without_torch(source: Path) -> str:
+    """What ``bundle_for`` prints in a Python without the workshop's packages."""
+    command = [sys.executable, "-W", "error", "-c", WITHOUT_TORCH, str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def contents(folder: Path) -> Mapping[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+def test_a_files_bundle_is_made_once_and_found_without_torch(tmp_path: Path, cache: Path) -> None:
+    file = weight_file(tmp_path / "mine.safetensors")
+    assert without_torch(file).startswith(
+        f"MissingExtraError Making the bundle of '{file}', once, needs parts that are"
+    )
+    assert not cache.exists()
+
+    made = bundle_for(str(file))
+    assert made.parent == cache / "bundles"
+    assert made.name.startswith("mine-")
+    assert load(made).bundle.metadata.weights.name == "mine.safetensors"
+    before = contents(made.parent)
+    assert list(before) == [made.name]
+    assert bundle_for(str(file)) == made
+    assert without_torch(file) == str(made)
+    assert contents(made.parent) == before
+
+
+def test_another_file_of_the_same_name_has_a_bundle_of_its_own(tmp_path: Path) -> None:
+    file = weight_file(tmp_path / "mine.safetensors")
+    first = bundle_for(str(file))
+    file.write_bytes(weight_file(tmp_path / "other.safetensors").read_bytes()[:-1] + b"\x01")
+    assert bundle_for(str(file)) != first
+    assert first.is_file()
+
+
+def test_a_failure_leaves_nothing_in_the_cache(tmp_path: Path, cache: Path) -> None:
+    file = weight_file(tmp_path / "mine.safetensors", num_classes=3)
+    with pytest.raises(ValueError, match="the network has 3 classes: name them"):
+        bundle_for(str(file))
+    assert not list(cache.rglob("*.onnx"))
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_v2.tv_in1k_v2"])
+def test_a_name_offline_says_how_to_fetch_by_hand(name: str, cache: Path) -> None:
+    file = r".*/mobilenet_v2-.*\.pth"
+    message = rf"cannot download https://{file}: offline mode is on .* put it at {cache}{file}"
+    with pytest.raises(DownloadError, match=message):
+        bundle_for(name)
+    assert not (cache / "bundles").exists()
+
+
+def test_what_is_neither_name_nor_file() -> None:
+    with pytest.raises(UnknownNameError, match=r"'mobilenet_v9'\. Did you mean 'mobilenet_v"):
+        bundle_for("mobilenet_v9")
+    with pytest.raises(FileMissingError, match=r"no weight file at none\.safetensors"):
+        bundle_for("none.safetensors")

@@ -1,0 +1,79 @@
+"""The mean of several runs' weights, and batch normalisation measured anew."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from litevision.errors import UsageError
+from litevision.runtime import Weights
+from litevision.training.average import average, read_runs
+from litevision.training.checkpoint import Progress, write_checkpoint
+from litevision.training.loop import BEST
+from litevision.training.plan import Plan, make_plan
+from trainings import tiny_recipe, write_colours
+
+START = Weights("mobilenet_v1.x", "somewhere", "MIT", "0" * 64)
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    made, _, _ = make_plan(write_colours(tmp_path / "data", 3), tiny_recipe(), "a")
+    return replace(made, start=START)
+
+
+def write_run(folder: Path, plan: Plan, seed: int) -> Path:
+    from litevision.models.factory import build
+
+    torch.manual_seed(seed)
+    plan.write(folder)
+    write_checkpoint(folder / BEST, Progress(), {"network": build(plan.config).state_dict()})
+    return folder
+
+
+def test_weights_are_the_mean(tmp_path: Path, plan: Plan) -> None:
+    runs = [write_run(tmp_path / name, plan, seed) for seed, name in enumerate("abc")]
+    network = average(read_runs(runs), runs)
+    states = [torch.load(run / BEST)["network"] for run in runs]
+    for name, parameter in network.named_parameters():
+        torch.testing.assert_close(parameter, torch.stack([state[name] for state in states]).mean(0))
+    assert not network.training
+
+
+def test_statistics_are_those_of_the_training_images(tmp_path: Path, plan: Plan) -> None:
+    runs = [write_run(tmp_path / name, plan, seed) for seed, name in enumerate("ab")]
+    network = average(read_runs(runs), runs)
+    images = np.stack([plan.preprocess(sample.path) for sample in plan.data.of("train")])  # one batch
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (plan.normalisation.mean, plan.normalisation.std))
+    first = next(module for module in network.modules() if isinstance(module, nn.BatchNorm2d))
+    seen: list[torch.Tensor] = []
+    first.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        network((torch.from_numpy(images).permute(0, 3, 1, 2) / 255 - mean) / std)
+    torch.testing.assert_close(first.running_mean, seen[0].mean((0, 2, 3)), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(first.running_var, seen[0].var((0, 2, 3)), rtol=1e-3, atol=1e-4)
+
+
+def test_runs_must_fit_each_other(tmp_path: Path, plan: Plan) -> None:
+    first = write_run(tmp_path / "a", plan, 0)
+    other_start = write_run(tmp_path / "b", replace(plan, start=replace(START, sha256="1" * 64)), 1)
+    with pytest.raises(UsageError, match=r"b has other starting weights than .*a; average runs that differ in neither"):
+        read_runs([first, other_start])
+    classes = tuple(reversed(plan.data.classes))
+    other_data = write_run(tmp_path / "c", replace(plan, data=replace(plan.data, classes=classes)), 1)
+    with pytest.raises(UsageError, match="c has other images or splits than"):
+        read_runs([first, other_data])
+
+
+def test_one_run_is_too_few(tmp_path: Path, plan: Plan) -> None:
+    with pytest.raises(UsageError, match="averaging takes at least two runs, got 1"):
+        read_runs([write_run(tmp_path / "a", plan, 0)])
+
+
+def test_fresh_starts_have_no_mean(tmp_path: Path, plan: Plan) -> None:
+    runs = [write_run(tmp_path / name, replace(plan, start=None), 0) for name in "ab"]
+    with pytest.raises(UsageError, match="a began with fresh weights; only runs from the same weights"):
+        read_runs(runs)
