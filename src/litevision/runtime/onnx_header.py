@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
+_FIELD_NUMBERS = 1 << 29
 _IR_VERSION, _GRAPH, _METADATA = 1, 7, 14  # fields of ModelProto
-_TENSOR_NAME, _TENSOR_LOCATION, _LOCATION_EXTERNAL = 8, 14, 1  # fields of TensorProto, and a value
+_TENSOR_NAME, _EXTERNAL_DATA, _DATA_LOCATION = 8, 13, 14  # fields of TensorProto
+_DEFAULT_LOCATION, _EXTERNAL_LOCATION = 0, 1
 
 # The fields of each message through which a tensor can be reached.
 _CHILDREN = {
@@ -36,7 +38,7 @@ def read_header(data: bytes) -> OnnxHeader:
     """The header of an ONNX file.
 
     Raises:
-        ValueError: the bytes are no ONNX file, or a cut one.
+        ValueError: the bytes are no ONNX file, a cut one, or one that two readers of protobuf may take differently.
     """
     view = memoryview(data)
     metadata: dict[str, str] = {}
@@ -45,6 +47,8 @@ def read_header(data: bytes) -> OnnxHeader:
         numbers.add(number)
         if number == _METADATA and isinstance(value, memoryview):
             entry = {key: str(text, "utf-8") for key, text in _fields(value) if isinstance(text, memoryview)}
+            if entry.get(1, "") in metadata:
+                raise ValueError(f"it holds the metadata {entry.get(1, '')!r} twice")
             metadata[entry.get(1, "")] = entry.get(2, "")
     if not {_IR_VERSION, _GRAPH} <= numbers:
         raise ValueError("it holds no ONNX graph")
@@ -56,15 +60,33 @@ def _external_tensors(model: memoryview) -> Iterator[str]:
     while pending:
         kind, message = pending.pop()
         if kind == "tensor":
-            tensor = dict(_fields(message))
-            if tensor.get(_TENSOR_LOCATION) == _LOCATION_EXTERNAL:
-                name = tensor.get(_TENSOR_NAME)
-                yield str(name, "utf-8", "replace") if isinstance(name, memoryview) else "?"
+            if (name := _external_name(message)) is not None:
+                yield name
             continue
         for number, value in _fields(message):
             child = _CHILDREN[kind].get(number)
             if child and isinstance(value, memoryview):
                 pending.append((child, value))
+
+
+def _external_name(tensor: memoryview) -> str | None:
+    """The tensor's name where its values lie, or may lie, in another file.
+
+    The engines read the file with parsers of their own. What those could take in another way than this one (a location
+    that is written twice, as another wire type, or wider than its 32 bits) is therefore refused, not interpreted.
+    """
+    name, external, locations = "?", False, 0
+    for number, value in _fields(tensor):
+        if number == _TENSOR_NAME and isinstance(value, memoryview):
+            name = str(value, "utf-8", "replace")
+        elif number == _EXTERNAL_DATA:
+            external = True
+        elif number == _DATA_LOCATION:
+            locations += 1
+            if locations > 1 or value not in (_DEFAULT_LOCATION, _EXTERNAL_LOCATION):
+                raise ValueError("it does not say plainly whether a tensor's values lie in another file")
+            external = external or value == _EXTERNAL_LOCATION
+    return name if external else None
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
@@ -73,6 +95,8 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     while position < len(message):
         key, position = _varint(message, position)
         number, wire = key >> 3, key & 7
+        if not 0 < number < _FIELD_NUMBERS:
+            raise ValueError(f"it is no protobuf: field {number}")
         if wire == _VARINT:
             value, position = _varint(message, position)
             yield number, value
@@ -98,5 +122,7 @@ def _varint(message: memoryview, position: int) -> tuple[int, int]:
         position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
+            if value >> 64 or (shift and not byte):
+                raise ValueError("it is no canonical protobuf: a number is longer than it has to be")
             return value, position
     raise ValueError("it is cut short, or no protobuf")

@@ -257,3 +257,14 @@ def test_openvino_reports_to_nobody() -> None:
     command = [sys.executable, "-c", QUIET]
     done = subprocess.run(command, input=tiny(), capture_output=True, check=False)
     assert (done.stdout.decode(), done.stderr.decode()) == ("[] [] True\n", "")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bundle_is_read_as_onnx_whatever_else_its_bytes_look_like(name: EngineName) -> None:
+    made = model(metadata=plain_metadata())
+    made.producer_name = "ORTM"
+    data = made.SerializeToString()
+    assert data[4:8] == b"ORTM"  # onnxruntime's own format, for whoever goes by the bytes
+    red = np.zeros((1, 8, 8, 3), np.uint8)
+    red[..., 0] = 255
+    assert scores(opened(data, name), red).argmax() == 0

@@ -113,3 +113,68 @@ def test_no_bytes_raise_anything_but_value_error(data: bytes) -> None:
     for prefix in (b"", b"\x08\x0a", DATA[:50]):
         with suppress(ValueError):
             read_header(prefix + data)
+
+
+def spelled(*fields: bytes) -> bytes:
+    """A model whose one initializer, named "w", has these fields behind its name."""
+    tensor = b"\x42\x01w" + b"".join(fields)
+    graph = b"\x2a" + varint(len(tensor)) + tensor
+    return b"\x08\x0a\x3a" + varint(len(graph)) + graph
+
+
+PLAIN, ENTRY = b"\x70\x01", b"\x6a\x02\x0a\x00"  # data_location: EXTERNAL, and an entry of external_data
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [(PLAIN,), (ENTRY,), (ENTRY, PLAIN), (ENTRY, b"\x70\x00"), (b"\x68\x01", PLAIN), (b"\x6d\x00\x00\x00\x00",)],
+    ids=["location", "entry", "both", "entry, location default", "entry that is a number", "entry that is fixed32"],
+)
+def test_any_sign_of_values_in_another_file_counts(fields: tuple[bytes, ...]) -> None:
+    assert read_header(spelled(*fields)).external_tensors == ("w",)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        (b"\x70" + varint(0x100000001),),
+        (b"\x70" + varint(2),),
+        (b"\x70" + varint((1 << 64) - 1),),
+        (PLAIN, b"\x70\x00"),
+        (PLAIN, b"\x72\x01\x00"),
+        (PLAIN, b"\x75\x00\x00\x00\x00"),
+        (b"\x71" + bytes(8),),
+        (b"\x72\x01\x01",),
+    ],
+    ids=["33 bits", "unknown", "negative", "twice", "then bytes", "then fixed32", "fixed64", "bytes"],
+)
+def test_a_location_that_readers_may_take_differently_is_refused(fields: tuple[bytes, ...]) -> None:
+    with pytest.raises(ValueError, match="it does not say plainly whether a tensor's values lie in another file"):
+        read_header(spelled(*fields))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"\x70\x81\x00",
+        b"\xf0\x00\x01",
+        b"\x70" + b"\x80" * 9 + b"\x02",
+        b"\xf0\x80\x80\x80\x80\x01\x01",
+        b"\x00\x01",
+    ],
+    ids=["long value", "long key", "65 bits", "key of 36 bits", "field 0"],
+)
+def test_numbers_that_are_longer_than_they_have_to_be_are_refused(fields: bytes) -> None:
+    with pytest.raises(ValueError, match=r"it is no (canonical )?protobuf"):
+        read_header(spelled(fields))
+
+
+def test_metadata_that_stand_twice_are_refused() -> None:
+    made = model(metadata=plain_metadata())
+    made.metadata_props.add(key="litevision", value="{}")
+    with pytest.raises(ValueError, match="it holds the metadata 'litevision' twice"):
+        read_header(made.SerializeToString())
+
+
+def test_a_tensor_whose_values_lie_in_this_file_by_word_is_whole() -> None:
+    assert read_header(spelled(b"\x70\x00")).external_tensors == ()

@@ -46,6 +46,9 @@ def session_options(onnxruntime: Any, choice: EngineChoice) -> Any:
     # ms on busy ones, CPU ms: by default 3.0, 30, 13; never turning 4.6, 15, 7; turning for 20 us 3.2, 16, 7.
     # onnxruntime before 1.26 passes over this setting.
     options.add_session_config_entry("session.intra_op.spin_duration_us", "20")
+    # Left to itself it goes by the bytes, and bytes 4 to 8 can say "ORTM" in a file that every reader of ONNX takes for
+    # another model.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     # A memory pattern is kept for every batch size that was ever seen, each with a block of its own in the arena:
     # 318 MB after 120 batches of 1 to 12 images instead of 232, and no quicker. The arena stays: without it,
     # batches of 8 take twice the time.
