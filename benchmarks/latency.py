@@ -14,13 +14,13 @@ import onnx
 import torch
 from _common import Row, conditions, parser, report, row
 
-from litevision.cost.latency import Work, works_of_ledger
-from litevision.cost.latency.calibration import SECONDS, fit, image_call, made_up_calls, observations
 from litevision.cost.ledger import ledger
-from litevision.cost.profile import measure_peaks
 from litevision.errors import LitevisionError
 from litevision.exporting.defaults import NORMALISATIONS
 from litevision.exporting.graph import to_onnx
+from litevision.lab.latency import Work, works_of_ledger
+from litevision.lab.latency.calibration import SECONDS, fit, image_call, made_up_calls, observations
+from litevision.lab.profile import measure_peaks
 from litevision.models import build, configure
 from litevision.runtime.engines import EngineChoice, candidates
 from litevision.runtime.engines.timing import interleaved

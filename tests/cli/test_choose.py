@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from litevision.cost.latency.model import FEATURES, LatencyModel, Rate
-from litevision.cost.profile import Peaks
+from litevision.lab.latency.model import FEATURES, LatencyModel, Rate
+from litevision.lab.profile import Peaks
 from litevision.registry.weight_sets import weight_sets
 
 Run = Callable[..., tuple[int, str, str]]
@@ -34,9 +34,9 @@ def choose(litevision: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """``litevision choose`` among a few, on a machine on which 100 million multiply-adds take a millisecond."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LITEVISION_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("litevision.cost.latency.calibrate", lambda choice, **_: MODEL)
+    monkeypatch.setattr("litevision.lab.latency.calibrate", lambda choice, **_: MODEL)
     rows = [row for row in weight_sets() if row.name in WEIGHTS]
-    monkeypatch.setattr("litevision.cost.choice.candidates.weight_sets", lambda: rows)
+    monkeypatch.setattr("litevision.lab.choose.candidates.weight_sets", lambda: rows)
     return lambda *arguments: litevision("choose", "--threads", "1", *arguments)
 
 
@@ -103,7 +103,7 @@ def test_a_disturbed_calibration_is_told(choose: Run, monkeypatch: pytest.Monkey
     line = "other work disturbed the calibration; when it is done, --calibrate measures again"
     assert line not in choose()[1]
     worse = replace(MODEL, typical_error=0.15)
-    monkeypatch.setattr("litevision.cost.latency.calibrate", lambda choice, **_: worse)
+    monkeypatch.setattr("litevision.lab.latency.calibrate", lambda choice, **_: worse)
     assert line in choose("--calibrate")[1].splitlines()
 
 

@@ -17,10 +17,10 @@ import torch
 from PIL import Image
 
 from litevision.cost import ledger
+from litevision.lab.compare import plans
+from litevision.lab.compare.candidates import MEMBERS
 from litevision.models import configure
 from litevision.models.centernet import CenterNet, CenterNetConfig
-from litevision.training.compare import plans
-from litevision.training.compare.members import MEMBERS
 from shapes import shape_settings, write_shapes
 
 Run = Callable[..., tuple[int, str, str]]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bundles import write_bundle
-from litevision.cost.grown import INPUT, Grown
+from litevision.lab.onnx_builder import INPUT, OnnxGraphBuilder
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -16,7 +16,7 @@ Run = Callable[..., tuple[int, str, str]]
 def lint(litevision: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """``litevision lint``, short, beside ``wide.onnx``, which has two layers against G1 and one against G2."""
     monkeypatch.chdir(tmp_path)
-    graph = Grown((1, 16, 32, 32))
+    graph = OnnxGraphBuilder((1, 16, 32, 32))
     x = graph.conv(graph.conv(INPUT, 96), 16)
     Path("wide.onnx").write_bytes(graph.model(graph.conv(x, 16, groups=2)).SerializeToString())
     return lambda *arguments: litevision("lint", *arguments, "--seconds", "0.01", "--threads", "1")
@@ -53,7 +53,7 @@ def test_json(lint: Run) -> None:
 
 
 def test_nothing_to_say(lint: Run) -> None:
-    graph = Grown((1, 16, 8, 8))
+    graph = OnnxGraphBuilder((1, 16, 8, 8))
     Path("good.onnx").write_bytes(graph.model(graph.conv(INPUT, 16)).SerializeToString())
     code, out, _ = lint("good.onnx")
     assert (code, out.splitlines()[0]) == (0, "no layer goes against a guideline")

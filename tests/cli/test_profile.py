@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from exports import graph
-from litevision.cost.profile import Peaks, measure
+from litevision.lab.profile import Peaks, measure
 
 Run = Callable[..., tuple[int, str, str]]
 

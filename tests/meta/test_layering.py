@@ -10,9 +10,9 @@ import pytest
 
 SRC = Path(__file__).parents[2] / "src"
 
-# errors, files <- registry, boxes, image <- runtime <- serve
+# errors, files <- registry, boxes, image <- runtime
 # image <- data; runtime, data <- evaluation: torch-free too, so that a base install can check data and score a bundle.
-# registry <- models <- weights, cost <- exporting, training, quant.
+# registry <- models <- weights, cost <- exporting, training <- lab.
 # exporting also imports runtime (its schema) and image.
 # The command line imports all, and nothing imports it; the package itself names what it offers.
 _MODELS = {"errors", "files", "registry", "models"}
@@ -25,7 +25,6 @@ MAY_IMPORT = {
     "image": {"errors", "boxes"},
     "zoo": set(),
     "runtime": {"errors", "files", "registry", "boxes", "image", "zoo"},
-    "serve": {"errors", "files", "registry", "boxes", "image", "runtime"},
     "models": {"errors", "registry"},
     "weights": _MODELS,
     "cost": {*_MODELS, "runtime"},
@@ -33,8 +32,8 @@ MAY_IMPORT = {
     "evaluation": {"errors", "files", "boxes", "image", "runtime", "data"},
     "training": {*_WORKSHOP, "boxes", "image", "runtime", "data", "evaluation", "exporting"},
     "exporting": {*_WORKSHOP, "boxes", "image", "runtime"},
-    "quant": {*_WORKSHOP, "boxes", "image", "runtime", "data", "exporting"},
-    "cli": {*_WORKSHOP, "image", "zoo", "runtime", "exporting", "data", "evaluation", "training"},
+    "lab": {*_WORKSHOP, "runtime", "data", "training"},
+    "cli": {*_WORKSHOP, "image", "zoo", "runtime", "exporting", "data", "evaluation", "training", "lab"},
     "__init__": {"errors", "runtime", "weights", "exporting"},
     "__main__": {"cli"},
 }

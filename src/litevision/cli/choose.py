@@ -9,8 +9,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from litevision.cost.choice import Budget, Candidate
-    from litevision.cost.latency import LatencyModel
+    from litevision.lab.choose import Budget, Candidate
+    from litevision.lab.latency import LatencyModel
     from litevision.runtime.engines import EngineChoice
     from litevision.runtime.machine import Machine
 
@@ -39,7 +39,7 @@ def choose(
     from litevision.cli._shared.torch import require_torch
 
     require_torch("litevision choose")
-    from litevision.cost.choice import check_classes, pareto_front, parse_budget, published_candidates
+    from litevision.lab.choose import check_classes, pareto_front, parse_budget, published_candidates
     from litevision.runtime.engines import engine_choice
     from litevision.runtime.machine import Machine
 
@@ -59,7 +59,7 @@ def choose(
     if csv:
         _write(csv, found, best, choice, machine)
     if plot:
-        from litevision.cost.choice.plot import plot as draw
+        from litevision.lab.choose.plot import plot as draw
 
         draw(plot, found, best, budgets, f"{_about(choice)}, {classes:,} classes; {machine.cpu}")
         print(f"wrote {plot}", file=sys.stderr)
@@ -86,7 +86,7 @@ def choose(
 def _model(choice: "EngineChoice", anew: bool) -> "LatencyModel":
     from functools import partial
 
-    from litevision.cost.latency import calibrate, latency_model
+    from litevision.lab.latency import calibrate, latency_model
 
     def made(choice: "EngineChoice") -> "LatencyModel":
         print(f"measuring this machine in {choice.title}, once; about a minute", file=sys.stderr)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from litevision.cost.guidelines import Design, Row
+    from litevision.lab.guidelines import Design, Row
     from litevision.runtime.machine import Machine
 
 
@@ -38,7 +38,7 @@ def guidelines(
     import json
     from dataclasses import asdict
 
-    from litevision.cost.guidelines import find_designs, findings, measure
+    from litevision.lab.guidelines import find_designs, findings, measure
     from litevision.runtime.engines import engine_choice
     from litevision.runtime.machine import Machine
 
@@ -55,7 +55,7 @@ def guidelines(
     if csv:
         _write(csv, about, machine, rows)
     if plot:
-        from litevision.cost.guidelines.plot import plot as draw
+        from litevision.lab.guidelines.plot import plot as draw
 
         draw(plot, found, rows, f"{about}; {machine.cpu}, {machine.usable_cpus} cores")
         print(f"wrote {plot}", file=sys.stderr)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from litevision.cost.lint import Complaint
+    from litevision.lab.lint.measure import Complaint
 
 
 def lint(
@@ -36,7 +36,7 @@ def lint(
     import json
     from dataclasses import asdict
 
-    from litevision.cost.lint import lint as measure
+    from litevision.lab.lint.measure import lint as measure
     from litevision.runtime.engines import engine_choice
     from litevision.runtime.machine import Machine
 

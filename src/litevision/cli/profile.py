@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from litevision.cost.profile import Profile, Row
+    from litevision.lab.profile import Profile, Row
     from litevision.runtime.machine import Machine
 
 
@@ -37,7 +37,7 @@ def profile(
     from litevision.cli._shared.torch import require_torch
 
     require_torch("litevision profile")
-    from litevision.cost.profile import profile
+    from litevision.lab.profile import profile
     from litevision.runtime.engines import engine_choice
     from litevision.runtime.machine import Machine
 
@@ -48,7 +48,7 @@ def profile(
     machine = Machine.here()
     found = profile(bundle_path(model), choice, batch=batch, size_hw=size_hw, repeats=repeats)
     if html:
-        from litevision.cost.profile.page import write_page
+        from litevision.lab.profile.page import write_page
 
         write_page(html, model, machine, found)
         print(f"wrote {html}", file=sys.stderr)

@@ -17,13 +17,13 @@ from litevision.cli._training.run import chosen_recipe
 from litevision.data import Issue
 from litevision.errors import UnknownNameError, UsageError
 from litevision.files import atomic_write
+from litevision.lab.compare.budget import Budget
+from litevision.lab.compare.candidates import Member, find_members, set_aside
+from litevision.lab.compare.plans import plan_members
+from litevision.lab.compare.plot import write_plot
+from litevision.lab.compare.table import Row, is_finished, measured_rows
 from litevision.runtime.machine import Machine
 from litevision.training.checkpoint import NAME as LAST
-from litevision.training.compare.budget import Budget
-from litevision.training.compare.members import Member, find_members, set_aside
-from litevision.training.compare.plans import plan_members
-from litevision.training.compare.plot import write_plot
-from litevision.training.compare.table import Row, is_finished, measured_rows
 from litevision.training.plan import DetectionPlan, first_network
 from litevision.training.run import train
 from litevision.training.stopping import RunStopped

@@ -1,6 +1,0 @@
-"""Which network to take: the published ones by what they score, how long they will take here and how large they are."""
-
-from litevision.cost.choice.candidates import Candidate, check_classes, published_candidates
-from litevision.cost.choice.pareto_front import Budget, pareto_front, parse_budget
-
-__all__ = ["Budget", "Candidate", "check_classes", "pareto_front", "parse_budget", "published_candidates"]

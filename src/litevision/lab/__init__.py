@@ -1,0 +1,1 @@
+"""The workbench for experts: what runs slowly and why, which network fits a budget, and trainings compared."""

@@ -1,0 +1,92 @@
+"""The candidates as one image: what they score over what they take."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+
+from litevision.files import atomic_write
+from litevision.lab.choose.candidates import Candidate
+from litevision.lab.choose.pareto import Budget
+from litevision.registry import ALIASES
+
+# Okabe and Ito's colours, which people with any colour vision tell apart.
+_COLOURS = {
+    "mobilenet_v1": ("MobileNetV1", "#0072b2"),
+    "mobilenet_v2": ("MobileNetV2", "#d55e00"),
+    "mobilenet_v3": ("MobileNetV3", "#009e73"),
+    "shufflenet_v2": ("ShuffleNetV2", "#cc79a7"),
+}
+_OTHER = ("others", "#999999")
+_PT2_PER_MB = 5.0
+_MS_TICKS = tuple(digit * 10.0**power for power in range(-2, 4) for digit in (1, 2, 5))
+_LABEL_PT = 6.5
+
+
+def plot(
+    file: Path, candidates: Sequence[Candidate], best: Sequence[Candidate], budgets: Sequence[Budget], title: str
+) -> None:
+    """Writes top-1 over predicted milliseconds to ``file``: an area is a bundle's size, and the line the frontier.
+
+    Args:
+        file: ends in ``.png`` or ``.svg``.
+        best: those on the frontier, which are named.
+        budgets: those of time are drawn as lines.
+    """
+    figure = Figure(figsize=(9.6, 6.0), layout="constrained")
+    axes = figure.add_subplot()
+    for family, (label, colour) in {**_COLOURS, "": _OTHER}.items():
+        mine = [it for it in candidates if _family(it) == family]
+        if not mine:
+            continue
+        axes.plot([], [], "o", color=colour, label=label)
+        for kept, alpha in ((False, 0.3), (True, 0.9)):
+            dots = [it for it in mine if (it in best) == kept]
+            areas = [_PT2_PER_MB * it.num_bytes / 1e6 for it in dots]
+            axes.scatter(
+                [it.ms for it in dots], [it.top1 for it in dots], s=areas, color=colour, alpha=alpha, linewidths=0
+            )
+    line = _quickest_first(best)
+    axes.step([it.ms for it in line], [it.top1 for it in line], where="post", color="#333333", linewidth=1, zorder=1)
+    for it in line:
+        words = f"{it.name.removeprefix('mobilenet_').removeprefix('shufflenet_')} {it.width_mult:g} @{_size(it)}"
+        axes.annotate(words, (it.ms, it.top1), (4, -9), textcoords="offset points", fontsize=_LABEL_PT)
+    for budget in budgets:
+        if budget.of == "ms":
+            axes.axvline(budget.most, color="#d55e00", linewidth=1, linestyle="--")
+            axes.annotate(
+                f"{budget}", (budget.most, 0.01), (3, 0), xycoords=("data", "axes fraction"), textcoords="offset points"
+            )
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(_MS_TICKS))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.set_xlabel("predicted milliseconds an image, log scale")
+    axes.set_ylabel("published top-1 on ImageNet, %")
+    axes.grid(linewidth=0.6, color="#dddddd")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(title, fontsize=9, loc="left")
+    axes.legend(loc="lower right", frameon=False, title="area: the bundle's size\nline: the most exact for its time")
+    with atomic_write(file) as partial:
+        figure.savefig(partial, format=file.suffix[1:].lower(), dpi=130)
+
+
+def _family(candidate: Candidate) -> str:
+    name = ALIASES[candidate.name].architecture if candidate.name in ALIASES else candidate.name
+    return next((family for family in _COLOURS if name.startswith(family)), "")
+
+
+def _quickest_first(best: Sequence[Candidate]) -> list[Candidate]:
+    """Of the frontier those that are the most exact for their time, whatever their size."""
+    line: list[Candidate] = []
+    for it in sorted(best, key=lambda each: (each.ms, -each.top1)):
+        if not line or it.top1 > line[-1].top1:
+            line.append(it)
+    return line
+
+
+def _size(candidate: Candidate) -> str:
+    height, width = candidate.size_hw
+    return str(height) if height == width else f"{height}x{width}"

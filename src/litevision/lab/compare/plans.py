@@ -1,0 +1,146 @@
+"""A comparison before its trainings begin: a folder that holds one and no other, with a planned run for each member."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from litevision.data import Issue, is_detection
+from litevision.errors import DataError, FileMissingError, TrainingError, UsageError
+from litevision.files import atomic_write
+from litevision.lab.compare.budget import Budget, measure_epoch
+from litevision.lab.compare.candidates import MEMBERS, Member, recipe_for
+from litevision.training.detection.data import boxes_record
+from litevision.training.plan import PLAN, DetectionPlan, make_plan, read_plan
+from litevision.training.recipe import Recipe
+from litevision.training.recipe_file import recipe_tables
+
+SETTINGS = "settings.json"
+
+Timed = Callable[[Member, float, int], object]
+"""Is told the seconds of a member's epoch, and how many epochs it gets."""
+
+
+def plan_members(
+    data: Path,
+    recipe: Recipe,
+    members: Sequence[Member],
+    budget: Budget,
+    folder: Path,
+    *,
+    on_data: Callable[[DetectionPlan, tuple[Issue, ...]], object],
+    on_epochs: Timed,
+) -> dict[str, DetectionPlan]:
+    """The plan of each member's run, in ``folder`` under its name; those that are there already stay as they are.
+
+    All are made, and an epoch of each is timed, before any is trained: what cannot work is found here.
+
+    Args:
+        data: images with boxes.
+        recipe: for all of them.
+        on_data: told of the data and of what is wrong with it, where it is read.
+        on_epochs: told of each member whose epochs follow from the minutes.
+
+    Raises:
+        DataError: no images with boxes, or others than those of the members that are there.
+        UsageError: a folder with another comparison, or too short a budget.
+        RunStopped: a signal came.
+    """
+    if recipe.run.devices != 1:
+        raise UsageError(f"run.devices is {recipe.run.devices}; a comparison trains on one device, leave it out")
+    settings = _settings(data, recipe, budget)
+    _refuse_another(folder, settings)
+    plans = {it.name: _read(folder / it.name) for it in members if (folder / it.name / PLAN).is_file()}
+    missing = [it for it in members if it.name not in plans]
+    if not missing:
+        return plans
+    _require_boxes(data)
+    made: list[tuple[Member, DetectionPlan]] = []
+    for member in missing:
+        plan, _, faults = make_plan(data, recipe_for(member, recipe, budget.epochs or 1), member.name)
+        if not isinstance(plan, DetectionPlan):  # which `is_detection` tells as well
+            raise DataError(f"{data}: no images with boxes")
+        if not made:
+            on_data(plan, faults)
+        made.append((member, plan))
+    _refuse_other_images(folder, [*plans.values(), *(plan for _, plan in made)])
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        if budget.epochs is None:
+            made = [(member, _within(budget, member, plan, folder, on_epochs)) for member, plan in made]
+        with _writing(folder), atomic_write(folder / SETTINGS) as partial:
+            partial.write_text(json.dumps(settings, indent=1), "utf-8")
+    finally:
+        with suppress(OSError):
+            folder.rmdir()  # which is empty only where nothing came of it
+    for member, plan in made:
+        plan.write(folder / member.name)
+        plans[member.name] = plan
+    return {it.name: plans[it.name] for it in members}
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be written ({error.strerror}); give another --output") from None
+
+
+def _within(budget: Budget, member: Member, plan: DetectionPlan, folder: Path, on_epochs: Timed) -> DetectionPlan:
+    """The plan with the epochs that fit into the budget's minutes."""
+    seconds = measure_epoch(plan, folder, budget)
+    epochs = budget.epochs_of(member.name, seconds)
+    on_epochs(member, seconds, epochs)
+    return replace(plan, recipe=recipe_for(member, plan.recipe, epochs))
+
+
+def _read(folder: Path) -> DetectionPlan:
+    plan = read_plan(folder)
+    if not isinstance(plan, DetectionPlan):
+        raise TrainingError(f"{folder}: a run of classification, no member of a comparison; give another --output")
+    return plan
+
+
+def _require_boxes(data: Path) -> None:
+    if not data.exists():
+        raise FileMissingError(f"{data}: no such file or folder. Check the path of the data.")
+    if not is_detection(data):
+        raise DataError(f"{data}: no labels of boxes; expected Pascal VOC, COCO or YOLO, see 'litevision check-data'")
+
+
+def _settings(data: Path, recipe: Recipe, budget: Budget) -> dict[str, Any]:
+    """What all members have in common, as plain JSON values."""
+    options = recipe_tables(recipe_for(MEMBERS["dlaseg"], recipe, 1), "detection")
+    return {
+        "data": str(data.absolute()),
+        "budget": str(budget),
+        **{f"{table}.{key}": value for table, keys in options.items() for key, value in keys.items()},
+    }
+
+
+def _refuse_another(folder: Path, settings: dict[str, Any]) -> None:
+    try:
+        kept = json.loads((folder / SETTINGS).read_text("utf-8"))
+        # An option that one of them lacks came with another version of litevision.
+        other = [key for key in settings if key in kept and kept[key] != settings[key]]
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"{folder / SETTINGS}: cannot be read ({error}); give another --output") from None
+    if other:
+        key = other[0]
+        raise UsageError(
+            f"{folder}: holds a comparison with {key} {kept[key]}, not {settings[key]}; give the same again to go on "
+            "with it, or another --output"
+        )
+
+
+def _refuse_other_images(folder: Path, plans: Sequence[DetectionPlan]) -> None:
+    if any(boxes_record(plan.data) != boxes_record(plans[0].data) for plan in plans[1:]):
+        raise DataError(
+            f"{plans[0].data.root}: other images or boxes than when {folder} was begun; give another --output"
+        )

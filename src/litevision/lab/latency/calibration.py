@@ -1,0 +1,130 @@
+"""Calibration: networks that were made up for it run in turns, and rates are fitted to what they took."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from scipy.optimize import nnls
+
+from litevision.cost.graph import graph_ledger
+from litevision.lab.latency.model import FEATURES, LatencyModel, Rate, features
+from litevision.lab.latency.networks import made_up_networks
+from litevision.lab.latency.workload import Work, works_of_graph
+from litevision.lab.profile import Peaks, measure_peaks
+from litevision.runtime.engines import Engine, EngineChoice, open_engine
+from litevision.runtime.engines.timing import interleaved
+
+NETWORKS = 108
+SECONDS = 0.2
+
+_UNDISTURBED = 20  # percentile: what else a machine does adds to a time, and never takes away from it
+_FOLDS = 9
+# Rates that the networks tell little of stay near the peaks, or near what a kernel takes to begin.
+_PRIOR_WEIGHT = 0.1
+_PRIOR_ONCE_MS = 0.003
+
+_Table = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a network took."""
+
+    works: tuple[Work, ...]
+    ms: float
+
+
+def calibrate(
+    choice: EngineChoice,
+    *,
+    networks: int = NETWORKS,
+    seconds: float = SECONDS,
+    opened_by: Callable[..., Engine] = open_engine,
+    on_network: Callable[[int, int], object] = lambda done, total: None,
+) -> LatencyModel:
+    """A latency model of this machine and engine, for one image at a time; takes most of a minute.
+
+    Args:
+        choice: the engine and how it computes.
+        networks: how many are run, nine or more; none of them is one that somebody published.
+        seconds: measured time for each.
+        opened_by: opens the engines.
+        on_network: told how many are made and opened, of how many.
+
+    Raises:
+        UsageError: a precision that this engine or CPU does not have.
+        MissingExtraError: the engine is not installed.
+    """
+    works, calls = made_up_calls(choice, networks, opened_by=opened_by, on_network=on_network)
+    peaks = measure_peaks(choice)
+    return fit(observations(works, interleaved(calls, seconds)), peaks)
+
+
+def made_up_calls(
+    choice: EngineChoice,
+    networks: int = NETWORKS,
+    *,
+    opened_by: Callable[..., Engine] = open_engine,
+    on_network: Callable[[int, int], object] = lambda done, total: None,
+) -> tuple[list[tuple[Work, ...]], list[Callable[[], object]]]:
+    """The work of each network of the calibration, and what runs it."""
+    works, calls = [], []
+    for number, model in enumerate(made_up_networks(networks)):
+        on_network(number, networks)
+        works.append(tuple(works_of_graph(graph_ledger(model))))
+        calls.append(image_call(model, choice, opened_by))
+    return works, calls
+
+
+def observations(works: Iterable[Iterable[Work]], seconds: Iterable[Sequence[float]]) -> list[Observation]:
+    """What each network took, from the seconds of its calls."""
+    return [Observation(tuple(each), undisturbed_ms(taken)) for each, taken in zip(works, seconds, strict=True)]
+
+
+def image_call(
+    model: onnx.ModelProto, choice: EngineChoice, opened_by: Callable[..., Engine] = open_engine
+) -> Callable[[], object]:
+    """What runs ``model``, which takes uint8 images [N, H, W, 3] of a fixed size, on one of noise."""
+    engine = opened_by(model.SerializeToString(), choice, name="the graph")
+    height, width = (dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim[1:3])
+    image = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
+    return lambda: engine.run(image)
+
+
+def undisturbed_ms(seconds: Sequence[float]) -> float:
+    """What a fifth of the samples stays below, in milliseconds: a call's time while nothing else is done."""
+    return 1e3 * float(np.percentile(seconds, _UNDISTURBED))
+
+
+def fit(observed: Sequence[Observation], peaks: Peaks) -> LatencyModel:
+    """The rates that explain the observations best; none is below 0, and every network counts by its share of error."""
+    amounts = [features(each.works, peaks) for each in observed]
+    names = [(kind, grows_with) for kind, features_of in FEATURES.items() for grows_with in features_of]
+    prior = np.array([_PRIOR_ONCE_MS if grows_with == "once" else 1.0 for _, grows_with in names])
+    table = np.array([[each.get(name, 0.0) for name in names] for each in amounts])
+    table /= np.array([[each.ms] for each in observed])
+    errors = _errors_of_others(table, prior)
+    rates = [Rate(*name, rate) for name, rate in zip(names, _rates(table, prior), strict=True)]
+    return LatencyModel(peaks, tuple(rates), median(errors), max(errors), len(observed))
+
+
+def _rates(table: _Table, prior: _Table) -> list[float]:
+    """The rates whose times are nearest to 1, in a table of each network's features over its time."""
+    sizes = np.linalg.norm(table, axis=0)
+    weights = _PRIOR_WEIGHT * np.where(sizes > 0, sizes, 1.0)
+    found, _ = nnls(np.vstack([table, np.diag(weights)]), np.concatenate([np.ones(len(table)), weights * prior]))
+    return [float(rate) for rate in found]
+
+
+def _errors_of_others(table: _Table, prior: _Table) -> list[float]:
+    """How far each network is off when the rates come from the others, fold by fold."""
+    folds = np.arange(len(table)) % _FOLDS
+    return [
+        abs(float(row @ rates) - 1)
+        for fold in range(_FOLDS)
+        for rates in [_rates(table[folds != fold], prior)]
+        for row in table[folds == fold]
+    ]

@@ -1,0 +1,206 @@
+"""The layers of a graph that go against a guideline of the ShuffleNetV2 paper, and what could stand in their place."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import isqrt, prod
+from pathlib import Path
+from typing import Literal
+
+import onnx
+from onnx import numpy_helper
+
+from litevision.cost.graph import GraphLedger, NodeCost, graph_ledger
+from litevision.cost.graph.load import with_functions_inlined
+from litevision.cost.graph.operators import IN_PLACE
+from litevision.cost.graph.tensors import constant_of
+from litevision.errors import UsageError
+from litevision.lab.guidelines.kernels import kernels
+from litevision.lab.onnx_builder import INPUT, OnnxGraphBuilder
+from litevision.runtime.engines import Engine, EngineChoice, open_engine
+
+WIDEST = 2.0
+"""How many times as wide one side of a pointwise convolution may be as the other."""
+BRANCHES = 3
+"""So many convolutions of one map are fragments."""
+
+_ELEMENT_WISE = IN_PLACE | {"Add", "Div", "Mul", "Sub", "Sum"}  # activations and batch normalisation among them
+_MACS_OFF = 0.02
+_SQUARE_ENOUGH = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A layer that goes against a guideline.
+
+    Attributes:
+        guideline: G1 to G4.
+        layer: its path in the network, or its node's name.
+        what: what is wrong with it.
+        instead: what could stand in its place, in words.
+        macs: its multiply-adds; ``instead_macs`` those of what could stand in its place.
+        model: the layer as a graph of its own.
+        instead_model: what could stand in its place; None where that is nothing.
+    """
+
+    guideline: Literal["G1", "G2", "G3", "G4"]
+    layer: str
+    what: str
+    instead: str
+    macs: int
+    instead_macs: int
+    model: onnx.ModelProto
+    instead_model: onnx.ModelProto | None
+
+
+def suspects(
+    path: Path,
+    choice: EngineChoice,
+    *,
+    size_hw: tuple[int, int] | None = None,
+    opened_by: Callable[..., Engine] = open_engine,
+) -> Iterator[Suspect]:
+    """The layers of the file at ``path`` that go against a guideline; G4's are those that ``choice`` does not fuse.
+
+    Raises:
+        LitevisionError: as for `litevision.lab.lint.measure.lint`.
+    """
+    ledger = graph_ledger(path, size_hw=size_hw)
+    if any(cost.op_type == "Conv" and cost.macs is None for cost in ledger.nodes):
+        raise UsageError(f"{path}: the file does not say how large its maps are. Give the images' size with --size.")
+    model = with_functions_inlined(onnx.load(path), str(path))
+    for value in model.graph.input:
+        dims, lengths = value.type.tensor_type.shape.dim, ledger.input_shapes.get(value.name) or ()
+        for dim, length in zip(dims, lengths, strict=False):
+            dim.dim_value = length
+    opened_by(model.SerializeToString(), choice, name=str(path))  # says in one line what the engine cannot load
+    own = {kernel.output for kernel in kernels(model, choice) if kernel.op in _ELEMENT_WISE}
+    fragments = _fragments(ledger)
+    for cost in ledger.nodes:
+        if cost.op_type == "Conv" and cost.macs and len(cost.kernel or ()) == 2:
+            yield from _convolution(cost)
+            yield from fragments.get(cost.name, ())
+        elif cost.op_type in _ELEMENT_WISE and cost.outputs[0] in own and None not in cost.in_shapes:
+            yield _element_wise(cost, model)
+
+
+def balanced_widths(product: int) -> tuple[int, int]:
+    """Channels in and out whose product is ``product`` to 2 %, as equal as can be; multiples of 16 or 8 if they may be.
+
+    >>> squarest(24 * 144)
+    (48, 72)
+    """
+    for step in (16, 8):
+        narrow_sides = range(step, isqrt(product) + step, step)
+        pairs = [(narrow, step * round(product / narrow / step)) for narrow in narrow_sides]
+        fits = [
+            (wide / narrow, narrow, wide)
+            for narrow, wide in map(sorted, pairs)
+            if abs(narrow * wide / product - 1) <= _MACS_OFF and wide <= _SQUARE_ENOUGH * narrow
+        ]
+        if fits:
+            return min(fits)[1:]
+    side = max(1, round(product**0.5))
+    return side, max(1, round(product / side))
+
+
+def _convolution(cost: NodeCost) -> Iterator[Suspect]:
+    """G1 for a pointwise convolution of unequal widths, on more than one place; G2 for groups that are not channels."""
+    in_channels, out_channels, place = *_widths(cost), _place(cost)
+    one, other = sorted((in_channels, out_channels))
+    if cost.kind == "pointwise_conv" and prod(_sides(cost)) > 1 and other > WIDEST * one:
+        ratio = f"1:{other / one:.3g}" if in_channels < out_channels else f"{other / one:.3g}:1"
+        yield _dense("G1", cost, f"{in_channels} to {out_channels} channels ({ratio}), {place}")
+    if 1 < cost.groups < in_channels:
+        yield _dense("G2", cost, f"{cost.groups} groups, {in_channels} to {out_channels} channels, {place}")
+
+
+def _dense(guideline: Literal["G1", "G2"], cost: NodeCost, what: str) -> Suspect:
+    """Beside a convolution of one group, equal MACs and widths as equal as can be."""
+    in_channels, out_channels = _widths(cost)
+    narrow, wide = balanced_widths(in_channels * out_channels // cost.groups)
+    models = []
+    for width_in, width_out, groups in ((in_channels, out_channels, cost.groups), (narrow, wide, 1)):
+        graph = OnnxGraphBuilder((1, width_in, *_in_sides(cost)))
+        models.append(graph.model(_grow(graph, cost, width_out, groups)))
+    macs = prod(_sides(cost)) * prod(cost.kernel or ()) * narrow * wide
+    return Suspect(guideline, cost.layer, what, f"{narrow} to {wide}", cost.macs or 0, macs, models[0], models[1])
+
+
+def _fragments(ledger: GraphLedger) -> dict[str, list[Suspect]]:
+    """G3 for convolutions of one map that give maps of one size, by the first one's name."""
+    readers: dict[tuple[object, ...], list[NodeCost]] = defaultdict(list)
+    for cost in ledger.nodes:
+        if cost.op_type == "Conv" and cost.macs and len(cost.kernel or ()) == 2:
+            readers[cost.read[0].tensor, _sides(cost), cost.stride].append(cost)
+    return {costs[0].name: [_side_by_side(costs)] for costs in readers.values() if len(costs) >= BRANCHES}
+
+
+def _side_by_side(costs: Sequence[NodeCost]) -> Suspect:
+    """Beside one convolution, of the kernel of the heaviest, with all of their MACs."""
+    in_channels = _widths(costs[0])[0]
+    shape = (1, in_channels, *_in_sides(costs[0]))
+    apart, together = OnnxGraphBuilder(shape), OnnxGraphBuilder(shape)
+    outputs = [_grow(apart, cost, _widths(cost)[1], cost.groups) for cost in costs]
+    heaviest = max(costs, key=lambda cost: cost.macs or 0)
+    total = sum(cost.macs or 0 for cost in costs)
+    each = prod(_sides(heaviest)) * prod(heaviest.kernel or ()) * in_channels
+    out_channels = max(1, round(total / each))
+    return Suspect(
+        "G3",
+        f"{costs[0].layer} and {len(costs) - 1} beside it",
+        f"{len(costs)} convolutions of one map, {in_channels} to {' + '.join(str(_widths(cost)[1]) for cost in costs)} "
+        f"channels, {_place(costs[0])}",
+        f"one, {in_channels} to {out_channels}",
+        total,
+        each * out_channels,
+        apart.model(*outputs),
+        together.model(_grow(together, heaviest, out_channels, 1)),
+    )
+
+
+def _element_wise(cost: NodeCost, model: onnx.ModelProto) -> Suspect:
+    """G4 for an operation that is a kernel of its own."""
+    node = next(node for node in model.graph.node if cost.outputs[0] in node.output)
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for other in model.graph.node:
+        if other.op_type == "Constant" and (tensor := constant_of(other)):
+            constants[other.output[0]] = tensor
+    shapes = [shape for shape in cost.in_shapes if shape is not None]
+    graph = OnnxGraphBuilder(shapes[0], next(opset.version for opset in model.opset_import if not opset.domain))
+    inputs = iter([INPUT, *map(graph.random, shapes[1:])])
+    alone = onnx.NodeProto()
+    alone.CopyFrom(node)
+    del alone.input[:], alone.output[:]
+    for name in node.input:
+        if name in constants:
+            alone.input.append(graph.constant(numpy_helper.to_array(constants[name])))
+        else:
+            alone.input.append(next(inputs) if name else "")
+    sizes = " and ".join("x".join(map(str, shape[1:])) for shape in shapes)
+    what = f"{cost.op_type} on {sizes} is a kernel of its own"
+    return Suspect("G4", cost.layer, what, "fused", 0, 0, graph.model(graph.add(alone, 0)), None)
+
+
+def _grow(graph: OnnxGraphBuilder, cost: NodeCost, out_channels: int, groups: int) -> str:
+    kernel, strides, dilations = (value or (1, 1) for value in (cost.kernel, cost.stride, cost.dilation))
+    return graph.conv(INPUT, out_channels, kernel=kernel, groups=groups, strides=strides, dilations=dilations)
+
+
+def _widths(cost: NodeCost) -> tuple[int, int]:
+    """Channels in and out of a convolution whose shapes are known, as they are where its MACs are."""
+    return (cost.in_shapes[0] or ())[1], (cost.out_shapes[0] or ())[1]
+
+
+def _in_sides(cost: NodeCost) -> tuple[int, ...]:
+    return (cost.in_shapes[0] or ())[2:]
+
+
+def _sides(cost: NodeCost) -> tuple[int, ...]:
+    return (cost.out_shapes[0] or ())[2:]
+
+
+def _place(cost: NodeCost) -> str:
+    kernel = "x".join(map(str, cost.kernel or ()))
+    stride = "" if set(cost.stride or (1,)) == {1} else f" with stride {'x'.join(map(str, cost.stride or ()))}"
+    return f"{kernel}{stride} on {'x'.join(map(str, _in_sides(cost)))}"

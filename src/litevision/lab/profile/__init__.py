@@ -1,0 +1,7 @@
+"""Where the time of a graph goes: what each layer takes in the engine that runs it, beside this machine's peaks."""
+
+from litevision.lab.profile.measure import profile
+from litevision.lab.profile.peaks import measure_peaks
+from litevision.lab.profile.records import Peaks, Profile, Row, Spread
+
+__all__ = ["Peaks", "Profile", "Row", "Spread", "measure_peaks", "profile"]

@@ -1,0 +1,117 @@
+"""Runs an engine with its own profiler, and in turns without it."""
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from litevision.cost.graph import GraphLedger
+from litevision.lab.profile.records import Recording
+from litevision.runtime.engines import Engine, EngineChoice
+
+WARM_UPS = 2
+"""Runs at the start of a turn, which finds the caches full of others' data; they are not counted."""
+
+
+class Recorder(Protocol):
+    """An engine that writes down what its kernels take."""
+
+    def __enter__(self) -> "Recorder": ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def turn(self, batch: npt.NDArray[Any], runs: int) -> None:
+        """Runs ``batch`` to warm up, and then ``runs`` times."""
+
+    def finish(self) -> Recording:
+        """What was recorded; nothing can be after it."""
+
+
+def open_recorder(data: bytes, choice: EngineChoice, ledger: GraphLedger) -> Recorder:
+    """The graph in ``data``, whose ledger is given and whose nodes have its names, in the engine of ``choice``."""
+    if choice.name == "openvino":
+        from litevision.lab.profile.openvino_kernels import OpenvinoRecorder
+
+        return OpenvinoRecorder(data, choice, ledger)
+    from litevision.lab.profile.onnxruntime_kernels import OnnxruntimeRecorder
+
+    return OnnxruntimeRecorder(data, choice, ledger)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A graph to be run.
+
+    Attributes:
+        data: the graph.
+        engine: which holds it, as a user runs it.
+        ledger: of the graph, whose nodes have its names.
+        batch: for its only input.
+    """
+
+    data: bytes
+    engine: Engine
+    ledger: GraphLedger
+    batch: npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Milliseconds of the runs without the profiler, and what it recorded of as many with it; turn after turn."""
+
+    whole_ms: tuple[float, ...]
+    recording: Recording
+    turns: int
+
+    def halves(self) -> tuple["Recorded", "Recorded"]:
+        """Every other turn, and those between; there must be two of them at least."""
+        first, second = (self._only([turn for turn in range(self.turns) if turn % 2 == half]) for half in (0, 1))
+        return first, second
+
+    def by_turn(self, samples_ms: Sequence[float]) -> list[Sequence[float]]:
+        """Some of the samples, turn by turn."""
+        runs = len(samples_ms) // self.turns
+        return [samples_ms[turn * runs : (turn + 1) * runs] for turn in range(self.turns)]
+
+    def _only(self, turns: Sequence[int]) -> "Recorded":
+        def chosen(samples_ms: Sequence[float]) -> tuple[float, ...]:
+            by_turn = self.by_turn(samples_ms)
+            return tuple(taken for turn in turns for taken in by_turn[turn])
+
+        kernels = tuple(replace(kernel, ms=chosen(kernel.ms)) for kernel in self.recording.kernels)
+        return Recorded(chosen(self.whole_ms), Recording(kernels, chosen(self.recording.whole_ms)), len(turns))
+
+
+def record(jobs: Sequence[Job], *, turns: int, runs: int) -> list[Recorded]:
+    """What the engine's profiler tells of each job.
+
+    All take turns, with the profiler and without, so that what else the machine does meets all of them alike.
+
+    Args:
+        jobs: what to run.
+        turns: how often each has its turns.
+        runs: in each turn, warming up aside.
+    """
+    whole_ms: list[list[float]] = [[] for _ in jobs]
+    with ExitStack() as stack:
+        recorders = [stack.enter_context(open_recorder(job.data, job.engine.choice, job.ledger)) for job in jobs]
+        for _ in range(turns):
+            for job, recorder, taken in zip(jobs, recorders, whole_ms, strict=True):
+                taken += _plain_turn(job, runs)
+                recorder.turn(job.batch, runs)
+        recordings = [recorder.finish() for recorder in recorders]
+    return [Recorded(tuple(taken), recording, turns) for taken, recording in zip(whole_ms, recordings, strict=True)]
+
+
+def _plain_turn(job: Job, runs: int) -> list[float]:
+    for _ in range(WARM_UPS):
+        job.engine.run(job.batch)
+    taken = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        job.engine.run(job.batch)
+        taken.append(1e3 * (time.perf_counter() - start))
+    return taken

@@ -1,0 +1,173 @@
+"""The comparison's members, its budget, and its plot."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from litevision.errors import UnknownNameError, UsageError
+from litevision.lab.compare import budget as timing
+from litevision.lab.compare.budget import Budget
+from litevision.lab.compare.candidates import MEMBERS, find_members, recipe_for, set_aside
+from litevision.lab.compare.plans import plan_members
+from litevision.lab.compare.plot import write_plot
+from litevision.lab.compare.table import Row, is_finished
+from litevision.models import configure
+from litevision.models.centernet import CenterNet, CenterNetConfig
+from litevision.training.plan import DetectionPlan, first_network
+from litevision.training.recipe_file import make_recipe
+from shapes import write_shapes
+
+PARAMS = {
+    "dlaseg": 18_976_446,
+    "v1-reshape": 3_207_214,
+    "v1-light": 3_513_934,
+    "v2-reshape": 4_314_190,  # as published
+    "v2-light": 1_939_982,
+}
+
+
+def test_the_members_are_those_of_the_published_comparison() -> None:
+    page = (Path(__file__).parents[4] / "docs/compare.md").read_text()
+    assert list(MEMBERS) == list(PARAMS)
+    for member in MEMBERS.values():
+        with torch.device("meta"):
+            network = CenterNet(CenterNetConfig(configure(member.network, dialect=member.dialect), 10, member.neck))
+        assert sum(parameter.numel() for parameter in network.parameters()) == PARAMS[member.name]
+        [row] = [line for line in page.splitlines() if line.startswith(f"| `{member.name}` |")]
+        assert row.endswith(f"| {PARAMS[member.name]:,} |")
+
+
+def test_members_are_found_by_name() -> None:
+    assert find_members([]) == tuple(MEMBERS.values())
+    assert [it.name for it in find_members(["v2-light", "dlaseg", "v2-light"])] == ["dlaseg", "v2-light"]
+    with pytest.raises(UnknownNameError, match=r"no member of the comparison 'v2light'\. Did you mean 'v2-light'"):
+        find_members(["v2light"])
+
+
+def test_one_recipe_becomes_each_members_own() -> None:
+    given: dict[str, Mapping[str, object]] = {
+        "model": {"name": "mobilenet_v3_large", "size_hw": [96, 128], "width": 0.5},
+        "schedule": {"batch_size": 3, "patience": 5},
+        "optimizer": {"lr": 0.01},
+        "detection": {"neck": "light", "neck_channels": 16, "flip": False},
+    }
+    recipe = make_recipe(given, task="detection")
+    made = {member.name: recipe_for(member, recipe, 7) for member in MEMBERS.values()}
+    assert {(it.model.name, it.model.dialect, it.detection.neck) for it in made.values()} == {
+        (member.network, member.dialect, member.neck) for member in MEMBERS.values()
+    }
+    for one in made.values():
+        assert (one.model.size_hw, one.model.width, one.model.weights) == ((96, 128), 0.5, "none")
+        assert (one.schedule.epochs, one.schedule.freeze_backbone_epochs, one.schedule.patience) == (7, 0, 0)
+        assert (one.schedule.batch_size, one.optimizer.lr, one.detection.flip) == (3, 0.01, False)
+        assert (one.optimizer.backbone_lr_mult, one.optimizer.layer_decay) == (1.0, 1.0)
+    assert set_aside(recipe) == ["model.name", "schedule.patience", "detection.neck_channels"]
+    assert set_aside(make_recipe(task="detection")) == []
+
+
+def test_every_member_is_planned_before_any_is_trained(tmp_path: Path) -> None:
+    data, folder = write_shapes(tmp_path / "data"), tmp_path / "compared"
+    recipe = make_recipe({"model": {"width": 0.25, "size_hw": [64, 96]}}, task="detection")
+    told: list[object] = []
+
+    def plan(*names: str, budget: Budget, folder: Path = folder) -> dict[str, DetectionPlan]:
+        return plan_members(
+            data,
+            recipe,
+            find_members(names),
+            budget,
+            folder,
+            on_data=lambda plan, faults: told.append(plan.data),
+            on_epochs=lambda *of_member: told.append(of_member),
+        )
+
+    first = plan("v2-reshape", "v1-light", budget=Budget(30.0, 3))
+    assert list(first) == ["v1-light", "v2-reshape"]
+    found = plan(budget=Budget(30.0, 3))
+    assert list(found) == list(MEMBERS)
+    assert len(told) == 2  # the data, each time that it was read
+    assert found["v1-light"].created == first["v1-light"].created
+    for name, one in found.items():
+        network = first_network(one)
+        assert isinstance(network, CenterNet)
+        assert network.config == one.config
+        assert (one.config.backbone.dialect, one.config.neck) == (MEMBERS[name].dialect, MEMBERS[name].neck)
+        assert one.recipe.schedule == found["dlaseg"].recipe.schedule
+        assert (one.recipe.schedule.epochs, one.start) == (3, None)
+        assert not is_finished(folder / name)
+    with pytest.raises(UsageError, match=r"holds a comparison with budget 3 epochs, not 30 minutes of training; give"):
+        plan(budget=Budget(30.0))
+    (tmp_path / "taken").touch()
+    with pytest.raises(UsageError, match=r"taken: cannot be written \(File exists\); give another --output"):
+        plan(budget=Budget(30.0, 3), folder=tmp_path / "taken")
+
+
+def test_minutes_become_the_nearest_number_of_epochs() -> None:
+    budget = Budget(10.0)
+    assert [budget.epochs_of("dlaseg", seconds) for seconds in (1.0, 60.0, 130.0, 250.0, 1100.0)] == [600, 10, 5, 2, 1]
+    message = r"--minutes 10 is too short for dlaseg: one epoch takes it about 21 minutes here; expected 21 or more"
+    with pytest.raises(UsageError, match=message):
+        budget.epochs_of("dlaseg", 1260.0)
+    assert [str(it) for it in (budget, Budget(1.0), Budget(30.0, 1))] == [
+        "10 minutes of training",
+        "1 minute of training",
+        "1 epoch",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("batches", "seconds", "steps", "epoch_seconds"),
+    [
+        (100, 30.0, 4 + 14, 200.0),  # the first three steps are slow and do not count
+        (100, 1.0, 3 + 5, 200.0),  # five are the least
+        (4, 30.0, 4, 8.0),
+        (1, 30.0, 1, 10.0),
+    ],
+)
+def test_an_epoch_is_timed_by_its_first_steps(
+    batches: int, seconds: float, steps: int, epoch_seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ticks() -> Iterator[float]:
+        now = 0.0
+        yield now
+        for step in range(1000):
+            now += 10.0 if step < 3 else 2.0
+            yield now
+
+    clock = ticks()
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
+    watch = timing._Stopwatch(seconds)
+    watch.epoch_started(1, "all", batches, 0)
+    for _ in range(steps - 1):
+        watch.step(4, 1.0)
+    with pytest.raises(timing._Enough):
+        watch.step(4, 1.0)
+    assert watch.epoch_seconds == epoch_seconds
+
+
+def row(member: str, params: int, ms: float, ap: float) -> Row:
+    of = MEMBERS[member]
+    times = (ms, 0.9 * ms, 1.2 * ms)
+    return Row(
+        member, of.network, of.dialect, of.neck, params, 1, 1, *times, 9, 1, 1, 1.0, "cpu", 1.0, "test", 6, 12, ap, ap
+    )
+
+
+@pytest.mark.parametrize("aps", [(0.5, 0.25), (0.0, 0.0)])
+def test_the_plot_has_a_dot_for_each_row(aps: tuple[float, float], tmp_path: Path) -> None:
+    rows = [row("dlaseg", 19_000_000, 100.0, aps[0]), row("v2-light", 2_000_000, 10.0, aps[1])]
+    write_plot(tmp_path / "one.png", rows[:1], "$5 images\n30 minutes", "onnxruntime")
+    write_plot(tmp_path / "two.png", rows, "$5 images\n30 minutes", "onnxruntime")
+    areas = []
+    for name in ("one", "two"):
+        with Image.open(tmp_path / f"{name}.png") as image:
+            assert min(image.size) > 600
+            red, _, blue = np.moveaxis(np.asarray(image.convert("RGB")), 2, 0)
+            areas.append(int(((red < 80) & (blue > 120)).sum()))  # in the colour of v2-light
+    assert areas[0] == 0
+    assert areas[1] > 300
+    assert {path.name for path in tmp_path.iterdir()} == {"one.png", "two.png"}

@@ -1,0 +1,148 @@
+"""Real engines and their profilers, on networks that are quick to run."""
+
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from exports import graph
+from litevision.cost.graph import graph_ledger
+from litevision.errors import BundleError, FileMissingError, UsageError
+from litevision.lab.profile import Peaks, microbenchmarks, peaks, profile
+from litevision.lab.profile.peaks import measure_cost, measure_peaks
+from litevision.runtime.engines import EngineChoice, EngineName, engine_choice
+
+PEAKS = Peaks(100.0, ((1_000, 50.0), (1_000_000, 10.0)))
+NAMES: tuple[EngineName, ...] = ("onnxruntime", "openvino")
+NETWORKS = (
+    ("mobilenet_v1", "slim"),
+    ("mobilenet_v2", "torchvision"),
+    ("mobilenet_v3_large", "torchvision"),
+    ("shufflenet_v2_x0_5", "torchvision"),
+)
+
+
+@pytest.fixture(autouse=True)
+def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too few runs for true peaks."""
+    monkeypatch.setattr(peaks, "_CHANNELS", (16, 32))
+    monkeypatch.setattr(peaks, "_TURNS", 2)
+    monkeypatch.setattr(peaks, "_COST_TURNS", 1)
+
+
+def choice_of(engine: str) -> EngineChoice:
+    if engine == "openvino":
+        pytest.importorskip("openvino", reason="needs the extra openvino")
+    return engine_choice(engine, threads=1)
+
+
+def saved(model: onnx.ModelProto, folder: Path) -> Path:
+    onnx.save(model, folder / "model.onnx")
+    return folder / "model.onnx"
+
+
+def one_node(folder: Path, op: str, shape: list[Any], inputs: tuple[str, ...] = ("x",), dtype: int = 1) -> Path:
+    ends = [helper.make_tensor_value_info(name, dtype, shape) for name in (*inputs, "y")]
+    made = helper.make_graph([helper.make_node(op, list(inputs), ["y"])], "one", ends[:-1], ends[-1:])
+    return saved(helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), folder)
+
+
+@pytest.mark.parametrize(("name", "dialect"), NETWORKS)
+@pytest.mark.parametrize("engine", NAMES)
+def test_every_multiply_add_has_a_kernel(name: str, dialect: str, engine: str, tmp_path: Path) -> None:
+    model = graph(name, dialect, (64, 64))
+    costs = graph_ledger(model)
+    found = profile(saved(model, tmp_path), choice_of(engine), repeats=9, peaks=PEAKS)
+    assert sum(row.macs or 0 for row in found.rows) == costs.macs
+    assert [row.kind for row in found.rows].count("between") == 1
+    convolutions = {node.layer for node in costs.nodes if node.macs}
+    assert convolutions == {row.name for row in found.rows if row.macs}
+    assert all(row.nodes for row in found.rows if row.kind == "layer")
+    named = [node for row in found.rows for node in row.nodes]
+    assert len(named) == len(set(named))
+    views = {node.name for node in costs.nodes if node.is_view}
+    assert {node.name for node in costs.nodes} - views == {*named, *found.not_run} - views
+    assert found.sum_ms == pytest.approx(sum(row.time.ms for row in found.rows))
+    assert (found.runs, found.input_shape) == (9, (1, 64, 64, 3))
+
+
+def test_activations_are_fused_in_onnxruntime(tmp_path: Path) -> None:
+    found = profile(saved(graph(*NETWORKS[1], (64, 64)), tmp_path), choice_of("onnxruntime"), repeats=1, peaks=PEAKS)
+    stem = next(row for row in found.rows if row.name == "stem")
+    assert stem.operation == "conv 3x3 /2 +ReLU6"
+    assert any(row.operation == "conv 1x1 +sum" for row in found.rows)
+
+
+@pytest.mark.parametrize("engine", NAMES)
+def test_a_batch_counts_its_images(engine: str, tmp_path: Path) -> None:
+    path = saved(graph(*NETWORKS[1], (64, 64)), tmp_path)
+    found = profile(path, choice_of(engine), batch=3, repeats=1, peaks=PEAKS)
+    assert found.input_shape == (3, 64, 64, 3)
+    assert sum(row.macs or 0 for row in found.rows) == 3 * graph_ledger(path).macs
+
+
+@pytest.mark.parametrize("engine", NAMES)
+def test_peaks_are_measured_by_size(engine: str) -> None:
+    found = measure_peaks(choice_of(engine))
+    assert [moved for moved, _ in found.bandwidths] == [32 * 65_536, 64 * 65_536]
+    assert 0.05 < found.gmacs_per_s < 10_000
+    assert all(0.01 < rate < 10_000 for _, rate in found.bandwidths)
+
+
+def test_onnxruntimes_profiler_has_a_price_and_openvinos_has_none() -> None:
+    cost = measure_cost(choice_of("onnxruntime"))
+    assert 0 <= cost.inside_ms < 1
+    assert 0 < cost.between_ms < 1
+    assert measure_cost(choice_of("openvino")) == type(cost)(0.0, 0.0)
+
+
+def test_probes_hold_what_they_say() -> None:
+    assert graph_ledger(microbenchmarks.convolutions(2, 8, 4)).macs == 2 * 8 * 8 * 16
+    assert graph_ledger(microbenchmarks.convolutions(2, 8, 4, depthwise=True)).macs == 8 * 8 * 16 + 8 * 9 * 16
+    assert graph_ledger(microbenchmarks.product(16)).macs == 16**3
+
+
+def test_a_file_that_leaves_its_size_open_is_measured_at_one(tmp_path: Path) -> None:
+    path = one_node(tmp_path, "Relu", ["N", 3, "H", "W"])
+    found = profile(path, choice_of("onnxruntime"), batch=2, size_hw=(5, 7), repeats=1, peaks=PEAKS)
+    assert found.input_shape == (2, 3, 5, 7)
+    with pytest.raises(UsageError, match=r"leaves the size of 'x'.* open\. Give it with --size"):
+        profile(path, choice_of("onnxruntime"), peaks=PEAKS)
+
+
+def test_inputs_that_cannot_be_made_up_are_refused(tmp_path: Path) -> None:
+    message = "a batch is made up for one alone, of uint8 or float"
+    with pytest.raises(UsageError, match=message):
+        profile(one_node(tmp_path, "Add", [1, 3], ("x", "z")), choice_of("onnxruntime"), peaks=PEAKS)
+    with pytest.raises(UsageError, match=message):
+        profile(one_node(tmp_path, "Neg", [1, 3], dtype=TensorProto.INT64), choice_of("onnxruntime"), peaks=PEAKS)
+
+
+def test_what_cannot_be_measured_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"oops")
+    with pytest.raises(BundleError, match=r"bad\.onnx: not an ONNX file"):
+        profile(tmp_path / "bad.onnx", choice_of("onnxruntime"))
+    with pytest.raises(FileMissingError, match=r"none\.onnx"):
+        profile(tmp_path / "none.onnx", choice_of("onnxruntime"))
+    with pytest.raises(UsageError, match="0 repeats; expected 1 to 1000"):
+        profile(tmp_path / "bad.onnx", choice_of("onnxruntime"), repeats=0)
+
+
+@pytest.mark.parametrize("engine", NAMES)
+def test_normalisations_that_nobody_folded_go_with_their_convolutions(engine: str, tmp_path: Path) -> None:
+    sides, nodes, weights = [1, 8, 32, 32], [], []
+    for i in range(3):
+        nodes.append(helper.make_node("Conv", [f"x{i}", f"w{i}"], [f"c{i}"], name=f"CONV{i}"))
+        norm = [f"c{i}", *(f"{part}{i}" for part in ("scale", "shift", "mean", "variance"))]
+        nodes.append(helper.make_node("BatchNormalization", norm, [f"x{i + 1}"], name=f"NORM{i}"))
+        weights.append(helper.make_tensor(f"w{i}", TensorProto.FLOAT, [8, 8, 1, 1], [0.1] * 64))
+        weights += [helper.make_tensor(name, TensorProto.FLOAT, [8], [0.5] * 8) for name in norm[1:]]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, sides) for name in ("x0", "x3")]
+    made = helper.make_graph(nodes, "norms", ends[:1], ends[1:], weights)
+    path = saved(helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), tmp_path)
+    found = profile(path, choice_of(engine), repeats=9, peaks=PEAKS)
+    layers = [row.nodes for row in found.rows if row.kind == "layer"]
+    assert layers == [(f"CONV{i}", f"NORM{i}") for i in range(3)]
+    assert [row.macs for row in found.rows if row.kind == "layer"] == [8 * 8 * 32 * 32] * 3

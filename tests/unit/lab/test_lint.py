@@ -1,0 +1,188 @@
+"""Layers that go against a guideline: found where they are and nowhere else, with their alternatives and times."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from litevision.cost.graph import graph_ledger
+from litevision.errors import BundleError, FileMissingError, UsageError
+from litevision.lab.lint.measure import lint
+from litevision.lab.lint.rules import Suspect, balanced_widths, suspects
+from litevision.runtime.engines import EngineChoice
+
+CHOICE = EngineChoice("onnxruntime", "fp32", 1)
+
+
+class Net:
+    """A file of one float input and the nodes that are added; every tensor is an output, so that nothing is dropped."""
+
+    def __init__(self, channels: int = 16, side: int | str = 8) -> None:
+        self.channels = {"x": channels}
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: list[onnx.TensorProto] = []
+        self.shape = ["N", channels, side, side]
+
+    def conv(self, x: str, out: int, kernel: int = 1, groups: int = 1, stride: int = 1) -> str:
+        values = np.full((out, self.channels[x] // groups, kernel, kernel), 0.1, np.float32)
+        self.weights.append(numpy_helper.from_array(values, f"w{len(self.nodes)}"))
+        pads, strides = [kernel // 2] * 4, [stride] * 2
+        return self.op("Conv", x, self.weights[-1].name, out=out, group=groups, pads=pads, strides=strides)
+
+    def op(self, op_type: str, *inputs: str, out: int, **attributes: Any) -> str:
+        name = f"{op_type}{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op_type, inputs, [name], name=name, **attributes))
+        self.channels[name] = out
+        return name
+
+    def save(self, path: Path, *outputs: str) -> Path:
+        graph = helper.make_graph(
+            self.nodes,
+            "net",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, self.shape)],
+            [helper.make_tensor_value_info(output, TensorProto.FLOAT, None) for output in outputs],
+            self.weights,
+        )
+        path.write_bytes(
+            helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8).SerializeToString()
+        )
+        return path
+
+
+def found(net: Net, path: Path, *outputs: str) -> list[Suspect]:
+    return list(suspects(net.save(path / "net.onnx", *outputs), CHOICE))
+
+
+def test_a_balanced_network_is_left_alone(tmp_path: Path) -> None:
+    net = Net()
+    x = net.conv("x", 32)  # 1:2
+    x = net.conv(x, 32, kernel=3, groups=32)
+    x = net.conv(net.op("Relu", x, out=32), 16)
+    assert found(net, tmp_path, x) == []
+
+
+@pytest.mark.parametrize(
+    ("channels", "out", "said"), [(16, 96, "16 to 96 channels (1:6)"), (96, 40, "96 to 40 channels (2.4:1)")]
+)
+def test_unequal_widths(tmp_path: Path, channels: int, out: int, said: str) -> None:
+    net = Net(channels)
+    (suspect,) = found(net, tmp_path, net.conv("x", out))
+    assert (suspect.guideline, suspect.layer, suspect.what) == ("G1", "Conv0", f"{said}, 1x1 on 8x8")
+    assert suspect.macs == graph_ledger(suspect.model).macs == 64 * channels * out
+    assert suspect.instead_model
+    assert suspect.instead_macs == graph_ledger(suspect.instead_model).macs == pytest.approx(suspect.macs, rel=0.02)
+
+
+def test_one_place_has_no_widths_to_balance(tmp_path: Path) -> None:
+    net = Net(16, side=1)
+    assert found(net, tmp_path, net.conv("x", 96)) == []
+
+
+def test_groups_that_are_not_channels(tmp_path: Path) -> None:
+    net = Net(32)
+    (suspect,) = found(net, tmp_path, net.conv("x", 32, kernel=3, groups=4, stride=2))
+    assert (suspect.guideline, suspect.what) == ("G2", "4 groups, 32 to 32 channels, 3x3 with stride 2x2 on 8x8")
+    assert (suspect.instead, suspect.macs) == ("16 to 16", 4 * 4 * 9 * 32 * 8)
+    assert suspect.instead_model
+    assert graph_ledger(suspect.instead_model).macs == suspect.instead_macs == suspect.macs
+
+
+def test_three_convolutions_of_one_map_are_fragments_and_two_are_not(tmp_path: Path) -> None:
+    net = Net()
+    two = [net.conv("x", 16), net.conv("x", 16, kernel=3)]
+    assert found(net, tmp_path, *two) == []
+    (suspect,) = found(net, tmp_path, *two, net.conv("x", 32))
+    assert (suspect.guideline, suspect.layer) == ("G3", "Conv0 and 2 beside it")
+    assert suspect.what == "3 convolutions of one map, 16 to 16 + 16 + 32 channels, 1x1 on 8x8"
+    assert graph_ledger(suspect.model).macs == suspect.macs == 64 * 16 * (16 + 9 * 16 + 32)
+    assert suspect.instead_model
+    assert graph_ledger(suspect.instead_model).macs == suspect.instead_macs
+    assert suspect.instead_macs == pytest.approx(suspect.macs, rel=0.04)  # whole channels of 3x3
+
+
+def test_element_wise_operations_are_named_where_they_are_not_fused(tmp_path: Path) -> None:
+    net = Net()
+    fused = net.op("Relu", net.conv("x", 16), out=16)
+    gate = net.op("HardSigmoid", net.op("GlobalAveragePool", fused, out=16), out=16)
+    scaled = net.op("Mul", fused, gate, out=16)
+    said = {suspect.layer: suspect for suspect in found(net, tmp_path, net.conv(scaled, 16))}
+    assert {suspect.guideline for suspect in said.values()} == {"G4"}
+    assert said[scaled].what == "Mul on 16x8x8 and 16x1x1 is a kernel of its own"
+    assert (said[scaled].instead, said[scaled].instead_model) == ("fused", None)
+    assert fused not in said
+
+
+@given(st.integers(2, 512), st.integers(2, 512))
+def test_the_squarest_pair_has_the_macs(in_channels: int, out_channels: int) -> None:
+    product = in_channels * out_channels
+    narrow, wide = sorted(balanced_widths(product))
+    assert wide <= 1.5 * narrow
+    # Whole channels: a small product has no closer pair.
+    assert abs(narrow * wide - product) <= max(0.02 * product, narrow / 2)
+
+
+@pytest.mark.parametrize(
+    ("product", "pair"), [(16 * 96, (32, 48)), (24 * 144, (48, 72)), (64 * 64, (64, 64)), (6, (2, 3))]
+)
+def test_multiples_of_a_vector_are_preferred(product: int, pair: tuple[int, int]) -> None:
+    assert balanced_widths(product) == pair
+
+
+def test_layers_alike_are_timed_once_and_all_are_told(tmp_path: Path) -> None:
+    net = Net()
+    path = net.save(tmp_path / "net.onnx", net.conv(net.conv(net.conv(net.conv("x", 64), 16), 64), 8))
+    opened = []
+    told = []
+
+    class Quick:
+        def __init__(self, data: bytes, choice: EngineChoice, *, name: str) -> None:
+            opened.append(name)
+
+        def run(self, batch: Any) -> dict[str, Any]:
+            return {}
+
+    def note(done: int, total: int) -> None:
+        told.append((done, total))
+
+    complaints = lint(path, CHOICE, seconds=0.01, opened_by=Quick, on_suspect=note)
+    assert [complaint.suspect.layer for complaint in complaints] == ["Conv0", "Conv1", "Conv2", "Conv3"]
+    assert complaints[0].ms == complaints[2].ms > 0
+    assert opened == [str(path), *["the graph"] * 6]
+    assert told == [(0, 4), (1, 4), (2, 4), (3, 4)]
+
+
+def test_real_times(tmp_path: Path) -> None:
+    net = Net()
+    path = net.save(tmp_path / "net.onnx", net.op("Softplus", net.conv("x", 96), out=96))
+    one, other = lint(path, CHOICE, seconds=0.01)
+    assert (one.suspect.guideline, other.suspect.guideline) == ("G1", "G4")
+    assert min(one.ms, one.instead_ms, other.ms) > 0
+    assert (other.instead_ms, other.instead_iqr_ms) == (0, 0)
+
+
+def test_a_file_of_open_size(tmp_path: Path) -> None:
+    net = Net(side="S")
+    path = net.save(tmp_path / "net.onnx", net.conv("x", 96))
+    with pytest.raises(UsageError, match=r"net\.onnx: the file does not say how large its maps are\. .*--size"):
+        list(suspects(path, CHOICE))
+    (suspect,) = suspects(path, CHOICE, size_hw=(10, 10))
+    assert suspect.what.endswith("1x1 on 10x10")
+
+
+def test_bad_files_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(FileMissingError, match=r"none\.onnx"):
+        lint(tmp_path / "none.onnx", CHOICE)
+    (tmp_path / "bad.onnx").write_bytes(b"oops")
+    with pytest.raises(BundleError, match=r"bad\.onnx: not an ONNX file"):
+        lint(tmp_path / "bad.onnx", CHOICE)
+    net = Net()
+    foreign = net.op("Strange", "x", out=16, domain="elsewhere")
+    with pytest.raises(BundleError, match=r"strange\.onnx: onnxruntime .* cannot load it"):
+        lint(net.save(tmp_path / "strange.onnx", foreign), CHOICE)
+    with pytest.raises(UsageError, match=r"-1 seconds for each layer; expected more than 0\."):
+        lint(tmp_path / "bad.onnx", CHOICE, seconds=-1)
