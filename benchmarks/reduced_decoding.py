@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from _common import Row, conditions, parser, report, row, workplace
 from _images import ELEPHANT
+from litevision.image.preprocess import _MIN_PIXELS_PER_PIXEL
 from PIL import Image
 
 from litevision.errors import LitevisionError
 from litevision.image import Preprocess, decode, list_images
 from litevision.image.decode import open_image
-from litevision.image.preprocess import _MIN_PIXELS_PER_PIXEL
 from litevision.runtime import Classifier, load
 
 MARGIN = 0.05

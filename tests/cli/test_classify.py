@@ -24,7 +24,7 @@ from litevision.cli._images.quick import read_classify
 from litevision.cli._images.report import Report
 from litevision.errors import BundleError, DownloadError
 from litevision.runtime import Classifier
-from litevision.runtime.answers import Answer
+from litevision.runtime.results import Result
 
 Run = Callable[..., tuple[int, str, str]]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -283,7 +283,7 @@ def test_a_line_every_ten_seconds_in_a_log(capsys: pytest.CaptureFixture[str], m
         report = Report(total, sys.stdout, "classify")
         for seconds, images in [(0, 1000), (9.9, 99), (0.1, 721), (5, 10), (5, 10), (35, 1)]:
             now += seconds
-            report.write([Answer("a.jpg", (), None, 1.0)] * images)
+            report.write([Result("a.jpg", (), None, 1.0)] * images)
         report.finish()
         told.append(capsys.readouterr().err.splitlines())
     assert told == [
@@ -293,7 +293,7 @@ def test_a_line_every_ten_seconds_in_a_log(capsys: pytest.CaptureFixture[str], m
     now = 200.0
     report = Report(None, None, "classify")
     now += 2.0
-    report.write([Answer("a.jpg", (), None, 1.0)] * 3)
+    report.write([Result("a.jpg", (), None, 1.0)] * 3)
     assert report.conclusion() == "3 images in 2.0 s, 1.5 a second, no errors"
 
 

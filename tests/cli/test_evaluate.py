@@ -222,11 +222,11 @@ STOPPED = """
 import itertools, os, sys, threading, time
 import litevision.runtime.cpus
 from litevision.cli import main
-from litevision.runtime import answers, pipeline
+from litevision.runtime import pipeline, results
 
 litevision.runtime.cpus.available_cpus = lambda: 1
 signals = [SIGNUM, SIGNUM]  # as timeout(1) sends it: to the process and to its group
-calls, answer = itertools.count(), answers.answer
+calls, answer = itertools.count(), results.answer
 
 def stopping(*arguments):
     while next(calls) and signals:  # not in the first, at which the thread is hardly there

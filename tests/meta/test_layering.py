@@ -10,7 +10,7 @@ import pytest
 
 SRC = Path(__file__).parents[2] / "src"
 
-# errors, files <- registry, boxes, image <- runtime
+# errors, files <- registry, image, detections <- runtime
 # image <- data; runtime, data <- evaluation: torch-free too, so that a base install can check data and score a bundle.
 # registry <- models <- weights, cost <- exporting, training <- lab.
 # exporting also imports runtime (its schema) and image.
@@ -21,17 +21,17 @@ MAY_IMPORT = {
     "errors": set(),
     "files": set(),
     "registry": {"errors"},
-    "boxes": {"errors"},
-    "image": {"errors", "boxes"},
+    "detections": {"errors", "image"},
+    "image": {"errors"},
     "zoo": set(),
-    "runtime": {"errors", "files", "registry", "boxes", "image", "zoo"},
+    "runtime": {"errors", "files", "registry", "detections", "image", "zoo"},
     "models": {"errors", "registry"},
     "weights": _MODELS,
     "cost": {*_MODELS, "runtime"},
-    "data": {"errors", "files", "boxes", "image"},
-    "evaluation": {"errors", "files", "boxes", "image", "runtime", "data"},
-    "training": {*_WORKSHOP, "boxes", "image", "runtime", "data", "evaluation", "exporting"},
-    "exporting": {*_WORKSHOP, "boxes", "image", "runtime"},
+    "data": {"errors", "files", "detections", "image"},
+    "evaluation": {"errors", "files", "detections", "image", "runtime", "data"},
+    "training": {*_WORKSHOP, "detections", "image", "runtime", "data", "evaluation", "exporting"},
+    "exporting": {*_WORKSHOP, "detections", "image", "runtime"},
     "lab": {*_WORKSHOP, "runtime", "data", "training"},
     "cli": {*_WORKSHOP, "image", "zoo", "runtime", "exporting", "data", "evaluation", "training", "lab"},
     "__init__": {"errors", "runtime", "weights", "exporting"},

@@ -8,8 +8,8 @@ from litevision.data.records import Sample
 from litevision.evaluation.records import Evaluation
 from litevision.evaluation.samples import gather, label_indices
 from litevision.runtime import Classifier, Prediction
-from litevision.runtime.answers import Answer
 from litevision.runtime.pipeline import classify_chunks
+from litevision.runtime.results import Result
 
 
 def evaluate_bundle(
@@ -18,7 +18,7 @@ def evaluate_bundle(
     classes: Sequence[str],
     *,
     split: str,
-    on_answers: Callable[[Sequence[Answer[Prediction]]], None] | None = None,
+    on_answers: Callable[[Sequence[Result[Prediction]]], None] | None = None,
 ) -> Evaluation:
     """What ``classifier`` answers to ``samples``; its classes are the bundle's labels, in the bundle's order.
 
@@ -39,7 +39,7 @@ def evaluate_bundle(
     probabilities = np.zeros((len(samples), len(classifier.labels)), np.float32)
     kept: list[int] = []
 
-    def keep(place: int, answer: Answer[Prediction]) -> None:
+    def keep(place: int, answer: Result[Prediction]) -> None:
         kept.append(place)
         for prediction in answer.predictions:
             probabilities[place, prediction.index] = prediction.score

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from litevision.boxes import area, xywh_from_xyxy
+from litevision.detections import box_area, box_convert
 from litevision.errors import MissingExtraError, UsageError
 from litevision.evaluation.curves import Best, curves
 from litevision.evaluation.detection import DetectionEvaluation
@@ -143,7 +143,7 @@ def coco_truth(evaluation: DetectionEvaluation) -> dict[str, Any]:
     """The true boxes as a COCO document; images and classes are numbered from 1, boxes to be ignored are crowds."""
     annotations: list[dict[str, Any]] = []
     for image, sample in enumerate(evaluation.samples, start=1):
-        areas = area(sample.boxes_xyxy) if sample.areas is None else sample.areas
+        areas = box_area(sample.boxes_xyxy) if sample.areas is None else sample.areas
         rows = zip(*(_plain(it) for it in (sample.labels, sample.ignored, areas)), strict=True)
         for box, (label, ignored, area_px) in zip(_plain(_xywh(sample.boxes_xyxy)), rows, strict=True):
             annotations.append(
@@ -194,7 +194,7 @@ def _say_nothing(*_: object) -> None:
 
 def _xywh(boxes_xyxy: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     # In float64, so that an edge is what it was once it is added up again.
-    return xywh_from_xyxy(boxes_xyxy.astype(np.float64))
+    return box_convert(boxes_xyxy.astype(np.float64), "xyxy", "xywh")
 
 
 def _plain(array: npt.NDArray[Any]) -> Sequence[Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from litevision.boxes import area, box_iou
+from litevision.detections import box_area, box_iou
 from litevision.evaluation.detection import DetectionEvaluation
 
 _IOU = 0.5
@@ -115,5 +115,5 @@ def _share_inside(found: npt.NDArray[np.float32], ignored: npt.NDArray[np.float3
     start = np.maximum(found[:, None, :2], ignored[None, :, :2])
     end = np.minimum(found[:, None, 2:], ignored[None, :, 2:])
     shared = np.maximum(end - start, 0).prod(axis=2)
-    share: npt.NDArray[np.float32] = shared / np.maximum(area(found)[:, None], np.finfo(np.float32).tiny)
+    share: npt.NDArray[np.float32] = shared / np.maximum(box_area(found)[:, None], np.finfo(np.float32).tiny)
     return share

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from litevision.data.detection import DetectionSample
 from litevision.evaluation.records import Skipped
 from litevision.evaluation.samples import gather, label_indices
-from litevision.runtime.answers import Answer, answer
 from litevision.runtime.detector import Detection, Detector, Finding
 from litevision.runtime.pipeline import BATCH_SIZE, answer_chunks
+from litevision.runtime.results import Result, answer
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -59,7 +59,7 @@ def evaluate_detector(
     *,
     split: str,
     tiles: int = 1,
-    on_answers: Callable[[Sequence[Answer[Detection]]], None] | None = None,
+    on_answers: Callable[[Sequence[Result[Detection]]], None] | None = None,
 ) -> DetectionEvaluation:
     """All boxes that ``detector`` finds in ``samples``, however unsure; its classes are the bundle's labels.
 
@@ -80,7 +80,7 @@ def evaluate_detector(
     kept: list[DetectionSample] = []
     found: list[FoundBoxes] = []
 
-    def keep(place: int, answer: Answer[Detection]) -> None:
+    def keep(place: int, answer: Result[Detection]) -> None:
         kept.append(replace(samples[place], labels=places[samples[place].labels]))
         found.append(_arrays(answer.predictions))
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from litevision.data.records import SPLITS, Split
 from litevision.errors import UnknownNameError, UsageError
 from litevision.evaluation.records import Skipped
-from litevision.runtime.answers import Answer
+from litevision.runtime.results import Result
 
 ALL = "all"
 """Stands for every image, whatever its split."""
@@ -76,10 +76,10 @@ def select_split(data: Splits[Labelled], split: str | None = None) -> tuple[str,
 
 
 def gather(
-    chunks: Generator[list[Answer[Found]]],
+    chunks: Generator[list[Result[Found]]],
     samples: Sequence[WithPath],
-    keep: Callable[[int, Answer[Found]], None],
-    on_answers: Callable[[Sequence[Answer[Found]]], None] | None,
+    keep: Callable[[int, Result[Found]], None],
+    on_answers: Callable[[Sequence[Result[Found]]], None] | None,
 ) -> tuple[Skipped, ...]:
     """Gives ``keep`` each answer with the place of its image; the images that could not be read are its result.
 

@@ -2,7 +2,7 @@
 
 from litevision.image.decode import ImageLike, Limits, decode
 from litevision.image.files import ANIMATION_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images, shipped_images
-from litevision.image.preprocess import Crop, Interpolation, Placement, Preprocess
+from litevision.image.transforms import Crop, Interpolation, LetterboxTransform, Preprocess
 
 __all__ = [
     "ANIMATION_SUFFIXES",
@@ -11,8 +11,8 @@ __all__ = [
     "Crop",
     "ImageLike",
     "Interpolation",
+    "LetterboxTransform",
     "Limits",
-    "Placement",
     "Preprocess",
     "decode",
     "list_images",

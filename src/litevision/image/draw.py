@@ -1,11 +1,11 @@
-"""Boxes with labels, drawn on images."""
+"""Draw labelled boxes on images, and the palette of every drawing."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
-
-from litevision.image.orientation import BoxXyxy
 
 Colour = tuple[int, int, int]
 
@@ -26,43 +26,49 @@ _LEAST_TEXT_PX, _SMALLEST_TEXT_PX = 11, 6  # what can be read, and what can be m
 _MORE = "…"
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A box to draw.
-
-    Attributes:
-        box_xyxy: px of the image, continuous edges.
-        text: what stands at it; nothing where it is empty.
-        colour: which of `PALETTE`, counted round: the index of a class.
-    """
-
-    box_xyxy: BoxXyxy
-    text: str = ""
-    colour: int = 0
-
-
-def draw_marks(image: Image.Image, marks: Sequence[Mark]) -> Image.Image:
-    """A copy of ``image``, which is RGB, with ``marks`` on it; the first lies on top of the others.
+def draw_boxes(
+    image: Image.Image,
+    boxes_xyxy: Iterable[Sequence[float]] | npt.NDArray[np.floating[Any]],
+    texts: Sequence[str] | None = None,
+    colours: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
+) -> Image.Image:
+    """Draw boxes and their texts on a copy of an image; the first box lies on top of the others.
 
     A text stands on a plate in the box's colour, above the box or, where there is no room, in it; before it would leave
     the image, it is made smaller and then cut short. The font has Latin letters.
+
+    Args:
+        image: in RGB.
+        boxes_xyxy: ``[N, 4]``, px of the image, continuous edges.
+        texts: what stands at each box, nothing where it is empty; None for no texts.
+        colours: index into `PALETTE` of each box, counted round, for example the index of its class; None for the
+            first colour.
+
+    Returns:
+        The drawn image, RGB, of the same size.
     """
+    boxes = [_pixels(it, image.size) for it in boxes_xyxy]
+    texts = [""] * len(boxes) if texts is None else texts
+    inks = [PALETTE[int(it) % len(PALETTE)] for it in ([0] * len(boxes) if colours is None else colours)]
     drawn = image.copy()
     draw = ImageDraw.Draw(drawn)
     text_px = max(_LEAST_TEXT_PX, round(_TEXT_SHARE * (image.width * image.height) ** 0.5))
     line_px = max(1, round(text_px / 4))
     font = ImageFont.load_default(text_px)
-    for mark in reversed(marks):
-        _draw_box(draw, _pixels(mark.box_xyxy, image.size), PALETTE[mark.colour % len(PALETTE)], line_px)
-    for mark in reversed(marks):  # after all boxes, whose lines would cross the texts
-        if mark.text:
-            _draw_text(draw, mark, _pixels(mark.box_xyxy, image.size), font, text_px)
+    rows = list(zip(boxes, texts, inks, strict=True))
+    for box, _, ink in reversed(rows):
+        _draw_box(draw, box, ink, line_px)
+    for box, text, ink in reversed(rows):  # after all boxes, whose lines would cross the texts
+        if text:
+            _draw_text(draw, text, box, ink, font, text_px)
     return drawn
 
 
-def _pixels(box_xyxy: BoxXyxy, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
+def _pixels(
+    box_xyxy: Sequence[float] | npt.NDArray[np.floating[Any]], size_wh: tuple[int, int]
+) -> tuple[int, int, int, int]:
     """The first and last pixel that the box touches, in x and in y, in order; at least one, within the image."""
-    (x1, y1, x2, y2), (width, height) = box_xyxy, size_wh
+    (x1, y1, x2, y2), (width, height) = map(float, box_xyxy), size_wh
     left, top = (min(max(0, int(edge)), length - 1) for edge, length in ((x1, width), (y1, height)))
     right, bottom = (min(-int(-edge // 1), length) - 1 for edge, length in ((x2, width), (y2, height)))
     return left, top, max(left, right), max(top, bottom)
@@ -85,14 +91,15 @@ def _draw_box(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colour:
 
 def _draw_text(
     draw: ImageDraw.ImageDraw,
-    mark: Mark,
+    text: str,
     box: tuple[int, int, int, int],
+    ground: Colour,
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
     text_px: int,
 ) -> None:
     width, height = draw.im.size
     pad_px = max(1, text_px // 6)
-    text, room_px = " ".join(mark.text.split()), width - 2 * pad_px
+    text, room_px = " ".join(text.split()), width - 2 * pad_px
     while draw.textlength(text, font) > room_px and text_px > _SMALLEST_TEXT_PX:
         text_px = max(_SMALLEST_TEXT_PX, min(text_px - 1, int(text_px * room_px / draw.textlength(text, font))))
         font = ImageFont.load_default(text_px)
@@ -106,7 +113,6 @@ def _draw_text(
     left, top, _, _ = box
     x = min(left, width - plate_wh[0])
     y = top - plate_wh[1] if top >= plate_wh[1] else min(top, height - plate_wh[1])
-    ground = PALETTE[mark.colour % len(PALETTE)]
     draw.rectangle((x, y, x + plate_wh[0] - 1, y + plate_wh[1] - 1), fill=ground)
     draw.text((x + pad_px, y + pad_px - text_top), text, fill=_ink_on(ground), font=font)
 

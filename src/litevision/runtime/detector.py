@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from litevision import boxes
+from litevision.detections import box_area, clip_boxes
 from litevision.errors import BundleError, UsageError
-from litevision.image import ImageLike, Placement, Preprocess
+from litevision.image import ImageLike, LetterboxTransform, Preprocess
 from litevision.image.decode import OpenedImage, open_image
 from litevision.image.orientation import BoxXyxy
 from litevision.runtime.bundle import Bundle
@@ -50,7 +50,7 @@ class Views:
     """
 
     images_u8_nhwc: npt.NDArray[np.uint8]
-    placements: tuple[Placement, ...]
+    placements: tuple[LetterboxTransform, ...]
     image_hw: tuple[int, int]
     image: Image.Image | None = None
 
@@ -122,12 +122,12 @@ class Detector:
         image = source if isinstance(source, OpenedImage) else open_image(source)
         image_hw = image.upright_hw
         if tiles == 1 and not keep:
-            return Views(self.preprocess(image)[None], (self.preprocess.placement(image_hw),), image_hw)
+            return Views(self.preprocess(image)[None], (self.preprocess.geometry(image_hw),), image_hw)
         upright = image.upright_rgb()
-        images, placements = [self.preprocess(upright)], [self.preprocess.placement(image_hw)]
+        images, placements = [self.preprocess(upright)], [self.preprocess.geometry(image_hw)]
         for box in tile_boxes(image_hw, self.preprocess, tiles) if tiles > 1 else ():
             images.append(self.preprocess(upright.crop(box)))
-            placements.append(_moved(self.preprocess.placement((box[3] - box[1], box[2] - box[0])), box[:2]))
+            placements.append(_moved(self.preprocess.geometry((box[3] - box[1], box[2] - box[0])), box[:2]))
         return Views(np.stack(images), tuple(placements), image_hw, upright if keep else None)
 
     def find(self, inputs: Sequence[Views], score: float | None = None) -> list[list[Detection]]:
@@ -171,8 +171,8 @@ class Detector:
         parts = []
         for it, placement in zip(found, image.placements, strict=True):
             it = it.take(it.scores >= thresholds[it.classes])
-            moved = replace(it, boxes_xyxy=boxes.clip(boxes.move_back(it.boxes_xyxy, placement), (height, width)))
-            seen = boxes.area(moved.boxes_xyxy) > 0  # not in the padding alone
+            moved = replace(it, boxes_xyxy=clip_boxes(placement.invert_boxes(it.boxes_xyxy), (height, width)))
+            seen = box_area(moved.boxes_xyxy) > 0  # not in the padding alone
             if len(found) > 1:
                 x1, y1, x2, y2 = (round(edge) for edge in placement.source_xyxy)
                 seen &= ~touches_tile_edge(moved.boxes_xyxy, (x1, y1, x2, y2), (height, width), self.preprocess.size_hw)
@@ -211,7 +211,7 @@ class Finding:
         return self._detector.find(inputs, self._score)
 
 
-def _moved(placement: Placement, by_xy: tuple[int, ...]) -> Placement:
+def _moved(placement: LetterboxTransform, by_xy: tuple[int, ...]) -> LetterboxTransform:
     x1, y1, x2, y2 = placement.source_xyxy
     left, top = by_xy
     return replace(placement, source_xyxy=(x1 + left, y1 + top, x2 + left, y2 + top))

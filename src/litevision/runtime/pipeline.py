@@ -16,14 +16,14 @@ from typing import Any
 
 from litevision.errors import UsageError
 from litevision.image import ImageLike
-from litevision.runtime.answers import Answer, Found, PreprocessedImage, answer
 from litevision.runtime.classifier import Classifier, Naming, Prediction
+from litevision.runtime.results import Found, PreprocessedImage, Result, answer
 
 __all__ = [
     "BATCH_SIZE",
-    "Answer",
     "Input",
     "PreprocessedImage",
+    "Result",
     "Work",
     "answer_chunks",
     "classify_chunks",
@@ -37,7 +37,7 @@ BATCH_SIZE = 4
 Input = ImageLike | PreprocessedImage[Any] | None
 """An image; None says that there is none to read at this moment, so that what there is should be answered."""
 
-Work = Callable[[Iterable[ImageLike | PreprocessedImage[Any]]], list[Answer[Found]]]
+Work = Callable[[Iterable[ImageLike | PreprocessedImage[Any]]], list[Result[Found]]]
 """What a worker does with a chunk of images: ``partial(answer, task)``, or that and more."""
 
 
@@ -48,7 +48,7 @@ def classify_stream(
     workers: int,
     top: int = 5,
     chunk: int = BATCH_SIZE,
-) -> Iterator[Answer[Prediction]]:
+) -> Iterator[Result[Prediction]]:
     """The likeliest classes of each of ``sources``, in their order, as soon as they are there.
 
     Never more than 2 chunks a worker are under way, however many images there are: ``sources`` is read as it is used.
@@ -73,7 +73,7 @@ def classify_chunks(
     workers: int,
     top: int = 5,
     chunk: int = BATCH_SIZE,
-) -> Generator[list[Answer[Prediction]]]:
+) -> Generator[list[Result[Prediction]]]:
     """The same answers, up to ``chunk`` at a time; arguments and errors as for `classify_stream`."""
     if min(workers, top, chunk) < 1:
         raise UsageError(f"workers {workers}, top {top} and chunk {chunk}; expected at least 1 of each.")
@@ -82,23 +82,23 @@ def classify_chunks(
 
 def answer_chunks(
     work: Work[Found], sources: Iterable[Input], *, workers: int, chunk: int = BATCH_SIZE
-) -> Generator[list[Answer[Found]]]:
+) -> Generator[list[Result[Found]]]:
     """What ``work`` makes of ``sources``, in their order, up to ``chunk`` at a time; else as `classify_stream`."""
     if min(workers, chunk) < 1:
         raise UsageError(f"workers {workers} and chunk {chunk}; expected at least 1 of each.")
     return _chunks(work, sources, workers, chunk)
 
 
-def _flat(chunks: Generator[list[Answer[Found]]]) -> Iterator[Answer[Found]]:
+def _flat(chunks: Generator[list[Result[Found]]]) -> Iterator[Result[Found]]:
     with closing(chunks):
         for part in chunks:
             yield from part
 
 
-def _chunks(work: Work[Found], sources: Iterable[Input], workers: int, chunk: int) -> Generator[list[Answer[Found]]]:
+def _chunks(work: Work[Found], sources: Iterable[Input], workers: int, chunk: int) -> Generator[list[Result[Found]]]:
     executor = ThreadPoolExecutor(workers, thread_name_prefix="litevision")
     stop = threading.Event()
-    pending: deque[Future[list[Answer[Found]]]] = deque()
+    pending: deque[Future[list[Result[Found]]]] = deque()
     part: list[ImageLike | PreprocessedImage[Any]] = []
     # 1, 2, 4, ...: a first answer comes soon, and the workers fall out of step, so that they do not all decode at one
     # time and all compute at another.

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from litevision.boxes import box_iou
+from litevision.detections import box_iou
 from litevision.image import Preprocess
 
 MOST_TILES = 8

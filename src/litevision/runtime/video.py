@@ -14,7 +14,7 @@ import numpy as np
 from litevision.errors import FileMissingError, ImageError, LitevisionError, MissingExtraError, UsageError
 from litevision.image import ImageLike
 from litevision.image.decode import OpenedImage, open_image
-from litevision.runtime.answers import PreprocessedImage, prepare
+from litevision.runtime.results import PreprocessedImage, prepare
 
 if TYPE_CHECKING:
     from av import FFmpegError

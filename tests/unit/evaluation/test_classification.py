@@ -16,7 +16,7 @@ from litevision.evaluation import Skipped, evaluate_bundle, scores, select_split
 from litevision.evaluation.samples import label_indices
 from litevision.registry.labels import imagenet_labels
 from litevision.runtime import Classifier, load
-from litevision.runtime.answers import Answer
+from litevision.runtime.results import Result
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 
@@ -68,7 +68,7 @@ def test_a_image_that_cannot_be_read_is_left_out_and_named(classifier: Classifie
     bad, missing = tmp_path / "bad.jpg", tmp_path / "missing.jpg"
     bad.write_bytes(b"oops")
     paths = [bad, image(tmp_path, "a.png", "red"), missing, image(tmp_path, "b.png", "blue")]
-    heard: list[Answer] = []
+    heard: list[Result] = []
     found = evaluate_bundle(classifier, samples(paths, [1, 0, 1, 2]), LABELS, split="all", on_answers=heard.extend)
     assert found.paths == (paths[1], paths[3])
     assert found.labels.tolist() == [0, 2]
@@ -103,7 +103,7 @@ def test_as_many_images_at_once_as_the_bundle_has_streams(tmp_path: Path, monkey
 
 
 def test_an_early_end_leaves_no_worker_behind(classifier: Classifier, tmp_path: Path) -> None:
-    def stop(_: Sequence[Answer]) -> None:
+    def stop(_: Sequence[Result]) -> None:
         raise KeyboardInterrupt
 
     paths = [image(tmp_path, "a.png", "red")] * 100

@@ -15,14 +15,14 @@ import pytest
 
 from detectors import BLUE, RED, image, write_detector
 from images import encoded
-from litevision.boxes import box_iou
 from litevision.data.detection import DetectionSample
+from litevision.detections import box_iou
 from litevision.errors import MissingExtraError, UnknownNameError, UsageError
 from litevision.evaluation.coco import as_detection_score, coco_results, coco_truth, detection_scores
 from litevision.evaluation.curves import best_thresholds, curves
 from litevision.evaluation.detection import DetectionEvaluation, FoundBoxes, evaluate_detector
 from litevision.runtime import DetectionScore, Detector, load
-from litevision.runtime.answers import Answer
+from litevision.runtime.results import Result
 
 FIGURES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
 FIGURES += ("ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large")
@@ -259,7 +259,7 @@ def test_a_bundle_is_scored_by_name_on_what_can_be_read(detector: Detector, tmp_
         sample([wide], [1], path=write(tmp_path / "1.png", (red, RED))),
         sample([], [], path=write(tmp_path / "2.png")),
     ] * 3
-    heard: list[Answer[Any]] = []
+    heard: list[Result[Any]] = []
     it = evaluate_detector(detector, samples, ("blue", "red"), split="test", on_answers=heard.extend)
     assert [answer.source for answer in heard] == [each.path for each in samples]
     assert it.classes == ("red", "blue")

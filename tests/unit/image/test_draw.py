@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from images import noise
-from litevision.image.draw import PALETTE, Mark, draw_marks
+from litevision.image.draw import PALETTE, draw_boxes
 
 GREY = 128
 
@@ -31,10 +31,10 @@ def extent(mask: np.ndarray) -> tuple[int, int, int, int]:
 def test_the_image_itself_stays_as_it_was() -> None:
     given = Image.fromarray(noise(60, 80))
     before = given.tobytes()
-    drawn = draw_marks(given, [Mark((10, 10, 50, 50), "a", 0)])
+    drawn = draw_boxes(given, [(10, 10, 50, 50)], ["a"], [0])
     assert given.tobytes() == before
     assert drawn.tobytes() != before
-    assert draw_marks(given, []).tobytes() == before
+    assert draw_boxes(given, []).tobytes() == before
 
 
 @pytest.mark.parametrize(
@@ -50,14 +50,14 @@ def test_the_image_itself_stays_as_it_was() -> None:
     ],
 )
 def test_the_outline_ends_where_the_box_ends(box: tuple[float, ...], expected: tuple[int, ...]) -> None:
-    drawn = inked(draw_marks(grey(400, 300), [Mark(box, "", 4)]))
+    drawn = inked(draw_boxes(grey(400, 300), [box], [""], [4]))
     assert extent(drawn) == expected
     x1, y1, x2, y2 = expected
     assert not drawn[y1 + 20 : y2 - 20, x1 + 20 : x2 - 20].any()
 
 
 def test_small_boxes_show_what_is_in_them() -> None:
-    drawn = inked(draw_marks(grey(640, 480), [Mark((100, 100, 110, 110))]))
+    drawn = inked(draw_boxes(grey(640, 480), [(100, 100, 110, 110)]))
     assert not drawn[101:109, 101:109].any()
 
 
@@ -65,7 +65,7 @@ def test_small_boxes_show_what_is_in_them() -> None:
 def test_texts_and_lines_grow_with_the_image(scale: int) -> None:
     width, height = 640 * scale, 480 * scale
     box = (100 * scale, 200 * scale, 300 * scale, 400 * scale)
-    drawn = inked(draw_marks(grey(width, height), [Mark(box, "RBC 0.98")]))
+    drawn = inked(draw_boxes(grey(width, height), [box], ["RBC 0.98"]))
     _, top, _, _ = extent(drawn)
     assert 14 <= (200 * scale - top) / scale <= 22
     line = int(drawn[300 * scale, 100 * scale : 200 * scale].sum())
@@ -74,8 +74,8 @@ def test_texts_and_lines_grow_with_the_image(scale: int) -> None:
 
 @pytest.mark.parametrize("box", [(100, 100, 200, 200), (0, 0, 50, 50), (380, 0, 400, 300), (395, 295, 400, 300)])
 def test_the_text_stands_at_the_box_within_the_image(box: tuple[int, int, int, int]) -> None:
-    text_alone = inked(draw_marks(grey(400, 300), [Mark(box, "Platelets 0.42")])) & ~inked(
-        draw_marks(grey(400, 300), [Mark(box)])
+    text_alone = inked(draw_boxes(grey(400, 300), [box], ["Platelets 0.42"])) & ~inked(
+        draw_boxes(grey(400, 300), [box])
     )
     x1, y1, x2, y2 = extent(text_alone)
     assert 60 <= x2 - x1 <= 120
@@ -96,25 +96,25 @@ sizes = st.integers(1, 60)
 def test_any_box_and_text_can_be_drawn(
     size: tuple[int, int], box: tuple[float, float, float, float], text: str
 ) -> None:
-    assert draw_marks(grey(*size), [Mark(box, text, 9)]).size == size
+    assert draw_boxes(grey(*size), np.array([box]), [text], np.array([9])).size == size
 
 
 def test_a_long_text_is_cut_short() -> None:
-    short, long = (inked(draw_marks(grey(120, 90), [Mark((10, 40, 50, 80), "x" * count)])) for count in (3, 60))
+    short, long = (inked(draw_boxes(grey(120, 90), [(10, 40, 50, 80)], ["x" * count])) for count in (3, 60))
     assert extent(short)[2] < 60
     assert 110 <= extent(long)[2] <= 120
 
 
 def test_the_first_lies_on_top() -> None:
     boxes = [(20, 20, 120, 120), (60, 60, 160, 160)]
-    drawn = [draw_marks(grey(200, 200), [Mark(boxes[i], "", i) for i in order]) for order in ((0, 1), (1, 0))]
+    drawn = [draw_boxes(grey(200, 200), [boxes[i] for i in order], colours=order) for order in ((0, 1), (1, 0))]
     at = 119 - 1, 61 + 1  # where the right line of the one crosses the upper line of the other
     for image, first in zip(drawn, (0, 1), strict=True):
         assert image.getpixel(at) == PALETTE[first]
 
 
 def test_colours_go_round() -> None:
-    first, again = (draw_marks(grey(99, 99), [Mark((9, 30, 90, 90), "a", i)]) for i in (0, len(PALETTE)))
+    first, again = (draw_boxes(grey(99, 99), [(9, 30, 90, 90)], ["a"], [i]) for i in (0, len(PALETTE)))
     assert first.tobytes() == again.tobytes()
 
 
@@ -125,7 +125,7 @@ def luminance(colour: tuple[int, ...]) -> float:
 
 def test_texts_can_be_read_on_their_plates() -> None:
     for index, ground in enumerate(PALETTE):
-        drawn = np.asarray(draw_marks(grey(200, 200), [Mark((0, 100, 5, 105), "MMM", index)]))
+        drawn = np.asarray(draw_boxes(grey(200, 200), [(0, 100, 5, 105)], ["MMM"], [index]))
         ink = {tuple(pixel) for pixel in drawn.reshape(-1, 3).tolist()} & {(0, 0, 0), (255, 255, 255)}
         (found,) = ink
         light, dark = sorted((luminance(ground), luminance(found)), reverse=True)

@@ -16,10 +16,10 @@ from images import encoded, stored_as
 from litevision.errors import BundleError, FileMissingError, ImageError, UsageError
 from litevision.image import Preprocess
 from litevision.runtime import Bundle, Classifier, Detection, Detector, Prediction, load
-from litevision.runtime.answers import answer, prepare
 from litevision.runtime.detector import Finding
 from litevision.runtime.engines.timing import count_changes
 from litevision.runtime.pipeline import answer_chunks
+from litevision.runtime.results import answer, prepare
 from litevision.runtime.tiles import merged, tile_boxes, touches_tile_edge
 
 RED_BOX, BLUE_BOX = (16, 8, 48, 40), (60, 30, 90, 58)

@@ -13,8 +13,8 @@ import pytest
 from litevision.errors import ImageError, UsageError
 from litevision.image import Preprocess
 from litevision.runtime import Prediction
-from litevision.runtime.answers import Answer, PreprocessedImage
 from litevision.runtime.pipeline import classify_chunks, classify_stream
+from litevision.runtime.results import PreprocessedImage, Result
 
 LABELS = tuple(f"grey {value}" for value in range(256))
 
@@ -45,7 +45,7 @@ def grey(value: int) -> npt.NDArray[np.uint8]:
     return np.full((8, 8, 3), value, np.uint8)
 
 
-def run(classifier: Any, sources: Any, **arguments: Any) -> Iterator[Answer]:
+def run(classifier: Any, sources: Any, **arguments: Any) -> Iterator[Result]:
     return classify_stream(classifier, sources, **{"workers": 2, "top": 1, "chunk": 4, **arguments})
 
 

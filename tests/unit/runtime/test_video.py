@@ -16,7 +16,7 @@ from clips import RED_AND_BLUE, write_clip
 from images import encoded, noise
 from litevision.errors import FileMissingError, ImageError, MissingExtraError, UsageError
 from litevision.image import Preprocess
-from litevision.runtime.answers import PreprocessedImage
+from litevision.runtime.results import PreprocessedImage
 from litevision.runtime.video import animation_frames, video_frames, webcam_device, webcam_frames
 
 PREPROCESS = Preprocess((8, 8), 8, "stretch")

@@ -9,8 +9,8 @@ from litevision.cli._images import command
 if TYPE_CHECKING:
     from litevision.cli._images.results import Form
     from litevision.runtime import Bundle
-    from litevision.runtime.answers import Answer
     from litevision.runtime.classifier import Prediction
+    from litevision.runtime.results import Result
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class Classify(command.Command[Options]):
     def job(self, bundle: "Bundle") -> command.Job:
         from functools import partial
 
-        from litevision.runtime.answers import answer
         from litevision.runtime.classifier import Classifier, Naming
+        from litevision.runtime.results import answer
 
         task = Naming(Classifier(bundle), self.options.top)
         return command.Job(bundle, partial(answer, task), task.prepare)
 
 
-def _cells(answer: "Answer[Prediction]") -> Iterator[tuple[str, ...]]:
+def _cells(answer: "Result[Prediction]") -> Iterator[tuple[str, ...]]:
     from litevision.cli._images.results import printable
 
     name = printable(answer.name)
@@ -50,10 +50,10 @@ def _cells(answer: "Answer[Prediction]") -> Iterator[tuple[str, ...]]:
         yield name, str(rank), printable(it.label), f"{it.score:.4f}"
 
 
-def _rows(answer: "Answer[Prediction]") -> Iterator[tuple[object, ...]]:
+def _rows(answer: "Result[Prediction]") -> Iterator[tuple[object, ...]]:
     for rank, it in enumerate(answer.predictions, start=1):
         yield answer.name, rank, it.index, it.label, it.score, round(answer.ms, 3)
 
 
-def _plain(answer: "Answer[Prediction]") -> dict[str, Any]:
+def _plain(answer: "Result[Prediction]") -> dict[str, Any]:
     return {"predictions": [{"label": it.label, "score": it.score, "index": it.index} for it in answer.predictions]}

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from litevision.cli._images.results import Form, Writer
     from litevision.image import ImageLike
     from litevision.runtime import Bundle, Detection
-    from litevision.runtime.answers import Answer, PreprocessedImage
+    from litevision.runtime.results import PreprocessedImage, Result
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Detect(command.Command[Options]):
     def job(self, bundle: "Bundle") -> command.Job:
         from functools import partial
 
-        from litevision.runtime.answers import answer
         from litevision.runtime.detector import Detector, Finding
+        from litevision.runtime.results import answer
 
         options, detector = self.options, Detector(bundle)
         task = Finding(detector, options.score, options.tiles)
@@ -59,7 +59,7 @@ class Detect(command.Command[Options]):
 
         saver = Saver(options.save, options.inputs)
 
-        def work(sources: "Iterable[ImageLike | PreprocessedImage[Any]]") -> "list[Answer[Detection]]":
+        def work(sources: "Iterable[ImageLike | PreprocessedImage[Any]]") -> "list[Result[Detection]]":
             return [saver.saved(it) for it in answer(task, sources)]
 
         return command.Job(bundle, work, partial(detector.views, tiles=options.tiles, keep=True))
@@ -90,7 +90,7 @@ class CocoResults:
         self._text = json.dumps
         self._before = "["
 
-    def write(self, answers: "Sequence[Answer[Detection]]") -> None:
+    def write(self, answers: "Sequence[Result[Detection]]") -> None:
         for answer in answers:
             for it in answer.predictions:
                 self._stream.write(self._before + self._text(_coco(answer.name, it)))
@@ -117,7 +117,7 @@ def _coco(name: str, found: "Detection") -> dict[str, Any]:
     }
 
 
-def _cells(answer: "Answer[Detection]") -> Iterator[tuple[str, ...]]:
+def _cells(answer: "Result[Detection]") -> Iterator[tuple[str, ...]]:
     from litevision.cli._images.results import printable
 
     name = printable(answer.name)
@@ -127,12 +127,12 @@ def _cells(answer: "Answer[Detection]") -> Iterator[tuple[str, ...]]:
         yield name, "-", "", "", "", "", ""
 
 
-def _rows(answer: "Answer[Detection]") -> Iterator[tuple[object, ...]]:
+def _rows(answer: "Result[Detection]") -> Iterator[tuple[object, ...]]:
     for it in answer.predictions:
         yield answer.name, it.label, it.index, it.score, *it.box_xyxy, round(answer.ms, 3)
 
 
-def _plain(answer: "Answer[Detection]") -> dict[str, Any]:
+def _plain(answer: "Result[Detection]") -> dict[str, Any]:
     found = [
         {"label": it.label, "score": it.score, "index": it.index, "box_xyxy": list(it.box_xyxy)}
         for it in answer.predictions

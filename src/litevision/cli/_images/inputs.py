@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from litevision.errors import FileMissingError, LitevisionError, MissingExtraError, UsageError
 from litevision.image import ANIMATION_SUFFIXES, VIDEO_SUFFIXES, list_images
-from litevision.runtime.answers import PreprocessedImage
+from litevision.runtime.results import PreprocessedImage
 
 if TYPE_CHECKING:
     from litevision.runtime.video import Preparer

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from litevision.cli._images.report import Report
     from litevision.cli._images.results import Writer
     from litevision.runtime import Bundle
-    from litevision.runtime.answers import Answer
+    from litevision.runtime.results import Result
 
-    Chunks = Generator[list[Answer[Any]]]
+    Chunks = Generator[list[Result[Any]]]
 
 _FEW = 4  # fewer images are answered one by one, each with all threads: workers would not have started by then
 _MAX_LABEL_WIDTH = 30
@@ -52,8 +52,8 @@ def run(command: Command[Any]) -> int:
 def _answer(command: Command[Any], signals: Signals) -> int:
     from litevision.cli._images.inputs import Finder
     from litevision.cli._images.report import Report
-    from litevision.runtime.answers import PreprocessedImage
     from litevision.runtime.cpus import available_cpus
+    from litevision.runtime.results import PreprocessedImage
 
     options = command.options
     finder = Finder(options.recursive, options.frames, options.every)
@@ -142,9 +142,9 @@ def _batch_size(options: Options, total: int | None, workers: int) -> int:
 
 
 def _wrong(entries: "list[Entry]") -> "Chunks":
-    from litevision.runtime.answers import Answer, PreprocessedImage
+    from litevision.runtime.results import PreprocessedImage, Result
 
-    yield [Answer(entry, (), entry.error, entry.ms) for entry in entries if isinstance(entry, PreprocessedImage)]
+    yield [Result(entry, (), entry.error, entry.ms) for entry in entries if isinstance(entry, PreprocessedImage)]
 
 
 def _one_by_one(entries: "list[Entry]", job: Job) -> "Chunks":

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, TextIO
 
 from litevision.cli._images.results import printable
-from litevision.runtime.answers import Answer
+from litevision.runtime.results import Result
 
 _EVERY_S = 10.0
 _BAR_EVERY_S = 0.1
@@ -29,7 +29,7 @@ class Report:
         self._start = time.monotonic()
         self._shown: _Progress = _progress(total, rows_on, title)
 
-    def write(self, answers: Sequence[Answer[Any]]) -> None:
+    def write(self, answers: Sequence[Result[Any]]) -> None:
         for answer in answers:
             if answer.error is not None:
                 self.errors += 1

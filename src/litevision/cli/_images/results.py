@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TextIO
 
-from litevision.runtime.answers import Answer
+from litevision.runtime.results import Result
 
 
 class Writer(Protocol):
     """Takes answers; ``finish`` makes what was written complete, whether or not more was to come."""
 
-    def write(self, answers: Sequence[Answer[Any]]) -> None:
+    def write(self, answers: Sequence[Result[Any]]) -> None:
         """Writes the answers."""
 
     def finish(self) -> None:
@@ -31,10 +31,10 @@ class Form(NamedTuple):
     """
 
     columns: tuple[tuple[str, str], ...]
-    cells: Callable[[Answer[Any]], Iterable[tuple[str, ...]]]
+    cells: Callable[[Result[Any]], Iterable[tuple[str, ...]]]
     csv_header: tuple[str, ...]
-    csv_rows: Callable[[Answer[Any]], Iterable[tuple[object, ...]]]
-    plain: Callable[[Answer[Any]], dict[str, Any]]
+    csv_rows: Callable[[Result[Any]], Iterable[tuple[object, ...]]]
+    plain: Callable[[Result[Any]], dict[str, Any]]
 
 
 class Table:
@@ -54,7 +54,7 @@ class Table:
         self._rows: list[tuple[str, ...]] = []
         self._headed = False
 
-    def write(self, answers: Sequence[Answer[Any]]) -> None:
+    def write(self, answers: Sequence[Result[Any]]) -> None:
         self._rows += [row for answer in answers if answer.error is None for row in self._form.cells(answer)]
         if self._widths:
             self._print(self._widths)
@@ -85,7 +85,7 @@ class JsonDocument:
         self._text = json.dumps
         self._before = f'{{"model": {json.dumps(model)}, "results": ['
 
-    def write(self, answers: Sequence[Answer[Any]]) -> None:
+    def write(self, answers: Sequence[Result[Any]]) -> None:
         for answer in answers:
             self._stream.write(self._before + self._text(_plain(self._form, answer)))
             self._before = ",\n"
@@ -106,7 +106,7 @@ class JsonLines:
         self._form = form
         self._text = json.dumps
 
-    def write(self, answers: Sequence[Answer[Any]]) -> None:
+    def write(self, answers: Sequence[Result[Any]]) -> None:
         self._stream.write("".join(f"{self._text(_plain(self._form, answer))}\n" for answer in answers))
         self._stream.flush()
 
@@ -125,7 +125,7 @@ class CsvRows:
         self._writer = csv.writer(stream, lineterminator="\n")
         self._headed = False
 
-    def write(self, answers: Sequence[Answer[Any]]) -> None:
+    def write(self, answers: Sequence[Result[Any]]) -> None:
         if not self._headed:
             self._writer.writerow(self._form.csv_header)
             self._headed = True
@@ -167,7 +167,7 @@ def output_stream(target: str, option: str = "--csv") -> Iterator[TextIO]:
             yield stream
 
 
-def _plain(form: Form, answer: Answer[Any]) -> dict[str, Any]:
+def _plain(form: Form, answer: Result[Any]) -> dict[str, Any]:
     if answer.error is not None:
         return {"path": answer.name, "error": str(answer.error)}
     return {"path": answer.name, **form.plain(answer), "ms": round(answer.ms, 3)}

@@ -12,10 +12,10 @@ from litevision.cli._images.inputs import STDIN
 from litevision.errors import FileMissingError, ImageError, UsageError
 from litevision.files import atomic_write
 from litevision.image import decode
-from litevision.image.draw import Mark, draw_marks
+from litevision.image.draw import draw_boxes
 from litevision.runtime import Detection
-from litevision.runtime.answers import Answer, PreprocessedImage
 from litevision.runtime.detector import Views
+from litevision.runtime.results import PreprocessedImage, Result
 
 # A frame's name ends with its time or its number; files that sort in their order are easier to make a video of.
 _TIME, _FRAME = re.compile(r"#t=(\d+)(\.\d+)$"), re.compile(r"#frame=(\d+)$")
@@ -36,7 +36,7 @@ class Saver:
         self._folder = Path(folder)
         self._root = _shared_folder(inputs)
 
-    def saved(self, answer: Answer[Detection]) -> Answer[Detection]:
+    def saved(self, answer: Result[Detection]) -> Result[Detection]:
         """The answer, with its image saved; an image that cannot be read whole is an error from here on.
 
         Raises:
@@ -53,11 +53,12 @@ class Saver:
             return replace(answer, predictions=(), error=error)
         if target.exists() and Path(answer.name).exists() and target.samefile(answer.name):
             raise UsageError(f"{target}: the image itself would be overwritten. Give --save another folder.")
-        marks = [Mark(it.box_xyxy, f"{it.label} {it.score:.2f}", it.index) for it in answer.predictions]
-        _write(draw_marks(image, marks), target)
+        found = answer.predictions
+        texts = [f"{it.label} {it.score:.2f}" for it in found]
+        _write(draw_boxes(image, [it.box_xyxy for it in found], texts, [it.index for it in found]), target)
         return answer
 
-    def name_of(self, answer: Answer[Detection]) -> Path:
+    def name_of(self, answer: Result[Detection]) -> Path:
         """Where in the folder the image goes."""
         name = answer.name
         if isinstance(answer.source, PreprocessedImage):

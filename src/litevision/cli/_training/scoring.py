@@ -21,10 +21,10 @@ from litevision.evaluation.coco import DetectionScores
 from litevision.evaluation.detection import DetectionEvaluation
 from litevision.files import atomic_write, sha256_of
 from litevision.runtime import Bundle
-from litevision.runtime.answers import Answer
 from litevision.runtime.cpus import available_cpus
+from litevision.runtime.results import Result
 
-Told = Callable[[Sequence[Answer[Any]]], None]
+Told = Callable[[Sequence[Result[Any]]], None]
 T = TypeVar("T")
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from litevision.boxes import box_iou
 from litevision.data.detection.listing import BoxListing, WrittenBox, WrittenImage
 from litevision.data.issues import Issue
+from litevision.detections import box_iou
 from litevision.errors import ImageError
 from litevision.image.decode import open_image
 from litevision.image.orientation import Orientation

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from litevision import boxes
 from litevision.data import DetectionSample
+from litevision.detections import box_area, clip_boxes
 from litevision.errors import ImageError
 from litevision.evaluation.coco import detection_scores
 from litevision.evaluation.detection import DetectionEvaluation, FoundBoxes
@@ -142,7 +142,7 @@ class DetectionTask:
     def _targets(self, samples: Sequence[DetectionSample]) -> CenterNetTargets:
         return make_targets(
             [
-                torch.from_numpy(boxes.move(sample.boxes_xyxy, self._preprocess.placement(sample.size_hw)))
+                torch.from_numpy(self._preprocess.geometry(sample.size_hw).apply_boxes(sample.boxes_xyxy))
                 for sample in samples
             ],
             [torch.from_numpy(sample.labels) for sample in samples],
@@ -161,9 +161,9 @@ class DetectionTask:
         labels: npt.NDArray[np.int64],
     ) -> FoundBoxes:
         """What was found, as the runtime's detector gives it."""
-        moved = boxes.move_back(boxes_xyxy, self._preprocess.placement(sample.size_hw))
-        clipped = boxes.clip(moved, sample.size_hw)
-        seen = boxes.area(clipped) > 0
+        moved = self._preprocess.geometry(sample.size_hw).invert_boxes(boxes_xyxy)
+        clipped = clip_boxes(moved, sample.size_hw)
+        seen = box_area(clipped) > 0
         return FoundBoxes(clipped[seen], scores[seen], labels[seen])
 
     def _loss_of(self, maps: tuple[Tensor, Tensor, Tensor], targets: CenterNetTargets) -> Tensor:

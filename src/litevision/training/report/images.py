@@ -95,7 +95,7 @@ def _heated(image_u8_hwc: npt.NDArray[np.uint8], heat: npt.NDArray[np.float32]) 
 def _thumbnail(path: Path) -> tuple[str, ...]:
     try:
         image = open_image(path)
-        x1, y1, x2, y2 = _FIT.placement(image.upright_hw).target_xyxy
+        x1, y1, x2, y2 = _FIT.geometry(image.upright_hw).target_xyxy
         return (_uri(_FIT(image)[y1:y2, x1:x2]),)
     except LitevisionError:  # it was there when it was scored
         return ()

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from litevision.data import DetectionSample
 from litevision.errors import LitevisionError
 from litevision.evaluation.curves import Curve, curves
 from litevision.evaluation.detection import DetectionEvaluation, FoundBoxes
 from litevision.image.decode import open_image
-from litevision.image.draw import PALETTE, Mark, draw_marks
+from litevision.image.draw import PALETTE, draw_boxes
 from litevision.training.report import facts, plots
 from litevision.training.report.images import data_uri
 from litevision.training.report.page import render
@@ -128,17 +127,9 @@ def _drawn(sample: DetectionSample, found: FoundBoxes, classes: Sequence[str]) -
     ]
     said = [f"{classes[label]} {score:.2f}" for label, score in zip(found.labels, found.scores, strict=True)]
     return tuple(
-        data_uri(draw_marks(image, _marks(boxes_xyxy * scale, labels, texts)))
+        data_uri(draw_boxes(image, boxes_xyxy * scale, texts if len(texts) <= _MOST_TEXTS else None, labels))
         for boxes_xyxy, labels, texts in (
             (sample.boxes_xyxy, sample.labels, truth),
             (found.boxes_xyxy, found.labels, said),
         )
     )
-
-
-def _marks(boxes_xyxy: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], texts: Sequence[str]) -> list[Mark]:
-    rows = zip(boxes_xyxy.tolist(), labels.tolist(), texts, strict=True)
-    return [
-        Mark((x1, y1, x2, y2), text if len(texts) <= _MOST_TEXTS else "", label)
-        for (x1, y1, x2, y2), label, text in rows
-    ]

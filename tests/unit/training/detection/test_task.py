@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from litevision.boxes import move
 from litevision.data import DetectionSample, read_boxes
 from litevision.image import Preprocess
 from litevision.models import configure
@@ -47,7 +46,7 @@ class Oracle(nn.Module):
     def forward(self, x: Tensor) -> CenterNetMaps:
         part = self.samples[self.seen : self.seen + len(x)]
         self.seen += len(x)
-        boxes = [torch.from_numpy(move(one.boxes_xyxy, PREPROCESS.placement(one.size_hw))) for one in part]
+        boxes = [torch.from_numpy(PREPROCESS.geometry(one.size_hw).apply_boxes(one.boxes_xyxy)) for one in part]
         labels = [torch.from_numpy(one.labels) for one in part]
         targets = make_targets(boxes, labels, PREPROCESS.size_hw, self.classes)
         heatmap = torch.full(targets.heatmap.shape, -9.0)

@@ -86,7 +86,7 @@ def test_the_reference_elephant(shared: Path) -> None:
 
 def test_rounding_is_torchvisions() -> None:
     # int(256 * 500 / 375) = 341 columns; the crop starts at round(58.5) = 58, half to even, and at row 16.
-    place = IMAGENET.placement((375, 500))
+    place = IMAGENET.geometry((375, 500))
     assert place.target_xyxy == (0, 0, 224, 224)
     assert place.source_xyxy == pytest.approx((58 * 500 / 341, 16 * 375 / 256, 282 * 500 / 341, 240 * 375 / 256))
 
@@ -105,13 +105,13 @@ def test_stretch_takes_the_whole_image() -> None:
     output = Preprocess((20, 10), 1, "stretch", "bilinear")(image)
     expected = Image.fromarray(image).resize((10, 20), Image.Resampling.BILINEAR)
     assert largest_difference(output, np.asarray(expected)) <= 1
-    assert Preprocess((20, 10), 1, "stretch").placement((30, 50)).source_xyxy == (0, 0, 50, 30)
+    assert Preprocess((20, 10), 1, "stretch").geometry((30, 50)).source_xyxy == (0, 0, 50, 30)
 
 
 def test_letterbox_fits_inside_and_pads_with_grey() -> None:
     recipe = Preprocess((64, 64), 1, "letterbox", "bilinear")
     output = recipe(np.full((50, 100, 3), 200, np.uint8))
-    assert recipe.placement((50, 100)).target_xyxy == (0, 16, 64, 48)
+    assert recipe.geometry((50, 100)).target_xyxy == (0, 16, 64, 48)
     assert (output[16:48] == 200).all()
     assert (output[:16] == 114).all()
     assert (output[48:] == 114).all()
@@ -126,7 +126,7 @@ def test_letterbox_fits_inside_and_pads_with_grey() -> None:
 def test_placement_stays_inside_both_images(
     image_hw: tuple[int, int], size_hw: tuple[int, int], resize_px: int, crop: Crop
 ) -> None:
-    place = Preprocess(size_hw, resize_px, crop).placement(image_hw)
+    place = Preprocess(size_hw, resize_px, crop).geometry(image_hw)
     for box, (height, width) in ((place.source_xyxy, image_hw), (place.target_xyxy, size_hw)):
         x1, y1, x2, y2 = box
         assert 0 <= x1 < x2 <= width

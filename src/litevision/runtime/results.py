@@ -50,7 +50,7 @@ class PreprocessedImage(Generic[Input]):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[Found]):
+class Result(Generic[Found]):
     """What became of one image.
 
     Attributes:
@@ -87,7 +87,7 @@ def prepare(
     return PreprocessedImage(name, outcome, 1e3 * (time.perf_counter() - start))
 
 
-def answer(task: Task[Any, Found], sources: Iterable[ImageLike | PreprocessedImage[Any]]) -> list[Answer[Found]]:
+def answer(task: Task[Any, Found], sources: Iterable[ImageLike | PreprocessedImage[Any]]) -> list[Result[Found]]:
     """The answer to each of ``sources``, which the network sees at once; a bad one is answered with its error."""
     given: list[tuple[ImageLike | PreprocessedImage[Any], PreprocessedImage[Any]]] = []
     inputs: list[Any] = []
@@ -100,8 +100,8 @@ def answer(task: Task[Any, Found], sources: Iterable[ImageLike | PreprocessedIma
     found = iter(task.answer(inputs) if inputs else ())
     share_ms = 1e3 * (time.perf_counter() - start) / max(1, len(inputs))
     return [
-        Answer(source, (), prepared.error, prepared.ms)
+        Result(source, (), prepared.error, prepared.ms)
         if prepared.error
-        else Answer(source, tuple(next(found)), None, prepared.ms + share_ms)
+        else Result(source, tuple(next(found)), None, prepared.ms + share_ms)
         for source, prepared in given
     ]

@@ -23,14 +23,30 @@ _MIN_PIXELS_PER_PIXEL = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
-    """Which part of the upright image lands where in the output; (x1, y1, x2, y2) in px, continuous edges.
+class LetterboxTransform:
+    """Geometry of one preprocessing: a part of the upright image, scaled to a part of the network's input.
 
-    A point of the output is ``source.x1 + (x - target.x1) * source_width / target_width`` in the image.
+    Attributes:
+        source_xyxy: the part of the upright image; (x1, y1, x2, y2) in px, continuous edges.
+        target_xyxy: where it lands in the input, px.
+
+    Example:
+        >>> import numpy as np
+        >>> transform = LetterboxTransform((0, 0, 640, 480), (0, 64, 512, 448))
+        >>> transform.apply_boxes(np.array([[10, 20, 30, 40]], np.float32)).tolist()
+        [[8.0, 80.0, 24.0, 96.0]]
     """
 
     source_xyxy: BoxXyxy
     target_xyxy: tuple[int, int, int, int]
+
+    def apply_boxes(self, boxes_xyxy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Map boxes of the image to px of the input, ``float32[N, 4]``; they may reach out of it."""
+        return _scale_boxes(boxes_xyxy, self.source_xyxy, self.target_xyxy)
+
+    def invert_boxes(self, boxes_xyxy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Map boxes of the input to px of the image, ``float32[N, 4]``; they may reach out of it."""
+        return _scale_boxes(boxes_xyxy, self.target_xyxy, self.source_xyxy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +88,7 @@ class Preprocess:
     def __call__(self, source: ImageLike | OpenedImage, *, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
         """The network input ``uint8[H, W, 3]``; arguments and errors as for `litevision.image.decode`."""
         image = source if isinstance(source, OpenedImage) else open_image(source, limits=limits)
-        place = self.placement(image.upright_hw)
+        place = self.geometry(image.upright_hw)
         x1, y1, x2, y2 = place.target_xyxy
         fill = _LETTERBOX_GREY if self.crop == "letterbox" else 0
         image_u8_hwc = np.full((*self.size_hw, 3), fill, np.uint8)
@@ -86,7 +102,7 @@ class Preprocess:
             image_u8_hwc[:] = self(source, limits=limits)
         return batch_u8_nhwc
 
-    def placement(self, image_hw: tuple[int, int]) -> Placement:
+    def geometry(self, image_hw: tuple[int, int]) -> LetterboxTransform:
         """Which part of an upright image of ``image_hw`` is used, and where it lands."""
         height, width = image_hw
         out_height, out_width = self.size_hw
@@ -102,7 +118,7 @@ class Preprocess:
             resized_hw = (self.resize_px, resized_long) if height == short else (resized_long, self.resize_px)
         top, bottom, y1, y2 = _place_axis(height, resized_hw[0], out_height)
         left, right, x1, x2 = _place_axis(width, resized_hw[1], out_width)
-        return Placement((left, top, right, bottom), (x1, y1, x2, y2))
+        return LetterboxTransform((left, top, right, bottom), (x1, y1, x2, y2))
 
     def _resized(self, image: OpenedImage, source_xyxy: BoxXyxy, target_wh: tuple[int, int]) -> Image.Image:
         """The part of the image inside ``source_xyxy``, resized; only these pixels are computed."""
@@ -119,6 +135,15 @@ class Preprocess:
             rows_first=not image.orientation.swap,
         )
         return image.orientation.upright(small)
+
+
+def _scale_boxes(boxes_xyxy: npt.NDArray[np.float32], from_xyxy: BoxXyxy, to_xyxy: BoxXyxy) -> npt.NDArray[np.float32]:
+    source, target = np.array(from_xyxy), np.array(to_xyxy)  # float64: a large image's edges keep their digits
+    scale = np.tile((target[2:] - target[:2]) / (source[2:] - source[:2]), 2)
+    scaled: npt.NDArray[np.float32] = ((boxes_xyxy - np.tile(source[:2], 2)) * scale + np.tile(target[:2], 2)).astype(
+        np.float32
+    )
+    return scaled
 
 
 def _place_axis(length: int, resized: int, out: int) -> tuple[float, float, int, int]:
