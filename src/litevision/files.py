@@ -1,14 +1,15 @@
-"""The folder that keeps what was fetched, made or measured; files written whole or not at all, and told by digest."""
+"""Atomic writes, the cache folder, JSON caches in it, CSV files and SHA-256 digests."""
 
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 def cache_folder() -> Path:
-    """``$LITEVISION_CACHE``, or the user's cache folder of this system."""
+    """Return ``$LITEVISION_CACHE``, or the user's cache folder of this system."""
     import platformdirs  # here: most of what writes files needs no cache
 
     return Path(os.environ.get("LITEVISION_CACHE") or platformdirs.user_cache_dir("litevision")).expanduser()
@@ -16,7 +17,7 @@ def cache_folder() -> Path:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A path beside ``path`` to write to; it takes its place in the end, or goes away if there was an error."""
+    """Yield a temporary path beside ``path`` to write to; rename it to ``path`` on success, delete it on an error."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         yield partial
@@ -25,8 +26,52 @@ def atomic_write(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+class JsonCache:
+    """One JSON value in the cache folder, valid only for exactly the key that it was stored under.
+
+    Attributes:
+        path: the file; its name is a digest of the key.
+    """
+
+    def __init__(self, folder: str, key: Mapping[str, Any]) -> None:
+        """Locate the file.
+
+        Args:
+            folder: a folder's name inside the cache folder.
+            key: everything that the value depends on, as JSON values (lists, not tuples).
+        """
+        import hashlib  # here: a cold start caches nothing
+        import json
+
+        self._key = dict(key)
+        digest = hashlib.sha256(json.dumps(self._key).encode()).hexdigest()
+        self.path = cache_folder() / folder / f"{digest[:16]}.json"
+
+    def load(self) -> Any:
+        """Return the stored value; None where nothing valid is stored, whatever is wrong with the file."""
+        import json
+
+        try:
+            stored = json.loads(self.path.read_text("utf-8"))
+            return stored["value"] if stored["key"] == self._key else None
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            return None
+
+    def store(self, value: Any) -> None:
+        """Write ``value``, which is made of JSON values.
+
+        Raises:
+            OSError: the cache folder cannot be written.
+        """
+        import json
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(self.path) as partial:
+            partial.write_text(json.dumps({"key": self._key, "value": value}, indent=1), "utf-8")
+
+
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Writes ``rows`` under ``header``; until all of them are written, ``path`` stays what it was."""
+    """Write a CSV file atomically: until every row is written, ``path`` stays what it was."""
     import csv  # here: a cold start writes none
 
     with (
@@ -39,7 +84,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
 
 
 def sha256_of(path: Path) -> str:
-    """The file's digest, in hexadecimal."""
+    """Return the SHA-256 digest of a file, in hexadecimal."""
     import hashlib  # here: likewise
 
     with path.open("rb") as file:

@@ -8,6 +8,7 @@ from pathlib import Path
 from litevision.cost.dot import dot_text
 from litevision.cost.ledger import ledger
 from litevision.errors import MissingExtraError, UsageError
+from litevision.files import atomic_write
 from litevision.models.network import Network
 
 SUFFIXES = (".svg", ".png", ".pdf", ".dot")
@@ -33,7 +34,9 @@ def draw(network: Network, path: Path | str, size_hw: tuple[int, int] = (224, 22
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {str(path.parent)!r} for the drawing. Make it first")
     text = dot_text(network, ledger(network, size_hw))
-    _write(path, text.encode() if path.suffix.lower() == ".dot" else render(text, path.suffix.lower()[1:]))
+    drawing = text.encode() if path.suffix.lower() == ".dot" else render(text, path.suffix.lower()[1:])
+    with atomic_write(path) as partial:
+        partial.write_bytes(drawing)
 
 
 def render(text: str, form: str) -> bytes:
@@ -66,12 +69,3 @@ def _stderr_held() -> Iterator[None]:
         os.dup2(saved, 2)
         os.close(saved)
         os.close(nowhere)
-
-
-def _write(path: Path, drawing: bytes) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        partial.write_bytes(drawing)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

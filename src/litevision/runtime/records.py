@@ -51,7 +51,11 @@ def from_dict(hint: Any, value: Any, where: str, faults: list[str]) -> Any:
 
 
 def to_dict(value: Any) -> Any:
-    """The value with every dataclass as a dict, for ``json.dumps``."""
+    """Return ``value`` as plain JSON values: dataclasses as dicts, at any depth, and tuples as lists."""
+    if isinstance(value, list | tuple):
+        return [to_dict(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: to_dict(item) for key, item in value.items()}
     if not is_dataclass(value):
         return value
     plain: dict[str, Any] = {}

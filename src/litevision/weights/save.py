@@ -1,7 +1,5 @@
 """Writes a network's weights in another library's layout. A file appears whole or not at all."""
 
-import contextlib
-import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,6 +7,7 @@ from pathlib import Path
 import torch
 
 from litevision.errors import UnknownNameError, UsageError, WeightsError
+from litevision.files import atomic_write
 from litevision.models.network import Network
 from litevision.registry import ARCHITECTURES
 from litevision.weights.convert import LAYOUTS, Layout, Tensors, extract
@@ -81,16 +80,12 @@ def _with_batch_counts(tensors: Tensors) -> Tensors:
 
 
 def _atomically(path: Path, write: Callable[[Path], object]) -> Path:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        temporary.replace(path)
+        with atomic_write(path) as temporary:
+            write(temporary)
     except OSError as error:
         raise WeightsError(f"cannot write {path}: {error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
     return path
 
 

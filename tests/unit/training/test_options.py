@@ -63,7 +63,7 @@ ELSEWHERE = {
     "test_batches.py": "run.workers",
     "test_train_on.py": "schedule.train_on",
     "test_options.py": "run.precision run.channels_last run.compile run.cache_mb",
-    "test_compare.py": "model.dialect",
+    "../lab/compare/test_compare.py": "model.dialect",
     "../../cli/test_train.py": "card.data card.data_licence",
     "../../cli/test_train_processes.py": "run.devices",
 }

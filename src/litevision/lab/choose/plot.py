@@ -4,23 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-from litevision.files import atomic_write
 from litevision.lab.choose.candidates import Candidate
 from litevision.lab.choose.pareto import Budget
+from litevision.plotting import BLUE, GREEN, GREY, INK, ORANGE, PINK, log_milliseconds, plot_style, save_figure
 from litevision.registry import ALIASES
 
-# Okabe and Ito's colours, which people with any colour vision tell apart.
 _COLOURS = {
-    "mobilenet_v1": ("MobileNetV1", "#0072b2"),
-    "mobilenet_v2": ("MobileNetV2", "#d55e00"),
-    "mobilenet_v3": ("MobileNetV3", "#009e73"),
-    "shufflenet_v2": ("ShuffleNetV2", "#cc79a7"),
+    "mobilenet_v1": ("MobileNetV1", BLUE),
+    "mobilenet_v2": ("MobileNetV2", ORANGE),
+    "mobilenet_v3": ("MobileNetV3", GREEN),
+    "shufflenet_v2": ("ShuffleNetV2", PINK),
 }
-_OTHER = ("others", "#999999")
+_OTHER = ("others", GREY)
 _PT2_PER_MB = 5.0
-_MS_TICKS = tuple(digit * 10.0**power for power in range(-2, 4) for digit in (1, 2, 5))
 _LABEL_PT = 6.5
 
 
@@ -34,43 +31,42 @@ def plot(
         best: those on the frontier, which are named.
         budgets: those of time are drawn as lines.
     """
-    figure = Figure(figsize=(9.6, 6.0), layout="constrained")
-    axes = figure.add_subplot()
-    for family, (label, colour) in {**_COLOURS, "": _OTHER}.items():
-        mine = [it for it in candidates if _family(it) == family]
-        if not mine:
-            continue
-        axes.plot([], [], "o", color=colour, label=label)
-        for kept, alpha in ((False, 0.3), (True, 0.9)):
-            dots = [it for it in mine if (it in best) == kept]
-            areas = [_PT2_PER_MB * it.num_bytes / 1e6 for it in dots]
-            axes.scatter(
-                [it.ms for it in dots], [it.top1 for it in dots], s=areas, color=colour, alpha=alpha, linewidths=0
-            )
-    line = _quickest_first(best)
-    axes.step([it.ms for it in line], [it.top1 for it in line], where="post", color="#333333", linewidth=1, zorder=1)
-    for it in line:
-        words = f"{it.name.removeprefix('mobilenet_').removeprefix('shufflenet_')} {it.width_mult:g} @{_size(it)}"
-        axes.annotate(words, (it.ms, it.top1), (4, -9), textcoords="offset points", fontsize=_LABEL_PT)
-    for budget in budgets:
-        if budget.of == "ms":
-            axes.axvline(budget.most, color="#d55e00", linewidth=1, linestyle="--")
-            axes.annotate(
-                f"{budget}", (budget.most, 0.01), (3, 0), xycoords=("data", "axes fraction"), textcoords="offset points"
-            )
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(_MS_TICKS))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.set_xlabel("predicted milliseconds an image, log scale")
-    axes.set_ylabel("published top-1 on ImageNet, %")
-    axes.grid(linewidth=0.6, color="#dddddd")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(title, fontsize=9, loc="left")
-    axes.legend(loc="lower right", frameon=False, title="area: the bundle's size\nline: the most exact for its time")
-    with atomic_write(file) as partial:
-        figure.savefig(partial, format=file.suffix[1:].lower(), dpi=130)
+    with plot_style():
+        figure = Figure(figsize=(9.6, 6.0), layout="constrained")
+        axes = figure.add_subplot()
+        for family, (label, colour) in {**_COLOURS, "": _OTHER}.items():
+            mine = [it for it in candidates if _family(it) == family]
+            if not mine:
+                continue
+            axes.plot([], [], "o", color=colour, label=label)
+            for kept, alpha in ((False, 0.3), (True, 0.9)):
+                dots = [it for it in mine if (it in best) == kept]
+                areas = [_PT2_PER_MB * it.num_bytes / 1e6 for it in dots]
+                axes.scatter(
+                    [it.ms for it in dots], [it.top1 for it in dots], s=areas, color=colour, alpha=alpha, linewidths=0
+                )
+        line = _quickest_first(best)
+        axes.step([it.ms for it in line], [it.top1 for it in line], where="post", color=INK, linewidth=1, zorder=1)
+        for it in line:
+            words = f"{it.name.removeprefix('mobilenet_').removeprefix('shufflenet_')} {it.width_mult:g} @{_size(it)}"
+            axes.annotate(words, (it.ms, it.top1), (4, -9), textcoords="offset points", fontsize=_LABEL_PT)
+        for budget in budgets:
+            if budget.of == "ms":
+                axes.axvline(budget.most, color=ORANGE, linewidth=1, linestyle="--")
+                axes.annotate(
+                    f"{budget}",
+                    (budget.most, 0.01),
+                    (3, 0),
+                    xycoords=("data", "axes fraction"),
+                    textcoords="offset points",
+                )
+        log_milliseconds(axes)
+        axes.set_xlabel("predicted milliseconds an image, log scale")
+        axes.set_ylabel("published top-1 on ImageNet, %")
+        axes.grid()
+        axes.set_title(title, fontsize=9, loc="left")
+        axes.legend(loc="lower right", title="area: the bundle's size\nline: the most exact for its time")
+        save_figure(figure, file)
 
 
 def _family(candidate: Candidate) -> str:

@@ -4,18 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-from litevision.files import atomic_write
 from litevision.lab.compare.candidates import MEMBERS
 from litevision.lab.compare.table import Row
-from litevision.training.report.drawing import BLUE, INK, ORANGE, drawing
+from litevision.plotting import BLUE, INK, ORANGE, PINK, SKY, log_milliseconds, plot_style, save_figure
 
-# Okabe and Ito's, by member, so that a comparison of few has the same ones.
-_COLOURS = dict(zip(MEMBERS, (INK, "#cc79a7", ORANGE, "#56b4e9", BLUE), strict=True))
+_COLOURS = dict(zip(MEMBERS, (INK, PINK, ORANGE, SKY, BLUE), strict=True))  # alike in a comparison of few
 _PT2_PER_PARAM = 60e-6
-_MS_TICKS = tuple(digit * 10.0**power for power in range(-2, 5) for digit in (1, 2, 5))
-_DPI = 150
 
 
 def write_plot(path: Path, rows: Sequence[Row], title: str, ms_label: str) -> None:
@@ -25,25 +20,21 @@ def write_plot(path: Path, rows: Sequence[Row], title: str, ms_label: str) -> No
         title: says which images and which budget.
         ms_label: says what the milliseconds are those of.
     """
-    with drawing():
+    with plot_style():
         figure = Figure(figsize=(8.4, 4.8), layout="constrained")
         axes = figure.add_subplot()
         for row in sorted(rows, key=lambda it: -it.num_params):  # the small ones on top
             x, y, colour = row.median_ms, row.ap, _COLOURS[row.member]
             axes.plot([row.p25_ms, row.p75_ms], [y, y], color=colour, linewidth=1.5, zorder=3)
             axes.scatter(x, y, s=_PT2_PER_PARAM * row.num_params, color=colour, alpha=0.8, linewidths=0, zorder=2)
-        axes.set_xscale("log")
+        log_milliseconds(axes)
         axes.set_xlim(min(row.p25_ms for row in rows) / 1.6, max(row.p75_ms for row in rows) * 1.6)
-        axes.xaxis.set_major_locator(FixedLocator(_MS_TICKS))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         top = 1.15 * max(row.ap for row in rows) or 1.0
         axes.set_ylim(-0.05 * top, top)  # a dot at 0 is seen whole
         axes.set_xlabel(f"milliseconds an image, median, log scale\n{ms_label}")
         axes.set_ylabel("AP (IoU 0.50 to 0.95)")
         axes.set_title(title, fontsize=11, loc="left")
-        axes.grid(linewidth=0.6, color="#dddddd")
-        axes.set_axisbelow(True)
+        axes.grid()
         for row in rows:
             figures = f"{row.num_params / 1e6:.1f} M params, {row.median_ms:.1f} ms, AP {row.ap:.3f}"
             label = f"{MEMBERS[row.member].title}\n{figures}"
@@ -54,5 +45,4 @@ def write_plot(path: Path, rows: Sequence[Row], title: str, ms_label: str) -> No
             alignment="left",
             labelspacing=1,
         )
-        with atomic_write(path) as partial:
-            figure.savefig(partial, format="png", dpi=_DPI, facecolor="white")
+        save_figure(figure, path, dpi=150)

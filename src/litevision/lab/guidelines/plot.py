@@ -6,11 +6,11 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from litevision.files import atomic_write
 from litevision.lab.guidelines.findings import Finding
 from litevision.lab.guidelines.measure import Row
+from litevision.plotting import BLUE, GREEN, ORANGE, PINK, plot_style, save_figure
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # Okabe and Ito's, told apart by any eye
+_COLOURS = (BLUE, ORANGE, GREEN, PINK)
 _PANEL_INCHES = (6.4, 3.6)
 
 
@@ -22,15 +22,15 @@ def plot(file: Path, findings: Sequence[Finding], rows: Sequence[Row], title: st
     """
     columns = min(2, len(findings))
     lines = -(-len(findings) // columns)
-    figure = Figure(figsize=(_PANEL_INCHES[0] * columns, _PANEL_INCHES[1] * lines + 0.4), layout="constrained")
-    panels = figure.subplots(lines, columns, squeeze=False).flat
-    for panel, finding in zip(panels, findings, strict=False):
-        _draw(panel, finding, [row for row in rows if row.guideline == finding.guideline and not row.is_first])
-    for panel in list(panels):
-        panel.set_axis_off()
-    figure.suptitle(title, fontsize=9)
-    with atomic_write(file) as partial:
-        figure.savefig(partial, format=file.suffix[1:].lower(), dpi=120)
+    with plot_style():
+        figure = Figure(figsize=(_PANEL_INCHES[0] * columns, _PANEL_INCHES[1] * lines + 0.4), layout="constrained")
+        panels = figure.subplots(lines, columns, squeeze=False).flat
+        for panel, finding in zip(panels, findings, strict=False):
+            _draw(panel, finding, [row for row in rows if row.guideline == finding.guideline and not row.is_first])
+        for panel in list(panels):
+            panel.set_axis_off()
+        figure.suptitle(title, fontsize=9)
+        save_figure(figure, file, dpi=120)
 
 
 def _draw(panel: Axes, finding: Finding, rows: Sequence[Row]) -> None:
@@ -51,5 +51,4 @@ def _draw(panel: Axes, finding: Finding, rows: Sequence[Row]) -> None:
     panel.set_xticks(range(len(scales)), [f"widths x{scale}" for scale in scales])
     panel.set_ylabel("times as long as the first")
     panel.set_title(f"{finding.guideline} {finding.title}: {finding.outcome}", fontsize=10)
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.legend(fontsize=7, frameon=False, ncols=2)
+    panel.legend(fontsize=7, ncols=2)

@@ -1,6 +1,8 @@
 """Calibration: networks that were made up for it run in turns, and rates are fitted to what they took."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
 
@@ -9,13 +11,17 @@ import numpy.typing as npt
 import onnx
 from scipy.optimize import nnls
 
+from litevision import __version__
 from litevision.cost.graph import graph_ledger
+from litevision.files import JsonCache
 from litevision.lab.latency.model import FEATURES, LatencyModel, Rate, features
 from litevision.lab.latency.networks import made_up_networks
 from litevision.lab.latency.workload import Work, works_of_graph
 from litevision.lab.profile import Peaks, measure_peaks
 from litevision.runtime.engines import Engine, EngineChoice, open_engine
 from litevision.runtime.engines.timing import interleaved
+from litevision.runtime.machine import cpu_instructions, cpu_name, engine_versions
+from litevision.runtime.records import from_dict, to_dict
 
 NETWORKS = 108
 SECONDS = 0.2
@@ -61,6 +67,37 @@ def calibrate(
     works, calls = made_up_calls(choice, networks, opened_by=opened_by, on_network=on_network)
     peaks = measure_peaks(choice)
     return fit(observations(works, interleaved(calls, seconds)), peaks)
+
+
+def latency_model(
+    choice: EngineChoice, *, anew: bool = False, made_by: Callable[[EngineChoice], LatencyModel] = calibrate
+) -> LatencyModel:
+    """Load the latency model of this machine from the cache, calibrating on first use.
+
+    Args:
+        choice: the engine and how it computes.
+        anew: calibrate even where a model is cached.
+        made_by: calibrates.
+
+    Raises:
+        LitevisionError: as for `calibrate`.
+    """
+    key = {
+        "litevision": __version__,
+        "cpu": cpu_name(),
+        "instructions": cpu_instructions(),
+        "cores": os.cpu_count(),
+        "engine": engine_versions().get(choice.name),
+        "choice": to_dict(choice),
+    }
+    cache, issues = JsonCache("latency", key), list[str]()
+    stored = None if anew else cache.load()
+    model: LatencyModel | None = None if stored is None else from_dict(LatencyModel, stored, "", issues)
+    if model is None:
+        model = made_by(choice)
+        with suppress(OSError):  # a folder that cannot be written costs a minute the next time, and is no error
+            cache.store(to_dict(model))
+    return model
 
 
 def made_up_calls(

@@ -10,17 +10,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from litevision.files import atomic_write
 from litevision.lab.profile.records import Peaks, Profile, Row
+from litevision.plotting import BLUE, GREEN, GREY, ORANGE, PINK, SKY, YELLOW
 from litevision.runtime.machine import Machine
 
-# Okabe and Ito's colours, which people with any colour vision tell apart.
 COLOURS = {
-    "pointwise_conv": ("1x1 convolution", "#0072b2"),
-    "depthwise_conv": ("depthwise convolution", "#d55e00"),
-    "conv": ("other convolution", "#009e73"),
-    "linear": ("linear", "#cc79a7"),
-    "reorder": ("change of layout", "#e69f00"),
-    "between": ("between kernels", "#999999"),
-    "": ("everything else", "#56b4e9"),
+    "pointwise_conv": ("1x1 convolution", BLUE),
+    "depthwise_conv": ("depthwise convolution", ORANGE),
+    "conv": ("other convolution", GREEN),
+    "linear": ("linear", PINK),
+    "reorder": ("change of layout", YELLOW),
+    "between": ("between kernels", GREY),
+    "": ("everything else", SKY),
 }
 _PLOT_WIDTH, _PLOT_HEIGHT = 840.0, 420.0
 _LEFT, _BOTTOM, _TOP, _RIGHT = 56.0, 44.0, 14.0, 14.0

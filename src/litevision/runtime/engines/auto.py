@@ -1,11 +1,10 @@
 """Which engine is fastest for a bundle on this machine: measured once, and remembered."""
 
 import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from litevision.errors import LitevisionError
-from litevision.files import atomic_write, cache_folder
+from litevision.files import JsonCache
 from litevision.image import ImageLike
 from litevision.runtime.bundle import checked_metadata, read_bundle
 from litevision.runtime.engines import Engine, EngineChoice, EngineName, Precision, candidates, open_engine
 from litevision.runtime.engines.timing import count_changes, sample_images, time_engines
 from litevision.runtime.machine import cpu_instructions, cpu_name, engine_versions
-from litevision.runtime.records import from_dict
+from litevision.runtime.records import from_dict, to_dict
 
 FEW_IMAGES = 64
 """For fewer, measuring (a few seconds) costs more than any engine gains."""
@@ -155,14 +154,13 @@ def choose(
         choices = [choice for choice in choices if choice.precision == choices[0].precision]  # answers of no one class
     if len(choices) == 1:
         return Decision(choices[0], f"{choices[0].title} (the only one here)")
-    key = _key(data, choices, batch_size)
-    file = cache_folder() / "engines" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}.json"
-    timings, when = _recall(file, key), "measured earlier"
+    cache = JsonCache("engines", _key(data, choices, batch_size))
+    timings, when = _load(cache), "measured earlier"
     if not timings:
         if images is not None and images < FEW_IMAGES:
             return Decision(choices[0], f"{choices[0].title} (measuring does not pay for {images} images)")
         timings = measured_by(data, choices, sample_images(metadata.preprocess, sample), batch_size)
-        when = _remember(file, key, timings)
+        when = _store(cache, timings)
     best, why = decide(timings, images)
     (choice,) = (each for each in choices if (each.name, each.precision) == (best.engine, best.precision))
     return Decision(choice, f"{choice.title} ({why}; {when})")
@@ -192,27 +190,21 @@ def _key(data: bytes, choices: Sequence[EngineChoice], batch_size: int) -> dict[
         "engines": engine_versions(),
         "bundle": hashlib.sha256(data).hexdigest(),
         "batch_size": batch_size,
-        "choices": [asdict(choice) for choice in choices],
+        "choices": [to_dict(choice) for choice in choices],
     }
 
 
-def _recall(file: Path, key: dict[str, Any]) -> list[Timing]:
-    """The timings in ``file``; none where there is no such file, or it is not what `_remember` writes."""
-    faults: list[str] = []
-    try:
-        plain = json.loads(file.read_text("utf-8"))
-        timings = [from_dict(Timing, item, "", faults) for item in plain["timings"]]
-        known = plain["key"] == key
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return []
-    return timings if known and not faults and any(not timing.changed for timing in timings) else []
+def _load(cache: JsonCache) -> list[Timing]:
+    """Return the timings in ``cache``; none where it holds nothing that can be used."""
+    stored, issues = cache.load(), list[str]()
+    timings = [from_dict(Timing, item, "", issues) for item in stored] if isinstance(stored, list) else []
+    return timings if not issues and any(not timing.changed for timing in timings) else []
 
 
-def _remember(file: Path, key: dict[str, Any], timings: Sequence[Timing]) -> str:
+def _store(cache: JsonCache, timings: Sequence[Timing]) -> str:
+    """Store the timings, and return in words whether that worked."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(file) as partial:
-            partial.write_text(json.dumps({"key": key, "timings": [asdict(it) for it in timings]}, indent=1), "utf-8")
+        cache.store([to_dict(timing) for timing in timings])
     except OSError as error:
-        return f"measured, but not remembered: {file.parent} cannot be written ({error.strerror})"
+        return f"measured, but not remembered: {cache.path.parent} cannot be written ({error.strerror})"
     return "measured once, remembered"

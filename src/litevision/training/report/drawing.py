@@ -3,50 +3,23 @@
 import io
 import re
 import unicodedata
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager
 
-import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, which people with any colour vision tell apart. In the page they are variables, because each
-# needs another lightness on a dark ground.
-BLUE, ORANGE = "#0072b2", "#d55e00"
+from litevision.plotting import BLUE, ORANGE, plot_style
+
+# Stand for the page's own colours, which need another lightness on a dark ground.
 INK, FAINT = "#010203", "#040506"
 _IN_PAGE = {INK: "currentColor", FAINT: "var(--rule)", BLUE: "var(--blue)", ORANGE: "var(--orange)"}
 
-_STYLE: dict[Any, Any] = {  # matplotlib's stubs list every key
-    "svg.fonttype": "none",  # text stays text: it can be found, copied and read aloud
-    "svg.hashsalt": "litevision",  # the same results give the same file
-    "axes.edgecolor": FAINT,
-    "axes.facecolor": "none",
-    "axes.labelcolor": INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "grid.color": FAINT,
-    "legend.frameon": False,
-    "savefig.facecolor": "none",
-    "text.color": INK,
-    "text.parse_math": False,  # a class may be named $5
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
 _LONGEST_NAME = 28
 
 
-@contextmanager
-def drawing() -> Iterator[None]:
-    """Figures made and rendered inside look as the page wants them."""
-    with mpl.rc_context(_STYLE), warnings.catch_warnings():
-        # The browser has the glyphs of every script; matplotlib's font is only measured.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        warnings.filterwarnings("ignore", "Matplotlib currently does not support")
-        yield
+def drawing() -> AbstractContextManager[None]:
+    """Give the figures that are made and rendered inside the page's look."""
+    return plot_style(INK, FAINT)
 
 
 def svg(figure: Figure, name: str, title: str) -> Markup:

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from litevision.evaluation import CalibrationBin, wilson_interval
-from litevision.training.report.drawing import BLUE, INK, ORANGE, drawing, short_name, svg
+from litevision.plotting import BLUE, ORANGE
+from litevision.training.report.drawing import INK, drawing, short_name, svg
 from litevision.training.report.facts import finite
 
 _CURVE_INCHES = (4.6, 2.7)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from litevision.lab.latency.cache import latency_model
+from litevision.lab.latency.calibration import latency_model
 from litevision.lab.latency.model import LatencyModel, Rate
 from litevision.lab.profile import Peaks
 from litevision.runtime.engines import EngineChoice
@@ -54,7 +54,7 @@ def test_what_is_damaged_is_made_again(made: list[EngineChoice], tmp_path: Path,
 
 def test_another_engine_version_is_measured_anew(made: list[EngineChoice], monkeypatch: pytest.MonkeyPatch) -> None:
     asked(made)
-    monkeypatch.setattr("litevision.lab.latency.cache.engine_versions", lambda: {"onnxruntime": "0.1"})
+    monkeypatch.setattr("litevision.lab.latency.calibration.engine_versions", lambda: {"onnxruntime": "0.1"})
     asked(made)
     assert len(made) == 2
 

@@ -1,0 +1,71 @@
+"""Plots: one palette and one style, written as PNG or SVG without a window system."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from litevision.files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito 2008, "Color universal design", https://jfly.uni-koeln.de/color/: told apart with any colour vision.
+BLUE, ORANGE, GREEN, PINK = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+SKY, YELLOW, GREY = "#56b4e9", "#e69f00", "#999999"
+INK, RULE = "#333333", "#dddddd"
+
+
+@contextmanager
+def plot_style(ink: str = INK, rule: str = RULE) -> Iterator[None]:
+    """Give the figures that are made and saved inside one look.
+
+    Args:
+        ink: colour of text and ticks.
+        rule: colour of grids and axes.
+    """
+    import matplotlib as mpl  # here: a page of HTML needs the palette alone
+
+    style: dict[Any, Any] = {  # matplotlib's stubs list every key
+        "svg.fonttype": "none",  # text stays text: it can be found, copied and read aloud
+        "svg.hashsalt": "litevision",  # the same results give the same file
+        "axes.axisbelow": True,
+        "axes.edgecolor": rule,
+        "axes.facecolor": "none",
+        "axes.labelcolor": ink,
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "font.family": "DejaVu Sans",
+        "font.size": 10,
+        "grid.color": rule,
+        "grid.linewidth": 0.6,
+        "legend.frameon": False,
+        "savefig.facecolor": "none",
+        "text.color": ink,
+        "text.parse_math": False,  # a class may be named $5
+        "xtick.color": ink,
+        "ytick.color": ink,
+    }
+    with mpl.rc_context(style), warnings.catch_warnings():
+        # The browser has the glyphs of every script; matplotlib's font is only measured.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        warnings.filterwarnings("ignore", "Matplotlib currently does not support")
+        yield
+
+
+def log_milliseconds(axes: "Axes") -> None:
+    """Make the x axis, of milliseconds, logarithmic with ticks at 1, 2 and 5 times the powers of ten."""
+    from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator([digit * 10.0**power for power in range(-2, 5) for digit in (1, 2, 5)]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+
+
+def save_figure(figure: "Figure", path: Path, *, dpi: int = 130) -> None:
+    """Write ``figure`` atomically, on a white ground, in the format that the suffix of ``path`` names."""
+    with atomic_write(path) as partial:
+        figure.savefig(partial, format=path.suffix[1:].lower(), dpi=dpi, facecolor="white")

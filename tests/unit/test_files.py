@@ -1,0 +1,71 @@
+"""Files appear whole or not at all; a cached value is found under its own key alone."""
+
+from pathlib import Path
+
+import pytest
+
+from litevision.files import JsonCache, atomic_write, cache_folder, sha256_of, write_csv
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LITEVISION_CACHE", str(tmp_path / "cache"))
+
+
+def fail(partial: Path) -> None:
+    partial.write_text("half")
+    raise ValueError("stopped")
+
+
+def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(ValueError, match="stopped"), atomic_write(path) as partial:
+        fail(partial)
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"file.txt": "old"}
+
+
+def test_a_finished_write_replaces_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with atomic_write(path) as partial:
+        partial.write_text("new")
+        assert path.read_text() == "old"
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"file.txt": "new"}
+
+
+def test_a_value_is_found_under_its_key_alone() -> None:
+    JsonCache("things", {"cpu": "a", "cores": 2}).store({"ms": [1.5, None]})
+    assert JsonCache("things", {"cpu": "a", "cores": 2}).load() == {"ms": [1.5, None]}
+    assert JsonCache("things", {"cpu": "a", "cores": 4}).load() is None
+    assert JsonCache("others", {"cpu": "a", "cores": 2}).load() is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"key": {"cpu": "b"}, "value": 1}', '{"key"', "\0", "[" * 100_000])
+def test_a_damaged_cache_file_counts_as_none(text: str) -> None:
+    cache = JsonCache("things", {"cpu": "a"})
+    cache.store(1)
+    cache.path.write_text(text)
+    assert cache.load() is None
+
+
+def test_a_cache_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "cache").touch()
+    cache = JsonCache("things", {})
+    assert cache.load() is None
+    with pytest.raises(OSError, match="cache"):
+        cache.store(1)
+
+
+def test_the_cache_lies_where_the_variable_says(tmp_path: Path) -> None:
+    assert cache_folder() == tmp_path / "cache"
+
+
+def test_csv_quotes_what_needs_it(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", ("name", "count"), [('a, "b"', 1), ("é", 2)])
+    assert (tmp_path / "a.csv").read_text("utf-8") == 'name,count\n"a, ""b""",1\né,2\n'
+
+
+def test_the_digest_is_that_of_sha256sum(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
