@@ -17,6 +17,7 @@ from litevision.models.config import NetworkConfig
 from litevision.models.factory import build
 from litevision.models.necks import STRIDE, DlaUpNeck, LightNeck, ReshapeNeck, separable
 from litevision.models.network import FeaturePyramid, Network, require_nchw
+from litevision.models.pretrained import Pretrained
 from litevision.models.record import Recorded
 
 Neck = Literal["light", "dlaup", "reshape"]
@@ -114,6 +115,7 @@ class CenterNet(nn.Module):
     Attributes:
         config: what it was built from.
         backbone: the backbone; its weights have the names that they have in the whole network.
+        pretrained: what is known of its weights; None from scratch, or where only the backbone is pretrained.
     """
 
     def __init__(self, config: CenterNetConfig) -> None:
@@ -124,6 +126,7 @@ class CenterNet(nn.Module):
         """
         super().__init__()
         self.config = config
+        self.pretrained: Pretrained | None = None
         self.backbone: Network | FeaturePyramid
         self.backbone, self.stride, neck = _backbone_and_neck(config)
         self.neck = neck

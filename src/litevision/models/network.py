@@ -11,6 +11,7 @@ from litevision.errors import InputShapeError, UnknownNameError, UsageError
 from litevision.models.blocks import ClassifierHead, initialise
 from litevision.models.config import NetworkConfig
 from litevision.models.dialect import Dialect
+from litevision.models.pretrained import Pretrained
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,14 @@ class Network(nn.Module):
         dialect: the conventions of its layers.
         endpoints: every named place of the backbone, in order.
         num_features: length of the vector before the classifier.
+        pretrained: what is known of its weights; None from scratch.
     """
 
     def __init__(self, config: NetworkConfig, dialect: Dialect, backbone: Backbone, head: ClassifierHead) -> None:
         super().__init__()
         self.config = config
         self.dialect = dialect
+        self.pretrained: Pretrained | None = None
         last = config.final_endpoint
         if last is None:
             self.endpoints = tuple(backbone.endpoints)
@@ -158,6 +161,7 @@ class FeaturePyramid(nn.Module):
 
     Attributes:
         feature_info: the endpoint, channels and stride of each map that ``forward`` gives.
+        pretrained: what is known of its weights; None from scratch.
     """
 
     def __init__(self, network: Network, out_indices: Sequence[int] | None = None) -> None:
@@ -182,6 +186,7 @@ class FeaturePyramid(nn.Module):
             ) from None
         self.config = network.config
         self.dialect = network.dialect
+        self.pretrained = network.pretrained
         self.feature_info = tuple(end for end in levels if end.name in wanted)
         last = [end.name for end in network.endpoints].index(self.feature_info[-1].name)
         parts = list(network.features.named_children())[: last + 1]

@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal, overload
 
 from litevision.errors import UsageError, WeightsError, WeightsMismatchError
+from litevision.models.centernet import CenterNetConfig
 from litevision.models.config import NetworkConfig
 from litevision.models.factory import build, configure
 from litevision.models.network import FeaturePyramid, Network
@@ -14,9 +14,11 @@ from litevision.registry import Variant, resolve
 from litevision.weights.convert import LAYOUTS, Applied, Layout, apply
 from litevision.weights.convert.apply import BACKGROUND_CLASSES, described
 from litevision.weights.convert.own import OWN
+from litevision.weights.facts import facts_of
 from litevision.weights.files import CONFIG_KEY
 from litevision.weights.recognise import Recognised, recognise
-from litevision.weights.source import Asked, WeightsSource, open_source
+from litevision.weights.source import WeightsRequest, WeightsSource, open_source
+from litevision.weights.trained import WeightsLike, restore_folded
 
 logger = logging.getLogger("litevision")
 
@@ -47,9 +49,9 @@ def create(
     name: str,
     *,
     width_mult: float = 1.0,
-    num_classes: int = 1000,
+    num_classes: int | None = None,
     dialect: str | None = None,
-    weights: str | Path | None = None,
+    weights: WeightsLike | None = None,
     output_stride: int | None = None,
     features_only: bool = False,
     out_indices: Sequence[int] | None = None,
@@ -66,10 +68,12 @@ def create(
     Args:
         name: ours (``mobilenet_v2``), or timm's, torchvision's or Keras' own (``mobilenetv2_050``, ``MobileNetV2``).
         width_mult: the paper's alpha, above 0; with weights that say their width, 1 takes theirs.
-        num_classes: length of the logits; 0 gives the pooled features [N, num_features].
+        num_classes: length of the logits; 0 gives the pooled features [N, num_features]. By default as many as
+            litevision's own output has, else 1000.
         dialect: whose form: ``torchvision``, ``timm``, ``timm_tf``, ``keras``, ``slim`` or ``tutorial``; by default
             the weights' own, else the first that exists for the network.
-        weights: a weight set's name, a file, or a URL; ``"default"`` takes the network's default set.
+        weights: a weight set's name, a file, a URL, a bundle, or a run or its folder; ``"default"`` takes the
+            network's default set. What is known of them is then ``pretrained``.
         output_stride: 8, 16 or 32: later strides become dilation.
         features_only: gives a ``FeaturePyramid``, whose ``feature_info`` declares channels and strides.
         out_indices: the levels of that pyramid; by default all.
@@ -93,14 +97,18 @@ def create(
     source = found = None
     base = configure(name, width_mult=width_mult, dialect=dialect)
     if weights is not None:
-        asked = Asked.of(name, dialect, None if width_mult == 1.0 else width_mult)
-        source = open_source(weights, asked, name)
-        found = _identify(source, asked, variant)
+        request = WeightsRequest.of(name, dialect, None if width_mult == 1.0 else width_mult)
+        source = open_source(weights, request, name)
+        if not features_only:
+            _require_classifier(source)
+        found = _identify(source, request, variant)
         base = found.config
+        if source.trained is not None and num_classes is None:
+            num_classes = base.num_classes
     network = build(
         replace(
             base,
-            num_classes=num_classes,
+            num_classes=1000 if num_classes is None else num_classes,
             in_channels=in_channels,
             final_endpoint=final_endpoint,
             output_stride=base.output_stride if output_stride is None else output_stride,
@@ -116,7 +124,7 @@ def create(
 
 
 def load_weights(
-    source: str | Path,
+    source: WeightsLike,
     name: str | None = None,
     *,
     dialect: str | None = None,
@@ -143,9 +151,10 @@ def load_weights(
         UnknownNameError: neither a file nor a weight set nor a network of that name.
         WeightsError: weights that cannot be used.
     """
-    asked = Asked.of(name, dialect, width_mult)
-    opened = open_source(source, asked, name)
-    found = _identify(opened, asked, None if name is None else resolve(name, dialect), any_width=True)
+    request = WeightsRequest.of(name, dialect, width_mult)
+    opened = open_source(source, request, name)
+    _require_classifier(opened)
+    found = _identify(opened, request, None if name is None else resolve(name, dialect), any_width=True)
     config = found.config
     if num_classes is None:
         if drop_background is None:
@@ -164,27 +173,28 @@ def load_weights(
 
 def fill(
     network: Network,
-    source: str | Path,
+    source: WeightsLike,
     *,
     reset_classifier: bool = False,
     drop_background: bool | None = None,
 ) -> Loaded:
     """Fills ``network`` in place from a weight set, a file or a URL; see ``create`` for the arguments."""
     config = network.config
-    asked = Asked(config.architecture, config.dialect, config.width_mult)
-    opened = open_source(source, asked, config.architecture)
-    layout = _identify(opened, asked).layout
+    request = WeightsRequest(config.architecture, config.dialect, config.width_mult)
+    opened = open_source(source, request, config.architecture)
+    _require_classifier(opened)
+    layout = _identify(opened, request).layout
     applied = _fill(network, opened, layout, reset_classifier, drop_background)
     return Loaded(network, LAYOUTS[layout], opened, applied)
 
 
 def _identify(
-    source: WeightsSource, asked: Asked, likely: Variant | None = None, *, any_width: bool = False
+    source: WeightsSource, request: WeightsRequest, likely: Variant | None = None, *, any_width: bool = False
 ) -> Recognised:
     """What the weights are: as their set or their own header says, else as their tensors tell.
 
     Args:
-        asked: what was asked for, which they must be.
+        request: what was asked for, which they must be.
         likely: settles what the tensors alone leave open.
         any_width: takes the width, too, from the tensors where none was asked for.
 
@@ -192,23 +202,25 @@ def _identify(
         WeightsMismatchError: they are something else.
         WeightsError: they are nothing that the package has, or their header cannot be used.
     """
+    if source.trained is not None:
+        return Recognised(OWN.name, _trained_config(source, request), 0)
     if CONFIG_KEY in source.stored.metadata:
-        return Recognised(OWN.name, _own_config(source, asked), 0)
+        return Recognised(OWN.name, _own_config(source, request), 0)
     if source.weight_set is not None:
         row = source.weight_set
-        asked = Asked(row.architecture, row.dialect, row.width_mult)
+        request = WeightsRequest(row.architecture, row.dialect, row.width_mult)
     elif likely is not None and not any_width:
-        asked = asked._replace(width_mult=likely.width_mult)
+        request = request._replace(width_mult=likely.width_mult)
     try:
-        found = recognise(source.stored, **asked._asdict(), likely_dialect=likely.dialect if likely else None)
+        found = recognise(source.stored, **request._asdict(), likely_dialect=likely.dialect if likely else None)
     except WeightsError as error:
         raise WeightsError(f"{source.label}: {error}") from None
     if found is not None:
         return found
     tensors = source.stored.tensors
-    if asked.architecture is not None:
-        form = asked.architecture if asked.dialect is None else f"{asked.architecture} in the dialect {asked.dialect!r}"
-        raise WeightsMismatchError(f"{source.label}: nobody stores {form} in such a file.{_truth(source, asked)}")
+    if request.architecture is not None:
+        form = request.architecture + (f" in the dialect {request.dialect!r}" if request.dialect else "")
+        raise WeightsMismatchError(f"{source.label}: nobody stores {form} in such a file.{_truth(source, request)}")
     shown = ", ".join(f"{key} {tuple(tensor.shape)}" for key, tensor in list(tensors.items())[:3])
     raise WeightsError(
         f"{source.label}: no network of litevision has these {len(tensors)} tensors (the first: {shown}). "
@@ -216,7 +228,26 @@ def _identify(
     )
 
 
-def _own_config(source: WeightsSource, asked: Asked) -> NetworkConfig:
+def _trained_config(source: WeightsSource, request: WeightsRequest) -> NetworkConfig:
+    """The configuration of a model that litevision made; of a detector, that of its backbone, without classes."""
+    assert source.trained is not None
+    config = source.trained.config
+    if isinstance(config, CenterNetConfig):
+        config = replace(config.backbone, num_classes=0)
+    request.require(source.label, WeightsRequest(config.architecture, config.dialect, config.width_mult))
+    return config
+
+
+def _require_classifier(source: WeightsSource) -> None:
+    """Raises ``WeightsMismatchError`` for a detector."""
+    if source.trained is not None and isinstance(source.trained.config, CenterNetConfig):
+        raise WeightsMismatchError(
+            f"{source.label} is a detector on {source.trained.config.backbone.architecture}, expected a classifier; "
+            "litevision.create.from_run gives the detector, and features_only=True its backbone"
+        )
+
+
+def _own_config(source: WeightsSource, request: WeightsRequest) -> NetworkConfig:
     """The configuration in the file's header, once its tensors are known to be that network's."""
     try:
         config = NetworkConfig.from_json(source.stored.metadata[CONFIG_KEY])
@@ -226,8 +257,8 @@ def _own_config(source: WeightsSource, asked: Asked) -> NetworkConfig:
             f"{source.label}: the configuration in its header cannot be built ({error}). "
             "Load it with the version of litevision that wrote it"
         ) from error
-    asked.require(source.label, Asked(config.architecture, config.dialect, config.width_mult))
-    _fill(network, source, OWN.name, False, None)
+    request.require(source.label, WeightsRequest(config.architecture, config.dialect, config.width_mult))
+    _apply(network, source, OWN.name)
     return config
 
 
@@ -238,10 +269,30 @@ def _fill(
     reset_classifier: bool,
     drop_background: bool | None,
 ) -> Applied:
+    """Fills ``network``, and notes what is known of its weights."""
+    applied = _apply(network, source, layout, reset_classifier, drop_background)
+    facts = facts_of(source, network.config, layout)
+    network.pretrained = facts.without_classes() if applied.reset or isinstance(network, FeaturePyramid) else facts
+    if source.trained is not None and source.trained.is_folded:
+        restore_folded(network, facts)
+    if applied.reset:
+        logger.info("%s: the classifier starts fresh (left out: %s)", source.label, ", ".join(applied.reset))
+    if applied.background_dropped:
+        logger.info("%s: class 0 of the file, the background, was left out", source.label)
+    return applied
+
+
+def _apply(
+    network: Network | FeaturePyramid,
+    source: WeightsSource,
+    layout: str,
+    reset_classifier: bool = False,
+    drop_background: bool | None = None,
+) -> Applied:
     if drop_background is None and source.weight_set is not None and source.weight_set.background_class:
         drop_background = True
     try:
-        applied = apply(
+        return apply(
             network,
             source.stored.tensors,
             LAYOUTS[layout],
@@ -250,16 +301,11 @@ def _fill(
         )
     except WeightsMismatchError as error:
         config = network.config
-        truth = _truth(source, Asked(config.architecture, config.dialect, config.width_mult))
+        truth = _truth(source, WeightsRequest(config.architecture, config.dialect, config.width_mult))
         raise WeightsMismatchError(f"{source.label}: {error}{truth}") from None
-    if applied.reset:
-        logger.info("%s: the classifier starts fresh (left out: %s)", source.label, ", ".join(applied.reset))
-    if applied.background_dropped:
-        logger.info("%s: class 0 of the file, the background, was left out", source.label)
-    return applied
 
 
-def _truth(source: WeightsSource, asked: Asked) -> str:
+def _truth(source: WeightsSource, request: WeightsRequest) -> str:
     """What the file holds, as the end of a message, where it is another network than ``asked``."""
     try:
         found = recognise(source.stored)
@@ -268,6 +314,6 @@ def _truth(source: WeightsSource, asked: Asked) -> str:
     if found is None or found.misfits:
         return ""
     config = found.config
-    if asked == (config.architecture, config.dialect, config.width_mult):
+    if request == (config.architecture, config.dialect, config.width_mult):
         return ""
     return f" The file holds {described(config)}"

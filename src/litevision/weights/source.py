@@ -1,20 +1,24 @@
-"""Where weights come from: a registered set, a URL, or a file."""
+"""Where weights come from: a registered set, a URL, a file, or what litevision made itself."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from litevision.errors import UnknownNameError, WeightsMismatchError
+from litevision.models.centernet import CenterNetConfig
 from litevision.registry import ALIASES, ARCHITECTURES, resolve
 from litevision.registry.weight_sets import FILE_ENDINGS, WeightSet, find_weight_set, weight_sets
 from litevision.weights.checkpoint import checkpoint_prefix
+from litevision.weights.convert.layout import Tensors
 from litevision.weights.fetch import fetch
 from litevision.weights.files import StoredWeights, read
+from litevision.weights.trained import TrainedModel, WeightsLike, open_trained, path_of
 
 DEFAULT = "default"
+_BACKBONE = "backbone."
 
 
-class Asked(NamedTuple):
+class WeightsRequest(NamedTuple):
     """The network that was asked for; None leaves it to the weights."""
 
     architecture: str | None = None
@@ -22,7 +26,7 @@ class Asked(NamedTuple):
     width_mult: float | None = None
 
     @classmethod
-    def of(cls, name: str | None, dialect: str | None, width_mult: float | None) -> "Asked":
+    def of(cls, name: str | None, dialect: str | None, width_mult: float | None) -> "WeightsRequest":
         """What the arguments ask for; another library's name brings its dialect, and some bring a width.
 
         Raises:
@@ -37,7 +41,7 @@ class Asked(NamedTuple):
             width_mult if variant.width_mult == 1.0 else variant.width_mult,
         )
 
-    def require(self, label: str, known: "Asked") -> None:
+    def require(self, label: str, known: "WeightsRequest") -> None:
         """Raises ``WeightsMismatchError`` where it contradicts what ``label`` is known to hold."""
         for what, wanted, got in zip(self._fields, self, known, strict=True):
             if wanted not in (None, got):
@@ -55,37 +59,54 @@ class WeightsSource:
         label: the set's name, or the file or URL as it was given.
         weight_set: the registered set, if it is one.
         path: the file that was read.
+        stored: its tensors; of a detector, those of its backbone.
+        trained: what litevision's own output says of itself; None for anybody else's weights.
     """
 
     label: str
     weight_set: WeightSet | None
     path: Path
     stored: StoredWeights
+    trained: TrainedModel | None = None
 
 
-def open_source(source: str | Path, asked: Asked, name: str | None = None) -> WeightsSource:
+def open_source(source: WeightsLike, request: WeightsRequest, name: str | None = None) -> WeightsSource:
     """Finds, fetches if need be, and reads weights.
 
     Args:
-        source: a weight set's name, ``"default"`` (of the network ``name``), a URL, or a file.
+        source: a weight set's name, ``"default"`` (of the network ``name``), a URL, a file, a bundle, a run's folder,
+            one of its checkpoints, or a run.
+        request: the network that was asked for.
 
     Raises:
         UnknownNameError: neither a file nor a weight set.
-        WeightsMismatchError: a weight set of another network than ``asked``; it is not fetched.
+        WeightsMismatchError: a weight set of another network than the one asked for; it is not fetched.
         DownloadError, WeightsError: it cannot be fetched or read.
     """
+    source = path_of(source)
     if isinstance(source, str) and "://" in source:
         path = fetch(source)
-        return WeightsSource(source, None, path, read(path))
+        trained = open_trained(path)
+        return WeightsSource(source, None, path, read(path)) if trained is None else _of_trained(trained, source)
+    trained = open_trained(source)
+    if trained is not None:
+        return _of_trained(trained, str(source))
     if source == DEFAULT and name is not None:
-        weight_set = _default_set(name, asked)
+        weight_set = _default_set(name, request)
     elif _is_file(source):
         return WeightsSource(str(source), None, Path(source), read(Path(source)))
     else:
         weight_set = find_weight_set(str(source))
-    asked.require(weight_set.name, Asked(weight_set.architecture, weight_set.dialect, weight_set.width_mult))
+    request.require(weight_set.name, WeightsRequest(weight_set.architecture, weight_set.dialect, weight_set.width_mult))
     path = fetch(weight_set)
     return WeightsSource(weight_set.name, weight_set, path, read(path))
+
+
+def _of_trained(trained: TrainedModel, label: str) -> WeightsSource:
+    state: Tensors = trained.state
+    if isinstance(trained.config, CenterNetConfig):
+        state = {name.removeprefix(_BACKBONE): tensor for name, tensor in state.items() if name.startswith(_BACKBONE)}
+    return WeightsSource(label, None, trained.path, StoredWeights(state, "torch"), trained)
 
 
 def _is_file(source: str | Path) -> bool:
@@ -100,17 +121,17 @@ def _is_file(source: str | Path) -> bool:
     )
 
 
-def _default_set(name: str, asked: Asked) -> WeightSet:
+def _default_set(name: str, request: WeightsRequest) -> WeightSet:
     """The first weight set of the network ``name``, at width 1 unless another was asked for."""
     variant = resolve(name)
-    width = 1.0 if asked.width_mult is None else asked.width_mult
-    for dialect in ARCHITECTURES[variant.architecture].dialects if asked.dialect is None else (asked.dialect,):
+    width = 1.0 if request.width_mult is None else request.width_mult
+    for dialect in ARCHITECTURES[variant.architecture].dialects if request.dialect is None else (request.dialect,):
         for row in weight_sets():
             if (row.architecture, row.dialect, row.width_mult) != (variant.architecture, dialect, width):
                 continue
             if row.options == variant.options:
                 return row
     raise UnknownNameError(
-        f"no published weights for {name!r} in the dialect {asked.dialect or 'of anybody'} at width {width:g}. "
+        f"no published weights for {name!r} in the dialect {request.dialect or 'of anybody'} at width {width:g}. "
         "See 'litevision models'"
     )

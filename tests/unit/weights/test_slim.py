@@ -86,9 +86,9 @@ def variables(made: Network, scopes: dict[str, str]) -> dict[str, Tensor]:
 
 
 def opened(monkeypatch: pytest.MonkeyPatch, tensors: dict[str, Tensor]) -> None:
-    """Lets ``load_weights`` find a checkpoint with these variables."""
+    """Lets ``load_weights`` find a checkpoint with these variables; its file is this one."""
     stored = StoredWeights(prefer_averages(tensors), "tensorflow")
-    monkeypatch.setattr(load, "open_source", lambda *_: WeightsSource("model.ckpt", None, Path("model.ckpt"), stored))
+    monkeypatch.setattr(load, "open_source", lambda *_: WeightsSource("model.ckpt", None, Path(__file__), stored))
 
 
 @pytest.mark.parametrize(("name", "width_mult", "scopes", "count"), NETWORKS)

@@ -1,0 +1,91 @@
+"""What is known of the weights in a network: how to feed it, what it answers, and whose work it is."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+import torch
+from torch import Tensor
+
+from litevision.errors import UsageError
+from litevision.image import Preprocess
+from litevision.runtime import DetectionScore, Normalisation, Score, Weights
+
+if TYPE_CHECKING:
+    from torchvision.transforms import v2
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """The facts that travel with pretrained weights, as ``network.pretrained``.
+
+    Attributes:
+        name: of the weight set, the run or the file.
+        preprocess: what makes ``uint8[H, W, 3]`` of an image.
+        normalisation: what makes the network's float input of that.
+        labels: the name of each class; None where they have none, or the classifier was replaced.
+        licence: of the weights, by its SPDX name where it is known.
+        source: where they come from: an address, or how they were trained.
+        sha256: digest of the file that was read.
+        training_data: what they were trained on.
+        score: measured or claimed with this preprocessing; None where nothing was, or the classifier was replaced.
+        score_thresholds: of a detector, the score from which a box of each class counts.
+        task: what the weights were made for.
+
+    Example:
+        >>> import litevision
+        >>> network = litevision.create("mobilenet_v2", weights="clothing")
+        >>> network.pretrained.labels[:3]
+        ('dress', 'hat', 'longsleeve')
+    """
+
+    name: str
+    preprocess: Preprocess
+    normalisation: Normalisation
+    labels: tuple[str, ...] | None
+    licence: str
+    source: str
+    sha256: str
+    training_data: str = "unknown"
+    score: Score | DetectionScore | None = None
+    score_thresholds: tuple[float, ...] | None = None
+    task: str = "classification"
+
+    @property
+    def weights(self) -> Weights:
+        """What a bundle says of these weights."""
+        return Weights(self.name, self.source, self.licence, self.sha256)
+
+    def without_classes(self) -> Self:
+        """The facts that are left when the classifier is replaced: no labels and no score."""
+        return replace(self, labels=None, score=None, score_thresholds=None)
+
+    def transform(self, *, train: bool = False) -> "v2.Transform":
+        """A transform of ``torchvision.transforms.v2`` for your own data loader.
+
+        It takes a Pillow image or a tensor [3, H, W] (uint8, or float in [0, 1]), alone or beside a label, and gives
+        a normalised float32 tensor [3, height, width]. A Pillow image is turned upright by its EXIF orientation.
+
+        Args:
+            train: random resized crop and random horizontal flip, with the same size and normalisation. Without it
+                the pixels are those that the exported model sees: ``preprocess`` makes them.
+
+        Raises:
+            UsageError: ``train`` for a detector, whose boxes would have to be cropped along.
+        """
+        from litevision.models.transforms import ModelInput, training_transform
+
+        if not train:
+            return ModelInput(self.preprocess, self.normalisation)
+        if self.task == "detection":
+            raise UsageError(
+                "transform(train=True) crops images without their boxes, and these weights are a detector's; "
+                "use transform() with boxes of your own, or train with litevision.train"
+            )
+        return training_transform(self.preprocess, self.normalisation)
+
+
+def normalise(images_u8: Tensor, normalisation: Normalisation) -> Tensor:
+    """``(pixel / 255 - mean) / std`` for each channel of [..., 3, H, W], computed as an exported graph computes it."""
+    mean, std = torch.tensor(normalisation.mean).double(), torch.tensor(normalisation.std).double()
+    scale, shift = (1 / (255 * std)).float(), (-mean / std).float()
+    return images_u8.float() * scale[:, None, None] + shift[:, None, None]

@@ -1,0 +1,128 @@
+"""Weights out of bundles: the network that an exported graph was made from, rebuilt with the graph's own numbers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from litevision.errors import WeightsError
+from litevision.models.blocks import ConvNormAct
+from litevision.models.centernet import CenterNet, CenterNetConfig
+from litevision.models.config import NetworkConfig
+from litevision.models.factory import build
+from litevision.models.pretrained import Pretrained
+from litevision.runtime import Architecture, BundleMetadata
+from litevision.runtime.bundle import checked_metadata, read_bundle
+from litevision.weights.convert.layout import Tensors
+
+_PREFIX = "network."  # the graph names its weights after the module that was exported
+_DETECTOR_KEYS = ("detector", "neck", "neck_channels", "head_channels")
+
+
+def read_bundle_weights(path: Path) -> tuple[NetworkConfig | CenterNetConfig, Tensors, Pretrained]:
+    """The configuration, the state dict and the facts of the bundle at ``path``.
+
+    The graph holds each convolution with batch normalisation folded in. It is put back as the convolution's kernel,
+    and a normalisation that passes its input on and adds the bias, so that the network computes what the graph does.
+
+    Raises:
+        FileMissingError, BundleError: no such file, or no bundle.
+        WeightsError: a bundle whose network this version cannot rebuild.
+    """
+    data = read_bundle(path)
+    metadata = checked_metadata(data, path)
+    try:
+        config = bundle_config(metadata.architecture)
+        with torch.device("meta"):
+            network = CenterNet(config) if isinstance(config, CenterNetConfig) else build(config)
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(
+            f"{path}: its network cannot be rebuilt ({error}). Use the version of litevision that exported it"
+        ) from None
+    return config, _state(network, _initializers(data), path), pretrained_of(metadata)
+
+
+def bundle_config(architecture: Architecture) -> NetworkConfig | CenterNetConfig:
+    """The configuration that a bundle's metadata states.
+
+    Raises:
+        UsageError, KeyError, TypeError: it states none that this version knows.
+    """
+    arguments = dict(architecture.arguments)
+    detector = {key: arguments.pop(key) for key in _DETECTOR_KEYS if key in arguments}
+    network: dict[str, Any] = {
+        "architecture": architecture.name,
+        "dialect": architecture.dialect,
+        "width_mult": architecture.width_mult,
+        "output_stride": arguments["output_stride"],
+        "rows": arguments["rows"],
+        "options": arguments["options"],
+    }
+    if detector.pop("detector", None) is None:
+        return NetworkConfig.from_dict({**network, "num_classes": architecture.num_classes})
+    return CenterNetConfig(NetworkConfig.from_dict(network), architecture.num_classes, **detector)
+
+
+def pretrained_of(metadata: BundleMetadata) -> Pretrained:
+    """What a bundle says of its weights."""
+    weights = metadata.weights
+    return Pretrained(
+        name=weights.name,
+        preprocess=metadata.preprocess,
+        normalisation=metadata.normalisation,
+        labels=metadata.labels,
+        licence=weights.licence,
+        source=weights.provenance,
+        sha256=weights.sha256,
+        training_data=metadata.training_data,
+        score=metadata.score,
+        score_thresholds=metadata.score_thresholds,
+        task=metadata.task,
+    )
+
+
+def _initializers(data: bytes) -> Tensors:
+    """The weights in a graph by their module's path."""
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load_model_from_string(data).graph
+    return {
+        one.name.removeprefix(_PREFIX): torch.from_numpy(numpy_helper.to_array(one).copy())
+        for one in graph.initializer
+        if one.name.startswith(_PREFIX)
+    }
+
+
+def _state(network: nn.Module, stored: Mapping[str, Tensor], path: Path) -> Tensors:
+    """The state dict of ``network`` out of a graph's weights."""
+    state: Tensors = {}
+    wanted = dict(stored)
+    for name, part in network.named_modules():
+        if isinstance(part, ConvNormAct) and isinstance(part.norm, nn.BatchNorm2d):
+            bias = wanted.pop(f"{name}.conv.bias", None)
+            if bias is None:
+                continue  # found missing below
+            if part.conv.bias is not None:
+                state[f"{name}.conv.bias"] = torch.zeros_like(bias)
+            one = torch.ones_like(bias)
+            state |= {
+                f"{name}.norm.weight": one,
+                f"{name}.norm.bias": bias,
+                f"{name}.norm.running_mean": torch.zeros_like(bias),
+                f"{name}.norm.running_var": one - part.norm.eps,  # plus eps it is 1 again
+                f"{name}.norm.num_batches_tracked": torch.tensor(0),
+            }
+    expected = network.state_dict()
+    state |= {name: tensor for name, tensor in wanted.items() if name in expected}
+    strange = [name for name in wanted if name not in expected]
+    wrong = [name for name, tensor in expected.items() if name not in state or state[name].shape != tensor.shape]
+    if strange or wrong:
+        raise WeightsError(
+            f"{path}: its graph does not hold the weights of the network that its metadata names "
+            f"({len(wrong)} missing or of another shape, {len(strange)} unknown; the first: {(wrong or strange)[0]}). "
+            "A quantised or rewritten bundle has none: use the one that litevision exported"
+        )
+    return state

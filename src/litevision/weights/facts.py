@@ -1,0 +1,119 @@
+"""What is known of weights that others published: their preprocessing, labels, licence and origin."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from litevision.errors import UnknownNameError
+from litevision.files import sha256_of
+from litevision.image import Preprocess
+from litevision.models.config import NetworkConfig
+from litevision.models.pretrained import Pretrained
+from litevision.registry.labels import imagenet_labels
+from litevision.registry.weight_sets import WeightSet
+from litevision.runtime import Normalisation, Score
+from litevision.weights.checkpoint import checkpoint_prefix
+from litevision.weights.source import WeightsSource
+
+NORMALISATIONS = {
+    "imagenet": Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "half": Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "unit": Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+}
+"""By name: ImageNet's mean and deviation; [-1, 1]; [0, 1]."""
+
+_NORMALISATION_OF = {  # what each origin's own training scripts feed
+    "torchvision": "imagenet",
+    "timm": "imagenet",
+    "timm_tf": "half",
+    "keras": "half",
+    "slim": "half",
+    "tutorial": "half",
+}
+_CROP_FRACTION = 0.875  # 224 of 256: the evaluation crop of torchvision, slim and most of timm
+_IMAGENET_CLASSES = 1000
+
+
+def facts_of(source: WeightsSource, config: NetworkConfig, layout: str) -> Pretrained:
+    """The facts of opened weights in a network of ``config``.
+
+    Litevision's own output says them itself, and so does a registered set; of another file they are its dialect's.
+    Labels and score are left out where the network has another number of classes than they have.
+
+    Args:
+        layout: whose layout the file has.
+    """
+    if source.trained is not None:
+        facts = source.trained.pretrained
+    else:
+        weight_set = source.weight_set
+        facts = Pretrained(
+            name=weight_set.name if weight_set else source.path.name,
+            preprocess=default_preprocess((224, 224)) if weight_set is None else _preprocess(weight_set),
+            normalisation=_normalisation(config, weight_set, layout),
+            labels=imagenet_labels() if config.num_classes == _IMAGENET_CLASSES else None,
+            licence=weight_set.licence if weight_set else "unknown",
+            source=weight_set.url if weight_set else f"a local file in {layout}'s layout",
+            sha256=_digest(source.path),
+            training_data=weight_set.training_data if weight_set else "unknown",
+            score=None if weight_set is None else _score(weight_set),
+        )
+    has_its_classes = facts.labels is not None and len(facts.labels) == config.num_classes
+    return facts if has_its_classes and config.final_endpoint is None else facts.without_classes()
+
+
+def normalisation_named(name: str) -> Normalisation:
+    """The normalisation called ``name``: imagenet, half or unit.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+    """
+    if name not in NORMALISATIONS:
+        raise UnknownNameError.of("normalisation", name, NORMALISATIONS)
+    return NORMALISATIONS[name]
+
+
+def default_preprocess(size_hw: tuple[int, int]) -> Preprocess:
+    """ImageNet's evaluation crop for an input of ``size_hw``: 224 px of a shorter side of 256."""
+    return Preprocess(size_hw, round(min(size_hw) / _CROP_FRACTION), "center", "bilinear")
+
+
+def resized(facts: Pretrained, size_hw: tuple[int, int]) -> Pretrained:
+    """``facts`` for an input of another size, at which no score was measured."""
+    if size_hw == facts.preprocess.size_hw:
+        return facts
+    old = facts.preprocess
+    kept = min(old.size_hw) / old.resize_px if facts.task == "detection" else _CROP_FRACTION
+    preprocess = replace(old, size_hw=size_hw, resize_px=round(min(size_hw) / kept))
+    return replace(facts, preprocess=preprocess, score=None, score_thresholds=None)
+
+
+def _preprocess(weight_set: WeightSet) -> Preprocess:
+    given = weight_set.input
+    return Preprocess(given.size_hw, given.resize_px, "center", given.interpolation)
+
+
+def _normalisation(config: NetworkConfig, weight_set: WeightSet | None, layout: str) -> Normalisation:
+    if weight_set is not None:
+        return Normalisation(weight_set.input.mean, weight_set.input.std)
+    return NORMALISATIONS["unit" if layout == "megvii" else _NORMALISATION_OF[config.dialect]]
+
+
+def _score(weight_set: WeightSet) -> Score | None:
+    """The publisher's claim."""
+    if weight_set.top1 is None or weight_set.top5 is None:
+        return None
+    return Score(
+        weight_set.top1,
+        weight_set.top5,
+        weight_set.claim_dataset,
+        50_000,
+        weight_set.input.size_hw,
+        "its publisher; not measured here",
+    )
+
+
+def _digest(path: Path) -> str:
+    """The file's sha256; of a TensorFlow checkpoint, of its index, which has the checksums of all its tensors."""
+    prefix = checkpoint_prefix(path)
+    file = path if prefix is None else prefix.with_name(f"{prefix.name}.index")
+    return sha256_of(file)

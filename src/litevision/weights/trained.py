@@ -1,0 +1,179 @@
+"""Litevision's own output as weights: run folders, their checkpoints, and bundles."""
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from litevision.errors import FileMissingError, WeightsError
+from litevision.files import sha256_of
+from litevision.image import Preprocess, shipped_images
+from litevision.models.centernet import CenterNet, CenterNetConfig
+from litevision.models.config import NetworkConfig
+from litevision.models.factory import build
+from litevision.models.network import Network
+from litevision.models.pretrained import Pretrained, normalise
+from litevision.models.statistics import restore_statistics
+from litevision.runtime import Normalisation
+from litevision.runtime.bundle import checked_metadata, read_bundle
+from litevision.weights.bundles import pretrained_of, read_bundle_weights
+from litevision.weights.convert.layout import Tensors
+from litevision.zoo import BUNDLES
+
+PLAN, RECIPE, BUNDLE = "plan.json", "recipe.toml", "model.onnx"
+CHECKPOINTS = ("best.ckpt", "last.ckpt")
+"""A run's checkpoints, the one to use first."""
+
+
+class RunLike(Protocol):
+    """A finished run, as ``litevision.train`` returns it."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder that holds all of it."""
+        ...
+
+
+WeightsLike = str | os.PathLike[str] | RunLike
+"""Where weights are accepted from: a weight set's name, a URL, a file, a bundle, a run's folder, or a run."""
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model that litevision trained or exported, read back.
+
+    Attributes:
+        label: what messages call it.
+        path: the file that holds the weights.
+        config: the network's, or the detector's.
+        state: the state dict of that network.
+        pretrained: its preprocessing, labels, licence and origin.
+        is_folded: whether batch normalisation was folded into the convolutions, as in a bundle.
+    """
+
+    label: str
+    path: Path
+    config: NetworkConfig | CenterNetConfig
+    state: Tensors
+    pretrained: Pretrained
+    is_folded: bool = False
+
+    def network(self) -> Network | CenterNet:
+        """The network, filled, in evaluation mode.
+
+        Raises:
+            WeightsError: the weights are not those of the network that the run or the bundle names.
+        """
+        network = CenterNet(self.config) if isinstance(self.config, CenterNetConfig) else build(self.config)
+        try:
+            network.load_state_dict(self.state)
+        except RuntimeError as error:
+            raise WeightsError(f"{self.path}: holds other weights than {self.label} says: {error}") from None
+        network.pretrained = self.pretrained
+        if self.is_folded:
+            restore_folded(network, self.pretrained)
+        return network.eval()
+
+
+def restore_folded(network: nn.Module, pretrained: Pretrained) -> None:
+    """Gives batch normalisation that was folded away statistics again, those of the images that come along."""
+    images = torch.from_numpy(pretrained.preprocess.batch(shipped_images())).permute(0, 3, 1, 2)
+    restore_statistics(network, normalise(images, pretrained.normalisation))
+
+
+def path_of(source: WeightsLike) -> str | Path:
+    """``source`` as a name, an address or a path; a run's folder for a run."""
+    if isinstance(source, str | os.PathLike):
+        return source if isinstance(source, str) else Path(source)
+    return Path(source.folder)
+
+
+def open_trained(source: WeightsLike) -> TrainedModel | None:
+    """The model in a run's folder, a checkpoint of a run, or a bundle; None where ``source`` is none of these.
+
+    Args:
+        source: a run's folder (its best checkpoint counts, or the last one where there is no best yet), ``best.ckpt``
+            or ``last.ckpt`` in such a folder, a bundle's ``.onnx`` file or the name of one that comes with the package,
+            or a run.
+
+    Raises:
+        FileMissingError: a folder without a run, or a run without a checkpoint.
+        WeightsError, BundleError: it cannot be read.
+    """
+    given = path_of(source)
+    path = BUNDLES[given] if isinstance(given, str) and given in BUNDLES else Path(given)
+    if path.suffix == ".onnx" and "://" not in str(given):
+        config, state, pretrained = read_bundle_weights(path)
+        return TrainedModel(str(given), path, config, state, pretrained, is_folded=True)
+    if path.is_dir() and ((path / PLAN).is_file() or isinstance(given, Path) or len(path.parts) > 1):
+        return _from_run(path, _checkpoint_in(path), str(given))
+    if path.name in CHECKPOINTS and path.is_file() and (path.parent / PLAN).is_file():
+        return _from_run(path.parent, path, str(given))
+    return None
+
+
+def _checkpoint_in(folder: Path) -> Path:
+    if not (folder / PLAN).is_file():
+        raise FileMissingError(f"{folder}: a folder that holds no run; expected a weight file, or a run with a {PLAN}")
+    found = next((folder / name for name in CHECKPOINTS if (folder / name).is_file()), None)
+    if found is None:
+        raise FileMissingError(f"{folder}: a run without {' or '.join(CHECKPOINTS)}; train it first")
+    return found
+
+
+def _from_run(folder: Path, checkpoint: Path, label: str) -> TrainedModel:
+    try:
+        plan = json.loads((folder / PLAN).read_text("utf-8"))
+        read_config = CenterNetConfig if plan.get("task") == "detection" else NetworkConfig
+        config = read_config.from_dict(plan["network"])
+        pretrained = _facts(folder, plan, checkpoint)
+    except (OSError, AttributeError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{folder}: its {PLAN} cannot be read as that of a run ({error}). Train it anew") from None
+    return TrainedModel(label, checkpoint, config, _read_state(checkpoint), pretrained)
+
+
+def _facts(folder: Path, plan: Mapping[str, Any], checkpoint: Path) -> Pretrained:
+    """What is known of a run's weights: from its bundle once it is finished, before from its plan."""
+    bundle = folder / BUNDLE
+    if bundle.is_file() and checkpoint.name == CHECKPOINTS[0]:
+        return pretrained_of(checked_metadata(read_bundle(bundle), bundle))
+    start = plan["start"]
+    return Pretrained(
+        name=plan["name"],
+        preprocess=_preprocess(folder / RECIPE),
+        normalisation=Normalisation(tuple(plan["normalisation"]["mean"]), tuple(plan["normalisation"]["std"])),
+        labels=tuple(plan["data"]["classes"]),
+        licence=start["licence"] if start else "its trainer's",
+        source="trained by litevision from "
+        + (f"{start['name']}: {start['provenance']}" if start else "scratch, and not finished"),
+        sha256=sha256_of(checkpoint),
+        task=plan.get("task", "classification"),
+    )
+
+
+def _preprocess(recipe: Path) -> Preprocess:
+    """The finished model's preprocessing, by the run's recipe."""
+    model = tomllib.loads(recipe.read_text("utf-8"))["model"]
+    height, width = model["size_hw"]
+    return Preprocess((height, width), round(min(height, width) / model["crop_fraction"]), model["crop"], "bilinear")
+
+
+def _read_state(checkpoint: Path) -> Tensors:
+    """The network's weights; of a checkpoint to go on from, their moving average, which is what is scored."""
+    try:
+        states = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        if "average" in states:
+            averaged = states["average"].items()
+            return {name.removeprefix("module."): tensor for name, tensor in averaged if name != "n_averaged"}
+        network: dict[str, Tensor] = states["network"]
+        return network
+    except Exception as error:  # a damaged file raises whatever its reader stumbles over
+        raise WeightsError(
+            f"{checkpoint}: cannot be read as the checkpoint of a run ({type(error).__name__}); it may be damaged"
+        ) from error
