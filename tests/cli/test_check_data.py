@@ -44,10 +44,10 @@ unsupported-extension
 BOXES = """\
 boxes: 27 images with 82 boxes of 2 classes (YOLO)
 
-class     train  validation  test  all
-cell         24           2     2   28
-dot          46           4     4   54
-all          70           6     6   82
+class   train  validation  test  all
+cell       24           2     2   28
+dot        46           4     4   54
+all        70           6     6   82
 images     23           2     2   27
 
 rule               severity  count  what to do
@@ -70,7 +70,7 @@ tiny-box
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder ``data`` in the working folder, without a fault."""
+    """The folder ``data`` in the working folder, without an issue."""
     monkeypatch.chdir(tmp_path)
     seeds = itertools.count()
     for split, count in (("train", 22), ("validation", 2), ("test", 2)):
@@ -89,11 +89,11 @@ def faulty(data: Path) -> Path:
     return data
 
 
-def test_no_faults(litevision: Run, data: Path) -> None:
+def test_no_issues(litevision: Run, data: Path) -> None:
     code, out, err = litevision("check-data", "data")
     assert code == 0
     assert out.splitlines()[0] == "data: 52 images of 2 classes"
-    assert out.splitlines()[-1] == "no faults"
+    assert out.splitlines()[-1] == "no issues"
     assert err.startswith("checked in ")
 
 
@@ -113,14 +113,14 @@ def test_json_on_standard_output_is_alone(litevision: Run, faulty: Path) -> None
     found = json.loads(out)
     assert (code, found["ok"], found["images"]) == (1, False, 57)
     assert found["counts"] == {"empty-file": 7, "duplicate-across-splits": 1, "unsupported-extension": 1}
-    assert len(found["faults"]) == 9
+    assert len(found["issues"]) == 9
 
 
 def test_json_in_a_file_stands_beside_the_text(litevision: Run, faulty: Path) -> None:
     code, out, err = litevision("check-data", "data", "--json", "out.json")
     assert (code, out) == (1, FAULTY)
-    assert err.splitlines()[-1] == "wrote out.json: 9 faults"
-    assert len(json.loads(Path("out.json").read_text())["faults"]) == 9
+    assert err.splitlines()[-1] == "wrote out.json: 9 issues"
+    assert len(json.loads(Path("out.json").read_text())["issues"]) == 9
 
 
 def test_warnings_and_notes_leave_the_exit_code_0(litevision: Run, data: Path) -> None:
@@ -136,9 +136,9 @@ def test_quick(litevision: Run, data: Path) -> None:
     (data / "train/dog/renamed.jpg").write_bytes(image[:-12] + chunk + image[-12:])
     _, out, _ = litevision("check-data", "data", "--quick", "--json", "-")
     quick = json.loads(out)
-    assert (quick["quick"], len(quick["faults"])) == (True, 1)
+    assert (quick["quick"], len(quick["issues"])) == (True, 1)
     _, out, _ = litevision("check-data", "data", "--json", "-")
-    assert {fault["rule"] for fault in json.loads(out)["faults"]} > {"wrong-extension", "exact-duplicate"}
+    assert {issue["rule"] for issue in json.loads(out)["issues"]} > {"wrong-extension", "exact-duplicate"}
 
 
 def test_splits_that_are_made_are_said_to_be(litevision: Run, data: Path) -> None:
@@ -156,7 +156,7 @@ def test_boxes_have_the_same_table(litevision: Run, tmp_path: Path, monkeypatch:
     write_yolo(Path("boxes"), scenes())
     code, out, _ = litevision("check-data", "boxes")
     assert (code, out.splitlines()[0]) == (0, "boxes: 28 images with 84 boxes of 2 classes (YOLO)")
-    assert out.splitlines()[-1] == "no faults"
+    assert out.splitlines()[-1] == "no issues"
     with Path("boxes/labels/train/train00.txt").open("a") as file:
         file.write("0 0.5 0.5 0 0.2\n0 0.5 0.5 0.03 0.2\n")
     Path("boxes/labels/train/train01.txt").write_bytes(b"\xff")

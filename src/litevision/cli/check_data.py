@@ -1,4 +1,4 @@
-"""litevision check-data: every fault of labelled images or boxes."""
+"""litevision check-data: every issue of labelled images or boxes."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from litevision.data import DataReport, Issue
+from litevision.data.formats import data_help
 
-_SHOWN_EACH = 5
+if TYPE_CHECKING:
+    from litevision.data import DataReport
 
 
 def check_data(
@@ -19,7 +19,7 @@ def check_data(
         Path,
         typer.Argument(
             metavar="DATA",
-            help="A folder of class folders, a CSV file with path,label[,split], or boxes: Pascal VOC, COCO or YOLO.",
+            help=data_help(),
         ),
     ],
     json: Annotated[
@@ -30,7 +30,7 @@ def check_data(
     ] = False,
     every: Annotated[bool, typer.Option("--all", help="Show every file, not the first five of a rule.")] = False,
 ) -> None:
-    """Find every fault of labelled images or boxes: what cannot be read, copies, odd classes, names, sizes and boxes.
+    """Find every issue of labelled images or boxes: what cannot be read, copies, odd classes, names, sizes and boxes.
 
     Exit code 1 says that there is an error; warnings and notes leave it 0. Nothing is changed.
     """
@@ -52,7 +52,7 @@ def check_data(
     if json == "-":
         print(report.to_json())
     else:
-        _print(report, every=every)
+        print(report.text(every=every))
     if not report.ok:
         raise typer.Exit(1)
 
@@ -76,76 +76,4 @@ def _write(file: Path, report: "DataReport") -> None:
 
     with atomic_write(file) as partial:
         partial.write_text(report.to_json() + "\n")
-    print(f"wrote {file}: {len(report.faults)} faults", file=sys.stderr)
-
-
-def _print(report: "DataReport", *, every: bool) -> None:
-    from litevision.cli._images.results import printable
-
-    _print_summary(report)
-    if report.faults:
-        print()
-        _print_rules(report)
-    for rule in report.counts:
-        faults = [fault for fault in report.faults if fault.rule == rule]
-        shown = faults if every else faults[:_SHOWN_EACH]
-        print(f"\n{rule}")
-        for fault in shown:
-            print(f"  {printable(_line(report, fault))}")
-        if len(shown) < len(faults):
-            print(f"  and {len(faults) - len(shown):,} more; --all shows them")
-    print(f"\n{_conclusion(report)}")
-
-
-def _print_summary(report: "DataReport") -> None:
-    from litevision.cli._images.report import counted
-    from litevision.cli._images.results import printable
-    from litevision.cli._shared.table import Align, print_table
-    from litevision.data import SPLITS, LabelledBoxes
-
-    data = report.data
-    counts = {split: data.counts(split) for split in SPLITS}
-    what = counted(len(data.samples), "image")
-    if isinstance(data, LabelledBoxes):
-        what += f" with {counted(sum(map(sum, counts.values())), 'box')}"
-    kind = f" ({data.kind})" if isinstance(data, LabelledBoxes) else ""
-    made = "; splits made here" if data.made_splits else ""
-    print(f"{printable(str(data.root))}: {what} of {counted(len(data.classes), 'class')}{kind}{made}\n")
-    columns: dict[str, Align] = {"class": "left"}
-    columns |= dict.fromkeys((*SPLITS, "all"), "right")
-    rows = [(printable(name), [counts[split][label] for split in SPLITS]) for label, name in enumerate(data.classes)]
-    rows.append(("all", [sum(counts[split]) for split in SPLITS]))
-    if isinstance(data, LabelledBoxes):
-        rows.append(("images", [len(data.of(split)) for split in SPLITS]))
-    print_table(columns, [(name, *(f"{count:,}" for count in (*each, sum(each)))) for name, each in rows])
-
-
-def _print_rules(report: "DataReport") -> None:
-    from litevision.cli._shared.table import print_table
-    from litevision.data import RULES
-
-    print_table(
-        {"rule": "left", "severity": "left", "count": "right", "what to do": "left"},
-        [
-            (rule.name, rule.severity, f"{report.counts[rule.name]:,}", rule.advice)
-            for rule in RULES
-            if rule.name in report.counts
-        ],
-    )
-
-
-def _line(report: "DataReport", fault: "Issue") -> str:
-    from litevision.data.check.duplicates import shown
-
-    if fault.path is None:
-        return fault.detail
-    line = f", line {fault.line}" if fault.line else ""
-    return f"{shown(report.data.root, fault.path)}{line}: {fault.detail}"
-
-
-def _conclusion(report: "DataReport") -> str:
-    from litevision.cli._images.report import counted
-
-    if not report.faults:
-        return "no faults"
-    return ", ".join(counted(report.severity(severity), severity) for severity in ("error", "warning", "note"))
+    print(f"wrote {file}: {len(report.issues)} issues", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The rules that labelled images and boxes are held to, and where they are broken."""
+"""The rules that labelled data is checked by, and the issues: the places where they are broken."""
 
 import tomllib
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Rule:
         severity: an "error" spoils the training or its score, a "warning" may, a "note" is dealt with.
         what: what is found.
         advice: what to do about it.
-        of_boxes: of labelled boxes alone.
+        of_boxes: concerns labelled boxes alone.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Issue:
 
     Attributes:
         rule: the rule's name.
-        path: the file or folder; None where a fault is of none in particular.
+        path: the file or folder; None where it concerns none in particular.
         severity: the rule's.
         detail: what was found there.
         advice: the rule's.
@@ -58,11 +58,11 @@ class Issue:
 
     @classmethod
     def of(cls, rule: str, path: Path | None, detail: str, line: int | None = None) -> "Issue":
-        """The fault, with the severity and the advice of its rule."""
+        """An issue with the severity and the advice of its rule."""
         found = _BY_NAME[rule]
         return cls(rule, path, found.severity, detail, found.advice, line)
 
     @property
     def order(self) -> tuple[int, str, int, str]:
-        """Sorts faults as their rules stand in `RULES`, then by path and line."""
+        """Sorts issues as their rules stand in `RULES`, then by path and line."""
         return _PLACE[self.rule], str(self.path or ""), self.line or 0, self.detail

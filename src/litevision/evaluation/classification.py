@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from litevision.data.records import Sample
+from litevision.data.dataset import Sample
 from litevision.evaluation.records import Evaluation
 from litevision.evaluation.samples import gather, label_indices
 from litevision.runtime import Classifier, Prediction

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from litevision.data.detection import DetectionSample
+from litevision.data import DetectionSample
 from litevision.evaluation.records import Skipped
 from litevision.evaluation.samples import gather, label_indices
 from litevision.runtime.detector import Detection, Detector, Finding

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from litevision.data.records import SPLITS, Split
+from litevision.data.dataset import SPLITS, Split
 from litevision.errors import UnknownNameError, UsageError
 from litevision.evaluation.records import Skipped
 from litevision.runtime.results import Result

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from litevision.data.records import Sample
+from litevision.data.dataset import Sample
 from litevision.image import Preprocess
 from litevision.runtime import Normalisation
 from litevision.training.augment import batch_mix

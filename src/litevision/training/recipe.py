@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from litevision.data.records import Split
+from litevision.data.dataset import Split
 from litevision.errors import UsageError
 from litevision.training.detection.options import Detection, detection_ranges
 

@@ -24,7 +24,7 @@ def seeds() -> Iterator[int]:
 
 @pytest.fixture
 def clean(tmp_path: Path, seeds: Iterator[int]) -> Path:
-    """Split folders of two classes, without a fault."""
+    """Split folders of two classes, without an issue."""
     for split, count in (("train", 31), ("validation", 2), ("test", 2)):
         write_classes(tmp_path / "data" / split, ("cat", "dog"), count, seeds)
     return tmp_path / "data"
@@ -32,7 +32,7 @@ def clean(tmp_path: Path, seeds: Iterator[int]) -> Path:
 
 def found(report: DataReport) -> list[tuple[str, str | None]]:
     root = report.data.root
-    return [(fault.rule, fault.path and fault.path.relative_to(root).as_posix()) for fault in report.faults]
+    return [(issue.rule, issue.path and issue.path.relative_to(root).as_posix()) for issue in report.issues]
 
 
 def huge_png() -> bytes:
@@ -49,7 +49,7 @@ def smaller(path: Path) -> Image.Image:
 
 
 def plant(data: Path, seeds: Iterator[int]) -> list[tuple[str, str | None]]:
-    """Adds faults; gives the rule and path of each."""
+    """Adds issues; gives the rule and path of each."""
     planted: list[tuple[str, str | None]] = []
 
     def put(rule: str, name: str, content: bytes) -> None:
@@ -113,13 +113,13 @@ def plant(data: Path, seeds: Iterator[int]) -> list[tuple[str, str | None]]:
     return planted
 
 
-def test_a_clean_folder_has_no_faults(clean: Path) -> None:
+def test_a_clean_folder_has_no_issues(clean: Path) -> None:
     report = check_data(clean)
-    assert (report.faults, report.counts, report.ok) == ((), {}, True)
+    assert (report.issues, report.counts, report.ok) == ((), {}, True)
     assert [report.data.counts(split) for split in ("train", "validation", "test")] == [(31, 31), (2, 2), (2, 2)]
 
 
-def test_every_planted_fault_is_found_once_and_nothing_else(clean: Path, seeds: Iterator[int]) -> None:
+def test_every_planted_issue_is_found_once_and_nothing_else(clean: Path, seeds: Iterator[int]) -> None:
     planted = plant(clean, seeds)
     report = check_data(clean)
     assert sorted(found(report), key=str) == sorted(planted, key=str)
@@ -130,8 +130,8 @@ def test_every_planted_fault_is_found_once_and_nothing_else(clean: Path, seeds: 
 def test_the_details_say_what_was_found(clean: Path, seeds: Iterator[int]) -> None:
     plant(clean, seeds)
     details = {
-        fault.path.relative_to(clean).as_posix() if fault.path else None: fault.detail
-        for fault in check_data(clean).faults
+        issue.path.relative_to(clean).as_posix() if issue.path else None: issue.detail
+        for issue in check_data(clean).issues
     }
     assert details.items() >= {
         ("train/cat/empty.jpg", "0 bytes"),
@@ -168,12 +168,12 @@ def test_quick_sees_headers_names_classes_and_equal_bytes(clean: Path, seeds: It
     assert not any(rule.startswith("near-") for rule, _ in seen)
 
 
-def test_faults_stand_in_the_order_of_the_rules_errors_first(clean: Path, seeds: Iterator[int]) -> None:
+def test_issues_stand_in_the_order_of_the_rules_errors_first(clean: Path, seeds: Iterator[int]) -> None:
     plant(clean, seeds)
     report = check_data(clean)
     severities = [rule.severity for rule in RULES]
     assert severities == sorted(severities, key=["error", "warning", "note"].index)
-    places = [[rule.name for rule in RULES].index(fault.rule) for fault in report.faults]
+    places = [[rule.name for rule in RULES].index(issue.rule) for issue in report.issues]
     assert places == sorted(places)
 
 
@@ -183,8 +183,8 @@ def test_json_holds_everything(clean: Path, seeds: Iterator[int]) -> None:
     plain = json.loads(report.to_json())
     assert plain == report.to_dict()
     assert (plain["classes"], plain["splits"]["validation"]) == (["cat", "dog", "eel", "fox", "gnu"], [3, 3, 0, 0, 1])
-    assert sum(plain["counts"].values()) == len(plain["faults"]) == len(report.faults)
-    first = plain["faults"][0]
+    assert sum(plain["counts"].values()) == len(plain["issues"]) == len(report.issues)
+    first = plain["issues"][0]
     assert first["rule"] == "empty-file"
     assert first["path"] == str(clean / "train/cat/empty.jpg")
     assert (first["severity"], first["detail"]) == ("error", "0 bytes")
@@ -197,7 +197,7 @@ def test_a_table_with_missing_files_and_rows_twice(tmp_path: Path, seeds: Iterat
     rows += ["cat/none.png,cat,train", "cat/0.png,cat,test", "cat/1.png,dog,train", "dog/2.png,dog,train"]
     (tmp_path / "list.csv").write_text("\n".join(["path,label,split", *rows, "dog/0\0.png,dog,train"]))
     report = check_data(tmp_path / "list.csv", fractions=(1.0, 0.0, 0.0))
-    assert [(fault.rule, fault.path, fault.detail) for fault in report.faults] == [
+    assert [(issue.rule, issue.path, issue.detail) for issue in report.issues] == [
         ("missing-file", tmp_path / "cat/none.png", "no such file, line 26"),
         ("missing-file", tmp_path / "dog/0\0.png", "no path (embedded null byte), line 30"),
         (
@@ -213,23 +213,23 @@ def test_a_table_with_missing_files_and_rows_twice(tmp_path: Path, seeds: Iterat
 
 def test_classes_whose_names_differ_in_case_alone(clean: Path) -> None:
     (clean / "test/dog").rename(clean / "test/Dog")
-    faults = [(fault.rule, fault.path, fault.detail) for fault in check_data(clean).faults]
-    assert faults[0] == ("class-only-in-one-split", clean / "test/Dog", "class 'Dog': only in test")
-    assert ("name-case-collision", clean / "train/dog", "class 'dog', beside class 'Dog'") in faults
+    issues = [(issue.rule, issue.path, issue.detail) for issue in check_data(clean).issues]
+    assert issues[0] == ("class-only-in-one-split", clean / "test/Dog", "class 'Dog': only in test")
+    assert ("name-case-collision", clean / "train/dog", "class 'dog', beside class 'Dog'") in issues
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
 def test_a_file_that_may_not_be_read(clean: Path) -> None:
     (clean / "train/cat/0.png").chmod(0)
-    (fault,) = check_data(clean).faults
-    assert (fault.rule, fault.detail) == ("unreadable", "Permission denied")
+    (issue,) = check_data(clean).issues
+    assert (issue.rule, issue.detail) == ("unreadable", "Permission denied")
 
 
 def test_progress_and_any_number_of_workers(clean: Path) -> None:
     told: list[tuple[int, int]] = []
     one = check_data(clean, workers=1, on_progress=lambda done, total: told.append((done, total)))
     assert told == [(done, 70) for done in range(1, 71)]
-    assert check_data(clean, workers=5).faults == one.faults
+    assert check_data(clean, workers=5).issues == one.issues
 
 
 def test_what_cannot_be_read_as_data_is_an_error(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_clothing_has_one_photo_under_two_labels_and_nothing_else(shared: Path) 
     # Looked at by eye: of its 3,781 photos, many of them of one person's shirts on one red cloth, these two alone are
     # one photo: black denim shorts, taken for a skirt too.
     clothing = shared / "data/clothing"
-    (fault,) = check_data(clothing).faults
-    assert fault.rule == "near-duplicate-with-other-label"
-    assert fault.path == clothing / "train/skirt/637a56e4-7fa6-4f75-8859-0f8902461554.jpg"
-    assert fault.detail == "nearly the same as train/shorts/6075b4a5-5b1a-4ce0-aea0-9dbfbca7c35c.jpg"
+    (issue,) = check_data(clothing).issues
+    assert issue.rule == "near-duplicate-with-other-label"
+    assert issue.path == clothing / "train/skirt/637a56e4-7fa6-4f75-8859-0f8902461554.jpg"
+    assert issue.detail == "nearly the same as train/shorts/6075b4a5-5b1a-4ce0-aea0-9dbfbca7c35c.jpg"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from litevision.data.splits import carve, check_fractions, divide
+from litevision.data.splits import check_fractions, divide
 from litevision.errors import UsageError
 
 FRACTIONS = (0.8, 0.1, 0.1)
@@ -86,10 +86,6 @@ def test_kept_images_stay_in_train() -> None:
     splits = divide(labels, seed=0, fractions=(0.5, 0.25, 0.25), keep_in_train=kept)
     assert {splits[name] for name in kept} == {"train"}
     assert Counter(splits.values()) == {"train": 30, "validation": 13, "test": 7}
-
-
-def test_carving_keeps_the_ratio_of_train_to_validation() -> None:
-    assert carve((0.6, 0.2, 0.2)) == pytest.approx((0.75, 0.25, 0.0))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from litevision.data.threads import in_threads
+from litevision.data.image_stats import in_threads
 
 
 def test_results_come_in_order_from_several_threads() -> None:

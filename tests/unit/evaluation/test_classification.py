@@ -10,7 +10,7 @@ import pytest
 from bundles import LABELS, write_bundle
 from images import encoded, noise
 from litevision.data import DetectionSample, LabelledBoxes
-from litevision.data.records import LabelledImages, Sample, Split
+from litevision.data.dataset import LabelledImages, Sample, Split
 from litevision.errors import BundleError, UnknownNameError, UsageError
 from litevision.evaluation import Skipped, evaluate_bundle, scores, select_split
 from litevision.evaluation.samples import label_indices

@@ -15,7 +15,7 @@ import pytest
 
 from detectors import BLUE, RED, image, write_detector
 from images import encoded
-from litevision.data.detection import DetectionSample
+from litevision.data import DetectionSample
 from litevision.detections import box_iou
 from litevision.errors import MissingExtraError, UnknownNameError, UsageError
 from litevision.evaluation.coco import as_detection_score, coco_results, coco_truth, detection_scores

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from litevision import zoo
-from litevision.data import SPLITS, read_labelled
+from litevision.data import SPLITS, read_images
 from litevision.evaluation import evaluate_bundle, scores, select_split
 from litevision.evaluation.coco import detection_scores
 from litevision.evaluation.detection import evaluate_detector
@@ -59,7 +59,7 @@ def test_the_garment_in_the_example() -> None:
 @pytest.mark.slow
 def test_clothing_is_as_good_as_it_says(shared: Path) -> None:
     classifier = load("clothing", threads=1, streams=2)
-    data = read_labelled(shared / "data/clothing")
+    data = read_images(shared / "data/clothing")
     split, samples = select_split(data, "test")
     found = scores(evaluate_bundle(classifier, samples, data.classes, split=split))
     claimed = classifier.bundle.metadata.score

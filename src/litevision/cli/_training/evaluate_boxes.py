@@ -49,7 +49,7 @@ def evaluate_boxes(asked: Asked) -> int:
 
 
 def _print(data: LabelledBoxes, scores: DetectionScores) -> None:
-    errors = sum(fault.severity == "error" for fault in data.faults)
+    errors = sum(fault.severity == "error" for fault in data.issues)
     if errors:
         print(f"        {errors:,} errors in the labels are left out; 'litevision check-data' names them")
     print()

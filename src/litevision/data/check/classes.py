@@ -1,20 +1,40 @@
-"""How many images the classes have."""
+"""Check the classes: how many images and boxes each has, and names that differ in case alone."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from litevision.data.dataset import SPLITS, LabelledBoxes, LabelledImages, Split
 from litevision.data.issues import Issue
-from litevision.data.records import SPLITS, Split
-
-Counts = Mapping[Split, Sequence[int]]
-"""How many of each class a split has, in the order of the classes."""
+from litevision.data.listing import Listing
 
 _MIN_IN_TRAIN = 10
 _MAX_RATIO = 10
 
 
-def presence_faults(
-    classes: Sequence[str], counts: Counts, folders: Mapping[tuple[Split | None, str], Path]
+def class_issues(data: LabelledImages | LabelledBoxes, listing: Listing) -> Iterator[Issue]:
+    """Classes without images or with too few, and classes of very different size."""
+    counts = {split: data.counts(split) for split in SPLITS}
+    names = list(data.classes)
+    images: Mapping[Split, Sequence[int]] = counts
+    if isinstance(data, LabelledBoxes):
+        # A class that no box has is an issue of its own; the others are counted in images, as an image is what a
+        # person can add, and one crowded image teaches less than many.
+        shown = [label for label in range(len(names)) if any(counts[split][label] for split in SPLITS)]
+        yield from (
+            Issue.of("class-without-boxes", None, f"class {name!r}")
+            for label, name in enumerate(names)
+            if label not in shown
+        )
+        names = [names[label] for label in shown]
+        images = {split: [data.image_counts(split)[label] for label in shown] for split in SPLITS}
+        yield from _box_notes(data)
+    yield from _presence_issues(names, images, listing.class_folders)
+    yield from _imbalance_issues(data.classes, counts["train"])
+
+
+def _presence_issues(
+    classes: Sequence[str], counts: Mapping[Split, Sequence[int]], folders: Mapping[tuple[Split | None, str], Path]
 ) -> Iterator[Issue]:
     """Classes without images, or with too few; ``folders`` holds the folder of a class in a split, if it has one."""
     for label, name in enumerate(classes):
@@ -37,10 +57,41 @@ def presence_faults(
                 )
 
 
-def imbalance_faults(classes: Sequence[str], in_train: Sequence[int]) -> Iterator[Issue]:
-    """A fault where the largest class is many times the smallest."""
+def _imbalance_issues(classes: Sequence[str], in_train: Sequence[int]) -> Iterator[Issue]:
+    """An issue where the largest class is many times the smallest."""
     filled = [(count, name) for count, name in zip(in_train, classes, strict=True) if count]
     if filled and max(filled)[0] > _MAX_RATIO * min(filled)[0]:
         (most, large), (least, small) = max(filled), min(filled)
         detail = f"{large!r} has {most:,}, {small!r} has {least:,}: {most / least:.0f} times"
         yield Issue.of("imbalance", None, detail)
+
+
+def _box_notes(data: LabelledBoxes) -> Iterator[Issue]:
+    boxes = sum(len(sample.labels) for sample in data.samples)
+    ignored = sum(int(sample.ignored.sum()) for sample in data.samples)
+    if ignored:
+        yield Issue.of("ignored-boxes", None, f"{ignored:,} of {boxes:,} boxes")
+    empty = sum(not len(sample.labels) for sample in data.samples)
+    if empty:
+        yield Issue.of("images-without-boxes", None, f"{empty:,} of {len(data.samples):,} images")
+
+
+def name_issues(listing: Listing) -> Iterator[Issue]:
+    """Each class, and each file of a folder, that has another's name in another case."""
+    for name, first in _collisions(listing.classes):
+        folder = next((path for (_, label), path in listing.class_folders.items() if label == name), None)
+        yield Issue.of("name-case-collision", folder, f"class {name!r}, beside class {first!r}")
+    by_folder: dict[Path, set[str]] = defaultdict(set)
+    for image in listing.images:
+        by_folder[image.path.parent].add(image.path.name)
+    for path, names in by_folder.items():
+        for name, first in _collisions(sorted(names)):
+            yield Issue.of("name-case-collision", path / name, f"beside {first}")
+
+
+def _collisions(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each name that another had before, in another case, and that other."""
+    first: dict[str, str] = {}
+    for name in names:
+        if first.setdefault(name.casefold(), name) != name:
+            yield name, first[name.casefold()]

@@ -1,17 +1,19 @@
-"""Copies among the images: the same bytes, the same pixels, or nearly so."""
+"""Find duplicates among the images: the same bytes, the same pixels, or nearly so."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from litevision.data.check.similar import alike, candidates, signatures
-from litevision.data.copies import exact_duplicates
+from litevision.data.dataset import LabelledBoxes, LabelledImages, Sample
+from litevision.data.exact_duplicates import exact_duplicates
+from litevision.data.image_stats import StatsOfAll, in_threads
 from litevision.data.issues import Issue
-from litevision.data.records import LabelledImages, Sample
-from litevision.data.threads import in_threads
+from litevision.data.listing import relative_name
 from litevision.errors import LitevisionError
 from litevision.image import Preprocess, decode
 
@@ -20,38 +22,40 @@ _close = Preprocess((_CLOSE_PX, _CLOSE_PX), _CLOSE_PX, "stretch", "bilinear")
 _PAIRS_AT_ONCE = 2048  # twice 25 MB of images, and some times that in floats
 
 
-def duplicate_faults(
-    data: LabelledImages,
-    sizes_hw: Sequence[tuple[int, int] | None],
-    thumbs_u8: npt.NDArray[np.uint8] | None,
-    *,
-    workers: int | None = None,
+def duplicate_issues(
+    data: LabelledImages | LabelledBoxes, paths: Sequence[Path], stats: StatsOfAll, *, workers: int | None = None
 ) -> Iterator[Issue]:
-    """A fault for each image that copies one before it; train stands before validation and test.
+    """An issue for each image that is a copy of one before it; train stands before validation and test.
 
     Args:
-        data: the images.
-        sizes_hw: the upright size of each; None for one that cannot be read, which is no copy of any.
-        thumbs_u8: ``uint8[N, S, S, 3]``; without them, the same bytes alone are looked for.
+        data: the images; boxes are not compared, as copies with other boxes are copies all the same.
+        paths: the images that were inspected.
+        stats: what that gave. An image that cannot be read is no copy of any; without thumbnails, files with the same
+            bytes alone are looked for.
         workers: threads.
     """
-    samples = data.samples
+    if isinstance(data, LabelledImages):
+        samples, classes = data.samples, data.classes
+    else:
+        samples, classes = tuple(Sample(sample.path, 0, sample.split) for sample in data.samples), ("",)
+    place = {path: index for index, path in enumerate(paths)}
+    order = [place[sample.path] for sample in samples]
+    sizes_hw = [stats.sizes_hw[index] for index in order]
+    describe = _Describe(data.root, classes, samples)
     copies = set()
     for group in exact_duplicates([sample.path for sample in samples]):
         readable = [index for index in group if sizes_hw[index] is not None]
         for index in readable[1:]:
             copies.add(index)
-            yield _exact(data, samples[index], [samples[other] for other in readable if other < index], "bytes")
-    if thumbs_u8 is None:
+            yield describe.exact(index, [other for other in readable if other < index], "bytes")
+    if stats.thumbs_u8 is None:
         return
     single = np.array([i for i, size in enumerate(sizes_hw) if size is not None and i not in copies], np.intp)
-    near = _near(samples, single[candidates(signatures(thumbs_u8[single]))], workers)
+    thumbs_u8 = stats.thumbs_u8[np.array(order, np.intp)[single]]
+    near = _near(samples, single[candidates(signatures(thumbs_u8))], workers)
     for index, others in near.items():
         same = [other for other in others if sizes_hw[other] == sizes_hw[index] and _same_pixels(samples, index, other)]
-        if same:
-            yield _exact(data, samples[index], [samples[other] for other in same], "pixels")
-        else:
-            yield _nearly(data, samples[index], [samples[other] for other in others])
+        yield describe.exact(index, same, "pixels") if same else describe.near(index, others)
 
 
 def _near(samples: Sequence[Sample], pairs: npt.NDArray[np.intp], workers: int | None) -> dict[int, list[int]]:
@@ -80,34 +84,33 @@ def _same_pixels(samples: Sequence[Sample], index: int, other: int) -> bool:
     return first.tobytes() == second.tobytes()
 
 
-def _exact(data: LabelledImages, sample: Sample, others: Sequence[Sample], what: str) -> Issue:
-    rules = ("duplicate-with-other-label", "duplicate-across-splits", "exact-duplicate")
-    return _copy(data, sample, others, rules, f"same {what} as")
+@dataclass(frozen=True, slots=True)
+class _Describe:
+    """Words an image that is a copy of others."""
 
+    root: Path
+    classes: Sequence[str]
+    samples: Sequence[Sample]
 
-def _nearly(data: LabelledImages, sample: Sample, others: Sequence[Sample]) -> Issue:
-    rules = ("near-duplicate-with-other-label", "near-duplicate-across-splits", "near-duplicate")
-    return _copy(data, sample, others, rules, "nearly the same as")
+    def exact(self, index: int, others: Sequence[int], what: str) -> Issue:
+        rules = ("duplicate-with-other-label", "duplicate-across-splits", "exact-duplicate")
+        return self._issue(index, others, rules, f"same {what} as")
 
+    def near(self, index: int, others: Sequence[int]) -> Issue:
+        rules = ("near-duplicate-with-other-label", "near-duplicate-across-splits", "near-duplicate")
+        return self._issue(index, others, rules, "nearly the same as")
 
-def _copy(
-    data: LabelledImages, sample: Sample, others: Sequence[Sample], rules: tuple[str, str, str], relation: str
-) -> Issue:
-    """The worst that ``others``, the likest first, make of an image: another label, another split, or a mere copy."""
-    worst = (
-        [other for other in others if other.label != sample.label],
-        [other for other in others if other.split != sample.split],
-        others,
-    )
-    rule, other = next((rule, found[0]) for rule, found in zip(rules, worst, strict=True) if found)
-    if other.path == sample.path:
-        detail = f"listed twice: as {data.classes[sample.label]!r} in {sample.split}, "
-        return Issue.of(rule, sample.path, detail + f"and as {data.classes[other.label]!r} in {other.split}")
-    places = f" ({other.split})" if other.split != sample.split else ""
-    return Issue.of(rule, sample.path, f"{relation} {shown(data.root, other.path)}{places}")
-
-
-def shown(root: Path, path: Path) -> str:
-    """The path from the data's folder, where it lies in it."""
-    folder = root if root.is_dir() else root.parent
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+    def _issue(self, index: int, others: Sequence[int], rules: tuple[str, str, str], relation: str) -> Issue:
+        """The worst that ``others``, the most similar first, make of it: another label, another split, a mere copy."""
+        sample, copied = self.samples[index], [self.samples[other] for other in others]
+        worst = (
+            [other for other in copied if other.label != sample.label],
+            [other for other in copied if other.split != sample.split],
+            copied,
+        )
+        rule, other = next((rule, found[0]) for rule, found in zip(rules, worst, strict=True) if found)
+        if other.path == sample.path:
+            detail = f"listed twice: as {self.classes[sample.label]!r} in {sample.split}, "
+            return Issue.of(rule, sample.path, detail + f"and as {self.classes[other.label]!r} in {other.split}")
+        splits = f" ({other.split})" if other.split != sample.split else ""
+        return Issue.of(rule, sample.path, f"{relation} {relative_name(self.root, other.path)}{splits}")

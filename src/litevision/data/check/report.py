@@ -1,49 +1,52 @@
-"""What a check found."""
+"""The report of a check: every issue, as text and as JSON."""
 
 import json
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from litevision.data.detection.records import LabelledBoxes
-from litevision.data.issues import RULES, Issue
-from litevision.data.records import SPLITS, LabelledImages
+from litevision.data.dataset import SPLITS, LabelledBoxes, LabelledImages
+from litevision.data.issues import RULES, Issue, Severity
+from litevision.data.listing import relative_name
+
+_SHOWN_EACH = 5
 
 
 @dataclass(frozen=True, slots=True)
 class DataReport:
-    """Every fault of a data set.
+    """Every issue of a data set; ``print`` shows it.
 
     Attributes:
-        data: the images, those with faults too; of labelled boxes those alone that can be used.
+        data: the images, those with issues too; of labelled boxes only those that can be used.
         quick: whether headers alone were read.
-        faults: sorted by rule, errors first, then by path.
+        issues: sorted by rule, errors first, then by path.
     """
 
     data: LabelledImages | LabelledBoxes
     quick: bool
-    faults: tuple[Issue, ...]
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How often each rule is broken, in the order of the rules, without those that are kept."""
-        found = Counter(fault.rule for fault in self.faults)
-        return {rule.name: found[rule.name] for rule in RULES if found[rule.name]}
-
-    def severity(self, severity: str) -> int:
-        """How many faults are of a severity."""
-        return sum(fault.severity == severity for fault in self.faults)
+    issues: tuple[Issue, ...]
 
     @property
     def ok(self) -> bool:
-        """Whether there is no error; warnings and notes may be there."""
+        """Whether there is no error; there may be warnings and notes."""
         return not self.severity("error")
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How often each rule is broken, in the order of the rules, without those that are not."""
+        found = Counter(issue.rule for issue in self.issues)
+        return {rule.name: found[rule.name] for rule in RULES if found[rule.name]}
+
+    def severity(self, severity: Severity) -> int:
+        """The number of issues of a severity."""
+        return sum(issue.severity == severity for issue in self.issues)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as JSON can hold it."""
         return {
             "path": str(self.data.root),
-            "task": "detection" if isinstance(self.data, LabelledBoxes) else "classification",
+            "task": self.data.task,
             "images": len(self.data.samples),
             "classes": list(self.data.classes),
             "splits": {split: list(self.data.counts(split)) for split in SPLITS},
@@ -51,19 +54,95 @@ class DataReport:
             "quick": self.quick,
             "ok": self.ok,
             "counts": self.counts,
-            "faults": [
+            "issues": [
                 {
-                    "rule": fault.rule,
-                    "severity": fault.severity,
-                    "path": None if fault.path is None else str(fault.path),
-                    "line": fault.line,
-                    "detail": fault.detail,
-                    "advice": fault.advice,
+                    "rule": issue.rule,
+                    "severity": issue.severity,
+                    "path": None if issue.path is None else str(issue.path),
+                    "line": issue.line,
+                    "detail": issue.detail,
+                    "advice": issue.advice,
                 }
-                for fault in self.faults
+                for issue in self.issues
             ],
         }
 
     def to_json(self) -> str:
         """Everything, as one JSON document."""
         return json.dumps(self.to_dict(), indent=1)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def text(self, *, every: bool = False) -> str:
+        """The report for people: the classes and splits, the rules that are broken, and where.
+
+        Args:
+            every: name every file of a rule, not the first five.
+        """
+        return "\n".join(self._lines(every))
+
+    def _lines(self, every: bool) -> Iterator[str]:
+        yield self._title() + "\n"
+        yield from _table(("class", *SPLITS, "all"), self._class_rows(), right=range(1, 5))
+        if self.issues:
+            rules = [rule for rule in RULES if rule.name in self.counts]
+            rows = [(rule.name, rule.severity, f"{self.counts[rule.name]:,}", rule.advice) for rule in rules]
+            yield ""
+            yield from _table(("rule", "severity", "count", "what to do"), rows, right=(2,))
+        for name in self.counts:
+            issues = [issue for issue in self.issues if issue.rule == name]
+            shown = issues if every else issues[:_SHOWN_EACH]
+            yield f"\n{name}"
+            yield from (f"  {_escape(self._line(issue))}" for issue in shown)
+            if len(shown) < len(issues):
+                yield f"  and {len(issues) - len(shown):,} more; --all shows them"
+        severities: tuple[Severity, ...] = ("error", "warning", "note")
+        counted = ", ".join(_counted(self.severity(severity), severity) for severity in severities)
+        yield "\n" + (counted if self.issues else "no issues")
+
+    def _title(self) -> str:
+        data = self.data
+        what = _counted(len(data.samples), "image")
+        kind = ""
+        if isinstance(data, LabelledBoxes):
+            what += f" with {_counted(sum(data.counts(*SPLITS)), 'box')}"
+            kind = f" ({data.kind})"
+        made = "; splits made here" if data.made_splits else ""
+        return f"{_escape(str(data.root))}: {what} of {_counted(len(data.classes), 'class')}{kind}{made}"
+
+    def _class_rows(self) -> list[tuple[str, ...]]:
+        counts = [self.data.counts(split) for split in SPLITS]
+        rows = [(_escape(name), [each[label] for each in counts]) for label, name in enumerate(self.data.classes)]
+        rows.append(("all", [sum(each) for each in counts]))
+        if isinstance(self.data, LabelledBoxes):
+            rows.append(("images", [len(self.data.of(split)) for split in SPLITS]))
+        return [(name, *(f"{count:,}" for count in (*each, sum(each)))) for name, each in rows]
+
+    def _line(self, issue: Issue) -> str:
+        if issue.path is None:
+            return issue.detail
+        line = f", line {issue.line}" if issue.line else ""
+        return f"{relative_name(self.data.root, issue.path)}{line}: {issue.detail}"
+
+
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> Iterator[str]:
+    """Aligned columns; ``right`` are those of numbers."""
+    widths = [max(map(len, cells)) for cells in zip(titles, *rows, strict=True)]
+    for row in (titles, *rows):
+        cells = [
+            cell.rjust(width) if place in right else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
+
+
+def _counted(count: int, thing: str) -> str:
+    """``1 image``, ``1,200 images``, ``2 boxes``."""
+    many = f"{thing}es" if thing.endswith(("s", "x")) else f"{thing}s"
+    return f"{count:,} {thing if count == 1 else many}"
+
+
+def _escape(text: str) -> str:
+    """The text with line breaks, terminal codes and undecodable bytes escaped."""
+    return text if text.isprintable() else repr(text)[1:-1]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from litevision.data import DetectionSample, Issue, LabelledBoxes, read_boxes
-from litevision.data.records import Split
+from litevision.data.dataset import Split
 from litevision.errors import DataError, UsageError
 
 
@@ -16,7 +16,7 @@ def read_trainable(path: Path, exclude: Collection[str]) -> tuple[LabelledBoxes,
     """The images with boxes at ``path``, the errors in them, and the images that were left out.
 
     Args:
-        path: a folder or a file, as `litevision.data.read_boxes` takes it.
+        path: a folder or a file, as `litevision.data.read` takes it.
         exclude: names of images, with suffix or without, that are left out of train and validation.
 
     Raises:
@@ -34,8 +34,8 @@ def read_trainable(path: Path, exclude: Collection[str]) -> tuple[LabelledBoxes,
         )
     gone = {one.path for one in left_out}
     # What was left out of the labels is counted in the report; notes and warnings are check-data's.
-    faults = tuple(fault for fault in data.faults if fault.severity == "error" and fault.path is not None)
-    data = replace(data, samples=tuple(one for one in data.samples if one.path not in gone), faults=())
+    faults = tuple(fault for fault in data.issues if fault.severity == "error" and fault.path is not None)
+    data = replace(data, samples=tuple(one for one in data.samples if one.path not in gone), issues=())
     purposes: dict[Split, str] = {"train": "to learn from", "validation": "to choose the best epoch by"}
     for split, purpose in purposes.items():
         if not sum(data.counts(split)):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from litevision.data.records import Split
+from litevision.data.dataset import Split
 from litevision.evaluation.coco import as_detection_score, detection_scores
 from litevision.evaluation.curves import best_thresholds, curves
 from litevision.evaluation.detection import DetectionEvaluation, evaluate_detector

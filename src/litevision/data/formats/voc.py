@@ -5,10 +5,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from litevision.data.detection.files import Element, UnreadableLabels, read_lines, read_xml
-from litevision.data.detection.listing import BoxListing, WrittenBox, WrittenImage, is_image, walk
-from litevision.data.listing import split_named
-from litevision.data.records import Split
+from litevision.data.dataset import SPLITS, Split
+from litevision.data.formats.find import Folder
+from litevision.data.formats.label_files import Element, UnreadableLabels, read_lines, read_xml
+from litevision.data.listing import ListedBox, ListedImage, Listing, is_image, split_named, walk
 
 # The challenge's own files count pixels from 1 and name the last pixel of an object; labelling tools (LabelImg, CVAT,
 # Roboflow, Label Studio) write edges. A file says which it is: the challenge's name their database.
@@ -29,9 +29,28 @@ _LISTS: tuple[tuple[str, Split], ...] = (
     ("test", "test"),
 )
 _FOLDERS_OF_LISTS = ("ImageSets/Main", "ImageSets")
+_LOOKED_AT = 20  # XML files of a folder, some of which may be damaged
+_HEAD_BYTES = 4096
 
 
-def list_voc(root: Path) -> BoxListing:
+def is_labels_file(path: Path) -> bool:
+    """Never: there is an XML file for each image, and the folder of them is named."""
+    return False
+
+
+def find_labels(folder: Folder) -> Iterator[Path]:
+    """The first XML file of a folder of annotations, or of one in which some are annotations by their content."""
+    files = [folder.path / name for name in folder.names if name.lower().endswith(".xml")][:_LOOKED_AT]
+    if files and (folder.path.name.lower() == "annotations" or any(map(_is_annotation, files))):
+        yield files[0]
+
+
+def _is_annotation(path: Path) -> bool:
+    with path.open("rb") as file:
+        return re.search(rb"<annotation[\s>]", file.read(_HEAD_BYTES)) is not None
+
+
+def list_labels(root: Path, files: Sequence[Path]) -> Listing:
     """The images and boxes below ``root``.
 
     An image's split is that whose list in ImageSets names it or, without lists, whose folder it lies in. A train list
@@ -40,7 +59,7 @@ def list_voc(root: Path) -> BoxListing:
     Raises:
         DataError: a folder that cannot be read.
     """
-    listing = BoxListing(root, "Pascal VOC")
+    listing = Listing(root)
     label_files: dict[Path, dict[str, Path]] = {}
     images: dict[str, list[Path]] = defaultdict(list)
     for folder, names in walk(root):
@@ -54,12 +73,12 @@ def list_voc(root: Path) -> BoxListing:
     for folder, xmls in label_files.items():
         for xml, split in _listed(folder, xmls, listing):
             _add(xml, split, images[xml.stem], listing, used)
-    _tell_unlabelled(images, label_files, used, listing)
+    _report_unlabelled(images, label_files, used, listing)
     listing.classes = sorted({box.label for image in listing.images for box in image.boxes})
     return listing
 
 
-def _listed(folder: Path, xmls: dict[str, Path], listing: BoxListing) -> Iterator[tuple[Path, Split | None]]:
+def _listed(folder: Path, xmls: dict[str, Path], listing: Listing) -> Iterator[tuple[Path, Split | None]]:
     """The label files of a folder that are to be read, each with its split."""
     lists = next((found for place in _FOLDERS_OF_LISTS if (found := _lists(folder.parent / place))), {})
     if not lists:
@@ -72,19 +91,19 @@ def _listed(folder: Path, xmls: dict[str, Path], listing: BoxListing) -> Iterato
         try:
             lines = read_lines(file)
         except UnreadableLabels as error:
-            listing.fault("missing-split", file, error.detail, error.line)
+            listing.report("missing-split", file, error.detail, error.line)
             continue
         for number, line in enumerate(lines, 1):
             stem = _stem(line, xmls)
             if not stem:
                 continue
             if stem not in xmls:
-                listing.fault("missing-labels", file, f"{line}: no {folder.name}/{stem}.xml", number)
+                listing.report("missing-labels", file, f"{line}: no {folder.name}/{stem}.xml", number)
             elif stem in first:
                 other_split, other = first[stem]
                 detail = f"{line}: also in {other.name}" if other != file else f"{line}: listed before"
-                listing.fault("listed-twice", file, detail, number)
-                if _held_out(split, other_split):
+                listing.report("listed-twice", file, detail, number)
+                if SPLITS.index(split) > SPLITS.index(other_split):  # held-out images stay out of train
                     first[stem] = split, file
             else:
                 first[stem] = split, file
@@ -92,12 +111,7 @@ def _listed(folder: Path, xmls: dict[str, Path], listing: BoxListing) -> Iterato
         if stem in first:
             yield xml, first[stem][0]
         else:
-            listing.fault("not-in-a-split", xml, f"in none of {', '.join(file.name for file in lists.values())}")
-
-
-def _held_out(split: Split, other: Split) -> bool:
-    order = ("train", "validation", "test")
-    return order.index(split) > order.index(other)
+            listing.report("not-in-a-split", xml, f"in none of {', '.join(file.name for file in lists.values())}")
 
 
 def _lists(folder: Path) -> dict[Split, Path]:
@@ -117,7 +131,7 @@ def _stem(line: str, known: dict[str, Path]) -> str:
     return PurePosixPath(first).stem if is_image(first) else PurePosixPath(first).name
 
 
-def _add(xml: Path, split: Split | None, images: Sequence[Path], listing: BoxListing, used: set[Path]) -> None:
+def _add(xml: Path, split: Split | None, images: Sequence[Path], listing: Listing, used: set[Path]) -> None:
     """Reads one label file."""
     try:
         root = read_xml(xml)
@@ -125,16 +139,16 @@ def _add(xml: Path, split: Split | None, images: Sequence[Path], listing: BoxLis
             raise UnreadableLabels(f"the element <{root.name}>; expected <annotation>", root.line)
     except UnreadableLabels as error:
         used.update(images)
-        listing.fault("unreadable-labels", xml, error.detail, error.line)
+        listing.report("unreadable-labels", xml, error.detail, error.line)
         return
-    named = root.said("filename")
+    named = root.text_of("filename")
     if not images:
-        listing.fault("missing-image", xml, f"no image {named or xml.stem}")
+        listing.report("missing-image", xml, f"no image {named or xml.stem}")
         return
     path = max(images, key=lambda it: _nearness(it, xml, named))
     used.add(path)
-    shift = 1.0 if _COUNTS_FROM_1.search((root.child("source") or root).said("database")) else 0.0
-    image = WrittenImage(path, listing.name_of(path), xml, split, _size(root))
+    shift = 1.0 if _COUNTS_FROM_1.search((root.child("source") or root).text_of("database")) else 0.0
+    image = ListedImage(path, listing.name_of(path), split, labels_file=xml, size_hw=_size(root))
     image.boxes = [box for element in root.all("object") if (box := _box(element, xml, shift, listing))]
     listing.images.append(image)
 
@@ -149,40 +163,40 @@ def _size(root: Element) -> tuple[int, int] | None:
     """What the file states; some programs write 0."""
     size = root.child("size")
     try:
-        height, width = (int(float(size.said(side))) if size else 0 for side in ("height", "width"))
+        height, width = (int(float(size.text_of(side))) if size else 0 for side in ("height", "width"))
     except (ValueError, OverflowError):
         return None
     return (height, width) if height > 0 and width > 0 else None
 
 
-def _box(element: Element, xml: Path, shift: float, listing: BoxListing) -> WrittenBox | None:
-    label = element.said("name")
+def _box(element: Element, xml: Path, shift: float, listing: Listing) -> ListedBox | None:
+    label = element.text_of("name")
     if not label:
-        listing.fault("unknown-class", xml, "an object without a name", element.line)
+        listing.report("unknown-class", xml, "an object without a name", element.line)
         return None
     edges = element.child("bndbox")
-    said = [edges.said(edge) if edges else "" for edge in _EDGES]
+    texts = [edges.text_of(edge) if edges else "" for edge in _EDGES]
     line = edges.line if edges else element.line
-    written = f"{label} {' '.join(text or 'nothing' for text in said)}"
+    written = f"{label} {' '.join(text or 'nothing' for text in texts)}"
     try:
-        x1, y1, x2, y2 = map(float, said)
+        x1, y1, x2, y2 = map(float, texts)
     except ValueError:
-        listing.fault("unreadable-box", xml, f"{written}; expected {' '.join(_EDGES)}", line)
+        listing.report("unreadable-box", xml, f"{written}; expected {' '.join(_EDGES)}", line)
         return None
     # A box of one pixel in the challenge's count has the same edges; elsewhere it has no area, and stays so.
     corners = (x1 - shift, y1 - shift, x2, y2)
-    ignored = element.said("difficult").lower() in ("1", "true")
-    return WrittenBox(label, corners, written, xml, line, ignored)
+    ignored = element.text_of("difficult").lower() in ("1", "true")
+    return ListedBox(label, corners, written, xml, line, ignored)
 
 
-def _tell_unlabelled(
-    images: dict[str, list[Path]], label_files: dict[Path, dict[str, Path]], used: set[Path], listing: BoxListing
+def _report_unlabelled(
+    images: dict[str, list[Path]], label_files: dict[Path, dict[str, Path]], used: set[Path], listing: Listing
 ) -> None:
-    """A fault for each image without a label file, in the folders of those that have one."""
+    """An issue for each image without a label file, in the folders of those that have one."""
     stems = {stem for xmls in label_files.values() for stem in xmls}
     folders = {path.parent for path in used}
     for stem, paths in images.items():
         if stem not in stems:
             for path in paths:
                 if path.parent in folders:
-                    listing.fault("image-without-labels", path, f"no {stem}.xml")
+                    listing.report("image-without-labels", path, f"no {stem}.xml")

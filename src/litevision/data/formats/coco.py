@@ -9,20 +9,41 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from litevision.data.detection.files import UnreadableLabels, read_bytes
-from litevision.data.detection.listing import BoxListing, WrittenBox, WrittenImage, is_image
-from litevision.data.listing import EXPECTED_SPLITS, split_named
-from litevision.data.records import Split
+from litevision.data.dataset import Split
+from litevision.data.formats.find import Folder
+from litevision.data.formats.label_files import UnreadableLabels, read_bytes
+from litevision.data.listing import EXPECTED_SPLITS, ListedBox, ListedImage, Listing, is_image, split_named
 from litevision.errors import DataError
 
 _MAX_BYTES = 2 * 1024**3  # COCO's own train2017 has 450 MB
-TABLES = ("images", "annotations", "categories")
+_TABLES = ("images", "annotations", "categories")
 _MAX_AREA = 1e12  # px²; no image is as large
 _SHOWN = 8
+_ENDS_BYTES = 1024 * 1024
 
 
-def list_coco(root: Path, files: Sequence[Path]) -> BoxListing:
-    """The images and boxes that ``files`` list.
+def is_labels_file(path: Path) -> bool:
+    """Whether it is a JSON file."""
+    return path.suffix.lower() == ".json"
+
+
+def find_labels(folder: Folder) -> Iterator[Path]:
+    """The JSON files in which two at least of COCO's lists begin, in their first or their last megabyte."""
+    for path in (folder.path / name for name in folder.names):
+        if is_labels_file(path) and _begins_lists(path):
+            yield path
+
+
+def _begins_lists(path: Path) -> bool:
+    with path.open("rb") as file:
+        text = file.read(_ENDS_BYTES)
+        file.seek(max(len(text), path.stat().st_size - _ENDS_BYTES))
+        text += b"\n" + file.read()
+    return sum(re.search(rb'"%s"\s*:\s*\[' % table.encode(), text) is not None for table in _TABLES) >= 2
+
+
+def list_labels(root: Path, files: Sequence[Path]) -> Listing:
+    """The images and boxes that ``files`` list; where some are called instances, those alone.
 
     A file's split is the one that its name or its folder names. Images lie beside it, in a folder of its split, or in
     ``images``.
@@ -30,7 +51,9 @@ def list_coco(root: Path, files: Sequence[Path]) -> BoxListing:
     Raises:
         DataError: not such files, or some of which the split is not known.
     """
-    listing = BoxListing(root, "COCO")
+    listing = Listing(root)
+    # COCO's own folder also has captions and keypoints of the same images.
+    files = [file for file in files if file.stem.startswith("instances")] or files
     splits = {file: _split_of(file, root) for file in files}
     unknown = [file for file, split in splits.items() if split is None]
     if unknown and len(files) > 1:
@@ -48,7 +71,7 @@ def list_coco(root: Path, files: Sequence[Path]) -> BoxListing:
         by_path = {image.path: image for image in images.values() if image}  # two ids may share one
         listing.images += by_path.values()
         folders |= {path.parent for path in by_path}
-    _tell_unlabelled(folders, listing)
+    _report_unlabelled(folders, listing)
     return listing
 
 
@@ -63,7 +86,7 @@ class _Table:
 
     @classmethod
     def read(cls, file: Path) -> "_Table":
-        expected = f"expected COCO's JSON with the lists {', '.join(TABLES)}"
+        expected = f"expected COCO's JSON with the lists {', '.join(_TABLES)}"
         try:
             plain = json.loads(read_bytes(file, _MAX_BYTES))
         except UnreadableLabels as error:
@@ -72,10 +95,10 @@ class _Table:
             raise DataError(f"{file}, line {error.lineno}: no JSON ({error.msg}); {expected}.") from None
         except (ValueError, RecursionError) as error:  # bytes that are no text, numbers or nesting without end
             raise DataError(f"{file}: no JSON ({error}); {expected}.") from None
-        missing = [name for name in TABLES if not isinstance(plain, dict) or not isinstance(plain.get(name), list)]
+        missing = [name for name in _TABLES if not isinstance(plain, dict) or not isinstance(plain.get(name), list)]
         if missing:
             raise DataError(f"{file}: no list {missing[0]!r}; {expected}.")
-        return cls(*(plain[name] for name in TABLES))
+        return cls(*(plain[name] for name in _TABLES))
 
 
 def _split_of(file: Path, root: Path) -> Split | None:
@@ -103,7 +126,7 @@ def _names_of(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
 
-def _classes(tables: Mapping[Path, _Table], listing: BoxListing) -> list[str]:
+def _classes(tables: Mapping[Path, _Table], listing: Listing) -> list[str]:
     """The class names by their ids; what the files say of them is noted."""
     first: dict[Any, tuple[str, Path]] = {}
     ids: dict[str, Any] = {}
@@ -111,18 +134,18 @@ def _classes(tables: Mapping[Path, _Table], listing: BoxListing) -> list[str]:
         for place, category in enumerate(table.categories):
             id_, name = (category.get(key) if isinstance(category, dict) else None for key in ("id", "name"))
             if type(id_) is not int or not isinstance(name, str) or not name.strip():
-                listing.fault("class-id-conflict", file, f"categories[{place}]: {_brief(category)} has no id or name")
+                listing.report("class-id-conflict", file, f"categories[{place}]: {_brief(category)} has no id or name")
                 continue
             name = name.strip()
             if id_ in table.names:
-                listing.fault("class-id-conflict", file, f"id {id_} is {table.names[id_]!r}, and again {name!r}")
+                listing.report("class-id-conflict", file, f"id {id_} is {table.names[id_]!r}, and again {name!r}")
                 continue
             other, where = first.get(id_, (name, file))
             if other != name:
                 beside = f"{other!r} in {listing.name_of(where)}"
-                listing.fault("class-id-conflict", file, f"id {id_} is {name!r}, and {beside}")
+                listing.report("class-id-conflict", file, f"id {id_} is {name!r}, and {beside}")
             elif ids.get(name, id_) != id_:
-                listing.fault("class-id-conflict", file, f"{name!r} has the ids {ids[name]} and {id_}")
+                listing.report("class-id-conflict", file, f"{name!r} has the ids {ids[name]} and {id_}")
             table.names[id_] = name
             first.setdefault(id_, (name, file))
             ids.setdefault(name, id_)
@@ -134,42 +157,42 @@ def _classes(tables: Mapping[Path, _Table], listing: BoxListing) -> list[str]:
         some = list(itertools.islice((id_ for id_ in range(known[0], known[-1]) if id_ not in first), _SHOWN))
         without = f", without {', '.join(map(str, some))}" + (" and more" if lacking > _SHOWN else "") if some else ""
         detail = f"{len(ids)} classes with ids {known[0]} to {known[-1]}{without}; labels are 0 to {len(ids) - 1}"
-        listing.fault("class-id-gaps", next(iter(tables)), detail)
+        listing.report("class-id-gaps", next(iter(tables)), detail)
     return sorted(ids, key=lambda name: (ids[name], name))
 
 
 def _images(
-    file: Path, table: _Table, split: Split | None, places: list[Path], listing: BoxListing
-) -> dict[Any, WrittenImage | None]:
+    file: Path, table: _Table, split: Split | None, places: list[Path], listing: Listing
+) -> dict[Any, ListedImage | None]:
     """The images of a file by their ids; None for one that is left out."""
-    found: dict[Any, WrittenImage | None] = {}
-    by_name: dict[str, tuple[Any, WrittenImage]] = {}
+    found: dict[Any, ListedImage | None] = {}
+    by_name: dict[str, tuple[Any, ListedImage]] = {}
     for place, row in enumerate(table.images):
         id_, name = (row.get(key) if isinstance(row, dict) else None for key in ("id", "file_name"))
         if not isinstance(id_, (int, str)) or not isinstance(name, str) or not name:
-            listing.fault("missing-image", file, f"images[{place}]: {_brief(row)} has no id or file_name")
+            listing.report("missing-image", file, f"images[{place}]: {_brief(row)} has no id or file_name")
             continue
         if id_ in found:
-            listing.fault("id-twice", file, f"images[{place}]: {name} has the id {id_} of {_name_of(found[id_])}")
+            listing.report("id-twice", file, f"images[{place}]: {name} has the id {id_} of {_name_of(found[id_])}")
             continue
         if name in by_name:
             first_id, found[id_] = by_name[name]
-            listing.fault("listed-twice", file, f"{name}: under the ids {first_id} and {id_}; their boxes are joined")
+            listing.report("listed-twice", file, f"{name}: under the ids {first_id} and {id_}; their boxes are joined")
             continue
         path = _find(name, places)
         if path is None:
             looked = ", ".join(listing.name_of(folder) or "." for folder in places[:4])
-            listing.fault("missing-image", file, f"{name}: not in {looked}")
+            listing.report("missing-image", file, f"{name}: not in {looked}")
             found[id_] = None
             continue
         sides = [row.get(side) for side in ("height", "width")]
         size_hw = (sides[0], sides[1]) if all(type(side) is int and side > 0 for side in sides) else None
-        found[id_] = image = WrittenImage(path, listing.name_of(path), file, split, size_hw)
+        found[id_] = image = ListedImage(path, listing.name_of(path), split, labels_file=file, size_hw=size_hw)
         by_name[name] = id_, image
     return found
 
 
-def _name_of(image: WrittenImage | None) -> str:
+def _name_of(image: ListedImage | None) -> str:
     return image.path.name if image else "another"
 
 
@@ -185,22 +208,22 @@ def _find(name: str, places: list[Path]) -> Path | None:
     return None
 
 
-def _boxes(file: Path, table: _Table, images: dict[Any, WrittenImage | None], listing: BoxListing) -> None:
+def _boxes(file: Path, table: _Table, images: dict[Any, ListedImage | None], listing: Listing) -> None:
     """Gives every image its boxes."""
     seen: set[Any] = set()
     for place, plain in enumerate(table.annotations):
         if not isinstance(plain, dict):
-            listing.fault("unreadable-box", file, f"annotations[{place}]: {_brief(plain)}; expected an object")
+            listing.report("unreadable-box", file, f"annotations[{place}]: {_brief(plain)}; expected an object")
             continue
         id_ = plain.get("id")
         image_id = plain.get("image_id")
         where = f"annotation {id_}" if isinstance(id_, (int, str)) else f"annotations[{place}]"
         if isinstance(id_, (int, str)):
             if id_ in seen:
-                listing.fault("id-twice", file, f"annotations[{place}]: the id {id_} again; both are kept")
+                listing.report("id-twice", file, f"annotations[{place}]: the id {id_} again; both are kept")
             seen.add(id_)
         if not isinstance(image_id, (int, str)) or image_id not in images:
-            listing.fault("missing-image", file, f"{where}: image_id {_brief(image_id)} is no image's")
+            listing.report("missing-image", file, f"{where}: image_id {_brief(image_id)} is no image's")
             continue
         image = images[image_id]
         if image is None:  # told of already, once for all its boxes
@@ -209,12 +232,12 @@ def _boxes(file: Path, table: _Table, images: dict[Any, WrittenImage | None], li
         category = plain.get("category_id")
         label = table.names.get(category) if isinstance(category, int) else None
         if label is None:
-            listing.fault("unknown-class", file, f"{where}: category_id {_brief(category)}")
+            listing.report("unknown-class", file, f"{where}: category_id {_brief(category)}")
             continue
         xywh = plain.get("bbox")
-        said = f"{where}: {label} {_brief(xywh)}"
+        text = f"{where}: {label} {_brief(xywh)}"
         if not isinstance(xywh, list) or len(xywh) != 4 or not all(type(side) in (int, float) for side in xywh):
-            listing.fault("unreadable-box", file, f"{said}; expected [x, y, width, height]")
+            listing.report("unreadable-box", file, f"{text}; expected [x, y, width, height]")
             continue
         try:
             x, y, width, height = map(float, xywh)
@@ -222,10 +245,10 @@ def _boxes(file: Path, table: _Table, images: dict[Any, WrittenImage | None], li
             x = y = width = height = math.inf
         area = plain.get("area")
         image.boxes.append(
-            WrittenBox(
+            ListedBox(
                 label,
                 (x, y, x + width, y + height),
-                said,
+                text,
                 file,
                 ignored=plain.get("iscrowd") in (1, True),
                 area=float(area) if isinstance(area, (int, float)) and 0 < area < _MAX_AREA else None,
@@ -238,10 +261,10 @@ def _brief(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _tell_unlabelled(folders: set[Path], listing: BoxListing) -> None:
-    """A fault for each image that no file lists, in the folders of those that are listed."""
+def _report_unlabelled(folders: set[Path], listing: Listing) -> None:
+    """An issue for each image that no file lists, in the folders of those that are listed."""
     listed = {image.path for image in listing.images}
     for folder in sorted(folders):
         for path in sorted(folder.iterdir()):
             if is_image(path.name) and not path.name.startswith(".") and path not in listed:
-                listing.fault("image-without-labels", path, "in no 'images' list")
+                listing.report("image-without-labels", path, "in no 'images' list")

@@ -1,9 +1,13 @@
-"""What is wrong with one image."""
+"""Inspect image files: sizes, thumbnails and what is wrong with each, on several threads."""
 
+import os
 import stat
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,57 +37,127 @@ _SUFFIXES = {
 }
 _ANIMATED = ("PNG", "WEBP", "GIF")
 
-Found = tuple[str, str]
-"""A rule and what was found."""
+_CHUNK = 16  # images handed to a thread at once: enough that handing them out costs nothing beside reading them
+_MAX_WORKERS = 8  # each may hold a decoded image
+
+Finding = tuple[str, str]
+"""The name of a rule, and what was found."""
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What looking at one file gave.
+class ImageStats:
+    """What inspecting one file gives.
 
     Attributes:
         found: the rules that it breaks.
-        upright_hw: its size in px as a person sees it; None where it cannot be read.
+        upright_hw: its size in px, turned as EXIF says; None where it cannot be read.
         thumb: ``uint8[16, 16, 3]``, the whole image; None where it was not decoded.
     """
 
-    found: tuple[Found, ...] = ()
+    found: tuple[Finding, ...] = ()
     upright_hw: tuple[int, int] | None = None
     thumb: npt.NDArray[np.uint8] | None = None
 
 
-def open_header(path: Path, limits: Limits = DEFAULT_LIMITS) -> Look:
-    """What is wrong with a file whose header is read and its pixels are not, unless its end is missing.
+@dataclass(frozen=True, eq=False, slots=True)
+class StatsOfAll:
+    """What inspecting N files gives.
+
+    Attributes:
+        found: the rules that each breaks.
+        sizes_hw: the upright size of each, px; None for one that cannot be read.
+        thumbs_u8: ``uint8[N, 16, 16, 3]``, black for one that cannot be read; None where no pixels were read.
+    """
+
+    found: list[tuple[Finding, ...]]
+    sizes_hw: list[tuple[int, int] | None]
+    thumbs_u8: npt.NDArray[np.uint8] | None
+
+
+def inspect_images(
+    paths: Sequence[Path],
+    *,
+    quick: bool,
+    workers: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> StatsOfAll:
+    """Inspect every image, or its header alone where it is to be ``quick``.
+
+    Args:
+        paths: the files.
+        quick: call `inspect_header`, not `inspect_image`.
+        workers: threads; by default one for each processor, up to 8.
+        on_progress: called with the number of images done, and of all.
+    """
+    stats = StatsOfAll([], [], None if quick else np.zeros((len(paths), THUMB_PX, THUMB_PX, 3), np.uint8))
+    for index, one in enumerate(in_threads(inspect_header if quick else inspect_image, paths, workers=workers)):
+        stats.found.append(one.found)
+        stats.sizes_hw.append(one.upright_hw)
+        if one.thumb is not None and stats.thumbs_u8 is not None:
+            stats.thumbs_u8[index] = one.thumb
+        if on_progress:
+            on_progress(index + 1, len(paths))
+    return stats
+
+
+def inspect_header(path: Path, limits: Limits = DEFAULT_LIMITS) -> ImageStats:
+    """Inspect a file by its header; its pixels are decoded only where its end is missing.
 
     Of a large JPEG the beginning and the end are read.
     """
     image = _opened(path, limits, whole=False)
     if isinstance(image, tuple):
-        return Look((image,))
+        return ImageStats((image,))
     if _lacks_end(path, image):
-        found = look_at(path, limits)
-        if found.upright_hw is None:
-            return found
-    return Look((), image.upright_hw)
+        stats = inspect_image(path, limits)
+        if stats.upright_hw is None:
+            return stats
+    return ImageStats((), image.upright_hw)
 
 
-def look_at(path: Path, limits: Limits = DEFAULT_LIMITS) -> Look:
-    """What is wrong with a file all of which is decoded, a JPEG at reduced size."""
+def inspect_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> ImageStats:
+    """Inspect a file all of which is decoded, a JPEG at reduced size."""
     image = _opened(path, limits, whole=True)
     if isinstance(image, tuple):
-        return Look((image,))
+        return ImageStats((image,))
     found = [*_of_file(path, image), *_of_shape(*image.upright_hw)]
     try:
         thumb = _thumb(image)
     except ImageError as error:
-        return Look((_fault_of(error, path.read_bytes()),))
+        return ImageStats((_finding(error, path.read_bytes()),))
     low, high = thumb.min(axis=(0, 1)).astype(int), thumb.max(axis=(0, 1)).astype(int)
     if max(high - low) <= _UNIFORM_LEVELS:
         found.append(("uniform", f"RGB {' '.join(map(str, (low + high) // 2))}"))
-    return Look(tuple(found), image.upright_hw, thumb)
+    return ImageStats(tuple(found), image.upright_hw, thumb)
 
 
-def _opened(path: Path, limits: Limits, *, whole: bool) -> OpenedImage | Found:
+def in_threads(function: Callable[[_In], _Out], items: Sequence[_In], *, workers: int | None = None) -> Iterator[_Out]:
+    """``function`` of each of ``items``, in their order, with few of them under way at a time.
+
+    Args:
+        function: waits for files, or releases the GIL as Pillow does.
+        items: what it is called with.
+        workers: threads; by default one for each processor, up to 8.
+    """
+    workers = workers or min(_MAX_WORKERS, os.cpu_count() or 1)
+    executor = ThreadPoolExecutor(workers, thread_name_prefix="litevision")
+    pending: deque[Future[list[_Out]]] = deque()
+    try:
+        for start in range(0, len(items), _CHUNK):
+            part = items[start : start + _CHUNK]
+            pending.append(executor.submit(lambda part: [function(item) for item in part], part))
+            if len(pending) >= 2 * workers:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _opened(path: Path, limits: Limits, *, whole: bool) -> OpenedImage | Finding:
     """The image, or why there is none."""
     try:
         status = path.stat()
@@ -105,17 +179,17 @@ def _opened(path: Path, limits: Limits, *, whole: bool) -> OpenedImage | Found:
         return "missing-file", f"no path ({error})"
 
 
-def _image(data: bytes, limits: Limits) -> OpenedImage | Found:
+def _image(data: bytes, limits: Limits) -> OpenedImage | Finding:
     if not data:
         return "empty-file", "0 bytes"
     try:
         return open_image(data, limits=limits)
     except ImageError as error:
-        return _fault_of(error, data)
+        return _finding(error, data)
 
 
-def _fault_of(error: ImageError, data: bytes) -> Found:
-    detail = str(error).partition(": ")[2].rstrip(".")  # the bytes that it calls by their number have a path here
+def _finding(error: ImageError, data: bytes) -> Finding:
+    detail = str(error).partition(": ")[2].rstrip(".")  # it names unnamed bytes by their number; an issue has the path
     if isinstance(error, ImageTooLargeError):
         return "too-large", detail.removeprefix("the image: ").removesuffix(". Make the image smaller first")
     if "damaged" not in detail:
@@ -146,7 +220,7 @@ def _lacks_end(path: Path, image: OpenedImage) -> bool:
         return mark not in file.read()
 
 
-def _of_file(path: Path, image: OpenedImage) -> list[Found]:
+def _of_file(path: Path, image: OpenedImage) -> list[Finding]:
     pillow: Any = image.image
     found = []
     if path.suffix.lower() not in _SUFFIXES[pillow.format]:
@@ -160,7 +234,7 @@ def _of_file(path: Path, image: OpenedImage) -> list[Found]:
     return found
 
 
-def _of_shape(height: int, width: int) -> list[Found]:
+def _of_shape(height: int, width: int) -> list[Finding]:
     found = []
     if min(height, width) < _TINY_PX:
         found.append(("tiny", f"{width} x {height} px"))

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from litevision.data import LabelledImages, read_labelled
+from litevision.data import LabelledImages, read_images
 from litevision.errors import DataError, FileMissingError, LitevisionError, UsageError
 
 
@@ -25,7 +25,7 @@ def found(data: LabelledImages) -> list[tuple[str, str, str]]:
 
 def test_split_folders_by_any_of_their_names(tmp_path: Path) -> None:
     names = ["Train/cat/1.jpg", "Train/dog/2.PNG", "VALID/dog/3.webp", "testing/cat/4.gif", "testing/cat/a.jpeg"]
-    data = read_labelled(touch(tmp_path, names))
+    data = read_images(touch(tmp_path, names))
     assert found(data) == [
         ("Train/cat/1.jpg", "cat", "train"),
         ("Train/dog/2.PNG", "dog", "train"),
@@ -40,23 +40,23 @@ def test_split_folders_by_any_of_their_names(tmp_path: Path) -> None:
 def test_hidden_files_and_what_systems_leave_are_passed_over(tmp_path: Path) -> None:
     names = ["train/cat/1.jpg", "train/dog/2.jpg", "val/dog/3.jpg"]
     left = ["train/cat/._1.jpg", "train/.git/4.jpg", "train/cat/Thumbs.db", "__MACOSX/5.jpg", "train/@eaDir/6.jpg"]
-    assert [name for name, *_ in found(read_labelled(touch(tmp_path, [*names, *left])))] == names
+    assert [name for name, *_ in found(read_images(touch(tmp_path, [*names, *left])))] == names
 
 
 def test_a_folder_of_classes_is_split(tmp_path: Path) -> None:
     touch(tmp_path, [f"{label}/{number}.jpg" for label in ("cat", "dog") for number in range(40)])
-    data = read_labelled(tmp_path)
+    data = read_images(tmp_path)
     assert data.made_splits
     assert [data.counts(split) for split in ("train", "validation", "test")] == [(32, 32), (4, 4), (4, 4)]
-    assert read_labelled(tmp_path, seed=0) == data
-    assert read_labelled(tmp_path, seed=1) != data
-    halves = read_labelled(tmp_path, fractions=(0.5, 0.25, 0.25))
+    assert read_images(tmp_path, seed=0) == data
+    assert read_images(tmp_path, seed=1) != data
+    halves = read_images(tmp_path, fractions=(0.5, 0.25, 0.25))
     assert [halves.counts(split) for split in ("train", "validation", "test")] == [(20, 20), (10, 10), (10, 10)]
 
 
 def test_the_splits_do_not_depend_on_where_the_folder_is(tmp_path: Path) -> None:
     names = [f"{label}/{number}.jpg" for label in ("cat", "dog") for number in range(40)]
-    assert found(read_labelled(touch(tmp_path / "here", names))) == found(read_labelled(touch(tmp_path / "b/c", names)))
+    assert found(read_images(touch(tmp_path / "here", names))) == found(read_images(touch(tmp_path / "b/c", names)))
 
 
 def test_a_table_and_a_folder_are_split_alike(tmp_path: Path) -> None:
@@ -64,44 +64,46 @@ def test_a_table_and_a_folder_are_split_alike(tmp_path: Path) -> None:
     touch(tmp_path, names)
     rows = "".join(f"{name},{name[:3]}\n" for name in reversed(names))
     (tmp_path / "list.csv").write_text(f"path,label\n{rows}")
-    assert found(read_labelled(tmp_path / "list.csv")) == found(read_labelled(tmp_path))
+    assert found(read_images(tmp_path / "list.csv")) == found(read_images(tmp_path))
 
 
 def test_copies_stay_in_train(tmp_path: Path) -> None:
     touch(tmp_path, [f"{label}/{number}.jpg" for label in ("cat", "dog") for number in range(40)])
-    before = read_labelled(tmp_path)
+    before = read_images(tmp_path)
     tested = before.of("test")[0].path
     copied = (tmp_path / "dog" / "copy.jpg", tested)
     copied[0].write_bytes(tested.read_bytes())
-    after = {sample.path: sample.split for sample in read_labelled(tmp_path).samples}
+    after = {sample.path: sample.split for sample in read_images(tmp_path).samples}
     assert [after[path] for path in copied] == ["train", "train"]
 
 
 def test_validation_is_carved_out_of_train_and_test_stays_as_it_is(tmp_path: Path) -> None:
     touch(tmp_path, [f"train/{label}/{number}.jpg" for label in ("cat", "dog") for number in range(45)])
     touch(tmp_path, ["test/cat/t.jpg"])
-    data = read_labelled(tmp_path)
+    data = read_images(tmp_path)
     assert data.made_splits
     assert [data.counts(split) for split in ("train", "validation", "test")] == [(40, 40), (5, 5), (1, 0)]
-    whole = read_labelled(tmp_path, fractions=(0.9, 0.0, 0.1))
+    more = read_images(tmp_path, fractions=(0.6, 0.2, 0.2))  # a quarter of train and validation together
+    assert [more.counts(split) for split in ("train", "validation", "test")] == [(34, 34), (11, 11), (1, 0)]
+    whole = read_images(tmp_path, fractions=(0.9, 0.0, 0.1))
     assert (whole.counts("train"), whole.made_splits) == ((45, 45), False)
 
 
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     touch(tmp_path, ["train/1.jpg", "bus/2.jpg", "car/3.jpg"])
-    data = read_labelled(tmp_path)
+    data = read_images(tmp_path)
     assert (data.classes, data.counts("train")) == (("bus", "car", "train"), (1, 1, 1))
 
 
 def test_one_split_alone_can_be_read(tmp_path: Path) -> None:
-    data = read_labelled(touch(tmp_path, ["test/cat/1.jpg", "test/dog/2.jpg"]))
+    data = read_images(touch(tmp_path, ["test/cat/1.jpg", "test/dog/2.jpg"]))
     assert (data.counts("test"), data.of("train")) == ((1, 1), ())
 
 
 def test_an_empty_class_is_a_class(tmp_path: Path) -> None:
     touch(tmp_path, ["cat/1.jpg", "dog/2.jpg"])
     (tmp_path / "eel").mkdir()
-    data = read_labelled(tmp_path)
+    data = read_images(tmp_path)
     assert (data.classes, data.counts("train")) == (("cat", "dog", "eel"), (1, 1, 0))
 
 
@@ -115,7 +117,7 @@ def test_a_table_with_splits(tmp_path: Path) -> None:
         " dog ,b/3.jpg,train,me\n"
         f"cat,{elsewhere},testing\n"
     )
-    data = read_labelled(tmp_path / "data.csv")
+    data = read_images(tmp_path / "data.csv")
     assert [(sample.path, data.classes[sample.label], sample.split) for sample in data.samples] == [
         (tmp_path / "b/1,x.jpg", "cat", "train"),
         (tmp_path / "b/3.jpg", "dog", "train"),
@@ -145,7 +147,7 @@ def test_a_table_with_splits(tmp_path: Path) -> None:
 def test_tables_that_cannot_be_used(tmp_path: Path, text: str | bytes, message: str) -> None:
     (tmp_path / "data.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DataError, match=message) as raised:
-        read_labelled(tmp_path / "data.csv")
+        read_images(tmp_path / "data.csv")
     assert "\n" not in str(raised.value)
 
 
@@ -163,19 +165,19 @@ def test_tables_that_cannot_be_used(tmp_path: Path, text: str | bytes, message: 
 )
 def test_folders_that_cannot_be_used(tmp_path: Path, names: list[str], message: str) -> None:
     with pytest.raises(DataError, match=message) as raised:
-        read_labelled(touch(tmp_path, names))
+        read_images(touch(tmp_path, names))
     assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(("path", "message"), [("none", "none: No such file"), ("a\0b", "no path")])
 def test_nothing_there(tmp_path: Path, path: str, message: str) -> None:
     with pytest.raises(FileMissingError, match=message):
-        read_labelled(tmp_path / path)
+        read_images(tmp_path / path)
 
 
 def test_fractions_are_looked_at_first(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"sum to 0\.9"):
-        read_labelled(tmp_path / "none", fractions=(0.7, 0.1, 0.1))
+        read_images(tmp_path / "none", fractions=(0.7, 0.1, 0.1))
 
 
 def test_a_data_error_is_a_value_error_of_ours() -> None:

@@ -1,4 +1,4 @@
-"""Files with the same bytes, found without reading most of them."""
+"""Find files with the same bytes without reading most of them."""
 
 import hashlib
 from collections import defaultdict
@@ -24,9 +24,9 @@ def _parts(group: Iterable[int], paths: Sequence[Path], key: Callable[[Path], Ha
     for index in group:
         try:
             by_key[key(paths[index])].append(index)
-        except (OSError, ValueError):  # nothing there, not to be read, or a path with a null byte
+        except (OSError, ValueError):  # missing, unreadable, or a path with a null byte
             continue
-    by_key.pop(0, None)  # of empty files, one does not copy another
+    by_key.pop(0, None)  # empty files have an issue of their own; they are not duplicates
     return [part for part in by_key.values() if len(part) > 1]
 
 

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from litevision.data.copies import exact_duplicates
+from litevision.data.exact_duplicates import exact_duplicates
 
 
 def test_files_with_the_same_bytes(tmp_path: Path) -> None:

@@ -1,17 +1,28 @@
 """A CSV file of paths and labels, with splits or without."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from litevision.data.listing import EXPECTED_SPLITS, Entry, Listing, split_named
-from litevision.data.records import SPLITS
+from litevision.data.dataset import SPLITS
+from litevision.data.formats.find import Folder
+from litevision.data.listing import EXPECTED_SPLITS, ListedImage, Listing, split_named
 from litevision.errors import DataError
 
 _EXPECTED = "expected a CSV file whose first line names the columns path,label or path,label,split"
 
 
-def list_table(file: Path) -> Listing:
+def is_labels_file(path: Path) -> bool:
+    """Always: whatever no other format claims is read as CSV, so that the error says what was expected."""
+    return True
+
+
+def find_labels(folder: Folder) -> Sequence[Path]:
+    """None: a CSV file is named itself."""
+    return ()
+
+
+def list_labels(root: Path, files: Sequence[Path]) -> Listing:
     """The images that a CSV file names; an image need not be there.
 
     Columns may stand in any order and case, and others beside them; paths start at the file's folder.
@@ -19,22 +30,23 @@ def list_table(file: Path) -> Listing:
     Raises:
         DataError: not such a file, no rows, or a row without a path, a label or a split that is known.
     """
+    file = root
     try:
         with file.open(encoding="utf-8-sig", errors="strict", newline="") as lines:
-            entries = list(_entries(file, csv.reader(lines)))
+            images = list(_images(file, csv.reader(lines)))
     except UnicodeDecodeError:
         raise DataError(f"{file}: no text in UTF-8; {_EXPECTED}, or a folder of class folders.") from None
     except csv.Error as error:
         raise DataError(f"{file}: no CSV file ({error}); {_EXPECTED}.") from None
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror or error}). Check who may read it.") from None
-    if not entries:
+    if not images:
         raise DataError(f"{file}: no rows below the line of column names. Add a row for each image.")
-    entries.sort(key=lambda entry: (SPLITS.index(entry.split) if entry.split else 0, entry.name, entry.label))
-    return Listing(file, tuple(sorted({entry.label for entry in entries})), tuple(entries))
+    images.sort(key=lambda image: (SPLITS.index(image.split) if image.split else 0, image.name, image.label))
+    return Listing(file, sorted({image.label for image in images}), images)
 
 
-def _entries(file: Path, rows: Iterator[list[str]]) -> Iterator[Entry]:
+def _images(file: Path, rows: Iterator[list[str]]) -> Iterator[ListedImage]:
     header = [title.strip().lower() for title in next(rows, [])]
     if not header:
         raise DataError(f"{file}: an empty file; {_EXPECTED}.")
@@ -54,4 +66,4 @@ def _entries(file: Path, rows: Iterator[list[str]]) -> Iterator[Entry]:
         split = split_named(cells.get("split", "")) if "split" in header else None
         if "split" in header and split is None:
             raise DataError(f"{file}, line {number}: split {cells.get('split', '')!r}; {EXPECTED_SPLITS}.")
-        yield Entry(file.parent / name, name, label, split, number)
+        yield ListedImage(file.parent / name, name, split, label, number)

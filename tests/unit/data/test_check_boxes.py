@@ -1,4 +1,4 @@
-"""Every planted fault of labels is found once, with its file and line, and the rest is read as it was."""
+"""Every planted issue of labels is found once, with its file and line, and the rest is read as it was."""
 
 import json
 from collections.abc import Callable
@@ -13,16 +13,16 @@ from PIL import Image
 
 from labelled_boxes import Scene, coco, scenes, voc_xml, write_coco, write_image, write_voc, write_yolo
 from litevision.data import RULES, DataReport, check_data, read_boxes
-from litevision.data.detection.check import usable_boxes
-from litevision.data.detection.listing import BoxListing, WrittenBox, WrittenImage
+from litevision.data.boxes import usable_boxes
 from litevision.data.issues import Issue
+from litevision.data.listing import ListedBox, ListedImage, Listing
 
 Found = list[tuple[str, str | None, int | None]]
 
 
 def found(report: DataReport) -> Found:
     root = report.data.root
-    return [(one.rule, one.path and one.path.relative_to(root).as_posix(), one.line) for one in report.faults]
+    return [(one.rule, one.path and one.path.relative_to(root).as_posix(), one.line) for one in report.issues]
 
 
 def boxes_of(report: DataReport, stem: str) -> int:
@@ -104,9 +104,9 @@ def plant_in_voc(root: Path) -> Found:
     return planted
 
 
-def test_every_planted_fault_of_voc(tmp_path: Path) -> None:
+def test_every_planted_issue_of_voc(tmp_path: Path) -> None:
     root = write_voc(tmp_path / "data", scenes())
-    assert check_data(root).faults == ()
+    assert check_data(root).issues == ()
     planted = plant_in_voc(root)
     report = check_data(root)
     assert sorted(found(report), key=str) == sorted(planted, key=str)
@@ -115,7 +115,7 @@ def test_every_planted_fault_of_voc(tmp_path: Path) -> None:
     assert [boxes_of(report, f"train0{number}") for number in range(10)] == [3, 3, 3, 3, 3, 3, 4, 4, 3, 5]
     left_out = {"train10", "train11", "train12", "train13", "train14", "train15", "train16", "train17"}
     assert {sample.path.stem for sample in report.data.samples} == {scene.name for scene in scenes()} - left_out
-    details = {one.rule: one.detail for one in report.faults}
+    details = {one.rule: one.detail for one in report.issues}
     assert details.items() >= {
         ("inverted-box", "cell 30 5 20 15"),
         ("outside-box", "cell 70 5 90 20; the image has 64 x 48 px"),
@@ -169,15 +169,15 @@ def plant_in_coco(root: Path) -> Found:
     return [*planted, ("class-without-boxes", None, None), ("ignored-boxes", None, None)]
 
 
-def test_every_planted_fault_of_coco(tmp_path: Path) -> None:
+def test_every_planted_issue_of_coco(tmp_path: Path) -> None:
     root = write_coco(tmp_path / "data", scenes())
-    assert check_data(root).faults == ()
+    assert check_data(root).issues == ()
     planted = plant_in_coco(root)
     report = check_data(root)
     assert sorted(found(report), key=str) == sorted(planted, key=str)
     assert [boxes_of(report, f"train{number:02}") for number in range(11)] == [3, 3, 3, 3, 3, 3, 4, 4, 3, 4, 4]
     assert {scene.name for scene in scenes()} - {sample.path.stem for sample in report.data.samples} == {"train11"}
-    details = [one.detail for one in report.faults]
+    details = [one.detail for one in report.issues]
     assert "annotation 1072 of train2017/train00.png: cell [5, 5, 0, 0]" in details
     assert "annotation 1075 of train2017/train03.png: cell [NaN, 5, 10, 10]; expected finite numbers" in details
     assert "id 1 is 'cell', and again 'third'" in details
@@ -219,15 +219,15 @@ def plant_in_yolo(root: Path) -> Found:
     return [*planted, ("wrong-class-count", "data.yaml", None), ("missing-split", "data.yaml", None)]
 
 
-def test_every_planted_fault_of_yolo(tmp_path: Path) -> None:
+def test_every_planted_issue_of_yolo(tmp_path: Path) -> None:
     root = write_yolo(tmp_path / "data", scenes())
-    assert check_data(root).faults == ()
+    assert check_data(root).issues == ()
     planted = plant_in_yolo(root)
     report = check_data(root)
     assert sorted(found(report), key=str) == sorted(planted, key=str)
     assert [boxes_of(report, f"train{number:02}") for number in range(13)] == [*[3] * 8, 4, 4, 4, 3, 0]
     assert {scene.name for scene in scenes()} - {sample.path.stem for sample in report.data.samples} == {"train13"}
-    details = [one.detail for one in report.faults]
+    details = [one.detail for one in report.issues]
     assert "0 320 240 50 40; the image has 64 x 48 px" in details
     assert "-1 0.5 0.5 0.1 0.1; expected a class from 0 to 1" in details
     assert "nc is 3, and names has 2" in details
@@ -251,9 +251,9 @@ def test_every_rule_of_boxes_is_planted_somewhere(tmp_path: Path) -> None:
 def test_reading_finds_what_the_check_of_headers_finds_in_labels(tmp_path: Path) -> None:
     root = write_voc(tmp_path / "data", scenes())
     plant_in_voc(root)
-    checked = {fault for fault in check_data(root, quick=True).faults if fault.path}
-    read = set(read_boxes(root).faults)
-    assert {fault.rule for fault in checked - read} == {"duplicate-across-splits"}
+    checked = {issue for issue in check_data(root, quick=True).issues if issue.path}
+    read = set(read_boxes(root).issues)
+    assert {issue.rule for issue in checked - read} == {"duplicate-across-splits"}
     assert read <= checked
 
 
@@ -262,20 +262,20 @@ def test_json_tells_the_task_and_the_line(tmp_path: Path) -> None:
     (root / "labels/train/train00.txt").write_text("0 0.5 0.5 0.1 0.1\n0 0.5 0.5 0 0\n")
     plain = json.loads(check_data(root).to_json())
     assert (plain["task"], plain["classes"], plain["splits"]["train"]) == ("detection", ["cell", "dot"], [24, 46])
-    assert plain["faults"][0]["line"] == 2
-    assert plain["faults"][0]["path"] == str(root / "labels/train/train00.txt")
+    assert plain["issues"][0]["line"] == 2
+    assert plain["issues"][0]["path"] == str(root / "labels/train/train00.txt")
 
 
 def test_a_class_that_is_tested_alone_and_a_rare_one(tmp_path: Path) -> None:
     data = [*scenes(), Scene("new", "test", [("eel", 5, 5, 30, 30)])]
     report = check_data(write_voc(tmp_path / "data", data))
-    assert [(one.rule, one.detail) for one in report.faults] == [
+    assert [(one.rule, one.detail) for one in report.issues] == [
         ("class-only-in-one-split", "class 'eel': only in test")
     ]
     flies = [("fly", 4.0 * x, 4.0 * y, 4.0 * x + 8, 4.0 * y + 8) for x in range(13) for y in range(9)]
     many = [Scene(f"many{number}", "train", flies) for number in range(6)]
     report = check_data(write_voc(tmp_path / "more", [*scenes(), *many]))
-    assert [(one.rule, one.detail) for one in report.faults] == [
+    assert [(one.rule, one.detail) for one in report.issues] == [
         ("too-few-images", "class 'fly': 0 in test"),
         ("too-few-images", "class 'fly': 0 in validation"),
         ("too-few-images", "class 'fly': 6 in train"),
@@ -291,15 +291,17 @@ def test_whatever_is_written_what_is_kept_lies_inside_and_the_rest_is_told(
     written: list[tuple[str, float, float, float, float]],
 ) -> None:
     file = Path("labels.xml")
-    boxes = [WrittenBox(label, tuple(box), str(box), file, place) for place, (label, *box) in enumerate(written)]
-    listing = BoxListing(Path(), "Pascal VOC", ["a", "b"])
-    faults: list[Issue] = []
-    usable = usable_boxes(WrittenImage(Path("a.png"), "a.png", file, None, None, boxes), listing, (48, 64), faults)
+    boxes = [ListedBox(label, tuple(box), str(box), file, place) for place, (label, *box) in enumerate(written)]
+    listing = Listing(Path(), ["a", "b"])
+    issues: list[Issue] = []
+    usable = usable_boxes(
+        ListedImage(Path("a.png"), "a.png", None, labels_file=file, boxes=boxes), listing, (48, 64), issues
+    )
     assert usable is not None
     x1, y1, x2, y2 = usable.boxes_xyxy.T
     assert np.all((x1 >= 0) & (y1 >= 0) & (x2 <= 64) & (y2 <= 48) & (x2 > x1) & (y2 > y1))
     leaving = {"unreadable-box", "inverted-box", "zero-area-box", "outside-box", "duplicate-box"}
-    assert len(usable.labels) + sum(fault.rule in leaving for fault in faults) == len(written)
+    assert len(usable.labels) + sum(issue.rule in leaving for issue in issues) == len(written)
 
 
 def test_coco_of_another_root(tmp_path: Path) -> None:
@@ -310,7 +312,7 @@ def test_coco_of_another_root(tmp_path: Path) -> None:
     assert coco(scenes())["categories"] == [{"id": 1, "name": "cell"}, {"id": 2, "name": "dot"}]
 
 
-def test_bccd_has_these_faults_and_no_others(shared: Path) -> None:
+def test_bccd_has_these_issues_and_no_others(shared: Path) -> None:
     # Looked at by eye: 37 and 38 are one view at two depths of focus; each of the seven pairs of boxes is one cell,
     # whose box was copied with LabelImg, which puts the copy 2 px beside it.
     report = check_data(shared / "data/bccd")
@@ -320,7 +322,7 @@ def test_bccd_has_these_faults_and_no_others(shared: Path) -> None:
         "imbalance": 1,
         "near-duplicate-box": 7,
     }
-    near = next(fault for fault in report.faults if fault.rule == "near-duplicate-across-splits")
+    near = next(issue for issue in report.issues if issue.rule == "near-duplicate-across-splits")
     assert near.path == shared / "data/bccd/JPEGImages/BloodImage_00037.jpg"
 
 

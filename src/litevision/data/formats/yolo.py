@@ -1,6 +1,7 @@
 """YOLO: a text file of boxes for each image, and the class names in data.yaml, classes.txt or obj.names."""
 
 import math
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -8,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from litevision.data.detection.files import UnreadableLabels, read_bytes, read_lines
-from litevision.data.detection.listing import BoxListing, WrittenBox, WrittenImage, is_image, walk
-from litevision.data.listing import split_named
-from litevision.data.records import Split
+from litevision.data.dataset import Split
+from litevision.data.formats.find import Folder
+from litevision.data.formats.label_files import UnreadableLabels, read_bytes, read_lines
+from litevision.data.listing import ListedBox, ListedImage, Listing, is_image, split_named, walk
 from litevision.errors import DataError
 
-YAML_SUFFIXES = (".yaml", ".yml")
-NAMES_FILES = ("classes.txt", "obj.names")
+_YAML_SUFFIXES = (".yaml", ".yml")
+_NAMES_FILES = ("classes.txt", "obj.names")
 
 _EXPECTED = "expected class names in data.yaml (names:), classes.txt or obj.names"
 _MAX_YAML_BYTES = 4 * 1024 * 1024
@@ -24,8 +25,31 @@ _KEY_OF_A_SPLIT = re.compile(rb"^(['\"]?)(train|val|valid|validation|test)\1\s*:
 _NO_LABELS = re.compile(r"classes|train|valid?|validation|test|notes|readme.*|requirements|license", re.IGNORECASE)
 
 
-def list_yolo(root: Path, names_file: Path) -> BoxListing:
-    """The images and boxes that ``names_file`` describes, or that lie below ``root``.
+def is_labels_file(path: Path) -> bool:
+    """Whether it is a YAML file, or Darknet's obj.names or obj.data."""
+    return path.suffix.lower() in _YAML_SUFFIXES or path.name in ("obj.names", "obj.data")
+
+
+def find_labels(folder: Folder) -> Iterator[Path]:
+    """The file that names the classes: a YAML file with splits, or a list of names where there are label files."""
+    found = _names_file_of(folder.path, folder.names)
+    if found and (found.suffix.lower() in _YAML_SUFFIXES or _has_labels(folder.root)):
+        yield found
+
+
+def _has_labels(root: Path) -> bool:
+    """Whether an image has a text file of its name, beside it or in a folder of labels."""
+    if (root / "labels").is_dir():
+        return True
+    for parent, _, names in os.walk(root):
+        stems = {name.rpartition(".")[0] for name in names if is_image(name)}
+        if any(name.endswith(".txt") and name[:-4] in stems for name in names) or Path(parent).name == "labels":
+            return True
+    return False
+
+
+def list_labels(root: Path, files: Sequence[Path]) -> Listing:
+    """The images and boxes that the first of ``files`` describes, or that lie below ``root``.
 
     Labels of ``images/a.jpg`` are ``labels/a.txt``, else ``a.txt`` beside it; an image without them shows nothing.
     Images are those of the splits that a data.yaml names, of the lists beside an obj.names, or all below ``root``,
@@ -34,8 +58,13 @@ def list_yolo(root: Path, names_file: Path) -> BoxListing:
     Raises:
         DataError: no class names, or a file of them that cannot be used.
     """
-    listing = BoxListing(root, "YOLO", relative=True)
-    if names_file.suffix.lower() in YAML_SUFFIXES:
+    names_file = files[0]
+    if not root.is_dir():
+        root = root.parent
+    if names_file.name == "obj.data":
+        names_file = names_file.with_name("obj.names")
+    listing = Listing(root, relative=True)
+    if names_file.suffix.lower() in _YAML_SUFFIXES:
         described = _read_yaml(names_file, listing)
         names, images = described.names, described.images
     else:
@@ -51,7 +80,7 @@ def list_yolo(root: Path, names_file: Path) -> BoxListing:
         image = _image(path, split, labels, names, listing)
         if image:
             listing.images.append(image)
-    _tell_without_images(folders, listing)
+    _report_without_images(folders, listing)
     return listing
 
 
@@ -66,7 +95,7 @@ class _Description:
     images: Listed = field(default_factory=list)
 
 
-def _read_yaml(file: Path, listing: BoxListing) -> _Description:
+def _read_yaml(file: Path, listing: Listing) -> _Description:
     plain = load_yaml(file)
     names = plain.get("names")
     if isinstance(names, list):
@@ -76,7 +105,7 @@ def _read_yaml(file: Path, listing: BoxListing) -> _Description:
     found = _Description({str(id_): name for id_, name in names.items()})
     count = plain.get("nc")
     if isinstance(count, str) and count != str(len(names)):
-        listing.fault("wrong-class-count", file, f"nc is {count}, and names has {len(names)}")
+        listing.report("wrong-class-count", file, f"nc is {count}, and names has {len(names)}")
     base = file.parent / str(plain.get("path") or ".")
     if not base.is_dir():
         base = file.parent  # "path" is the place on the machine of whoever wrote it
@@ -111,7 +140,7 @@ def load_yaml(file: Path) -> dict[str, Any]:
     return {key: value for key, value in plain.items() if isinstance(key, str)}
 
 
-def _of_entry(entry: str, base: Path, split: Split, file: Path, listing: BoxListing) -> Iterator[tuple[Path, Split]]:
+def _of_entry(entry: str, base: Path, split: Split, file: Path, listing: Listing) -> Iterator[tuple[Path, Split]]:
     """The images of one entry of a split: a folder, or a list of images."""
     if not entry:
         return
@@ -119,14 +148,14 @@ def _of_entry(entry: str, base: Path, split: Split, file: Path, listing: BoxList
     inside = re.sub(r"^(\.\./)+", "", entry)
     place = next((path for path in (base / entry, file.parent / entry, file.parent / inside) if path.exists()), None)
     if place is None:
-        listing.fault("missing-split", file, f"{split}: no {entry}")
+        listing.report("missing-split", file, f"{split}: no {entry}")
     elif place.is_file():
         yield from ((path, split) for path in _listed_in(place, listing))
     else:
         yield from ((folder / name, split) for folder, names in walk(place) for name in names if is_image(name))
 
 
-def _from_lists(names_file: Path, listing: BoxListing) -> Listed:
+def _from_lists(names_file: Path, listing: Listing) -> Listed:
     """The images of train.txt, valid.txt and the like beside the class names, as Darknet and CVAT write them."""
     found: Listed = []
     for file in sorted(names_file.parent.glob("*.txt")):
@@ -136,7 +165,7 @@ def _from_lists(names_file: Path, listing: BoxListing) -> Listed:
     return found
 
 
-def _listed_in(file: Path, listing: BoxListing) -> Iterator[Path]:
+def _listed_in(file: Path, listing: Listing) -> Iterator[Path]:
     """The images that a list names: paths from its folder, or from a folder of its own name as CVAT writes them."""
     seen: set[str] = set()
     for number, line in enumerate(_lines(file), 1):
@@ -145,9 +174,9 @@ def _listed_in(file: Path, listing: BoxListing) -> Iterator[Path]:
         inside = line.removeprefix("data/").removeprefix("./")
         path = next((path for path in (file.parent / line, file.parent / inside) if path.is_file()), None)
         if path is None:
-            listing.fault("missing-image", file, f"no {line}", number)
+            listing.report("missing-image", file, f"no {line}", number)
         elif line in seen:
-            listing.fault("listed-twice", file, f"{line}: listed before", number)
+            listing.report("listed-twice", file, f"{line}: listed before", number)
         else:
             seen.add(line)
             yield path
@@ -173,18 +202,18 @@ def _below(root: Path) -> Listed:
     return found
 
 
-def _classes(names: dict[str, str], file: Path, listing: BoxListing) -> list[str]:
+def _classes(names: dict[str, str], file: Path, listing: Listing) -> list[str]:
     ids = sorted(int(id_) for id_ in names if id_.isdecimal())
     if len(ids) < len(names):
         wrong = next(id_ for id_ in names if not id_.isdecimal())
         raise DataError(f"{file}: the class id {wrong!r} in 'names'; expected 0, 1, 2 and so on.")
     if ids != list(range(len(ids))):
-        listing.fault("class-id-gaps", file, f"{len(ids)} classes with ids {ids[0]} to {ids[-1]}")
+        listing.report("class-id-gaps", file, f"{len(ids)} classes with ids {ids[0]} to {ids[-1]}")
     classes: dict[str, int] = {}
     for id_ in ids:
         name = names[str(id_)]
         if classes.setdefault(name, id_) != id_:
-            listing.fault("class-id-conflict", file, f"{name!r} has the ids {classes[name]} and {id_}")
+            listing.report("class-id-conflict", file, f"{name!r} has the ids {classes[name]} and {id_}")
     return list(classes)
 
 
@@ -201,17 +230,17 @@ def _labels_of(path: Path) -> Path:
 
 
 def _image(
-    path: Path, split: Split | None, labels: Path, names: dict[str, str], listing: BoxListing
-) -> WrittenImage | None:
-    image = WrittenImage(path, listing.name_of(path), labels, split)
+    path: Path, split: Split | None, labels: Path, names: dict[str, str], listing: Listing
+) -> ListedImage | None:
+    image = ListedImage(path, listing.name_of(path), split, labels_file=labels)
     if not labels.is_file():
-        listing.fault("image-without-labels", path, f"no {listing.name_of(labels)}")
+        listing.report("image-without-labels", path, f"no {listing.name_of(labels)}")
         image.labels_file = None
         return image
     try:
         lines = read_lines(labels)
     except UnreadableLabels as error:
-        listing.fault("unreadable-labels", labels, error.detail, error.line)
+        listing.report("unreadable-labels", labels, error.detail, error.line)
         return None
     outlines = 0
     for number, line in enumerate(lines, 1):
@@ -221,35 +250,35 @@ def _image(
                 image.boxes.append(box)
                 outlines += len(line.split()) > 5
     if outlines:
-        listing.fault("polygon-labels", labels, f"{outlines} of {len(image.boxes)} boxes")
+        listing.report("polygon-labels", labels, f"{outlines} of {len(image.boxes)} boxes")
     return image
 
 
-def _box(line: str, number: int, file: Path, names: dict[str, str], listing: BoxListing) -> WrittenBox | None:
+def _box(line: str, number: int, file: Path, names: dict[str, str], listing: Listing) -> ListedBox | None:
     """The box of one line, ``class cx cy width height``, or around the outline ``class x1 y1 x2 y2 x3 y3 ...``."""
     id_, *words = line.split()
-    said = line if len(line) <= 80 else line[:77] + "..."
+    text = line if len(line) <= 80 else line[:77] + "..."
     try:
         numbers = [float(word) for word in words]
     except ValueError:
         numbers = []
     if not all(map(math.isfinite, numbers)) or (len(numbers) != 4 and (len(numbers) < 6 or len(numbers) % 2)):
-        listing.fault("unreadable-box", file, f"{said}; expected a class and four numbers", number)
+        listing.report("unreadable-box", file, f"{text}; expected a class and four numbers", number)
         return None
     label = names.get(id_.removesuffix(".0"))
     if label is None:
-        listing.fault("unknown-class", file, f"{said}; expected a class from 0 to {len(names) - 1}", number)
+        listing.report("unknown-class", file, f"{text}; expected a class from 0 to {len(names) - 1}", number)
         return None
     if len(numbers) > 4:
         xs, ys = numbers[::2], numbers[1::2]
-        return WrittenBox(label, (min(xs), min(ys), max(xs), max(ys)), said, file, number)
+        return ListedBox(label, (min(xs), min(ys), max(xs), max(ys)), text, file, number)
     x, y, width, height = numbers
     corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-    return WrittenBox(label, corners, said, file, number)
+    return ListedBox(label, corners, text, file, number)
 
 
-def _tell_without_images(folders: dict[Path, set[Path]], listing: BoxListing) -> None:
-    """A fault for each label file whose image is not there or not listed; ``folders`` holds the images of each."""
+def _report_without_images(folders: dict[Path, set[Path]], listing: Listing) -> None:
+    """An issue for each label file whose image is not there or not listed; ``folders`` holds the images of each."""
     for folder in sorted(folder for folder in folders if folder.is_dir()):
         listed = {path.stem for path in folders[folder]}
         there = {
@@ -262,19 +291,19 @@ def _tell_without_images(folders: dict[Path, set[Path]], listing: BoxListing) ->
             if path.stem in listed or _NO_LABELS.fullmatch(path.stem):
                 continue
             if path.stem in there:
-                listing.fault("not-in-a-split", path, "its image is in no split")
+                listing.report("not-in-a-split", path, "its image is in no split")
             else:
-                listing.fault("missing-image", path, f"no image {path.stem}")
+                listing.report("missing-image", path, f"no image {path.stem}")
 
 
-def names_file_of(folder: Path, names: Sequence[str]) -> Path | None:
+def _names_file_of(folder: Path, names: Sequence[str]) -> Path | None:
     """The file in a folder that names YOLO's classes, of the ``names`` of its files; None where none does."""
     for name in sorted(names, key=lambda name: (not name.lower().startswith("data"), name)):
-        if name.lower().endswith(YAML_SUFFIXES):
+        if name.lower().endswith(_YAML_SUFFIXES):
             text = _head(folder / name)
             if _KEY_OF_NAMES.search(text) and _KEY_OF_A_SPLIT.search(text):
                 return folder / name
-    return next((folder / name for name in NAMES_FILES if name in names), None)
+    return next((folder / name for name in _NAMES_FILES if name in names), None)
 
 
 def _head(path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""The boxes of one image, held to the rules: which can be used, and what is wrong with the others."""
+"""Check the boxes of one image: which can be used, and what is wrong with the others."""
 
 import math
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from litevision.data.detection.listing import BoxListing, WrittenBox, WrittenImage
 from litevision.data.issues import Issue
+from litevision.data.listing import ListedBox, ListedImage, Listing
 from litevision.detections import box_iou
 from litevision.errors import ImageError
 from litevision.image.decode import open_image
@@ -32,43 +32,45 @@ class UsableBoxes:
 
 
 def usable_boxes(
-    image: WrittenImage, listing: BoxListing, upright_hw: tuple[int, int], faults: list[Issue]
+    image: ListedImage, listing: Listing, upright_hw: tuple[int, int], issues: list[Issue]
 ) -> UsableBoxes | None:
-    """The boxes of ``image`` in px of the upright image, cut at its edges; None where they are for another size.
+    """The usable boxes of ``image`` in px of the upright image, cut at its edges.
+
+    None where they were made for another size of it.
 
     Args:
         image: as it is written.
         listing: what it stands in; its classes give the labels.
-        upright_hw: its size as a person sees it.
-        faults: gathers what is wrong.
+        upright_hw: its size in px, turned as EXIF says.
+        issues: what is wrong is added to it.
     """
     height, width = upright_hw
     turned_by = None
     if image.size_hw not in (None, upright_hw):
         turned_by = _turn(image, upright_hw)
         if turned_by is None or not turned_by.swap:
-            said_height, said_width = image.size_hw or upright_hw
-            detail = f"{image.name} has {width} x {height} px, the labels say {said_width} x {said_height}"
-            faults.append(Issue.of("wrong-size", image.labels_file, detail))
+            labelled_h, labelled_w = image.size_hw or upright_hw
+            detail = f"{image.name} has {width} x {height} px, the labels say {labelled_w} x {labelled_h}"
+            issues.append(Issue.of("wrong-size", image.labels_file, detail))
             return None
-        faults.append(Issue.of("turned-boxes", image.labels_file, f"{image.name}: {len(image.boxes)} boxes"))
+        issues.append(Issue.of("turned-boxes", image.labels_file, f"{image.name}: {len(image.boxes)} boxes"))
     label_of = {name: label for label, name in enumerate(listing.classes)}
     scale = (width, height, width, height) if listing.relative else (1, 1, 1, 1)
-    kept: list[WrittenBox] = []
+    kept: list[ListedBox] = []
     rows: list[tuple[float, ...]] = []
     for box in image.boxes:
         corners = tuple(edge * side for edge, side in zip(box.xyxy, scale, strict=True))
         if turned_by is not None:
             corners = _upright(corners, turned_by, upright_hw)
         inside = tuple(min(max(edge, 0.0), side) for edge, side in zip(corners, (width, height) * 2, strict=True))
-        found = list(_faults_of(box, corners, inside, upright_hw))
-        faults += (Issue.of(rule, box.file, detail, box.line) for rule, detail, _ in found)
+        found = list(_broken_rules(box, corners, inside, upright_hw))
+        issues += (Issue.of(rule, box.file, detail, box.line) for rule, detail, _ in found)
         if not any(is_left_out for *_, is_left_out in found):
             kept.append(box)
             rows.append(inside)
     boxes_xyxy = np.array(rows, np.float32).reshape(-1, 4)
     labels = np.array([label_of[box.label] for box in kept], np.int64)
-    single = _without_copies(kept, boxes_xyxy, labels, faults)
+    single = _without_copies(kept, boxes_xyxy, labels, issues)
     kept = [kept[index] for index in single]
     areas = [box.area for box in kept]
     return UsableBoxes(
@@ -79,35 +81,35 @@ def usable_boxes(
     )
 
 
-def _faults_of(
-    box: WrittenBox, corners: tuple[float, ...], inside: tuple[float, ...], upright_hw: tuple[int, int]
+def _broken_rules(
+    box: ListedBox, corners: tuple[float, ...], inside: tuple[float, ...], upright_hw: tuple[int, int]
 ) -> Iterator[tuple[str, str, bool]]:
     """Rules that a box breaks, each with what was found and whether the box is left out for it."""
     if not all(map(math.isfinite, corners)):
-        yield "unreadable-box", f"{box.said}; expected finite numbers", True
+        yield "unreadable-box", f"{box.text}; expected finite numbers", True
         return
     x1, y1, x2, y2 = corners
     if x2 < x1 or y2 < y1:
-        yield "inverted-box", box.said, True
+        yield "inverted-box", box.text, True
         return
     if min(x2 - x1, y2 - y1) < _LEAST_PX:
-        yield "zero-area-box", box.said, True
+        yield "zero-area-box", box.text, True
         return
     height, width = upright_hw
     image = f"{width} x {height} px"
     seen_width, seen_height = inside[2] - inside[0], inside[3] - inside[1]
     if min(seen_width, seen_height) < _LEAST_PX:
-        yield "outside-box", f"{box.said}; the image has {image}", True
+        yield "outside-box", f"{box.text}; the image has {image}", True
         return
     over = max(-x1, -y1, x2 - width, y2 - height)
     if over > _OVER_EDGE_PX:
-        yield "over-edge-box", f"{box.said}; {over:.1f} px out of {image}", False
+        yield "over-edge-box", f"{box.text}; {over:.1f} px out of {image}", False
     if min(seen_width, seen_height) < _TINY_PX:
-        yield "tiny-box", f"{box.said}; {seen_width:.1f} x {seen_height:.1f} px", False
+        yield "tiny-box", f"{box.text}; {seen_width:.1f} x {seen_height:.1f} px", False
 
 
 def _without_copies(
-    kept: list[WrittenBox], boxes_xyxy: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], faults: list[Issue]
+    kept: list[ListedBox], boxes_xyxy: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], issues: list[Issue]
 ) -> list[int]:
     """The indices of the boxes without those that copy one before them; ignored boxes may lie where they like."""
     overlaps = box_iou(boxes_xyxy, boxes_xyxy)
@@ -118,17 +120,17 @@ def _without_copies(
         if first in copies or second in copies:
             continue
         box, other = kept[second], kept[first]
-        beside = f"{box.said}, beside line {other.line}" if other.line else f"{box.said}, beside {other.said}"
+        beside = f"{box.text}, beside line {other.line}" if other.line else f"{box.text}, beside {other.text}"
         if np.abs(boxes_xyxy[first] - boxes_xyxy[second]).max() <= _SAME_PX:
             copies.add(second)
-            faults.append(Issue.of("duplicate-box", box.file, beside, box.line))
+            issues.append(Issue.of("duplicate-box", box.file, beside, box.line))
         else:
             detail = f"{beside}: {overlaps[first, second]:.2f}"
-            faults.append(Issue.of("near-duplicate-box", box.file, detail, box.line))
+            issues.append(Issue.of("near-duplicate-box", box.file, detail, box.line))
     return [index for index in range(len(kept)) if index not in copies]
 
 
-def _turn(image: WrittenImage, upright_hw: tuple[int, int]) -> Orientation | None:
+def _turn(image: ListedImage, upright_hw: tuple[int, int]) -> Orientation | None:
     """How the stored image is turned upright, where the labels state the stored one's size."""
     if image.size_hw != upright_hw[::-1]:
         return None

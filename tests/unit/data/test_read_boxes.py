@@ -22,8 +22,8 @@ from labelled_boxes import (
     write_yolo,
     yolo_txt,
 )
-from litevision.data import LabelledBoxes, is_detection, read_boxes
-from litevision.data.detection.files import UnreadableLabels, read_xml
+from litevision.data import LabelledBoxes, read_boxes, task_of
+from litevision.data.formats.label_files import UnreadableLabels, read_xml
 from litevision.errors import DataError, FileMissingError
 
 Write = Callable[..., Path]
@@ -44,16 +44,16 @@ def rows(data: LabelledBoxes, split: str) -> list[tuple[str, list[tuple[str, lis
     ]
 
 
-def faults(data: LabelledBoxes) -> list[tuple[str, str | None, int | None]]:
+def issues(data: LabelledBoxes) -> list[tuple[str, str | None, int | None]]:
     root = data.root if data.root.is_dir() else data.root.parent
-    return [(one.rule, one.path and one.path.relative_to(root).as_posix(), one.line) for one in data.faults]
+    return [(one.rule, one.path and one.path.relative_to(root).as_posix(), one.line) for one in data.issues]
 
 
 @pytest.mark.parametrize(("write", "kind"), FORMS)
 def test_every_form_is_told_and_read_alike(tmp_path: Path, write: Write, kind: str) -> None:
     data = scenes(4)
     found = read_boxes(write(tmp_path / "data", data))
-    assert (found.kind, found.classes, found.made_splits, found.faults) == (kind, CLASSES, False, ())
+    assert (found.kind, found.classes, found.made_splits, found.issues) == (kind, CLASSES, False, ())
     for split, name in (("train", "train"), ("val", "validation"), ("test", "test")):
         expected = [(one.name, [(box[0], list(map(float, box[1:]))) for box in one.boxes]) for one in data]
         assert rows(found, name) == [one for one in expected if one[0].startswith(split)]
@@ -69,7 +69,7 @@ def test_a_image_without_any_object_is_kept(tmp_path: Path, write: Write, kind: 
     found = read_boxes(write(tmp_path / "data", [*scenes(2), Scene("nothing", "train")]))
     sample = next(sample for sample in found.samples if sample.path.stem == "nothing")
     assert (sample.boxes_xyxy.shape, sample.labels.shape, sample.ignored.shape) == ((0, 4), (0,), (0,))
-    assert found.faults == ()
+    assert found.issues == ()
 
 
 def test_what_is_no_detection_data(tmp_path: Path) -> None:
@@ -78,7 +78,8 @@ def test_what_is_no_detection_data(tmp_path: Path) -> None:
     (tmp_path / "split/classes.json").write_text('["cat", "dog"]')
     (tmp_path / "split/notes.yaml").write_text("names: [a, b]\n")
     (tmp_path / "list.csv").write_text("path,label\n")
-    assert not any(map(is_detection, (tmp_path / name for name in ("classes", "split", "list.csv", "none", "a\0b"))))
+    for name in ("classes", "split", "list.csv", "none", "a\0b"):
+        assert task_of(tmp_path / name) == "classification"
     with pytest.raises(DataError, match=r"no labels of boxes; expected Pascal VOC .* COCO .* YOLO"):
         read_boxes(tmp_path / "classes")
     with pytest.raises(FileMissingError, match="No such file"):
@@ -123,9 +124,9 @@ def test_a_difficult_object_and_a_crowd_are_ignored(tmp_path: Path) -> None:
 def test_coco_ids_with_gaps_are_numbered_anew_and_shown(tmp_path: Path) -> None:
     data = read_boxes(write_coco(tmp_path / "data", scenes(2), ids=(3, 12)))
     assert (data.classes, set(data.samples[0].labels.tolist())) == (CLASSES, {0, 1})
-    (fault,) = data.faults
-    assert (fault.rule, fault.severity) == ("class-id-gaps", "note")
-    assert fault.detail == "2 classes with ids 3 to 12, without 4, 5, 6, 7, 8, 9, 10, 11; labels are 0 to 1"
+    (issue,) = data.issues
+    assert (issue.rule, issue.severity) == ("class-id-gaps", "note")
+    assert issue.detail == "2 classes with ids 3 to 12, without 4, 5, 6, 7, 8, 9, 10, 11; labels are 0 to 1"
 
 
 def test_one_coco_file_with_its_images_beside_it(tmp_path: Path) -> None:
@@ -157,7 +158,7 @@ def test_roboflows_folders(tmp_path: Path) -> None:
     found = [read_boxes(tmp_path / form) for form in ("coco", "voc", "yolo")]
     for split in ("train", "validation", "test"):
         assert rows(found[0], split) == rows(found[1], split) == rows(found[2], split) != []
-    assert [data.faults for data in found] == [(), (), ()]
+    assert [data.issues for data in found] == [(), (), ()]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +188,7 @@ def test_classes_txt_and_obj_names(tmp_path: Path) -> None:
         lines = "".join(f"data/obj_train_data/{one.name}.png\n" for one in data if one.split == split)
         (tmp_path / f"cvat/{split}.txt").write_text(lines)
     beside, cvat = read_boxes(tmp_path / "beside"), read_boxes(tmp_path / "cvat")
-    assert (beside.made_splits, len(beside.samples), beside.faults) == (True, 7, ())
+    assert (beside.made_splits, len(beside.samples), beside.issues) == (True, 7, ())
     assert [len(cvat.of(split)) for split in ("train", "validation", "test")] == [3, 2, 2]
     assert rows(cvat, "train") == rows(read_boxes(write_yolo(tmp_path / "plain", data)), "train")
 
@@ -197,7 +198,7 @@ def test_an_outline_becomes_its_box(tmp_path: Path) -> None:
     (root / "labels/train/train00.txt").write_text("1 0.25 0.5 0.5 0.25 0.75 0.75\n")
     data = read_boxes(root)
     assert rows(data, "train") == [("train00", [("dot", [16, 12, 48, 36])])]
-    assert faults(data) == [("polygon-labels", "labels/train/train00.txt", None)]
+    assert issues(data) == [("polygon-labels", "labels/train/train00.txt", None)]
 
 
 def test_trainval_is_train_where_no_list_of_train_is(tmp_path: Path) -> None:
@@ -205,7 +206,7 @@ def test_trainval_is_train_where_no_list_of_train_is(tmp_path: Path) -> None:
     (root / "ImageSets/Main/train.txt").rename(root / "ImageSets/Main/trainval.txt")
     (root / "ImageSets/Main/val.txt").unlink()
     data = read_boxes(root)
-    assert (data.made_splits, data.faults) == (True, ())
+    assert (data.made_splits, data.issues) == (True, ())
     assert [len(data.of(split)) for split in ("train", "validation", "test")] == [18, 2, 3]
 
 
@@ -227,13 +228,13 @@ def test_a_image_in_two_splits_stays_where_it_is_held_out(tmp_path: Path) -> Non
     data = read_boxes(root)
     assert {sample.path.stem: sample.split for sample in data.samples}["test00"] == "test"
     assert len(data.samples) == 7
-    assert faults(data) == [("listed-twice", "ImageSets/Main/test.txt", 1)]
+    assert issues(data) == [("listed-twice", "ImageSets/Main/test.txt", 1)]
     yolo = write_yolo(tmp_path / "yolo", scenes(3))
     (yolo / "train.txt").write_text("images/test/test00.png\nimages/train/train00.png\n")
     (yolo / "data.yaml").write_text("train: train.txt\nval: images/val\ntest: images/test\nnames: [cell, dot]\n")
     data = read_boxes(yolo)
     assert {sample.path.stem: sample.split for sample in data.samples}["test00"] == "test"
-    assert faults(data) == [
+    assert issues(data) == [
         ("listed-twice", "images/test/test00.png", None),
         ("not-in-a-split", "labels/train/train01.txt", None),
         ("not-in-a-split", "labels/train/train02.txt", None),
@@ -252,7 +253,7 @@ def test_boxes_drawn_on_the_stored_image_are_turned_with_it(tmp_path: Path, orie
     data = read_boxes(root)
     assert data.samples[0].size_hw == (40, 64)
     assert rows(data, "train") == [("train00", [("cell", [10, 5, 50, 20])])]
-    assert faults(data) == [("turned-boxes", "Annotations/train00.xml", None)]
+    assert issues(data) == [("turned-boxes", "Annotations/train00.xml", None)]
 
 
 def test_no_boxes_at_all_is_one_line(tmp_path: Path) -> None:
@@ -260,7 +261,7 @@ def test_no_boxes_at_all_is_one_line(tmp_path: Path) -> None:
     for xml in (root / "Annotations").iterdir():
         xml.write_text("")
     with pytest.raises(
-        DataError, match=r"0 images that can be used, and no boxes; first of 6 faults: .*: an empty file"
+        DataError, match=r"0 images that can be used, and no boxes; first of 6 issues: .*: an empty file"
     ):
         read_boxes(root)
 
@@ -320,9 +321,9 @@ def test_bccd(shared: Path) -> None:
     assert [len(data.of(split)) for split in ("train", "validation", "test")] == [205, 87, 72]
     assert data.classes == ("Platelets", "RBC", "WBC")
     totals = np.sum([data.counts(split) for split in ("train", "validation", "test")], axis=0)
-    left_out = [fault for fault in data.faults if fault.rule == "zero-area-box"]
+    left_out = [issue for issue in data.issues if issue.rule == "zero-area-box"]
     assert totals.tolist() == [361, 4155 - len(left_out), 372]
-    assert [(fault.path and fault.path.name, fault.line, fault.detail) for fault in left_out] == [
+    assert [(issue.path and issue.path.name, issue.line, issue.detail) for issue in left_out] == [
         ("BloodImage_00338.xml", 163, "RBC 504 337 504 337"),
         ("BloodImage_00343.xml", 55, "RBC 181 329 181 329"),
     ]

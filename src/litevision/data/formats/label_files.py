@@ -8,7 +8,7 @@ _MAX_BYTES = 64 * 1024 * 1024
 _MAX_DEPTH = 64
 
 
-class UnreadableLabels(Exception):  # noqa: N818 - reported as a fault, never raised to a caller of the package
+class UnreadableLabels(Exception):  # noqa: N818 - reported as an issue, never raised to a caller of the package
     """Why a label file cannot be read, and at which line."""
 
     def __init__(self, detail: str, line: int | None = None) -> None:
@@ -61,7 +61,7 @@ class Element:
         """The children of that name."""
         return [child for child in self.children if child.name == name]
 
-    def said(self, name: str) -> str:
+    def text_of(self, name: str) -> str:
         """The stripped text of the first child of that name; empty where there is none."""
         child = self.child(name)
         return child.text.strip() if child else ""

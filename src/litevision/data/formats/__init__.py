@@ -1,0 +1,141 @@
+"""The table of label formats: one row a format, and one module that reads it.
+
+To add a format, write a module with the three functions of `FormatReader` and add its row to `FORMATS`; the help of
+the commands, the error messages and the tables of the documentation follow. No row imports anything.
+"""
+
+import importlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, cast
+
+if TYPE_CHECKING:
+    from litevision.data.formats.find import Folder
+    from litevision.data.listing import Listing
+
+Task = Literal["classification", "detection"]
+
+
+class FormatReader(Protocol):
+    """What the module of a label format offers."""
+
+    def is_labels_file(self, path: Path) -> bool:
+        """Whether a file that a user names is of this format, told by its name."""
+
+    def find_labels(self, folder: "Folder") -> Iterable[Path]:
+        """The files of a folder that show the labels to be of this format; reads little."""
+
+    def list_labels(self, root: Path, files: Sequence[Path]) -> "Listing":
+        """The images and labels at ``root``, the path that the user named.
+
+        Args:
+            root: a folder, or a label file.
+            files: all that `find_labels` found, best first, or the label file alone.
+
+        Raises:
+            DataError: they cannot be read as this format.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One label format.
+
+    Attributes:
+        name: what people call it.
+        task: what its labels are for.
+        files: what it looks like in a few words, for help and errors.
+        layout: the same in Markdown, for the documentation.
+        module: the module that reads it, a `FormatReader`.
+        folders: a regular expression for the folders to look into, in any case, beside those of splits: a folder of
+            classes may hold a million files.
+        is_fallback: whether it reads what no other format recognises.
+    """
+
+    name: str
+    task: Task
+    files: str
+    layout: str
+    module: str
+    folders: str = ""
+    is_fallback: bool = False
+
+    @property
+    def reader(self) -> FormatReader:
+        """Its module, imported at first use."""
+        return cast(FormatReader, importlib.import_module(self.module))
+
+
+FORMATS: tuple[Format, ...] = (
+    Format(
+        "Class folders",
+        "classification",
+        files="a folder of class folders",
+        layout="a folder for each class with its images, alone or inside `train`, `val` (or `valid`, `validation`) and "
+        "`test` (or `testing`)",
+        module="litevision.data.formats.folders",
+        is_fallback=True,
+    ),
+    Format(
+        "CSV",
+        "classification",
+        files="a CSV file with path,label[,split]",
+        layout="a file with the columns `path`, `label` and perhaps `split`; paths start at its folder",
+        module="litevision.data.formats.csv",
+        is_fallback=True,
+    ),
+    Format(
+        "Pascal VOC",
+        "detection",
+        files="Annotations and JPEGImages",
+        layout="an `Annotations/*.xml` for each of `JPEGImages`; `ImageSets/Main/train.txt`, `val.txt` and `test.txt` "
+        "split them",
+        module="litevision.data.formats.voc",
+        folders=r"annotations|jpegimages|images|data|voc(devkit|\d{4})",
+    ),
+    Format(
+        "COCO",
+        "detection",
+        files="a JSON file with images, annotations and categories",
+        layout="a `.json` for each split, or one for all",
+        module="litevision.data.formats.coco",
+        folders="annotations|images|data",
+    ),
+    Format(
+        "YOLO",
+        "detection",
+        files="data.yaml, or classes.txt beside images and labels",
+        layout="a `.txt` beside each image, or in `labels/` for those in `images/`; class names in `data.yaml` or "
+        "`classes.txt`",
+        module="litevision.data.formats.yolo",
+        folders="labels|images|data|obj_train_data",
+    ),
+)
+
+
+def formats_of(task: Task) -> list[Format]:
+    """The rows of a task."""
+    return [row for row in FORMATS if row.task == task]
+
+
+def format_names(task: Task) -> str:
+    """The names of a task's formats, as in "Pascal VOC, COCO or YOLO"."""
+    return _or([row.name for row in formats_of(task)])
+
+
+def expected_files(task: Task) -> str:
+    """What labels of a task look like, for errors."""
+    if task == "detection":
+        return _or([f"{row.name} ({row.files})" for row in formats_of(task)])
+    return _or([row.files for row in formats_of(task)])
+
+
+def data_help() -> str:
+    """What the ``DATA`` of a command may be, for its help."""
+    images = ", ".join(row.files for row in formats_of("classification"))
+    return f"{images[0].upper()}{images[1:]}, or boxes: {format_names('detection')}."
+
+
+def _or(words: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

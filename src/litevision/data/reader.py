@@ -1,0 +1,223 @@
+"""Read labelled images or boxes of any format as one data set."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from litevision.data.boxes import usable_boxes
+from litevision.data.dataset import SPLITS, DetectionSample, LabelledBoxes, LabelledImages, Sample, Split
+from litevision.data.formats import Task
+from litevision.data.formats.find import list_labels, task_of
+from litevision.data.image_stats import StatsOfAll, inspect_images
+from litevision.data.issues import Issue
+from litevision.data.listing import ListedImage, Listing
+from litevision.data.splits import DEFAULT_FRACTIONS, Fractions, assign_splits, check_fractions
+from litevision.errors import DataError
+
+
+def read(
+    path: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    fractions: Fractions = DEFAULT_FRACTIONS,
+    workers: int | None = None,
+) -> LabelledImages | LabelledBoxes:
+    """Read the labelled images or boxes at ``path``, whichever they are: `read_images` or `read_boxes`.
+
+    Args:
+        path: a folder or a file in one of the formats of `litevision.data.FORMATS`.
+        seed: gives another split.
+        fractions: the shares of train, validation and test where they are made here.
+        workers: threads; by default one for each processor, up to 8.
+
+    Raises:
+        FileMissingError: nothing at the path.
+        DataError: no labels there, labels in more than one format, of one class alone, or no usable image.
+        UsageError: fractions that cannot be.
+    """
+    if task_of(path) == "detection":
+        return read_boxes(path, seed=seed, fractions=fractions, workers=workers)
+    return read_images(path, seed=seed, fractions=fractions)
+
+
+def read_images(
+    path: str | os.PathLike[str], *, seed: int = 0, fractions: Fractions = DEFAULT_FRACTIONS
+) -> LabelledImages:
+    """Read the labelled images at ``path``; no image is opened: `quick_scan` does that.
+
+    Splits that the data came with are kept. Data without them is split by a rule that depends on ``seed`` and on the
+    images' names alone, each class on its own; copies of an image all stay in train. Where there is a train split but
+    none for validation, that is taken out of train by the same rule; a missing test split stays empty.
+
+    Args:
+        path: a folder or a file, as for `read`.
+        seed: gives another split.
+        fractions: the shares of train, validation and test where they are made here.
+
+    Raises:
+        FileMissingError: nothing at the path.
+        DataError: no labelled images there, or of one class alone.
+        UsageError: fractions that cannot be.
+    """
+    check_fractions(fractions)
+    _, listing = list_labels(path, "classification")
+    return label_images(listing, seed=seed, fractions=fractions)
+
+
+def read_boxes(
+    path: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    fractions: Fractions = DEFAULT_FRACTIONS,
+    workers: int | None = None,
+) -> LabelledBoxes:
+    """Read the images with boxes at ``path``; of each image the header is read.
+
+    What is wrong is left out, box by box or image by image, and stands in ``issues``. Splits are kept or made as
+    `read_images` does, each image with those of its rarest class.
+
+    Args:
+        path: a folder of labels and images, or a label file.
+        seed: gives another split.
+        fractions: the shares of train, validation and test where they are made here.
+        workers: threads; by default one for each processor, up to 8.
+
+    Raises:
+        FileMissingError: nothing at the path.
+        DataError: no labels of boxes there, labels in more than one format, or no usable image.
+        UsageError: fractions that cannot be.
+    """
+    check_fractions(fractions)
+    row, listing = list_labels(path, "detection")
+    stats = inspect_images([image.path for image in listing.images], quick=True, workers=workers)
+    data = label_boxes(listing, stats.sizes_hw, kind=row.name, seed=seed, fractions=fractions)
+    found = [*data.issues, *image_issues(listing, stats, row.task)]
+    issues = tuple(sorted(found, key=lambda issue: issue.order))
+    if not any(len(sample.labels) for sample in data.samples):
+        first = next((issue for issue in issues if issue.severity == "error"), None)
+        why = f"; first of {len(issues):,} issues: {first.path}: {first.detail}" if first else ""
+        raise DataError(
+            f"{data.root}: {len(data.samples):,} images that can be used, and no boxes{why}. "
+            "Run 'litevision check-data' to see every issue."
+        )
+    return replace(data, issues=issues)
+
+
+def label_images(listing: Listing, *, seed: int, fractions: Fractions) -> LabelledImages:
+    """The listed images as a classification data set, each in a split.
+
+    Raises:
+        DataError: one class alone.
+    """
+    if len(listing.classes) < 2:
+        raise DataError(
+            f"{listing.root}: one class alone, {listing.classes[0]!r}; expected two at least. "
+            "Add images that are something else."
+        )
+    label_of = {name: label for label, name in enumerate(listing.classes)}
+    labels = [label_of[image.label] for image in listing.images]
+    splits, made = assign_splits(listing.images, [[label] for label in labels], seed=seed, fractions=fractions)
+    placed = [
+        (SPLITS.index(split), image.name, label, Sample(image.path, label, split))
+        for image, label, split in zip(listing.images, labels, splits, strict=True)
+    ]
+    placed.sort(key=lambda one: one[:3])
+    return LabelledImages(listing.root, tuple(listing.classes), tuple(sample for *_, sample in placed), made)
+
+
+def label_boxes(
+    listing: Listing, sizes_hw: Sequence[tuple[int, int] | None], *, kind: str, seed: int, fractions: Fractions
+) -> LabelledBoxes:
+    """The listed images that can be used as a detection data set, each in a split.
+
+    Args:
+        listing: what was read.
+        sizes_hw: the upright size of each image; None for one that cannot be read, which is left out.
+        kind: the name of the label format.
+        seed: gives another split.
+        fractions: the shares of train, validation and test.
+    """
+    issues = list(listing.issues)
+    found: list[tuple[ListedImage, DetectionSample]] = []
+    for index in _each_once(listing.images, issues):
+        image, size_hw = listing.images[index], sizes_hw[index]
+        usable = usable_boxes(image, listing, size_hw, issues) if size_hw else None
+        if usable and size_hw:
+            boxes, labels, ignored = usable.boxes_xyxy, usable.labels, usable.ignored
+            sample = DetectionSample(image.path, boxes, labels, ignored, image.split or "train", size_hw, usable.areas)
+            found.append((image, sample))
+    images, labels_of = [image for image, _ in found], [sample.labels.tolist() for _, sample in found]
+    splits, made = assign_splits(images, labels_of, seed=seed, fractions=fractions)
+    placed = [
+        (SPLITS.index(split), image.name, replace(sample, split=split))
+        for (image, sample), split in zip(found, splits, strict=True)
+    ]
+    placed.sort(key=lambda one: one[:2])
+    samples = tuple(sample for *_, sample in placed)
+    return LabelledBoxes(listing.root, tuple(listing.classes), samples, made, tuple(issues), kind)
+
+
+def _each_once(images: Sequence[ListedImage], issues: list[Issue]) -> list[int]:
+    """The images, each once: of two splits, the one that is held out keeps it, so that no score is too good."""
+    chosen: dict[str, int] = {}
+    for index, image in enumerate(images):
+        key = os.path.normcase(os.path.normpath(image.path))
+        other = chosen.setdefault(key, index)
+        if other != index:
+            splits = " and ".join(str(images[place].split or "no split") for place in (other, index))
+            issues.append(Issue.of("listed-twice", image.path, f"in {splits}"))
+            if _rank(image.split) > _rank(images[other].split):
+                chosen[key] = index
+    return sorted(chosen.values())
+
+
+def _rank(split: Split | None) -> int:
+    return SPLITS.index(split) if split else -1
+
+
+def image_issues(listing: Listing, stats: StatsOfAll, task: Task) -> Iterator[Issue]:
+    """What is wrong with the files of the listed images, once for each place that lists one."""
+    told = set()
+    for image, found in zip(listing.images, stats.found, strict=True):
+        for rule, detail in found:
+            if (image.path, image.line, rule) in told:
+                continue
+            told.add((image.path, image.line, rule))
+            if rule == "missing-file":
+                rule = "missing-image" if task == "detection" else rule
+                detail += f", line {image.line}" if image.line else ""
+            yield Issue.of(rule, image.path, detail)
+
+
+def quick_scan(data: LabelledImages, *, workers: int | None = None) -> tuple[LabelledImages, tuple[Issue, ...]]:
+    """The images of ``data`` that can be opened, and an issue for each that cannot.
+
+    Headers and ends are read, and what lacks its end is decoded: an image that is damaged in its middle alone passes,
+    and fails when it is decoded.
+
+    Args:
+        data: what was read.
+        workers: threads; by default one for each processor, up to 8.
+
+    Raises:
+        DataError: a class of which train has no image that can be opened.
+    """
+    stats = inspect_images([sample.path for sample in data.samples], quick=True, workers=workers)
+    good, issues = [], []
+    for sample, size_hw, found in zip(data.samples, stats.sizes_hw, stats.found, strict=True):
+        if size_hw is not None:
+            good.append(sample)
+        issues += [Issue.of(rule, sample.path, detail) for rule, detail in found]
+    kept = replace(data, samples=tuple(good))
+    lacking = [name for name, count in zip(kept.classes, kept.counts("train"), strict=True) if not count]
+    if lacking:
+        names = ", ".join(map(repr, lacking[:3])) + (f" and {len(lacking) - 3} more" if len(lacking) > 3 else "")
+        dropped = f" ({len(issues):,} files cannot be read)" if issues else ""
+        raise DataError(
+            f"{data.root}: no images of {names} to train with{dropped}; expected some of every class. "
+            "Run 'litevision check-data' to see every issue."
+        )
+    return kept, tuple(sorted(issues, key=lambda issue: issue.order))
+
+
+read_labelled = read_images  # its former name, until its callers have moved
