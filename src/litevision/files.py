@@ -2,10 +2,13 @@
 
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from litevision.errors import UnsafeFileError
 
 
 def cache_folder() -> Path:
@@ -68,6 +71,35 @@ class JsonCache:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(self.path) as partial:
             partial.write_text(json.dumps({"key": self._key, "value": value}, indent=1), "utf-8")
+
+
+def refuse_links(folder: Path) -> None:
+    """Refuses a folder in which a name leads elsewhere, at any depth: whoever packed it chose where to.
+
+    ``folder`` itself may be a link, which is its user's own.
+
+    Raises:
+        UnsafeFileError: it holds a symbolic or hard link, or what is neither a file nor a folder.
+    """
+    pending = [folder]
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                found = entry.stat(follow_symlinks=False)
+                if stat.S_ISDIR(found.st_mode):
+                    pending.append(Path(entry.path))
+                elif what := _no_plain_file(found):
+                    raise UnsafeFileError(
+                        f"{entry.path}: {what}; a run holds plain files alone. Remove it, or copy what it leads to."
+                    )
+
+
+def _no_plain_file(found: os.stat_result) -> str | None:
+    if stat.S_ISLNK(found.st_mode):
+        return "a symbolic link"
+    if not stat.S_ISREG(found.st_mode):
+        return "neither a file nor a folder"
+    return "a hard link to a file with another name" if found.st_nlink > 1 else None
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

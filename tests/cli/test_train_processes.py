@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +115,42 @@ def test_more_processes_than_devices(place: Path, litevision: Run, monkeypatch: 
     assert code == 1
     assert err == "error: 2 processes were started, but run.devices is 1; give --set run.devices=2\n"
     assert not (place / "none").exists()
+
+
+def listening_elsewhere(pids: set[int]) -> set[str]:
+    """The addresses other than this machine's own on which these processes take connections, as Linux lists them."""
+    mine = set()
+    for pid in pids:
+        for opened in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                mine.add(str(opened.readlink()))
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            address, state, inode = fields[1], fields[3], fields[9]
+            loopback = address.startswith(("0100007F", "00000000000000000000000001000000"))
+            if state == "0A" and f"socket:[{inode}]" in mine and not loopback:
+                found.add(address)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_processes_that_lightning_starts_listen_to_this_machine_alone(place: Path) -> None:
+    many = settings(
+        RECIPE, {"schedule": {"batch_size": 4, "epochs": 200}, "run": {"devices": 2, "checkpoint_minutes": 0}}
+    )
+    process = subprocess.Popen(
+        command(LIGHTNING, "data", "--output", "listening", *many), cwd=place, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        while not list((place / "listening").glob("*/last.ckpt")):
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.01)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert children
+        assert listening_elsewhere({process.pid, *map(int, children)}) == set()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=120)

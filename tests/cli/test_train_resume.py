@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,3 +119,64 @@ def test_an_error_leaves_no_process_behind(place: Path) -> None:
     assert (process.returncode, out) == (1, "")
     assert re.match(r"error: the loss is (nan|inf) in epoch \d, batch \d; try a lower ", err.splitlines()[-1])
     assert "Traceback" not in err
+
+
+@pytest.fixture
+def strangers_run(place: Path, tmp_path: Path, uninterrupted: dict[str, Any]) -> Path:
+    """A whole run but for its results, which a resume would write anew; beside it, what its links could lead to."""
+    shutil.copytree(place / "data", tmp_path / "data")
+    shutil.copytree(place / "runs/whole", tmp_path / "run")
+    (tmp_path / "run/results.json").unlink()
+    (tmp_path / "victim/train").mkdir(parents=True)
+    (tmp_path / "victim/train/precious.txt").write_text("precious")
+    return tmp_path / "run"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("cache-0", "../victim"),
+        ("model_card.md", "../victim/train/precious.txt"),
+        ("recipe.toml", "../victim/train/precious.txt"),
+        ("tensorboard/deep", "../../victim"),
+        ("report.html", "../not-there"),
+        ("run.lock", "../victim/train/precious.txt"),
+    ],
+)
+@pytest.mark.parametrize("command", [("train", "--resume"), ("average", "--name", "x", "run")])
+def test_a_strangers_run_is_never_followed_out_of_its_folder(
+    strangers_run: Path,
+    command: tuple[str, ...],
+    name: str,
+    target: str,
+    litevision: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(strangers_run.parent)
+    link = strangers_run / name
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
+    code, out, err = litevision(*command, "run")
+    assert (code, out) == (1, "")
+    refusal = "a symbolic link; a run holds plain files alone. Remove it, or copy what it leads to."
+    assert err == f"error: {Path('run', name)}: {refusal}\n"
+    assert (strangers_run.parent / "victim/train/precious.txt").read_text() == "precious"
+    assert not Path("not-there").exists()
+
+
+@pytest.mark.slow
+def test_a_run_is_trained_by_one_process_at_a_time(place: Path, tmp_path: Path) -> None:
+    shutil.copytree(place / "data", tmp_path / "data")
+    first = begin(tmp_path, "mine")
+    wait_for(first, versions(tmp_path / "runs/mine/last.ckpt", 2))
+    second = start(tmp_path, "--resume", "runs/mine")
+    _, refused = second.communicate()
+    assert first.poll() is None, first.communicate()[1]
+    assert second.returncode == 1
+    assert refused.splitlines()[-1] == (
+        f"error: {Path('runs/mine')}: process {first.pid} trains this run; wait for it, or stop it first"
+    )
+    first.send_signal(signal.SIGTERM)
+    assert first.wait() == 143
+    assert not (tmp_path / "runs/mine/run.lock").exists()

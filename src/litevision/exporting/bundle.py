@@ -152,10 +152,10 @@ def add_score(
     return metadata
 
 
-def _write(model: onnx.ModelProto, metadata: BundleMetadata, path: Path) -> None:
+def _write(model: onnx.ModelProto, metadata: BundleMetadata, partial: Path) -> None:
     onnx.helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
     try:
         onnx.checker.check_model(model, full_check=True)
     except onnx.checker.ValidationError as error:
         raise ExportError(f"the exported graph is not valid ONNX: {error}") from None
-    path.write_bytes(model.SerializeToString())
+    partial.write_bytes(model.SerializeToString())

@@ -84,7 +84,8 @@ def finish(
     }
     write_epochs_csv(folder / "epochs.csv", results)
     write_per_class_csv(folder / "classes.csv", results, judged)
-    (folder / CARD).write_text(model_card(results), "utf-8")
+    with atomic_write(folder / CARD) as partial:
+        partial.write_text(model_card(results), "utf-8")
     overlays = _overlays(network, classifier.preprocess, plan.normalisation, evaluations[judged])
     write_report(folder, results, evaluations, overlays)
     write_results(folder, results)

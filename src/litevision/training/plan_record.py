@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from litevision.data import LabelledBoxes, LabelledImages, Sample
 from litevision.errors import FileMissingError, TrainingError
-from litevision.files import atomic_write
+from litevision.files import atomic_write, refuse_links
 from litevision.image import Preprocess
 from litevision.models.centernet import CenterNetConfig
 from litevision.models.config import NetworkConfig
@@ -83,6 +83,7 @@ class Plan(Generic[Data, Config]):
 
         Raises:
             TrainingError: a folder that holds a run already, or cannot be written.
+        UnsafeFileError: a folder that holds links.
         """
         if (folder / PLAN).exists():
             raise TrainingError(
@@ -102,7 +103,9 @@ class Plan(Generic[Data, Config]):
         }
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / RECIPE).write_text(recipe_toml(self.recipe, self.task), "utf-8")
+            refuse_links(folder)
+            with atomic_write(folder / RECIPE) as partial:
+                partial.write_text(recipe_toml(self.recipe, self.task), "utf-8")
             with atomic_write(folder / PLAN) as partial:
                 partial.write_text(json.dumps(plain), "utf-8")
         except OSError as error:
@@ -126,10 +129,12 @@ def read_plan(folder: Path) -> AnyPlan:
     Raises:
         FileMissingError: there is none, or images of it are gone.
         TrainingError: it cannot be read.
+        UnsafeFileError: the folder holds links, so that what is written into it could land elsewhere.
     """
     path = folder / PLAN
     if not path.is_file():
         raise FileMissingError(f"{folder}: holds no run; expected the folder of one, with a {PLAN}")
+    refuse_links(folder)
     try:
         plain = json.loads(path.read_text("utf-8"))
         if plain["format_version"] != FORMAT_VERSION:

@@ -1,10 +1,13 @@
 """What concerns the whole process: settings that make training on a CPU quicker, and the processes beside it."""
 
+import contextlib
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
-from litevision.errors import UsageError
+from litevision.errors import TrainingError, UsageError
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _NEVER = 2**31 - 1
@@ -34,6 +37,59 @@ def require_processes(devices: int) -> None:
         raise UsageError(
             f"{started} processes were started, but run.devices is {devices}; give --set run.devices={started}"
         )
+
+
+@contextlib.contextmanager
+def hold_run(folder: Path) -> Iterator[None]:
+    """Keeps other processes from training the run in ``folder``; the system lets go of it when this one ends.
+
+    Of several processes that train together, the first one holds it for all.
+
+    Raises:
+        TrainingError: another process holds it, or the folder cannot be written.
+    """
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+    if sys.platform == "win32" or getattr(rank_zero_only, "rank", None):
+        yield
+        return
+    path = folder / "run.lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = _locked(path)
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be written ({error.strerror})") from None
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+if sys.platform != "win32":
+    import fcntl
+
+    def _locked(path: Path) -> int:
+        """The opened file, which holds this process's number and is locked by it."""
+        while True:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+            try:
+                # lockf, not flock: a reader of images that outlives its killed parent for a moment inherits no lock.
+                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                holder = os.read(handle, 20).decode("ascii", "replace").strip()
+                os.close(handle)
+                raise TrainingError(
+                    f"{path.parent}: process {holder or '?'} trains this run; wait for it, or stop it first"
+                ) from None
+            except OSError:  # a file system without locks
+                return handle
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(handle), path.stat()):  # else its last holder has just removed it
+                    os.truncate(handle, 0)
+                    os.write(handle, f"{os.getpid()}\n".encode())
+                    return handle
+            os.close(handle)
 
 
 def has_bf16() -> bool:

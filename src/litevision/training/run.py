@@ -4,13 +4,13 @@ import functools
 import logging
 import os
 import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies.ddp import DDPStrategy
 
 from litevision.models.centernet import CenterNet, CenterNetConfig
 from litevision.models.config import NetworkConfig
@@ -25,9 +25,10 @@ from litevision.training.detection.finish import finish_detection
 from litevision.training.detection.task import DetectionImages, DetectionTask, read_for_training
 from litevision.training.finish import finish
 from litevision.training.loop import BEST, Listener, Loop
+from litevision.training.meeting import LocalDDP
 from litevision.training.optimise import Trainable
 from litevision.training.plan import AnyPlan, DetectionPlan
-from litevision.training.process import keep_freed_memory
+from litevision.training.process import hold_run, keep_freed_memory
 from litevision.training.stopping import StopRequest
 from litevision.training.store import Imagestore, Read, read_reduced
 from litevision.training.teacher import open_teacher
@@ -43,7 +44,7 @@ def make_fabric(recipe_devices: int, precision: str) -> Fabric:
     fabric = Fabric(
         accelerator="cuda" if torch.cuda.is_available() else "cpu",
         devices=recipe_devices,
-        strategy="auto" if recipe_devices == 1 else DDPStrategy(),
+        strategy="auto" if recipe_devices == 1 else LocalDDP(),
         precision="bf16-mixed" if precision == "bf16" else "32-true",
     )
     fabric.launch()
@@ -60,21 +61,27 @@ def train(plan: AnyPlan, network: Trainable | None, folder: Path, listener: List
 
     Raises:
         RunStopped: a signal came; the checkpoint is written.
-        TrainingError: the run cannot begin, go on or be taken up again.
+        TrainingError: the run cannot begin, go on or be taken up again, or another process trains it.
     """
+    with hold_run(folder):
+        return _train(plan, network, folder, listener)
+
+
+def _train(plan: AnyPlan, network: Trainable | None, folder: Path, listener: Listener) -> dict[str, Any]:
     keep_freed_memory()
     fabric = make_fabric(plan.recipe.run.devices, plan.recipe.run.precision)
     plan, folder = fabric.broadcast((plan, folder))
     recipe = plan.recipe
     _set_threads(recipe.run.devices if fabric.device.type == "cpu" else 1)
     resumed = None if network is not None else read_checkpoint(folder / LAST)
-    stores = _Stores(plan, folder / f"cache-{fabric.global_rank}")
+    if fabric.is_global_zero:
+        _remove_leftovers(folder)
+    fabric.barrier()
+    stores = _Stores(plan, folder)
     try:
         loop = _loop(plan, _built(plan.config) if network is None else network, folder, fabric, stores)
         if resumed is not None:
             loop.load(*resumed)
-            if fabric.is_global_zero:
-                _remove_partial(folder)
         loop.write()
         with StopRequest() as stop:
             loop.run(listener, stop)
@@ -109,8 +116,9 @@ def _set_threads(processes: int) -> None:
 class _Stores:
     """The images in memory's reach: those to train on, reduced, and those to validate with, ready."""
 
-    def __init__(self, plan: AnyPlan, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, plan: AnyPlan, run: Path) -> None:
+        """Keeps them in a new folder in the folder ``run``, which `close` removes."""
+        self._folder = folder = Path(tempfile.mkdtemp(prefix="cache-", dir=run))
         recipe = plan.recipe
         limit_bytes = recipe.run.cache_mb * 1_000_000 // recipe.run.devices
         self.train = Imagestore(
@@ -181,8 +189,10 @@ def _detection_loop(plan: DetectionPlan, network: Trainable, folder: Path, fabri
     return Loop(fabric, network, task, recipe, order, images, folder)
 
 
-def _remove_partial(folder: Path) -> None:
-    """Removes what a killed run had not written whole."""
+def _remove_leftovers(folder: Path) -> None:
+    """Removes what a killed run had not written whole, and its images."""
+    for leftover in (*folder.glob("cache-*"), *folder.glob(".model.*")):
+        shutil.rmtree(leftover, ignore_errors=True)  # which follows no link
     for partial in folder.glob(".*.part"):
         partial.unlink(missing_ok=True)
 

@@ -1,7 +1,6 @@
 """Decoded training images, kept at a reduced size in a bounded cache on disk."""
 
 import multiprocessing
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,18 +20,21 @@ class Imagestore:
     What a call gives does not depend on what is kept: pixels are stored as they were read.
 
     Attributes:
-        folder: where they are kept; emptied at the start.
+        folder: where they are kept; made at the start.
     """
 
     def __init__(self, folder: Path, paths: Sequence[Path], read: Read, limit_bytes: int) -> None:
-        """Takes the images at ``paths``, and how to read one; what passes ``limit_bytes`` is read anew each time."""
+        """Takes the images at ``paths``, and how to read one; what passes ``limit_bytes`` is read anew each time.
+
+        Raises:
+            FileExistsError: ``folder`` is there: what is in it is not this store's to read or to remove.
+        """
         self.folder = folder
         self._paths = paths
         self._read = read
         self._limit_bytes = limit_bytes
         self._kept_bytes = multiprocessing.Value("q", 0)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True, exist_ok=True)  # a killed run's last worker may still write into it
+        folder.mkdir(parents=True)
 
     def __call__(self, index: int) -> npt.NDArray[np.uint8]:
         """The pixels of one image, ``uint8[H, W, 3]``."""

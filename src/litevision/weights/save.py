@@ -64,8 +64,8 @@ def save_weights(network: Network, path: str | Path, layout: str = "litevision")
     return _atomically(path, lambda temporary: _write_torch({STATE_KEY: tensors, **own} if own else tensors, temporary))
 
 
-def _write_torch(content: Mapping[str, object], path: Path) -> None:
-    with path.open("wb") as file:  # given a path, torch would write its random name into the file
+def _write_torch(content: Mapping[str, object], temporary: Path) -> None:
+    with temporary.open("wb") as file:  # given a path, torch would write its random name into the file
         torch.save(content, file)
 
 
@@ -84,8 +84,8 @@ def _atomically(path: Path, write: Callable[[Path], object]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as temporary:
             write(temporary)
-    except OSError as error:
-        raise WeightsError(f"cannot write {path}: {error}") from error
+    except (OSError, RuntimeError) as error:  # torch's zip writer turns a full disk into a RuntimeError
+        raise WeightsError(f"cannot write {path}: {str(error).splitlines()[0]}") from error
     return path
 
 

@@ -119,12 +119,14 @@ def test_nothing_else_does(usually: dict[str, Tensor], tmp_path: Path) -> None:
 @pytest.mark.parametrize(("cache_mb", "kept"), [(0, 0), (1, 2)])
 def test_the_cache_is_bounded(cache_mb: int, kept: int, tmp_path: Path) -> None:
     plan, _, _ = make_plan(write_colours(tmp_path / "data", 4), tiny_recipe({"run": {"cache_mb": cache_mb}}), "mine")
-    stores = _Stores(plan, tmp_path / "cache")
+    run = tmp_path / "run"
+    run.mkdir()
+    stores = _Stores(plan, run)
     for store in (stores.train, stores.validation):
         assert store(0).shape[2] == 3
-    assert len(list((tmp_path / "cache").rglob("*.npy"))) == kept
+    assert len(list(run.rglob("*.npy"))) == kept
     stores.close()
-    assert not (tmp_path / "cache").exists()
+    assert list(run.iterdir()) == []
 
 
 @pytest.mark.parametrize("wanted", [True, False])

@@ -42,11 +42,10 @@ def test_what_passes_the_limit_is_read_anew(tmp_path: Path) -> None:
     assert len(list((tmp_path / "c").iterdir())) == 2
 
 
-def test_what_another_run_left_is_not_read(tmp_path: Path) -> None:
-    _store(tmp_path / "c", Reader(), 10_000)(0)
-    reader = Reader()
-    _store(tmp_path / "c", reader, 10_000)(0)
-    assert reader.read == ["0"]
+def test_what_is_there_already_is_neither_read_nor_removed(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    with pytest.raises(FileExistsError):
+        _store(tmp_path / "c", Reader(), 10_000)
 
 
 def test_a_full_disk_costs_speed_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from litevision.evaluation.curves import best_thresholds, curves
 from litevision.evaluation.detection import DetectionEvaluation, evaluate_detector
 from litevision.exporting.bundle import add_score
 from litevision.exporting.detection import export_detection_bundle
+from litevision.files import atomic_write
 from litevision.models.centernet import CenterNet
 from litevision.runtime import Bundle, Detector
 from litevision.runtime.cpus import available_cpus
@@ -79,7 +80,8 @@ def finish_detection(
     )
     write_epochs_csv(folder / "epochs.csv", results)
     write_box_classes_csv(folder / "classes.csv", results, judged)
-    (folder / CARD).write_text(detector_card(results), "utf-8")
+    with atomic_write(folder / CARD) as partial:
+        partial.write_text(detector_card(results), "utf-8")
     write_detection_report(folder, results, evaluations)
     write_results(folder, results)
     return results
