@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from litevision.data import DataReport, check_data
     from litevision.errors import LitevisionError
     from litevision.exporting.weights import export_weights
     from litevision.runtime import Classifier, Prediction, load
@@ -24,9 +25,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Classifier",
+    "DataReport",
     "LitevisionError",
     "Prediction",
     "__version__",
+    "check_data",
     "create",
     "export_weights",
     "load",
@@ -36,8 +39,10 @@ __all__ = [
 
 _HOMES = {
     "Classifier": "litevision.runtime",
+    "DataReport": "litevision.data",
     "LitevisionError": "litevision.errors",
     "Prediction": "litevision.runtime",
+    "check_data": "litevision.data",
     "create": "litevision.weights.load",
     "export_weights": "litevision.exporting.weights",
     "load": "litevision.runtime",

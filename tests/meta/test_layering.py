@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "exporting": {*_WORKSHOP, "detections", "image", "runtime"},
     "lab": {*_WORKSHOP, "plotting", "runtime", "data", "training"},
     "cli": {*_WORKSHOP, "image", "zoo", "runtime", "exporting", "data", "evaluation", "training", "lab"},
-    "__init__": {"errors", "runtime", "weights", "exporting"},
+    "__init__": {"errors", "runtime", "data", "weights", "exporting"},
     "__main__": {"cli"},
 }
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import litevision
 from images import encoded, stored_as
 from labelled import blobs, write_classes
 from litevision.data import RULES, DataReport, check_data
@@ -246,3 +247,28 @@ def test_clothing_has_one_photo_under_two_labels_and_nothing_else(shared: Path) 
     assert issue.rule == "near-duplicate-with-other-label"
     assert issue.path == clothing / "train/skirt/637a56e4-7fa6-4f75-8859-0f8902461554.jpg"
     assert issue.detail == "nearly the same as train/shorts/6075b4a5-5b1a-4ce0-aea0-9dbfbca7c35c.jpg"
+
+
+def test_the_public_verb_gives_a_report_that_prints(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(clean.parent)
+    Path("data/train/cat/0.png").write_bytes(b"")
+    report = litevision.check_data("data")
+    assert isinstance(report, litevision.DataReport)
+    assert str(report) == "\n".join(
+        [
+            "data: 70 images of 2 classes",
+            "",
+            "class  train  validation  test  all",
+            "cat       31           2     2   35",
+            "dog       31           2     2   35",
+            "all       62           4     4   70",
+            "",
+            "rule        severity  count  what to do",
+            "empty-file  error         1  Copy or download it again, or remove it.",
+            "",
+            "empty-file",
+            "  train/cat/0.png: 0 bytes",
+            "",
+            "1 error, 0 warnings, 0 notes",
+        ]
+    )
