@@ -47,4 +47,4 @@ $(VENV)/.train $(VENV)/.dev: $(VENV)/.%: pyproject.toml constraints.txt | $(BIN)
 	@touch $@ $(VENV)/.base $(if $(filter dev,$*),$(VENV)/.train)
 
 comma := ,
-extras = $(if $(filter dev,$1),train$(comma)dev,$1)
+extras = $(if $(filter dev,$1),train$(comma)dev$(comma)docs,$1)

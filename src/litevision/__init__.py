@@ -51,18 +51,20 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Imports a public name at its first use (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        from litevision.errors import MissingExtraError
+if not TYPE_CHECKING:  # a checker that saw this would let every misspelt name pass
 
-        raise MissingExtraError.of(f"litevision.{name}", "train") from None
+    def __getattr__(name: str) -> Any:
+        """Imports a public name at its first use (PEP 562)."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        try:
+            return getattr(importlib.import_module(_HOMES[name]), name)
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            from litevision.errors import MissingExtraError
+
+            raise MissingExtraError.of(f"litevision.{name}", "train") from None
 
 
 def __dir__() -> list[str]:

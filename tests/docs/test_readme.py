@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,41 +27,17 @@ from litevision.exporting.cached import bundle_for
 from litevision.models import build, configure
 from litevision.registry.weight_sets import find_weight_set
 from litevision.runtime import FORMAT_VERSION
+from pages import DOCUMENTS, ROOT, blocks, name_of, pages_with
 
-ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 REAL_WEIGHTS = ROOT.parent / "shared/weights/mobilenet_v2_in1k_torchvision.pth"
 REAL_CLOTHING = ROOT.parent / "shared/data/clothing/train"
 SHOWN_CACHE = "/home/you/.cache/litevision"  # stands on the page for the tests' own cache
 
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)|src=\"([^\"]+)\"")
 INSTALL = re.compile(r"pip install '\.\[([\w,]+)\]'")
 NUMBER = re.compile(r"\d+\.\d+(?:e[-+]\d+)?")
 OF_WEIGHTS = re.compile(r"classify|export|onnx|clothes")  # what is printed then depends on the weights
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of a document; ``line`` is that of its first line."""
-
-    language: str
-    text: str
-    line: int
-
-
-def blocks(document: Path) -> list[Block]:
-    text = document.read_text()
-    return [Block(found[1], found[2], text.count("\n", 0, found.start()) + 2) for found in FENCE.finditer(text)]
-
-
-def documents_with(*languages: str) -> list[Path]:
-    return [path for path in DOCUMENTS if any(block.language in languages for block in blocks(path))]
-
-
-def name_of(document: Path) -> str:
-    return str(document.relative_to(ROOT))
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +80,7 @@ def make_clothes(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("document", documents_with("console", "python"), ids=name_of)
+@pytest.mark.parametrize("document", pages_with("console", "python"), ids=name_of)
 def test_every_block_does_what_the_page_shows(document: Path, workplace: Path) -> None:
     faults = []
     names: dict[str, Any] = {"__name__": "__main__"}
@@ -168,7 +143,7 @@ def test_every_block_is_of_a_kind_that_is_checked(document: Path) -> None:
     assert [block for block in blocks(document) if block.language not in ("console", "python", "sh")] == []
 
 
-@pytest.mark.parametrize("document", documents_with("sh"), ids=name_of)
+@pytest.mark.parametrize("document", pages_with("sh"), ids=name_of)
 def test_every_shell_line_names_what_exists(document: Path) -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = re.findall(r"^([a-z]+):", makefile, re.MULTILINE)

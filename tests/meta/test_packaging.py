@@ -23,8 +23,8 @@ DATA = ("py.typed", "registry/imagenet_labels.txt", "image/photos/README.md", "i
 
 
 def direct() -> list[Requirement]:
-    """What the package itself and the extras train and dev ask for."""
-    return [Requirement(line) for line in (*PROJECT["dependencies"], *EXTRAS["train"], *EXTRAS["dev"])]
+    """What the package itself and the extras train, dev and docs ask for."""
+    return [Requirement(line) for line in (*PROJECT["dependencies"], *EXTRAS["train"], *EXTRAS["dev"], *EXTRAS["docs"])]
 
 
 def installed_closure() -> Iterator[metadata.Distribution]:
