@@ -1,6 +1,6 @@
 """The choice of an engine: what wins, what is refused, and when it is measured again."""
 
-import time
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -247,19 +247,40 @@ def test_a_bundle_may_be_opened_with_auto(bundle: Path, monkeypatch: pytest.Monk
     ]
 
 
-# The measuring itself, with engines that take their time.
+# The measuring itself, with engines that move a clock of their own: a busy machine changes nothing.
+
+
+class Clock:
+    """Stands where ``time`` does."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now_s
+
+    def advance(self, ms: float) -> None:
+        self.now_s += 1e-3 * ms
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(auto, "time", clock)
+    monkeypatch.setitem(interleaved.__kwdefaults__, "clock", clock.perf_counter)
+    return clock
 
 
 class FakeEngine:
     version, inputs, outputs = "fake 1", (), ()
 
-    def __init__(self, choice: EngineChoice, run_ms: float, answer: int) -> None:
+    def __init__(self, choice: EngineChoice, run: Callable[[], object], answer: int) -> None:
         self.choice = choice
-        self.run_ms = run_ms
+        self.takes_its_time = run
         self.answer = answer
 
     def run(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
-        time.sleep(1e-3 * self.run_ms)
+        self.takes_its_time()
         best = batch_u8_nhwc[:, 0, 0, 0] % 2 * self.answer
         return {"probabilities": np.eye(3, dtype=np.float32)[best]}
 
@@ -273,12 +294,14 @@ def images_u8_nhwc(monkeypatch: pytest.MonkeyPatch) -> npt.NDArray[np.uint8]:
 CHOICES = [EngineChoice("onnxruntime"), EngineChoice("openvino"), EngineChoice("openvino", "bf16")]
 
 
-def test_measuring(images_u8_nhwc: npt.NDArray[np.uint8]) -> None:
+def test_measuring(images_u8_nhwc: npt.NDArray[np.uint8], clock: Clock) -> None:
     run_ms = {"onnxruntime fp32": 12.0, "openvino fp32": 6.0, "openvino bf16": 2.0}
 
     def open_fake(data: bytes, choice: EngineChoice) -> Engine:
-        time.sleep(0.03 if choice == CHOICES[1] else 0)  # the import, which only an engine's first precision pays
-        return FakeEngine(choice, run_ms[choice.title], answer=2 if choice.precision == "bf16" else 1)
+        clock.advance(30 if choice == CHOICES[1] else 0)  # the import, which only an engine's first precision pays
+        return FakeEngine(
+            choice, lambda: clock.advance(run_ms[choice.title]), answer=2 if choice.precision == "bf16" else 1
+        )
 
     found = measure(b"", CHOICES, images_u8_nhwc, 2, opened_by=open_fake)
     assert [(it.engine, it.precision, it.changed, it.compared) for it in found] == [
@@ -286,22 +309,27 @@ def test_measuring(images_u8_nhwc: npt.NDArray[np.uint8]) -> None:
         ("openvino", "fp32", 0, 5),
         ("openvino", "bf16", 2, 5),
     ]
-    assert found[0].ms > found[1].ms > found[2].ms >= 1.0  # an image, not a batch
-    assert found[1].start_ms == found[2].start_ms >= 36
-    assert found[0].start_ms >= 12
+    assert [it.ms for it in found] == pytest.approx([6, 3, 1])  # an image, not a batch
+    assert [it.start_ms for it in found] == pytest.approx([12, 36, 36])
 
 
-def test_streams_share_the_time(images_u8_nhwc: npt.NDArray[np.uint8]) -> None:
+def test_streams_share_the_time(images_u8_nhwc: npt.NDArray[np.uint8], clock: Clock) -> None:
+    together = threading.Barrier(4, action=lambda: clock.advance(16), timeout=60)
+
+    def run() -> None:
+        if threading.current_thread() is not threading.main_thread():  # which warms up and compares
+            together.wait()
+
     choice = EngineChoice("onnxruntime", streams=4)
-    (found,) = measure(b"", [choice], images_u8_nhwc, 2, opened_by=lambda data, choice: FakeEngine(choice, 16.0, 1))
-    assert 16 / 8 <= found.ms < 16 / 2
+    (found,) = measure(b"", [choice], images_u8_nhwc, 2, opened_by=lambda data, choice: FakeEngine(choice, run, 1))
+    assert found.ms == pytest.approx(16 / 8)
 
 
-def test_what_does_not_open_is_left_out(images_u8_nhwc: npt.NDArray[np.uint8]) -> None:
+def test_what_does_not_open_is_left_out(images_u8_nhwc: npt.NDArray[np.uint8], clock: Clock) -> None:
     def open_fake(data: bytes, choice: EngineChoice) -> Engine:
         if choice.precision == "bf16" or choice.name == broken:
             raise UsageError(f"no {choice.title}")
-        return FakeEngine(choice, 1.0, 1)
+        return FakeEngine(choice, lambda: clock.advance(1), 1)
 
     broken = ""
     assert [it.precision for it in measure(b"", CHOICES, images_u8_nhwc, 1, opened_by=open_fake)] == ["fp32", "fp32"]

@@ -125,7 +125,7 @@ def test_what_is_prepared_keeps_its_name_and_is_not_prepared_again() -> None:
     ]
     good, bad, missing = run(GreyClassifier(), sources)
     assert (good.name, good.predictions[0].index) == ("clip.mp4#t=1.000", 7)
-    assert 1000 < good.ms < 2000
+    assert good.ms > 1000
     assert (bad.name, bad.error) == ("clip.mp4", fault)
     assert missing.name == "none.jpg"
 
