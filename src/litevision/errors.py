@@ -21,9 +21,20 @@
 Each message says what was got, what was expected and what to do next, in one line.
 """
 
-import difflib
-import itertools
 from collections.abc import Iterable
+
+
+def near_names(name: str, known: Iterable[str]) -> list[str]:
+    """The up to three known names nearest to ``name`` by spelling, or of which it is the beginning."""
+    import difflib
+    import itertools
+
+    folded = {known_name.lower(): known_name for known_name in reversed(list(known))}
+    close = difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.6)
+    begun = sorted((known_name for known_name in folded if name and known_name.startswith(name.lower())), key=len)
+    # In turn: the nearest by spelling, and those of which only the beginning was typed.
+    turns = itertools.chain.from_iterable(itertools.zip_longest(close, begun))
+    return [folded[match] for match in dict.fromkeys(turns) if match is not None][:3]
 
 
 class LitevisionError(Exception):
@@ -50,12 +61,7 @@ class UnknownNameError(UsageError, KeyError):
             see: the command or document that lists them.
         """
         names = list(known)
-        folded = {known_name.lower(): known_name for known_name in reversed(names)}
-        close = difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.6)
-        begun = sorted((known_name for known_name in folded if name and known_name.startswith(name.lower())), key=len)
-        # In turn: the nearest by spelling, and those of which only the beginning was typed.
-        turns = itertools.chain.from_iterable(itertools.zip_longest(close, begun))
-        near = [folded[match] for match in dict.fromkeys(turns) if match is not None][:3]
+        near = near_names(name, names)
         hint = f" Did you mean {' or '.join(repr(match) for match in near)}?" if near else ""
         if len(names) <= 40:
             hint += f" Known: {', '.join(names) or 'none'}."

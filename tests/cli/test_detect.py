@@ -15,7 +15,7 @@ from bundles import write_bundle
 from clips import write_clip
 from detectors import BLUE, RED, image, write_detector
 from images import encoded, stored_as
-from litevision.cli._images import save
+from litevision.cli import save_images
 from litevision.runtime.results import PreprocessedImage, Result
 
 Run = Callable[..., tuple[int, str, str]]
@@ -278,4 +278,4 @@ def test_a_number_out_of_range_is_a_usage_error(detect: Run, wrong: tuple[str, s
 def test_where_a_image_is_saved(detect: Run, inputs: list[str], name: str, frame: bool, expected: str) -> None:
     Path("pics").mkdir()
     source: Any = PreprocessedImage(name, None) if frame else name
-    assert save.Saver("out", inputs).name_of(Result(source, (), None, 1.0)) == Path(expected)
+    assert save_images.Saver("out", inputs).name_of(Result(source, (), None, 1.0)) == Path(expected)

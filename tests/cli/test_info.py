@@ -147,7 +147,7 @@ def test_without_torch_the_message_names_the_extra(litevision: Run, monkeypatch:
 def test_a_terminal_gets_a_drawn_table(
     litevision: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("litevision.cli._shared.table._is_terminal", lambda: True)
+    monkeypatch.setattr("litevision.cli.tables._is_terminal", lambda: True)
     _, out, _ = litevision("info", "mobilenet_v2")
     assert "───" in out
     assert "block_16.project" in out

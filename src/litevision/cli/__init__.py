@@ -1,49 +1,93 @@
-"""The command line: one file per command, which imports what it needs when it is called, so that a start is quick."""
+"""The command line: a file a command, imported when it is called, so that a start is quick."""
 
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
-from litevision.cli._shared.stdout import silence_stdout
+from litevision.cli.signals import silence_stdout
 from litevision.errors import LitevisionError
 
-
-def __getattr__(name: str) -> Any:
-    """``app``, the typer application, imported at its first use (PEP 562): `main` may not need it."""
-    if name != "app":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from litevision.cli._app import app
-
-    return app
+_USAGE = 2  # the exit code of a command line that cannot be read
 
 
 def main() -> None:
-    """Runs the command line; an error that litevision raises on purpose becomes one line and exit code 1."""
-    if sys.stderr is None:  # closed; what is printed there would land among the answers
+    """Run the command line and exit.
+
+    The exit code is 0, or 1 for an error, which is one line on standard error, or 2 for a command line that cannot be
+    read; 128 and a signal's number where one ended the work.
+    """
+    from litevision.cli.console import is_verbose
+    from litevision.cli.parser import CommandLineError
+
+    if sys.stderr is None:  # closed; what is printed there would land among the results
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - it stays open to the end
     try:
         sys.exit(_run(sys.argv[1:]))
     except LitevisionError as error:
+        if is_verbose():
+            _print_traceback()
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(_USAGE if isinstance(error, CommandLineError) else 1)
     except BrokenPipeError:
         silence_stdout()
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if is_verbose():
+            _print_traceback()
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        print(f"error: unexpected {text}. --verbose shows where it happened.", file=sys.stderr)
+        sys.exit(1)
 
 
 def _run(arguments: list[str]) -> int:
-    if arguments[:1] == ["classify"]:
-        from litevision.cli._images import many
-        from litevision.cli._images.classify import Classify
-        from litevision.cli._images.quick import read_classify
+    from litevision.cli.commands import load_command
+    from litevision.cli.console import set_verbosity
+    from litevision.cli.parser import CommandLineError, parse
 
-        options = read_classify(arguments[1:])
-        if options is not None:
-            return many.run(Classify(options))
-    from litevision.cli._app import app
+    quiet, verbose = False, False
+    while arguments and arguments[0].startswith("-"):
+        first, *arguments = arguments
+        if first in ("-h", "--help"):
+            return _print_help()
+        if first in ("--version", "-V"):
+            from litevision import __version__
 
-    app()
+            print(f"litevision {__version__}")
+            return 0
+        if first not in ("--quiet", "--verbose"):
+            raise CommandLineError(f"no option {first!r}. See litevision --help.")
+        quiet, verbose = quiet or first == "--quiet", verbose or first == "--verbose"
+    set_verbosity(quiet=quiet, verbose=verbose)
+    if not arguments:
+        _print_help()
+        return _USAGE
+    if arguments[0] == "help":
+        arguments = [*arguments[1:2], "--help"]
+        if len(arguments) == 1:
+            return _print_help()
+    name, *rest = arguments
+    module, options = load_command(name)
+    parsed = parse(options, rest, command=f"litevision {name}")
+    set_verbosity(quiet=quiet or parsed.quiet, verbose=verbose or parsed.verbose)
+    if parsed.wants_help:
+        from litevision.cli.help import format_command_help
+
+        print(format_command_help(name, options), end="")
+        return 0
+    code: int = module.run(parsed.options)
+    return code
+
+
+def _print_help() -> int:
+    from litevision.cli.help import format_program_help
+
+    print(format_program_help(), end="")
     return 0
+
+
+def _print_traceback() -> None:
+    import traceback
+
+    traceback.print_exc()

@@ -1,38 +1,45 @@
 """litevision average: one network from several runs, the mean of their weights."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import ClassVar
 
-import typer
+from litevision.cli.parser import argument, option
 
 
-def average(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="The folders of finished runs from one start.")],
-    name: Annotated[str, typer.Option(help="Of the result.")],
-    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where its folder is made.")] = Path("runs"),
-) -> None:
-    """Average runs that began with the same weights: often better than each of them, and as small and fast as one.
+@dataclass(frozen=True, kw_only=True)
+class AverageOptions:
+    """Average the weights of runs that began with the same ones: often better than each, as small and fast as one.
 
     The score on the validation images tells whether it was worth it; the test images are scored as after training.
     """
-    from litevision.cli._shared.torch import require_torch
+
+    examples: ClassVar = ("litevision average runs/first runs/second --name both",)
+    runs: tuple[Path, ...] = argument(metavar="RUN", help="Folders of finished runs that began with the same weights.")
+    name: str = option(help="Name of the result's folder.")
+    output: Path = option(Path("runs"), short="-o", metavar="FOLDER", help="Folder in which the result's is made.")
+
+
+def run(options: AverageOptions) -> int:
+    """Average the runs."""
+    from litevision.cli.checks import require_torch
 
     require_torch("litevision average")
     from dataclasses import replace
 
-    from litevision.cli._training.report import print_results
-    from litevision.training.average import average as mean_of
-    from litevision.training.average import read_runs
+    from litevision.cli.training_report import print_results
+    from litevision.training.average import average, read_runs
     from litevision.training.checkpoint import Progress, write_checkpoint
     from litevision.training.finish import finish
     from litevision.training.loop import BEST
 
-    plans = read_runs(runs)
-    folder = output / name
-    plan = replace(plans[0], name=name)
+    plans = read_runs(options.runs)
+    folder = options.output / options.name
+    plan = replace(plans[0], name=options.name)
     plan.write(folder)
-    network = mean_of(plans, runs)
+    network = average(plans, options.runs)
     write_checkpoint(folder / BEST, Progress(), {"network": network.state_dict()})
-    averaged = [(run.name, one.recipe) for run, one in zip(runs, plans, strict=True)]
+    averaged = [(run.name, one.recipe) for run, one in zip(options.runs, plans, strict=True)]
     results = finish(plan, network, Progress(), folder, stopped_early=False, device="cpu", averaged=averaged)
     print_results(results, folder)
+    return 0

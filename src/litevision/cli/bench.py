@@ -1,11 +1,14 @@
 """litevision bench: engines side by side on this machine."""
 
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import typer
-
+from litevision.cli import console
+from litevision.cli.checks import check_writable, parse_names
+from litevision.cli.fields import csv_option, engine_names, json_flag, model_names, precision_names
+from litevision.cli.parser import argument, option
 from litevision.errors import UsageError
 
 if TYPE_CHECKING:
@@ -13,78 +16,85 @@ if TYPE_CHECKING:
     from litevision.runtime.machine import Machine
 
 
-def bench(
-    model: Annotated[str, typer.Argument(metavar="BUNDLE|NAME", help="The path of a bundle (.onnx), or a model.")],
-    batch: Annotated[str, typer.Option(metavar="N,N", help="Images in a batch.")] = "1,8,32",
-    threads: Annotated[
-        str | None, typer.Option(metavar="N,N", help="Threads that compute a batch; by default all there are.")
-    ] = None,
-    streams: Annotated[int, typer.Option(min=1, help="Batches at once, each with its own threads.")] = 1,
-    engine: Annotated[
-        str | None, typer.Option(metavar="NAME,NAME", help="onnxruntime, openvino; by default what is installed.")
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(metavar="NAME,NAME", help="fp32, bf16; by default what this processor has.")
-    ] = None,
-    seconds: Annotated[float, typer.Option(help="Measured time for each row.")] = 1.0,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the rows and the machine there.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions:
     """Measure a model in every engine, precision and batch size, side by side on this machine.
 
-    The engines take turns and warming up is not counted. Times are milliseconds a batch: the median, what 95 of 100
-    calls kept to, and the spread between the quicker and the slower quarter.
+    Calls of the engines are interleaved, so that background load affects all of them equally, and warming up is not
+    counted. Times are milliseconds a batch: the median, the 95th percentile, and the spread between the quartiles.
     """
-    import json
-    from dataclasses import asdict
 
-    from litevision.cli._shared.bundle import bundle_path
-    from litevision.cli._shared.outputs import check_writable
+    examples: ClassVar = (
+        "litevision bench clothing",
+        "litevision bench model.onnx --batch 1,8 --threads 1,4 --csv bench.csv",
+    )
+    model: str = argument(metavar="BUNDLE|NAME", choices=model_names, help="A bundle (.onnx) or a model's name.")
+    batch: str = option("1,8,32", metavar="N,N", help="Batch sizes, with commas between them.")
+    threads: str | None = option(
+        None, metavar="N,N", help="Numbers of threads that compute a batch; all CPUs unless given."
+    )
+    streams: int = option(1, min=1, help="Batches computed at once, each with its own threads.")
+    engine: str | None = option(
+        None, metavar="NAME,NAME", choices=engine_names, help="Engines; those that are installed unless given."
+    )
+    precision: str | None = option(
+        None,
+        metavar="NAME,NAME",
+        choices=precision_names,
+        help="Precisions; those that this processor has unless given.",
+    )
+    seconds: float = option(1.0, metavar="SECONDS", help="Seconds measured for each row.")
+    csv: Path | None = csv_option("Write the rows and the machine into this file.")
+    json: bool = json_flag()
+
+
+def run(options: BenchOptions) -> int:
+    """Measure, print and write."""
+    import json
+
+    from litevision.cli.bundle import bundle_path
     from litevision.runtime.benchmark import benchmark
     from litevision.runtime.machine import Machine
 
-    batch_sizes = _numbers("--batch", batch)
-    thread_counts: list[int | None] = [*_numbers("--threads", threads)] or [None]
-    if csv:
-        check_writable(csv)
+    batch_sizes = _numbers("--batch", options.batch)
+    thread_counts: list[int | None] = [*_numbers("--threads", options.threads)] or [None]
+    if options.csv:
+        check_writable(options.csv)
     machine = Machine.here()
     found = benchmark(
-        bundle_path(model),
+        bundle_path(options.model),
         batch_sizes=batch_sizes,
         threads=thread_counts,
-        streams=streams,
-        engines=_names(engine),
-        precisions=_names(precision),
-        seconds=seconds,
-        on_row=_report,
+        streams=options.streams,
+        engines=parse_names(options.engine),
+        precisions=parse_names(options.precision),
+        seconds=options.seconds,
+        on_row=_show,
     )
-    if csv:
-        _write(csv, model, machine, found)
-    if as_json:
+    if options.csv:
+        _write(options.csv, options.model, machine, found)
+    if options.json:
         rows = [asdict(row) for row in found.rows]
-        print(json.dumps({"model": model, "machine": asdict(machine), "rows": rows, "notes": found.notes}))
+        print(json.dumps({"model": options.model, "machine": asdict(machine), "rows": rows, "notes": found.notes}))
     else:
         _print(machine, found)
-
-
-def _names(text: str | None) -> list[str]:
-    return [name.strip() for name in text.split(",")] if text else []
+    return 0
 
 
 def _numbers(option: str, text: str | None) -> list[int]:
-    names = _names(text)
+    names = parse_names(text)
     if not all(name.isascii() and name.isdigit() and int(name) > 0 for name in names):
         raise UsageError(f"{option} {text}: expected whole numbers from 1 up with commas between them, such as 1,8,32.")
     return [int(name) for name in names]
 
 
-def _report(row: "Row") -> None:
-    if sys.stderr.isatty():
+def _show(row: "Row") -> None:
+    if console.shows_progress():
         print(f"{row.title}, batch {row.batch_size}: {row.median_ms:.1f} ms", file=sys.stderr)
 
 
 def _print(machine: "Machine", found: "Benchmark") -> None:
-    from litevision.cli._shared.table import Align, print_table
+    from litevision.cli.tables import Align, print_table
 
     columns: dict[str, Align] = {"engine": "left", "precision": "left"}
     columns |= dict.fromkeys(("batch", "threads", "streams", "ms", "p95", "spread", "images/s", "calls"), "right")
@@ -108,13 +118,9 @@ def _print(machine: "Machine", found: "Benchmark") -> None:
 
 
 def _write(file: Path, model: str, machine: "Machine", found: "Benchmark") -> None:
-    from dataclasses import asdict
-
-    from litevision.cli._shared.outputs import write_csv
+    from litevision.cli.tables import write_records
 
     about: dict[str, Any] = {"model": model, **asdict(machine)}
     about |= {name: about["versions"][name] for name in ("litevision", "python")}  # the engines' are in the rows
     del about["versions"]
-    rows = [{**asdict(row), **about} for row in found.rows]
-    write_csv(file, list(rows[0]), [list(row.values()) for row in rows])
-    print(f"wrote {file}: {len(rows)} rows", file=sys.stderr)
+    write_records(file, [{**asdict(row), **about} for row in found.rows])

@@ -1,74 +1,56 @@
 """litevision check-data: every issue of labelled images or boxes."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, ClassVar
 
-import typer
-
-from litevision.data.formats import data_help
+from litevision.cli import console
+from litevision.cli.fields import data_formats
+from litevision.cli.parser import argument, flag, option
 
 if TYPE_CHECKING:
     from litevision.data import DataReport
 
 
-def check_data(
-    data: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DATA",
-            help=data_help(),
-        ),
-    ],
-    json: Annotated[
-        str | None, typer.Option("--json", metavar="FILE|-", help="Write everything as JSON there; - prints it alone.")
-    ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Read headers alone: no damage in pixels, no near duplicates.")
-    ] = False,
-    every: Annotated[bool, typer.Option("--all", help="Show every file, not the first five of a rule.")] = False,
-) -> None:
-    """Find every issue of labelled images or boxes: what cannot be read, copies, odd classes, names, sizes and boxes.
+@dataclass(frozen=True, kw_only=True)
+class CheckDataOptions:
+    """Find issues of labelled images or boxes: unreadable files, duplicates, odd classes, names, sizes and boxes.
 
     Exit code 1 says that there is an error; warnings and notes leave it 0. Nothing is changed.
     """
+
+    examples: ClassVar = (
+        "litevision check-data clothes/",
+        "litevision check-data boxes.json --quick --json report.json",
+    )
+    data: Path = argument(metavar="DATA", help=data_formats)
+    json: str | None = option(
+        None, metavar="FILE.json", help="Write all issues into this file as JSON; - prints it alone."
+    )
+    quick: bool = flag(help="Read only headers: finds no damage in pixels and no near duplicates.")
+    all: bool = flag(help="Show every file, not only the first five of a rule.")
+
+
+def run(options: CheckDataOptions) -> int:
+    """Check the data, print and write the report."""
     import time
 
-    from litevision.cli._shared.outputs import check_writable
-    from litevision.data import check_data as check
+    from litevision.cli.checks import check_writable
+    from litevision.cli.progress import progress_bar
+    from litevision.data import check_data
     from litevision.runtime.cpus import available_cpus
 
-    file = Path(json) if json and json != "-" else None
+    file = Path(options.json) if options.json and options.json != "-" else None
     if file:
         check_writable(file, "--json")
     start = time.monotonic()
-    with _progress() as on_progress:
-        report = check(data, quick=quick, workers=available_cpus(), on_progress=on_progress)
-    print(f"checked in {time.monotonic() - start:.1f} s", file=sys.stderr)
+    with progress_bar("check") as on_progress:
+        report = check_data(options.data, quick=options.quick, workers=available_cpus(), on_progress=on_progress)
+    console.note(f"checked in {time.monotonic() - start:.1f} s")
     if file:
         _write(file, report)
-    if json == "-":
-        print(report.to_json())
-    else:
-        print(report.text(every=every))
-    if not report.ok:
-        raise typer.Exit(1)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
-        task = bar.add_task("check", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    print(report.to_json() if options.json == "-" else report.text(every=options.all))
+    return 0 if report.ok else 1
 
 
 def _write(file: Path, report: "DataReport") -> None:
@@ -76,4 +58,4 @@ def _write(file: Path, report: "DataReport") -> None:
 
     with atomic_write(file) as partial:
         partial.write_text(report.to_json() + "\n")
-    print(f"wrote {file}: {len(report.issues)} issues", file=sys.stderr)
+    console.note(f"wrote {file}: {len(report.issues)} issues")

@@ -1,10 +1,19 @@
 """litevision choose: which network fits a budget of time or size on this machine."""
 
-import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import typer
+from litevision.cli import console
+from litevision.cli.fields import (
+    csv_option,
+    engine_option,
+    json_flag,
+    plot_option,
+    precision_option,
+    threads_option,
+)
+from litevision.cli.parser import flag, option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,63 +24,69 @@ if TYPE_CHECKING:
     from litevision.runtime.machine import Machine
 
 
-def choose(
-    budget: Annotated[
-        list[str] | None,
-        typer.Option(metavar="5ms|6MB", help="The most an image may take, or a bundle may weigh; give both, or none."),
-    ] = None,
-    classes: Annotated[int, typer.Option(help="How many classes the network shall tell apart.")] = 1000,
-    engine: Annotated[str, typer.Option(help="onnxruntime or openvino.")] = "onnxruntime",
-    precision: Annotated[str, typer.Option(help="fp32, or bf16 where engine and processor have it.")] = "fp32",
-    threads: Annotated[int | None, typer.Option(help="Threads that compute an image; by default all.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Show what is beaten or beyond the budget, too.")] = False,
-    anew: Annotated[bool, typer.Option("--calibrate", help="Measure this machine again.")] = False,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all candidates there.")] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE.png|svg", help="Draw them there.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, with all candidates.")] = False,
-) -> None:
-    """List the published networks that are the best for their time and size on this machine.
+@dataclass(frozen=True, kw_only=True)
+class ChooseOptions:
+    """List the published networks that are Pareto-optimal in score, time and size on this machine.
 
     Nothing is downloaded, and no candidate is run: its milliseconds are predicted from its layers, by rates that this
     machine is measured for once. A network is listed if no other one scores as much in as little time and as few bytes.
     """
-    from litevision.cli._shared.outputs import check_plot, check_writable
-    from litevision.cli._shared.torch import require_torch
+
+    examples: ClassVar = ("litevision choose --budget 5ms", "litevision choose --budget 6MB --classes 10")
+    budget: tuple[str, ...] = option(
+        (), metavar="5ms|6MB", help="Milliseconds that an image may take, or size of the bundle; may be given for both."
+    )
+    classes: int = option(1000, help="Number of classes that the network shall tell apart.")
+    engine: str = engine_option()
+    precision: str = precision_option()
+    threads: int | None = threads_option()
+    all: bool = flag(help="Also show what is not Pareto-optimal or beyond the budget.")
+    calibrate: bool = flag(help="Measure this machine again.")
+    csv: Path | None = csv_option("Write all candidates into this file.")
+    plot: Path | None = plot_option()
+    json: bool = json_flag("Print one JSON document, with all candidates.")
+
+
+def run(options: ChooseOptions) -> int:
+    """Predict, choose, print and write."""
+    from litevision.cli.checks import check_plot, check_writable, require_torch
 
     require_torch("litevision choose")
+    from litevision.cli.progress import progress_bar
     from litevision.lab.choose import check_classes, pareto_front, parse_budget, published_candidates
     from litevision.runtime.engines import engine_choice
     from litevision.runtime.machine import Machine
 
-    check_classes(classes)
-    budgets = [parse_budget(text) for text in budget or ()]
-    choice = engine_choice(engine, precision, threads=threads)
-    if csv:
-        check_writable(csv)
-    if plot:
-        check_plot(plot)
+    check_classes(options.classes)
+    budgets = [parse_budget(text) for text in options.budget]
+    choice = engine_choice(options.engine, options.precision, threads=options.threads)
+    if options.csv:
+        check_writable(options.csv)
+    if options.plot:
+        check_plot(options.plot)
     machine = Machine.here()
-    model = _model(choice, anew)
-    found = sorted(published_candidates(model, classes, on_network=_counting), key=lambda it: it.ms)
-    _clear()
+    model = _model(choice, options.calibrate)
+    with progress_bar("predict") as on_network:
+        candidates = published_candidates(model, options.classes, on_network=on_network)
+    found = sorted(candidates, key=lambda it: it.ms)
     best = pareto_front(found)
     fitting = [it for it in best if all(each.allows(it) for each in budgets)]
-    if csv:
-        _write(csv, found, best, choice, machine)
-    if plot:
-        from litevision.lab.choose.plot import plot as draw
+    if options.csv:
+        _write(options.csv, found, best, choice, machine)
+    if options.plot:
+        from litevision.lab.choose.plot import plot
 
-        draw(plot, found, best, budgets, f"{_about(choice)}, {classes:,} classes; {machine.cpu}")
-        print(f"wrote {plot}", file=sys.stderr)
-    if as_json:
-        _print_json(found, best, budgets, classes, choice, model, machine)
-        return
-    shown = found if every else fitting
+        plot(options.plot, found, best, budgets, f"{_about(choice)}, {options.classes:,} classes; {machine.cpu}")
+        console.note(f"wrote {options.plot}")
+    if options.json:
+        _print_json(found, best, budgets, options.classes, choice, model, machine)
+        return 0
+    shown = found if options.all else fitting
     if shown:
-        _print(shown, best, mark=every)
+        _print(shown, best, mark=options.all)
         print()
     print(_conclusion(found, best, fitting, budgets))
-    if fitting and classes != 1000:
+    if fitting and options.classes != 1000:
         print(f"to train the most exact: {_command(max(fitting, key=lambda it: it.top1))}")
     print(f"top-1 is its publisher's, on ImageNet; ms are predicted for {_about(choice)}")
     print(
@@ -81,32 +96,19 @@ def choose(
     if model.is_disturbed:
         print("other work disturbed the calibration; when it is done, --calibrate measures again")
     print(machine)
+    return 0
 
 
 def _model(choice: "EngineChoice", anew: bool) -> "LatencyModel":
-    from functools import partial
-
+    from litevision.cli.progress import progress_bar
     from litevision.lab.latency import calibrate, latency_model
 
     def made(choice: "EngineChoice") -> "LatencyModel":
-        print(f"measuring this machine in {choice.title}, once; about a minute", file=sys.stderr)
-        return calibrate(choice, on_network=partial(_progress, "network"))
+        console.note(f"measuring this machine in {choice.title}, once; about a minute")
+        with progress_bar("calibrate") as on_network:
+            return calibrate(choice, on_network=on_network)
 
     return latency_model(choice, anew=anew, made_by=made)
-
-
-def _counting(done: int, total: int) -> None:
-    _progress("candidate", done, total)
-
-
-def _progress(what: str, done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        print(f"\r{what} {done + 1} of {total}", end="\033[K", file=sys.stderr, flush=True)
-
-
-def _clear() -> None:
-    if sys.stderr.isatty():
-        print(end="\r\033[K", file=sys.stderr)
 
 
 def _about(choice: "EngineChoice") -> str:
@@ -114,7 +116,7 @@ def _about(choice: "EngineChoice") -> str:
 
 
 def _print(candidates: "Sequence[Candidate]", best: "Sequence[Candidate]", *, mark: bool) -> None:
-    from litevision.cli._shared.table import Align, print_table
+    from litevision.cli.tables import Align, print_table
 
     columns: dict[str, Align] = {"network": "left", "dialect": "left"}
     columns |= dict.fromkeys(("width", "size", "top-1", "ms", "MB", "MMACs"), "right")
@@ -182,11 +184,9 @@ def _write(
     choice: "EngineChoice",
     machine: "Machine",
 ) -> None:
-    from litevision.cli._shared.outputs import write_csv
+    from litevision.cli.tables import write_records
 
-    records = [{**_record(it, best), "engine": _about(choice), "machine": str(machine)} for it in found]
-    write_csv(file, list(records[0]), [list(record.values()) for record in records])
-    print(f"wrote {file}: {len(records)} rows", file=sys.stderr)
+    write_records(file, [{**_record(it, best), "engine": _about(choice), "machine": str(machine)} for it in found])
 
 
 def _print_json(

@@ -1,34 +1,82 @@
 """litevision classify: name what images show."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import typer
+from litevision.cli.fields import model_names
+from litevision.cli.parser import option
+from litevision.cli.predict import Job, Predict, PredictOptions, predict
 
-from litevision.cli._images import many, options
-from litevision.cli._images.classify import Classify, Options
+if TYPE_CHECKING:
+    from litevision.cli.tables import OutputFormat
+    from litevision.runtime import Bundle
+    from litevision.runtime.classifier import Prediction
+    from litevision.runtime.results import Result
 
 
-def classify(
-    inputs: options.Inputs,
-    model: Annotated[str, typer.Option(help="A model's name, or the path of a bundle (.onnx).")] = Options.model,
-    top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = Options.top,
-    recursive: options.Recursive = False,
-    frames: options.Frames = False,
-    every: options.Every = Options.every,
-    json: options.Json = False,
-    jsonl: options.JsonLines = False,
-    csv: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write path,rank,index,label,score,ms there; - to print them.")
-    ] = None,
-    strict: options.Strict = False,
-    engine: options.Engine = Options.engine,
-    precision: options.Precision = None,
-    workers: options.Workers = None,
-    batch: options.Batch = None,
-) -> None:
-    """Name what images show, with scores from 0 to 1.
+@dataclass(frozen=True, kw_only=True)
+class ClassifyOptions(PredictOptions):
+    """Name what images and videos show, with scores from 0 to 1.
 
     An image that cannot be read is reported, the others are still named, and the exit code is 1.
     """
-    given = {**locals(), "inputs": tuple(inputs)}  # each parameter is the option of its name
-    raise typer.Exit(many.run(Classify(Options(**given))))
+
+    examples: ClassVar = (
+        "litevision classify photo.jpg",
+        "litevision classify photos/ --recursive --csv labels.csv",
+        "litevision classify photo.jpg --model runs/first",
+    )
+    model: str = option(
+        "clothing",
+        choices=model_names,
+        metavar="BUNDLE|RUN|NAME",
+        help="A bundle (.onnx), the folder of a finished run, or a name that 'litevision models' lists.",
+    )
+    top: int = option(5, min=1, help="How many classes to name.")
+    csv: str | None = option(
+        None, metavar="FILE.csv", help="Write path,rank,index,label,score,ms into this file; - prints them."
+    )
+
+
+class Classify(Predict[ClassifyOptions]):
+    """Names what images show."""
+
+    verb = "classify"
+
+    def output_format(self) -> "OutputFormat":
+        from litevision.cli.tables import OutputFormat
+
+        columns = (("path", "<4"), ("rank", ">4"), ("label", "<5"), ("score", ">6"))
+        return OutputFormat(columns, _cells, ("path", "rank", "index", "label", "score", "ms"), _rows, _plain)
+
+    def job(self, bundle: "Bundle") -> Job:
+        from functools import partial
+
+        from litevision.runtime.classifier import Classifier, Naming
+        from litevision.runtime.results import answer
+
+        task = Naming(Classifier(bundle), self.options.top)
+        return Job(bundle, partial(answer, task), task.prepare)
+
+
+def run(options: ClassifyOptions) -> int:
+    """Classify the images."""
+    return predict(Classify(options))
+
+
+def _cells(answer: "Result[Prediction]") -> Iterator[tuple[str, ...]]:
+    from litevision.cli.tables import escape
+
+    name = escape(answer.name)
+    for rank, it in enumerate(answer.predictions, start=1):
+        yield name, str(rank), escape(it.label), f"{it.score:.4f}"
+
+
+def _rows(answer: "Result[Prediction]") -> Iterator[tuple[object, ...]]:
+    for rank, it in enumerate(answer.predictions, start=1):
+        yield answer.name, rank, it.index, it.label, it.score, round(answer.ms, 3)
+
+
+def _plain(answer: "Result[Prediction]") -> dict[str, Any]:
+    return {"predictions": [{"label": it.label, "score": it.score, "index": it.index} for it in answer.predictions]}

@@ -1,58 +1,69 @@
 """litevision compare: networks side by side, trained alike on your own images."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import ClassVar
 
-import typer
+from litevision.cli.fields import json_flag, size_option
+from litevision.cli.parser import argument, option
 
 
-def compare(
-    what: Annotated[str, typer.Argument(metavar="centernet", help="What to compare: detectors, CenterNets all.")],
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Images with boxes: Pascal VOC, COCO or YOLO.")],
-    minutes: Annotated[float | None, typer.Option(help="Of training for each member; 30 unless given.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="For each member, in place of minutes.")] = None,
-    members: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME,NAME", help="Of dlaseg, v1-reshape, v1-light, v2-reshape, v2-light; by default all."
-        ),
-    ] = None,
-    size: Annotated[
-        str | None, typer.Option(metavar="S|HxW", help="The input's side, or its height and width.")
-    ] = None,
-    recipe: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="A recipe for all; what it leaves out stays as it is.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Any one option of a recipe.")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="runs/compare-DATA unless given.")
-    ] = None,
-    seconds: Annotated[float, typer.Option(help="Of inference for each member's milliseconds.")] = 5.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-) -> None:
+def _members() -> Sequence[str]:
+    return ("dlaseg", "v1-reshape", "v1-light", "v2-reshape", "v2-light")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions:
     """Train DLASeg and MobileNet CenterNets under one recipe and budget, and put them into one table and one plot.
 
-    All begin fresh. A budget in minutes becomes epochs by the time that one takes here, so that every schedule ends
-    with it. Interrupted, the same command goes on; what is finished is not trained again.
+    All begin from scratch. A budget in minutes becomes epochs by the time that one takes here, so that every schedule
+    ends with it. Interrupted, the same command goes on; what is finished is not trained again.
     """
-    from litevision.cli._shared.torch import require_torch
+
+    examples: ClassVar = (
+        "litevision compare centernet boxes/ --minutes 10",
+        "litevision compare centernet boxes.json --members v2-light,v1-light --epochs 20",
+    )
+    what: str = argument(
+        metavar="centernet", choices=("centernet",), help="What to compare: detectors, all of them CenterNets."
+    )
+    data: Path = argument(metavar="DATA", help="Images with boxes: Pascal VOC, COCO or YOLO.")
+    minutes: float | None = option(
+        None, metavar="MINUTES", help="Minutes of training for each candidate; 30 unless given."
+    )
+    epochs: int | None = option(None, help="Number of epochs for each candidate, in place of minutes.")
+    members: str | None = option(
+        None, metavar="NAME,NAME", choices=_members, help="Candidates to compare; all unless given."
+    )
+    size: str | None = size_option()
+    recipe: Path | None = option(
+        None, metavar="FILE.toml", help="Recipe for all candidates; options that it lacks keep their defaults."
+    )
+    set: tuple[str, ...] = option(
+        (), metavar="TABLE.KEY=VALUE", help="Set any option of a recipe; may be given more than once."
+    )
+    output: Path | None = option(
+        None, short="-o", metavar="FOLDER", help="Folder of the results; runs/compare-DATA unless given."
+    )
+    seconds: float = option(5.0, metavar="SECONDS", help="Seconds of inference measured for each candidate.")
+    json: bool = json_flag()
+
+
+def run(options: CompareOptions) -> int:
+    """Train, measure, print and write."""
+    from litevision.cli.checks import parse_names, require_torch
 
     require_torch("litevision compare")
-    from litevision.cli._training.compare import run
+    from litevision.cli.comparison import run
 
-    names = [name.strip() for name in members.split(",")] if members else []
-    given = {} if size is None else {"model.size_hw": size}
-    raise typer.Exit(
-        run(
-            what,
-            data,
-            (minutes, epochs),
-            names,
-            (recipe, given, settings or []),
-            output=output,
-            seconds=seconds,
-            as_json=as_json,
-        )
+    return run(
+        options.what,
+        options.data,
+        (options.minutes, options.epochs),
+        parse_names(options.members),
+        (options.recipe, {} if options.size is None else {"model.size_hw": options.size}, options.set),
+        output=options.output,
+        seconds=options.seconds,
+        as_json=options.json,
     )

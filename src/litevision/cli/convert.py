@@ -1,40 +1,51 @@
 """litevision convert: read anyone's weights, say what they are, write them in another layout."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import typer
+from litevision.cli.fields import dialect_option, json_flag, network_names, weight_names
+from litevision.cli.parser import argument, flag, option
 
 if TYPE_CHECKING:
     from litevision.weights.load import Loaded
 
 
-def convert(
-    source: Annotated[
-        str,
-        typer.Argument(metavar="NAME|FILE|URL", help="A weight set's name, a weight file, or a URL."),
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Where to write; without it the file is only described."),
-    ] = None,
-    to: Annotated[str, typer.Option(help="The layout: litevision, torchvision, timm or keras.")] = "litevision",
-    model: Annotated[
-        str | None, typer.Option(help="The network that the file belongs to; recognised unless given.")
-    ] = None,
-    dialect: Annotated[str | None, typer.Option(help="Whose form, where the file alone cannot tell.")] = None,
-    width: Annotated[float | None, typer.Option(help="The width, if it is an unusual one.")] = None,
-    classes: Annotated[int | None, typer.Option(help="Classes of the network; the file's own unless given.")] = None,
-    reset_classifier: Annotated[
-        bool, typer.Option("--reset-classifier", help="Start a fresh classifier where the class counts differ.")
-    ] = False,
-    drop_background: Annotated[
-        bool, typer.Option("--drop-background", help="Leave out class 0 of a file with one class more (1001).")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Read weights from torchvision, timm, Keras or slim, and write them in another layout."""
-    from litevision.cli._shared.torch import require_torch
+@dataclass(frozen=True, kw_only=True)
+class ConvertOptions:
+    """Read weights from torchvision, timm, Keras, TensorFlow slim or a run, and write them in another layout."""
+
+    examples: ClassVar = (
+        "litevision convert weights.pth",
+        "litevision convert weights.pth --to timm -o weights.safetensors",
+        "litevision convert runs/first --to torchvision -o weights.pth",
+    )
+    source: str = argument(
+        metavar="NAME|FILE|URL|RUN",
+        choices=weight_names,
+        help="A weight set's name, a weight file, a URL, or the folder of a run.",
+    )
+    output: Path | None = option(
+        None, short="-o", metavar="FILE", help="File to write; without it the weights are only described."
+    )
+    to: str = option(
+        "litevision",
+        metavar="LAYOUT",
+        choices=("litevision", "torchvision", "timm", "keras"),
+        help="Layout of the written file.",
+    )
+    model: str | None = option(None, choices=network_names, help="Network of the weights; detected unless given.")
+    dialect: str | None = dialect_option("Library whose form the network has, where the file alone cannot tell.")
+    width: float | None = option(None, help="Width multiplier; detected unless given.")
+    classes: int | None = option(None, help="Number of classes; the file's own unless given.")
+    reset_classifier: bool = flag(help="Initialise the classifier anew where the numbers of classes differ.")
+    drop_background: bool = flag(help="Leave out class 0 of a file with one class more (1001).")
+    json: bool = json_flag("Print one JSON object.")
+
+
+def run(options: ConvertOptions) -> int:
+    """Convert the weights and print what they are."""
+    from litevision.cli.checks import require_torch
 
     require_torch("litevision convert")
     import json
@@ -43,23 +54,24 @@ def convert(
     from litevision.weights.save import save_weights
 
     loaded = load_weights(
-        source,
-        model,
-        dialect=dialect,
-        width_mult=width,
-        num_classes=classes,
-        reset_classifier=reset_classifier,
-        drop_background=drop_background or None,
+        options.source,
+        options.model,
+        dialect=options.dialect,
+        width_mult=options.width,
+        num_classes=options.classes,
+        reset_classifier=options.reset_classifier,
+        drop_background=options.drop_background or None,
     )
-    if output is not None:
-        save_weights(loaded.network, output, to)
-    facts = _facts(loaded, output, to)
-    if as_json:
+    if options.output is not None:
+        save_weights(loaded.network, options.output, options.to)
+    facts = _facts(loaded, options.output, options.to)
+    if options.json:
         print(json.dumps(facts))
-        return
+        return 0
     width_column = max(map(len, facts))
     for name, value in facts.items():
         print(f"{name:<{width_column}}  {value}")
+    return 0
 
 
 def _facts(loaded: "Loaded", output: Path | None, to: str) -> dict[str, Any]:

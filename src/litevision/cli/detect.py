@@ -1,50 +1,174 @@
 """litevision detect: find objects in images."""
 
-from typing import Annotated
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
-import typer
+from litevision.cli.fields import bundle_names
+from litevision.cli.parser import option
+from litevision.cli.predict import Job, Predict, PredictOptions, predict
 
-from litevision.cli._images import many, options
-from litevision.cli._images.detect import Detect, Options
+if TYPE_CHECKING:
+    from litevision.cli.tables import OutputFormat, Writer
+    from litevision.image import ImageLike
+    from litevision.runtime import Bundle, Detection
+    from litevision.runtime.results import PreprocessedImage, Result
 
 
-def detect(
-    inputs: options.Inputs,
-    model: Annotated[
-        str, typer.Option(metavar="BUNDLE|NAME", help="The path of a bundle (.onnx), or its name.")
-    ] = Options.model,
-    score: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="The least score of a box; by default what the bundle names, or 0.3."),
-    ] = Options.score,
-    tiles: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            max=8,
-            metavar="N",
-            help="For small objects in large images: also look at overlapping tiles, N on the longer side.",
-        ),
-    ] = Options.tiles,
-    save: Annotated[str | None, typer.Option(metavar="FOLDER", help="Save the images there, boxes drawn.")] = None,
-    coco: Annotated[str | None, typer.Option(metavar="FILE", help="Write the boxes there in COCO's form.")] = None,
-    recursive: options.Recursive = False,
-    frames: options.Frames = False,
-    every: options.Every = Options.every,
-    json: options.Json = False,
-    jsonl: options.JsonLines = False,
-    csv: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write path,label,index,score,x1,y1,x2,y2,ms there; - to print.")
-    ] = None,
-    strict: options.Strict = False,
-    engine: options.Engine = Options.engine,
-    precision: options.Precision = None,
-    workers: options.Workers = None,
-    batch: options.Batch = None,
-) -> None:
-    """Find objects in images: a label, a score from 0 to 1, and a box in pixels of the upright image.
+@dataclass(frozen=True, kw_only=True)
+class DetectOptions(PredictOptions):
+    """Find objects in images and videos: a label, a score from 0 to 1, and a box in pixels of the upright image.
 
     An image that cannot be read is reported, the others are still searched, and the exit code is 1.
     """
-    given = {**locals(), "inputs": tuple(inputs)}  # each parameter is the option of its name
-    raise typer.Exit(many.run(Detect(Options(**given))))
+
+    examples: ClassVar = (
+        "litevision detect blood.jpg --save found/",
+        "litevision detect scans/ --tiles 2 --coco boxes.json",
+        "litevision detect photo.jpg --model runs/first",
+    )
+    model: str = option(
+        "blood-cells",
+        choices=bundle_names,
+        metavar="BUNDLE|RUN|NAME",
+        help="A bundle (.onnx), the folder of a finished run, or a name that 'litevision models' lists.",
+    )
+    score: float | None = option(
+        None, min=0, max=1, help="Least score of a box, from 0 to 1; the bundle's own, or else 0.3, unless given."
+    )
+    tiles: int = option(
+        1,
+        min=1,
+        max=8,
+        help="For small objects in large images: also search overlapping tiles, N along the longer side.",
+    )
+    save: str | None = option(None, metavar="FOLDER", help="Save the images with boxes drawn into this folder.")
+    coco: str | None = option(
+        None, metavar="FILE.json", help="Write the boxes into this file, as a COCO list of results."
+    )
+    csv: str | None = option(
+        None,
+        metavar="FILE.csv",
+        help="Write path,label,index,score,x1,y1,x2,y2,ms into this file; - prints them.",
+    )
+
+
+class Detect(Predict[DetectOptions]):
+    """Finds objects in images."""
+
+    verb = "detect"
+
+    def __init__(self, options: DetectOptions) -> None:
+        if options.tiles > 1 and options.batch is None:
+            options = replace(options, batch=1)  # the tiles of one image are many already
+        super().__init__(options)
+
+    def output_format(self) -> "OutputFormat":
+        from litevision.cli.tables import OutputFormat
+
+        edges = ("x1", "y1", "x2", "y2")
+        columns = (("path", "<4"), ("label", "<5"), ("score", ">6"), *((edge, ">6") for edge in edges))
+        return OutputFormat(columns, _cells, ("path", "label", "index", "score", *edges, "ms"), _rows, _plain)
+
+    def targets(self) -> Sequence[str]:
+        return [*super().targets(), *(it for it in (self.options.coco, self.options.save) if it not in (None, "-"))]
+
+    def job(self, bundle: "Bundle") -> Job:
+        from functools import partial
+
+        from litevision.runtime.detector import Detector, Finding
+        from litevision.runtime.results import answer
+
+        options, detector = self.options, Detector(bundle)
+        task = Finding(detector, options.score, options.tiles)
+        if options.save is None:
+            return Job(bundle, partial(answer, task), task.prepare)
+        from litevision.cli.save_images import Saver
+
+        saver = Saver(options.save, options.inputs)
+
+        def work(sources: "Iterable[ImageLike | PreprocessedImage[Any]]") -> "list[Result[Detection]]":
+            return [saver.saved(it) for it in answer(task, sources)]
+
+        return Job(bundle, work, partial(detector.views, tiles=options.tiles, keep=True))
+
+    def writers(self, stack: ExitStack) -> "list[Writer]":
+        from litevision.cli.tables import output_stream
+
+        if self.options.save is not None:
+            from litevision.cli.save_images import make_folder
+
+            make_folder(self.options.save)
+        if self.options.coco is None:
+            return []
+        return [CocoResults(stack.enter_context(output_stream(self.options.coco, "--coco")))]
+
+
+def run(options: DetectOptions) -> int:
+    """Find objects in the images."""
+    return predict(Detect(options))
+
+
+class CocoResults:
+    """COCO's list of results, an object a line.
+
+    ``image_id`` is the number that a file is named after, as COCO's own are; else its path or the frame's name.
+    ``category_id`` counts the bundle's labels from 1. ``file_name`` and ``category`` say the same in words.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        import json
+
+        self._stream = stream
+        self._text = json.dumps
+        self._before = "["
+
+    def write(self, answers: "Sequence[Result[Detection]]") -> None:
+        for answer in answers:
+            for it in answer.predictions:
+                self._stream.write(self._before + self._text(_coco(answer.name, it)))
+                self._before = ",\n"
+        self._stream.flush()
+
+    def finish(self) -> None:
+        self._stream.write("]\n" if self._before == ",\n" else "[]\n")
+        self._stream.flush()
+
+
+def _coco(name: str, found: "Detection") -> dict[str, Any]:
+    from pathlib import PurePath
+
+    stem = PurePath(name).stem
+    x1, y1, x2, y2 = found.box_xyxy
+    return {
+        "image_id": int(stem) if stem.isascii() and stem.isdigit() else name,
+        "category_id": found.index + 1,
+        "bbox": [x1, y1, x2 - x1, y2 - y1],
+        "score": found.score,
+        "file_name": name,
+        "category": found.label,
+    }
+
+
+def _cells(answer: "Result[Detection]") -> Iterator[tuple[str, ...]]:
+    from litevision.cli.tables import escape
+
+    name = escape(answer.name)
+    for it in answer.predictions:
+        yield name, escape(it.label), f"{it.score:.4f}", *(f"{edge:.1f}" for edge in it.box_xyxy)
+    if not answer.predictions:
+        yield name, "-", "", "", "", "", ""
+
+
+def _rows(answer: "Result[Detection]") -> Iterator[tuple[object, ...]]:
+    for it in answer.predictions:
+        yield answer.name, it.label, it.index, it.score, *it.box_xyxy, round(answer.ms, 3)
+
+
+def _plain(answer: "Result[Detection]") -> dict[str, Any]:
+    found = [
+        {"label": it.label, "score": it.score, "index": it.index, "box_xyxy": list(it.box_xyxy)}
+        for it in answer.predictions
+    ]
+    return {"detections": found}

@@ -1,31 +1,46 @@
 """litevision draw: a network as an image."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import ClassVar
 
-import typer
+from litevision.cli import console
+from litevision.cli.fields import dialect_option, network_names, size_option
+from litevision.cli.parser import argument, option
 
 
-def draw(
-    model: Annotated[str, typer.Argument(help="A network's name; 'litevision models' lists them.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="A .svg, .png, .pdf or .dot file.")],
-    width: Annotated[float, typer.Option(help="The paper's width multiplier.")] = 1.0,
-    size: Annotated[str, typer.Option(metavar="S|HxW", help="The input's side, or its height and width.")] = "224",
-    classes: Annotated[int, typer.Option(help="Classes; 0 for a network without a classifier.")] = 1000,
-    dialect: Annotated[str | None, typer.Option(help="Whose form of the network; the name's own unless given.")] = None,
-    output_stride: Annotated[int, typer.Option(help="8, 16 or 32: later strides become dilation.")] = 32,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class DrawOptions:
     """Draw a network: a box for each of its parts, with shapes, parameters and multiply-adds."""
-    import sys
 
-    from litevision.cli._shared.size import parse_size
-    from litevision.cli._shared.torch import require_torch
+    examples: ClassVar = ("litevision draw mobilenet_v2 -o network.svg",)
+    model: str = argument(metavar="NAME", choices=network_names, help="Network name; 'litevision models' lists them.")
+    output: Path = option(short="-o", metavar="FILE", help="File to write: .svg, .png, .pdf or .dot.")
+    width: float = option(1.0, help="Width multiplier of the paper.")
+    size: str = size_option(default="224")
+    classes: int = option(1000, help="Number of classes; 0 leaves out the classifier.")
+    dialect: str | None = dialect_option("Library whose form of the network is drawn; the name's own unless given.")
+    output_stride: int = option(
+        32, choices=("8", "16", "32"), help="Input pixels per output pixel; less makes later strides dilation."
+    )
+
+
+def run(options: DrawOptions) -> int:
+    """Draw the network."""
+    from litevision.cli.checks import parse_size, require_torch
 
     require_torch("litevision draw")
     from litevision.cost.draw import draw
     from litevision.models import build, configure
 
-    size_hw = parse_size(size)
-    config = configure(model, width_mult=width, num_classes=classes, dialect=dialect, output_stride=output_stride)
-    draw(build(config, device="meta"), output, size_hw)
-    print(f"wrote {output}", file=sys.stderr)
+    size_hw = parse_size(options.size)
+    config = configure(
+        options.model,
+        width_mult=options.width,
+        num_classes=options.classes,
+        dialect=options.dialect,
+        output_stride=options.output_stride,
+    )
+    draw(build(config, device="meta"), options.output, size_hw)
+    console.note(f"wrote {options.output}")
+    return 0

@@ -1,49 +1,67 @@
 """litevision evaluate: how often a bundle is right on labelled images."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import ClassVar
 
-import typer
+from litevision.cli.fields import csv_option, engine_names_with_auto, model_names
+from litevision.cli.parser import argument, option
 
 
-def evaluate(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE|NAME", help="The path of a bundle (.onnx), or a model.")],
-    data: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DATA",
-            help="A folder of class folders, with splits or without, or a CSV; for a detector, images with boxes: "
-            "Pascal VOC, COCO or YOLO.",
-        ),
-    ],
-    split: Annotated[
-        str | None,
-        typer.Option(
-            help="train, validation, test or all; by default the first of test, validation and all with images."
-        ),
-    ] = None,
-    engine: Annotated[str, typer.Option(help="onnxruntime, openvino, or auto for the faster one.")] = "onnxruntime",
-    json: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write one JSON document there; - to print it instead.")
-    ] = None,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the scores of each class there.")] = None,
-    predictions: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Write path,label,predicted,score,correct there, as CSV; of a detector, every box."
-        ),
-    ] = None,
-) -> None:
-    """Measure how often a bundle is right on labelled images, with its own preprocessing.
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """Score a model on labelled images, with its own preprocessing.
 
     Classes are matched with the bundle's labels by name. An image that cannot be read is reported and left out, and
     the exit code is 1. A detector's boxes are scored as COCO does.
     """
-    from litevision.cli._training.evaluate_boxes import evaluate_boxes
-    from litevision.cli._training.evaluate_images import evaluate_images
-    from litevision.cli._training.scoring import Asked
+
+    examples: ClassVar = (
+        "litevision evaluate clothing clothes/",
+        "litevision evaluate runs/first clothes/ --split test --csv classes.csv",
+    )
+    bundle: str = argument(
+        metavar="BUNDLE|RUN|NAME",
+        choices=model_names,
+        help="A bundle (.onnx), the folder of a finished run, or a model's name.",
+    )
+    data: Path = argument(
+        metavar="DATA",
+        help="A folder of class folders, with splits or without, or a CSV; for a detector, images with boxes: Pascal "
+        "VOC, COCO or YOLO.",
+    )
+    split: str | None = option(
+        None,
+        choices=("train", "validation", "test", "all"),
+        help="Split to score; the first of test, validation and all that has images unless given.",
+    )
+    engine: str = option(
+        "onnxruntime", choices=engine_names_with_auto, help="Engine that computes the network; auto for the faster one."
+    )
+    json: str | None = option(
+        None, metavar="FILE.json", help="Write one JSON document into this file; - prints it instead."
+    )
+    csv: Path | None = csv_option("Write the scores of each class into this file.")
+    predictions: Path | None = option(
+        None,
+        metavar="FILE.csv",
+        help="Write path,label,predicted,score,correct into this file; of a detector, every box.",
+    )
+
+    @property
+    def json_file(self) -> Path | None:
+        """Where the document goes, if not to standard output."""
+        return None if self.json in (None, "-") else Path(self.json)
+
+
+def run(options: EvaluateOptions) -> int:
+    """Score, print and write."""
+    from litevision.cli.checks import check_writable
+    from litevision.cli.evaluate_boxes import evaluate_boxes
+    from litevision.cli.evaluate_images import evaluate_images
     from litevision.data import is_detection
 
-    asked = Asked(bundle, data, split, engine, json, csv, predictions)
-    asked.require_writable()
-    raise typer.Exit(evaluate_boxes(asked) if is_detection(data) else evaluate_images(asked))
+    for name, file in (("--json", options.json_file), ("--csv", options.csv), ("--predictions", options.predictions)):
+        if file:
+            check_writable(file, name)
+    return evaluate_boxes(options) if is_detection(options.data) else evaluate_images(options)

@@ -1,66 +1,75 @@
 """litevision export: make a checked bundle from weights."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import ClassVar
 
-import typer
+from litevision.cli.fields import dialect_option, network_names, size_option, weight_names
+from litevision.cli.parser import argument, option
 
 
-def export(
-    source: Annotated[
-        str, typer.Argument(metavar="NAME|FILE|URL", help="A weight set's or network's name, a weight file, or a URL.")
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The .onnx file to write.")],
-    model: Annotated[
-        str | None, typer.Option(help="The network that the file belongs to; recognised unless given.")
-    ] = None,
-    dialect: Annotated[str | None, typer.Option(help="Whose form, where the file alone cannot tell.")] = None,
-    width: Annotated[float | None, typer.Option(help="The width, if it is an unusual one.")] = None,
-    size: Annotated[
-        str | None, typer.Option(metavar="S|HxW", help="The input's side, or its height and width.")
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The classes' names, one a line; ImageNet's for 1000.")
-    ] = None,
-    normalisation: Annotated[
-        str | None, typer.Option(help="imagenet, half ([-1, 1]) or unit ([0, 1]); the weights' own unless given.")
-    ] = None,
-    check_images: Annotated[
-        Path | None,
-        typer.Option(
-            "--check-images", "--photos", metavar="FOLDER", help="Images to check with; four come with the package."
-        ),
-    ] = None,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
     """Make a bundle: one .onnx file with its labels and preprocessing, checked against the network it came from."""
-    from litevision.cli._shared.torch import require_torch
+
+    examples: ClassVar = (
+        "litevision export mobilenet_v2 -o mobilenet_v2.onnx",
+        "litevision export weights.pth --labels classes.txt --size 192 -o model.onnx",
+        "litevision export runs/first -o first.onnx",
+    )
+    source: str = argument(
+        metavar="NAME|FILE|URL|RUN",
+        choices=weight_names,
+        help="A weight set's or network's name, a weight file, a URL, or the folder of a run.",
+    )
+    output: Path = option(short="-o", metavar="FILE.onnx", help="Bundle to write.")
+    model: str | None = option(None, choices=network_names, help="Network of the weights; detected unless given.")
+    dialect: str | None = dialect_option("Library whose form the network has, where the file alone cannot tell.")
+    width: float | None = option(None, help="Width multiplier; detected unless given.")
+    size: str | None = size_option("Input side in pixels, or height and width; the weights' own unless given.")
+    labels: Path | None = option(
+        None, metavar="FILE.txt", help="Names of the classes, one a line; ImageNet's for 1000 classes unless given."
+    )
+    normalisation: str | None = option(
+        None,
+        choices=("imagenet", "half", "unit"),
+        help="Range of the input: half is [-1, 1], unit is [0, 1]; the weights' own unless given.",
+    )
+    check_images: Path | None = option(
+        None,
+        metavar="FOLDER",
+        hidden=("--photos",),
+        help="Images to check the bundle with; four that come with the package unless given.",
+    )
+
+
+def run(options: ExportOptions) -> int:
+    """Export, check, and print what was made."""
+    from litevision.cli.checks import parse_size, require_torch
 
     require_torch("litevision export")
-    from litevision.cli._shared.size import parse_size
     from litevision.exporting.weights import export_weights
     from litevision.image import list_images
 
-    size_hw = None if size is None else parse_size(size)
-    names = None if labels is None else _read_labels(labels)
-    images = None if check_images is None else list_images(check_images)
     metadata = export_weights(
-        source,
-        output,
-        model,
-        dialect=dialect,
-        width_mult=width,
-        size_hw=size_hw,
-        normalisation=normalisation,
-        labels=names,
-        check_images=images,
+        options.source,
+        options.output,
+        options.model,
+        dialect=options.dialect,
+        width_mult=options.width,
+        size_hw=None if options.size is None else parse_size(options.size),
+        normalisation=options.normalisation,
+        labels=None if options.labels is None else _read_labels(options.labels),
+        check_images=None if options.check_images is None else list_images(options.check_images),
     )
-    check, (height, width_px) = metadata.check, metadata.preprocess.size_hw
-    print(f"wrote {output}: {metadata.architecture.name}, {len(metadata.labels)} classes, {height}x{width_px}")
-    print(f"size: {output.stat().st_size / 1e6:.1f} MB")
+    check, (height, width) = metadata.check, metadata.preprocess.size_hw
+    print(f"wrote {options.output}: {metadata.architecture.name}, {len(metadata.labels)} classes, {height}x{width}")
+    print(f"size: {options.output.stat().st_size / 1e6:.1f} MB")
     print(
         f"checked on {check.images} images in {check.engine}: largest difference of a probability "
         f"{check.max_abs_diff:.1e}, the top answer agrees on {check.top1_agreement:.0%}"
     )
+    return 0
 
 
 def _read_labels(file: Path) -> tuple[str, ...]:

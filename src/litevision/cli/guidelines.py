@@ -1,65 +1,72 @@
 """litevision guidelines: the ShuffleNetV2 paper's four experiments on this machine."""
 
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import typer
+from litevision.cli import console
+from litevision.cli.fields import csv_option, engine_option, json_flag, plot_option, precision_option, threads_option
+from litevision.cli.parser import argument, flag, option
 
 if TYPE_CHECKING:
     from litevision.lab.guidelines import Design, Row
     from litevision.runtime.machine import Machine
 
 
-def guidelines(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[G1 G2 G3 G4]", help="Only these.")] = None,
-    engine: Annotated[str, typer.Option(help="onnxruntime or openvino.")] = "onnxruntime",
-    precision: Annotated[str, typer.Option(help="fp32, or bf16 where engine and processor have it.")] = "fp32",
-    threads: Annotated[int | None, typer.Option(help="Threads that compute a call; by default all there are.")] = None,
-    rounds: Annotated[int, typer.Option(help="How often everything is measured anew; the spread lies between.")] = 5,
-    seconds: Annotated[float, typer.Option(help="Measured time for each network, all rounds together.")] = 0.3,
-    aligned: Annotated[
-        bool, typer.Option("--aligned", help="Powers of two for widths, in place of the paper's.")
-    ] = False,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the rows and the machine there.")] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE.png|svg", help="Draw them there.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class GuidelinesOptions:
     """Repeat the four experiments behind ShuffleNetV2 on this machine: the same MACs, other times.
 
-    G1 equal channel widths, G2 group convolution, G3 fragmentation, G4 element-wise operations. Networks that are
-    compared take turns. "times" is how many times as long as the first network of its group one took: the median, the
-    least and the most of the rounds, then what the paper's figures give for its ARM processor and its GPU.
+    G1 equal channel widths, G2 group convolution, G3 fragmentation, G4 element-wise operations. Calls of the networks
+    that are compared are interleaved. "times" is how many times as long as the first network of its group one took: the
+    median, the least and the most of the rounds, then what the paper's figures give for its ARM processor and its GPU.
     """
-    from litevision.cli._shared.outputs import check_plot, check_writable
-    from litevision.cli._shared.torch import require_torch
+
+    examples: ClassVar = ("litevision guidelines", "litevision guidelines G1 G2 --csv guidelines.csv")
+    names: tuple[str, ...] = argument(
+        (), metavar="G1|G2|G3|G4", choices=("G1", "G2", "G3", "G4"), help="Experiments to run; all unless given."
+    )
+    engine: str = engine_option()
+    precision: str = precision_option()
+    threads: int | None = threads_option()
+    rounds: int = option(5, help="Number of rounds that measure everything; the spread is between them.")
+    seconds: float = option(0.3, metavar="SECONDS", help="Seconds measured for each network, over all rounds.")
+    aligned: bool = flag(help="Use powers of two for widths, instead of the paper's.")
+    csv: Path | None = csv_option("Write the rows and the machine into this file.")
+    plot: Path | None = plot_option()
+    json: bool = json_flag()
+
+
+def run(options: GuidelinesOptions) -> int:
+    """Measure, print and write."""
+    from litevision.cli.checks import check_plot, check_writable, require_torch
 
     require_torch("litevision guidelines")
     import json
-    from dataclasses import asdict
 
     from litevision.lab.guidelines import find_designs, findings, measure
     from litevision.runtime.engines import engine_choice
     from litevision.runtime.machine import Machine
 
-    designs = find_designs(names or (), aligned=aligned)
-    choice = engine_choice(engine, precision, threads=threads)
-    if csv:
-        check_writable(csv)
-    if plot:
-        check_plot(plot)
+    designs = find_designs(options.names, aligned=options.aligned)
+    choice = engine_choice(options.engine, options.precision, threads=options.threads)
+    if options.csv:
+        check_writable(options.csv)
+    if options.plot:
+        check_plot(options.plot)
     machine = Machine.here()
-    rows = measure(designs, choice, rounds=rounds, seconds=seconds, on_design=_report)
+    rows = measure(designs, choice, rounds=options.rounds, seconds=options.seconds, on_design=_show)
     found = findings(designs, rows)
     about = f"{choice.title}, {choice.threads} thread{'s' if choice.threads > 1 else ''}"
-    if csv:
-        _write(csv, about, machine, rows)
-    if plot:
-        from litevision.lab.guidelines.plot import plot as draw
+    if options.csv:
+        _write(options.csv, about, machine, rows)
+    if options.plot:
+        from litevision.lab.guidelines.plot import plot
 
-        draw(plot, found, rows, f"{about}; {machine.cpu}, {machine.usable_cpus} cores")
-        print(f"wrote {plot}", file=sys.stderr)
-    if as_json:
+        plot(options.plot, found, rows, f"{about}; {machine.cpu}, {machine.usable_cpus} cores")
+        console.note(f"wrote {options.plot}")
+    if options.json:
         plain = {
             "engine": asdict(choice),
             "machine": asdict(machine),
@@ -67,24 +74,25 @@ def guidelines(
             "findings": [{**asdict(each), "outcome": each.outcome, "lines": each.lines} for each in found],
         }
         print(json.dumps(plain))
-        return
+        return 0
     for design in designs:
-        source = f"{'after ' if aligned else ''}table {design.table} of arXiv:1807.11164"
+        source = f"{'after ' if options.aligned else ''}table {design.table} of arXiv:1807.11164"
         print(f"{design.name} {design.title} ({source})\n")
         _print([row for row in rows if row.guideline == design.name])
         print()
     print(f"{about}\n{machine}")
     for finding in found:
         print(*finding.lines, sep="\n")
+    return 0
 
 
-def _report(design: "Design", scale: int) -> None:
-    if sys.stderr.isatty():
+def _show(design: "Design", scale: int) -> None:
+    if console.shows_progress():
         print(f"measuring {design.name} at x{scale}", file=sys.stderr)
 
 
 def _print(rows: "list[Row]") -> None:
-    from litevision.cli._shared.table import Align, print_table
+    from litevision.cli.tables import Align, print_table
 
     columns: dict[str, Align] = {"scale": "left", "network": "left"}
     columns |= dict.fromkeys(("widths", "MMACs", "ms", "times", "least", "most", "ARM", "GPU"), "right")
@@ -113,7 +121,7 @@ def _counts(kernels: dict[str, int]) -> str:
 
 
 def _write(file: Path, about: str, machine: "Machine", rows: "list[Row]") -> None:
-    from litevision.cli._shared.outputs import write_csv
+    from litevision.cli.tables import write_records
 
     conditions = {"engine": about, "machine": str(machine)}
     records: list[dict[str, Any]] = [
@@ -138,5 +146,4 @@ def _write(file: Path, about: str, machine: "Machine", rows: "list[Row]") -> Non
         }
         for row in rows
     ]
-    write_csv(file, list(records[0]), [list(record.values()) for record in records])
-    print(f"wrote {file}: {len(records)} rows", file=sys.stderr)
+    write_records(file, records)

@@ -1,8 +1,11 @@
 """litevision info: what every layer of a network costs."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import typer
+from litevision.cli.fields import dialect_option, json_flag, model_names, size_option
+from litevision.cli.parser import argument, flag, option
 
 if TYPE_CHECKING:
     from litevision.cost import Ledger
@@ -11,59 +14,70 @@ if TYPE_CHECKING:
 CLASS_COUNTS = (10, 100, 1000)
 
 
-def info(
-    model: Annotated[
-        str, typer.Argument(help="A network's name or a bundle's ('litevision models' lists them), or any .onnx file.")
-    ],
-    width: Annotated[float, typer.Option(help="The paper's width multiplier.")] = 1.0,
-    size: Annotated[
-        str | None,
-        typer.Option(metavar="S|HxW", help="The input's side, or its height and width; 224, unless a file fixes it."),
-    ] = None,
-    classes: Annotated[int, typer.Option(help="Classes; 0 for a network without a classifier.")] = 1000,
-    dialect: Annotated[str | None, typer.Option(help="Whose form of the network; the name's own unless given.")] = None,
-    output_stride: Annotated[int, typer.Option(help="8, 16 or 32: later strides become dilation.")] = 32,
-    every: Annotated[
-        bool, typer.Option("--all", help="One row per operation: BN, activations and sums apart.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with every row.")] = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class InfoOptions:
     """Show what every layer of a network or ONNX file costs: its parameters, multiply-adds and output.
 
     1 MAC is one multiply-add of a convolution or linear layer; biases, BN, activations, pools and sums count 0. Of a
     file, also the bytes that each row reads and writes.
     """
-    from litevision.cli._shared.bundle import bundle_path
-    from litevision.cli._shared.size import parse_size
-    from litevision.cli._shared.torch import require_torch
+
+    examples: ClassVar = ("litevision info mobilenet_v2", "litevision info model.onnx --all --json")
+    model: str = argument(
+        metavar="NAME|FILE.onnx",
+        choices=model_names,
+        help="A network's or bundle's name ('litevision models' lists them), or any .onnx file.",
+    )
+    width: float = option(1.0, help="Width multiplier of the paper.")
+    size: str | None = size_option("Input side in pixels, or height and width; 224 unless a file fixes it.")
+    classes: int = option(1000, help="Number of classes; 0 leaves out the classifier.")
+    dialect: str | None = dialect_option("Library whose form of the network is built; the name's own unless given.")
+    output_stride: int = option(
+        32, choices=("8", "16", "32"), help="Input pixels per output pixel; less makes later strides dilation."
+    )
+    all: bool = flag(help="Show one row per operation: BN, activations and sums by themselves.")
+    json: bool = json_flag("Print one JSON object, with every row.")
+
+
+def run(options: InfoOptions) -> int:
+    """Count and print."""
+    from litevision.cli.bundle import bundle_path
+    from litevision.cli.checks import parse_size, require_torch
     from litevision.errors import UsageError
 
     require_torch("litevision info")
     import json
 
-    from litevision.cli._costs.graph import print_graph
+    from litevision.cli.info_graph import print_graph
     from litevision.cost import ledger
     from litevision.models import build, configure
     from litevision.zoo import BUNDLES
 
+    model, size_hw = options.model, parse_size(options.size) if options.size else None
     if model.lower().endswith(".onnx") or model in BUNDLES:
-        if (width, classes, dialect, output_stride) != (1.0, 1000, None, 32):
+        if (options.width, options.classes, options.dialect, options.output_stride) != (1.0, 1000, None, 32):
             raise UsageError(
                 f"--width, --classes, --dialect and --output-stride build a network from its name, and {model} is "
                 "built. Leave them out."
             )
-        print_graph(bundle_path(model), parse_size(size) if size else None, title=model, every=every, as_json=as_json)
-        return
-    size_hw = parse_size(size or "224")
-    config = configure(model, width_mult=width, num_classes=classes, dialect=dialect, output_stride=output_stride)
-    costs = ledger(build(config, device="meta"), size_hw)
-    if as_json:
+        print_graph(bundle_path(model), size_hw, title=model, every=options.all, as_json=options.json)
+        return 0
+    config = configure(
+        model,
+        width_mult=options.width,
+        num_classes=options.classes,
+        dialect=options.dialect,
+        output_stride=options.output_stride,
+    )
+    costs = ledger(build(config, device="meta"), size_hw or (224, 224))
+    if options.json:
         print(json.dumps(_as_plain(config, costs)))
-        return
+        return 0
     print(_title(config, costs), end="\n\n")
-    _print_layers(costs, every=every)
+    _print_layers(costs, every=options.all)
     print()
     _print_totals(costs)
+    return 0
 
 
 def _title(config: "NetworkConfig", costs: "Ledger") -> str:
@@ -78,7 +92,7 @@ def _title(config: "NetworkConfig", costs: "Ledger") -> str:
 
 
 def _print_layers(costs: "Ledger", *, every: bool) -> None:
-    from litevision.cli._shared.table import print_table
+    from litevision.cli.tables import print_table
     from litevision.cost.steps import describe, shape_text, steps
 
     rows = [(row.name, describe(row), row.out_shape, row.params, row.macs) for row in costs.layers]
@@ -97,8 +111,6 @@ def _print_layers(costs: "Ledger", *, every: bool) -> None:
 
 
 def _print_totals(costs: "Ledger") -> None:
-    from litevision.cli._costs.totals import print_totals
-
     lines = [
         ("params", f"{costs.num_params:,}", f"{costs.param_bytes / 1e6:.2f} MB in fp32"),
         ("buffers", f"{costs.num_buffers:,}", "running means and variances of BN"),
@@ -128,8 +140,6 @@ def _other_class_counts(costs: "Ledger") -> list[int]:
 
 
 def _as_plain(config: "NetworkConfig", costs: "Ledger") -> dict[str, Any]:
-    from dataclasses import asdict
-
     return {
         "model": config.architecture,
         "dialect": config.dialect,
@@ -149,3 +159,10 @@ def _as_plain(config: "NetworkConfig", costs: "Ledger") -> dict[str, Any]:
         },
         "layers": [asdict(layer) for layer in costs.layers],
     }
+
+
+def print_totals(lines: Sequence[tuple[str, str, str]]) -> None:
+    """Print each line's name, number and note in columns."""
+    left, middle = (max(len(line[i]) for line in lines) for i in (0, 1))
+    for name, number, note in lines:
+        print(f"{name:<{left}}  {number:>{middle}}  {note}".rstrip())

@@ -1,71 +1,73 @@
 """litevision lint: the layers of a network that go against a guideline, and what they cost here."""
 
-import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import typer
+from litevision.cli.fields import engine_option, json_flag, model_names, precision_option, size_option, threads_option
+from litevision.cli.parser import argument, option
 
 if TYPE_CHECKING:
     from litevision.lab.lint.measure import Complaint
 
 
-def lint(
-    model: Annotated[str, typer.Argument(metavar="FILE.onnx|NAME", help="Any ONNX file, or a model.")],
-    size: Annotated[
-        str | None, typer.Option(metavar="S|HxW", help="The images' size, for a file that leaves it open.")
-    ] = None,
-    engine: Annotated[str, typer.Option(help="onnxruntime or openvino.")] = "onnxruntime",
-    precision: Annotated[str, typer.Option(help="fp32, or bf16 where engine and processor have it.")] = "fp32",
-    threads: Annotated[int | None, typer.Option(help="Threads that compute a layer; by default all there are.")] = None,
-    ms_over: Annotated[float, typer.Option(help="Show the layers that take longer than this.")] = 0.1,
-    seconds: Annotated[float, typer.Option(help="Measured time for each layer and for its alternative.")] = 0.2,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, with every layer.")] = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class LintOptions:
     """Name the layers that go against ShuffleNetV2's guidelines, and measure each beside a better one of equal MACs.
 
-    G1: a pointwise convolution one side of which is more than twice as wide as the other; instead, equal widths.
-    G2: groups, depthwise convolutions aside; instead, one group of fewer channels. G3: three or more convolutions of
-    one map; instead, one. G4: an element-wise operation that the engine does not fuse. Layers are timed alone, which
-    takes longer than within the network; "spread" lies between the quicker and the slower quarter of the calls.
+    G1: a pointwise convolution one side of which is more than twice as wide as the other; instead, equal widths. G2:
+    groups, depthwise convolutions aside; instead, one group of fewer channels. G3: three or more convolutions of one
+    map; instead, one. G4: an element-wise operation that the engine does not fuse.
+
+    Layers are timed alone, which takes longer than within the network; "spread" is between the quartiles of the calls.
     """
-    from litevision.cli._shared.bundle import bundle_path
-    from litevision.cli._shared.size import parse_size
-    from litevision.cli._shared.torch import require_torch
+
+    examples: ClassVar = ("litevision lint model.onnx", "litevision lint mobilenet_v2 --ms-over 0")
+    model: str = argument(metavar="FILE.onnx|NAME", choices=model_names, help="Any .onnx file or a model's name.")
+    size: str | None = size_option("Input side in pixels, or height and width, for a file that leaves it open.")
+    engine: str = engine_option()
+    precision: str = precision_option()
+    threads: int | None = threads_option()
+    ms_over: float = option(0.1, metavar="MS", help="Show layers that take more milliseconds than this.")
+    seconds: float = option(0.2, metavar="SECONDS", help="Seconds measured for each layer and for its alternative.")
+    json: bool = json_flag("Print one JSON document, with every layer.")
+
+
+def run(options: LintOptions) -> int:
+    """Find the layers, measure and print."""
+    from litevision.cli.bundle import bundle_path
+    from litevision.cli.checks import parse_size, require_torch
 
     require_torch("litevision lint")
     import json
-    from dataclasses import asdict
 
-    from litevision.lab.lint.measure import lint as measure
+    from litevision.cli.progress import progress_bar
+    from litevision.lab.lint.measure import lint
     from litevision.runtime.engines import engine_choice
     from litevision.runtime.machine import Machine
 
-    choice = engine_choice(engine, precision, threads=threads)
-    size_hw = parse_size(size) if size else None
+    choice = engine_choice(options.engine, options.precision, threads=options.threads)
+    size_hw = parse_size(options.size) if options.size else None
     machine = Machine.here()
-    found = measure(bundle_path(model), choice, size_hw=size_hw, seconds=seconds, on_suspect=_report)
-    if sys.stderr.isatty():
-        print(end="\033[K", file=sys.stderr)
-    if as_json:
-        about = {"model": model, "engine": asdict(choice), "machine": asdict(machine)}
+    with progress_bar("measure") as on_suspect:
+        found = lint(
+            bundle_path(options.model), choice, size_hw=size_hw, seconds=options.seconds, on_suspect=on_suspect
+        )
+    if options.json:
+        about = {"model": options.model, "engine": asdict(choice), "machine": asdict(machine)}
         print(json.dumps({**about, "layers": [_as_plain(complaint) for complaint in found]}))
-        return
-    shown = [complaint for complaint in found if complaint.ms > ms_over]
+        return 0
+    shown = [complaint for complaint in found if complaint.ms > options.ms_over]
     if shown:
         _print(shown)
         print()
-    for line in _conclusion(found, shown, ms_over):
+    for line in _conclusion(found, shown, options.ms_over):
         print(line)
     print(f"{choice.title}, {choice.threads} thread{'s' if choice.threads > 1 else ''}; {machine}")
-
-
-def _report(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        print(f"measuring {done + 1} of {total}", end="\r", file=sys.stderr)
+    return 0
 
 
 def _print(complaints: "list[Complaint]") -> None:
-    from litevision.cli._shared.table import Align, print_table
+    from litevision.cli.tables import Align, print_table
 
     columns: dict[str, Align] = {"": "left", "layer": "left", "what": "left"}
     columns |= {"ms": "right", "spread": "right", "instead": "left", "ms ": "right", "spread ": "right"}

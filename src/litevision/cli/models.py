@@ -1,8 +1,11 @@
 """litevision models: the bundles that come along, every architecture, and every published weight set."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import typer
+from litevision.cli import console
+from litevision.cli.fields import json_flag
+from litevision.cli.parser import flag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,49 +15,54 @@ if TYPE_CHECKING:
     from litevision.registry.weight_sets import WeightSet
 
 
-def models(
-    architectures: Annotated[bool, typer.Option("--architectures", help="Only the architectures.")] = False,
-    weights: Annotated[bool, typer.Option("--weights", help="Only the weight sets.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """List the bundles that come along, every architecture with its costs at 224x224, and every published weight set.
+@dataclass(frozen=True, kw_only=True)
+class ModelsOptions:
+    """List the bundles of the package, every architecture with its costs at 224x224, and every published weight set.
 
     The weight sets' scores are their publishers' claims; a bundle's was measured with that file.
     """
+
+    examples: ClassVar = ("litevision models", "litevision models --weights --json")
+    architectures: bool = flag(help="List only the architectures.")
+    weights: bool = flag(help="List only the weight sets.")
+    json: bool = json_flag("Print one JSON object.")
+
+
+def run(options: ModelsOptions) -> int:
+    """List and print."""
     import json
 
     from litevision.registry import ALIASES, ARCHITECTURES
     from litevision.registry.weight_sets import weight_sets
     from litevision.zoo import BUNDLES
 
-    wants_all = architectures == weights
+    wants_all = options.architectures == options.weights
     found: dict[str, list[dict[str, Any]]] = {}
     if wants_all:
         found["bundles"] = [_bundle(name, path) for name, path in BUNDLES.items()]
-    if architectures or wants_all:
+    if options.architectures or wants_all:
         costs = _costs()
         found["architectures"] = [_architecture(row, costs) for row in ARCHITECTURES.values()]
         found["aliases"] = [_alias(name, variant) for name, variant in ALIASES.items()]
-    if weights or wants_all:
+    if options.weights or wants_all:
         found["weights"] = [_weight_set(row) for row in weight_sets()]
-    if as_json:
+    if options.json:
         print(json.dumps(found))
     else:
         _print(found)
+    return 0
 
 
 def _costs() -> "Mapping[str, tuple[int, int]]":
     """(params, MACs) of each architecture's default form for 224x224 pixels; nothing, and a note, without torch."""
-    import sys
-
-    from litevision.cli._shared.torch import require_torch
+    from litevision.cli.checks import require_torch
     from litevision.errors import MissingExtraError
     from litevision.registry import ARCHITECTURES
 
     try:
         require_torch("counting parameters and MACs")
     except MissingExtraError as error:
-        print(f"note: left out: {error}", file=sys.stderr)
+        console.note(f"note: left out: {error}")
         return {}
     from litevision.cost import ledger
     from litevision.models import build, configure
@@ -64,8 +72,6 @@ def _costs() -> "Mapping[str, tuple[int, int]]":
 
 
 def _bundle(name: str, path: "Path") -> dict[str, Any]:
-    from dataclasses import asdict
-
     from litevision.runtime.bundle import checked_metadata, read_bundle
 
     about = checked_metadata(read_bundle(path), path)
@@ -125,7 +131,7 @@ def _weight_set(row: "WeightSet") -> dict[str, Any]:
 
 
 def _print(found: "Mapping[str, list[dict[str, Any]]]") -> None:
-    from litevision.cli._shared.table import print_table
+    from litevision.cli.tables import print_table
 
     if "bundles" in found:
         _print_bundles(found["bundles"])
@@ -160,7 +166,7 @@ def _print(found: "Mapping[str, list[dict[str, Any]]]") -> None:
 
 
 def _print_bundles(rows: "list[dict[str, Any]]") -> None:
-    from litevision.cli._shared.table import print_table
+    from litevision.cli.tables import print_table
 
     print("Bundles that come with the package (scores on test images, measured)")
     print_table(
@@ -188,7 +194,7 @@ def _measured(score: "Mapping[str, Any] | None") -> str:
 
 
 def _print_architectures(rows: "list[dict[str, Any]]") -> None:
-    from litevision.cli._shared.table import Align, print_table
+    from litevision.cli.tables import Align, print_table
 
     columns: dict[str, Align] = {"name": "left", "title": "left"}
     cells = [[row["name"], row["title"]] for row in rows]

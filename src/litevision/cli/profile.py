@@ -1,69 +1,77 @@
 """litevision profile: what each layer takes."""
 
-import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import typer
+from litevision.cli import console
+from litevision.cli.fields import engine_option, json_flag, model_names, precision_option, size_option, threads_option
+from litevision.cli.parser import argument, flag, option
 
 if TYPE_CHECKING:
     from litevision.lab.profile import Profile, Row
     from litevision.runtime.machine import Machine
 
 
-def profile(
-    model: Annotated[str, typer.Argument(metavar="FILE|NAME", help="The path of an .onnx file, or a model.")],
-    engine: Annotated[str, typer.Option(help="onnxruntime or openvino.")] = "onnxruntime",
-    precision: Annotated[str, typer.Option(help="fp32, or bf16 where engine and processor have it.")] = "fp32",
-    threads: Annotated[int | None, typer.Option(help="Threads that compute a batch; by default all there are.")] = None,
-    batch: Annotated[int, typer.Option(help="Images in a batch.")] = 1,
-    size: Annotated[
-        str | None, typer.Option(metavar="S|HxW", help="The input's side, for a file that leaves it open.")
-    ] = None,
-    repeats: Annotated[int, typer.Option(help="Runs with the engine's profiler, and as many without it.")] = 54,
-    every: Annotated[bool, typer.Option("--all", help="Show what the engine adds row by row.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, with every row.")] = False,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with plots there.")] = None,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class ProfileOptions:
     """Show what each layer of a model takes on this machine, from the engine's own profiler.
 
-    ms is the median and spread what lies between the quicker and the slower quarter of the runs. bound is what holds
-    the layer back, multiply-adds or bytes, with the share of this machine's peak that it reaches. The rows add up to
-    the whole run, which is measured without the profiler.
+    ms is the median of the runs, spread is between the quartiles. bound is what limits the layer, multiply-adds or
+    memory traffic, with the share of this machine's peak that it reaches. The rows add up to the whole run, which is
+    measured without the profiler.
     """
-    from litevision.cli._shared.bundle import bundle_path
-    from litevision.cli._shared.outputs import check_writable
-    from litevision.cli._shared.size import parse_size
-    from litevision.cli._shared.torch import require_torch
+
+    examples: ClassVar = (
+        "litevision profile clothing",
+        "litevision profile model.onnx --threads 1 --html profile.html",
+    )
+    model: str = argument(metavar="FILE.onnx|NAME", choices=model_names, help="Any .onnx file or a model's name.")
+    engine: str = engine_option()
+    precision: str = precision_option()
+    threads: int | None = threads_option()
+    batch: int = option(1, help="Batch size.")
+    size: str | None = size_option("Input side in pixels, or height and width, for a file that leaves it open.")
+    repeats: int = option(54, help="Number of runs with the engine's profiler, and as many without it.")
+    all: bool = flag(help="Show what the engine adds row by row.")
+    json: bool = json_flag("Print one JSON document, with every row.")
+    html: Path | None = option(None, metavar="FILE.html", help="Write a page with plots into this file.")
+
+
+def run(options: ProfileOptions) -> int:
+    """Profile, print and write."""
+    from litevision.cli.bundle import bundle_path
+    from litevision.cli.checks import check_writable, parse_size, require_torch
 
     require_torch("litevision profile")
     from litevision.lab.profile import profile
     from litevision.runtime.engines import engine_choice
     from litevision.runtime.machine import Machine
 
-    size_hw = parse_size(size) if size else None
-    choice = engine_choice(engine, precision, threads=threads)
-    if html:
-        check_writable(html, "--html")
+    size_hw = parse_size(options.size) if options.size else None
+    choice = engine_choice(options.engine, options.precision, threads=options.threads)
+    if options.html:
+        check_writable(options.html, "--html")
     machine = Machine.here()
-    found = profile(bundle_path(model), choice, batch=batch, size_hw=size_hw, repeats=repeats)
-    if html:
+    found = profile(bundle_path(options.model), choice, batch=options.batch, size_hw=size_hw, repeats=options.repeats)
+    if options.html:
         from litevision.lab.profile.page import write_page
 
-        write_page(html, model, machine, found)
-        print(f"wrote {html}", file=sys.stderr)
-    if as_json:
+        write_page(options.html, options.model, machine, found)
+        console.note(f"wrote {options.html}")
+    if options.json:
         import json
 
-        print(json.dumps(_as_plain(model, machine, found)))
-        return
-    _print_rows(found, every=every)
+        print(json.dumps(_as_plain(options.model, machine, found)))
+        return 0
+    _print_rows(found, every=options.all)
     print(*_summary(found), sep="\n", end="\n\n")
     print(machine)
+    return 0
 
 
 def _print_rows(found: "Profile", *, every: bool) -> None:
-    from litevision.cli._shared.table import Align, print_table
+    from litevision.cli.tables import Align, print_table
 
     columns: dict[str, Align] = {"layer": "left", "operation": "left"}
     columns |= dict.fromkeys(("ms", "spread", "%", "GMAC/s", "GB/s"), "right")
@@ -118,8 +126,6 @@ def _summary(found: "Profile") -> list[str]:
 
 
 def _as_plain(model: str, machine: "Machine", found: "Profile") -> dict[str, Any]:
-    from dataclasses import asdict
-
     plain = asdict(found)
     plain["rows"] = [
         {**asdict(row), "share": row.time.ms / found.sum_ms, "gmacs_per_s": row.gmacs_per_s, "gb_per_s": row.gb_per_s}

@@ -1,68 +1,72 @@
 """litevision train: from a folder of labelled images to a checked bundle and a report."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import ClassVar
 
-import typer
+from litevision.cli.fields import data_formats, network_names, size_option, weight_names
+from litevision.cli.parser import argument, flag, option
 
 
-def train(
-    data: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="DATA",
-            help="A folder with a folder of images for each class, a CSV of path,label, or images with boxes: "
-            "Pascal VOC, COCO or YOLO.",
-        ),
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="The network; mobilenet_v2 unless the recipe says another.")] = None,
-    weights: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE|URL", help="What to start from; 'none' for a fresh start.")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the images.")] = None,
-    size: Annotated[
-        str | None, typer.Option(metavar="S|HxW", help="The input's side, or its height and width.")
-    ] = None,
-    batch: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-    lr: Annotated[float | None, typer.Option(help="The classifier's learning rate.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything that is drawn.")] = None,
-    recipe: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="A recipe; what it leaves out stays as it is.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Any one option of a recipe.")
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Of the run; the network and the time unless given.")] = None,
-    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the run's folder is made.")] = Path("runs"),
-    resume: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run, given its folder.")
-    ] = None,
-    show_recipe: Annotated[bool, typer.Option(help="Print the whole recipe as TOML, and train nothing.")] = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
     """Train a network on your own images; leaves a bundle, a report and a model card in runs/NAME."""
-    from litevision.cli._shared.torch import require_torch
+
+    examples: ClassVar = (
+        "litevision train clothes/ --epochs 12 --name first",
+        "litevision train boxes.json --model mobilenet_v1 --set augment.policy=trivial",
+        "litevision train --resume runs/first",
+    )
+    data: Path | None = argument(None, metavar="DATA", help=data_formats)
+    model: str | None = option(
+        None, choices=network_names, help="Network name; mobilenet_v2 unless the recipe has another."
+    )
+    weights: str | None = option(
+        None,
+        metavar="NAME|FILE|URL|RUN",
+        choices=weight_names,
+        help="Weights to start from: a name, a file, a URL, the folder of a run, or 'none' for random ones.",
+    )
+    epochs: int | None = option(None, help="Number of passes over the training images.")
+    size: str | None = size_option()
+    batch: int | None = option(None, help="Batch size.")
+    lr: float | None = option(None, help="Learning rate of the classifier.")
+    seed: int | None = option(None, help="Random seed.")
+    recipe: Path | None = option(
+        None, metavar="FILE.toml", help="Recipe with options of the training; those that it lacks keep their defaults."
+    )
+    set: tuple[str, ...] = option(
+        (), metavar="TABLE.KEY=VALUE", help="Set any option of a recipe; may be given more than once."
+    )
+    name: str | None = option(None, help="Name of the run; the network's name and the time unless given.")
+    output: Path = option(Path("runs"), short="-o", metavar="FOLDER", help="Folder in which the run's is made.")
+    resume: Path | None = option(None, metavar="RUN", help="Go on with an interrupted run, given its folder.")
+    show_recipe: bool = flag(help="Print the whole recipe as TOML, with every default, and train nothing.")
+
+
+def run(options: TrainOptions) -> int:
+    """Train, or go on with a run."""
+    from litevision.cli.checks import require_torch
 
     require_torch("litevision train")
-    from litevision.cli._training.run import run
+    from litevision.cli.training_run import run
 
     given = {
-        "model.name": model,
-        "model.weights": weights,
-        "model.size_hw": size,
-        "schedule.epochs": epochs,
-        "schedule.batch_size": batch,
-        "optimizer.lr": lr,
-        "run.seed": seed,
+        "model.name": options.model,
+        "model.weights": options.weights,
+        "model.size_hw": options.size,
+        "schedule.epochs": options.epochs,
+        "schedule.batch_size": options.batch,
+        "optimizer.lr": options.lr,
+        "run.seed": options.seed,
     }
-    raise typer.Exit(
-        run(
-            data,
-            recipe,
-            {key: value for key, value in given.items() if value is not None},
-            settings or [],
-            name=name,
-            output=output,
-            resume=resume,
-            show_recipe=show_recipe,
-        )
+    return run(
+        options.data,
+        options.recipe,
+        {key: value for key, value in given.items() if value is not None},
+        options.set,
+        name=options.name,
+        output=options.output,
+        resume=options.resume,
+        show_recipe=options.show_recipe,
     )

@@ -8,7 +8,7 @@ from images import encoded, noise
 # None in sys.modules makes an import fail as if the package were not installed.
 PROGRAM = """
 import sys
-absent = ("torch", "torchvision", "onnx", "safetensors", "h5py", "rich", "typer", "jsonschema", "pydantic")
+absent = ("torch", "torchvision", "onnx", "safetensors", "h5py", "rich", "jsonschema", "pydantic")
 sys.modules.update(dict.fromkeys(absent))
 from litevision.runtime import load
 assert "onnxruntime" not in sys.modules, "onnxruntime is slow to import and must wait for a bundle"

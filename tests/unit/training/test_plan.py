@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from litevision.cli._training.report import print_recipe
+from litevision.cli.training_report import print_recipe
 from litevision.errors import DataError, FileMissingError, TrainingError
 from litevision.files import sha256_of
 from litevision.image import Preprocess

@@ -1,23 +1,28 @@
-"""What the commands over many images share: the order of events, from the read command line to the exit code."""
+"""The shared driver of `classify` and `detect`: find images, open the model, run it, write results, exit code."""
 
 import io
 import signal
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
-from litevision.cli._images.command import Command, Job, Options
-from litevision.cli._shared.signals import Interrupted, Signals
-from litevision.cli._shared.stdout import silence_stdout
+from litevision.cli import console
+from litevision.cli.fields import engine_names_with_auto, precision_names
+from litevision.cli.parser import argument, flag, option
+from litevision.cli.signals import Interrupted, Signals, silence_stdout
 from litevision.errors import LitevisionError, UsageError
 
 if TYPE_CHECKING:
-    from litevision.cli._images.inputs import Entry
-    from litevision.cli._images.report import Report
-    from litevision.cli._images.results import Writer
+    from litevision.cli.inputs import Entry
+    from litevision.cli.progress import ImageProgress
+    from litevision.cli.tables import OutputFormat, Writer
     from litevision.runtime import Bundle
+    from litevision.runtime.pipeline import Work
     from litevision.runtime.results import Result
+    from litevision.runtime.video import Preparer
 
     Chunks = Generator[list[Result[Any]]]
 
@@ -25,8 +30,86 @@ _FEW = 4  # fewer images are answered one by one, each with all threads: workers
 _MAX_LABEL_WIDTH = 30
 
 
-def run(command: Command[Any]) -> int:
-    """Answers the images; gives the exit code.
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """The options that `classify` and `detect` share."""
+
+    inputs: tuple[str, ...] = argument(
+        metavar="IMAGE|FOLDER|VIDEO",
+        help="Images, folders of images, quoted patterns such as 'shots/**/*.jpg', videos, webcam:0, or - for paths on "
+        "standard input, one a line.",
+    )
+    model: str
+    recursive: bool = flag(help="Also look into folders in folders.")
+    frames: bool = flag(help="Read every frame of an animation, not only the first.")
+    every: float = option(1.0, min=0, metavar="SECONDS", help="Seconds between frames of a video; 0 for every frame.")
+    json: bool = flag(help="Print one JSON document.")
+    jsonl: bool = flag(help="Print one JSON object a line for each image.")
+    csv: str | None
+    strict: bool = flag(help="Stop at the first image that cannot be read.")
+    engine: str = option(
+        "auto", choices=engine_names_with_auto, help="Engine that computes the network; auto for the faster one."
+    )
+    precision: str | None = option(
+        None, choices=precision_names, help="Precision; fp32 unless --engine auto finds another one faster."
+    )
+    workers: int | None = option(None, min=1, help="Images processed at once; all CPUs unless given.")
+    batch: int | None = option(None, min=1, help="Batch size; chosen by the number of images unless given.")
+
+
+Options = TypeVar("Options", bound=PredictOptions)
+
+
+class Job(NamedTuple):
+    """A model at work.
+
+    Attributes:
+        bundle: the model.
+        work: turns images into tables.
+        preparer: makes the model's input of a frame of a video or an animation.
+    """
+
+    bundle: "Bundle"
+    work: "Work[Any]"
+    preparer: "Preparer"
+
+
+class Predict(ABC, Generic[Options]):
+    """A command over many images.
+
+    Attributes:
+        verb: its name.
+        options: its options.
+    """
+
+    verb: ClassVar[str]
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @abstractmethod
+    def output_format(self) -> "OutputFormat":
+        """How its results are written."""
+
+    @abstractmethod
+    def job(self, bundle: "Bundle") -> Job:
+        """The model at work.
+
+        Raises:
+            BundleError: a bundle of another task.
+        """
+
+    def targets(self) -> Sequence[str]:
+        """The files and folders that it writes."""
+        return [self.options.csv] if self.options.csv not in (None, "-") else []
+
+    def writers(self, stack: ExitStack) -> "list[Writer]":
+        """Writers of its own, besides those of every command; what they open is closed by ``stack``."""
+        return []
+
+
+def predict(command: Predict[Any]) -> int:
+    """Run a command over images and give the exit code.
 
     Raises:
         LitevisionError: nothing can be answered, or the only image cannot be read.
@@ -49,9 +132,9 @@ def run(command: Command[Any]) -> int:
             raise UsageError(f"the answers cannot be written ({error.strerror}). Write them somewhere else.") from error
 
 
-def _answer(command: Command[Any], signals: Signals) -> int:
-    from litevision.cli._images.inputs import Finder
-    from litevision.cli._images.report import Report
+def _answer(command: Predict[Any], signals: Signals) -> int:
+    from litevision.cli.inputs import Finder
+    from litevision.cli.progress import ImageProgress
     from litevision.runtime.cpus import available_cpus
     from litevision.runtime.results import PreprocessedImage
 
@@ -64,32 +147,32 @@ def _answer(command: Command[Any], signals: Signals) -> int:
     wrong = all(isinstance(entry, PreprocessedImage) for entry in entries)
     job = None if wrong else command.job(_open(options, entries, total, workers))
 
-    report = Report(total, sys.stdout if _rows_shown(options) else None, command.verb)
+    progress = ImageProgress(total, sys.stdout if _rows_shown(options) else None, command.verb)
     with ExitStack() as stack:
-        writers = [*_writers(command, entries, total, workers, job, stack), report]
+        writers = [*_writers(command, entries, total, workers, job, stack), progress]
         chunks = stack.enter_context(closing(_chunks(options, entries, total, workers, job)))
-        ended = _write(chunks, writers, report, signals)
+        ended = _write(chunks, writers, progress, signals)
         if isinstance(ended, BrokenPipeError):
             silence_stdout()
         for writer in writers:
             writer.finish()
     if isinstance(ended, BrokenPipeError):
         return 1
-    _conclude(command, report, job, ended)
+    _conclude(command, progress, job, ended)
     if isinstance(ended, Interrupted):
         return 128 + ended.signum
     if ended:
         raise ended
-    return int(report.errors > 0)
+    return int(progress.errors > 0)
 
 
-def _rows_shown(options: Options) -> bool:
+def _rows_shown(options: PredictOptions) -> bool:
     """Whether the answers go to standard output."""
     return options.json or options.jsonl or options.csv in (None, "-")
 
 
-def _open(options: Options, entries: "list[Entry]", total: int | None, workers: int) -> "Bundle":
-    from litevision.cli._shared.bundle import bundle_path
+def _open(options: PredictOptions, entries: "list[Entry]", total: int | None, workers: int) -> "Bundle":
+    from litevision.cli.bundle import bundle_path
     from litevision.runtime import Bundle
     from litevision.runtime.engines import AUTO, engine_choice, installed_engines
 
@@ -113,18 +196,20 @@ def _open(options: Options, entries: "list[Entry]", total: int | None, workers: 
             images=total,
             sample=images,
         )
-        print(f"engine auto: {decision.reason}", file=sys.stderr)
+        console.note(f"engine auto: {decision.reason}")
         engine, precision = decision.choice.name, decision.choice.precision
     return Bundle.open(path, engine=engine, precision=precision, threads=threads, streams=streams)
 
 
-def _chunks(options: Options, entries: "list[Entry]", total: int | None, workers: int, job: Job | None) -> "Chunks":
+def _chunks(
+    options: PredictOptions, entries: "list[Entry]", total: int | None, workers: int, job: Job | None
+) -> "Chunks":
     if job is None:
         return _wrong(entries)
     if not workers:
         chunks = _one_by_one(entries, job)
     else:
-        from litevision.cli._images.inputs import images
+        from litevision.cli.inputs import images
         from litevision.runtime.pipeline import answer_chunks
 
         sources, chunk = images(entries, job.preparer), _batch_size(options, total, workers)
@@ -132,7 +217,7 @@ def _chunks(options: Options, entries: "list[Entry]", total: int | None, workers
     return _up_to_a_fault(chunks) if options.strict else chunks
 
 
-def _batch_size(options: Options, total: int | None, workers: int) -> int:
+def _batch_size(options: PredictOptions, total: int | None, workers: int) -> int:
     from litevision.runtime.pipeline import BATCH_SIZE
 
     if options.batch or not workers:
@@ -148,7 +233,7 @@ def _wrong(entries: "list[Entry]") -> "Chunks":
 
 
 def _one_by_one(entries: "list[Entry]", job: Job) -> "Chunks":
-    from litevision.cli._images.inputs import images
+    from litevision.cli.inputs import images
 
     for image in images(entries, job.preparer):
         if image is not None:
@@ -167,37 +252,37 @@ def _up_to_a_fault(chunks: "Chunks") -> "Chunks":
 
 
 def _writers(
-    command: Command[Any], entries: "list[Entry]", total: int | None, workers: int, job: Job | None, stack: ExitStack
+    command: Predict[Any], entries: "list[Entry]", total: int | None, workers: int, job: Job | None, stack: ExitStack
 ) -> "list[Writer]":
-    from litevision.cli._images import results
+    from litevision.cli import tables
 
-    options, form = command.options, command.form()
+    options, form = command.options, command.output_format()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal cannot show is no reason to stop
         sys.stdout.reconfigure(errors="surrogateescape" if options.csv == "-" else "backslashreplace")
     writers = command.writers(stack)
     if options.csv is not None:
-        writers.append(results.CsvRows(stack.enter_context(results.output_stream(options.csv)), form))
+        writers.append(tables.CsvRows(stack.enter_context(tables.output_stream(options.csv)), form))
     if options.json:
-        writers.append(results.JsonDocument(sys.stdout, form, options.model))
+        writers.append(tables.JsonDocument(sys.stdout, form, options.model))
     elif options.jsonl:
-        writers.append(results.JsonLines(sys.stdout, form))
+        writers.append(tables.JsonLines(sys.stdout, form))
     elif options.csv is None:
         # Where a list is still growing, nobody knows how wide its paths will be.
-        paths = [len(results.printable(entry)) for entry in entries if isinstance(entry, str)] if total else []
-        labels = [len(results.printable(label)) for label in job.bundle.metadata.labels] if job else []
+        paths = [len(tables.escape(entry)) for entry in entries if isinstance(entry, str)] if total else []
+        labels = [len(tables.escape(label)) for label in job.bundle.metadata.labels] if job else []
         widths = {"path": max([0, *paths]), "label": min(_MAX_LABEL_WIDTH, max([0, *labels]))}
-        writers.append(results.Table(sys.stdout, form, widths if workers else None))
+        writers.append(tables.Table(sys.stdout, form, widths if workers else None))
     return writers
 
 
 def _write(
-    chunks: "Chunks", writers: "Sequence[Writer]", report: "Report", signals: Signals
+    chunks: "Chunks", writers: "Sequence[Writer]", progress: "ImageProgress", signals: Signals
 ) -> Interrupted | BrokenPipeError | LitevisionError | None:
     """Writes all answers, and gives what ended that early, unless it was before the first one; then holds signals."""
     ended: Interrupted | BrokenPipeError | LitevisionError | None = None
     try:
         for answers in chunks:
-            if report.total == 1 and answers[0].error:
+            if progress.total == 1 and answers[0].error:
                 raise answers[0].error
             with signals.held():
                 for writer in writers:
@@ -205,22 +290,22 @@ def _write(
         signals.hold()
     except (Interrupted, BrokenPipeError, LitevisionError) as error:
         signals.hold()
-        if report.done == 0:
+        if progress.done == 0:
             raise
         ended = error
     return ended
 
 
-def _conclude(command: Command[Any], report: "Report", job: Job | None, ended: BaseException | None) -> None:
-    from litevision.cli._images.report import counted
+def _conclude(command: Predict[Any], progress: "ImageProgress", job: Job | None, ended: BaseException | None) -> None:
+    from litevision.cli.tables import pluralise
 
     stopped = f"stopped by {_name(ended)}: " if isinstance(ended, Interrupted) else ""
     engine = f", {job.bundle.engine.choice.title}" if job else ""
-    if report.done != 1 or stopped:
-        print(f"{stopped}{report.conclusion()}{engine}", file=sys.stderr)
+    if progress.done != 1 or stopped:
+        console.note(f"{stopped}{progress.conclusion()}{engine}")
     for target in command.targets():
         rest = ", as far as it came" if ended else ""
-        print(f"wrote {target}: {counted(report.done - report.errors)}{rest}", file=sys.stderr)
+        console.note(f"wrote {target}: {pluralise(progress.done - progress.errors)}{rest}")
 
 
 def _name(stop: Interrupted) -> str:

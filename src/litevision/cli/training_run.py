@@ -8,8 +8,8 @@ from typing import Any
 
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
-from litevision.cli._shared.size import parse_size
-from litevision.cli._training.report import Teller, print_data, print_recipe, print_results
+from litevision.cli.checks import parse_size
+from litevision.cli.training_report import ConsoleListener, print_data, print_recipe, print_results
 from litevision.data import Issue, is_detection
 from litevision.errors import UsageError
 from litevision.runtime.metadata import Task
@@ -60,8 +60,8 @@ def run(
         _begin(plan, faults, folder)
     print_recipe(plan, folder)
     try:
-        with Teller(plan, folder) as teller:
-            results = train(plan, network, folder, teller)
+        with ConsoleListener(plan, folder) as listener:
+            results = train(plan, network, folder, listener)
     except RunStopped as stopped:
         _say(f"stopped at {stopped.where}; go on with: litevision train --resume {folder}")
         # Lightning kills the first process as soon as another one fails.

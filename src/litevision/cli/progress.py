@@ -1,24 +1,42 @@
-"""What a run over many images says on standard error: bad images, how far it is, what it came to."""
+"""How far a command is: a bar on a terminal, now and then a line in a log, nothing with ``--quiet``."""
 
 import math
 import sys
 import time
-from collections.abc import Sequence
-from typing import Any, Protocol, TextIO
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from litevision.cli._images.results import printable
-from litevision.runtime.results import Result
+from litevision.cli import console
+from litevision.cli.tables import escape, pluralise
 
-_EVERY_S = 10.0
+if TYPE_CHECKING:
+    from litevision.runtime.results import Result
+
+_LINE_EVERY_S = 10.0
 _BAR_EVERY_S = 0.1
 
 
-class Report:
-    """Takes answers as a `litevision.cli._images.results.Writer` does, counts them, and tells a person.
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on a terminal while the block runs; gives a callback for the number that is done and the total."""
+    if not console.shows_progress():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class ImageProgress:
+    """Count images and their errors, and show them on standard error; a `litevision.cli.tables.Writer`.
 
     Args:
         total: how many images there are, None where nobody knows.
-        rows_on: where the answers themselves go; None for a file.
+        rows_on: where the results themselves go; None for a file.
         title: what is done with the images, before the bar.
     """
 
@@ -27,13 +45,13 @@ class Report:
         self.done = 0
         self.errors = 0
         self._start = time.monotonic()
-        self._shown: _Progress = _progress(total, rows_on, title)
+        self._shown: _Display = _display(total, rows_on, title)
 
-    def write(self, answers: Sequence[Result[Any]]) -> None:
+    def write(self, answers: "Sequence[Result[Any]]") -> None:
         for answer in answers:
             if answer.error is not None:
                 self.errors += 1
-                self._shown.note(f"error: {printable(str(answer.error))}")
+                self._shown.print(f"error: {escape(str(answer.error))}")
         self.done += len(answers)
         self._shown.update(self.done, time.monotonic() - self._start)
 
@@ -44,25 +62,21 @@ class Report:
         """The count, the rate and the errors."""
         seconds = time.monotonic() - self._start
         errors = f"{self.errors:,} could not be read" if self.errors else "no errors"
-        return f"{counted(self.done)} in {seconds:,.1f} s, {_rate(self.done, seconds)}, {errors}"
+        return f"{pluralise(self.done)} in {seconds:,.1f} s, {_rate(self.done, seconds)}, {errors}"
 
 
-def counted(count: int, thing: str = "image") -> str:
-    """``1 image``, ``1,200 images``, ``2 boxes``."""
-    many = f"{thing}es" if thing.endswith(("s", "x")) else f"{thing}s"
-    return f"{count:,} {thing if count == 1 else many}"
-
-
-class _Progress(Protocol):
+class _Display(Protocol):
     def update(self, done: int, seconds: float) -> None: ...
-    def note(self, line: str) -> None: ...
+    def print(self, line: str) -> None: ...
     def close(self) -> None: ...
 
 
-def _progress(total: int | None, rows_on: TextIO | None, title: str) -> _Progress:
-    """A bar on a terminal; in a log, a line every ten seconds; nothing where answers run over the same terminal."""
+def _display(total: int | None, rows_on: TextIO | None, title: str) -> _Display:
+    """A bar on a terminal; in a log, a line every ten seconds; nothing where results run over the same terminal."""
+    if console.is_quiet():
+        return _Lines(total, math.inf)
     if not sys.stderr.isatty():
-        return _Lines(total, _EVERY_S)
+        return _Lines(total, _LINE_EVERY_S)
     if total == 1 or (rows_on is not None and rows_on.isatty()):
         return _Lines(total, math.inf)
     return _Bar(total, title)
@@ -82,9 +96,9 @@ class _Lines:
     def update(self, done: int, seconds: float) -> None:
         if seconds - self._last_s >= self._every_s:
             self._last_s = seconds
-            self.note(f"{done:,}{self._of} images, {_rate(done, seconds)}")
+            self.print(f"{done:,}{self._of} images, {_rate(done, seconds)}")
 
-    def note(self, line: str) -> None:
+    def print(self, line: str) -> None:
         print(line, file=sys.stderr)
 
     def close(self) -> None:
@@ -103,7 +117,7 @@ class _Bar:
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(compact=True),
         )
-        # Drawn by hand, because a thread of its own would draw while an error is printed; and the answers on standard
+        # Drawn by hand, because a thread of its own would draw while an error is printed; and the results on standard
         # output are none of its business.
         self._bar = Progress(
             *columns,
@@ -124,7 +138,7 @@ class _Bar:
         # Told every time, drawn only when due: what stopping the bar draws is then the last state.
         self._bar.update(self._task, completed=done, rate=_rate(done, seconds), refresh=due)
 
-    def note(self, line: str) -> None:
+    def print(self, line: str) -> None:
         self._bar.console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     def close(self) -> None:

@@ -1,7 +1,8 @@
-"""Ctrl-C and SIGTERM as one exception, and never in the middle of a line."""
+"""How a command ends early: Ctrl-C and SIGTERM as one exception, and standard output that nobody reads any more."""
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -70,3 +71,10 @@ class Signals:
         elif now - self._first_at > _GRACE_S:
             signal.signal(signum, signal.SIG_DFL)
             os.kill(os.getpid(), signum)
+
+
+def silence_stdout() -> None:
+    """Send what is still to be written to nowhere: Python's last flush would complain about a closed pipe."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

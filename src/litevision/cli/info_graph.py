@@ -69,7 +69,7 @@ def _operation(words: str, node: "NodeCost") -> str:
 
 
 def _print_rows(costs: "GraphLedger", rows: list[_Row]) -> None:
-    from litevision.cli._shared.table import print_table
+    from litevision.cli.tables import print_table
 
     print_table(
         {
@@ -99,7 +99,7 @@ def _print_rows(costs: "GraphLedger", rows: list[_Row]) -> None:
 
 def _print_totals(costs: "GraphLedger", kernels: list[_Row] | None) -> None:
     """The totals; also of ``kernels``, the rows above, where each stands for more than a node."""
-    from litevision.cli._costs.totals import print_totals
+    from litevision.cli.info import print_totals
 
     def number(name: str) -> str:
         return ("at least " if name in costs.at_least else "") + f"{getattr(costs, name):,}"

@@ -1,22 +1,19 @@
 """What `litevision compare` does, once it is known that torch is there."""
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from litevision.cli._images.report import counted
-from litevision.cli._images.results import printable
-from litevision.cli._shared.outputs import write_csv
-from litevision.cli._shared.table import Align, print_table
-from litevision.cli._training.report import Teller, print_data, print_recipe
-from litevision.cli._training.run import chosen_recipe
+from litevision.cli import console
+from litevision.cli.tables import Align, escape, pluralise, print_table
+from litevision.cli.training_report import ConsoleListener, print_data, print_recipe
+from litevision.cli.training_run import chosen_recipe
 from litevision.data import Issue
 from litevision.errors import UnknownNameError, UsageError
-from litevision.files import atomic_write
+from litevision.files import atomic_write, write_csv
 from litevision.lab.compare.budget import Budget
 from litevision.lab.compare.candidates import Member, find_members, set_aside
 from litevision.lab.compare.plans import plan_members
@@ -58,17 +55,17 @@ def run(
             data, recipe, members, budget, folder, on_data=partial(_tell_data, budget), on_epochs=_tell_epochs
         )
         if aside := set_aside(recipe):
-            _say(f"set aside of the recipe, as each member has its own or begins fresh: {', '.join(aside)}")
+            console.note(f"set aside of the recipe, as each member has its own or begins fresh: {', '.join(aside)}")
         for member in members:
             _finish(member, plans[member.name], folder / member.name)
-        _say(f"measuring {len(members)} bundles in turns, about {seconds * len(members):.0f} s")
+        console.note(f"measuring {len(members)} bundles in turns, about {seconds * len(members):.0f} s")
         machine = Machine.here()
         rows = measured_rows(members, folder, seconds)
     except RunStopped as stopped:
-        _say(f"stopped at {stopped.where}; the same command goes on")
+        console.note(f"stopped at {stopped.where}; the same command goes on")
         return 128 + stopped.signum
     except KeyboardInterrupt:
-        _say("stopped; the same command goes on")
+        console.note("stopped; the same command goes on")
         return 130
     plan = plans[members[0].name]
     document = _document(what, plan, budget, machine, rows)
@@ -94,27 +91,23 @@ def _budget(minutes: float | None, epochs: int | None) -> Budget:
 def _finish(member: Member, plan: DetectionPlan, folder: Path) -> None:
     """Trains a member from wherever it stands."""
     if is_finished(folder):
-        _say(f"{member.name}: trained already, {folder}")
+        console.note(f"{member.name}: trained already, {folder}")
         return
     network = None if (folder / LAST).exists() else first_network(plan)
-    _say(f"{member.name}: {'training' if network else 'going on'}")
+    console.note(f"{member.name}: {'training' if network else 'going on'}")
     print_recipe(plan, folder)
-    with Teller(plan, folder) as teller:
-        train(plan, network, folder, teller)
+    with ConsoleListener(plan, folder) as listener:
+        train(plan, network, folder, listener)
 
 
 def _tell_data(budget: Budget, plan: DetectionPlan, faults: Sequence[Issue]) -> None:
     print_data(plan, faults)
     if budget.epochs is None:
-        _say("timing the first steps of each member")
+        console.note("timing the first steps of each member")
 
 
 def _tell_epochs(member: Member, seconds: float, epochs: int) -> None:
-    _say(f"{member.name}: an epoch takes about {seconds:.3g} s here, so it gets {epochs:,}")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    console.note(f"{member.name}: an epoch takes about {seconds:.3g} s here, so it gets {epochs:,}")
 
 
 def _document(what: str, plan: DetectionPlan, budget: Budget, machine: Machine, rows: Sequence[Row]) -> dict[str, Any]:
@@ -160,7 +153,7 @@ def _print(rows: Sequence[Row], budget: Budget, timed: str, machine: Machine) ->
 
 
 def _scored(row: Row) -> str:
-    return f"{row.split} split, {counted(row.images)} with {row.boxes:,} boxes"
+    return f"{row.split} split, {pluralise(row.images)} with {row.boxes:,} boxes"
 
 
 def _write(folder: Path, document: Mapping[str, Any], rows: Sequence[Row], budget: Budget, timed: str) -> None:
@@ -176,7 +169,7 @@ def _write(folder: Path, document: Mapping[str, Any], rows: Sequence[Row], budge
         **{key: versions[key] for key in ("litevision", "python", "onnxruntime")},
     }
     tables = [{**asdict(row), **about} for row in rows]
-    title = f"CenterNets on {printable(document['data'])}, {_scored(rows[0])};\n{budget} each, from a fresh start"
+    title = f"CenterNets on {escape(document['data'])}, {_scored(rows[0])};\n{budget} each, from a fresh start"
     try:
         write_csv(folder / "comparison.csv", list(tables[0]), [list(table.values()) for table in tables])
         with atomic_write(folder / "comparison.json") as unfinished:
@@ -184,4 +177,4 @@ def _write(folder: Path, document: Mapping[str, Any], rows: Sequence[Row], budge
         write_plot(folder / "comparison.png", rows, title, f"{timed}\n{document['machine']['cpu']}")
     except OSError as error:
         raise UsageError(f"{folder}: cannot be written ({error.strerror}); give another --output") from None
-    _say(f"wrote {', '.join(str(folder / f'comparison.{form}') for form in ('csv', 'json', 'png'))}")
+    console.note(f"wrote {', '.join(str(folder / f'comparison.{form}') for form in ('csv', 'json', 'png'))}")

@@ -90,7 +90,7 @@ def _detection_images(options: Detection) -> str:
     return ", ".join([f"scaled by {options.scale[0]:g} to {options.scale[1]:g}", *extras])
 
 
-class Teller:
+class ConsoleListener:
     """A `litevision.training.loop.Listener`: a bar on a terminal, lines in a log, and TensorBoard's files.
 
     Of several processes the first one tells.
@@ -103,7 +103,7 @@ class Teller:
         self._bar: Progress | None = None
         self._writer: Any = None
 
-    def __enter__(self) -> "Teller":
+    def __enter__(self) -> "ConsoleListener":
         return self
 
     def __exit__(self, *_: object) -> None:

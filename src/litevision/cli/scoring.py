@@ -4,55 +4,26 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import typer
-
-from litevision.cli._images.report import Report
-from litevision.cli._images.results import printable
-from litevision.cli._shared.bundle import bundle_path
-from litevision.cli._shared.outputs import check_writable, write_csv
-from litevision.cli._shared.signals import Interrupted, Signals
+from litevision.cli import console
+from litevision.cli.bundle import bundle_path
+from litevision.cli.evaluate import EvaluateOptions
+from litevision.cli.progress import ImageProgress
+from litevision.cli.signals import Interrupted, Signals
+from litevision.cli.tables import escape
 from litevision.data import LabelledBoxes, LabelledImages
 from litevision.errors import UsageError
 from litevision.evaluation import Evaluation, Scores
 from litevision.evaluation.coco import DetectionScores
 from litevision.evaluation.detection import DetectionEvaluation
-from litevision.files import atomic_write, sha256_of
+from litevision.files import atomic_write, sha256_of, write_csv
 from litevision.runtime import Bundle
 from litevision.runtime.cpus import available_cpus
 from litevision.runtime.results import Result
 
-Told = Callable[[Sequence[Result[Any]]], None]
+Callback = Callable[[Sequence[Result[Any]]], None]
 T = TypeVar("T")
-
-
-class Asked(NamedTuple):
-    """The command's options, as `litevision.cli.evaluate` explains them."""
-
-    bundle: str
-    data: Path
-    split: str | None
-    engine: str
-    json: str | None
-    csv: Path | None
-    predictions: Path | None
-
-    @property
-    def json_file(self) -> Path | None:
-        """Where the document goes, if not to standard output."""
-        return None if self.json in (None, "-") else Path(self.json)
-
-    def require_writable(self) -> None:
-        """Raises ``UsageError`` for a file that cannot be written."""
-        for option, file in (("--json", self.json_file), ("--csv", self.csv), ("--predictions", self.predictions)):
-            if file:
-                check_writable(file, option)
-
-    def open_bundle(self) -> Bundle:
-        """The bundle, with a stream for each CPU."""
-        return Bundle.open(bundle_path(self.bundle), engine=self.engine, threads=1, streams=available_cpus())
 
 
 class Rows(NamedTuple):
@@ -81,45 +52,45 @@ class Outcome(NamedTuple):
     predictions: Rows
 
 
-def watched(evaluate: Callable[[Told], T], count: int, bundle: Bundle) -> T:
+def open_bundle(options: EvaluateOptions) -> Bundle:
+    """The bundle, with a stream for each CPU."""
+    return Bundle.open(bundle_path(options.bundle), engine=options.engine, threads=1, streams=available_cpus())
+
+
+def with_progress(evaluate: Callable[[Callback], T], count: int, bundle: Bundle) -> T:
     """What ``evaluate`` gives, told of on the error output; a signal ends the program in order."""
-    report = Report(count, None, "evaluate")
+    progress = ImageProgress(count, None, "evaluate")
     try:
         with Signals():
             try:
-                evaluation = evaluate(report.write)
+                evaluation = evaluate(progress.write)
             finally:
-                report.finish()
+                progress.finish()
     except Interrupted as stop:
         name = signal.Signals(stop.signum).name
-        print(f"stopped by {name}: {report.conclusion()}; part of the images gives no scores", file=sys.stderr)
-        raise typer.Exit(128 + stop.signum) from None
-    print(f"{report.conclusion()}, {bundle.engine.choice.title}", file=sys.stderr)
+        console.note(f"stopped by {name}: {progress.conclusion()}; part of the images gives no scores")
+        sys.exit(128 + stop.signum)
+    console.note(f"{progress.conclusion()}, {bundle.engine.choice.title}")
     return evaluation
 
 
-def tell(asked: Asked, bundle: Bundle, data: LabelledImages | LabelledBoxes, outcome: Outcome) -> int:
-    """Prints and writes what was asked for; gives the exit code.
+def report(options: EvaluateOptions, bundle: Bundle, data: LabelledImages | LabelledBoxes, outcome: Outcome) -> int:
+    """Prints and writes what was options for; gives the exit code.
 
     Raises:
         UsageError: a file that cannot be written.
     """
     document = _document(bundle, data, outcome)
-    if asked.json == "-":
+    if options.json == "-":
         print(json.dumps(document, allow_nan=False))
     else:
         _print_heading(bundle, data, outcome)
         outcome.show()
     try:
-        _write(asked, document, outcome)
+        _write(options, document, outcome)
     except OSError as error:  # of a full disk, for example
         raise UsageError(f"the scores cannot be written ({error.strerror}). Write them somewhere else.") from error
     return int(bool(outcome.evaluation.skipped))
-
-
-def share(value: float | None) -> str:
-    """A number in [0, 1], or a dash."""
-    return "-" if value is None else f"{value:.4f}"
 
 
 def _document(bundle: Bundle, data: LabelledImages | LabelledBoxes, outcome: Outcome) -> dict[str, Any]:
@@ -143,19 +114,19 @@ def _document(bundle: Bundle, data: LabelledImages | LabelledBoxes, outcome: Out
 def _print_heading(bundle: Bundle, data: LabelledImages | LabelledBoxes, outcome: Outcome) -> None:
     split, skipped = outcome.evaluation.split, outcome.evaluation.skipped
     left_out = f", {len(skipped):,} left out that could not be read" if skipped else ""
-    print(f"bundle  {printable(str(bundle.path))}")
-    print(f"data    {printable(str(data.root))}")
+    print(f"bundle  {escape(str(bundle.path))}")
+    print(f"data    {escape(str(data.root))}")
     print(f"split   {split}: {outcome.images}{left_out}")
     if data.made_splits and split != "all":
         print("        litevision made the splits that the data lacks; --split all takes every image")
 
 
-def _write(asked: Asked, document: dict[str, Any], outcome: Outcome) -> None:
-    if asked.json_file:
-        with atomic_write(asked.json_file) as partial:
+def _write(options: EvaluateOptions, document: dict[str, Any], outcome: Outcome) -> None:
+    if options.json_file:
+        with atomic_write(options.json_file) as partial:
             partial.write_text(f"{json.dumps(document, allow_nan=False)}\n")
-        print(f"wrote {asked.json_file}", file=sys.stderr)
-    for file, rows in ((asked.csv, outcome.per_class), (asked.predictions, outcome.predictions)):
+        console.note(f"wrote {options.json_file}")
+    for file, rows in ((options.csv, outcome.per_class), (options.predictions, outcome.predictions)):
         if file:
             write_csv(file, rows.header, rows.rows)
-            print(f"wrote {file}: {rows.told}", file=sys.stderr)
+            console.note(f"wrote {file}: {rows.told}")

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from litevision.cli._images.report import counted
-from litevision.cli._images.results import printable
-from litevision.cli._shared.table import Align, print_table
-from litevision.cli._training.scoring import Asked, Outcome, Rows, Told, share, tell, watched
+from litevision.cli.evaluate import EvaluateOptions
+from litevision.cli.scoring import Callback, Outcome, Rows, open_bundle, report, with_progress
+from litevision.cli.tables import Align, escape, format_value, pluralise, print_table
 from litevision.data import read_labelled
 from litevision.evaluation import Evaluation, Scores, evaluate_bundle, scores, select_split
 from litevision.runtime import Classifier
@@ -15,30 +14,30 @@ _NAMED = 5  # of the labels that have no images
 _FIGURES = ("precision", "recall", "f1")
 
 
-def evaluate_images(asked: Asked) -> int:
+def evaluate_images(options: EvaluateOptions) -> int:
     """Scores a classifier, tells, and gives the exit code."""
-    data = read_labelled(asked.data)
-    split, samples = select_split(data, asked.split)
-    classifier = Classifier(asked.open_bundle())
+    data = read_labelled(options.data)
+    split, samples = select_split(data, options.split)
+    classifier = Classifier(open_bundle(options))
 
-    def answered(told: Told) -> Evaluation:
-        return evaluate_bundle(classifier, samples, data.classes, split=split, on_answers=told)
+    def answered(callback: Callback) -> Evaluation:
+        return evaluate_bundle(classifier, samples, data.classes, split=split, on_answers=callback)
 
-    evaluation = watched(answered, len(samples), classifier.bundle)
+    evaluation = with_progress(answered, len(samples), classifier.bundle)
     found = scores(evaluation)
     outcome = Outcome(
         evaluation,
         found,
-        counted(found.count),
+        pluralise(found.count),
         lambda: _print(found),
         Rows(
             ("class", "count", *_FIGURES),
             [(it.name, it.count, it.precision, it.recall, it.f1) for it in found.per_class],
-            counted(len(found.per_class), "class"),
+            pluralise(len(found.per_class), "class"),
         ),
-        Rows(("path", "label", "predicted", "score", "correct"), _answers(evaluation), counted(found.count)),
+        Rows(("path", "label", "predicted", "score", "correct"), _answers(evaluation), pluralise(found.count)),
     )
-    return tell(asked, classifier.bundle, data, outcome)
+    return report(options, classifier.bundle, data, outcome)
 
 
 def _print(scores: Scores) -> None:
@@ -56,7 +55,7 @@ def _print(scores: Scores) -> None:
     columns: dict[str, Align] = {"class": "left"}
     columns |= dict.fromkeys(("count", "precision", "recall", "F1"), "right")
     rows = [
-        (printable(it.name), f"{it.count:,}", *map(share, (it.precision, it.recall, it.f1)))
+        (escape(it.name), f"{it.count:,}", *map(format_value, (it.precision, it.recall, it.f1)))
         for it in scores.per_class
         if it.count
     ]
@@ -64,11 +63,11 @@ def _print(scores: Scores) -> None:
     if confusions := scores.confusions():
         print("\nmost frequent mistakes")
         for it in confusions:
-            print(f"{printable(it.truth)} taken for {printable(it.answer)}: {it.count:,}")
+            print(f"{escape(it.truth)} taken for {escape(it.answer)}: {it.count:,}")
 
 
 def _labels_without_images(scores: Scores) -> str:
-    names = [printable(it.name) for it in scores.per_class if it.count == 0]
+    names = [escape(it.name) for it in scores.per_class if it.count == 0]
     if not names:
         return ""
     some = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from litevision.cli._images.inputs import STDIN
+from litevision.cli.inputs import STDIN
 from litevision.errors import FileMissingError, ImageError, UsageError
 from litevision.files import atomic_write
 from litevision.image import decode

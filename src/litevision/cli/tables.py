@@ -1,25 +1,89 @@
-"""Answers as rows and documents, written as they come: whole lines only, flushed once for each batch of answers."""
+"""Results as text, CSV and JSON: tables for people, and writers that put out results as they come.
+
+A writer writes whole lines only and flushes once for each batch of results.
+"""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TextIO
 
-from litevision.runtime.results import Result
+from litevision.cli import console
+
+if TYPE_CHECKING:
+    from litevision.runtime.results import Result
+
+Align = Literal["left", "right"]
+
+
+def escape(text: str) -> str:
+    """Escape line breaks, terminal codes and undecodable bytes."""
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+def pluralise(count: int, thing: str = "image") -> str:
+    """``1 image``, ``1,200 images``, ``2 boxes``."""
+    many = f"{thing}es" if thing.endswith(("s", "x")) else f"{thing}s"
+    return f"{count:,} {thing if count == 1 else many}"
+
+
+def format_value(value: float | None) -> str:
+    """A number from 0 to 1 with four decimals, or a dash."""
+    return "-" if value is None else f"{value:.4f}"
+
+
+def print_table(columns: Mapping[str, Align], rows: Sequence[Sequence[str]]) -> None:
+    """Print ``rows`` under the titles of ``columns``."""
+    if _is_terminal():
+        _draw(columns, rows)
+        return
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    for row in (tuple(columns), *rows):
+        cells = [
+            cell.rjust(width) if align == "right" else cell.ljust(width)
+            for cell, width, align in zip(row, widths, columns.values(), strict=True)
+        ]
+        print("  ".join(cells).rstrip())
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def _draw(columns: Mapping[str, Align], rows: Sequence[Sequence[str]]) -> None:
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE, pad_edge=False)
+    for i, (title, align) in enumerate(columns.items()):
+        table.add_column(title, justify=align, no_wrap=i == 0 or align == "right")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console().print(table)
+
+
+def write_records(file: Path, records: Sequence[Mapping[str, object]]) -> None:
+    """Write a CSV file with a row for each of ``records``, whose keys are all the same, and note that it is there."""
+    from litevision.files import write_csv
+
+    write_csv(file, list(records[0]), [list(record.values()) for record in records])
+    console.note(f"wrote {file}: {pluralise(len(records), 'row')}")
 
 
 class Writer(Protocol):
     """Takes answers; ``finish`` makes what was written complete, whether or not more was to come."""
 
-    def write(self, answers: Sequence[Result[Any]]) -> None:
+    def write(self, answers: "Sequence[Result[Any]]") -> None:
         """Writes the answers."""
 
     def finish(self) -> None:
         """Writes what stands at the end."""
 
 
-class Form(NamedTuple):
+class OutputFormat(NamedTuple):
     """How the answers of a task are written.
 
     Attributes:
@@ -31,10 +95,10 @@ class Form(NamedTuple):
     """
 
     columns: tuple[tuple[str, str], ...]
-    cells: Callable[[Result[Any]], Iterable[tuple[str, ...]]]
+    cells: "Callable[[Result[Any]], Iterable[tuple[str, ...]]]"
     csv_header: tuple[str, ...]
-    csv_rows: Callable[[Result[Any]], Iterable[tuple[object, ...]]]
-    plain: Callable[[Result[Any]], dict[str, Any]]
+    csv_rows: "Callable[[Result[Any]], Iterable[tuple[object, ...]]]"
+    plain: "Callable[[Result[Any]], dict[str, Any]]"
 
 
 class Table:
@@ -47,14 +111,14 @@ class Table:
             make of it, which are then written at the end.
     """
 
-    def __init__(self, stream: TextIO, form: Form, widths: dict[str, int] | None) -> None:
+    def __init__(self, stream: TextIO, form: OutputFormat, widths: dict[str, int] | None) -> None:
         self._stream = stream
         self._form = form
         self._widths = widths
         self._rows: list[tuple[str, ...]] = []
         self._headed = False
 
-    def write(self, answers: Sequence[Result[Any]]) -> None:
+    def write(self, answers: "Sequence[Result[Any]]") -> None:
         self._rows += [row for answer in answers if answer.error is None for row in self._form.cells(answer)]
         if self._widths:
             self._print(self._widths)
@@ -77,7 +141,7 @@ class Table:
 class JsonDocument:
     """One document, ``{"model": ..., "results": [...]}``: a line for each image, all of it on one line for one."""
 
-    def __init__(self, stream: TextIO, form: Form, model: str) -> None:
+    def __init__(self, stream: TextIO, form: OutputFormat, model: str) -> None:
         import json
 
         self._stream = stream
@@ -85,7 +149,7 @@ class JsonDocument:
         self._text = json.dumps
         self._before = f'{{"model": {json.dumps(model)}, "results": ['
 
-    def write(self, answers: Sequence[Result[Any]]) -> None:
+    def write(self, answers: "Sequence[Result[Any]]") -> None:
         for answer in answers:
             self._stream.write(self._before + self._text(_plain(self._form, answer)))
             self._before = ",\n"
@@ -99,14 +163,14 @@ class JsonDocument:
 class JsonLines:
     """One object a line for each image, whether or not it could be read."""
 
-    def __init__(self, stream: TextIO, form: Form) -> None:
+    def __init__(self, stream: TextIO, form: OutputFormat) -> None:
         import json
 
         self._stream = stream
         self._form = form
         self._text = json.dumps
 
-    def write(self, answers: Sequence[Result[Any]]) -> None:
+    def write(self, answers: "Sequence[Result[Any]]") -> None:
         self._stream.write("".join(f"{self._text(_plain(self._form, answer))}\n" for answer in answers))
         self._stream.flush()
 
@@ -117,7 +181,7 @@ class JsonLines:
 class CsvRows:
     """One row for each class or object that is named; an image that could not be read has none."""
 
-    def __init__(self, stream: TextIO, form: Form) -> None:
+    def __init__(self, stream: TextIO, form: OutputFormat) -> None:
         import csv
 
         self._stream = stream
@@ -125,7 +189,7 @@ class CsvRows:
         self._writer = csv.writer(stream, lineterminator="\n")
         self._headed = False
 
-    def write(self, answers: Sequence[Result[Any]]) -> None:
+    def write(self, answers: "Sequence[Result[Any]]") -> None:
         if not self._headed:
             self._writer.writerow(self._form.csv_header)
             self._headed = True
@@ -137,11 +201,6 @@ class CsvRows:
         self.write(())
 
 
-def printable(text: str) -> str:
-    """The text with line breaks, terminal codes and undecodable bytes escaped."""
-    return text if text.isprintable() else repr(text)[1:-1]
-
-
 @contextmanager
 def output_stream(target: str, option: str = "--csv") -> Iterator[TextIO]:
     """Where what is written to ``target`` goes: "-" is standard output; a file stays what it was if there is an error.
@@ -149,7 +208,7 @@ def output_stream(target: str, option: str = "--csv") -> Iterator[TextIO]:
     Raises:
         UsageError: a file that cannot be written, before the work rather than after it; ``option`` named it.
     """
-    from litevision.cli._shared.outputs import check_writable
+    from litevision.cli.checks import check_writable
 
     options: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
     path = Path(target)
@@ -167,7 +226,7 @@ def output_stream(target: str, option: str = "--csv") -> Iterator[TextIO]:
             yield stream
 
 
-def _plain(form: Form, answer: Result[Any]) -> dict[str, Any]:
+def _plain(form: OutputFormat, answer: "Result[Any]") -> dict[str, Any]:
     if answer.error is not None:
         return {"path": answer.name, "error": str(answer.error)}
     return {"path": answer.name, **form.plain(answer), "ms": round(answer.ms, 3)}

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from litevision.cli._images.report import counted
-from litevision.cli._images.results import printable
-from litevision.cli._shared.table import Align, print_table
-from litevision.cli._training.scoring import Asked, Outcome, Rows, Told, share, tell, watched
+from litevision.cli.evaluate import EvaluateOptions
+from litevision.cli.scoring import Callback, Outcome, Rows, open_bundle, report, with_progress
+from litevision.cli.tables import Align, escape, format_value, pluralise, print_table
 from litevision.data import LabelledBoxes, read_boxes
 from litevision.evaluation import select_split
 from litevision.evaluation.coco import DetectionScores, detection_scores, require_coco
@@ -16,36 +15,36 @@ from litevision.runtime import Detector
 _FIGURES = ("ap", "ap50", "threshold", "precision", "recall", "f1")
 
 
-def evaluate_boxes(asked: Asked) -> int:
+def evaluate_boxes(options: EvaluateOptions) -> int:
     """Scores a detector, tells, and gives the exit code."""
     require_coco()
-    data = read_boxes(asked.data)
-    split, samples = select_split(data, asked.split)
-    detector = Detector(asked.open_bundle())
+    data = read_boxes(options.data)
+    split, samples = select_split(data, options.split)
+    detector = Detector(open_bundle(options))
 
-    def answered(told: Told) -> DetectionEvaluation:
-        return evaluate_detector(detector, samples, data.classes, split=split, on_answers=told)
+    def answered(callback: Callback) -> DetectionEvaluation:
+        return evaluate_detector(detector, samples, data.classes, split=split, on_answers=callback)
 
-    evaluation = watched(answered, len(samples), detector.bundle)
+    evaluation = with_progress(answered, len(samples), detector.bundle)
     found = detection_scores(evaluation)
     boxes = sum(len(it.labels) for it in evaluation.found)
     outcome = Outcome(
         evaluation,
         found,
-        f"{counted(found.count)} with {found.boxes:,} boxes",
+        f"{pluralise(found.count)} with {found.boxes:,} boxes",
         lambda: _print(data, found),
         Rows(
             ("class", "boxes", *_FIGURES),
             [(it.name, it.count, *(getattr(it, figure) for figure in _FIGURES)) for it in found.per_class],
-            counted(len(found.per_class), "class"),
+            pluralise(len(found.per_class), "class"),
         ),
         Rows(
             ("path", "label", "score", "x1", "y1", "x2", "y2"),
             _boxes(evaluation),
-            f"{boxes:,} boxes in {counted(found.count)}",
+            f"{boxes:,} boxes in {pluralise(found.count)}",
         ),
     )
-    return tell(asked, detector.bundle, data, outcome)
+    return report(options, detector.bundle, data, outcome)
 
 
 def _print(data: LabelledBoxes, scores: DetectionScores) -> None:
@@ -62,12 +61,12 @@ def _print(data: LabelledBoxes, scores: DetectionScores) -> None:
         ("AP large", scores.ap_large),
         ("recall, 100 an image", scores.ar100),
     ):
-        print(f"{name:26}{share(value)}")
+        print(f"{name:26}{format_value(value)}")
     print("\nthreshold: the score at which F1 is highest on these images; precision, recall and F1 are those at it")
     columns: dict[str, Align] = {"class": "left"}
     columns |= dict.fromkeys(("boxes", "AP", "AP50", "threshold", "precision", "recall", "F1"), "right")
     rows = [
-        (printable(it.name), f"{it.count:,}", *(share(getattr(it, figure)) for figure in _FIGURES))
+        (escape(it.name), f"{it.count:,}", *(format_value(getattr(it, figure)) for figure in _FIGURES))
         for it in scores.per_class
         if it.count
     ]

@@ -1,1 +1,0 @@
-"""What the commands over images do, `classify` and `detect`: one image or a hundred thousand."""

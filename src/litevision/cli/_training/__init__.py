@@ -1,1 +1,0 @@
-"""What the commands around training do: `train`, `average` and `evaluate`."""

@@ -1,0 +1,105 @@
+"""Options that several commands have, each defined once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from litevision.cli.parser import flag, option
+
+
+def engine_names() -> Sequence[str]:
+    """The engines, for help and completion."""
+    from litevision.runtime.engines import PRECISIONS_OF
+
+    return tuple(PRECISIONS_OF)
+
+
+def engine_names_with_auto() -> Sequence[str]:
+    """The engines, and ``auto`` for the fastest."""
+    return (*engine_names(), "auto")
+
+
+def precision_names() -> Sequence[str]:
+    """The precisions that engines compute in."""
+    from litevision.runtime.engines import PRECISIONS_OF
+
+    return tuple(dict.fromkeys(name for names in PRECISIONS_OF.values() for name in names))
+
+
+def bundle_names() -> Sequence[str]:
+    """The bundles that come with the package."""
+    from litevision.zoo import BUNDLES
+
+    return tuple(BUNDLES)
+
+
+def network_names() -> Sequence[str]:
+    """The architectures and other libraries' names for them."""
+    from litevision.registry import ALIASES, ARCHITECTURES
+
+    return (*ARCHITECTURES, *ALIASES)
+
+
+def model_names() -> Sequence[str]:
+    """What a command that runs a model accepts by name."""
+    return (*bundle_names(), *network_names())
+
+
+def weight_names() -> Sequence[str]:
+    """What weights can be loaded from by name."""
+    from litevision.registry.weight_sets import weight_sets
+
+    return (*(row.name for row in weight_sets()), *network_names())
+
+
+def dialect_names() -> Sequence[str]:
+    """The forms that architectures have."""
+    from litevision.registry import ARCHITECTURES
+
+    return tuple(dict.fromkeys(dialect for row in ARCHITECTURES.values() for dialect in row.dialects))
+
+
+def data_formats() -> str:
+    """What labelled data may look like, for help."""
+    from litevision.data.formats import data_help
+
+    return data_help()
+
+
+def engine_option(default: str = "onnxruntime") -> Any:
+    """``--engine`` of a command that measures."""
+    return option(default, choices=engine_names, help="Engine that computes the network.")
+
+
+def precision_option(default: str | None = "fp32") -> Any:
+    """``--precision``."""
+    return option(default, choices=precision_names, help="Precision; bf16 where engine and processor have it.")
+
+
+def threads_option() -> Any:
+    """``--threads``."""
+    return option(None, help="Threads that compute one batch; all CPUs unless given.")
+
+
+def size_option(help: str = "Input side in pixels, or height and width.", default: str | None = None) -> Any:
+    """``--size``."""
+    return option(default, metavar="S|HxW", help=help)
+
+
+def dialect_option(help: str) -> Any:
+    """``--dialect``."""
+    return option(None, choices=dialect_names, help=help)
+
+
+def json_flag(help: str = "Print one JSON document.") -> Any:
+    """``--json`` of a command that prints nothing else then."""
+    return flag(help=help)
+
+
+def csv_option(help: str) -> Any:
+    """``--csv`` of a table."""
+    return option(None, metavar="FILE.csv", help=help)
+
+
+def plot_option() -> Any:
+    """``--plot``."""
+    return option(None, metavar="FILE.png|svg", help="Draw the result into this file.")
