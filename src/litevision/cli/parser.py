@@ -162,7 +162,7 @@ def parse(options: type, arguments: Sequence[str], *, command: str) -> Parsed:
     values |= _positional(parser, fields, [*rest, *arguments[end + 1 :]])
     for field in fields:
         if field.name not in values and field.default is dataclasses.MISSING:
-            parser.error(f"{' / '.join(option_names(field))} {metavar_of(field)} is missing")
+            parser.error(f"{option_names(field)[-1]} {metavar_of(field)} is missing")
         if isinstance(values.get(field.name), list):
             values[field.name] = tuple(values[field.name])
     return Parsed(options(**values), False, found.quiet, found.verbose)
