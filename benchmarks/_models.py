@@ -10,7 +10,8 @@ from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
 from litevision.exporting.bundle import export_bundle
 from litevision.exporting.defaults import describe
 from litevision.image import decode
-from litevision.weights.load import create, load_weights
+from litevision.weights.create import create
+from litevision.weights.load import load_weights
 from litevision.weights.save import save_weights
 
 _SEED = 0

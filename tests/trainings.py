@@ -23,7 +23,7 @@ from litevision.training.loop import Loop, Task, Validation
 from litevision.training.recipe import Recipe
 from litevision.training.recipe_file import make_recipe
 from litevision.training.store import Imagestore
-from litevision.weights.load import create
+from litevision.weights.create import create
 from networks import SHORT_ROWS
 
 COLOURS = {"blue": (40, 60, 200), "green": (60, 200, 40), "red": (200, 40, 60)}

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from litevision.errors import LitevisionError
     from litevision.exporting.weights import export_weights
     from litevision.runtime import Classifier, Prediction, load
-    from litevision.weights.load import create, load_weights
+    from litevision.weights.create import create
+    from litevision.weights.load import load_weights
     from litevision.weights.save import save_weights
 
 __version__ = "0.1.0"
@@ -43,7 +44,7 @@ _HOMES = {
     "LitevisionError": "litevision.errors",
     "Prediction": "litevision.runtime",
     "check_data": "litevision.data",
-    "create": "litevision.weights.load",
+    "create": "litevision.weights.create",
     "export_weights": "litevision.exporting.weights",
     "load": "litevision.runtime",
     "load_weights": "litevision.weights.load",

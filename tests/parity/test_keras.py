@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from litevision.weights.load import create, fill, load_weights
+from litevision.weights.create import create
+from litevision.weights.load import fill, load_weights
 from litevision.weights.save import save_weights
 from originals import SIZES, TOLERANCE_F64
 

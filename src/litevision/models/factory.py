@@ -20,6 +20,12 @@ def family_builder(architecture: str) -> Callable[..., Network]:
     return build
 
 
+def family_options(architecture: str) -> tuple[str, ...]:
+    """The arguments that only the family of ``architecture`` has, for example ``depth_mult``."""
+    parameters = inspect.signature(family_builder(architecture)).parameters
+    return tuple(name for name, kind in parameters.items() if kind.kind == kind.KEYWORD_ONLY)
+
+
 def build(config: NetworkConfig, *, device: torch.device | str | None = None) -> Network:
     """The network of ``config``, freshly initialised.
 
@@ -30,7 +36,7 @@ def build(config: NetworkConfig, *, device: torch.device | str | None = None) ->
         UnknownNameError: an option that this family does not have.
     """
     builder = family_builder(config.architecture)
-    known = [name for name, kind in inspect.signature(builder).parameters.items() if kind.kind == kind.KEYWORD_ONLY]
+    known = family_options(config.architecture)
     for option in config.options:
         if option not in known:
             raise UnknownNameError.of(f"option of {config.architecture}", option, known)

@@ -1,14 +1,12 @@
-"""``create`` and ``load_weights``: from a name, a file or a URL to a filled network."""
+"""Load weights into networks: from a weight set's name, a file, a URL or a run to a filled network."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, overload
 
-from litevision.errors import UsageError, WeightsError, WeightsMismatchError
+from litevision.errors import WeightsError, WeightsMismatchError
 from litevision.models.centernet import CenterNetConfig
 from litevision.models.config import NetworkConfig
-from litevision.models.factory import build, configure
+from litevision.models.factory import build
 from litevision.models.network import FeaturePyramid, Network
 from litevision.registry import Variant, resolve
 from litevision.weights.convert import LAYOUTS, Applied, Layout, apply
@@ -35,92 +33,6 @@ class Loaded:
     layout: Layout
     source: WeightsSource
     applied: Applied
-
-
-@overload
-def create(name: str, *, features_only: Literal[True], **arguments: Any) -> FeaturePyramid: ...
-
-
-@overload
-def create(name: str, *, features_only: Literal[False] = False, **arguments: Any) -> Network: ...
-
-
-def create(
-    name: str,
-    *,
-    width_mult: float = 1.0,
-    num_classes: int | None = None,
-    dialect: str | None = None,
-    weights: WeightsLike | None = None,
-    output_stride: int | None = None,
-    features_only: bool = False,
-    out_indices: Sequence[int] | None = None,
-    final_endpoint: str | None = None,
-    dropout: float | None = None,
-    rows: Sequence[Any] | None = None,
-    in_channels: int = 3,
-    reset_classifier: bool = False,
-    drop_background: bool | None = None,
-    **options: Any,
-) -> Network | FeaturePyramid:
-    """A network by name, with fresh or published weights, in training mode.
-
-    Args:
-        name: ours (``mobilenet_v2``), or timm's, torchvision's or Keras' own (``mobilenetv2_050``, ``MobileNetV2``).
-        width_mult: the paper's alpha, above 0; with weights that say their width, 1 takes theirs.
-        num_classes: length of the logits; 0 gives the pooled features [N, num_features]. By default as many as
-            litevision's own output has, else 1000.
-        dialect: whose form: ``torchvision``, ``timm``, ``timm_tf``, ``keras``, ``slim`` or ``tutorial``; by default
-            the weights' own, else the first that exists for the network.
-        weights: a weight set's name, a file, a URL, a bundle, or a run or its folder; ``"default"`` takes the
-            network's default set. What is known of them is then ``pretrained``.
-        output_stride: 8, 16 or 32: later strides become dilation.
-        features_only: gives a ``FeaturePyramid``, whose ``feature_info`` declares channels and strides.
-        out_indices: the levels of that pyramid; by default all.
-        final_endpoint: stops at this endpoint; the network then gives that map.
-        dropout: probability before the classifier; by default the dialect's own.
-        rows: rows of the family's table to use instead, for example ``mobilenet_v2.Stage`` records.
-        in_channels: channels of the input.
-        reset_classifier: keeps a fresh classifier where the file has none or another number of classes; it is logged.
-        drop_background: leaves out class 0 of the file; by default that of slim's 1001 for a network of 1000.
-        options: arguments of one family alone: ``depth_mult`` and ``fixed_ends`` (V2), ``spatial_squeeze`` (V1),
-            ``bottleneck_ratio`` (ShuffleNetV2's tutorial form).
-
-    Raises:
-        UnknownNameError: no such name, dialect, endpoint or option; the message has the nearest ones.
-        UsageError: a value that cannot work.
-        WeightsError: weights that cannot be used.
-    """
-    if out_indices is not None and not features_only:
-        raise UsageError("out_indices picks levels of a pyramid: pass features_only=True with it")
-    variant = resolve(name, dialect, width_mult)
-    source = found = None
-    base = configure(name, width_mult=width_mult, dialect=dialect)
-    if weights is not None:
-        request = WeightsRequest.of(name, dialect, None if width_mult == 1.0 else width_mult)
-        source = open_source(weights, request, name)
-        if not features_only:
-            _require_classifier(source)
-        found = _identify(source, request, variant)
-        base = found.config
-        if source.trained is not None and num_classes is None:
-            num_classes = base.num_classes
-    network = build(
-        replace(
-            base,
-            num_classes=1000 if num_classes is None else num_classes,
-            in_channels=in_channels,
-            final_endpoint=final_endpoint,
-            output_stride=base.output_stride if output_stride is None else output_stride,
-            dropout=base.dropout if dropout is None else dropout,
-            rows=base.rows if rows is None else tuple(rows),
-            options={**base.options, **options},
-        )
-    )
-    made = FeaturePyramid(network, out_indices) if features_only else network
-    if source is not None and found is not None:
-        _fill(made, source, found.layout, reset_classifier, drop_background)
-    return made
 
 
 def load_weights(
@@ -153,8 +65,8 @@ def load_weights(
     """
     request = WeightsRequest.of(name, dialect, width_mult)
     opened = open_source(source, request, name)
-    _require_classifier(opened)
-    found = _identify(opened, request, None if name is None else resolve(name, dialect), any_width=True)
+    require_classifier(opened)
+    found = identify(opened, request, None if name is None else resolve(name, dialect), any_width=True)
     config = found.config
     if num_classes is None:
         if drop_background is None:
@@ -167,7 +79,9 @@ def load_weights(
     if final_endpoint is not None:
         config = replace(config, final_endpoint=final_endpoint)
     network = build(config)
-    applied = _fill(network, opened, found.layout, reset_classifier, drop_background)
+    applied = fill_from(
+        network, opened, found.layout, reset_classifier=reset_classifier, drop_background=drop_background
+    )
     return Loaded(network, LAYOUTS[found.layout], opened, applied)
 
 
@@ -182,13 +96,13 @@ def fill(
     config = network.config
     request = WeightsRequest(config.architecture, config.dialect, config.width_mult)
     opened = open_source(source, request, config.architecture)
-    _require_classifier(opened)
-    layout = _identify(opened, request).layout
-    applied = _fill(network, opened, layout, reset_classifier, drop_background)
+    require_classifier(opened)
+    layout = identify(opened, request).layout
+    applied = fill_from(network, opened, layout, reset_classifier=reset_classifier, drop_background=drop_background)
     return Loaded(network, LAYOUTS[layout], opened, applied)
 
 
-def _identify(
+def identify(
     source: WeightsSource, request: WeightsRequest, likely: Variant | None = None, *, any_width: bool = False
 ) -> Recognised:
     """What the weights are: as their set or their own header says, else as their tensors tell.
@@ -238,7 +152,7 @@ def _trained_config(source: WeightsSource, request: WeightsRequest) -> NetworkCo
     return config
 
 
-def _require_classifier(source: WeightsSource) -> None:
+def require_classifier(source: WeightsSource) -> None:
     """Raises ``WeightsMismatchError`` for a detector."""
     if source.trained is not None and isinstance(source.trained.config, CenterNetConfig):
         raise WeightsMismatchError(
@@ -262,12 +176,13 @@ def _own_config(source: WeightsSource, request: WeightsRequest) -> NetworkConfig
     return config
 
 
-def _fill(
+def fill_from(
     network: Network | FeaturePyramid,
     source: WeightsSource,
     layout: str,
-    reset_classifier: bool,
-    drop_background: bool | None,
+    *,
+    reset_classifier: bool = False,
+    drop_background: bool | None = None,
 ) -> Applied:
     """Fills ``network``, and notes what is known of its weights."""
     applied = _apply(network, source, layout, reset_classifier, drop_background)

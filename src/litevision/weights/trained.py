@@ -5,13 +5,14 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from litevision.errors import FileMissingError, WeightsError
+from litevision.errors import FileMissingError, UsageError, WeightsError
 from litevision.files import sha256_of
 from litevision.image import Preprocess, shipped_images
 from litevision.models.centernet import CenterNet, CenterNetConfig
@@ -40,8 +41,9 @@ class RunLike(Protocol):
         ...
 
 
-WeightsLike = str | os.PathLike[str] | RunLike
-"""Where weights are accepted from: a weight set's name, a URL, a file, a bundle, a run's folder, or a run."""
+WeightsLike = str | os.PathLike[str] | Enum | RunLike
+"""Where weights are accepted from: a weight set's name, a URL, a file, a bundle, a run's folder or a run; or a
+member of a weights enum of torchvision's."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,22 @@ def restore_folded(network: nn.Module, pretrained: Pretrained) -> None:
 
 
 def path_of(source: WeightsLike) -> str | Path:
-    """``source`` as a name, an address or a path; a run's folder for a run."""
-    if isinstance(source, str | os.PathLike):
-        return source if isinstance(source, str) else Path(source)
+    """``source`` as a name, an address or a path; a run's folder for a run.
+
+    Raises:
+        UsageError: it is nothing that weights are read from.
+    """
+    if isinstance(source, str):
+        return source
+    if isinstance(source, os.PathLike):
+        return Path(source)
+    if isinstance(source, Enum):  # torchvision's MobileNet_V2_Weights.DEFAULT
+        return str(source)
+    if not hasattr(source, "folder"):
+        raise UsageError(
+            f"weights are read from a weight set's name, a file, a URL or a run, got {type(source).__name__} "
+            f'{source!r}; weights="default" takes the default set of the network'
+        )
     return Path(source.folder)
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from litevision.errors import InputShapeError, UnknownNameError, UsageError
 from litevision.models import FeaturePyramid, build, configure
 from litevision.models.mobilenet_v1 import Conv
-from litevision.weights.load import create
+from litevision.weights.create import create
 from networks import short
 
 V1 = short("mobilenet_v1", "timm")  # endpoints Conv2d_0, Conv2d_1_depthwise, Conv2d_1_pointwise, ...

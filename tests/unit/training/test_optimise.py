@@ -9,7 +9,7 @@ from torch import nn
 from litevision.models.network import Network
 from litevision.training.optimise import make_optimizer, parameter_groups, rate_factor, set_learning_rates, set_mode
 from litevision.training.recipe import Optimizer, Schedule
-from litevision.weights.load import create
+from litevision.weights.create import create
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from litevision.image import Preprocess
 from litevision.models.network import Network
 from litevision.training import plan as module
 from litevision.training.plan import PLAN, RECIPE, Plan, first_network, make_plan, read_plan
-from litevision.weights.load import create
+from litevision.weights.create import create
 from litevision.weights.save import save_weights
 from trainings import CLASSES, tiny_recipe, write_colours
 

@@ -11,7 +11,7 @@ from bundles import write_bundle
 from litevision.errors import LitevisionError, UsageError
 from litevision.runtime import load
 from litevision.training.teacher import open_teacher
-from litevision.weights.load import create
+from litevision.weights.create import create
 from litevision.weights.save import save_weights
 
 LABELS = ("red", "green", "blue")

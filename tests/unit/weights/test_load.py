@@ -24,7 +24,8 @@ from litevision.models.mobilenet_v2 import Stage
 from litevision.models.mobilenet_v3 import Bneck
 from litevision.registry.weight_sets import WeightSet, find_weight_set
 from litevision.weights import source
-from litevision.weights.load import create, fill, load_weights
+from litevision.weights.create import create
+from litevision.weights.load import fill, load_weights
 from litevision.weights.save import save_weights
 from weight_files import assert_same_weights, network, stored
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from litevision.errors import MissingExtraError, WeightsError
 from litevision.models import Network
 from litevision.models.blocks import ConvNormAct
-from litevision.weights import checkpoint, load
+from litevision.weights import checkpoint
+from litevision.weights.create import create
 from litevision.weights.files import StoredWeights, prefer_averages
 from litevision.weights.load import load_weights
 from litevision.weights.source import WeightsSource
@@ -88,7 +89,11 @@ def variables(made: Network, scopes: dict[str, str]) -> dict[str, Tensor]:
 def opened(monkeypatch: pytest.MonkeyPatch, tensors: dict[str, Tensor]) -> None:
     """Lets ``load_weights`` find a checkpoint with these variables; its file is this one."""
     stored = StoredWeights(prefer_averages(tensors), "tensorflow")
-    monkeypatch.setattr(load, "open_source", lambda *_: WeightsSource("model.ckpt", None, Path(__file__), stored))
+    for module in ("load", "create"):
+        monkeypatch.setattr(
+            f"litevision.weights.{module}.open_source",
+            lambda *_: WeightsSource("model.ckpt", None, Path(__file__), stored),
+        )
 
 
 @pytest.mark.parametrize(("name", "width_mult", "scopes", "count"), NETWORKS)
@@ -143,7 +148,7 @@ def test_a_fine_tuned_head_has_no_background(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_create_for_1000_classes_leaves_the_background_out(monkeypatch: pytest.MonkeyPatch) -> None:
     opened(monkeypatch, variables(network(dialect="slim", width_mult=0.25, num_classes=1001), V1))
-    made = load.create("mobilenet_v1", width_mult=0.25, weights="model.ckpt")
+    made = create("mobilenet_v1", width_mult=0.25, weights="model.ckpt")
     assert (made.config.dialect, made.config.num_classes) == ("slim", 1000)
 
 

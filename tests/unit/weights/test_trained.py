@@ -20,7 +20,8 @@ from litevision.models import Network, NetworkConfig, configure
 from litevision.models.centernet import CenterNet, CenterNetConfig
 from litevision.models.pretrained import normalise
 from litevision.runtime import Bundle, Classifier, Normalisation
-from litevision.weights.load import create, load_weights
+from litevision.weights.create import create
+from litevision.weights.load import load_weights
 from litevision.weights.trained import open_trained
 from litevision.zoo import BUNDLES
 from networks import SHORT_ROWS, fill, short

@@ -14,7 +14,7 @@ from litevision.training.average import read_runs
 from litevision.training.plan import DetectionPlan, first_network, make_plan, read_plan
 from litevision.training.recipe import Recipe
 from litevision.training.recipe_file import make_recipe
-from litevision.weights.load import create
+from litevision.weights.create import create
 from litevision.weights.save import save_weights
 from shapes import CLASSES, RECIPE, write_shapes
 from trainings import tiny_recipe, write_colours

@@ -1,0 +1,106 @@
+"""``create``: what it says of wrong arguments, what a type checker says of them, and networks back from runs."""
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from torchvision.models import MobileNet_V2_Weights
+
+import litevision
+from litevision.errors import UnknownNameError, UsageError, WeightsMismatchError
+from litevision.models.centernet import CenterNet
+from litevision.models.network import Network
+from litevision.weights.create import FOREIGN_WORDS, Create, CreateArguments, create
+from litevision.weights.trained import path_of
+
+TYPED = """
+import litevision
+
+network = litevision.create("mobilenet_v2", num_classes=10, depth_mult=1.2, weights=None)
+network.num_features
+litevision.create("mobilenet_v2", features_only=True).feature_info
+litevision.create.from_run("runs/first", task="detection").backbone
+litevision.create("mobilenet_v2", widht_mult=0.5)
+litevision.create("mobilenet_v2", pretrained=True)
+litevision.create("mobilenet_v2", num_classes="10")
+"""
+
+
+def test_a_type_checker_refuses_wrong_arguments_alone(tmp_path: Path) -> None:
+    file = tmp_path / "typed.py"
+    file.write_text(TYPED, "utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wrong = {int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error:" in line}
+    assert wrong == {8, 9, 10}, done.stdout + done.stderr
+
+
+def test_types_and_signature_name_the_same_arguments() -> None:
+    parameters = inspect.signature(Create.__call__).parameters
+    named = {name for name, kind in parameters.items() if kind.kind == kind.KEYWORD_ONLY}
+    assert named == {*CreateArguments.__annotations__, "features_only"}
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("widht_mult", r"no argument of create for mobilenet_v2: 'widht_mult'\. Did you mean 'width_mult' or"),
+        ("depth_mul", r"Did you mean 'depth_mult'"),
+        ("weight", r"Did you mean 'weights'"),
+    ],
+)
+def test_a_mistyped_argument_gets_the_nearest_of_all(argument: str, message: str) -> None:
+    with pytest.raises(UnknownNameError, match=message):
+        create("mobilenet_v2", **{argument: 1})  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("pretrained", "create has no 'pretrained', a word of timm; here it is weights=\"default\""),
+        ("in_chans", "create has no 'in_chans', a word of timm; here it is in_channels="),
+        ("include_top", "create has no 'include_top', a word of Keras; here it is num_classes=0 for pooled"),
+    ],
+)
+def test_words_of_other_libraries_are_answered_with_ours(argument: str, message: str) -> None:
+    with pytest.raises(UnknownNameError) as raised:
+        create("mobilenet_v2", **{argument: True})  # type: ignore[call-overload]
+    assert str(raised.value).startswith(message)
+
+
+def test_every_foreign_word_names_an_argument_that_exists() -> None:
+    parameters = inspect.signature(Create.__call__).parameters
+    for word, (_, ours) in FOREIGN_WORDS.items():
+        assert word not in parameters, word
+        for part in ours.replace(",", " ").split():
+            if "=" in part:
+                assert part.partition("=")[0] in parameters, (word, ours)
+
+
+def test_an_option_of_another_family() -> None:
+    with pytest.raises(UnknownNameError, match=r"no option of mobilenet_v3_small 'depth_mult'. Known: hidden"):
+        create("mobilenet_v3_small", depth_mult=1.2)
+
+
+def test_a_torchvision_enum_is_a_name_and_a_bool_is_none() -> None:
+    assert path_of(MobileNet_V2_Weights.IMAGENET1K_V2) == "MobileNet_V2_Weights.IMAGENET1K_V2"
+    with pytest.raises(UsageError, match=r"weights are read from .*, got bool True; weights=\"default\" takes"):
+        create("mobilenet_v2", weights=True)  # type: ignore[call-overload]
+
+
+def test_networks_back_from_what_litevision_made() -> None:
+    classifier = litevision.create.from_run("clothing", task="classification")
+    assert isinstance(classifier, Network)
+    assert classifier.pretrained is not None
+    assert (classifier.pretrained.labels or ())[0] == "dress"
+    assert classifier.training
+    assert isinstance(litevision.create.from_run("blood-cells"), CenterNet)
+
+
+def test_what_is_not_from_a_run() -> None:
+    with pytest.raises(WeightsMismatchError, match="clothing was trained for classification, expected detection"):
+        create.from_run("clothing", task="detection")
+    with pytest.raises(UsageError, match=r"mobilenet_v2 is no run, checkpoint of a run, or bundle; .*create\(name"):
+        create.from_run("mobilenet_v2")
