@@ -5,7 +5,7 @@ Importing the package imports neither half.
 
     import litevision
 
-    litevision.load("model.onnx").classify("photo.jpg", top=5)
+    litevision.load_classifier("model.onnx").predict("photo.jpg", top=5)
     litevision.create("mobilenet_v2", width_mult=0.75, num_classes=10)
     litevision.export_weights("mobilenet_v2", "model.onnx")
 """
@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from litevision.data import DataReport, check_data
+    from litevision.detections import Detections
     from litevision.errors import LitevisionError
     from litevision.exporting.weights import export_weights
-    from litevision.runtime import Classifier, Prediction, load
+    from litevision.hub import classify, detect, load, load_classifier, load_detector
+    from litevision.image import Preprocess
+    from litevision.runtime import Bundle, Classifier, Detector, Prediction, Predictions
     from litevision.weights.create import create
     from litevision.weights.load import load_weights
     from litevision.weights.save import save_weights
@@ -25,28 +28,46 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Bundle",
     "Classifier",
     "DataReport",
+    "Detections",
+    "Detector",
     "LitevisionError",
     "Prediction",
+    "Predictions",
+    "Preprocess",
     "__version__",
     "check_data",
+    "classify",
     "create",
+    "detect",
     "export_weights",
     "load",
+    "load_classifier",
+    "load_detector",
     "load_weights",
     "save_weights",
 ]
 
 _HOMES = {
+    "Bundle": "litevision.runtime",
     "Classifier": "litevision.runtime",
     "DataReport": "litevision.data",
+    "Detections": "litevision.detections",
+    "Detector": "litevision.runtime",
     "LitevisionError": "litevision.errors",
     "Prediction": "litevision.runtime",
+    "Predictions": "litevision.runtime",
+    "Preprocess": "litevision.image",
     "check_data": "litevision.data",
+    "classify": "litevision.hub",
     "create": "litevision.weights.create",
+    "detect": "litevision.hub",
     "export_weights": "litevision.exporting.weights",
-    "load": "litevision.runtime",
+    "load": "litevision.hub",
+    "load_classifier": "litevision.hub",
+    "load_detector": "litevision.hub",
     "load_weights": "litevision.weights.load",
     "save_weights": "litevision.weights.save",
 }

@@ -279,7 +279,7 @@ def test_a_line_every_ten_seconds_in_a_log(capsys: pytest.CaptureFixture[str], m
         report = ImageProgress(total, sys.stdout, "classify")
         for seconds, images in [(0, 1000), (9.9, 99), (0.1, 721), (5, 10), (5, 10), (35, 1)]:
             now += seconds
-            report.write([Result("a.jpg", (), None, 1.0)] * images)
+            report.write([Result("a.jpg", (), 1.0)] * images)
         report.finish()
         told.append(capsys.readouterr().err.splitlines())
     assert told == [
@@ -289,7 +289,7 @@ def test_a_line_every_ten_seconds_in_a_log(capsys: pytest.CaptureFixture[str], m
     now = 200.0
     report = ImageProgress(None, None, "classify")
     now += 2.0
-    report.write([Result("a.jpg", (), None, 1.0)] * 3)
+    report.write([Result("a.jpg", (), 1.0)] * 3)
     assert report.conclusion() == "3 images in 2.0 s, 1.5 a second, no errors"
 
 
@@ -334,21 +334,21 @@ def test_a_broken_bundle_is_one_line(classify: Run) -> None:
 
 def test_an_engine_that_fails_later_keeps_what_came_before(classify: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = itertools.count(1)
-    best = Classifier.best
+    probabilities = Classifier.probabilities
 
     def failing(self: Classifier, *arguments: Any) -> Any:
         if next(calls) > 3:
-            raise BundleError("tiny.onnx: gives scores that are no numbers.")
-        return best(self, *arguments)
+            raise BundleError("tiny.onnx: outputs NaN or inf.")
+        return probabilities(self, *arguments)
 
-    monkeypatch.setattr(Classifier, "best", failing)
+    monkeypatch.setattr(Classifier, "probabilities", failing)
     code, out, err = classify(*MANY, "--json", "--csv", "out.csv", "--workers", "1", "--batch", "2", *ORT)
     assert code == 1
     assert [result["path"] for result in json.loads(out)["results"]] == MANY[:5]
     assert Path("out.csv").read_text().count("\n") == 1 + 3 * 5
     assert re.fullmatch(
         rf"{conclusion('5')}wrote out.csv: 5 images, as far as it came\n"
-        r"error: tiny.onnx: gives scores that are no numbers.\n",
+        r"error: tiny.onnx: outputs NaN or inf.\n",
         err,
     )
 

@@ -236,7 +236,8 @@ def test_a_bundle_for_another_task_is_one_line(detect: Run) -> None:
     assert detect("none.png", model="namer.onnx") == (
         1,
         "",
-        "error: namer.onnx: a bundle for classification; expected one for detection.\n",
+        "error: namer.onnx: a bundle for classification; expected one for detection. "
+        "Use litevision.load_classifier, or 'litevision classify'.\n",
     )
 
 
@@ -244,7 +245,8 @@ def test_classify_refuses_a_detector(detect: Run, litevision: Run) -> None:
     assert litevision("classify", "none.png", "--model", "colours.onnx") == (
         1,
         "",
-        "error: colours.onnx: a bundle for detection; expected one for classification.\n",
+        "error: colours.onnx: a bundle for detection; expected one for classification. "
+        "Use litevision.load_detector, or 'litevision detect'.\n",
     )
 
 
@@ -278,4 +280,4 @@ def test_a_number_out_of_range_is_a_usage_error(detect: Run, wrong: tuple[str, s
 def test_where_a_image_is_saved(detect: Run, inputs: list[str], name: str, frame: bool, expected: str) -> None:
     Path("pics").mkdir()
     source: Any = PreprocessedImage(name, None) if frame else name
-    assert save_images.Saver("out", inputs).name_of(Result(source, (), None, 1.0)) == Path(expected)
+    assert save_images.Saver("out", inputs).name_of(Result(source, (), 1.0)) == Path(expected)

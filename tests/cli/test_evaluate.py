@@ -222,19 +222,19 @@ STOPPED = """
 import itertools, os, sys, threading, time
 import litevision.runtime.cpus
 from litevision.cli import main
-from litevision.runtime import pipeline, results
+from litevision.runtime.predictor import Inference
 
 litevision.runtime.cpus.available_cpus = lambda: 1
 signals = [SIGNUM, SIGNUM]  # as timeout(1) sends it: to the process and to its group
-calls, answer = itertools.count(), results.answer
+calls, run = itertools.count(), Inference.run
 
 def stopping(*arguments):
     while next(calls) and signals:  # not in the first, at which the thread is hardly there
         os.kill(os.getpid(), signals.pop())
         time.sleep(0.02)
-    return answer(*arguments)
+    return run(*arguments)
 
-pipeline.answer = stopping
+Inference.run = stopping
 sys.argv = ["litevision", "evaluate", "tiny.onnx", "data", "--json", "out.json"]
 try:
     main()

@@ -9,8 +9,8 @@ import torch
 from exports import LABELS
 from images import encoded, noise
 from litevision.exporting.check import check_bundle
+from litevision.hub import load
 from litevision.models import build, configure
-from litevision.runtime import load
 from litevision.weights.save import save_weights
 from networks import SHORT_ROWS
 

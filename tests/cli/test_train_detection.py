@@ -92,7 +92,7 @@ def test_the_bundle_carries_its_score_and_thresholds(done: tuple[Path, str, str]
     assert (about.score.ap, about.score.ap50, about.score.count) == (test["ap"], test["ap50"], 4)
     assert about.training_data == "11 images of 2 classes: two colours (licence: CC0-1.0)"
     assert {output.name: output.shape[1] for output in bundle.engine.outputs}["scores"] == 20  # detection.top_k
-    found = Detector(bundle).detect(done[0] / "data/JPEGImages/train3.png")
+    found = Detector(bundle).predict(done[0] / "data/JPEGImages/train3.png")
     assert {(one.label, round(one.box_xyxy[0] / 48 - 0.2)) for one in found} == {
         (label, x // 48) for label, x, *_ in shapes("train3", "train", 3)[0].boxes
     }
@@ -149,7 +149,7 @@ def test_the_program_in_the_card_runs(done: tuple[Path, str, str], tmp_path: Pat
     found = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
     ).stdout
-    expected = Detector(Bundle.open(tmp_path / "model.onnx")).detect(image)
+    expected = Detector(Bundle.open(tmp_path / "model.onnx")).predict(image)
     lines = [line.split(" ", 2) for line in found.splitlines()]
     assert [line[1] for line in lines] == [one.label for one in expected]
     for line, one in zip(lines, expected, strict=True):

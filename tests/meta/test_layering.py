@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "image": {"errors"},
     "zoo": set(),
     "runtime": {"errors", "files", "registry", "detections", "image", "zoo"},
+    "hub": {"errors", "detections", "image", "zoo", "runtime", "exporting"},
     "models": {"errors", "registry", "image", "runtime"},
     "weights": {*_MODELS, "image", "zoo", "runtime"},
     "cost": {*_MODELS, "runtime"},
@@ -34,14 +35,27 @@ MAY_IMPORT = {
     "training": {*_WORKSHOP, "plotting", "detections", "image", "runtime", "data", "evaluation", "exporting"},
     "exporting": {*_WORKSHOP, "detections", "image", "runtime"},
     "lab": {*_WORKSHOP, "plotting", "runtime", "data", "training"},
-    "cli": {*_WORKSHOP, "image", "zoo", "runtime", "exporting", "data", "evaluation", "training", "lab"},
-    "__init__": {"errors", "runtime", "data", "weights", "exporting"},
+    "cli": {
+        *_WORKSHOP,
+        "detections",
+        "hub",
+        "image",
+        "zoo",
+        "runtime",
+        "exporting",
+        "data",
+        "evaluation",
+        "training",
+        "lab",
+    },
+    "__init__": {"errors", "detections", "hub", "image", "runtime", "data", "weights", "exporting"},
     "__main__": {"cli"},
 }
 
 # Imported with torch and what needs it absent.
 TORCH_FREE = (
     "litevision",
+    "litevision.hub",
     "litevision.runtime",
     "litevision.image",
     "litevision.cli",

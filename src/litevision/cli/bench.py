@@ -52,7 +52,7 @@ def run(options: BenchOptions) -> int:
     """Measure, print and write."""
     import json
 
-    from litevision.cli.bundle import bundle_path
+    from litevision.hub import find_bundle
     from litevision.runtime.benchmark import benchmark
     from litevision.runtime.machine import Machine
 
@@ -62,7 +62,7 @@ def run(options: BenchOptions) -> int:
         check_writable(options.csv)
     machine = Machine.here()
     found = benchmark(
-        bundle_path(options.model),
+        find_bundle(options.model),
         batch_sizes=batch_sizes,
         threads=thread_counts,
         streams=options.streams,

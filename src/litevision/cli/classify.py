@@ -10,9 +10,7 @@ from litevision.cli.predict import Job, Predict, PredictOptions, predict
 
 if TYPE_CHECKING:
     from litevision.cli.tables import OutputFormat
-    from litevision.runtime import Bundle
-    from litevision.runtime.classifier import Prediction
-    from litevision.runtime.results import Result
+    from litevision.runtime import Bundle, Predictions, Result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +49,10 @@ class Classify(Predict[ClassifyOptions]):
         return OutputFormat(columns, _cells, ("path", "rank", "index", "label", "score", "ms"), _rows, _plain)
 
     def job(self, bundle: "Bundle") -> Job:
-        from functools import partial
+        from litevision.runtime import Classifier
 
-        from litevision.runtime.classifier import Classifier, Naming
-        from litevision.runtime.results import answer
-
-        task = Naming(Classifier(bundle), self.options.top)
-        return Job(bundle, partial(answer, task), task.prepare)
+        inference = Classifier(bundle).inference(self.options.top)
+        return Job(bundle, inference.run, inference.preprocess)
 
 
 def run(options: ClassifyOptions) -> int:
@@ -65,7 +60,7 @@ def run(options: ClassifyOptions) -> int:
     return predict(Classify(options))
 
 
-def _cells(answer: "Result[Prediction]") -> Iterator[tuple[str, ...]]:
+def _cells(answer: "Result[Predictions]") -> Iterator[tuple[str, ...]]:
     from litevision.cli.tables import escape
 
     name = escape(answer.name)
@@ -73,10 +68,10 @@ def _cells(answer: "Result[Prediction]") -> Iterator[tuple[str, ...]]:
         yield name, str(rank), escape(it.label), f"{it.score:.4f}"
 
 
-def _rows(answer: "Result[Prediction]") -> Iterator[tuple[object, ...]]:
+def _rows(answer: "Result[Predictions]") -> Iterator[tuple[object, ...]]:
     for rank, it in enumerate(answer.predictions, start=1):
         yield answer.name, rank, it.index, it.label, it.score, round(answer.ms, 3)
 
 
-def _plain(answer: "Result[Prediction]") -> dict[str, Any]:
-    return {"predictions": [{"label": it.label, "score": it.score, "index": it.index} for it in answer.predictions]}
+def _plain(answer: "Result[Predictions]") -> dict[str, Any]:
+    return answer.predictions.to_dict()

@@ -11,9 +11,9 @@ from litevision.cli.predict import Job, Predict, PredictOptions, predict
 
 if TYPE_CHECKING:
     from litevision.cli.tables import OutputFormat, Writer
+    from litevision.detections import Detection
     from litevision.image import ImageLike
-    from litevision.runtime import Bundle, Detection
-    from litevision.runtime.results import PreprocessedImage, Result
+    from litevision.runtime import Bundle, Detections, PreprocessedImage, Result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,23 +75,21 @@ class Detect(Predict[DetectOptions]):
         return [*super().targets(), *(it for it in (self.options.coco, self.options.save) if it not in (None, "-"))]
 
     def job(self, bundle: "Bundle") -> Job:
-        from functools import partial
-
-        from litevision.runtime.detector import Detector, Finding
-        from litevision.runtime.results import answer
+        from litevision.runtime import Detector
 
         options, detector = self.options, Detector(bundle)
-        task = Finding(detector, options.score, options.tiles)
+        inference = detector.inference(options.score, tiles=options.tiles)
         if options.save is None:
-            return Job(bundle, partial(answer, task), task.prepare)
+            return Job(bundle, inference.run, inference.preprocess)
         from litevision.cli.save_images import Saver
 
         saver = Saver(options.save, options.inputs)
 
-        def work(sources: "Iterable[ImageLike | PreprocessedImage[Any]]") -> "list[Result[Detection]]":
-            return [saver.saved(it) for it in answer(task, sources)]
+        def work(sources: "Iterable[ImageLike | PreprocessedImage[Any]]") -> "list[Result[Detections]]":
+            return [saver.saved(it) for it in inference.run(sources)]
 
-        return Job(bundle, work, partial(detector.views, tiles=options.tiles, keep=True))
+        keeping = detector.inference(options.score, tiles=options.tiles, keep_image=True)
+        return Job(bundle, work, keeping.preprocess)
 
     def writers(self, stack: ExitStack) -> "list[Writer]":
         from litevision.cli.tables import output_stream
@@ -124,9 +122,9 @@ class CocoResults:
         self._text = json.dumps
         self._before = "["
 
-    def write(self, answers: "Sequence[Result[Detection]]") -> None:
+    def write(self, answers: "Sequence[Result[Detections]]") -> None:
         for answer in answers:
-            for it in answer.predictions:
+            for it in () if answer.error else answer.predictions:
                 self._stream.write(self._before + self._text(_coco(answer.name, it)))
                 self._before = ",\n"
         self._stream.flush()
@@ -151,7 +149,7 @@ def _coco(name: str, found: "Detection") -> dict[str, Any]:
     }
 
 
-def _cells(answer: "Result[Detection]") -> Iterator[tuple[str, ...]]:
+def _cells(answer: "Result[Detections]") -> Iterator[tuple[str, ...]]:
     from litevision.cli.tables import escape
 
     name = escape(answer.name)
@@ -161,14 +159,10 @@ def _cells(answer: "Result[Detection]") -> Iterator[tuple[str, ...]]:
         yield name, "-", "", "", "", "", ""
 
 
-def _rows(answer: "Result[Detection]") -> Iterator[tuple[object, ...]]:
+def _rows(answer: "Result[Detections]") -> Iterator[tuple[object, ...]]:
     for it in answer.predictions:
         yield answer.name, it.label, it.index, it.score, *it.box_xyxy, round(answer.ms, 3)
 
 
-def _plain(answer: "Result[Detection]") -> dict[str, Any]:
-    found = [
-        {"label": it.label, "score": it.score, "index": it.index, "box_xyxy": list(it.box_xyxy)}
-        for it in answer.predictions
-    ]
-    return {"detections": found}
+def _plain(answer: "Result[Detections]") -> dict[str, Any]:
+    return {"detections": answer.predictions.to_dict()["detections"]}

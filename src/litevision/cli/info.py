@@ -41,9 +41,9 @@ class InfoOptions:
 
 def run(options: InfoOptions) -> int:
     """Count and print."""
-    from litevision.cli.bundle import bundle_path
     from litevision.cli.checks import parse_size, require_torch
     from litevision.errors import UsageError
+    from litevision.hub import find_bundle
 
     require_torch("litevision info")
     import json
@@ -60,7 +60,7 @@ def run(options: InfoOptions) -> int:
                 f"--width, --classes, --dialect and --output-stride build a network from its name, and {model} is "
                 "built. Leave them out."
             )
-        print_graph(bundle_path(model), size_hw, title=model, every=options.all, as_json=options.json)
+        print_graph(find_bundle(model), size_hw, title=model, every=options.all, as_json=options.json)
         return 0
     config = configure(
         model,

@@ -12,7 +12,7 @@ from litevision.image import ANIMATION_SUFFIXES, VIDEO_SUFFIXES, list_images
 from litevision.runtime.results import PreprocessedImage
 
 if TYPE_CHECKING:
-    from litevision.runtime.video import Preparer
+    from litevision.runtime.video import Preprocessor
 
 STDIN = "-"
 _WEBCAM = "webcam:"
@@ -21,17 +21,17 @@ _IDLE_MS = 5, 200  # how long a list that grows is waited for, at first and at m
 
 ImageInput = str | PreprocessedImage[Any] | None
 """An image's path, one that is prepared already, or None where the reader would have to wait."""
-Reader = Callable[["Preparer"], Iterator[ImageInput]]
+Reader = Callable[["Preprocessor"], Iterator[ImageInput]]
 """Reads a video, an animation, a camera or a list."""
 Entry = str | PreprocessedImage[Any] | Reader
 """What an argument stands for; a `PreprocessedImage` is an error in the place of an image."""
 
 
-def images(entries: Iterable[Entry], preparer: "Preparer") -> Iterator[ImageInput]:
-    """The entries, each reader replaced with what it reads; ``preparer`` makes the model's input of a frame."""
+def images(entries: Iterable[Entry], preprocess: "Preprocessor") -> Iterator[ImageInput]:
+    """The entries, each reader replaced with what it reads; ``preprocess`` makes the model's input of a frame."""
     for entry in entries:
         if callable(entry):
-            yield from entry(preparer)
+            yield from entry(preprocess)
         else:
             yield entry
 
@@ -103,11 +103,11 @@ class Finder:
             return [PreprocessedImage(pattern, error)]
         return [entry for path in found for entry in self._at(path)]
 
-    def _listed(self, preparer: "Preparer") -> Iterator[ImageInput]:
+    def _listed(self, preprocess: "Preprocessor") -> Iterator[ImageInput]:
         """The images whose paths stand on standard input, one a line, as the lines come."""
         for line in _lines():
             if isinstance(line, str):
-                yield from images(self._at(line), preparer)
+                yield from images(self._at(line), preprocess)
             else:
                 yield line
 

@@ -34,8 +34,8 @@ class LintOptions:
 
 def run(options: LintOptions) -> int:
     """Find the layers, measure and print."""
-    from litevision.cli.bundle import bundle_path
     from litevision.cli.checks import parse_size, require_torch
+    from litevision.hub import find_bundle
 
     require_torch("litevision lint")
     import json
@@ -50,7 +50,7 @@ def run(options: LintOptions) -> int:
     machine = Machine.here()
     with progress_bar("measure") as on_suspect:
         found = lint(
-            bundle_path(options.model), choice, size_hw=size_hw, seconds=options.seconds, on_suspect=on_suspect
+            find_bundle(options.model), choice, size_hw=size_hw, seconds=options.seconds, on_suspect=on_suspect
         )
     if options.json:
         about = {"model": options.model, "engine": asdict(choice), "machine": asdict(machine)}

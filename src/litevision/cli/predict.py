@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from litevision.runtime import Bundle
     from litevision.runtime.pipeline import Work
     from litevision.runtime.results import Result
-    from litevision.runtime.video import Preparer
+    from litevision.runtime.video import Preprocessor
 
     Chunks = Generator[list[Result[Any]]]
 
@@ -66,12 +66,12 @@ class Job(NamedTuple):
     Attributes:
         bundle: the model.
         work: turns images into tables.
-        preparer: makes the model's input of a frame of a video or an animation.
+        preprocess: makes the model's input of a frame of a video or an animation.
     """
 
     bundle: "Bundle"
     work: "Work[Any]"
-    preparer: "Preparer"
+    preprocess: "Preprocessor"
 
 
 class Predict(ABC, Generic[Options]):
@@ -172,7 +172,7 @@ def _rows_shown(options: PredictOptions) -> bool:
 
 
 def _open(options: PredictOptions, entries: "list[Entry]", total: int | None, workers: int) -> "Bundle":
-    from litevision.cli.bundle import bundle_path
+    from litevision.hub import find_bundle
     from litevision.runtime import Bundle
     from litevision.runtime.engines import AUTO, engine_choice, installed_engines
 
@@ -182,7 +182,7 @@ def _open(options: PredictOptions, entries: "list[Entry]", total: int | None, wo
         engine = "onnxruntime"  # always there, and the quickest to start
     if engine != AUTO:
         engine_choice(engine, precision)  # refuses unknown names before anything is downloaded
-    path = bundle_path(options.model)
+    path = find_bundle(options.model)
     if engine == AUTO:
         from litevision.runtime.engines.auto import choose
 
@@ -210,10 +210,10 @@ def _chunks(
         chunks = _one_by_one(entries, job)
     else:
         from litevision.cli.inputs import images
-        from litevision.runtime.pipeline import answer_chunks
+        from litevision.runtime.pipeline import stream_batches
 
-        sources, chunk = images(entries, job.preparer), _batch_size(options, total, workers)
-        chunks = answer_chunks(job.work, sources, workers=workers, chunk=chunk)
+        sources, chunk = images(entries, job.preprocess), _batch_size(options, total, workers)
+        chunks = stream_batches(job.work, sources, workers=workers, batch_size=chunk)
     return _up_to_a_fault(chunks) if options.strict else chunks
 
 
@@ -229,13 +229,14 @@ def _batch_size(options: PredictOptions, total: int | None, workers: int) -> int
 def _wrong(entries: "list[Entry]") -> "Chunks":
     from litevision.runtime.results import PreprocessedImage, Result
 
-    yield [Result(entry, (), entry.error, entry.ms) for entry in entries if isinstance(entry, PreprocessedImage)]
+    wrong = [entry for entry in entries if isinstance(entry, PreprocessedImage)]
+    yield [Result(entry, entry.outcome, entry.ms) for entry in wrong]
 
 
 def _one_by_one(entries: "list[Entry]", job: Job) -> "Chunks":
     from litevision.cli.inputs import images
 
-    for image in images(entries, job.preparer):
+    for image in images(entries, job.preprocess):
         if image is not None:
             yield job.work([image])
 

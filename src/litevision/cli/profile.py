@@ -40,8 +40,8 @@ class ProfileOptions:
 
 def run(options: ProfileOptions) -> int:
     """Profile, print and write."""
-    from litevision.cli.bundle import bundle_path
     from litevision.cli.checks import check_writable, parse_size, require_torch
+    from litevision.hub import find_bundle
 
     require_torch("litevision profile")
     from litevision.lab.profile import profile
@@ -53,7 +53,7 @@ def run(options: ProfileOptions) -> int:
     if options.html:
         check_writable(options.html, "--html")
     machine = Machine.here()
-    found = profile(bundle_path(options.model), choice, batch=options.batch, size_hw=size_hw, repeats=options.repeats)
+    found = profile(find_bundle(options.model), choice, batch=options.batch, size_hw=size_hw, repeats=options.repeats)
     if options.html:
         from litevision.lab.profile.page import write_page
 

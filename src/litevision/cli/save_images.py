@@ -13,9 +13,7 @@ from litevision.errors import FileMissingError, ImageError, UsageError
 from litevision.files import atomic_write
 from litevision.image import decode
 from litevision.image.draw import draw_boxes
-from litevision.runtime import Detection
-from litevision.runtime.detector import Views
-from litevision.runtime.results import PreprocessedImage, Result
+from litevision.runtime import Detections, PreprocessedImage, Result
 
 # A frame's name ends with its time or its number; files that sort in their order are easier to make a video of.
 _TIME, _FRAME = re.compile(r"#t=(\d+)(\.\d+)$"), re.compile(r"#frame=(\d+)$")
@@ -36,7 +34,7 @@ class Saver:
         self._folder = Path(folder)
         self._root = _shared_folder(inputs)
 
-    def saved(self, answer: Result[Detection]) -> Result[Detection]:
+    def saved(self, answer: Result[Detections]) -> Result[Detections]:
         """The answer, with its image saved; an image that cannot be read whole is an error from here on.
 
         Raises:
@@ -46,19 +44,19 @@ class Saver:
         if answer.error is not None:
             return answer
         target = self._folder / self.name_of(answer)
-        source = answer.source
+        found = answer.predictions
+        assert found.image is not None
         try:
-            image = _kept(source) if isinstance(source, PreprocessedImage) else decode(source)
+            image = decode(found.image)
         except (ImageError, FileMissingError) as error:
-            return replace(answer, predictions=(), error=error)
+            return replace(answer, outcome=error)
         if target.exists() and Path(answer.name).exists() and target.samefile(answer.name):
             raise UsageError(f"{target}: the image itself would be overwritten. Give --save another folder.")
-        found = answer.predictions
         texts = [f"{it.label} {it.score:.2f}" for it in found]
-        _write(draw_boxes(image, [it.box_xyxy for it in found], texts, [it.index for it in found]), target)
+        _write(draw_boxes(image, found.xyxy, texts, found.class_ids), target)
         return answer
 
-    def name_of(self, answer: Result[Detection]) -> Path:
+    def name_of(self, answer: Result[Detections]) -> Path:
         """Where in the folder the image goes."""
         name = answer.name
         if isinstance(answer.source, PreprocessedImage):
@@ -94,12 +92,6 @@ def _shared_folder(inputs: Sequence[str]) -> Path:
 
 def _first_pattern(parts: Sequence[str]) -> int:
     return next(place for place, part in enumerate(parts) if any(sign in part for sign in "*?["))
-
-
-def _kept(frame: PreprocessedImage[Views]) -> Image.Image:
-    assert isinstance(frame.outcome, Views)
-    assert frame.outcome.image is not None
-    return frame.outcome.image
 
 
 def _write(image: Image.Image, target: Path) -> None:

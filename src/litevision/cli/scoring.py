@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from litevision.cli import console
-from litevision.cli.bundle import bundle_path
 from litevision.cli.evaluate import EvaluateOptions
 from litevision.cli.progress import ImageProgress
 from litevision.cli.signals import Interrupted, Signals
@@ -18,6 +17,7 @@ from litevision.evaluation import Evaluation, Scores
 from litevision.evaluation.coco import DetectionScores
 from litevision.evaluation.detection import DetectionEvaluation
 from litevision.files import atomic_write, sha256_of, write_csv
+from litevision.hub import find_bundle
 from litevision.runtime import Bundle
 from litevision.runtime.cpus import available_cpus
 from litevision.runtime.results import Result
@@ -54,7 +54,7 @@ class Outcome(NamedTuple):
 
 def open_bundle(options: EvaluateOptions) -> Bundle:
     """The bundle, with a stream for each CPU."""
-    return Bundle.open(bundle_path(options.bundle), engine=options.engine, threads=1, streams=available_cpus())
+    return Bundle.open(find_bundle(options.bundle), engine=options.engine, threads=1, streams=available_cpus())
 
 
 def with_progress(evaluate: Callable[[Callback], T], count: int, bundle: Bundle) -> T:

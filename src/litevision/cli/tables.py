@@ -194,7 +194,8 @@ class CsvRows:
             self._writer.writerow(self._form.csv_header)
             self._headed = True
         for answer in answers:
-            self._writer.writerows(self._form.csv_rows(answer))
+            if answer.error is None:
+                self._writer.writerows(self._form.csv_rows(answer))
         self._stream.flush()
 
     def finish(self) -> None:

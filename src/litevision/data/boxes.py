@@ -12,7 +12,7 @@ from litevision.data.listing import ListedBox, ListedImage, Listing
 from litevision.detections import box_iou
 from litevision.errors import ImageError
 from litevision.image.decode import open_image
-from litevision.image.orientation import Orientation
+from litevision.image.pixels import Orientation
 
 _LEAST_PX = 0.01  # YOLO's six digits move an edge of a 10,000 px image by half of this
 _OVER_EDGE_PX = 1.0  # rounding to whole pixels, or counting them from 1, reaches out no further

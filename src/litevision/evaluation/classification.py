@@ -7,9 +7,8 @@ import numpy as np
 from litevision.data.dataset import Sample
 from litevision.evaluation.records import Evaluation
 from litevision.evaluation.samples import gather, label_indices
-from litevision.runtime import Classifier, Prediction
-from litevision.runtime.pipeline import classify_chunks
-from litevision.runtime.results import Result
+from litevision.runtime import Classifier, Predictions, Result
+from litevision.runtime.pipeline import stream_batches
 
 
 def evaluate_bundle(
@@ -18,7 +17,7 @@ def evaluate_bundle(
     classes: Sequence[str],
     *,
     split: str,
-    on_answers: Callable[[Sequence[Result[Prediction]]], None] | None = None,
+    on_answers: Callable[[Sequence[Result[Predictions]]], None] | None = None,
 ) -> Evaluation:
     """What ``classifier`` answers to ``samples``; its classes are the bundle's labels, in the bundle's order.
 
@@ -39,16 +38,14 @@ def evaluate_bundle(
     probabilities = np.zeros((len(samples), len(classifier.labels)), np.float32)
     kept: list[int] = []
 
-    def keep(place: int, answer: Result[Prediction]) -> None:
+    def keep(place: int, result: Result[Predictions]) -> None:
         kept.append(place)
-        for prediction in answer.predictions:
-            probabilities[place, prediction.index] = prediction.score
+        probabilities[place, result.predictions.index] = result.predictions.scores
 
-    chunks = classify_chunks(
-        classifier,
+    chunks = stream_batches(
+        classifier.inference(top=len(classifier.labels)).run,
         (sample.path for sample in samples),
         workers=classifier.bundle.engine.choice.streams,
-        top=len(classifier.labels),
     )
     skipped = gather(chunks, samples, keep, on_answers)
     return Evaluation(

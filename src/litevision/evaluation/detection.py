@@ -5,7 +5,6 @@ P is the number of images, M of boxes that were found in one, N of boxes that ar
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +12,8 @@ import numpy.typing as npt
 from litevision.data import DetectionSample
 from litevision.evaluation.records import Skipped
 from litevision.evaluation.samples import gather, label_indices
-from litevision.runtime.detector import Detection, Detector, Finding
-from litevision.runtime.pipeline import BATCH_SIZE, answer_chunks
-from litevision.runtime.results import Result, answer
+from litevision.runtime import Detections, Detector, Result
+from litevision.runtime.pipeline import BATCH_SIZE, stream_batches
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -59,7 +57,7 @@ def evaluate_detector(
     *,
     split: str,
     tiles: int = 1,
-    on_answers: Callable[[Sequence[Result[Detection]]], None] | None = None,
+    on_answers: Callable[[Sequence[Result[Detections]]], None] | None = None,
 ) -> DetectionEvaluation:
     """All boxes that ``detector`` finds in ``samples``, however unsure; its classes are the bundle's labels.
 
@@ -69,7 +67,7 @@ def evaluate_detector(
         samples: the images; one that cannot be read is left out and noted.
         classes: the names of the samples' labels, matched with the bundle's by name.
         split: what to call the samples.
-        tiles: as for `Detector.detect`.
+        tiles: as for `Detector.predict`.
         on_answers: told of each chunk of answers as it comes.
 
     Raises:
@@ -80,23 +78,16 @@ def evaluate_detector(
     kept: list[DetectionSample] = []
     found: list[FoundBoxes] = []
 
-    def keep(place: int, answer: Result[Detection]) -> None:
+    def keep(place: int, result: Result[Detections]) -> None:
+        it = result.predictions
         kept.append(replace(samples[place], labels=places[samples[place].labels]))
-        found.append(_arrays(answer.predictions))
+        found.append(FoundBoxes(it.xyxy, it.scores, it.class_ids))
 
-    chunks = answer_chunks(
-        partial(answer, Finding(detector, 0.0, tiles)),
+    chunks = stream_batches(
+        detector.inference(0.0, tiles=tiles).run,
         (sample.path for sample in samples),
         workers=detector.bundle.engine.choice.streams,
-        chunk=BATCH_SIZE if tiles == 1 else 1,
+        batch_size=BATCH_SIZE if tiles == 1 else 1,
     )
     skipped = gather(chunks, samples, keep, on_answers)
     return DetectionEvaluation(split, detector.labels, tuple(kept), tuple(found), skipped)
-
-
-def _arrays(found: Sequence[Detection]) -> FoundBoxes:
-    return FoundBoxes(
-        np.array([it.box_xyxy for it in found], np.float32).reshape(-1, 4),
-        np.array([it.score for it in found], np.float32),
-        np.array([it.index for it in found], np.int64),
-    )

@@ -1,7 +1,8 @@
 """Images: the only code that reads them and the only preprocessing. No torch."""
 
-from litevision.image.decode import ImageLike, Limits, decode
+from litevision.image.decode import Limits, decode
 from litevision.image.files import ANIMATION_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images, shipped_images
+from litevision.image.sources import ImageLike
 from litevision.image.transforms import Crop, Interpolation, LetterboxTransform, Preprocess
 
 __all__ = [

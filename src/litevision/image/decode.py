@@ -1,4 +1,4 @@
-"""Reading an image: JPEG, PNG, WebP, BMP or GIF by content, upright, in RGB, within limits."""
+"""Decoding of images: JPEG, PNG, WebP, BMP or GIF by content, upright, in RGB, within limits."""
 
 import io
 import itertools
@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 # The five readers by name: what is registered, Pillow need not look for, and its fifty others stay unloaded.
 from PIL import (
@@ -29,14 +29,11 @@ from litevision.errors import (
     FileMissingError,
     ImageError,
     ImageTooLargeError,
-    InputShapeError,
     LitevisionError,
     UsageError,
 )
-from litevision.image.colour import to_rgb
-from litevision.image.orientation import Orientation, read_orientation
-
-ImageLike = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[np.uint8]
+from litevision.image.pixels import Orientation, read_orientation, to_rgb
+from litevision.image.sources import ImageLike, image_of_array, image_of_tensor, is_tensor
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 _ANIMATED = ("PNG", "WEBP", "GIF")  # a JPEG may hold more images too: previews and depths, which are no frames
@@ -126,7 +123,7 @@ def decode(source: ImageLike, *, limits: Limits = DEFAULT_LIMITS) -> Image.Image
     """The whole image, upright, in RGB.
 
     Args:
-        source: a path, the bytes of a file, a Pillow image, or a uint8 array of H x W x 3.
+        source: an image in any form of `ImageLike`.
         limits: what the image may cost.
 
     Raises:
@@ -139,16 +136,24 @@ def decode(source: ImageLike, *, limits: Limits = DEFAULT_LIMITS) -> Image.Image
 
 def open_image(source: ImageLike, *, limits: Limits = DEFAULT_LIMITS) -> OpenedImage:
     """The image with its header read and checked; arguments and errors as for `decode`."""
-    if isinstance(source, np.ndarray):
-        return _opened(Image.fromarray(_checked_array(source)), "array", limits, ours=True)
+    if isinstance(source, (str, os.PathLike)):
+        return _opened_bytes(_read_file(source, limits), str(source), limits)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        data = bytes(source)
+        return _opened_bytes(data, f"image of {len(data)} bytes", limits)
     if isinstance(source, Image.Image):
         return _opened(source, "Pillow image", limits, ours=False)
-    if isinstance(source, bytes):
-        return _opened_bytes(source, f"image of {len(source)} bytes", limits)
-    if isinstance(source, (str, os.PathLike)):
-        return _opened_bytes(_read_file(Path(source), limits), str(source), limits)
+    if isinstance(source, np.ndarray):
+        return _opened(image_of_array(source), "array", limits, ours=True)
+    if is_tensor(source):
+        return _opened(image_of_tensor(source), "tensor", limits, ours=True)
+    if hasattr(source, "read"):
+        name = getattr(source, "name", None)
+        name = name if isinstance(name, str) else "file object"
+        return _opened_bytes(_read_object(source, name, limits), name, limits)
     raise UsageError(
-        f"an image of type {type(source).__name__}; expected a path, bytes, a Pillow image or a uint8 array"
+        f"an image of type {type(source).__name__}; expected a path, bytes, a file opened with mode 'rb', a Pillow "
+        "image, a uint8 array or a torch tensor."
     )
 
 
@@ -193,7 +198,8 @@ def _draft(image: Image.Image, max_shrink: float) -> tuple[float, float] | None:
     return drafted_width / width, drafted_height / height
 
 
-def _read_file(path: Path, limits: Limits) -> bytes:
+def _read_file(source: str | os.PathLike[str], limits: Limits) -> bytes:
+    path = Path(source)
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
@@ -203,6 +209,8 @@ def _read_file(path: Path, limits: Limits) -> bytes:
     except ImageTooLargeError:
         raise
     except FileNotFoundError:
+        if isinstance(source, str) and "://" in source:
+            raise FileMissingError(f"{source}: an address, not a file. Download it first.") from None
         raise FileMissingError(f"{path}: no such file. Check the path.") from None
     except IsADirectoryError:
         raise ImageError(f"{path}: a folder, not an image; {_EXPECTED}.") from None
@@ -212,10 +220,14 @@ def _read_file(path: Path, limits: Limits) -> bytes:
         raise FileMissingError(f"{str(path)!r}: no path ({error}). Check it.") from None
 
 
-def _checked_array(array: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
-        raise InputShapeError(f"an array of {array.dtype} {array.shape}; expected uint8 of H x W x 3, RGB.")
-    return np.ascontiguousarray(array)
+def _read_object(file: Any, name: str, limits: Limits) -> bytes:
+    try:
+        data = file.read(limits.max_bytes + 1)
+    except (OSError, ValueError) as error:  # ValueError: a closed file
+        raise ImageError(f"{name}: cannot be read ({error}).") from error
+    if not isinstance(data, bytes):
+        raise UsageError(f"{name}: a file that gives {type(data).__name__}; expected bytes. Open it with mode 'rb'.")
+    return data
 
 
 _warnings_lock = threading.Lock()

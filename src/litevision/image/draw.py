@@ -7,6 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from litevision.image.decode import decode
+from litevision.image.sources import ImageLike
+
 Colour = tuple[int, int, int]
 
 # Okabe and Ito 2008, "Color universal design", https://jfly.uni-koeln.de/color/: told apart with any colour vision.
@@ -24,6 +27,7 @@ _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 _TEXT_SHARE = 0.022  # of the image's side, were it square: 12 px at 640 x 480, 76 px at 12 megapixels
 _LEAST_TEXT_PX, _SMALLEST_TEXT_PX = 11, 6  # what can be read, and what can be made out
 _MORE = "…"
+_PANEL_PX, _BAR_PX = 480, 28
 
 
 def draw_boxes(
@@ -61,6 +65,30 @@ def draw_boxes(
     for box, text, ink in reversed(rows):  # after all boxes, whose lines would cross the texts
         if text:
             _draw_text(draw, text, box, ink, font, text_px)
+    return drawn
+
+
+def draw_scores(source: ImageLike | None, labels: Sequence[str], scores: Sequence[float]) -> Image.Image:
+    """Draw the classes of an image as bars below it.
+
+    Args:
+        source: the image, shown at most 480 px wide and high; None for the bars alone.
+        labels: the names of the classes, best first.
+        scores: the probability of each, in [0, 1].
+
+    Returns:
+        An RGB image.
+    """
+    shown = Image.new("RGB", (_PANEL_PX, 0)) if source is None else decode(source)
+    shown.thumbnail((_PANEL_PX, _PANEL_PX))
+    drawn = Image.new("RGB", (_PANEL_PX, shown.height + _BAR_PX * len(labels)), _WHITE)
+    drawn.paste(shown, ((_PANEL_PX - shown.width) // 2, 0))
+    draw = ImageDraw.Draw(drawn)
+    font = ImageFont.load_default(_BAR_PX // 2)
+    for row, (label, score) in enumerate(zip(labels, scores, strict=True)):
+        top = shown.height + row * _BAR_PX
+        draw.rectangle((0, top + 2, max(1, round(score * _PANEL_PX)), top + _BAR_PX - 3), fill=PALETTE[1])
+        draw.text((_BAR_PX // 4, top + _BAR_PX // 2), f"{score:.3f}  {label}", fill=_BLACK, font=font, anchor="lm")
     return drawn
 
 

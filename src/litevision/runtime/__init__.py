@@ -1,10 +1,9 @@
-"""Bundles and what they answer: numpy, Pillow and onnxruntime alone, no torch."""
+"""Inference with bundles: classifiers, detectors, engines and benchmarks, with numpy, Pillow and onnxruntime alone."""
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from litevision.runtime.bundle import Bundle
-from litevision.runtime.classifier import Classifier, Prediction
+from litevision.runtime.classifier import Classifier
 from litevision.runtime.engines import Engine, EngineChoice
 from litevision.runtime.metadata import (
     FORMAT_VERSION,
@@ -17,10 +16,12 @@ from litevision.runtime.metadata import (
     Score,
     Weights,
 )
-from litevision.zoo import BUNDLES
+from litevision.runtime.predictor import Inference, Predictor
+from litevision.runtime.results import Prediction, Predictions, PreprocessedImage, Result
 
 if TYPE_CHECKING:
-    from litevision.runtime.detector import Detection, Detector
+    from litevision.detections import Detection, Detections
+    from litevision.runtime.detector import Detector
 
 __all__ = [
     "FORMAT_VERSION",
@@ -32,46 +33,27 @@ __all__ = [
     "Classifier",
     "Detection",
     "DetectionScore",
+    "Detections",
     "Detector",
     "Engine",
     "EngineChoice",
+    "Inference",
     "Normalisation",
     "Prediction",
+    "Predictions",
+    "Predictor",
+    "PreprocessedImage",
+    "Result",
     "Score",
     "Weights",
-    "load",
 ]
 
 
-def load(
-    path: str | os.PathLike[str],
-    *,
-    engine: str = "onnxruntime",
-    precision: str | None = None,
-    threads: int | None = None,
-    streams: int = 1,
-) -> "Classifier | Detector":
-    """The model in the bundle at ``path``, by its task; arguments and errors as for `Bundle.open`.
-
-    Where only one of them will do, `Classifier` and `Detector` take a `Bundle` and refuse one for another task.
-
-    Args:
-        path: an ``.onnx`` file, or the name of a bundle that comes with the package (``litevision.zoo.BUNDLES``).
-    """
-    bundle = Bundle.open(
-        BUNDLES.get(os.fspath(path), path), engine=engine, precision=precision, threads=threads, streams=streams
-    )
-    if bundle.metadata.task == "classification":
-        return Classifier(bundle)
-    from litevision.runtime.detector import Detector
-
-    return Detector(bundle)
-
-
 def __getattr__(name: str) -> Any:
-    """What finds objects, imported at its first use (PEP 562): a cold start that names an image does without it."""
-    if name not in ("Detection", "Detector"):
+    """Imports what detection needs at its first use (PEP 562): a cold start that classifies does without it."""
+    if name not in ("Detection", "Detections", "Detector"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from litevision.runtime import detector
+    import importlib
 
-    return getattr(detector, name)
+    home = "litevision.runtime.detector" if name == "Detector" else "litevision.detections"
+    return getattr(importlib.import_module(home), name)

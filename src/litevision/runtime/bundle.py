@@ -69,6 +69,11 @@ class Bundle:
         _check_input(opened, metadata, path)
         return cls(path, metadata, opened)
 
+    def reopen(self, *, streams: int) -> "Bundle":
+        """The same file in another engine of the same kind, for ``streams`` batches at once; errors as for `open`."""
+        choice = self.engine.choice
+        return Bundle.open(self.path, engine=choice.name, precision=choice.precision, streams=streams)
+
     def run(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> Outputs:
         """Every output of the graph by name.
 

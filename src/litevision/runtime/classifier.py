@@ -1,105 +1,148 @@
-"""Images to named classes."""
+"""Image classification with a bundle."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from litevision.errors import BundleError, UsageError
-from litevision.image import ImageLike, Preprocess
-from litevision.image.decode import OpenedImage
+from litevision.image import ImageLike
 from litevision.runtime.bundle import Bundle
 from litevision.runtime.engines import TensorInfo
+from litevision.runtime.predictor import BATCH_SIZE, Inference, OnError, Predictor, stream_results
+from litevision.runtime.results import Predictions, Result
 
 _OUTPUT = "probabilities"
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """One class that an image may show; ``score`` is its probability, in [0, 1]."""
-
-    label: str
-    score: float
-    index: int
-
-
-class Classifier:
-    """Names what images show; may be used from several threads at once.
+class Classifier(Predictor[Predictions]):
+    """Predicts which classes images show; may be used from several threads at once.
 
     Attributes:
         bundle: the model.
         labels: the class names, in the order of the probabilities.
         preprocess: what makes the model's input of an image.
+
+    Raises:
+        BundleError: a bundle for another task, or with other outputs.
+
+    Example:
+        >>> import litevision
+        >>> classifier = litevision.load_classifier("clothing")
+        >>> classifier.predict("examples/dress.jpg", top=1)[0].label
+        'dress'
     """
 
+    task = "classification"
+
     def __init__(self, bundle: Bundle) -> None:
-        bundle.metadata.check_task("classification", str(bundle.path))
-        self.bundle = bundle
-        self.labels: tuple[str, ...] = bundle.metadata.labels
-        self.preprocess: Preprocess = bundle.metadata.preprocess
+        super().__init__(bundle)
         _check_output(bundle)
 
-    def classify(self, image: ImageLike, top: int = 5) -> list[Prediction]:
-        """The likeliest classes of one image, best first.
+    def predict(self, image: ImageLike, top: int = 5) -> Predictions:
+        """Predict the likeliest classes of one image.
 
         Args:
-            image: a path, the bytes of a file, a Pillow image, or a uint8 array of H x W x 3, RGB.
+            image: a path, file object, bytes, Pillow image, array or tensor, as `litevision.image.ImageLike` says.
             top: how many classes; all of them where the model has fewer.
+
+        Returns:
+            The classes, best first.
 
         Raises:
             FileMissingError: no file at the path.
             ImageError: no readable image.
             UsageError: ``top`` below 1.
         """
-        return self.classify_batch([image], top)[0]
+        return self.inference(top).predict([image])[0]
 
-    def classify_batch(self, images: Sequence[ImageLike], top: int = 5, batch_size: int = 32) -> list[list[Prediction]]:
-        """The likeliest classes of each image; ``batch_size`` images are computed at once."""
-        if top < 1 or batch_size < 1:
-            raise UsageError(f"top {top} and batch_size {batch_size}; expected at least 1 of each.")
-        answers = []
-        for start in range(0, len(images), batch_size):
-            batch_u8_nhwc = self.preprocess.batch(images[start : start + batch_size])
-            answers += self.best(batch_u8_nhwc, top)
-        return answers
+    def predict_batch(
+        self, images: Sequence[ImageLike], top: int = 5, *, batch_size: int = BATCH_SIZE
+    ) -> list[Predictions]:
+        """Predict the likeliest classes of each image.
 
-    def best(self, batch_u8_nhwc: npt.NDArray[np.uint8], top: int = 5) -> list[list[Prediction]]:
-        """The likeliest classes of each image of a prepared batch, best first; arguments as for `probabilities`."""
-        return [self._best(scores, top) for scores in self.probabilities(batch_u8_nhwc)]
+        Args:
+            images: as for `predict`; all that is kept of each is its classes.
+            top: as for `predict`.
+            batch_size: how many images the network sees at once.
+
+        Raises:
+            LitevisionError: as for `predict`, for the first image that cannot be read.
+        """
+        return self.inference(top).predict(images, batch_size)
+
+    def stream(
+        self,
+        images: Iterable[ImageLike],
+        top: int = 5,
+        *,
+        on_error: OnError = "raise",
+        workers: int | None = None,
+        batch_size: int = BATCH_SIZE,
+    ) -> Iterator[Result[Predictions]]:
+        """Predict for any number of images on all cores, in their order and in bounded memory.
+
+        Args:
+            images: read as they are used; at most 2 batches a worker are under way.
+            top: as for `predict`.
+            on_error: "raise" the error of an image that cannot be read, or "keep" it as a `Result` whose ``error`` is
+                set, and go on.
+            workers: how many batches are computed at once, each in a thread that also decodes its images; by default
+                as many as the bundle was opened with streams for, or one for each CPU that this process may use.
+            batch_size: how many images the network sees at once.
+
+        Raises:
+            LitevisionError: as for `predict`, when its turn comes.
+            UsageError: a count below 1.
+
+        Example:
+            >>> import litevision
+            >>> classifier = litevision.load_classifier("clothing")
+            >>> for result in classifier.stream(["examples/dress.jpg", "no.jpg"], top=1, on_error="keep"):
+            ...     print(result.name, result.error or result.predictions.labels)
+            examples/dress.jpg ('dress',)
+            no.jpg no.jpg: no such file. Check the path.
+        """
+        predictor, workers = self._with_workers(workers)
+        return stream_results(
+            predictor.inference(top), images, on_error=on_error, workers=workers, batch_size=batch_size
+        )
+
+    def inference(self, top: int = 5) -> Inference[npt.NDArray[np.uint8], Predictions]:
+        """The steps from images to predictions, for `litevision.runtime.pipeline`.
+
+        Raises:
+            UsageError: ``top`` below 1.
+        """
+        if top < 1:
+            raise UsageError(f"top {top}; expected at least 1.")
+        return Inference(self.preprocess, partial(self._infer, top))
 
     def probabilities(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """The probability of every class, ``float32[N, classes]``.
+        """Compute the probability of every class, ``float32[N, classes]``.
 
         Args:
             batch_u8_nhwc: ``uint8[N, H, W, 3]``, RGB, as ``preprocess`` makes it; N at least 1.
 
         Raises:
             InputShapeError: another type or shape.
-            BundleError: the model gives infinities or NaN.
+            BundleError: the model outputs NaN or inf.
         """
         scores: npt.NDArray[np.float32] = self.bundle.run(batch_u8_nhwc)[_OUTPUT]
         if not np.isfinite(scores).all():
-            raise BundleError(f"{self.bundle.path}: gives scores that are no numbers. Its weights are broken.")
+            raise BundleError(f"{self.bundle.path}: outputs NaN or inf; its weights are corrupted.")
         return scores
 
-    def _best(self, scores: npt.NDArray[np.float32], top: int) -> list[Prediction]:
-        order = np.argsort(-scores, kind="stable")[:top]
-        return [Prediction(self.labels[index], float(scores[index]), int(index)) for index in order]
+    def _infer(
+        self, top: int, inputs: Sequence[npt.NDArray[np.uint8]], images: Sequence[ImageLike | None]
+    ) -> list[Predictions]:
+        probabilities = self.probabilities(np.stack(inputs))
+        return [self._top_k(scores, top, image) for scores, image in zip(probabilities, images, strict=True)]
 
-
-class Naming:
-    """What the many images of a `litevision.runtime.pipeline` are to be asked: their ``top`` likeliest classes."""
-
-    def __init__(self, classifier: Classifier, top: int = 5) -> None:
-        self._classifier = classifier
-        self._top = top
-
-    def prepare(self, source: ImageLike | OpenedImage) -> npt.NDArray[np.uint8]:
-        return self._classifier.preprocess(source)
-
-    def answer(self, inputs: Sequence[npt.NDArray[np.uint8]]) -> list[list[Prediction]]:
-        return self._classifier.best(np.stack(inputs), self._top)
+    def _top_k(self, scores: npt.NDArray[np.float32], k: int, image: ImageLike | None) -> Predictions:
+        index = np.argsort(-scores, kind="stable")[:k]
+        return Predictions(tuple(self.labels[it] for it in index.tolist()), scores[index], index, image)
 
 
 def _check_output(bundle: Bundle) -> None:

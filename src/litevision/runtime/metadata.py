@@ -88,6 +88,7 @@ class Check:
 
 
 _SCORES = {"classification": Score, "detection": DetectionScore}
+_LOADERS = {"classification": ("load_classifier", "classify"), "detection": ("load_detector", "detect")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,11 @@ class BundleMetadata:
             BundleError: it is for another one.
         """
         if self.task != task:
-            raise BundleError(f"{name}: a bundle for {self.task}; expected one for {task}.")
+            loader, command = _LOADERS[self.task]
+            raise BundleError(
+                f"{name}: a bundle for {self.task}; expected one for {task}. "
+                f"Use litevision.{loader}, or 'litevision {command}'."
+            )
 
     def _check_thresholds(self, thresholds: tuple[float, ...]) -> None:
         if self.task != "detection" or len(thresholds) != len(self.labels):

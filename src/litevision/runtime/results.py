@@ -1,37 +1,131 @@
-"""Images to answers, one after another: the work of one thread."""
+"""Results of inference: the classes of one image, and what became of each image of a stream."""
 
+import json
 import os
-import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from litevision.errors import LitevisionError
+import numpy as np
+import numpy.typing as npt
+
+from litevision.errors import LitevisionError, UsageError
 from litevision.image import ImageLike
-from litevision.image.decode import OpenedImage
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Input = TypeVar("Input")
-Found = TypeVar("Found")
 Found_co = TypeVar("Found_co", covariant=True)
 
 
-class Task(Protocol[Input, Found_co]):
-    """What a model does with images: `litevision.runtime.classifier.Naming`, for example."""
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One class that an image may show; ``score`` is its probability, in [0, 1]."""
 
-    def prepare(self, source: ImageLike | OpenedImage) -> Input:
-        """The image as the model takes it.
+    label: str
+    score: float
+    index: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Predictions:
+    """The likeliest classes of one image as K parallel arrays, best first.
+
+    Iterating gives a `Prediction` for each class, ``predictions[0]`` the best one, ``predictions[:3]`` the first three.
+
+    Attributes:
+        labels: the names of the classes.
+        scores: ``float32[K]``, their probabilities, in [0, 1].
+        index: ``int64[K]``, their places among the model's labels.
+        image: the image that was classified, by reference; None where it is not kept.
+
+    Raises:
+        UsageError: arrays of different lengths.
+
+    Example:
+        >>> import numpy as np
+        >>> found = Predictions(("cat", "dog"), np.array([0.75, 0.25], np.float32), np.array([3, 5]))
+        >>> found[0].label, found.top(1).to_json()
+        ('cat', '{"predictions": [{"label": "cat", "score": 0.75, "index": 3}]}')
+    """
+
+    labels: tuple[str, ...]
+    scores: npt.NDArray[np.float32]
+    index: npt.NDArray[np.int64]
+    image: ImageLike | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        count = len(self.labels)
+        if self.scores.shape != (count,) or self.index.shape != (count,):
+            raise UsageError(
+                f"{count} labels, scores of shape {self.scores.shape} and index of shape {self.index.shape}; "
+                "expected as many scores and indices as labels."
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return map(Prediction, self.labels, self.scores.tolist(), self.index.tolist())
+
+    @overload
+    def __getitem__(self, which: int) -> Prediction: ...
+    @overload
+    def __getitem__(self, which: slice) -> "Predictions": ...
+    def __getitem__(self, which: int | slice) -> "Prediction | Predictions":
+        if isinstance(which, slice):
+            return Predictions(self.labels[which], self.scores[which], self.index[which], self.image)
+        return Prediction(self.labels[which], float(self.scores[which]), int(self.index[which]))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether ``other`` has the same classes and scores, whatever image they are of."""
+        if not isinstance(other, Predictions):
+            return NotImplemented
+        return (
+            self.labels == other.labels
+            and np.array_equal(self.scores, other.scores)
+            and np.array_equal(self.index, other.index)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # arrays can be written to
+
+    def top(self, k: int) -> "Predictions":
+        """The ``k`` likeliest classes; all of them where there are fewer.
 
         Raises:
-            LitevisionError: it cannot be read.
+            UsageError: ``k`` below 1.
         """
+        if k < 1:
+            raise UsageError(f"top {k}; expected at least 1.")
+        return self[:k]
 
-    def answer(self, inputs: Sequence[Input]) -> Sequence[Sequence[Found_co]]:
-        """What each of one image or more shows, the surest first; the network sees them at once."""
+    def to_dict(self) -> dict[str, Any]:
+        """The classes as plain values: ``{"predictions": [{"label": ..., "score": ..., "index": ...}, ...]}``."""
+        return {"predictions": [{"label": it.label, "score": it.score, "index": it.index} for it in self]}
+
+    def to_json(self) -> str:
+        """The text of `to_dict` as JSON, as ``litevision classify --json`` writes it."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    def plot(self, image: ImageLike | None = None) -> "Image.Image":
+        """Draw the classes as bars below the image.
+
+        Args:
+            image: what to draw above the bars; by default the image that was classified, where it is kept.
+
+        Returns:
+            An RGB image; ``.save("out.png")`` writes it.
+        """
+        from litevision.image.draw import draw_scores
+
+        shown = self.image if image is None else image
+        return draw_scores(shown, self.labels, self.scores.tolist())
 
 
 @dataclass(frozen=True, slots=True)
 class PreprocessedImage(Generic[Input]):
-    """An image that its reader has dealt with: a frame, which is read in order, or a name that leads to no image.
+    """An image that its reader has preprocessed: a frame, which is read in order, or a name that leads to no image.
 
     Attributes:
         name: what to call it.
@@ -50,21 +144,34 @@ class PreprocessedImage(Generic[Input]):
 
 
 @dataclass(frozen=True, slots=True)
-class Result(Generic[Found]):
-    """What became of one image.
+class Result(Generic[Found_co]):
+    """What became of one image of a stream.
 
     Attributes:
         source: the image as it was given.
-        predictions: the likeliest classes, or the objects that were found, the surest first; empty where ``error`` is
-            set.
-        error: why it could not be read.
+        outcome: what was predicted, or why the image could not be read.
         ms: milliseconds of decoding it plus its share of its batch's inference.
     """
 
     source: ImageLike | PreprocessedImage[Any]
-    predictions: tuple[Found, ...]
-    error: LitevisionError | None
+    outcome: Found_co | LitevisionError
     ms: float
+
+    @property
+    def error(self) -> LitevisionError | None:
+        """Why the image could not be read, if it could not."""
+        return self.outcome if isinstance(self.outcome, LitevisionError) else None
+
+    @property
+    def predictions(self) -> Found_co:
+        """The image's `Predictions` or `Detections`.
+
+        Raises:
+            LitevisionError: the image could not be read; it is ``error``.
+        """
+        if isinstance(self.outcome, LitevisionError):
+            raise self.outcome
+        return self.outcome
 
     @property
     def name(self) -> str:
@@ -72,36 +179,3 @@ class Result(Generic[Found]):
         if isinstance(self.source, PreprocessedImage):
             return self.source.name
         return os.fspath(self.source) if isinstance(self.source, (str, os.PathLike)) else type(self.source).__name__
-
-
-def prepare(
-    by: Callable[[ImageLike | OpenedImage], Input], source: ImageLike | OpenedImage, name: str = ""
-) -> PreprocessedImage[Input]:
-    """The image, made the model's input; one that cannot be read is no exception here but an outcome."""
-    start = time.perf_counter()
-    outcome: Input | LitevisionError
-    try:
-        outcome = by(source)
-    except LitevisionError as error:
-        outcome = error
-    return PreprocessedImage(name, outcome, 1e3 * (time.perf_counter() - start))
-
-
-def answer(task: Task[Any, Found], sources: Iterable[ImageLike | PreprocessedImage[Any]]) -> list[Result[Found]]:
-    """The answer to each of ``sources``, which the network sees at once; a bad one is answered with its error."""
-    given: list[tuple[ImageLike | PreprocessedImage[Any], PreprocessedImage[Any]]] = []
-    inputs: list[Any] = []
-    for source in sources:
-        prepared = source if isinstance(source, PreprocessedImage) else prepare(task.prepare, source)
-        given.append((source, prepared))
-        if prepared.error is None:
-            inputs.append(prepared.outcome)
-    start = time.perf_counter()
-    found = iter(task.answer(inputs) if inputs else ())
-    share_ms = 1e3 * (time.perf_counter() - start) / max(1, len(inputs))
-    return [
-        Result(source, (), prepared.error, prepared.ms)
-        if prepared.error
-        else Result(source, tuple(next(found)), None, prepared.ms + share_ms)
-        for source, prepared in given
-    ]

@@ -1,4 +1,4 @@
-"""Large images in overlapping tiles, and one list of boxes of what several views found; M is the number of boxes."""
+"""Slicing of large images into overlapping tiles, and merging of what was found in them; M is the number of boxes."""
 
 import math
 
@@ -12,7 +12,7 @@ MOST_TILES = 8
 """On the longer side: more tiles are a program of their own, over parts of the image."""
 
 _OVERLAP = 0.2  # of a tile's side: an object up to that size is whole in one of two neighbours
-_SAME_OBJECT = 0.5  # IoU of two boxes that two views have of it
+_SAME_OBJECT = 0.5  # IoU of two boxes that two slices have of it
 _AT_EDGE_PX = 2.0  # of the network's input: how far from a cut the box of an object that it goes through may end
 
 TileXyxy = tuple[int, int, int, int]
@@ -46,7 +46,7 @@ def touches_tile_edge(
     image_hw: tuple[int, int],
     input_hw: tuple[int, int],
 ) -> npt.NDArray[np.bool_]:
-    """``bool[M]``: which boxes end where the tile was cut out of the image, and so may hold part of an object.
+    """Which boxes end where the tile was cut out of the image, and so may hold part of an object; ``bool[M]``.
 
     Args:
         boxes_xyxy: ``float32[M, 4]``, px of the image.
@@ -69,20 +69,20 @@ def touches_tile_edge(
     return at
 
 
-def merged(
-    boxes_xyxy: npt.NDArray[np.float32], classes: npt.NDArray[np.int64], views: npt.NDArray[np.int64]
+def merge_tiles(
+    boxes_xyxy: npt.NDArray[np.float32], classes: npt.NDArray[np.int64], slices: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.bool_]:
-    """``bool[M]``: which boxes to keep; where two views show one object, the surer view has it.
+    """Which boxes to keep, ``bool[M]``: where two slices show one object (IoU 0.5), the surer box stays.
 
-    Boxes of one view are never compared: the graph has decided already that they are several objects.
+    Boxes of one slice are never compared: the graph has decided already that they are several objects.
 
     Args:
         boxes_xyxy: ``float32[M, 4]``, the surest first.
         classes: ``int64[M]``.
-        views: ``int64[M]``, the view that each was found in.
+        slices: ``int64[M]``, the slice that each was found in.
     """
     same = box_iou(boxes_xyxy, boxes_xyxy) >= _SAME_OBJECT
-    same &= (classes[:, None] == classes) & (views[:, None] != views)
+    same &= (classes[:, None] == classes) & (slices[:, None] != slices)
     kept = np.ones(len(boxes_xyxy), np.bool_)
     for place in range(len(kept)):
         if kept[place]:

@@ -14,7 +14,8 @@ import numpy as np
 from litevision.errors import FileMissingError, ImageError, LitevisionError, MissingExtraError, UsageError
 from litevision.image import ImageLike
 from litevision.image.decode import OpenedImage, open_image
-from litevision.runtime.results import PreprocessedImage, prepare
+from litevision.runtime.predictor import preprocess_image
+from litevision.runtime.results import PreprocessedImage
 
 if TYPE_CHECKING:
     from av import FFmpegError
@@ -23,16 +24,16 @@ if TYPE_CHECKING:
 
 WEBCAM = "webcam:"
 
-Preparer = Callable[[ImageLike | OpenedImage], Any]
-"""What makes the model's input of an image: a `litevision.image.Preprocess`, or a task's ``prepare``."""
+Preprocessor = Callable[[ImageLike | OpenedImage], Any]
+"""Makes the model's input of an image: a `litevision.image.Preprocess`, or an ``Inference.preprocess``."""
 
 
-def animation_frames(path: str, preparer: Preparer) -> Iterator[PreprocessedImage[Any]]:
-    """Every frame of the image at ``path``, named ``anim.gif#frame=3``; a still one keeps its path as its name.
+def animation_frames(path: str, preprocess: Preprocessor) -> Iterator[PreprocessedImage[Any]]:
+    """Read every frame of the image at ``path``, named ``anim.gif#frame=3``; a still one keeps its path as its name.
 
-    A file that cannot be read, or ends in the middle, is answered with its error in place of the frame.
+    A file that cannot be read, or ends in the middle, becomes its error in place of the frame.
     """
-    frames = _frames_of(path, preparer)
+    frames = _frames_of(path, preprocess)
     first, second = next(frames), next(frames, None)
     if second is None:
         yield replace(first, name=path)
@@ -41,26 +42,26 @@ def animation_frames(path: str, preparer: Preparer) -> Iterator[PreprocessedImag
         yield replace(frame, name=f"{path}#frame={index}")
 
 
-def video_frames(path: str, preparer: Preparer, every_s: float = 1.0) -> Iterator[PreprocessedImage[Any] | None]:
-    """A frame of the video at ``path`` every so many seconds, named ``clip.mp4#t=1.000``, upright.
+def video_frames(path: str, preprocess: Preprocessor, every_s: float = 1.0) -> Iterator[PreprocessedImage[Any] | None]:
+    """Read a frame of the video at ``path`` every so many seconds, named ``clip.mp4#t=1.000``, upright.
 
-    The first frame is taken, then the first one at or after each multiple of ``every_s``. What cannot be read is
-    answered with its error. None stands between the frames, while the decoder goes on.
+    The first frame is taken, then the first one at or after each multiple of ``every_s``. What cannot be read
+    becomes its error. None stands between the frames, while the decoder goes on.
 
     Args:
         path: a video file in any format that PyAV reads.
-        preparer: what makes the model's input of a frame.
+        preprocess: what makes the model's input of a frame.
         every_s: seconds between the frames; 0 for every frame.
     """
-    yield from _video_frames(path, f"file:{path}", None, preparer, every_s)
+    yield from _video_frames(path, f"file:{path}", None, preprocess, every_s)
 
 
-def webcam_frames(name: str, preparer: Preparer, every_s: float = 1.0) -> Iterator[PreprocessedImage[Any] | None]:
-    """A frame of a camera every so many seconds, until somebody stops it; named and answered as by `video_frames`.
+def webcam_frames(name: str, preprocess: Preprocessor, every_s: float = 1.0) -> Iterator[PreprocessedImage[Any] | None]:
+    """Read a frame of a camera every so many seconds, until somebody stops it; named as by `video_frames`.
 
     Args:
         name: ``webcam:0`` for ``/dev/video0``.
-        preparer: what makes the model's input of a frame.
+        preprocess: what makes the model's input of a frame.
         every_s: seconds between the frames; 0 for every frame.
     """
     try:
@@ -68,11 +69,11 @@ def webcam_frames(name: str, preparer: Preparer, every_s: float = 1.0) -> Iterat
     except LitevisionError as error:
         yield PreprocessedImage(name, error)
         return
-    yield from _video_frames(name, str(device), "v4l2", preparer, every_s)
+    yield from _video_frames(name, str(device), "v4l2", preprocess, every_s)
 
 
 def webcam_device(name: str, devices: Path = Path("/dev")) -> Path:
-    """The device of ``webcam:N``.
+    """Find the device of ``webcam:N``.
 
     Args:
         name: ``webcam:`` and a number.
@@ -94,10 +95,10 @@ def webcam_device(name: str, devices: Path = Path("/dev")) -> Path:
     return device
 
 
-def _frames_of(path: str, preparer: Preparer) -> Iterator[PreprocessedImage[Any]]:
+def _frames_of(path: str, preprocess: Preprocessor) -> Iterator[PreprocessedImage[Any]]:
     try:
         for image in open_image(path).frames():
-            frame = prepare(preparer, image)
+            frame = preprocess_image(preprocess, image)
             yield frame
             if frame.error:
                 return
@@ -106,7 +107,7 @@ def _frames_of(path: str, preparer: Preparer) -> Iterator[PreprocessedImage[Any]
 
 
 def _video_frames(
-    name: str, file: str, format_: str | None, preparer: Preparer, every_s: float
+    name: str, file: str, format_: str | None, preprocess: Preprocessor, every_s: float
 ) -> Iterator[PreprocessedImage[Any] | None]:
     try:
         import av
@@ -122,7 +123,7 @@ def _video_frames(
                 # Half a millisecond early is due: times are whole ticks of some clock, and 1 s may be stored as 0.9999.
                 if time_s >= due_s - 5e-4:
                     due_s = (math.floor((time_s + 5e-4) / every_s) + 1) * every_s if every_s else 0.0
-                    yield _prepared(frame, preparer, f"{name}#t={time_s:.3f}")
+                    yield _preprocessed(frame, preprocess, f"{name}#t={time_s:.3f}")
                 if every_s or format_:
                     yield None
         if time_s is None:
@@ -146,12 +147,12 @@ def _timed(container: "InputContainer") -> "Iterator[tuple[float, VideoFrame]]":
         yield now_s - first_s, frame
 
 
-def _prepared(frame: "VideoFrame", preparer: Preparer, name: str) -> PreprocessedImage[Any]:
+def _preprocessed(frame: "VideoFrame", preprocess: Preprocessor, name: str) -> PreprocessedImage[Any]:
     start = time.perf_counter()
     # The transformation that shows it upright turns it counterclockwise by these degrees.
     upright = np.rot90(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), round(frame.rotation / 90))
     turned_ms = 1e3 * (time.perf_counter() - start)
-    prepared = prepare(preparer, upright, name)
+    prepared = preprocess_image(preprocess, upright, name)
     return PreprocessedImage(name, prepared.outcome, prepared.ms + turned_ms)
 
 

@@ -14,8 +14,9 @@ from litevision.data.dataset import LabelledImages, Sample, Split
 from litevision.errors import BundleError, UnknownNameError, UsageError
 from litevision.evaluation import Skipped, evaluate_bundle, scores, select_split
 from litevision.evaluation.samples import label_indices
+from litevision.hub import load
 from litevision.registry.labels import imagenet_labels
-from litevision.runtime import Classifier, load
+from litevision.runtime import Classifier
 from litevision.runtime.results import Result
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -89,13 +90,13 @@ def test_no_images_give_an_empty_evaluation(classifier: Classifier) -> None:
 def test_as_many_images_at_once_as_the_bundle_has_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classifier = load(write_bundle(tmp_path / "tiny.onnx"), threads=1, streams=3)
     names = set()
-    best = Classifier.best
+    probabilities = Classifier.probabilities
 
-    def noting(self: Classifier, batch: np.ndarray, top: int) -> object:
+    def noting(self: Classifier, batch: np.ndarray) -> object:
         names.add(threading.current_thread().name)
-        return best(self, batch, top)
+        return probabilities(self, batch)
 
-    monkeypatch.setattr(Classifier, "best", noting)
+    monkeypatch.setattr(Classifier, "probabilities", noting)
     paths = [image(tmp_path, "a.png", "red")] * 60
     evaluate_bundle(classifier, samples(paths, [0] * 60), LABELS, split="test")
     assert names <= {f"litevision_{number}" for number in range(3)}
@@ -115,7 +116,7 @@ def test_an_early_end_leaves_no_worker_behind(classifier: Classifier, tmp_path: 
 def test_broken_weights_are_an_error_not_a_score(tmp_path: Path) -> None:
     classifier = load(write_bundle(tmp_path / "tiny.onnx", gain=float("nan")), threads=1, streams=2)
     given = samples([image(tmp_path, "a.png", "red")], [0])
-    with pytest.raises(BundleError, match="gives scores that are no numbers"):
+    with pytest.raises(BundleError, match="outputs NaN or inf; its weights are corrupted"):
         evaluate_bundle(classifier, given, LABELS, split="test")
 
 

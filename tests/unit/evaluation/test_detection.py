@@ -21,7 +21,8 @@ from litevision.errors import MissingExtraError, UnknownNameError, UsageError
 from litevision.evaluation.coco import as_detection_score, coco_results, coco_truth, detection_scores
 from litevision.evaluation.curves import best_thresholds, curves
 from litevision.evaluation.detection import DetectionEvaluation, FoundBoxes, evaluate_detector
-from litevision.runtime import DetectionScore, Detector, load
+from litevision.hub import load
+from litevision.runtime import DetectionScore, Detector
 from litevision.runtime.results import Result
 
 FIGURES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")

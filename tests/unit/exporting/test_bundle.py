@@ -17,9 +17,10 @@ from images import encoded, noise
 from litevision.errors import ExportError, ImageError, LitevisionError, UsageError
 from litevision.exporting.defaults import NORMALISATIONS
 from litevision.exporting.graph import RawToProbabilities
+from litevision.hub import load
 from litevision.models import NetworkConfig, build, configure
 from litevision.registry import ARCHITECTURES
-from litevision.runtime import METADATA_KEY, Score, load
+from litevision.runtime import METADATA_KEY, Score
 from networks import every_form, fill, filled, short
 
 V2 = ("mobilenet_v2", "torchvision")

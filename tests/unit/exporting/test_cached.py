@@ -10,8 +10,8 @@ import torch
 
 from litevision.errors import DownloadError, FileMissingError, UnknownNameError
 from litevision.exporting.cached import bundle_for
+from litevision.hub import load
 from litevision.models import build, configure
-from litevision.runtime import load
 from litevision.weights.save import save_weights
 from networks import SHORT_ROWS
 

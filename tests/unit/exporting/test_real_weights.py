@@ -8,7 +8,7 @@ import torch
 
 from litevision.exporting.bundle import export_bundle
 from litevision.exporting.defaults import describe
-from litevision.runtime import load
+from litevision.hub import load
 from litevision.weights.load import load_weights
 
 ELEPHANT = Path(__file__).parents[3] / "examples" / "elephant.jpg"
@@ -27,7 +27,7 @@ def test_the_bundle_knows_the_elephant_as_torch_does(shared: Path, tmp_path: Pat
     with torch.inference_mode():
         expected, classes = loaded.network.eval()(x[None]).softmax(-1)[0].topk(5)
 
-    found = load(tmp_path / "it.onnx").classify(ELEPHANT, top=5)
+    found = load(tmp_path / "it.onnx").predict(ELEPHANT, top=5)
     assert [prediction.index for prediction in found] == classes.tolist()
     np.testing.assert_allclose([prediction.score for prediction in found], expected, rtol=0, atol=1e-4)
     assert found[0].label == "African_elephant"

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from images import STORED_BY, encoded, exif, noise, scene, stored_as
 from litevision.errors import FileMissingError, ImageError, ImageTooLargeError, InputShapeError, UsageError
 from litevision.image import Limits, decode
 from litevision.image.decode import open_image
+from litevision.image.sources import is_single_image
 
 LOSSLESS = {"PNG": {}, "BMP": {}, "WEBP": {"lossless": True}}
 
@@ -244,17 +246,125 @@ def test_a_cut_animation_gives_its_good_frames_and_an_error(kind: str, keep: flo
     assert np.array_equal(shown, whole[:good])
 
 
-@pytest.mark.parametrize("shape", [(4, 4), (4, 4, 1), (4, 4, 4), (0, 4, 3)])
-def test_arrays_of_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(InputShapeError, match="expected uint8 of H x W x 3"):
-        decode(np.zeros(shape, np.uint8))
+# What is no file
+
+
+def test_grey_and_transparent_arrays() -> None:
+    rgb = noise(6, 9)
+    grey = rgb[..., 0]
+    for array in (grey, grey[..., None]):
+        assert np.array_equal(pixels(array), np.repeat(grey[..., None], 3, axis=2))
+    solid, clear = (np.dstack([rgb, np.full(rgb.shape[:2], alpha, np.uint8)]) for alpha in (255, 0))
+    assert np.array_equal(pixels(solid), rgb)
+    assert (pixels(clear) == 255).all()  # on white, as the transparent pixels of a file
+    assert np.array_equal(pixels(solid), pixels(encoded(Image.fromarray(solid))))
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (
+            np.zeros((0, 4, 3), np.uint8),
+            r"^an array of uint8 \(0, 4, 3\); expected uint8 of H x W, .* or H x W x 4 \(RGBA\)\.$",
+        ),
+        (np.zeros(4, np.uint8), r"^an array of uint8 \(4,\)"),
+        (np.zeros((4, 4, 2), np.uint8), r"^an array of uint8 \(4, 4, 2\)"),
+        (np.zeros((3, 8, 8), np.uint8), r" array\.transpose\(1, 2, 0\) puts the channels last\.$"),
+        (np.zeros((2, 8, 8, 3), np.uint8), r" Give the images of a batch one by one\.$"),
+        (
+            np.zeros((4, 4, 3), np.float32),
+            r"^an array of float32 .* Values in \[0, 1\] become uint8 by \(255 \* array\)",
+        ),
+        (np.zeros((4, 4), bool), r"^an array of bool \(4, 4\); expected uint8"),
+    ],
+)
+def test_other_arrays_are_refused(array: np.ndarray, message: str) -> None:
+    with pytest.raises(InputShapeError, match=message):
+        decode(array)
+
+
+def test_a_file_object_is_read_from_where_it_stands(tmp_path: Path) -> None:
+    image = noise(5, 7)
+    (tmp_path / "it.png").write_bytes(b"before" + encoded(image))
+    with (tmp_path / "it.png").open("rb") as file:
+        file.seek(len(b"before"))
+        assert np.array_equal(pixels(file), image)
+        with pytest.raises(ImageError, match=r"it\.png: the file is empty \(0 bytes\)"):
+            decode(file)
+    with pytest.raises(ImageError, match=r"it\.png: cannot be read \(read of closed file\)\.$"):
+        decode(file)
+    with pytest.raises(ImageTooLargeError, match=r"^file object: 11 bytes, more than the limit of 10"):
+        decode(io.BytesIO(bytes(99)), limits=Limits(max_bytes=10))
+
+
+def test_a_file_opened_as_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "it.txt").write_text("text")
+    with (
+        (tmp_path / "it.txt").open() as file,
+        pytest.raises(UsageError, match=r"it\.txt: a file that gives str; expected bytes\. Open it with mode 'rb'\.$"),
+    ):
+        decode(file)
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_other_bytes(kind: Any) -> None:
+    assert np.array_equal(pixels(kind(encoded(noise(5, 7)))), noise(5, 7))
+
+
+def test_an_address_is_no_file() -> None:
+    with pytest.raises(
+        FileMissingError, match=r"^https://example\.org/a\.jpg: an address, not a file\. Download it first\.$"
+    ):
+        decode("https://example.org/a.jpg")
+
+
+def test_tensors_are_images_too() -> None:
+    rgb = noise(5, 7)
+    last = torch.from_numpy(rgb)
+    first = last.permute(2, 0, 1)
+    for tensor in (last, first, first / 255, (first / 255).double().requires_grad_(), (first / 255).flip(1).flip(1)):
+        assert np.array_equal(pixels(tensor), rgb)
+    assert np.array_equal(pixels((first / 255).to(torch.float16)), rgb)
+    grey = np.repeat(rgb[..., :1], 3, axis=2)
+    for tensor in (last[..., 0], first[:1], first[:1] / 255):
+        assert np.array_equal(pixels(tensor), grey)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        (
+            torch.full((3, 4, 4), 1.5),
+            r"^a tensor of floats from 1\.5 to 1\.5; expected \[0, 1\], before",
+        ),
+        (torch.full((3, 4, 4), -0.5), r"^a tensor of floats from -0\.5 to -0\.5"),
+        (torch.full((3, 4, 4), float("nan")), r"^a tensor of floats from nan to nan"),
+        (torch.zeros(5, 5, 3), r"^a tensor of floats \(5, 5, 3\); expected \[3, H, W\] in \[0, 1\], or uint8\.$"),
+        (torch.zeros(2, 3, 4, 4), r"^a tensor of floats \(2, 3, 4, 4\)"),
+        (torch.zeros(2, 3, 4, 4, dtype=torch.uint8), r"^a tensor of uint8 .* Give the images of a batch one by one\.$"),
+        (torch.zeros(3, 4, 4, dtype=torch.int64), r"^a tensor of int64 \(4, 4, 3\); expected uint8"),
+    ],
+)
+def test_other_tensors_are_refused(tensor: torch.Tensor, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        decode(tensor)
 
 
 def test_other_types_are_refused() -> None:
-    with pytest.raises(InputShapeError, match="float32"):
-        decode(np.zeros((4, 4, 3), np.float32))
-    with pytest.raises(UsageError, match="of type int; expected a path"):
-        decode(3)
+    with pytest.raises(UsageError, match=r"^an image of type int; expected a path, bytes, .* or a torch tensor\.$"):
+        decode(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("value", "single"),
+    [
+        *((it, True) for it in ("a.jpg", Path("a.jpg"), b"", io.BytesIO(), Image.new("L", (1, 1)), noise(2, 2))),
+        *((it, True) for it in (torch.zeros(3, 2, 2), noise(2, 2)[..., 0])),
+        *((it, False) for it in (["a.jpg"], (), np.zeros((2, 4, 4, 3), np.uint8), torch.zeros(2, 3, 4, 4), None)),
+    ],
+)
+def test_one_image_or_several(value: object, single: bool) -> None:
+    assert is_single_image(value) is single
 
 
 def with_size(jpeg: bytes, height: int, width: int) -> bytes:

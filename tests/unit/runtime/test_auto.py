@@ -13,8 +13,9 @@ import pytest
 from bundles import plain_metadata, write_bundle
 from images import encoded, noise
 from litevision.errors import BundleError, FileMissingError, UnknownNameError, UsageError
+from litevision.hub import load
 from litevision.image import Preprocess, shipped_images
-from litevision.runtime import Bundle, load
+from litevision.runtime import Bundle
 from litevision.runtime.engines import Engine, EngineChoice, auto
 from litevision.runtime.engines.auto import Decision, Timing, choose, decide, measure
 from litevision.runtime.engines.timing import interleaved, sample_images

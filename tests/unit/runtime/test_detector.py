@@ -1,6 +1,7 @@
 """Boxes: where they lie in the image, which of them count, and what tiles add."""
 
 import itertools
+import re
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -14,13 +15,12 @@ from bundles import write_bundle
 from detectors import BLUE, RED, SCORES, detection_metadata, image, write_detector
 from images import encoded, stored_as
 from litevision.errors import BundleError, FileMissingError, ImageError, UsageError
+from litevision.hub import load
 from litevision.image import Preprocess
-from litevision.runtime import Bundle, Classifier, Detection, Detector, Prediction, load
-from litevision.runtime.detector import Finding
+from litevision.runtime import Bundle, Classifier, Detection, Detections, Detector
 from litevision.runtime.engines.timing import count_changes
-from litevision.runtime.pipeline import answer_chunks
-from litevision.runtime.results import answer, prepare
-from litevision.runtime.tiles import merged, tile_boxes, touches_tile_edge
+from litevision.runtime.predictor import preprocess_image
+from litevision.runtime.tiles import merge_tiles, tile_boxes, touches_tile_edge
 
 RED_BOX, BLUE_BOX = (16, 8, 48, 40), (60, 30, 90, 58)
 BOTH = image((64, 96), (RED_BOX, RED), (BLUE_BOX, BLUE))
@@ -36,17 +36,16 @@ def constant(path: Path, boxes: Any, scores: Any = None, classes: Any = None, **
     return Detector(Bundle.open(write_detector(path / "constant.onnx", constant=(boxes, scores, classes), **about)))
 
 
-def boxes(found: list[Detection]) -> list[tuple[float, ...]]:
+def boxes(found: Detections) -> list[tuple[float, ...]]:
     return [it.box_xyxy for it in found]
 
 
 def test_what_is_found(tmp_path: Path) -> None:
     detector = load(write_detector(tmp_path / "it.onnx", size_hw=(64, 96)))
     assert isinstance(detector, Detector)
-    first, second = detector.detect(BOTH)
+    first, second = detector.predict(BOTH)
     assert first == Detection("red", pytest.approx(SCORES[0]), 0, RED_BOX)
     assert second == Detection("blue", pytest.approx(SCORES[1]), 1, BLUE_BOX)
-    assert isinstance(first, Prediction)
 
 
 @pytest.mark.parametrize("image_hw", [(64, 96), (96, 64), (480, 640), (3000, 4000), (333, 77), (41, 1000)])
@@ -67,7 +66,7 @@ def test_boxes_come_back_to_the_image(
         (left + x1 * shown_hw[1], top + y1 * shown_hw[0], left + x2 * shown_hw[1], top + y2 * shown_hw[0])
         for x1, y1, x2, y2 in shares
     ]
-    found = constant(tmp_path, given, crop=crop, size_hw=size_hw).detect(np.zeros((height, width, 3), np.uint8))
+    found = constant(tmp_path, given, crop=crop, size_hw=size_hw).predict(np.zeros((height, width, 3), np.uint8))
     expected = [(x1 * width, y1 * height, x2 * width, y2 * height) for x1, y1, x2, y2 in shares]
     np.testing.assert_allclose(boxes(found), expected, atol=1e-3)
 
@@ -81,27 +80,27 @@ def test_boxes_are_those_of_the_upright_image(
     upright = image((128, 64), ((12, 24, 40, 100), RED))
     for kind in ("PNG", "JPEG"):
         options = {"quality": 100, "subsampling": 0} if kind == "JPEG" else {}
-        found = detector.detect(stored_as(upright, orientation, kind, **options))
+        found = detector.predict(stored_as(upright, orientation, kind, **options))
         np.testing.assert_allclose(boxes(found), [(12, 24, 40, 100)], atol=1e-3)
 
 
 def test_a_jpeg_that_is_decoded_small_keeps_its_boxes(detector: Detector) -> None:
     # At 1/16 of its size, of which the decoder does 1/8.
     large = image((1024, 1024), ((320, 160, 640, 800), RED))
-    (found,) = detector.detect(encoded(large, "JPEG", quality=95))
+    (found,) = detector.predict(encoded(large, "JPEG", quality=95))
     np.testing.assert_allclose(found.box_xyxy, (320, 160, 640, 800), atol=1e-3)
 
 
 def test_boxes_are_cut_at_the_image_and_dropped_in_the_padding(tmp_path: Path) -> None:
     # An image of 64 x 32 lies in the rows 16 to 48 of 64 x 64.
     given = [(-5, 10, 20, 40), (0, 0, 64, 16), (10, 20, 10, 30), (30, 40, 99, 99)]
-    found = constant(tmp_path, given).detect(np.zeros((32, 64, 3), np.uint8))
+    found = constant(tmp_path, given).predict(np.zeros((32, 64, 3), np.uint8))
     assert boxes(found) == [(0, 0, 20, 24), (30, 24, 64, 32)]
 
 
 def test_the_surest_comes_first(tmp_path: Path) -> None:
     given = [(0, 0, 8, 8), (8, 0, 16, 8), (16, 0, 24, 8), (24, 0, 32, 8)]
-    found = constant(tmp_path, given, [0.5, 0.9, 0.9, 0.7], [0, 1, 0, 1]).detect(np.zeros((64, 64, 3), np.uint8))
+    found = constant(tmp_path, given, [0.5, 0.9, 0.9, 0.7], [0, 1, 0, 1]).predict(np.zeros((64, 64, 3), np.uint8))
     assert [(it.score, it.label, it.box_xyxy[0]) for it in found] == [
         (pytest.approx(0.9), "blue", 8),
         (pytest.approx(0.9), "red", 16),
@@ -126,41 +125,42 @@ def test_from_which_score_on(tmp_path: Path, thresholds: Any, score: float | Non
     about = {} if thresholds is None else {"score_thresholds": thresholds}
     given = [(i, 0, i + 8, 8) for i in range(4)]
     detector = constant(tmp_path, given, [0.875, 0.5, 0.375, 0.25], [0, 1, 0, 1], **about)
-    found = detector.detect(np.zeros((64, 64, 3), np.uint8), score)
+    found = detector.predict(np.zeros((64, 64, 3), np.uint8), score)
     assert [it.score for it in found] == expected
 
 
 def test_every_kind_of_source(detector: Detector, tmp_path: Path) -> None:
     file = tmp_path / "both.png"
     file.write_bytes(encoded(BOTH))
-    found = [detector.detect(it) for it in (file, str(file), file.read_bytes(), Image.fromarray(BOTH), BOTH)]
+    found = [detector.predict(it) for it in (file, str(file), file.read_bytes(), Image.fromarray(BOTH), BOTH)]
     assert [it.label for it in found[0]] == ["red", "blue"]
     assert all(it == found[0] for it in found)
 
 
 def test_a_bad_image_is_named(detector: Detector, tmp_path: Path) -> None:
     with pytest.raises(FileMissingError, match=r"none\.jpg"):
-        detector.detect(tmp_path / "none.jpg")
+        detector.predict(tmp_path / "none.jpg")
     with pytest.raises(ImageError, match="image of 4 bytes: not an image"):
-        detector.detect(b"oops", tiles=2)
+        detector.predict(b"oops", tiles=2)
 
 
-def test_nothing_is_an_empty_list(detector: Detector) -> None:
-    assert detector.detect(np.zeros((9, 9, 3), np.uint8)) == []
-    assert detector.detect(np.zeros((1, 1, 3), np.uint8), tiles=8) == []
+def test_nothing_is_detections_of_no_rows(detector: Detector) -> None:
+    for size_hw, tiles in (((9, 9), 1), ((1, 1), 8)):
+        found = detector.predict(np.zeros((*size_hw, 3), np.uint8), tiles=tiles)
+        assert (len(found), found.labels, found.xyxy.shape) == (0, (), (0, 4))
 
 
 def test_several_threads_may_ask(detector: Detector) -> None:
     images = [image((64, 64), ((i, i, i + 9, i + 9), (RED, BLUE)[i % 2])) for i in range(40)]
-    alone = [detector.detect(it) for it in images]
+    alone = [detector.predict(it) for it in images]
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(detector.detect, images)) == alone
+        assert list(pool.map(detector.predict, images)) == alone
 
 
 def test_engines_agree(tmp_path: Path) -> None:
     bundle = write_detector(tmp_path / "it.onnx", size_hw=(64, 96))
     ours, theirs = (Detector(Bundle.open(bundle, engine=engine)) for engine in ("onnxruntime", "openvino"))
-    assert theirs.detect(BOTH) == ours.detect(BOTH)
+    assert theirs.predict(BOTH) == ours.predict(BOTH)
     batch = ours.preprocess.batch([BOTH, BOTH[:, ::-1].copy()])
     assert count_changes(theirs.bundle.engine, ours.bundle.engine, batch) == 0
 
@@ -199,8 +199,8 @@ def test_tiles_have_the_shape_of_the_input() -> None:
 
 def test_tiles_show_what_is_too_small_in_the_whole(detector: Detector) -> None:
     dots = image((960, 960), ((105, 200, 120, 212), RED), ((800, 604, 816, 618), BLUE))
-    assert detector.detect(dots) == []
-    found = detector.detect(dots, tiles=5)
+    assert len(detector.predict(dots)) == 0
+    found = detector.predict(dots, tiles=5)
     assert [it.label for it in found] == ["red", "blue"]
     np.testing.assert_allclose(boxes(found), [(105, 200, 120, 212), (800, 604, 816, 618)], atol=4)
 
@@ -209,15 +209,15 @@ def test_tiles_show_what_is_too_small_in_the_whole(detector: Detector) -> None:
 def test_one_object_is_found_once(detector: Detector, tiles: int) -> None:
     """Whatever tiles it lies in, and however many cut it."""
     for box in [(96, 96, 544, 480), (0, 0, 640, 640), (300, 10, 340, 630), (560, 560, 640, 640)]:
-        found = detector.detect(image((640, 640), (box, RED)), tiles=tiles)
+        found = detector.predict(image((640, 640), (box, RED)), tiles=tiles)
         assert len(found) == 1
-        np.testing.assert_allclose(found[0].box_xyxy, box, atol=10)
+        np.testing.assert_allclose(boxes(found), [box], atol=10)
 
 
 def test_tiles_of_a_turned_jpeg(detector: Detector) -> None:
     upright = image((960, 480), ((99, 700, 111, 714), RED))
     for orientation in (1, 6):
-        (found,) = detector.detect(stored_as(upright, orientation, "JPEG", quality=95), tiles=6)
+        (found,) = detector.predict(stored_as(upright, orientation, "JPEG", quality=95), tiles=6)
         np.testing.assert_allclose(found.box_xyxy, (99, 700, 111, 714), atol=4)
 
 
@@ -225,15 +225,15 @@ def test_boxes_of_one_view_stay_beside_each_other() -> None:
     given = np.array([[0, 0, 10, 10], [0, 0, 10, 9], [0, 0, 9, 10], [0, 0, 10, 10], [0, 0, 4, 10]], np.float32)
     classes = np.array([0, 0, 0, 1, 0])
     #                               the surest   same view   another view   another class   little overlap
-    assert merged(given, classes, np.array([0, 0, 1, 1, 1])).tolist() == [True, True, False, True, True]
-    assert merged(given[:0], classes[:0], classes[:0]).tolist() == []
+    assert merge_tiles(given, classes, np.array([0, 0, 1, 1, 1])).tolist() == [True, True, False, True, True]
+    assert merge_tiles(given[:0], classes[:0], classes[:0]).tolist() == []
 
 
 def test_what_has_been_dropped_drops_nothing() -> None:
     given = np.array(
         [[0, 0, 10, 10], [0, 0, 10, 6], [0, 0, 10, 3.5]], np.float32
     )  # a chain: each is half the one before
-    assert merged(given, np.zeros(3, np.int64), np.arange(3)).tolist() == [True, False, True]
+    assert merge_tiles(given, np.zeros(3, np.int64), np.arange(3)).tolist() == [True, False, True]
 
 
 def test_only_inner_edges_cut() -> None:
@@ -250,21 +250,31 @@ def test_only_inner_edges_cut() -> None:
 @pytest.mark.parametrize("tiles", [0, -1, 9])
 def test_tiles_out_of_range(detector: Detector, tiles: int) -> None:
     with pytest.raises(UsageError, match=rf"^tiles {tiles}; expected 1 to 8 on the longer side\.$"):
-        detector.detect(BOTH, tiles=tiles)
+        detector.predict(BOTH, tiles=tiles)
 
 
 @pytest.mark.parametrize("score", [-0.1, 1.5, float("nan")])
 def test_a_score_out_of_range(detector: Detector, score: float) -> None:
     with pytest.raises(UsageError, match=f"^score {score}; expected 0 to 1"):
-        detector.detect(BOTH, score)
+        detector.predict(BOTH, score)
 
 
 def test_another_task_is_refused(tmp_path: Path) -> None:
     finder, namer = write_detector(tmp_path / "finder.onnx"), write_bundle(tmp_path / "namer.onnx")
-    with pytest.raises(BundleError, match=r"finder\.onnx: a bundle for detection; expected one for classification\.$"):
-        Classifier(Bundle.open(finder))
-    with pytest.raises(BundleError, match=r"namer\.onnx: a bundle for classification; expected one for detection\.$"):
-        Detector(Bundle.open(namer))
+    for predictor, path, message in (
+        (
+            Classifier,
+            finder,
+            "finder.onnx: a bundle for detection; expected one for classification. Use litevision.load_d",
+        ),
+        (
+            Detector,
+            namer,
+            "namer.onnx: a bundle for classification; expected one for detection. Use litevision.load_cl",
+        ),
+    ):
+        with pytest.raises(BundleError, match=re.escape(message)):
+            predictor(Bundle.open(path))
 
 
 def test_other_outputs_are_refused(tmp_path: Path) -> None:
@@ -286,15 +296,15 @@ def test_a_middle_that_is_cut_out_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (([(0, 0, float("nan"), 8)], [0.9], [0]), "gives boxes that are no numbers"),
-        (([(0, 0, 8, 8)], [float("inf")], [0]), "gives boxes that are no numbers"),
+        (([(0, 0, float("nan"), 8)], [0.9], [0]), "outputs NaN or inf; its weights are corrupted"),
+        (([(0, 0, 8, 8)], [float("inf")], [0]), "outputs NaN or inf; its weights are corrupted"),
         (([(0, 0, 8, 8)] * 2, [0.9, 0.9], [0, 2]), "gives classes from 0 to 2 for 2 labels"),
         (([(0, 0, 8, 8)] * 2, [0.9, 0.9], [-1, 1]), "gives classes from -1 to 1 for 2 labels"),
     ],
 )
 def test_a_broken_model_is_no_answer(tmp_path: Path, given: Any, message: str) -> None:
     with pytest.raises(BundleError, match=message):
-        constant(tmp_path, *given).detect(BOTH)
+        constant(tmp_path, *given).predict(BOTH)
 
 
 # Many images
@@ -302,25 +312,21 @@ def test_a_broken_model_is_no_answer(tmp_path: Path, given: Any, message: str) -
 
 def test_many_images_go_through_the_same_stream(detector: Detector) -> None:
     sources = [image((64, 64), ((i, 0, i + 9, 9), RED)) if i % 7 else b"oops" for i in range(40)]
-    chunks = answer_chunks(partial(answer, Finding(detector)), sources, workers=3, chunk=4)
-    answers = [it for chunk in chunks for it in chunk]
-    assert [it.error is None for it in answers] == [i % 7 > 0 for i in range(40)]
-    assert [it.predictions[0].box_xyxy[0] for it in answers if not it.error] == [i for i in range(40) if i % 7]
+    results = list(detector.stream(sources, on_error="keep", workers=3))
+    assert [it.error is None for it in results] == [i % 7 > 0 for i in range(40)]
+    assert [it.predictions.xyxy[0, 0] for it in results if not it.error] == [i for i in range(40) if i % 7]
 
 
-def test_images_of_any_number_of_views_share_a_batch(detector: Detector) -> None:
-    frame = prepare(partial(detector.views, tiles=3, keep=True), BOTH, "clip.mp4#t=1.000")
-    assert np.array_equal(frame.outcome.image, BOTH)
-    alone = detector.detect(BOTH), detector.detect(BOTH, tiles=3)
-    first, second, third = answer(Finding(detector), [BOTH, frame, BOTH])
-    assert (first.predictions, second.predictions, third.predictions) == (
-        tuple(alone[0]),
-        tuple(alone[1]),
-        first.predictions,
-    )
-    assert second.name == "clip.mp4#t=1.000"
+def test_images_of_any_number_of_slices_share_a_batch(detector: Detector) -> None:
+    inference = detector.inference()
+    frame = preprocess_image(detector.inference(tiles=3, keep_image=True).preprocess, BOTH, "clip.mp4#t=1.000")
+    alone = detector.predict(BOTH), detector.predict(BOTH, tiles=3)
+    results = inference.run([BOTH, frame, BOTH])
+    assert [it.predictions for it in results] == [alone[0], alone[1], alone[0]]
+    assert results[1].name == "clip.mp4#t=1.000"
+    assert np.array_equal(results[1].predictions.image, BOTH)
 
 
 def test_counts_below_one_are_refused_at_once(detector: Detector) -> None:
-    with pytest.raises(UsageError, match="workers 0 and chunk 4; expected at least 1 of each"):
-        answer_chunks(partial(answer, Finding(detector)), [], workers=0)
+    with pytest.raises(UsageError, match="workers 0 and batch_size 4; expected at least 1 of each"):
+        detector.stream([], workers=0)

@@ -13,7 +13,7 @@ def test_onnxruntime_records_nothing(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_"))}
-    code = "import sys; from litevision.runtime import load; load(sys.argv[1])"
+    code = "import sys; from litevision.hub import load; load(sys.argv[1])"
     subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "tiny.onnx")], env={**kept, "HOME": str(home)}, check=True
     )

@@ -1,8 +1,9 @@
-"""The stream of answers: order, bounds, bad images, early stops."""
+"""The stream of results: order, bounds, bad images, early stops."""
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,8 @@ import pytest
 
 from litevision.errors import ImageError, UsageError
 from litevision.image import Preprocess
-from litevision.runtime import Prediction
-from litevision.runtime.pipeline import classify_chunks, classify_stream
-from litevision.runtime.results import PreprocessedImage, Result
+from litevision.runtime import Inference, Predictions, PreprocessedImage, Result
+from litevision.runtime.pipeline import stream_batches
 
 LABELS = tuple(f"grey {value}" for value in range(256))
 
@@ -22,7 +22,7 @@ LABELS = tuple(f"grey {value}" for value in range(256))
 class GreyClassifier:
     """Names an image after its grey value, and notes how it was called."""
 
-    preprocess = Preprocess((8, 8), 8, "stretch")
+    preprocess: Any = Preprocess((8, 8), 8, "stretch")
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -30,23 +30,31 @@ class GreyClassifier:
         self.most_running = 0
         self._lock = threading.Lock()
 
-    def best(self, batch_u8_nhwc: npt.NDArray[np.uint8], top: int) -> list[list[Prediction]]:
+    def infer(self, inputs: Sequence[npt.NDArray[np.uint8]], images: Sequence[Any]) -> list[Predictions]:
         with self._lock:
-            self.batches.append(len(batch_u8_nhwc))
+            self.batches.append(len(inputs))
             self.running += 1
             self.most_running = max(self.most_running, self.running)
-        values = [int(image.max()) for image in batch_u8_nhwc]
+        values = [int(image.max()) for image in inputs]
         with self._lock:
             self.running -= 1
-        return [[Prediction(LABELS[value], 1.0, value)] for value in values]
+        return [Predictions((LABELS[value],), np.ones(1, np.float32), np.array([value])) for value in values]
 
 
 def grey(value: int) -> npt.NDArray[np.uint8]:
     return np.full((8, 8, 3), value, np.uint8)
 
 
-def run(classifier: Any, sources: Any, **arguments: Any) -> Iterator[Result]:
-    return classify_stream(classifier, sources, **{"workers": 2, "top": 1, "chunk": 4, **arguments})
+def batches(classifier: GreyClassifier, sources: Any, **arguments: Any) -> Generator[list[Result[Predictions]]]:
+    inference = Inference(classifier.preprocess, classifier.infer)
+    return stream_batches(inference.run, sources, **{"workers": 2, "batch_size": 4, **arguments})
+
+
+def run(classifier: GreyClassifier, sources: Any, **arguments: Any) -> Iterator[Result[Predictions]]:
+    chunks = batches(classifier, sources, **arguments)
+    with closing(chunks):
+        for chunk in chunks:
+            yield from chunk
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 7, 8, 100])
@@ -69,7 +77,8 @@ def test_a_bad_image_is_answered_in_its_place_and_stops_nothing() -> None:
     assert [bool(answer.error) for answer in answers] == [False, True, False, True, False]
     assert [answer.predictions[0].index for answer in answers if not answer.error] == [1, 3, 5]
     assert isinstance(answers[3].error, ImageError)
-    assert answers[1].predictions == ()
+    with pytest.raises(ImageError):
+        answers[1].predictions  # noqa: B018
 
 
 def test_a_chunk_of_bad_images_alone_never_reaches_the_network() -> None:
@@ -87,10 +96,10 @@ def test_sources_are_read_as_they_are_used() -> None:
             read += 1
             yield grey(value)
 
-    stream = run(GreyClassifier(), sources(), workers=2, chunk=4)
+    stream = run(GreyClassifier(), sources(), workers=2, batch_size=4)
     for _ in range(40):
         next(stream)
-    # 40 answers, a chunk that is being given out, and at most 2 chunks a worker under way.
+    # 40 results, a chunk that is being given out, and at most 2 chunks a worker under way.
     assert read <= 40 + 4 + 2 * 2 * 4
     stream.close()
 
@@ -110,7 +119,7 @@ def test_a_source_that_waits_gets_its_answers_at_once() -> None:
             yield grey(value)
             yield None
 
-    for answer in run(GreyClassifier(), sources(), workers=2, chunk=4):
+    for answer in run(GreyClassifier(), sources(), workers=2, batch_size=4):
         assert answer.predictions[0].index == answered
         answered += 1
     assert answered == 9
@@ -131,8 +140,7 @@ def test_what_is_prepared_keeps_its_name_and_is_not_prepared_again() -> None:
 
 
 def test_chunks_are_what_the_network_saw() -> None:
-    classifier: Any = GreyClassifier()
-    chunks = classify_chunks(classifier, map(grey, range(10)), workers=2, chunk=4)
+    chunks = batches(GreyClassifier(), map(grey, range(10)))
     assert [len(chunk) for chunk in chunks] == [1, 2, 4, 3]
 
 
@@ -148,13 +156,13 @@ def test_stopping_early_waits_for_no_whole_chunk() -> None:
     decoded = 0
 
     class Slow(GreyClassifier):
-        def preprocess(self, source: Any) -> npt.NDArray[np.uint8]:
+        def preprocess(self, source: Any) -> npt.NDArray[np.uint8]:  # type: ignore[override]
             nonlocal decoded
             decoded += 1
             time.sleep(0.01)
             return grey(1)
 
-    stream = run(Slow(), [b""] * 500, workers=1, chunk=100)
+    stream = run(Slow(), [b""] * 500, workers=1, batch_size=100)
     next(stream)
     stream.close()
     assert decoded < 20
@@ -162,17 +170,17 @@ def test_stopping_early_waits_for_no_whole_chunk() -> None:
 
 def test_an_error_of_the_program_itself_is_raised() -> None:
     class Broken(GreyClassifier):
-        def best(self, batch_u8_nhwc: npt.NDArray[np.uint8], top: int) -> list[list[Prediction]]:
+        def infer(self, inputs: Sequence[npt.NDArray[np.uint8]], images: Sequence[Any]) -> list[Predictions]:
             raise RuntimeError("the engine died")
 
     with pytest.raises(RuntimeError, match="the engine died"):
         list(run(Broken(), map(grey, range(9))))
 
 
-@pytest.mark.parametrize("fault", [{"workers": 0}, {"top": 0}, {"chunk": 0}])
+@pytest.mark.parametrize("fault", [{"workers": 0}, {"batch_size": 0}])
 def test_a_count_below_one_is_refused_at_once(fault: dict[str, int]) -> None:
     with pytest.raises(UsageError, match="expected at least 1 of each"):
-        run(GreyClassifier(), [], **fault)
+        batches(GreyClassifier(), [], **fault)
 
 
 def test_paths_are_sources_too(tmp_path: Path) -> None:

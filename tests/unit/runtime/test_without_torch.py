@@ -10,9 +10,9 @@ PROGRAM = """
 import sys
 absent = ("torch", "torchvision", "onnx", "safetensors", "h5py", "rich", "jsonschema", "pydantic")
 sys.modules.update(dict.fromkeys(absent))
-from litevision.runtime import load
+from litevision.hub import load
 assert "onnxruntime" not in sys.modules, "onnxruntime is slow to import and must wait for a bundle"
-print(load(sys.argv[1]).classify(sys.argv[2])[0].label)
+print(load(sys.argv[1]).predict(sys.argv[2])[0].label)
 """
 
 

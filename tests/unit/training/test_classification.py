@@ -11,9 +11,10 @@ from torch.nn import functional as F
 
 from litevision.evaluation import evaluate_bundle, scores
 from litevision.exporting.bundle import export_bundle
+from litevision.hub import load
 from litevision.image import Preprocess
 from litevision.models.network import Network
-from litevision.runtime import Normalisation, Weights, load
+from litevision.runtime import Normalisation, Weights
 from litevision.training.augment import batch_mix
 from litevision.training.classification import ClassificationTask, balanced_weights, preprocessed
 from litevision.training.recipe import Augment, Recipe

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from bundles import write_bundle
 from litevision.errors import LitevisionError, UsageError
-from litevision.runtime import load
+from litevision.hub import load
 from litevision.training.teacher import open_teacher
 from litevision.weights.create import create
 from litevision.weights.save import save_weights

@@ -10,7 +10,8 @@ from litevision.data import SPLITS, read_images
 from litevision.evaluation import evaluate_bundle, scores, select_split
 from litevision.evaluation.coco import detection_scores
 from litevision.evaluation.detection import evaluate_detector
-from litevision.runtime import BundleMetadata, DetectionScore, Detector, Score, load
+from litevision.hub import load
+from litevision.runtime import BundleMetadata, DetectionScore, Detector, Score
 from litevision.training.detection.data import read_trainable
 from litevision.training.recipe_file import make_recipe, read_recipe
 from litevision.zoo import BUNDLES
@@ -53,7 +54,7 @@ def test_a_card_names_no_place_of_one_machine(name: str) -> None:
 
 
 def test_the_garment_in_the_example() -> None:
-    assert load("clothing").classify(EXAMPLES / "dress.jpg", top=1)[0].label == "dress"
+    assert load("clothing").predict(EXAMPLES / "dress.jpg", top=1)[0].label == "dress"
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 
 from bundles import plain_metadata, write_bundle
 from images import scene, stored_as
-from litevision.runtime import load
+from litevision.hub import load
 from litevision.training.report.card import model_card
 
 
@@ -129,7 +129,7 @@ def test_its_program_answers_as_litevision_does(make_run: Any, tmp_path: Path, c
     )
     assert (done.returncode, done.stderr) == (0, "")
     said = {label: float(score) for score, label in (line.split() for line in done.stdout.splitlines())}
-    expected = load(tmp_path / "model.onnx").classify(tmp_path / "photo.jpg")
+    expected = load(tmp_path / "model.onnx").predict(tmp_path / "photo.jpg")
     assert list(said) == [it.label for it in expected]
     for it in expected:
         assert said[it.label] == pytest.approx(it.score, abs=0.01)

@@ -1,10 +1,34 @@
-"""EXIF orientation: from the *stored* frame (pixels as the file holds them) to the *upright* one, as seen."""
+"""Pixels as a person sees them: any Pillow mode to 8-bit RGB, and EXIF orientation.
+
+An orientation leads from the *stored* frame (pixels as the file holds them) to the *upright* one.
+"""
 
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import ExifTags, Image
 
+from litevision.errors import ImageError
+
 BoxXyxy = tuple[float, float, float, float]
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert an image to RGB: 16 bits are scaled to 8 (65535 becomes 255), transparency is laid on white.
+
+    Raises:
+        ImageError: the mode holds floats, whose range nobody knows.
+    """
+    if image.mode == "F":
+        raise ImageError("an image of floats (mode F) has no known range. Scale it to 8 bits first.")
+    if image.mode.startswith("I"):
+        # Pillow's own conversion clips at 255, which makes nearly every 16-bit image white.
+        grey_u16 = np.asarray(image).astype(np.uint32).clip(0, 65535)
+        return Image.fromarray(((grey_u16 + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +44,11 @@ class Orientation:
     flip_y: bool = False
 
     def swapped(self, size: tuple[int, int]) -> tuple[int, int]:
-        """A size of one frame, in the other frame."""
+        """Map a size of one frame to the other."""
         return size[::-1] if self.swap else size
 
     def stored_box(self, box_xyxy: BoxXyxy, upright_wh: tuple[int, int]) -> BoxXyxy:
-        """Where a box of the upright frame lies in the stored frame."""
+        """Map a box of the upright frame to the stored frame."""
         x1, y1, x2, y2 = box_xyxy
         width, height = upright_wh
         if self.flip_x:
@@ -34,7 +58,7 @@ class Orientation:
         return (y1, x1, y2, x2) if self.swap else (x1, y1, x2, y2)
 
     def upright(self, stored: Image.Image) -> Image.Image:
-        """The image turned upright."""
+        """Turn a stored image upright."""
         return stored if self.method is None else stored.transpose(self.method)
 
 
@@ -55,7 +79,7 @@ _BY_EXIF_VALUE = {
 
 
 def read_orientation(image: Image.Image) -> Orientation:
-    """The orientation that the image's EXIF or XMP states; upright where it is missing, invalid or damaged."""
+    """Read the orientation that the image's EXIF or XMP states; upright where it is missing, invalid or damaged."""
     try:
         value = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # EXIF is a TIFF file of its own, and damage in it raises nearly anything; the pixels may be fine

@@ -1,0 +1,252 @@
+"""Models by name: find a bundle, load it as a classifier or detector, or classify and detect in one call. No torch."""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypedDict, TypeGuard, Unpack, cast, overload
+
+from litevision.errors import FileMissingError
+from litevision.image import ImageLike
+from litevision.image.sources import is_single_image
+from litevision.runtime.bundle import Bundle
+from litevision.runtime.classifier import Classifier
+from litevision.runtime.results import Predictions
+
+if TYPE_CHECKING:  # a cold start that classifies does without it
+    from litevision.detections import Detections
+    from litevision.runtime.detector import Detector
+
+_FEW = 4  # fewer images are computed one after the other: workers would not have started by then
+
+
+class HasBundle(Protocol):
+    """What a training run gives: something with a bundle."""
+
+    @property
+    def bundle(self) -> str | os.PathLike[str] | Bundle:
+        """The bundle, or its path."""
+
+
+Model = str | os.PathLike[str] | Bundle | HasBundle
+"""A model: the name of a bundle that comes with the package (``litevision.zoo.BUNDLES``), the path of an ``.onnx``
+file, the folder of a training run, the name of a published weight set or network (its bundle is made once, which needs
+torch, and kept), a run that `litevision.train` returned, or a `Bundle`."""
+
+
+class LoadOptions(TypedDict, total=False):
+    """How a model is computed; each as for `litevision.Bundle.open`."""
+
+    engine: str
+    precision: str | None
+    threads: int | None
+    streams: int
+
+
+def find_bundle(model: str | os.PathLike[str]) -> Path:
+    """Find the bundle of a model, making it on first use where it is known by a published name.
+
+    Args:
+        model: a name, a file or a folder, as `Model` says.
+
+    Raises:
+        FileMissingError: a folder without a bundle.
+        LitevisionError: as for ``litevision.exporting.cached.bundle_for``.
+    """
+    name = os.fspath(model)
+    if name.lower().endswith(".onnx"):
+        return Path(name)
+    from litevision.zoo import BUNDLES
+
+    if name in BUNDLES:
+        return BUNDLES[name]
+    if Path(name).is_dir():
+        path = Path(name, "model.onnx")
+        if not path.is_file():
+            raise FileMissingError(f"{name}: a folder without model.onnx; expected the folder of a finished run.")
+        return path
+    from litevision.exporting.cached import bundle_for, kept_at
+
+    if not kept_at(name).is_file():
+        print(f"making the bundle of {name}, once (some 20 seconds); later runs find it", file=sys.stderr)
+    return bundle_for(name)
+
+
+def load(
+    model: Model,
+    *,
+    engine: str = "onnxruntime",
+    precision: str | None = None,
+    threads: int | None = None,
+    streams: int = 1,
+) -> "Classifier | Detector":
+    """Load a model as the predictor of its task.
+
+    Where you know the task, `load_classifier` and `load_detector` tell type checkers more.
+
+    Args:
+        model: a name, a file, a run folder and so on, as `Model` says. A `Bundle` is used as it was opened.
+        engine: as for `litevision.Bundle.open`.
+        precision: as for `litevision.Bundle.open`.
+        threads: as for `litevision.Bundle.open`.
+        streams: as for `litevision.Bundle.open`.
+
+    Raises:
+        LitevisionError: as for `find_bundle` and `litevision.Bundle.open`.
+
+    Example:
+        >>> import litevision
+        >>> litevision.load("clothing").predict("examples/dress.jpg").labels[0]
+        'dress'
+    """
+    bundle = _open(model, engine=engine, precision=precision, threads=threads, streams=streams)
+    if bundle.metadata.task == Classifier.task:
+        return Classifier(bundle)
+    from litevision.runtime.detector import Detector
+
+    return Detector(bundle)
+
+
+def load_classifier(
+    model: Model,
+    *,
+    engine: str = "onnxruntime",
+    precision: str | None = None,
+    threads: int | None = None,
+    streams: int = 1,
+) -> Classifier:
+    """Load a classifier; arguments and errors as for `load`.
+
+    Raises:
+        BundleError: the model is a detector.
+
+    Example:
+        >>> import litevision
+        >>> classifier = litevision.load_classifier("clothing")
+        >>> [round(it.score, 2) for it in classifier.predict("examples/dress.jpg", top=2)]
+        [0.97, 0.01]
+    """
+    return Classifier(_open(model, engine=engine, precision=precision, threads=threads, streams=streams))
+
+
+def load_detector(
+    model: Model,
+    *,
+    engine: str = "onnxruntime",
+    precision: str | None = None,
+    threads: int | None = None,
+    streams: int = 1,
+) -> "Detector":
+    """Load a detector; arguments and errors as for `load`.
+
+    Raises:
+        BundleError: the model is a classifier.
+
+    Example:
+        >>> import litevision
+        >>> litevision.load_detector("blood-cells").predict("examples/blood.jpg").counts()
+        {'RBC': 12, 'WBC': 1}
+    """
+    from litevision.runtime.detector import Detector
+
+    return Detector(_open(model, engine=engine, precision=precision, threads=threads, streams=streams))
+
+
+@overload
+def classify(  # type: ignore[overload-overlap]  # a path is an iterable of texts, too
+    images: ImageLike, model: Model = "clothing", *, top: int = 5, **options: Unpack[LoadOptions]
+) -> Predictions: ...
+@overload
+def classify(
+    images: Iterable[ImageLike], model: Model = "clothing", *, top: int = 5, **options: Unpack[LoadOptions]
+) -> list[Predictions]: ...
+def classify(
+    images: ImageLike | Iterable[ImageLike], model: Model = "clothing", *, top: int = 5, **options: Unpack[LoadOptions]
+) -> Predictions | list[Predictions]:
+    """Load a classifier and predict the likeliest classes of one image or several.
+
+    For more than a few calls, load the model once with `load_classifier`.
+
+    Args:
+        images: one image, in any form of `litevision.image.ImageLike`, or several.
+        model: as for `load`.
+        top: how many classes; all of them where the model has fewer.
+        **options: the engine and so on, as for `load`.
+
+    Returns:
+        The classes of the image, or a list of those of each.
+
+    Raises:
+        LitevisionError: as for `load_classifier` and `litevision.Classifier.predict`.
+    """
+    classifier = load_classifier(model, **options)
+    if is_single_image(images):
+        return classifier.predict(images, top)
+    several = cast("Iterable[ImageLike]", images)
+    if _are_few(several):
+        return classifier.predict_batch(several, top)
+    return [result.predictions for result in classifier.stream(several, top)]
+
+
+@overload
+def detect(  # type: ignore[overload-overlap]  # likewise
+    images: ImageLike,
+    model: Model = "blood-cells",
+    *,
+    score: float | None = None,
+    tiles: int = 1,
+    **options: Unpack[LoadOptions],
+) -> "Detections": ...
+@overload
+def detect(
+    images: Iterable[ImageLike],
+    model: Model = "blood-cells",
+    *,
+    score: float | None = None,
+    tiles: int = 1,
+    **options: Unpack[LoadOptions],
+) -> "list[Detections]": ...
+def detect(
+    images: ImageLike | Iterable[ImageLike],
+    model: Model = "blood-cells",
+    *,
+    score: float | None = None,
+    tiles: int = 1,
+    **options: Unpack[LoadOptions],
+) -> "Detections | list[Detections]":
+    """Load a detector and find the objects in one image or several.
+
+    For more than a few calls, load the model once with `load_detector`.
+
+    Args:
+        images: one image, in any form of `litevision.image.ImageLike`, or several.
+        model: as for `load`.
+        score: as for `litevision.Detector.predict`.
+        tiles: as for `litevision.Detector.predict`.
+        **options: the engine and so on, as for `load`.
+
+    Returns:
+        The objects in the image, or a list of those in each.
+
+    Raises:
+        LitevisionError: as for `load_detector` and `litevision.Detector.predict`.
+    """
+    detector = load_detector(model, **options)
+    if is_single_image(images):
+        return detector.predict(images, score, tiles=tiles)
+    several = cast("Iterable[ImageLike]", images)
+    if _are_few(several):
+        return detector.predict_batch(several, score, tiles=tiles)
+    return [result.predictions for result in detector.stream(several, score, tiles=tiles)]
+
+
+def _are_few(images: Iterable[ImageLike]) -> TypeGuard[Sequence[ImageLike]]:
+    return isinstance(images, Sequence) and len(images) < _FEW
+
+
+def _open(model: Model, **options: Unpack[LoadOptions]) -> Bundle:
+    if isinstance(model, Bundle):
+        return model
+    if isinstance(model, (str, os.PathLike)):
+        return Bundle.open(find_bundle(model), **options)
+    return _open(model.bundle, **options)
