@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -93,7 +94,8 @@ def inspect_images(
         on_progress: called with the number of images done, and of all.
     """
     stats = StatsOfAll([], [], None if quick else np.zeros((len(paths), THUMB_PX, THUMB_PX, 3), np.uint8))
-    for index, one in enumerate(in_threads(inspect_header if quick else inspect_image, paths, workers=workers)):
+    inspect = partial(_inspect, inspect_header if quick else inspect_image)
+    for index, one in enumerate(in_threads(inspect, paths, workers=workers)):
         stats.found.append(one.found)
         stats.sizes_hw.append(one.upright_hw)
         if one.thumb is not None and stats.thumbs_u8 is not None:
@@ -101,6 +103,16 @@ def inspect_images(
         if on_progress:
             on_progress(index + 1, len(paths))
     return stats
+
+
+def _inspect(by: Callable[[Path], ImageStats], path: Path) -> ImageStats:
+    """The boundary of the loop over files: whatever a reader raises is a finding about its image."""
+    try:
+        return by(path)
+    except MemoryError:
+        return ImageStats((("too-large", "not enough memory to read it"),))
+    except Exception as error:
+        return ImageStats((("unreadable", f"{type(error).__name__}: {error}"),))
 
 
 def inspect_header(path: Path, limits: Limits = DEFAULT_LIMITS) -> ImageStats:
@@ -123,11 +135,11 @@ def inspect_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> ImageStats:
     image = _opened(path, limits, whole=True)
     if isinstance(image, tuple):
         return ImageStats((image,))
-    found = [*_of_file(path, image), *_of_shape(*image.upright_hw)]
     try:
         thumb = _thumb(image)
     except ImageError as error:
         return ImageStats((_finding(error, path.read_bytes()),))
+    found = [*_of_file(path, image), *_of_shape(*image.upright_hw)]
     low, high = thumb.min(axis=(0, 1)).astype(int), thumb.max(axis=(0, 1)).astype(int)
     if max(high - low) <= _UNIFORM_LEVELS:
         found.append(("uniform", f"RGB {' '.join(map(str, (low + high) // 2))}"))
@@ -192,6 +204,8 @@ def _finding(error: ImageError, data: bytes) -> Finding:
     detail = str(error).partition(": ")[2].rstrip(".")  # it names unnamed bytes by their number; an issue has the path
     if isinstance(error, ImageTooLargeError):
         return "too-large", detail.removeprefix("the image: ").removesuffix(". Make the image smaller first")
+    if "not enough memory" in detail:
+        return "too-large", detail
     if "damaged" not in detail:
         return "not-a-image", detail
     cause = detail.partition("(")[2].rpartition(")")[0]
@@ -229,9 +243,16 @@ def _of_file(path: Path, image: OpenedImage) -> list[Finding]:
         found.append(("exif-rotated", f"to be turned by {image.orientation.method.name.lower().replace('_', ' ')}"))
     if pillow.mode not in ("RGB", "L") and pillow.format != "GIF":  # every GIF has a palette
         found.append(("odd-mode", f"mode {pillow.mode}"))
-    if pillow.format in _ANIMATED and getattr(pillow, "is_animated", False):
-        found.append(("animated", f"{pillow.n_frames} frames"))
+    if pillow.format in _ANIMATED:
+        found += _of_frames(pillow)
     return found
+
+
+def _of_frames(pillow: Any) -> list[Finding]:
+    try:
+        return [("animated", f"{pillow.n_frames} frames")] if getattr(pillow, "is_animated", False) else []
+    except Exception as error:  # frames are counted by reading them; the first one, which counts, was read before
+        return [("animated", f"damaged behind its first frame ({type(error).__name__}: {error})")]
 
 
 def _of_shape(height: int, width: int) -> list[Finding]:

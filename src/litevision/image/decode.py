@@ -180,7 +180,7 @@ def _opened(image: Image.Image, name: str, limits: Limits, *, ours: bool) -> Ope
     if image.format == "PNG":  # its EXIF may stand after the pixels
         with _faults_of(name):
             image.load()
-    with _quiet_pillow():
+    with _faults_of(name), _quiet_pillow():
         orientation = read_orientation(image)
     upright_width, upright_height = orientation.swapped(image.size)
     return OpenedImage(image, name, orientation, (upright_height, upright_width), ours)
@@ -208,6 +208,8 @@ def _read_file(source: str | os.PathLike[str], limits: Limits) -> bytes:
             return file.read() if stat.S_ISREG(status.st_mode) else file.read(limits.max_bytes + 1)
     except ImageTooLargeError:
         raise
+    except MemoryError as error:
+        raise ImageTooLargeError(f"{path}: not enough memory to read it. Make the image smaller first.") from error
     except FileNotFoundError:
         if isinstance(source, str) and "://" in source:
             raise FileMissingError(f"{source}: an address, not a file. Download it first.") from None
@@ -251,6 +253,8 @@ def _faults_of(name: str, limits: Limits = DEFAULT_LIMITS) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         own_limit = 2 * (Image.MAX_IMAGE_PIXELS or limits.max_pixels)
         raise _too_many_pixels(f"{name}: the image", min(limits.max_pixels, own_limit)) from error
+    except MemoryError as error:
+        raise ImageTooLargeError(f"{name}: not enough memory to decode it. Make the image smaller first.") from error
     except Exception as error:  # damage raises OSError, SyntaxError, ValueError, struct.error, EOFError, ... in Pillow
         raise ImageError(f"{name}: {_DAMAGED} ({error}). {_COPY_AGAIN}") from error
 

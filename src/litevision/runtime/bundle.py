@@ -1,18 +1,24 @@
 """One model file: a graph from uint8 images to answers, and what it says about itself."""
 
 import os
+import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from litevision.errors import BundleError, FileMissingError, InputShapeError
+from litevision.errors import BundleError, FileMissingError, InputShapeError, LitevisionError
 from litevision.runtime.engines import AUTO, Engine, Outputs, TensorInfo, engine_choice, open_engine
 from litevision.runtime.metadata import METADATA_KEY, BundleMetadata
 from litevision.runtime.onnx_header import read_header
 
 _INPUT = "images"
+_MOST_BYTES = 2**31  # protobuf's own limit
+_NO_MEMORY = re.compile(r"allocate memory|bad[ _]alloc|out of memory", re.IGNORECASE)
+_UNBOUNDED = {"Loop", "Scan"}
+"""Operators that compute as long as their file says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,7 @@ class Bundle:
 
         Raises:
             InputShapeError: another type or shape.
+            BundleError: the graph fails while it runs.
         """
         size_hw = self.metadata.preprocess.size_hw
         if batch_u8_nhwc.dtype != np.uint8 or batch_u8_nhwc.shape[1:] != (*size_hw, 3) or len(batch_u8_nhwc) == 0:
@@ -89,13 +96,31 @@ class Bundle:
                 f"a batch of {batch_u8_nhwc.dtype} {batch_u8_nhwc.shape}; "
                 f"expected uint8 (N, {size_hw[0]}, {size_hw[1]}, 3) with N of at least 1."
             )
-        return self.engine.run(batch_u8_nhwc)
+        try:
+            return self.engine.run(batch_u8_nhwc)
+        except LitevisionError:
+            raise
+        except Exception as error:  # the engines' own share no other base class
+            reason = " ".join(str(error).split())
+            if isinstance(error, MemoryError) or _NO_MEMORY.search(reason):
+                reason = f"not enough memory for a batch of {len(batch_u8_nhwc)}; {reason}"
+            raise BundleError(
+                f"{self.path}: {self.engine.version} cannot compute it ({reason[:300]}). "
+                "Make the bundle again with 'litevision export'."
+            ) from error
 
 
 def read_bundle(path: Path) -> bytes:
     """The bytes of the file at ``path``; errors as for `Bundle.open`."""
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise BundleError(f"{path}: no plain file; expected a .onnx file.")
+        if status.st_size >= _MOST_BYTES:
+            raise BundleError(f"{path}: {status.st_size:,} bytes; expected a .onnx file of less than {_MOST_BYTES:,}.")
         return path.read_bytes()
+    except MemoryError:
+        raise BundleError(f"{path}: not enough memory to read its {status.st_size:,} bytes.") from None
     except FileNotFoundError:
         raise FileMissingError(
             f"{path}: no such bundle. Check the path, or make one with 'litevision export'."
@@ -115,6 +140,11 @@ def checked_metadata(data: bytes, path: Path) -> BundleMetadata:
         raise BundleError(
             f"{path}: keeps tensors in other files ({', '.join(header.external_tensors[:3])}), which is not read. "
             "Save the model as one file, or make one with 'litevision export'."
+        )
+    if found := sorted(header.op_types & _UNBOUNDED) or ["functions"] * header.has_functions:
+        raise BundleError(
+            f"{path}: computes with {' and '.join(found)}, which no bundle needs, and which can take any time. "
+            "Make one with 'litevision export'."
         )
     if METADATA_KEY not in header.metadata:
         raise BundleError(

@@ -127,9 +127,14 @@ class Classifier(Predictor[Predictions]):
 
         Raises:
             InputShapeError: another type or shape.
-            BundleError: the model outputs NaN or inf.
+            BundleError: the model outputs NaN or inf, or not as many scores as there are images and classes.
         """
         scores: npt.NDArray[np.float32] = self.bundle.run(batch_u8_nhwc)[_OUTPUT]
+        if scores.shape != (len(batch_u8_nhwc), len(self.labels)):
+            raise BundleError(
+                f"{self.bundle.path}: gives scores {scores.shape} for {len(batch_u8_nhwc)} images and "
+                f"{len(self.labels)} labels. Make the bundle again with 'litevision export'."
+            )
         if not np.isfinite(scores).all():
             raise BundleError(f"{self.bundle.path}: outputs NaN or inf; its weights are corrupted.")
         return scores

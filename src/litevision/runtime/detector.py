@@ -199,6 +199,13 @@ class Detector(Predictor[Detections]):
         """The detections in each image of a batch, in px of the model's input."""
         outputs = self.bundle.run(batch_u8_nhwc)
         arrays = [outputs[info.name] for info in _OUTPUTS]
+        shapes = [array.shape for array in arrays]
+        if shapes != [(*shapes[1], 4), shapes[1], shapes[1]] or shapes[1][:1] != batch_u8_nhwc.shape[:1]:
+            raise BundleError(
+                f"{self.bundle.path}: gives boxes {shapes[0]}, scores {shapes[1]} and classes {shapes[2]} for a batch "
+                f"of {len(batch_u8_nhwc)}; expected (N, K, 4), (N, K) and (N, K). "
+                "Make the bundle again with 'litevision export'."
+            )
         if not all(np.isfinite(array).all() for array in arrays[:2]):
             raise BundleError(f"{self.bundle.path}: outputs NaN or inf; its weights are corrupted.")
         classes = arrays[2]
@@ -253,8 +260,8 @@ def _shifted(geometry: LetterboxTransform, by_xy: tuple[int, ...]) -> LetterboxT
 
 def _check(bundle: Bundle) -> None:
     outputs = bundle.engine.outputs
-    forms = {(it.name, it.dtype, len(it.shape), it.shape[-1] if it.name == "boxes" else None) for it in outputs}
-    if not all((it.name, it.dtype, len(it.shape), it.shape[-1]) in forms for it in _OUTPUTS):
+    forms = {(it.name, it.dtype, len(it.shape), it.shape[2:]) for it in outputs}
+    if not all((it.name, it.dtype, len(it.shape), it.shape[2:]) in forms for it in _OUTPUTS):
         raise BundleError(
             f"{bundle.path}: its outputs are {'; '.join(map(str, outputs))}; expected boxes [N, K, 4] and scores "
             "[N, K] of float and classes [N, K] of int64. Make the bundle again with 'litevision export'."

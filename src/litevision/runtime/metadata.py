@@ -169,6 +169,8 @@ class BundleMetadata:
         """
         try:
             plain = json.loads(text, parse_constant=_refuse_constant)
+            if "\\ud" in text.lower():  # half a character, which can be neither printed nor written
+                json.dumps(plain, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as error:
             raise BundleError(f"{name}: its metadata is not valid JSON ({error}). {_REMEDY}") from None
         if not isinstance(plain, dict):

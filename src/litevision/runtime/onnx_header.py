@@ -10,7 +10,8 @@ from dataclasses import dataclass
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 _FIELD_NUMBERS = 1 << 29
-_IR_VERSION, _GRAPH, _METADATA = 1, 7, 14  # fields of ModelProto
+_IR_VERSION, _GRAPH, _METADATA, _FUNCTION = 1, 7, 14, 25  # fields of ModelProto
+_OP_TYPE = 4  # a field of NodeProto
 _TENSOR_NAME, _EXTERNAL_DATA, _DATA_LOCATION = 8, 13, 14  # fields of TensorProto
 _DEFAULT_LOCATION, _EXTERNAL_LOCATION = 0, 1
 
@@ -28,10 +29,19 @@ _CHILDREN = {
 
 @dataclass(frozen=True, slots=True)
 class OnnxHeader:
-    """The metadata of an ONNX file, and the names of the tensors whose values it keeps in other files."""
+    """What must be known of an ONNX file.
+
+    Attributes:
+        metadata: its texts by key.
+        external_tensors: the names of the tensors whose values it keeps in other files.
+        op_types: the names of the operators that its nodes call, in all its graphs.
+        has_functions: whether it defines operators of its own.
+    """
 
     metadata: dict[str, str]
     external_tensors: tuple[str, ...]
+    op_types: frozenset[str] = frozenset()
+    has_functions: bool = False
 
 
 def read_header(data: bytes) -> OnnxHeader:
@@ -52,10 +62,15 @@ def read_header(data: bytes) -> OnnxHeader:
             metadata[entry.get(1, "")] = entry.get(2, "")
     if not {_IR_VERSION, _GRAPH} <= numbers:
         raise ValueError("it holds no ONNX graph")
-    return OnnxHeader(metadata, tuple(_external_tensors(view)))
+    op_types: set[bytes] = set()
+    external = tuple(_external_tensors(view, op_types))
+    return OnnxHeader(
+        metadata, external, frozenset(str(it, "utf-8", "replace") for it in op_types), _FUNCTION in numbers
+    )
 
 
-def _external_tensors(model: memoryview) -> Iterator[str]:
+def _external_tensors(model: memoryview, op_types: set[bytes]) -> Iterator[str]:
+    """The names of the tensors in other files; gathers the types of the nodes on its way."""
     pending = [("model", model)]  # a list, not recursion: a hostile file may nest without end
     while pending:
         kind, message = pending.pop()
@@ -67,6 +82,8 @@ def _external_tensors(model: memoryview) -> Iterator[str]:
             child = _CHILDREN[kind].get(number)
             if child and isinstance(value, memoryview):
                 pending.append((child, value))
+            elif number == _OP_TYPE and kind == "node" and isinstance(value, memoryview):
+                op_types.add(bytes(value))
 
 
 def _external_name(tensor: memoryview) -> str | None:

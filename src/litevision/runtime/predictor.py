@@ -1,12 +1,13 @@
 """What classifiers and detectors have in common: one image, a batch or a stream of images to predictions."""
 
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
-from litevision.errors import LitevisionError, UsageError
+from litevision.errors import LitevisionError, UsageError, unexpected_image_error
 from litevision.image import ImageLike, Preprocess
 from litevision.image.decode import OpenedImage
 from litevision.image.sources import is_single_image
@@ -83,6 +84,9 @@ def preprocess_image(
         outcome = preprocess(source)
     except LitevisionError as error:
         outcome = error
+    except Exception as error:  # whatever a reader raises is its image's error, not the end of all others
+        shown = source if isinstance(source, str | os.PathLike) else name or f"image of type {type(source).__name__}"
+        outcome = unexpected_image_error(str(shown), error)
     return PreprocessedImage(name, outcome, 1e3 * (time.perf_counter() - start))
 
 

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from litevision.errors import FileMissingError, ImageError, LitevisionError, MissingExtraError, UsageError
+from litevision.errors import (
+    FileMissingError,
+    ImageError,
+    LitevisionError,
+    MissingExtraError,
+    UsageError,
+    unexpected_image_error,
+)
 from litevision.image import ImageLike
 from litevision.image.decode import OpenedImage, open_image
 from litevision.runtime.predictor import preprocess_image
@@ -104,6 +111,8 @@ def _frames_of(path: str, preprocess: Preprocessor) -> Iterator[PreprocessedImag
                 return
     except LitevisionError as error:
         yield PreprocessedImage(path, error)
+    except Exception as error:
+        yield PreprocessedImage(path, unexpected_image_error(path, error))
 
 
 def _video_frames(
@@ -118,7 +127,8 @@ def _video_frames(
     options = {} if format_ else {"protocol_whitelist": "file"}
     due_s, time_s = 0.0, None
     try:
-        with av.open(file, format=format_, options=options) as container:
+        # Titles are in whatever encoding a camera of their time wrote.
+        with av.open(file, format=format_, options=options, metadata_errors="replace") as container:
             for time_s, frame in _timed(container):
                 # Half a millisecond early is due: times are whole ticks of some clock, and 1 s may be stored as 0.9999.
                 if time_s >= due_s - 5e-4:
@@ -130,6 +140,8 @@ def _video_frames(
             yield PreprocessedImage(name, ImageError(f"{name}: holds no moving image; expected a video."))
     except av.FFmpegError as error:
         yield PreprocessedImage(name, _fault(name, time_s, error))
+    except Exception as error:
+        yield PreprocessedImage(name, unexpected_image_error(name, error))
 
 
 def _timed(container: "InputContainer") -> "Iterator[tuple[float, VideoFrame]]":

@@ -1,6 +1,7 @@
 import itertools
 import json
 import os
+import shutil
 import struct
 import zlib
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from PIL import Image
 import litevision
 from images import encoded, stored_as
 from labelled import blobs, write_classes
-from litevision.data import RULES, DataReport, check_data
+from litevision.data import RULES, DataReport, check_data, image_stats
+from litevision.data.image_stats import _of_frames, inspect_image
 from litevision.errors import DataError
 
 
@@ -272,3 +274,38 @@ def test_the_public_verb_gives_a_report_that_prints(clean: Path, monkeypatch: py
             "1 error, 0 warnings, 0 notes",
         ]
     )
+
+
+class Odd:
+    """An image whose frames raise what nobody thinks of."""
+
+    is_animated = True
+
+    @property
+    def n_frames(self) -> int:
+        raise IndexError("index out of range")
+
+
+def test_frames_that_cannot_be_counted_are_a_finding() -> None:
+    (found,) = _of_frames(Odd())
+    assert found == ("animated", "damaged behind its first frame (IndexError: index out of range)")
+
+
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize(("error", "rule"), [(KeyError("x"), "unreadable"), (MemoryError(), "too-large")])
+def test_whatever_a_reader_raises_is_a_finding_of_its_image(
+    clean: Path, monkeypatch: pytest.MonkeyPatch, quick: bool, error: Exception, rule: str
+) -> None:
+    def read(data: object, **_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(image_stats, "open_image", read)
+    issues = check_data(clean, quick=quick).issues
+    assert {issue.rule for issue in issues} == {rule}
+
+
+def test_a_damaged_gif_stops_nothing(shared: Path, clean: Path) -> None:
+    case = shared / "cases/security/fuzz/image-IndexError_at_GifImagePlugin.py_301-a.gif"
+    path = clean / "a.gif"
+    shutil.copy(case, path)
+    assert "animated" in {rule for rule, _ in inspect_image(path).found}

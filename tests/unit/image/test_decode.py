@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from images import STORED_BY, encoded, exif, noise, scene, stored_as
 from litevision.errors import FileMissingError, ImageError, ImageTooLargeError, InputShapeError, UsageError
@@ -418,3 +418,14 @@ def test_threads_leave_the_warning_filters_alone() -> None:
         sizes = set(pool.map(lambda _: decode(data).size, range(200)))
     assert sizes == {(20, 20)}
     assert warnings.filters == before
+
+
+def test_memory_that_runs_out_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(np.zeros((9, 9, 3), np.uint8)))
+
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", full)
+    with pytest.raises(ImageTooLargeError, match=r"a\.png: not enough memory to decode it"):
+        decode(tmp_path / "a.png")

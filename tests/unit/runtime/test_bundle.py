@@ -1,10 +1,14 @@
+import json
+import os
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from bundles import model, plain_metadata, write_bundle
 from litevision.errors import BundleError, FileMissingError, InputShapeError, UsageError
@@ -113,3 +117,101 @@ def test_a_weight_of_the_wrong_shape_is_refused(tmp_path: Path) -> None:
 def test_threads_below_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="0 threads; expected at least 1"):
         Bundle.open(write_bundle(tmp_path / "tiny.onnx"), threads=0)
+
+
+def failing_at_run(made: onnx.ModelProto) -> None:
+    """The colours are laid out in rows of 7, which their number does not allow."""
+    made.graph.initializer.append(numpy_helper.from_array(np.array([-1, 7]), "rows"))
+    made.graph.node.insert(2, helper.make_node("Reshape", ["colour", "rows"], ["odd"]))
+    made.graph.node.insert(3, helper.make_node("ReduceMax", ["odd"], ["most"], keepdims=0))
+    made.graph.node[4].output[0] = "plain"
+    made.graph.node.insert(5, helper.make_node("Add", ["plain", "most"], ["logits"]))
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_a_graph_that_fails_while_it_runs_is_one_line(engine: str, tmp_path: Path) -> None:
+    pytest.importorskip(engine, reason="needs the extra openvino")
+    made = model(metadata=plain_metadata())
+    failing_at_run(made)
+    (tmp_path / "odd.onnx").write_bytes(made.SerializeToString())
+    bundle = Bundle.open(tmp_path / "odd.onnx", engine=engine)
+    with pytest.raises(
+        BundleError, match=rf"odd\.onnx: {engine} .* cannot compute it \(.*'litevision export'"
+    ) as refusal:
+        bundle.run(np.zeros((1, 8, 8, 3), np.uint8))
+    assert "\n" not in str(refusal.value)
+
+
+def test_memory_that_runs_out_in_an_engine_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = Bundle.open(write_bundle(tmp_path / "tiny.onnx"))
+    engine = SimpleNamespace(run=full, version="onnxruntime 1")
+    with pytest.raises(BundleError, match=r"tiny\.onnx: .*not enough memory for a batch of 2"):
+        replace(bundle, engine=engine).run(np.zeros((2, 8, 8, 3), np.uint8))
+
+
+def full(batch_u8_nhwc: object) -> None:
+    raise RuntimeError("Failed to allocate memory for requested buffer of size 4294967296")
+
+
+@pytest.mark.parametrize("op", ["Loop", "Scan"])
+def test_bundles_whose_file_says_how_long_they_compute_are_refused(op: str, tmp_path: Path) -> None:
+    made = model(metadata=plain_metadata())
+    inner = helper.make_graph([helper.make_node(op, ["x"], ["y"])], "inner", [], [])
+    made.graph.node.append(helper.make_node("If", ["x"], ["y"], then_branch=inner, else_branch=inner))
+    (tmp_path / "odd.onnx").write_bytes(made.SerializeToString())
+    with pytest.raises(BundleError, match=rf"odd\.onnx: computes with {op}, which no bundle needs"):
+        Bundle.open(tmp_path / "odd.onnx")
+
+
+def test_bundles_with_functions_of_their_own_are_refused(tmp_path: Path) -> None:
+    made = model(metadata=plain_metadata())
+    made.functions.append(helper.make_function("d", "f", ["a"], ["b"], [helper.make_node("Relu", ["a"], ["b"])], []))
+    (tmp_path / "odd.onnx").write_bytes(made.SerializeToString())
+    with pytest.raises(BundleError, match=r"odd\.onnx: computes with functions, which no bundle needs"):
+        Bundle.open(tmp_path / "odd.onnx")
+
+
+def test_what_is_no_plain_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.onnx")
+    for path in (tmp_path / "pipe.onnx", Path("/dev/zero")):
+        with pytest.raises(BundleError, match="no plain file"):
+            Bundle.open(path)
+
+
+def test_a_file_larger_than_any_model_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "huge.onnx").open("wb") as file:
+        file.truncate(2**31)
+    with pytest.raises(BundleError, match=r"huge\.onnx: 2,147,483,648 bytes; expected a \.onnx file of less"):
+        Bundle.open(tmp_path / "huge.onnx")
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_names_that_are_no_text_are_one_line(name: str, tmp_path: Path) -> None:
+    pytest.importorskip(name, reason="needs the extra openvino")
+    data = model(metadata=plain_metadata(), input_name="imagez").SerializeToString()
+    (tmp_path / "odd.onnx").write_bytes(data.replace(b"imagez", b"image\xff"))
+    with pytest.raises(BundleError, match=r"odd\.onnx: "):
+        Bundle.open(tmp_path / "odd.onnx", engine=name)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "fault"),
+    [
+        ("resize_px", 10**18, r"resize_px is 1000000000000000000; expected 1 to 65536 px"),
+        ("resize_px", 10**400, r"resize_px is 10000000000000000000; expected 1 to 65536 px"),
+        ("size_hw", [8, 40_000], r"size_hw is \(8, 40000\); expected a height and a width of 1 to 8192 px"),
+    ],
+)
+def test_sizes_that_no_image_has_are_refused(key: str, value: object, fault: str, tmp_path: Path) -> None:
+    metadata = plain_metadata()
+    metadata["preprocess"][key] = value
+    with pytest.raises(BundleError, match=rf"tiny\.onnx: its metadata is not usable: preprocess: {fault}"):
+        Bundle.open(write_bundle(tmp_path / "tiny.onnx", metadata=metadata))
+
+
+@pytest.mark.parametrize("where", ["labels", "training_data"])
+def test_half_a_character_is_refused(where: str, tmp_path: Path) -> None:
+    metadata = plain_metadata()
+    metadata[where] = ["\ud800", "b", "c"] if where == "labels" else "\udfff"
+    with pytest.raises(BundleError, match=r"tiny\.onnx: its metadata is not valid JSON .*surrogates"):
+        Bundle.open(write_bundle(tmp_path / "tiny.onnx", metadata=json.dumps(metadata)))

@@ -3,8 +3,10 @@
 import itertools
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from litevision.errors import BundleError, FileMissingError, ImageError, UsageEr
 from litevision.hub import load
 from litevision.image import Preprocess
 from litevision.runtime import Bundle, Classifier, Detection, Detections, Detector
+from litevision.runtime.engines import TensorInfo
 from litevision.runtime.engines.timing import count_changes
 from litevision.runtime.predictor import preprocess_image
 from litevision.runtime.tiles import merge_tiles, tile_boxes, touches_tile_edge
@@ -330,3 +333,30 @@ def test_images_of_any_number_of_slices_share_a_batch(detector: Detector) -> Non
 def test_counts_below_one_are_refused_at_once(detector: Detector) -> None:
     with pytest.raises(UsageError, match="workers 0 and batch_size 4; expected at least 1 of each"):
         detector.stream([], workers=0)
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        {"boxes": (1, 2, 4), "scores": (1, 3), "classes": (1, 2)},
+        {"boxes": (1, 3, 4), "scores": (1, 3), "classes": (1, 2)},
+        {"boxes": (1, 2, 5), "scores": (1, 2), "classes": (1, 2)},
+        {"boxes": (2, 2, 4), "scores": (2, 2), "classes": (2, 2)},
+        {"boxes": (4,), "scores": (), "classes": ()},
+    ],
+)
+def test_outputs_that_do_not_fit_each_other_are_one_line(shapes: dict[str, tuple[int, ...]], tmp_path: Path) -> None:
+    bundle = Bundle.open(write_detector(tmp_path / "d.onnx"))
+    outputs = {name: np.zeros(shape, np.int64 if name == "classes" else np.float32) for name, shape in shapes.items()}
+    detector = Detector(bundle)
+    detector.bundle = replace(bundle, engine=SimpleNamespace(run=lambda batch: outputs))
+    with pytest.raises(BundleError, match=r"d\.onnx: gives boxes .*; expected \(N, K, 4\), \(N, K\) and \(N, K\)"):
+        detector.predict(np.zeros((64, 64, 3), np.uint8))
+
+
+def test_an_output_without_axes_is_one_line(tmp_path: Path) -> None:
+    bundle = Bundle.open(write_detector(tmp_path / "d.onnx"))
+    infos = (TensorInfo("boxes", "float", ()), *bundle.engine.outputs[1:])
+    engine = SimpleNamespace(outputs=infos, inputs=bundle.engine.inputs)
+    with pytest.raises(BundleError, match=r"its outputs are 'boxes', tensor\(float\) of \[\]"):
+        Detector(replace(bundle, engine=engine))

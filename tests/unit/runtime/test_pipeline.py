@@ -1,5 +1,6 @@
 """The stream of results: order, bounds, bad images, early stops."""
 
+import re
 import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -15,6 +16,7 @@ from litevision.errors import ImageError, UsageError
 from litevision.image import Preprocess
 from litevision.runtime import Inference, Predictions, PreprocessedImage, Result
 from litevision.runtime.pipeline import stream_batches
+from litevision.runtime.predictor import preprocess_image
 
 LABELS = tuple(f"grey {value}" for value in range(256))
 
@@ -186,3 +188,19 @@ def test_a_count_below_one_is_refused_at_once(fault: dict[str, int]) -> None:
 def test_paths_are_sources_too(tmp_path: Path) -> None:
     answers = list(run(GreyClassifier(), [tmp_path / "missing.jpg"]))
     assert "no such file" in str(answers[0].error)
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (IndexError("index out of range"), r"a\.jpg: cannot be read \(unexpected IndexError: index out of range\)"),
+        (MemoryError(), r"a\.jpg: not enough memory to read it\."),
+        (AssertionError("two\nlines"), r"a\.jpg: cannot be read \(unexpected AssertionError: two lines\)"),
+    ],
+)
+def test_whatever_a_reader_raises_is_its_images_error(raised: Exception, said: str) -> None:
+    def read(source: object) -> None:
+        raise raised
+
+    prepared = preprocess_image(read, "a.jpg")
+    assert re.search(said, str(prepared.error))

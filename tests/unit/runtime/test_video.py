@@ -16,6 +16,7 @@ from clips import RED_AND_BLUE, write_clip
 from images import encoded, noise
 from litevision.errors import FileMissingError, ImageError, MissingExtraError, UsageError
 from litevision.image import Preprocess
+from litevision.runtime import video
 from litevision.runtime.results import PreprocessedImage
 from litevision.runtime.video import animation_frames, video_frames, webcam_device, webcam_frames
 
@@ -215,3 +216,27 @@ def test_a_cut_animation_ends_with_its_error(tmp_path: Path) -> None:
     assert "damaged or cut short" in str(bad.error)
     (missing,) = animation_frames("none.gif", PREPROCESS)
     assert (missing.name, str(missing.error)) == ("none.gif", "none.gif: no such file. Check the path.")
+
+
+def test_a_title_in_an_old_encoding_is_no_reason_to_stop(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.avi", [RED_AND_BLUE] * 3)
+    with av.open(str(clip)) as source, av.open(str(tmp_path / "titled.avi"), "w") as out:
+        out.metadata["title"] = "caf*"
+        copied = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = copied
+                out.mux(packet)
+    data = (tmp_path / "titled.avi").read_bytes()
+    assert b"caf*" in data
+    (tmp_path / "titled.avi").write_bytes(data.replace(b"caf*", b"caf\xe9"))
+    assert [frame.error for frame in frames(tmp_path / "titled.avi")] == [None]
+
+
+def test_whatever_a_decoder_raises_is_its_videos_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def odd(*_: object) -> None:
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr(video, "_timed", odd)
+    (frame,) = frames(write_clip(tmp_path / "a.mp4", [RED_AND_BLUE]))
+    assert "a.mp4: cannot be read (unexpected IndexError: list index out of range)" in str(frame.error)

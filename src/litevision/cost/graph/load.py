@@ -1,5 +1,6 @@
 """Reads an ONNX file, and of the files beside it only what shapes are made of."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import onnx
@@ -13,6 +14,7 @@ from litevision.runtime.bundle import read_bundle
 from litevision.runtime.onnx_header import read_header
 
 _SMALL_BYTES = 4096
+_MOST_NODES = 200_000  # the largest exported networks have some 10,000
 
 
 def load_graph(path: Path) -> onnx.ModelProto:
@@ -58,9 +60,49 @@ def with_functions_inlined(model: onnx.ModelProto, name: str) -> onnx.ModelProto
     if not model.functions:
         return model
     try:
+        if _inlined_nodes(model) > _MOST_NODES:
+            raise ValueError(f"they stand for more than {_MOST_NODES:,} nodes")
         return onnx.inliner.inline_local_functions(model)
     except (onnx.checker.ValidationError, RuntimeError, ValueError) as error:
         raise BundleError(f"{name}: its functions cannot be put in place ({_reason(error)}). Export it anew.") from None
+
+
+def _inlined_nodes(model: onnx.ModelProto) -> int:
+    """How many nodes the graph will have, counted without making any: functions of functions multiply.
+
+    Raises:
+        ValueError: a function calls itself.
+    """
+    bodies = {(it.domain, it.name, it.overload): it.node for it in model.functions}
+    sizes: dict[tuple[str, str, str], int] = {}
+
+    def calls(nodes: Iterable[onnx.NodeProto]) -> Iterator[tuple[str, str, str]]:
+        for node in _with_inner(nodes):
+            yield node.domain, node.op_type, node.overload
+
+    pending = list(bodies)
+    under_way: set[tuple[str, str, str]] = set()
+    while pending:
+        key = pending[-1]
+        called = {it for it in calls(bodies[key]) if it in bodies and it not in sizes}
+        if called & under_way or key in called:
+            raise ValueError("Cycle detected: they call themselves")
+        if called and key not in sizes:
+            under_way.add(key)
+            pending += called
+            continue
+        sizes[pending.pop()] = min(sum(sizes.get(it, 1) for it in calls(bodies[key])), _MOST_NODES + 1)
+        under_way.discard(key)
+    return sum(sizes.get(it, 1) for it in calls(model.graph.node))
+
+
+def _with_inner(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """The nodes, and those of the graphs inside them."""
+    pending = [nodes]
+    while pending:
+        for node in pending.pop():
+            yield node
+            pending += [graph.node for it in node.attribute for graph in (it.g, *it.graphs) if graph.node]
 
 
 def _take_external(tensor: TensorProto, path: Path) -> None:

@@ -25,11 +25,11 @@ class OnnxruntimeEngine:
         options = session_options(onnxruntime, choice)
         try:
             self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            self.inputs = tuple(map(_info, self._session.get_inputs()))
+            self.outputs = tuple(map(_info, self._session.get_outputs()))
         except Exception as error:  # onnxruntime's exceptions share no other base class
             reason = str(error).strip().splitlines()[0]
             raise BundleError(f"{name}: {self.version} cannot load it ({reason}).") from error
-        self.inputs = tuple(map(_info, self._session.get_inputs()))
-        self.outputs = tuple(map(_info, self._session.get_outputs()))
         self._names = [output.name for output in self.outputs]
 
     def run(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> Outputs:

@@ -36,8 +36,8 @@ class OpenvinoEngine:
         self._name = name
         with self._load_errors():
             self._model = _read_onnx(data)
-        self.inputs = tuple(map(_info, self._model.inputs))
-        self.outputs = tuple(map(_info, self._model.outputs))
+            self.inputs = tuple(map(_info, self._model.inputs))
+            self.outputs = tuple(map(_info, self._model.outputs))
         self._compiled: dict[bool, _Compiled] = {}
         self._compiling = threading.Lock()
 
@@ -159,7 +159,7 @@ def _reason(message: str) -> str:
     """The line that sums the message up: the last one with a dash, where there is one."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     listed = [line.removeprefix("-- ") for line in lines if line.startswith("-- ")]
-    return [*lines, *listed][-1].rstrip(".")
+    return ([*lines, *listed] or ["no reason given"])[-1].rstrip(".")
 
 
 def _info(port: Any) -> TensorInfo:

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from onnx import parser
+from onnx import helper, parser
 
 from graphs import model, row
 from litevision.cost.graph import graph_ledger
@@ -210,3 +210,16 @@ def test_a_weight_with_a_bias_of_its_own_node_counts_there() -> None:
     product, bias = graph_ledger(model(text, w=(12, 5), b=(5,))).nodes
     assert (product.params, bias.params) == (60, 5)
     assert bias.macs == 0
+
+
+@pytest.mark.parametrize("depth", [12, 3000])
+def test_functions_that_multiply_are_counted_before_they_are_put_in_place(depth: int) -> None:
+    calls = 10 if depth == 12 else 2
+    text = "g (float[4] x) => (float[4] y) { y = com.example.F0 (x) }"
+    made = model(text)
+    for level in range(depth):
+        called = ("Relu", "") if level == depth - 1 else (f"F{level + 1}", "com.example")
+        nodes = [helper.make_node(called[0], [f"a{i}"], [f"a{i + 1}"], domain=called[1]) for i in range(calls)]
+        made.functions.append(helper.make_function("com.example", f"F{level}", ["a0"], [f"a{calls}"], nodes, []))
+    with pytest.raises(BundleError, match=r"its functions cannot be put in place \(they stand for more than"):
+        graph_ledger(made)
