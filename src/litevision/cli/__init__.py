@@ -43,7 +43,7 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> int:
     from litevision.cli.commands import load_command
-    from litevision.cli.console import set_verbosity
+    from litevision.cli.console import is_verbose, set_verbosity
     from litevision.cli.parser import CommandLineError, parse
 
     quiet, verbose = False, False
@@ -76,6 +76,8 @@ def _run(arguments: list[str]) -> int:
 
         print(format_command_help(name, options), end="")
         return 0
+    if is_verbose():
+        _print_facts(parsed.options)
     code: int = module.run(parsed.options)
     return code
 
@@ -85,6 +87,16 @@ def _print_help() -> int:
 
     print(format_program_help(), end="")
     return 0
+
+
+def _print_facts(options: object) -> None:
+    import platform
+
+    from litevision import __version__
+    from litevision.cli.console import debug
+
+    debug(f"litevision {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    debug(str(options))
 
 
 def _print_traceback() -> None:

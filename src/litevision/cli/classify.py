@@ -25,11 +25,12 @@ class ClassifyOptions(PredictOptions):
         "litevision classify photos/ --recursive --csv labels.csv",
         "litevision classify photo.jpg --model runs/first",
     )
-    model: str = option(
-        "clothing",
+    model: str | None = option(
+        None,
         choices=model_names,
         metavar="BUNDLE|RUN|NAME",
-        help="A bundle (.onnx), the folder of a finished run, or a name that 'litevision models' lists.",
+        help="A bundle (.onnx), the folder of a finished run, or a name that 'litevision models' lists; "
+        "clothing unless given.",
     )
     top: int = option(5, min=1, help="How many classes to name.")
     csv: str | None = option(
@@ -41,6 +42,7 @@ class Classify(Predict[ClassifyOptions]):
     """Names what images show."""
 
     verb = "classify"
+    default_model = "clothing"
 
     def output_format(self) -> "OutputFormat":
         from litevision.cli.tables import OutputFormat

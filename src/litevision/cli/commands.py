@@ -7,7 +7,7 @@ from typing import NamedTuple
 from litevision.cli.parser import CommandLineError
 from litevision.errors import near_names
 
-USE, TRAIN, INSPECT, MEASURE = "Use", "Train", "Look inside", "Measure"
+USE, TRAIN, INSPECT, MEASURE, SHELL = "Use", "Train", "Look inside", "Measure", "Shell"
 
 
 class Command(NamedTuple):
@@ -42,6 +42,7 @@ COMMANDS = {
     "profile": Command(MEASURE, "Time each layer of a model.", "litevision.cli.profile"),
     "guidelines": Command(MEASURE, "Repeat the ShuffleNetV2 paper's experiments.", "litevision.cli.guidelines"),
     "choose": Command(MEASURE, "Choose a network for a budget of time or size.", "litevision.cli.choose"),
+    "completion": Command(SHELL, "Print a completion script for bash, zsh or fish.", "litevision.cli.completion"),
 }
 
 OTHER_WORDS = {

@@ -28,11 +28,12 @@ class DetectOptions(PredictOptions):
         "litevision detect scans/ --tiles 2 --coco boxes.json",
         "litevision detect photo.jpg --model runs/first",
     )
-    model: str = option(
-        "blood-cells",
+    model: str | None = option(
+        None,
         choices=bundle_names,
         metavar="BUNDLE|RUN|NAME",
-        help="A bundle (.onnx), the folder of a finished run, or a name that 'litevision models' lists.",
+        help="A bundle (.onnx), the folder of a finished run, or a name that 'litevision models' lists; "
+        "blood-cells unless given.",
     )
     score: float | None = option(
         None, min=0, max=1, help="Least score of a box, from 0 to 1; the bundle's own, or else 0.3, unless given."
@@ -58,6 +59,7 @@ class Detect(Predict[DetectOptions]):
     """Finds objects in images."""
 
     verb = "detect"
+    default_model = "blood-cells"
 
     def __init__(self, options: DetectOptions) -> None:
         if options.tiles > 1 and options.batch is None:

@@ -50,9 +50,9 @@ def format_command_help(name: str, options: type) -> str:
         parts.append("\n  ".join([f"Example{'s' if len(examples) > 1 else ''}:", *examples]))
     parts += [fill(paragraph, _columns()) for paragraph in details]
     if positional:
-        parts.append(_section("Arguments", [(metavar_of(field), _help(field)) for field in positional]))
+        parts.append(_section("Arguments", [(metavar_of(field), help_of(field)) for field in positional]))
     if optional:
-        parts.append(_section("Options", [(_typed(field), _help(field)) for field in optional]))
+        parts.append(_section("Options", [(_typed(field), help_of(field)) for field in optional]))
     parts.append(_section("General options", list(GLOBAL_OPTIONS.items())))
     return "\n\n".join(parts) + "\n"
 
@@ -71,7 +71,7 @@ def _typed(field: dataclasses.Field[Any]) -> str:
     return names if field.type is bool else f"{names} {metavar_of(field)}"
 
 
-def _help(field: dataclasses.Field[Any]) -> str:
+def help_of(field: dataclasses.Field[Any]) -> str:
     """What the option does, its choices where they are few, and its default."""
     text = field.metadata["help"]
     parts: list[str] = [text() if callable(text) else text]

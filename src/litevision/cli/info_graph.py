@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from litevision.cli import console
+
 if TYPE_CHECKING:
     from litevision.cost.graph import GraphLedger, NodeCost
 
@@ -17,14 +19,13 @@ def print_graph(path: Path, size_hw: tuple[int, int] | None, *, title: str, ever
         LitevisionError: as for ``litevision.cost.graph.graph_ledger``.
     """
     import json
-    import sys
 
     from litevision.cost.graph import graph_ledger
 
     costs = graph_ledger(path, size_hw=size_hw)
     if size_hw is None and None in costs.input_shapes.values():
         costs = graph_ledger(path, size_hw=_SIZE_HW)
-        print("note: the file leaves an input's size open; counted at 224x224, --size sets another", file=sys.stderr)
+        console.note("note: the file leaves an input's size open; counted at 224x224, --size sets another")
     if as_json:
         print(json.dumps(_as_plain(title, costs)))
         return

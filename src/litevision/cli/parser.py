@@ -169,8 +169,12 @@ def parse(options: type, arguments: Sequence[str], *, command: str) -> Parsed:
 
 
 class _Parser(argparse.ArgumentParser):
+    hidden: tuple[str, ...] = ()
+
     def error(self, message: str) -> NoReturn:
         message = message.removeprefix("argument ").replace("expected one argument", "expected a value")
+        for name in self.hidden:
+            message = message.replace(f"/{name}:", ":")
         raise CommandLineError(f"{message}{'' if message.endswith('?') else '.'} See {self.prog} --help.")
 
 
@@ -185,8 +189,9 @@ def is_repeated(field: dataclasses.Field[Any]) -> bool:
     return get_origin(field.type) is tuple
 
 
-def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None:
-    names = [*option_names(field), *field.metadata.get("hidden", ())]
+def _add_option(parser: _Parser, field: dataclasses.Field[Any]) -> None:
+    parser.hidden += (hidden := field.metadata.get("hidden", ()))
+    names = [*option_names(field), *hidden]
     if field.type is bool:
         parser.add_argument(*names, dest=field.name, action="store_true")
         return

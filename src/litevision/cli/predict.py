@@ -39,7 +39,7 @@ class PredictOptions:
         help="Images, folders of images, quoted patterns such as 'shots/**/*.jpg', videos, webcam:0, or - for paths on "
         "standard input, one a line.",
     )
-    model: str
+    model: str | None
     recursive: bool = flag(help="Also look into folders in folders.")
     frames: bool = flag(help="Read every frame of an animation, not only the first.")
     every: float = option(1.0, min=0, metavar="SECONDS", help="Seconds between frames of a video; 0 for every frame.")
@@ -65,7 +65,7 @@ class Job(NamedTuple):
 
     Attributes:
         bundle: the model.
-        work: turns images into tables.
+        work: turns images into results.
         preprocess: makes the model's input of a frame of a video or an animation.
     """
 
@@ -79,13 +79,20 @@ class Predict(ABC, Generic[Options]):
 
     Attributes:
         verb: its name.
+        default_model: the bundle that answers where ``--model`` is not given.
         options: its options.
     """
 
     verb: ClassVar[str]
+    default_model: ClassVar[str]
 
     def __init__(self, options: Options) -> None:
         self.options = options
+
+    @property
+    def model(self) -> str:
+        """The model's name or path."""
+        return self.options.model or self.default_model
 
     @abstractmethod
     def output_format(self) -> "OutputFormat":
@@ -145,7 +152,7 @@ def _answer(command: Predict[Any], signals: Signals) -> int:
     workers = 0 if total is not None and total < _FEW else options.workers or available_cpus()
     # A wrong path should not cost the download of a model.
     wrong = all(isinstance(entry, PreprocessedImage) for entry in entries)
-    job = None if wrong else command.job(_open(options, entries, total, workers))
+    job = None if wrong else command.job(_open(command, entries, total, workers))
 
     progress = ImageProgress(total, sys.stdout if _rows_shown(options) else None, command.verb)
     with ExitStack() as stack:
@@ -171,18 +178,19 @@ def _rows_shown(options: PredictOptions) -> bool:
     return options.json or options.jsonl or options.csv in (None, "-")
 
 
-def _open(options: PredictOptions, entries: "list[Entry]", total: int | None, workers: int) -> "Bundle":
+def _open(command: Predict[Any], entries: "list[Entry]", total: int | None, workers: int) -> "Bundle":
     from litevision.hub import find_bundle
     from litevision.runtime import Bundle
     from litevision.runtime.engines import AUTO, engine_choice, installed_engines
 
+    options = command.options
     engine, precision = options.engine, options.precision
     threads, streams = (1, workers) if workers else (None, 1)
     if engine == AUTO and precision != "bf16" and (not workers or len(installed_engines()) == 1):
         engine = "onnxruntime"  # always there, and the quickest to start
     if engine != AUTO:
         engine_choice(engine, precision)  # refuses unknown names before anything is downloaded
-    path = find_bundle(options.model)
+    path = find_bundle(command.model)
     if engine == AUTO:
         from litevision.runtime.engines.auto import choose
 
@@ -198,7 +206,11 @@ def _open(options: PredictOptions, entries: "list[Entry]", total: int | None, wo
         )
         console.note(f"engine auto: {decision.reason}")
         engine, precision = decision.choice.name, decision.choice.precision
-    return Bundle.open(path, engine=engine, precision=precision, threads=threads, streams=streams)
+    bundle = Bundle.open(path, engine=engine, precision=precision, threads=threads, streams=streams)
+    console.debug(f"opened {path} in {bundle.engine.choice.title}, {streams} at once, {threads or 'all'} threads each")
+    if options.model is None:
+        console.note(f"{command.model}: {', '.join(bundle.metadata.labels)}; give --model for others")
+    return bundle
 
 
 def _chunks(
@@ -264,7 +276,7 @@ def _writers(
     if options.csv is not None:
         writers.append(tables.CsvRows(stack.enter_context(tables.output_stream(options.csv)), form))
     if options.json:
-        writers.append(tables.JsonDocument(sys.stdout, form, options.model))
+        writers.append(tables.JsonDocument(sys.stdout, form, command.model))
     elif options.jsonl:
         writers.append(tables.JsonLines(sys.stdout, form))
     elif options.csv is None:

@@ -1,6 +1,5 @@
 """What `litevision train` tells a person: the data, the recipe, how far it is, and what came of it."""
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from litevision.cli import console
 from litevision.data import SPLITS, Issue
 from litevision.training.detection.options import Detection
 from litevision.training.plan import RECIPE, AnyPlan
@@ -22,9 +22,11 @@ _CLASSES_SHOWN = 30
 
 def print_data(plan: AnyPlan, faults: Sequence[Issue]) -> None:
     """The data's classes and splits, and what is left out; of images with boxes, the boxes are counted."""
+    if console.is_quiet():
+        return
     data = plan.data
     boxes = plan.task == "detection"
-    console = Console(stderr=True, highlight=False)
+    screen = Console(stderr=True, highlight=False)
     table = Table(box=None, pad_edge=False)
     table.add_column("class")
     for split in SPLITS:
@@ -38,19 +40,19 @@ def print_data(plan: AnyPlan, faults: Sequence[Issue]) -> None:
     table.add_row(total, *(f"{sum(counts[split]):,}" for split in SPLITS), style="bold")
     if boxes:
         table.add_row("images", *(f"{len(data.of(split)):,}" for split in SPLITS), style="bold")
-    console.print(table)
+    screen.print(table)
     if data.made_splits:
-        console.print("the splits were made here, the same ones each time")
+        screen.print("the splits were made here, the same ones each time")
     left_out = [fault for fault in faults if fault.path is not None]
     for fault in left_out[:5]:
         line = "" if fault.line is None else f", line {fault.line}"
-        console.print(f"left out: {fault.path}{line}: {fault.detail}", markup=False, soft_wrap=True)
+        screen.print(f"left out: {fault.path}{line}: {fault.detail}", markup=False, soft_wrap=True)
     if left_out:
         what = "boxes or images" if boxes else "images"
-        console.print(f"{len(left_out)} {what} left out in all; 'litevision check-data' tells more")
+        screen.print(f"{len(left_out)} {what} left out in all; 'litevision check-data' tells more")
     excluded = sum(one.rule == "excluded" for one in plan.skipped)
     if excluded:
-        console.print(f"images left out by the recipe: {excluded}")
+        screen.print(f"images left out by the recipe: {excluded}")
 
 
 @rank_zero_only
@@ -75,7 +77,7 @@ def print_recipe(plan: AnyPlan, folder: Path) -> None:
         f"images  {_detection_images(recipe.detection) if detector else _images(recipe.augment)}",
         f"run       {folder} (the whole recipe: {folder / RECIPE})",
     )
-    print("\n".join(lines), file=sys.stderr)
+    console.note("\n".join(lines))
 
 
 def _images(augment: Augment) -> str:
@@ -99,7 +101,7 @@ class ConsoleListener:
     def __init__(self, plan: AnyPlan, folder: Path) -> None:
         self._plan = plan
         self._folder = folder
-        self._terminal = sys.stderr.isatty()
+        self._terminal = console.shows_progress()
         self._bar: Progress | None = None
         self._writer: Any = None
 
@@ -142,10 +144,9 @@ class ConsoleListener:
             rate = images * steps / (now - self._started)
             left = (self._plan.recipe.schedule.epochs - self._epoch + 1) * self._batches - self._done
             minutes = left * (now - self._started) / steps / 60
-            print(
+            console.note(
                 f"epoch {self._epoch}, batch {self._done} of {self._batches}: loss {loss:.3f}, "
-                f"{rate:.1f} images a second, about {minutes:.0f} minutes left",
-                file=sys.stderr,
+                f"{rate:.1f} images a second, about {minutes:.0f} minutes left"
             )
 
     @rank_zero_only
@@ -156,7 +157,7 @@ class ConsoleListener:
             f"{record['images_per_s']:.1f} images/s, {record['data_wait_share']:.0%} of the time waiting for them"
         )
         if self._bar is None:
-            print(line, file=sys.stderr)
+            console.note(line)
         else:
             self._bar.console.print(line, markup=False, highlight=False)
         self._log(record)

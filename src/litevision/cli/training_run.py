@@ -1,6 +1,5 @@
 """What `litevision train` does, once it is known that torch is there."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
+from litevision.cli import console
 from litevision.cli.checks import parse_size
 from litevision.cli.training_report import ConsoleListener, print_data, print_recipe, print_results
 from litevision.data import Issue, is_detection
@@ -80,7 +80,7 @@ def _begin(plan: AnyPlan, faults: Sequence[Issue], folder: Path) -> None:
 
 @rank_zero_only
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    console.note(line)
 
 
 def chosen_recipe(file: Path | None, given: Mapping[str, Any], settings: Sequence[str], task: Task) -> Recipe:
