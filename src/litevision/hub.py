@@ -1,7 +1,6 @@
 """Models by name: find a bundle, load it as a classifier or detector, or classify and detect in one call. No torch."""
 
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypedDict, TypeGuard, Unpack, cast, overload
@@ -65,10 +64,11 @@ def find_bundle(model: str | os.PathLike[str]) -> Path:
         if not path.is_file():
             raise FileMissingError(f"{name}: a folder without model.onnx; expected the folder of a finished run.")
         return path
+    from litevision.console import note
     from litevision.exporting.cached import bundle_for, kept_at
 
     if not kept_at(name).is_file():
-        print(f"making the bundle of {name}, once (some 20 seconds); later runs find it", file=sys.stderr)
+        note(f"making the bundle of {name}, once (some 20 seconds); later runs find it")
     return bundle_for(name)
 
 

@@ -19,6 +19,7 @@ _MODELS = {"errors", "files", "registry", "models"}
 _WORKSHOP = _MODELS | {"weights", "cost"}
 MAY_IMPORT = {
     "errors": set(),
+    "console": set(),
     "files": {"errors"},
     "plotting": {"files"},
     "registry": {"errors"},
@@ -26,9 +27,9 @@ MAY_IMPORT = {
     "image": {"errors"},
     "zoo": set(),
     "runtime": {"errors", "files", "registry", "detections", "image", "zoo"},
-    "hub": {"errors", "detections", "image", "zoo", "runtime", "exporting"},
+    "hub": {"errors", "console", "detections", "image", "zoo", "runtime", "exporting"},
     "models": {"errors", "registry", "image", "runtime"},
-    "weights": {*_MODELS, "image", "zoo", "runtime"},
+    "weights": {*_MODELS, "console", "image", "zoo", "runtime"},
     "cost": {*_MODELS, "runtime"},
     "data": {"errors", "files", "detections", "image"},
     "evaluation": {"errors", "files", "detections", "image", "runtime", "data"},
@@ -37,6 +38,7 @@ MAY_IMPORT = {
     "lab": {*_WORKSHOP, "plotting", "runtime", "data", "training"},
     "cli": {
         *_WORKSHOP,
+        "console",
         "detections",
         "hub",
         "image",

@@ -16,8 +16,8 @@ def main() -> None:
     The exit code is 0, or 1 for an error, which is one line on standard error, or 2 for a command line that cannot be
     read; 128 and a signal's number where one ended the work.
     """
-    from litevision.cli.console import is_verbose
     from litevision.cli.parser import CommandLineError
+    from litevision.console import is_verbose
 
     if sys.stderr is None:  # closed; what is printed there would land among the results
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - it stays open to the end
@@ -43,8 +43,8 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> int:
     from litevision.cli.commands import load_command
-    from litevision.cli.console import is_verbose, set_verbosity
     from litevision.cli.parser import CommandLineError, parse
+    from litevision.console import is_verbose, set_verbosity
 
     quiet, verbose = False, False
     while arguments and arguments[0].startswith("-"):
@@ -93,7 +93,7 @@ def _print_facts(options: object) -> None:
     import platform
 
     from litevision import __version__
-    from litevision.cli.console import debug
+    from litevision.console import debug
 
     debug(f"litevision {__version__}, Python {platform.python_version()}, {platform.platform()}")
     debug(str(options))

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from litevision.cli import console
+from litevision import console
 from litevision.cli.checks import check_writable, parse_names
 from litevision.cli.fields import csv_option, engine_names, json_flag, model_names, precision_names
 from litevision.cli.parser import argument, option

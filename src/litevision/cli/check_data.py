@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from litevision.cli import console
+from litevision import console
 from litevision.cli.fields import data_formats
 from litevision.cli.parser import argument, flag, option
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from litevision.cli import console
+from litevision import console
 from litevision.cli.fields import (
     csv_option,
     engine_option,

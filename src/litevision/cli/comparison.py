@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from litevision.cli import console
+from litevision import console
 from litevision.cli.tables import Align, escape, pluralise, print_table
 from litevision.cli.training_report import ConsoleListener, print_data, print_recipe
 from litevision.cli.training_run import chosen_recipe

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from litevision.cli import console
+from litevision import console
 from litevision.cli.fields import dialect_option, network_names, size_option
 from litevision.cli.parser import argument, option
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from litevision.cli import console
+from litevision import console
 from litevision.cli.fields import csv_option, engine_option, json_flag, plot_option, precision_option, threads_option
 from litevision.cli.parser import argument, flag, option
 

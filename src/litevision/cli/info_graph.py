@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from litevision.cli import console
+from litevision import console
 
 if TYPE_CHECKING:
     from litevision.cost.graph import GraphLedger, NodeCost

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from litevision.cli import console
+from litevision import console
 from litevision.cli.fields import json_flag
 from litevision.cli.parser import flag
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
-from litevision.cli import console
+from litevision import console
 from litevision.cli.fields import engine_names_with_auto, precision_names
 from litevision.cli.parser import argument, flag, option
 from litevision.cli.signals import Interrupted, Signals, silence_stdout

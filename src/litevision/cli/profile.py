@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from litevision.cli import console
+from litevision import console
 from litevision.cli.fields import engine_option, json_flag, model_names, precision_option, size_option, threads_option
 from litevision.cli.parser import argument, flag, option
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from litevision.cli import console
+from litevision import console
 from litevision.cli.tables import escape, pluralise
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from litevision.cli import console
+from litevision import console
 from litevision.cli.evaluate import EvaluateOptions
 from litevision.cli.progress import ImageProgress
 from litevision.cli.signals import Interrupted, Signals

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TextIO
 
-from litevision.cli import console
+from litevision import console
 
 if TYPE_CHECKING:
     from litevision.runtime.results import Result

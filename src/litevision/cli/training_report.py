@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from litevision.cli import console
+from litevision import console
 from litevision.data import SPLITS, Issue
 from litevision.training.detection.options import Detection
 from litevision.training.plan import RECIPE, AnyPlan

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
-from litevision.cli import console
+from litevision import console
 from litevision.cli.checks import parse_size
 from litevision.cli.training_report import ConsoleListener, print_data, print_recipe, print_results
 from litevision.data import Issue, is_detection

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+from litevision.console import note
 from litevision.errors import DownloadError, HashMismatchError, LitevisionError, UsageError
 from litevision.files import cache_folder
 from litevision.registry.weight_sets import WeightSet, find_weight_set, published_prefix
@@ -176,7 +177,7 @@ def _download(candidate: _Candidate, max_bytes: int, retry: Retry, progress: boo
             f"{path.parent} cannot be used ({error}), set LITEVISION_CACHE to another folder"
         ) from error
     if progress:
-        print(f"saved {path}", file=sys.stderr)
+        note(f"saved {path}")
     return path
 
 
@@ -247,7 +248,7 @@ def _lock(path: Path, label: str, progress: bool) -> Iterator[None]:
         waiting = False
         while not _try_lock(handle):
             if progress and not waiting:
-                print(f"waiting for another download of {label}", file=sys.stderr)
+                note(f"waiting for another download of {label}")
             waiting = True
             time.sleep(LOCK_POLL_S)
         yield

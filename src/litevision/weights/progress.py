@@ -1,8 +1,9 @@
 """How a download shows itself."""
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
+
+from litevision import console
 
 OnProgress = Callable[[int, int | None], None]  # bytes so far, bytes in all where known
 
@@ -13,8 +14,8 @@ def progress_display(label: str, *, show: bool) -> Iterator[OnProgress]:
     if not show:
         yield lambda done, total: None
         return
-    if not sys.stderr.isatty():
-        print(f"downloading {label}", file=sys.stderr)
+    if not console.shows_progress():
+        console.note(f"downloading {label}")
         yield lambda done, total: None
         return
     from rich import progress as bars

@@ -1,4 +1,4 @@
-"""What the command line says on standard error: notes, debug lines, and how much of them is wanted."""
+"""What the package says on standard error: notes, debug lines, and how much of them is wanted."""
 
 import sys
 from enum import IntEnum
