@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from litevision.cost import Ledger, ledger
+from litevision.data import FORMATS, RULES
+from litevision.data.formats import formats_of
 from litevision.models import Network, build, configure
 from litevision.models.dialect import Dialect
 from litevision.registry import ARCHITECTURES
@@ -33,6 +35,7 @@ SIZE_PX = 224
 WIDTH = 0.75
 SCALED_FAMILIES = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3")  # those whose papers have a width multiplier
 
+_LABELS = {"classification": "one class an image", "detection": "boxes"}
 _BLOCK = re.compile(r"(?P<start><!-- generated: (?P<name>[a-z0-9_ ]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
 _ATTRIBUTE = re.compile(r"^ {4}(?P<name>\w+): (?P<text>.*(?:\n {8}.*)*)", re.MULTILINE)
 
@@ -97,6 +100,22 @@ def width_example() -> str:
 def _expansions(network: Network) -> list[int]:
     depthwise = [f"features.{end.name}.depthwise.conv" for end in network.endpoints if end.name.startswith("block_")]
     return [network.get_parameter(f"{path}.weight").shape[0] for path in depthwise]
+
+
+def label_formats() -> str:
+    """Every label format."""
+    return table(("format", "labels", "files"), [(row.name, _LABELS[row.task], row.layout) for row in FORMATS])
+
+
+def box_formats() -> str:
+    """The formats of boxes."""
+    return table(("format", "files"), [(row.name, row.layout) for row in formats_of("detection")])
+
+
+def data_rules(*, of_boxes: bool) -> str:
+    """The rules of check-data: those of images, or those of boxes alone."""
+    rows = [(f"`{rule.name}`", rule.severity, rule.what, rule.advice) for rule in RULES if rule.of_boxes == of_boxes]
+    return table(("rule", "severity", "what is found", "what to do"), rows)
 
 
 def counts(width_mult: float) -> str:
@@ -331,6 +350,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "bundle": bundle,
     "inputs": inputs,
     "recipe": recipe,
+    "label formats": label_formats,
+    "box formats": box_formats,
+    "rules of images": partial(data_rules, of_boxes=False),
+    "rules of boxes": partial(data_rules, of_boxes=True),
     "shared rules": shared_rules,
     "counts": partial(counts, 1.0),
     "counts at width 075": partial(counts, WIDTH),

@@ -21,7 +21,7 @@ all       49           4     4   57
 
 rule                     severity  count  what to do
 empty-file               error         7  Copy or download it again, or remove it.
-duplicate-across-splits  error         1  Keep it in one split alone.
+duplicate-across-splits  error         1  Keep it in one split only.
 unsupported-extension    note          1  Convert it to JPEG or PNG if it is an image.
 
 empty-file

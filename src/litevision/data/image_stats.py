@@ -207,7 +207,7 @@ def _finding(error: ImageError, data: bytes) -> Finding:
     if "not enough memory" in detail:
         return "too-large", detail
     if "damaged" not in detail:
-        return "not-a-image", detail
+        return "not-an-image", detail
     cause = detail.partition("(")[2].rpartition(")")[0]
     return "truncated" if "truncated" in cause or _is_cut_short(data) else "unreadable", cause
 

@@ -68,8 +68,8 @@ def plant(data: Path, seeds: Iterator[int]) -> list[tuple[str, str | None]]:
 
     whole_jpeg, whole_png = encoded(other(), "JPEG"), encoded(other())
     put("empty-file", "train/cat/empty.jpg", b"")
-    put("not-a-image", "train/cat/text.jpg", b"<html>404</html>")
-    put("not-a-image", "test/dog/scan.png", encoded(other(), "TIFF"))
+    put("not-an-image", "train/cat/text.jpg", b"<html>404</html>")
+    put("not-an-image", "test/dog/scan.png", encoded(other(), "TIFF"))
     put("truncated", "train/cat/cut.jpg", whole_jpeg[: len(whole_jpeg) // 2])
     put("truncated", "train/dog/cut.png", whole_png[: len(whole_png) - 100])
     put("truncated", "train/dog/cut.webp", encoded(other(), "WEBP")[:-200])

@@ -29,7 +29,7 @@ def test_what_cannot_be_opened_is_dropped_with_its_issue(data: Path) -> None:
     after, issues = quick_scan(before, workers=3)
     assert [(issue.rule, issue.path) for issue in issues] == [
         ("empty-file", data / "train/cat/0.png"),
-        ("not-a-image", data / "val/dog/1.png"),
+        ("not-an-image", data / "val/dog/1.png"),
     ]
     bad = {issue.path for issue in issues}
     assert after.samples == tuple(sample for sample in before.samples if sample.path not in bad)
