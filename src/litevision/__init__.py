@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from litevision.detections import Detections
     from litevision.errors import LitevisionError
     from litevision.exporting.weights import export_weights
-    from litevision.hub import classify, detect, load, load_classifier, load_detector
+    from litevision.hub import bench, classify, detect, load, load_classifier, load_detector
     from litevision.image import Preprocess
     from litevision.runtime import Bundle, Classifier, Detector, Prediction, Predictions
     from litevision.weights.create import create
@@ -38,6 +38,7 @@ __all__ = [
     "Predictions",
     "Preprocess",
     "__version__",
+    "bench",
     "check_data",
     "classify",
     "create",
@@ -60,6 +61,7 @@ _HOMES = {
     "Prediction": "litevision.runtime",
     "Predictions": "litevision.runtime",
     "Preprocess": "litevision.image",
+    "bench": "litevision.hub",
     "check_data": "litevision.data",
     "classify": "litevision.hub",
     "create": "litevision.weights.create",

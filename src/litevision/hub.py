@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypedDict, TypeGuard, Unpack, cast, overload
+from typing import TYPE_CHECKING, Protocol, TypedDict, TypeGuard, Unpack, cast, overload, runtime_checkable
 
 from litevision.errors import FileMissingError
 from litevision.image import ImageLike
@@ -14,11 +14,13 @@ from litevision.runtime.results import Predictions
 
 if TYPE_CHECKING:  # a cold start that classifies does without it
     from litevision.detections import Detections
+    from litevision.runtime.benchmark import Benchmark
     from litevision.runtime.detector import Detector
 
 _FEW = 4  # fewer images are computed one after the other: workers would not have started by then
 
 
+@runtime_checkable
 class HasBundle(Protocol):
     """What a training run gives: something with a bundle."""
 
@@ -40,6 +42,7 @@ class LoadOptions(TypedDict, total=False):
     precision: str | None
     threads: int | None
     streams: int
+    device: str
 
 
 def find_bundle(model: str | os.PathLike[str]) -> Path:
@@ -79,6 +82,7 @@ def load(
     precision: str | None = None,
     threads: int | None = None,
     streams: int = 1,
+    device: str = "auto",
 ) -> "Classifier | Detector":
     """Load a model as the predictor of its task.
 
@@ -90,6 +94,7 @@ def load(
         precision: as for `litevision.Bundle.open`.
         threads: as for `litevision.Bundle.open`.
         streams: as for `litevision.Bundle.open`.
+        device: as for `litevision.Bundle.open`; by default a GPU that onnxruntime has been installed for, or the CPU.
 
     Raises:
         LitevisionError: as for `find_bundle` and `litevision.Bundle.open`.
@@ -99,7 +104,7 @@ def load(
         >>> litevision.load("clothing").predict("examples/dress.jpg").labels[0]
         'dress'
     """
-    bundle = _open(model, engine=engine, precision=precision, threads=threads, streams=streams)
+    bundle = _open(model, engine=engine, precision=precision, threads=threads, streams=streams, device=device)
     if bundle.metadata.task == Classifier.task:
         return Classifier(bundle)
     from litevision.runtime.detector import Detector
@@ -114,6 +119,7 @@ def load_classifier(
     precision: str | None = None,
     threads: int | None = None,
     streams: int = 1,
+    device: str = "auto",
 ) -> Classifier:
     """Load a classifier; arguments and errors as for `load`.
 
@@ -126,7 +132,7 @@ def load_classifier(
         >>> [round(it.score, 2) for it in classifier.predict("examples/dress.jpg", top=2)]
         [0.97, 0.01]
     """
-    return Classifier(_open(model, engine=engine, precision=precision, threads=threads, streams=streams))
+    return Classifier(_open(model, engine=engine, precision=precision, threads=threads, streams=streams, device=device))
 
 
 def load_detector(
@@ -136,6 +142,7 @@ def load_detector(
     precision: str | None = None,
     threads: int | None = None,
     streams: int = 1,
+    device: str = "auto",
 ) -> "Detector":
     """Load a detector; arguments and errors as for `load`.
 
@@ -145,11 +152,11 @@ def load_detector(
     Example:
         >>> import litevision
         >>> litevision.load_detector("blood-cells").predict("examples/blood.jpg").counts()
-        {'RBC': 12, 'WBC': 1}
+        {'Platelets': 3, 'RBC': 15, 'WBC': 1}
     """
     from litevision.runtime.detector import Detector
 
-    return Detector(_open(model, engine=engine, precision=precision, threads=threads, streams=streams))
+    return Detector(_open(model, engine=engine, precision=precision, threads=threads, streams=streams, device=device))
 
 
 @overload
@@ -240,13 +247,68 @@ def detect(
     return [result.predictions for result in detector.stream(several, score, tiles=tiles)]
 
 
+def bench(
+    model: Model,
+    *,
+    batch_sizes: Sequence[int] = (1, 8, 32),
+    threads: Sequence[int | None] = (None,),
+    streams: int = 1,
+    engines: Sequence[str] = (),
+    precisions: Sequence[str] = (),
+    device: str = "auto",
+    seconds: float = 1.0,
+) -> "Benchmark":
+    """Measure a model in every engine, precision and batch size on this machine.
+
+    Calls of the engines are interleaved, so that background load affects all of them equally.
+
+    Args:
+        model: as for `load`.
+        batch_sizes: images in a batch.
+        threads: numbers of threads that compute a batch; None for all that this process may use.
+        streams: batches at once, each from a thread of its own.
+        engines: only these; where there are none, those that are installed.
+        precisions: only these; where there are none, all that the processor has.
+        device: as for `litevision.Bundle.open`.
+        seconds: measured time for each row.
+
+    Returns:
+        ``rows``, a typed `litevision.runtime.benchmark.BenchmarkRow` each, and ``notes``, what they say in words.
+
+    Raises:
+        LitevisionError: as for `load`, if not even one engine can be opened.
+
+    Example:
+        >>> import litevision
+        >>> found = litevision.bench("clothing", batch_sizes=[1], engines=["onnxruntime"], seconds=0.01)
+        >>> [(row.engine, row.precision, row.batch_size, row.median_ms > 0) for row in found.rows]
+        [('onnxruntime', 'fp32', 1, True)]
+    """
+    from litevision.runtime.benchmark import benchmark
+
+    return benchmark(
+        _path_of(model),
+        batch_sizes=batch_sizes,
+        threads=threads,
+        streams=streams,
+        engines=engines,
+        precisions=precisions,
+        device=device,
+        seconds=seconds,
+    )
+
+
 def _are_few(images: Iterable[ImageLike]) -> TypeGuard[Sequence[ImageLike]]:
     return isinstance(images, Sequence) and len(images) < _FEW
 
 
 def _open(model: Model, **options: Unpack[LoadOptions]) -> Bundle:
-    if isinstance(model, Bundle):
-        return model
-    if isinstance(model, (str, os.PathLike)):
-        return Bundle.open(find_bundle(model), **options)
-    return _open(model.bundle, **options)
+    if isinstance(model, HasBundle):
+        return _open(model.bundle, **options)
+    return model if isinstance(model, Bundle) else Bundle.open(find_bundle(model), **options)
+
+
+def _path_of(model: Model) -> Path:
+    if isinstance(model, HasBundle):
+        return _path_of(model.bundle)
+    return model.path if isinstance(model, Bundle) else find_bundle(model)

@@ -12,7 +12,7 @@ from litevision.cli.parser import argument, option
 from litevision.errors import UsageError
 
 if TYPE_CHECKING:
-    from litevision.runtime.benchmark import Benchmark, Row
+    from litevision.runtime.benchmark import Benchmark, BenchmarkRow
     from litevision.runtime.machine import Machine
 
 
@@ -88,7 +88,7 @@ def _numbers(option: str, text: str | None) -> list[int]:
     return [int(name) for name in names]
 
 
-def _show(row: "Row") -> None:
+def _show(row: "BenchmarkRow") -> None:
     if console.shows_progress():
         print(f"{row.title}, batch {row.batch_size}: {row.median_ms:.1f} ms", file=sys.stderr)
 

@@ -8,9 +8,9 @@ from litevision.cli.parser import flag, option
 
 def engine_names() -> Sequence[str]:
     """The engines, for help and completion."""
-    from litevision.runtime.engines import PRECISIONS_OF
+    from litevision.runtime.engines import ENGINES
 
-    return tuple(PRECISIONS_OF)
+    return tuple(ENGINES)
 
 
 def engine_names_with_auto() -> Sequence[str]:
@@ -20,9 +20,9 @@ def engine_names_with_auto() -> Sequence[str]:
 
 def precision_names() -> Sequence[str]:
     """The precisions that engines compute in."""
-    from litevision.runtime.engines import PRECISIONS_OF
+    from litevision.runtime.engines import ENGINES
 
-    return tuple(dict.fromkeys(name for names in PRECISIONS_OF.values() for name in names))
+    return tuple(dict.fromkeys(name for spec in ENGINES.values() for name in spec.precisions))
 
 
 def bundle_names() -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""Engines, precisions, batch sizes and threads side by side on this machine."""
+"""Benchmark of engines, precisions, batch sizes and threads, side by side on this machine."""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -10,15 +10,15 @@ import numpy as np
 from litevision.errors import LitevisionError, UsageError
 from litevision.image import ImageLike
 from litevision.runtime.bundle import checked_metadata, read_bundle
-from litevision.runtime.engines import Engine, EngineChoice, candidates, open_engine
+from litevision.runtime.engines import Engine, EngineChoice, Precision, candidates, open_engine
 from litevision.runtime.engines.timing import count_changes, sample_images, time_engines
 
 _TIE = 1.05
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One engine, precision, batch size and number of threads.
+class BenchmarkRow:
+    """Times of one engine, precision, batch size and number of threads.
 
     Attributes:
         engine: the engine.
@@ -34,10 +34,11 @@ class Row:
         images_per_s: images a second, at the median.
         changed: how many of the compared images get another best class than from the first engine.
         compared: how many images were compared.
+        device: what computed it.
     """
 
     engine: str
-    precision: str
+    precision: Precision
     version: str
     batch_size: int
     threads: int
@@ -49,18 +50,19 @@ class Row:
     images_per_s: float
     changed: int
     compared: int
+    device: str = "cpu"
 
     @property
     def title(self) -> str:
-        """The engine and its precision."""
-        return f"{self.engine} {self.precision}"
+        """The engine, its precision and any device but the CPU."""
+        return EngineChoice(self.engine, self.precision, device=self.device).title
 
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
     """The rows, those of one number of threads and batch size together, and what they say in words."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[BenchmarkRow, ...]
     notes: tuple[str, ...]
 
 
@@ -72,12 +74,13 @@ def benchmark(
     streams: int = 1,
     engines: Sequence[str] = (),
     precisions: Sequence[str] = (),
+    device: str = "auto",
     seconds: float = 1.0,
     sample: Sequence[ImageLike] = (),
     opened_by: Callable[..., Engine] = open_engine,
-    on_row: Callable[[Row], object] = lambda row: None,
+    on_row: Callable[[BenchmarkRow], object] = lambda row: None,
 ) -> Benchmark:
-    """What each engine takes for the bundle at ``path``; the engines take turns, and warming up is not counted.
+    """Time the bundle at ``path`` in each engine; calls are interleaved, and warming up is not counted.
 
     Args:
         path: the bundle.
@@ -86,6 +89,7 @@ def benchmark(
         streams: batches at once, each from a thread of its own.
         engines: only these; where there are none, those that are installed.
         precisions: only these; where there are none, all.
+        device: as for `litevision.runtime.Bundle.open`.
         seconds: measured time for each row.
         sample: images to use; the images that come with the package where there are none.
         opened_by: opens the engines.
@@ -98,10 +102,10 @@ def benchmark(
         raise UsageError(f"batch sizes {list(batch_sizes)}; expected one at least, of 1 or more.")
     if not seconds > 0:
         raise UsageError(f"{seconds:g} seconds for each row; expected more than 0.")
-    choices = [candidates(engines, precisions, threads=count, streams=streams) for count in threads]
+    choices = [candidates(engines, precisions, threads=count, streams=streams, device=device) for count in threads]
     data = read_bundle(path)
     images_u8_nhwc = sample_images(checked_metadata(data, path).preprocess, sample)
-    rows: list[Row] = []
+    rows: list[BenchmarkRow] = []
     faults: dict[str, str] = {}
     for group in choices:
         opened = _opened(group, functools.partial(opened_by, data, name=str(path)), faults)
@@ -115,7 +119,7 @@ def benchmark(
     return Benchmark(tuple(rows), (*faults.values(), *notes(rows)))
 
 
-def notes(rows: Sequence[Row]) -> tuple[str, ...]:
+def notes(rows: Sequence[BenchmarkRow]) -> tuple[str, ...]:
     """What ``rows`` say: what is quickest, what does not pay, and what changes answers.
 
     Every engine and precision is compared with the first one. Differences of up to 5 % count as none.
@@ -140,10 +144,10 @@ def _opened(
     return opened
 
 
-def _row(engine: Engine, batch_size: int, taken: Sequence[float], changed: int, compared: int) -> Row:
+def _row(engine: Engine, batch_size: int, taken: Sequence[float], changed: int, compared: int) -> BenchmarkRow:
     quarter, half, three_quarters, p95 = (1e3 * float(it) for it in np.percentile(taken, (25, 50, 75, 95)))
     choice = engine.choice
-    return Row(
+    return BenchmarkRow(
         choice.name,
         choice.precision,
         engine.version,
@@ -157,10 +161,11 @@ def _row(engine: Engine, batch_size: int, taken: Sequence[float], changed: int, 
         images_per_s=1e3 * batch_size * choice.streams / half,
         changed=changed,
         compared=compared,
+        device=choice.device,
     )
 
 
-def _quickest(rows: Sequence[Row]) -> Iterator[str]:
+def _quickest(rows: Sequence[BenchmarkRow]) -> Iterator[str]:
     alone = [row for row in rows if row.batch_size == 1]
     if alone:
         best = min(alone, key=lambda row: row.median_ms)
@@ -172,12 +177,12 @@ def _quickest(rows: Sequence[Row]) -> Iterator[str]:
     )
 
 
-def _threads(row: Row) -> str:
+def _threads(row: BenchmarkRow) -> str:
     threads = f"{row.threads} thread{'s' if row.threads > 1 else ''}"
     return threads if row.streams == 1 else f"{row.streams} times {threads}"
 
 
-def _against_the_first(rows: Sequence[Row]) -> Iterator[str]:
+def _against_the_first(rows: Sequence[BenchmarkRow]) -> Iterator[str]:
     """A line for every choice that in some rows, or in all, is no quicker than the first."""
     first = {(row.threads, row.batch_size): row for row in reversed(rows)}
     base = rows[0].title
@@ -191,12 +196,12 @@ def _against_the_first(rows: Sequence[Row]) -> Iterator[str]:
             yield f"{title} is slower than {base} here{_where(slower, compared)}"
 
 
-def _where(rows: Sequence[Row], compared: Sequence[object]) -> str:
+def _where(rows: Sequence[BenchmarkRow], compared: Sequence[object]) -> str:
     if len(rows) == len(compared):
         return ""
     return " with " + ", ".join(f"batch {row.batch_size} on {_threads(row)}" for row in rows)
 
 
-def _changes(rows: Sequence[Row]) -> list[str]:
+def _changes(rows: Sequence[BenchmarkRow]) -> list[str]:
     changed = (f"{row.title} changes {row.changed} of {row.compared} answers" for row in rows if row.changed)
     return list(dict.fromkeys(changed))

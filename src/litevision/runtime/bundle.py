@@ -44,31 +44,35 @@ class Bundle:
         precision: str | None = None,
         threads: int | None = None,
         streams: int = 1,
+        device: str = "cpu",
     ) -> "Bundle":
-        """The bundle at ``path``, checked and ready to run.
+        """Open the bundle at ``path``, checked and ready to run.
 
         Args:
             path: a ``.onnx`` file made with ``litevision export``.
-            engine: "onnxruntime", "openvino", or "auto" for the one that answers single images fastest on this
+            engine: "onnxruntime", "openvino", or "auto" for the one that computes single images fastest on this
                 machine, which is measured once and remembered.
             precision: "fp32" or "bf16"; None stands for "fp32", and for any with "auto".
             threads: how many threads compute one batch; where it is None, all that this process may use, shared out
                 among ``streams``.
             streams: how many batches are to be computed at once, each from a calling thread of its own.
+            device: "cpu"; "cuda", "coreml" or "directml" with an onnxruntime that was built for it; "gpu" for an Intel
+                GPU in openvino; or "auto" for CUDA or DirectML where onnxruntime has them, and else the CPU.
 
         Raises:
             FileMissingError: no file at the path.
             BundleError: not ONNX, without metadata, with tensors in other files, or with a graph of another form.
             MissingExtraError: the engine is not installed.
-            UsageError: no such engine, a precision that it does not have here, or fewer than one thread or stream.
+            UsageError: no such engine, a precision or device that it does not have here, or fewer than one thread or
+                stream.
         """
         path = Path(path)
         if engine == AUTO:
             from litevision.runtime.engines.auto import choose  # here, because it reads bundles itself
 
-            choice = choose(path, precision=precision, threads=threads, streams=streams).choice
+            choice = choose(path, precision=precision, threads=threads, streams=streams, device=device).choice
         else:
-            choice = engine_choice(engine, precision, threads=threads, streams=streams)
+            choice = engine_choice(engine, precision, threads=threads, streams=streams, device=device)
         data = read_bundle(path)
         metadata = checked_metadata(data, path)
         opened = open_engine(data, choice, name=str(path))
@@ -78,7 +82,9 @@ class Bundle:
     def reopen(self, *, streams: int) -> "Bundle":
         """The same file in another engine of the same kind, for ``streams`` batches at once; errors as for `open`."""
         choice = self.engine.choice
-        return Bundle.open(self.path, engine=choice.name, precision=choice.precision, streams=streams)
+        return Bundle.open(
+            self.path, engine=choice.name, precision=choice.precision, streams=streams, device=choice.device
+        )
 
     def run(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> Outputs:
         """Every output of the graph by name.

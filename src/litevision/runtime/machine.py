@@ -5,13 +5,14 @@ import hashlib
 import os
 import platform
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from litevision import __version__
 from litevision.runtime.cpus import available_cpus
-from litevision.runtime.engines import installed_engines
+from litevision.runtime.engines import ENGINES, installed_engines
 
 _BUSY = 0.25  # of the usable cores at work before the measuring begins
 
@@ -60,7 +61,7 @@ class Machine:
 
 def engine_versions() -> dict[str, str]:
     """The version of every engine that is installed; importing none."""
-    return {name: _version(name) for name in installed_engines()}
+    return {name: _version(ENGINES[name].distributions) for name in installed_engines()}
 
 
 def cpu_name() -> str:
@@ -85,8 +86,10 @@ def _cpuinfo() -> dict[str, str]:
     return dict(re.findall(r"^([^\t\n:]+)\t*: (.*)$", text.partition("\n\n")[0], re.MULTILINE))
 
 
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:  # built by hand, or one of its sister packages
-        return "unknown"
+def _version(distributions: Iterable[str]) -> str:
+    for name in distributions:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return "unknown"  # built by hand

@@ -243,8 +243,8 @@ def test_a_bundle_may_be_opened_with_auto(bundle: Path, monkeypatch: pytest.Monk
     assert Bundle.open(bundle, engine="auto", streams=3).engine.choice == EngineChoice("onnxruntime", "fp32", 1, 3)
     assert load(bundle, engine="auto", threads=1).bundle.engine.choice.streams == 3
     assert asked == [
-        {"precision": None, "threads": None, "streams": 3},
-        {"precision": None, "threads": 1, "streams": 1},
+        {"precision": None, "threads": None, "streams": 3, "device": "cpu"},
+        {"precision": None, "threads": 1, "streams": 1, "device": "auto"},
     ]
 
 

@@ -10,15 +10,17 @@ import pytest
 
 from bundles import write_bundle
 from litevision.errors import FileMissingError, MissingExtraError, UnknownNameError, UsageError
-from litevision.runtime.benchmark import Row, benchmark, notes
+from litevision.runtime.benchmark import BenchmarkRow, benchmark, notes
 from litevision.runtime.engines import Engine, EngineChoice
 from litevision.runtime.machine import Machine, cpu_instructions
 
 
-def row(title: str, batch_size: int = 1, ms: float = 10.0, threads: int = 1, streams: int = 1, changed: int = 0) -> Row:
+def row(
+    title: str, batch_size: int = 1, ms: float = 10.0, threads: int = 1, streams: int = 1, changed: int = 0
+) -> BenchmarkRow:
     engine, precision = title.split()
     rate = 1e3 * batch_size * streams / ms
-    return Row(engine, precision, "1", batch_size, threads, streams, 9, ms, ms, 0.0, rate, changed, 4)
+    return BenchmarkRow(engine, precision, "1", batch_size, threads, streams, 9, ms, ms, 0.0, rate, changed, 4)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,7 @@ def test_rows(bundle: Path) -> None:
         opened.append(FakeEngine(choice))
         return opened[-1]
 
-    heard: list[Row] = []
+    heard: list[BenchmarkRow] = []
     arguments: dict[str, Any] = {"batch_sizes": (1, 3), "threads": (1, 2), "seconds": 0.02, "on_row": heard.append}
     found = benchmark(bundle, **arguments, opened_by=open_fake)
     assert [(it.title, it.batch_size, it.threads) for it in found.rows] == [

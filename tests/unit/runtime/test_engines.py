@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,23 +19,22 @@ from litevision.runtime import Normalisation
 from litevision.runtime.engines import (
     Engine,
     EngineChoice,
-    EngineName,
     Precision,
     TensorInfo,
     candidates,
     engine_choice,
     installed_engines,
+    onnxruntime_engine,
     open_engine,
     openvino_engine,
 )
+from litevision.runtime.engines.openvino_engine import import_openvino
 
-NAMES: tuple[EngineName, ...] = ("onnxruntime", "openvino")
+NAMES: tuple[str, ...] = ("onnxruntime", "openvino")
 SIZE_HW = (32, 32)
 
 
-def opened(
-    data: bytes, name: EngineName, precision: Precision = "fp32", *, threads: int = 1, streams: int = 1
-) -> Engine:
+def opened(data: bytes, name: str, precision: Precision = "fp32", *, threads: int = 1, streams: int = 1) -> Engine:
     """The engine, or a skipped test where it is not installed or the CPU is not made for it."""
     if name == "openvino":
         pytest.importorskip("openvino", reason="needs the extra openvino")
@@ -67,7 +68,7 @@ def scores(engine: Engine, batch_u8_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_engine_names_the_tensors_alike(name: EngineName) -> None:
+def test_every_engine_names_the_tensors_alike(name: str) -> None:
     engine = opened(tiny(), name, threads=2)
     assert engine.inputs == (TensorInfo("images", "uint8", (None, 8, 8, 3)),)
     assert engine.outputs == (TensorInfo("probabilities", "float", (None, 3)),)
@@ -90,16 +91,14 @@ def test_bf16_is_near_and_is_not_fp32(network: bytes, batch_u8_nhwc: npt.NDArray
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_image_is_answered_as_among_others(
-    network: bytes, batch_u8_nhwc: npt.NDArray[np.uint8], name: EngineName
-) -> None:
+def test_one_image_is_answered_as_among_others(network: bytes, batch_u8_nhwc: npt.NDArray[np.uint8], name: str) -> None:
     engine = opened(network, name)
     singly = [scores(engine, image_u8_hwc[None]) for image_u8_hwc in batch_u8_nhwc]
     assert np.concatenate(singly) == pytest.approx(scores(engine, batch_u8_nhwc), abs=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_answers_belong_to_the_caller(network: bytes, batch_u8_nhwc: npt.NDArray[np.uint8], name: EngineName) -> None:
+def test_answers_belong_to_the_caller(network: bytes, batch_u8_nhwc: npt.NDArray[np.uint8], name: str) -> None:
     engine = opened(network, name)
     first = scores(engine, batch_u8_nhwc[:1])
     before = first.copy()
@@ -108,7 +107,7 @@ def test_answers_belong_to_the_caller(network: bytes, batch_u8_nhwc: npt.NDArray
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_any_view_of_pixels_will_do(network: bytes, batch_u8_nhwc: npt.NDArray[np.uint8], name: EngineName) -> None:
+def test_any_view_of_pixels_will_do(network: bytes, batch_u8_nhwc: npt.NDArray[np.uint8], name: str) -> None:
     engine = opened(network, name)
     expected = scores(engine, batch_u8_nhwc)
     frozen = batch_u8_nhwc.copy()
@@ -122,7 +121,7 @@ def test_any_view_of_pixels_will_do(network: bytes, batch_u8_nhwc: npt.NDArray[n
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("threads", "streams"), [(1, 2), (2, 1)])
 def test_many_threads_get_their_own_answers(
-    network: bytes, batch_u8_nhwc: npt.NDArray[np.uint8], name: EngineName, threads: int, streams: int
+    network: bytes, batch_u8_nhwc: npt.NDArray[np.uint8], name: str, threads: int, streams: int
 ) -> None:
     engine = opened(network, name, threads=threads, streams=streams)
     expected = scores(engine, batch_u8_nhwc)
@@ -134,7 +133,7 @@ def test_many_threads_get_their_own_answers(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_caller_may_still_use_every_core(name: EngineName) -> None:
+def test_the_caller_may_still_use_every_core(name: str) -> None:
     if not hasattr(os, "sched_getaffinity"):
         pytest.skip("this system has no affinity")
     before = os.sched_getaffinity(0)
@@ -178,7 +177,9 @@ def test_candidates_stand_with_the_most_exact_first(monkeypatch: pytest.MonkeyPa
 
 
 def test_onnxruntime_has_no_bf16() -> None:
-    with pytest.raises(UsageError, match="onnxruntime does not compute in bf16 on a CPU; expected fp32, or the engine"):
+    with pytest.raises(
+        UsageError, match=r"^onnxruntime does not compute in bf16; expected fp32, or the engine openvino\.$"
+    ):
         open_engine(tiny(), EngineChoice("onnxruntime", "bf16"))
 
 
@@ -200,8 +201,89 @@ def test_bf16_asks_for_a_cpu_that_has_it(monkeypatch: pytest.MonkeyPatch) -> Non
         open_engine(tiny(), EngineChoice("openvino", "bf16"))
 
 
+class FakeOnnxruntime(ModuleType):
+    """onnxruntime as it is built for ``providers``, of which ``starting`` find their device."""
+
+    def __init__(self, providers: Sequence[str], starting: Sequence[str]) -> None:
+        super().__init__("onnxruntime")
+        self.__version__ = "1.99"
+        self.asked: list[Any] = []
+        self._providers, self._starting = list(providers), starting
+        self.SessionOptions = lambda: SimpleNamespace(add_session_config_entry=lambda name, value: None)
+
+    def get_available_providers(self) -> list[str]:
+        return self._providers
+
+    def InferenceSession(self, data: bytes, options: Any, *, providers: list[Any]) -> Any:  # noqa: N802
+        self.asked = providers
+        names = [it if isinstance(it, str) else it[0] for it in providers]
+        started = [it for it in names if it in (*self._starting, "CPUExecutionProvider")]
+        return SimpleNamespace(get_providers=lambda: started, get_inputs=list, get_outputs=list)
+
+
+CPU, CUDA, CORE_ML = "CPUExecutionProvider", "CUDAExecutionProvider", "CoreMLExecutionProvider"
+
+
+def fake_onnxruntime(monkeypatch: pytest.MonkeyPatch, *providers: str, starting: Sequence[str] = ()) -> FakeOnnxruntime:
+    fake = FakeOnnxruntime([*providers, CPU], starting)
+    monkeypatch.setattr(onnxruntime_engine, "import_onnxruntime", lambda: fake)
+    return fake
+
+
+@pytest.mark.parametrize(
+    ("providers", "starting", "device", "opened_on"),
+    [
+        ([], [], "cpu", "cpu"),
+        ([], [], "auto", "cpu"),
+        ([CORE_ML], [CORE_ML], "auto", "cpu"),  # it is in every package for macOS
+        ([CORE_ML], [CORE_ML], "coreml", "coreml"),
+        ([CUDA], [CUDA], "auto", "cuda"),
+        ([CUDA], [CUDA], "cuda", "cuda"),
+        ([CUDA], [CUDA], "cpu", "cpu"),
+        ([CUDA], [], "auto", "cpu"),  # built for CUDA, on a machine without
+    ],
+)
+def test_the_device_that_onnxruntime_opens(
+    monkeypatch: pytest.MonkeyPatch, providers: list[str], starting: list[str], device: str, opened_on: str
+) -> None:
+    fake = fake_onnxruntime(monkeypatch, *providers, starting=starting)
+    engine = open_engine(tiny(), engine_choice("onnxruntime", threads=1, device=device))
+    assert engine.choice.device == opened_on
+    assert engine.choice.title == "onnxruntime fp32" + ("" if opened_on == "cpu" else f" on {opened_on}")
+    if opened_on == "cuda":
+        assert fake.asked == [(CUDA, {"use_tf32": "0"}), CPU]
+    assert (fake.asked == [CPU]) is (CUDA not in providers or device == "cpu") or opened_on == "coreml"
+
+
+def test_a_device_that_is_not_there_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_onnxruntime(monkeypatch)
+    with pytest.raises(UsageError, match=r"does not compute on cuda, only on cpu\. .* pip install onnxruntime-gpu\.$"):
+        open_engine(tiny(), engine_choice("onnxruntime", device="cuda"))
+    fake_onnxruntime(monkeypatch, CUDA)
+    with pytest.raises(
+        UsageError, match=r"^onnxruntime 1\.99 cannot start cuda on this machine, though it was built for"
+    ):
+        open_engine(tiny(), engine_choice("onnxruntime", device="cuda"))
+    with pytest.raises(
+        UsageError, match=r"^openvino does not compute on cuda; expected auto or cpu or gpu, or the engine"
+    ):
+        engine_choice("openvino", device="cuda")
+    with pytest.raises(UnknownNameError, match=r"^no device 'tpu'\. .*Known: auto, cpu, cuda, coreml, directml, gpu\."):
+        engine_choice("openvino", device="tpu")
+
+
+def test_openvino_names_the_devices_that_it_finds() -> None:
+    pytest.importorskip("openvino", reason="needs the extra openvino")
+    assert opened(tiny(), "openvino").choice.device == "cpu"
+    if "GPU" not in import_openvino().Core().available_devices:
+        with pytest.raises(
+            UsageError, match=r"^openvino finds no gpu on this machine, only cpu\. It needs openvino, with"
+        ):
+            open_engine(tiny(), engine_choice("openvino", device="gpu"))
+
+
 @pytest.mark.parametrize(("name", "reason"), [("onnxruntime", ".*Poetry"), ("openvino", "No conversion .*Poetry")])
-def test_a_graph_that_an_engine_refuses(name: EngineName, reason: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_graph_that_an_engine_refuses(name: str, reason: str, capfd: pytest.CaptureFixture[str]) -> None:
     made = model(metadata=plain_metadata())
     made.graph.node[1].op_type = "Poetry"
     with pytest.raises(BundleError, match=rf"^the bundle: {name} [\d.]+ cannot load it \({reason}") as refusal:
@@ -211,7 +293,7 @@ def test_a_graph_that_an_engine_refuses(name: EngineName, reason: str, capfd: py
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_weight_of_the_wrong_shape_is_refused(name: EngineName) -> None:
+def test_a_weight_of_the_wrong_shape_is_refused(name: str) -> None:
     made = model(metadata=plain_metadata())
     made.graph.initializer[1].CopyFrom(numpy_helper.from_array(np.zeros((5, 3), np.float32), "weight"))
     with pytest.raises(BundleError, match="cannot load it"):
@@ -260,7 +342,7 @@ def test_openvino_reports_to_nobody() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_bundle_is_read_as_onnx_whatever_else_its_bytes_look_like(name: EngineName) -> None:
+def test_a_bundle_is_read_as_onnx_whatever_else_its_bytes_look_like(name: str) -> None:
     made = model(metadata=plain_metadata())
     made.producer_name = "ORTM"
     data = made.SerializeToString()

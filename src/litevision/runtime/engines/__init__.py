@@ -1,94 +1,180 @@
-"""The engines that compute bundles. Each is imported when a graph is opened with it, not before."""
+"""The engines that compute bundles: one row of `ENGINES` each, imported when a graph is opened and not before."""
 
+import importlib
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast, get_args
 
 from litevision.errors import UnknownNameError, UsageError
 from litevision.runtime.cpus import available_cpus
-from litevision.runtime.engines.base import Engine, EngineChoice, EngineName, Outputs, Precision, TensorInfo
+from litevision.runtime.engines.base import Engine, EngineChoice, Outputs, Precision, TensorInfo
 
 __all__ = [
     "AUTO",
-    "PRECISIONS_OF",
+    "ENGINES",
     "Engine",
     "EngineChoice",
-    "EngineName",
+    "EngineSpec",
     "Outputs",
     "Precision",
     "TensorInfo",
     "candidates",
+    "device_names",
     "engine_choice",
     "installed_engines",
     "open_engine",
 ]
 
 AUTO = "auto"
-"""Stands for an engine's name where the fastest is to be found by measuring; see `litevision.runtime.engines.auto`."""
-
-PRECISIONS_OF: dict[EngineName, tuple[Precision, ...]] = {"onnxruntime": ("fp32",), "openvino": ("fp32", "bf16")}
-"""What each engine computes in on a CPU; bf16 asks for a CPU that has instructions for it."""
+"""As an engine: the fastest one, found by measuring (`litevision.runtime.engines.auto`). As a device: a GPU that the
+engine has been installed for, or else the CPU."""
 
 
-def installed_engines() -> tuple[EngineName, ...]:
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """What there is to know of an engine before it is imported.
+
+    Attributes:
+        package: what Python imports.
+        precisions: what it computes in, the most exact first; bf16 asks for a CPU that has instructions for it.
+        devices: what it computes on, and which pip package brings each.
+        opener: ``module:class``, or a function, that opens a graph: ``opener(data, choice, name=...)``.
+        install: the pip command that installs it.
+        distributions: the pip packages that hold it, for its version.
+    """
+
+    package: str
+    precisions: tuple[Precision, ...]
+    devices: Mapping[str, str]
+    opener: str | Callable[..., Engine]
+    install: str
+    distributions: tuple[str, ...]
+
+    def open(self, data: bytes, choice: EngineChoice, *, name: str) -> Engine:
+        """Load a graph; arguments and errors as for `open_engine`."""
+        if callable(self.opener):
+            return self.opener(data, choice, name=name)
+        module, _, attribute = self.opener.partition(":")
+        opened: Engine = getattr(importlib.import_module(module), attribute)(data, choice, name=name)
+        return opened
+
+
+ENGINES: dict[str, EngineSpec] = {
+    "onnxruntime": EngineSpec(
+        package="onnxruntime",
+        precisions=("fp32",),
+        devices={
+            "cpu": "onnxruntime",
+            "cuda": "onnxruntime-gpu",
+            "coreml": "onnxruntime (on macOS)",
+            "directml": "onnxruntime-directml",
+        },
+        opener="litevision.runtime.engines.onnxruntime_engine:OnnxruntimeEngine",
+        install="pip install onnxruntime",
+        distributions=("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml"),
+    ),
+    "openvino": EngineSpec(
+        package="openvino",
+        precisions=("fp32", "bf16"),
+        devices={"cpu": "openvino", "gpu": "openvino, with Intel's GPU driver"},
+        opener="litevision.runtime.engines.openvino_engine:OpenvinoEngine",
+        install="pip install 'litevision[openvino]'",
+        distributions=("openvino",),
+    ),
+}
+"""Every engine by its name, the default one first."""
+
+
+def installed_engines() -> tuple[str, ...]:
     """The engines that this Python can import."""
-    return tuple(name for name in PRECISIONS_OF if importlib.util.find_spec(name) is not None)
+    return tuple(name for name, spec in ENGINES.items() if importlib.util.find_spec(spec.package) is not None)
+
+
+def device_names() -> tuple[str, ...]:
+    """Every device that some engine computes on, after "auto"."""
+    return AUTO, *dict.fromkeys(device for spec in ENGINES.values() for device in spec.devices)
 
 
 def engine_choice(
-    engine: str, precision: str | None = None, *, threads: int | None = None, streams: int = 1
+    engine: str,
+    precision: str | None = None,
+    *,
+    threads: int | None = None,
+    streams: int = 1,
+    device: str = "cpu",
 ) -> EngineChoice:
-    """The checked choice of these arguments, which are those of `litevision.runtime.Bundle.open`.
+    """Check these arguments, which are those of `litevision.runtime.Bundle.open`.
 
     Raises:
-        UnknownNameError: no such engine or precision.
-        UsageError: fewer than one thread or stream.
+        UnknownNameError: no such engine, precision or device.
+        UsageError: a device that this engine does not know, or fewer than one thread or stream.
     """
     precision = precision or "fp32"
-    if engine not in get_args(EngineName):
+    if engine not in ENGINES:
         also = () if engine == AUTO else (AUTO,)  # which is no engine where it is not looked for
-        raise UnknownNameError.of("engine", engine, (*get_args(EngineName), *also))
+        raise UnknownNameError.of("engine", engine, (*ENGINES, *also))
     if precision not in get_args(Precision):
         raise UnknownNameError.of("precision", precision, get_args(Precision))
+    if device not in device_names():
+        raise UnknownNameError.of("device", device, device_names())
+    if device not in (AUTO, *ENGINES[engine].devices):
+        able = [name for name, spec in ENGINES.items() if device in spec.devices]
+        raise UsageError(
+            f"{engine} does not compute on {device}; expected {' or '.join((AUTO, *ENGINES[engine].devices))}, "
+            f"or the engine {' or '.join(able)}."
+        )
     if streams < 1:
         raise UsageError(f"{streams} streams; expected at least 1.")
     if threads is None:
         threads = max(1, available_cpus() // streams)
     if threads < 1:
         raise UsageError(f"{threads} threads; expected at least 1.")
-    # Both are known names by now, which mypy does not see.
-    return EngineChoice(cast(EngineName, engine), cast(Precision, precision), threads, streams)
+    return EngineChoice(engine, cast(Precision, precision), threads, streams, device)  # a known name by now
 
 
 def candidates(
-    engines: Sequence[str] = (), precisions: Sequence[str] = (), *, threads: int | None = None, streams: int = 1
+    engines: Sequence[str] = (),
+    precisions: Sequence[str] = (),
+    *,
+    threads: int | None = None,
+    streams: int = 1,
+    device: str = "cpu",
 ) -> list[EngineChoice]:
     """What may compute a bundle here, the most exact first and onnxruntime before others; one at least.
 
     Args:
-        engines: only these; where there are none, those that are installed.
+        engines: only these; where there are none, those that are installed and know the device.
         precisions: only these; where there are none, all.
         threads: as for `engine_choice`.
         streams: as for `engine_choice`.
+        device: as for `engine_choice`.
 
     Raises:
-        UsageError: no such engine or precision, or no engine among these with one of these precisions.
+        UsageError: no such engine, precision or device, or no engine among these with one of these precisions.
     """
-    engines, precisions = engines or installed_engines(), precisions or get_args(Precision)
+    if device not in device_names():
+        raise UnknownNameError.of("device", device, device_names())
+    able = [name for name in installed_engines() if device in (AUTO, *ENGINES[name].devices)]
+    engines, precisions = engines or able or installed_engines(), precisions or get_args(Precision)
     every = [
-        engine_choice(name, precision, threads=threads, streams=streams) for precision in precisions for name in engines
+        engine_choice(name, precision, threads=threads, streams=streams, device=device)
+        for precision in precisions
+        for name in engines
     ]
-    found = [choice for choice in every if choice.precision in PRECISIONS_OF[choice.name]]
+    found = [choice for choice in every if choice.precision in ENGINES[choice.name].precisions]
     if not found:
+        wanted = " and ".join(precisions)
+        others = [spec.install for spec in ENGINES.values() if set(precisions) & set(spec.precisions)]
         raise UsageError(
-            f"{' and '.join(engines)} cannot compute in {' and '.join(precisions)}. "
-            "Use fp32, or install the engine that has bf16: pip install 'litevision[openvino]'."
+            f"{' and '.join(engines)} cannot compute in {wanted}. "
+            f"Use fp32, or install the engine that has {wanted}: {' or '.join(others)}."
         )
     return found
 
 
 def open_engine(data: bytes, choice: EngineChoice, *, name: str = "the bundle") -> Engine:
-    """The graph in ``data``, loaded into the engine of ``choice``.
+    """Load the graph in ``data`` into the engine of ``choice``.
 
     Args:
         data: an ONNX file.
@@ -96,14 +182,15 @@ def open_engine(data: bytes, choice: EngineChoice, *, name: str = "the bundle") 
         name: the bundle's path, for messages.
 
     Raises:
-        UsageError: a precision that this engine or CPU does not have.
+        UsageError: a precision or device that this engine or machine does not have.
         MissingExtraError: the engine is not installed.
         BundleError: the engine cannot load the graph.
     """
-    if choice.name == "openvino":
-        from litevision.runtime.engines.openvino_engine import OpenvinoEngine
-
-        return OpenvinoEngine(data, choice, name=name)
-    from litevision.runtime.engines.onnxruntime_engine import OnnxruntimeEngine
-
-    return OnnxruntimeEngine(data, choice, name=name)
+    spec = ENGINES[choice.name]
+    if choice.precision not in spec.precisions:
+        able = [name for name, other in ENGINES.items() if choice.precision in other.precisions]
+        raise UsageError(
+            f"{choice.name} does not compute in {choice.precision}; "
+            f"expected {' or '.join(spec.precisions)}, or the engine {' or '.join(able)}."
+        )
+    return spec.open(data, choice, name=name)

@@ -16,7 +16,7 @@ from litevision.errors import LitevisionError
 from litevision.files import JsonCache
 from litevision.image import ImageLike
 from litevision.runtime.bundle import checked_metadata, read_bundle
-from litevision.runtime.engines import Engine, EngineChoice, EngineName, Precision, candidates, open_engine
+from litevision.runtime.engines import Engine, EngineChoice, Precision, candidates, open_engine
 from litevision.runtime.engines.timing import count_changes, sample_images, time_engines
 from litevision.runtime.machine import cpu_instructions, cpu_name, engine_versions
 from litevision.runtime.records import from_dict, to_dict
@@ -41,7 +41,7 @@ class Timing:
         compared: how many sample images there were.
     """
 
-    engine: EngineName
+    engine: str
     precision: Precision
     ms: float
     start_ms: float
@@ -90,7 +90,7 @@ def measure(
     """
     batch_u8_nhwc = np.resize(images_u8_nhwc, (batch_size, *images_u8_nhwc.shape[1:]))
     engines: list[Engine] = []
-    start_ms: dict[EngineName, float] = {}  # the longest: the first of an engine's precisions imports it for the others
+    start_ms: dict[str, float] = {}  # the longest: the first of an engine's precisions imports it for the others
     fault: LitevisionError | None = None
     for choice in choices:
         start = time.perf_counter()
@@ -127,6 +127,7 @@ def choose(
     precision: str | None = None,
     threads: int | None = None,
     streams: int = 1,
+    device: str = "cpu",
     images: int | None = None,
     sample: Sequence[ImageLike] = (),
     measured_by: Measure = measure,
@@ -139,6 +140,7 @@ def choose(
         precision: only this one; any where it is None.
         threads: as for `litevision.runtime.Bundle.open`.
         streams: as for `litevision.runtime.Bundle.open`.
+        device: as for `litevision.runtime.Bundle.open`.
         images: how many there will be, where that is known: a few do not repay measuring or a slow start.
         sample: images to compare answers on, as for `litevision.runtime.engines.timing.sample_images`.
         measured_by: measures what is not remembered.
@@ -147,7 +149,8 @@ def choose(
         LitevisionError: as for `litevision.runtime.Bundle.open`.
     """
     path = Path(path)
-    choices = candidates(precisions=() if precision is None else (precision,), threads=threads, streams=streams)
+    precisions = () if precision is None else (precision,)
+    choices = candidates(precisions=precisions, threads=threads, streams=streams, device=device)
     data = read_bundle(path)
     metadata = checked_metadata(data, path)
     if metadata.task != "classification":
@@ -155,7 +158,7 @@ def choose(
     if len(choices) == 1:
         return Decision(choices[0], f"{choices[0].title} (the only one here)")
     cache = JsonCache("engines", _key(data, choices, batch_size))
-    timings, when = _load(cache), "measured earlier"
+    timings, when = _load(cache, choices), "measured earlier"
     if not timings:
         if images is not None and images < FEW_IMAGES:
             return Decision(choices[0], f"{choices[0].title} (measuring does not pay for {images} images)")
@@ -194,11 +197,13 @@ def _key(data: bytes, choices: Sequence[EngineChoice], batch_size: int) -> dict[
     }
 
 
-def _load(cache: JsonCache) -> list[Timing]:
-    """Return the timings in ``cache``; none where it holds nothing that can be used."""
+def _load(cache: JsonCache, choices: Sequence[EngineChoice]) -> list[Timing]:
+    """Return the timings in ``cache``; none where it holds nothing that can be used for ``choices``."""
     stored, issues = cache.load(), list[str]()
     timings = [from_dict(Timing, item, "", issues) for item in stored] if isinstance(stored, list) else []
-    return timings if not issues and any(not timing.changed for timing in timings) else []
+    known = {(choice.name, choice.precision) for choice in choices}
+    usable = not issues and all((timing.engine, timing.precision) in known for timing in timings)
+    return timings if usable and any(not timing.changed for timing in timings) else []
 
 
 def _store(cache: JsonCache, timings: Sequence[Timing]) -> str:

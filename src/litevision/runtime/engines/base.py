@@ -1,4 +1,4 @@
-"""What every engine takes and gives: numpy arrays, and nothing of the library behind it."""
+"""The interface of engines: numpy arrays in and out, and nothing of the library behind them."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -6,7 +6,6 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-EngineName = Literal["onnxruntime", "openvino"]
 Precision = Literal["fp32", "bf16"]
 
 Outputs = dict[str, npt.NDArray[Any]]
@@ -17,21 +16,23 @@ class EngineChoice:
     """Which engine computes a bundle, and how.
 
     Attributes:
-        name: the engine.
+        name: the engine, a key of `litevision.runtime.engines.ENGINES`.
         precision: of the sums inside; inputs, outputs and the weights in the file stay as they are.
         threads: how many threads compute one call of ``run``.
         streams: how many calls are to run at once, each from a thread of its own.
+        device: what computes it: "cpu", "cuda" and so on; "auto" until the engine is opened.
     """
 
-    name: EngineName = "onnxruntime"
+    name: str = "onnxruntime"
     precision: Precision = "fp32"
     threads: int = 1
     streams: int = 1
+    device: str = "cpu"
 
     @property
     def title(self) -> str:
-        """The engine and its precision, as messages and tables name them."""
-        return f"{self.name} {self.precision}"
+        """The engine, its precision and any device but the CPU, as messages and tables name them."""
+        return f"{self.name} {self.precision}" + ("" if self.device in ("cpu", "auto") else f" on {self.device}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,40 +1,81 @@
-"""The default engine: onnxruntime on the CPU."""
+"""The default engine: onnxruntime, on the CPU or on what its package was built for."""
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from litevision.errors import BundleError, UsageError
+from litevision.runtime.engines import AUTO, ENGINES
 from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo
+
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+}
+_AUTOMATIC = ("cuda", "directml")  # CoreML is in every package for macOS, and is no sign that somebody wants it
 
 
 class OnnxruntimeEngine:
     """A graph in onnxruntime: one session, which all calling threads share."""
 
     def __init__(self, data: bytes, choice: EngineChoice, *, name: str) -> None:
-        if choice.precision != "fp32":
-            raise UsageError(
-                f"onnxruntime does not compute in {choice.precision} on a CPU; expected fp32, or the engine openvino."
-            )
         onnxruntime = import_onnxruntime()
+        device = _device(choice.device, onnxruntime.get_available_providers())
 
-        self.choice = choice
         self.version = f"onnxruntime {onnxruntime.__version__}"
         options = session_options(onnxruntime, choice)
         try:
-            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(data, options, providers=_providers(device))
             self.inputs = tuple(map(_info, self._session.get_inputs()))
             self.outputs = tuple(map(_info, self._session.get_outputs()))
         except Exception as error:  # onnxruntime's exceptions share no other base class
             reason = str(error).strip().splitlines()[0]
             raise BundleError(f"{name}: {self.version} cannot load it ({reason}).") from error
+        if self._session.get_providers()[0] != _PROVIDERS[device]:
+            # It goes on with the CPU where a driver or a library of the device is missing.
+            if choice.device != AUTO:
+                raise UsageError(
+                    f"{self.version} cannot start {device} on this machine, though it was built for it. Check the "
+                    "device's driver and libraries, or use device cpu."
+                )
+            device = "cpu"
+        self.choice = replace(choice, device=device)
         self._names = [output.name for output in self.outputs]
 
     def run(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> Outputs:
         values = self._session.run(self._names, {self.inputs[0].name: batch_u8_nhwc})
         return dict(zip(self._names, values, strict=True))
+
+
+def _device(device: str, available: Sequence[str]) -> str:
+    """The device to open, where ``available`` are onnxruntime's execution providers.
+
+    Raises:
+        UsageError: this build of onnxruntime does not have it.
+    """
+    if device == AUTO:
+        return next((name for name in _AUTOMATIC if _PROVIDERS[name] in available), "cpu")
+    if _PROVIDERS[device] not in available:
+        here = [name for name, provider in _PROVIDERS.items() if provider in available]
+        raise UsageError(
+            f"the onnxruntime that is installed does not compute on {device}, only on {' and '.join(here)}. "
+            f"Install the one that does in its place: pip install {ENGINES['onnxruntime'].devices[device]}."
+        )
+    return device
+
+
+def _providers(device: str) -> list[Any]:
+    if device == "cpu":
+        return [_PROVIDERS["cpu"]]
+    # TF32 would be a precision of its own: 10 bits of mantissa in place of fp32's 23.
+    options = {"use_tf32": "0"} if device == "cuda" else {}
+    return [(_PROVIDERS[device], options), _PROVIDERS["cpu"]]
 
 
 def session_options(onnxruntime: Any, choice: EngineChoice) -> Any:

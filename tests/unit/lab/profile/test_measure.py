@@ -12,10 +12,10 @@ from litevision.cost.graph import graph_ledger
 from litevision.errors import BundleError, FileMissingError, UsageError
 from litevision.lab.profile import Peaks, microbenchmarks, peaks, profile
 from litevision.lab.profile.peaks import measure_cost, measure_peaks
-from litevision.runtime.engines import EngineChoice, EngineName, engine_choice
+from litevision.runtime.engines import EngineChoice, engine_choice
 
 PEAKS = Peaks(100.0, ((1_000, 50.0), (1_000_000, 10.0)))
-NAMES: tuple[EngineName, ...] = ("onnxruntime", "openvino")
+NAMES: tuple[str, ...] = ("onnxruntime", "openvino")
 NETWORKS = (
     ("mobilenet_v1", "slim"),
     ("mobilenet_v2", "torchvision"),
