@@ -1,13 +1,13 @@
 """litevision: MobileNetV1, V2, V3 and ShuffleNetV2, from exact networks to small checked model files.
 
-``load`` and what it gives need no torch; ``create``, ``load_weights``, ``save_weights`` and ``export_weights`` do.
+``load`` and what it gives need no torch; ``create``, ``load_weights``, ``save_weights`` and ``export`` do.
 Importing the package imports neither half.
 
     import litevision
 
     litevision.load_classifier("model.onnx").predict("photo.jpg", top=5)
     litevision.create("mobilenet_v2", width_mult=0.75, num_classes=10)
-    litevision.export_weights("mobilenet_v2", "model.onnx")
+    litevision.export("mobilenet_v2", "model.onnx")
 """
 
 import importlib
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from litevision.data import DataReport, check_data
     from litevision.detections import Detections
     from litevision.errors import LitevisionError
-    from litevision.exporting.weights import export_weights
+    from litevision.exporting.export import export
     from litevision.hub import bench, classify, detect, load, load_classifier, load_detector
     from litevision.image import Preprocess
     from litevision.runtime import Bundle, Classifier, Detector, Prediction, Predictions
@@ -43,7 +43,7 @@ __all__ = [
     "classify",
     "create",
     "detect",
-    "export_weights",
+    "export",
     "load",
     "load_classifier",
     "load_detector",
@@ -66,7 +66,7 @@ _HOMES = {
     "classify": "litevision.hub",
     "create": "litevision.weights.create",
     "detect": "litevision.hub",
-    "export_weights": "litevision.exporting.weights",
+    "export": "litevision.exporting.export",
     "load": "litevision.hub",
     "load_classifier": "litevision.hub",
     "load_detector": "litevision.hub",

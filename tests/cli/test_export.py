@@ -1,6 +1,7 @@
 """litevision export."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,12 @@ import torch
 from exports import LABELS
 from images import encoded, noise
 from litevision.exporting.check import check_bundle
+from litevision.exporting.formats import FORMATS, ExportedModel, ExportFormat
 from litevision.hub import load
 from litevision.models import build, configure
+from litevision.runtime import BundleMetadata
 from litevision.weights.save import save_weights
+from litevision.zoo import BUNDLES
 from networks import SHORT_ROWS
 
 Run = Callable[..., tuple[int, str, str]]
@@ -50,7 +54,10 @@ def test_says_what_it_wrote_and_how_it_checked(litevision: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("mine.safetensors",), "the network has 10 classes: name them, one a line, with --labels FILE"),
+        (
+            ("mine.safetensors",),
+            "the network has 10 classes: name them with labels (on the command line --labels FILE",
+        ),
         (("none.safetensors",), "no weight file at none.safetensors"),
         (("broken.safetensors",), "broken.safetensors is no weight file that litevision reads"),
         (("mobilenet_v9",), "no weight set 'mobilenet_v9'"),
@@ -86,7 +93,12 @@ def test_a_fault_is_one_line_and_leaves_nothing(litevision: Run, arguments: tupl
 
 def test_another_ending_is_refused(litevision: Run) -> None:
     code, out, err = litevision("export", "mine.safetensors", "-o", "it.pt", "--labels", "names.txt")
-    assert (code, out, err) == (1, "", "error: a bundle is an .onnx file, got 'it.pt'\n")
+    assert (code, out, err) == (
+        1,
+        "",
+        "error: no export format is written to 'it.pt'; expected a name that ends with .onnx (bundle: "
+        f"{FORMATS['bundle'].help})\n",
+    )
 
 
 def test_an_output_is_asked_for(litevision: Run) -> None:
@@ -111,3 +123,20 @@ def test_labels_may_start_with_a_byte_order_mark(litevision: Run) -> None:
     code, _, err = litevision("export", "mine.safetensors", "-o", "it.onnx", "--labels", "names.txt", "--size", "32")
     assert (code, err) == (0, "")
     assert load("it.onnx").labels == LABELS
+
+
+def test_a_format_is_one_row(litevision: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command writes it, its help names it, and the list of formats in an error has it."""
+
+    def write(model: ExportedModel, path: Path) -> BundleMetadata:
+        path.write_text("\n".join(model.labels), "utf-8")
+        return replace(load(BUNDLES["clothing"]).bundle.metadata, labels=model.labels)
+
+    row = ExportFormat(".names", "list of names", "what the classes are called, and no more", "train", write)
+    monkeypatch.setitem(FORMATS, "names", row)
+    code, out, err = litevision("export", "mine.safetensors", "-o", "it.names", "--labels", "names.txt")
+    assert (code, err) == (0, "")
+    assert out.startswith("wrote it.names: mobilenet_v2, 10 classes, 224x224")
+    assert Path("it.names").read_text("utf-8").splitlines() == list(LABELS)
+    _, _, err = litevision("export", "mine.safetensors", "-o", "it.xyz", "--labels", "names.txt")
+    assert ".names (list of names: what the classes are called, and no more)" in err

@@ -6,11 +6,12 @@ from typing import ClassVar
 
 from litevision.cli.fields import dialect_option, network_names, size_option, weight_names
 from litevision.cli.parser import argument, option
+from litevision.exporting.formats import FORMATS
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """Make a bundle: one .onnx file with its labels and preprocessing, checked against the network it came from."""
+    """Export a model to one file with its labels and preprocessing, checked against the network it came from."""
 
     examples: ClassVar = (
         "litevision export mobilenet_v2 -o mobilenet_v2.onnx",
@@ -22,7 +23,11 @@ class ExportOptions:
         choices=weight_names,
         help="A weight set's or network's name, a weight file, a URL, or the folder of a run.",
     )
-    output: Path = option(short="-o", metavar="FILE.onnx", help="Bundle to write.")
+    output: Path = option(
+        short="-o",
+        metavar="FILE" + "|".join(row.suffix for row in FORMATS.values()),
+        help=f"File to write: {'; '.join(f'{row.suffix} for {row.help}' for row in FORMATS.values())}.",
+    )
     model: str | None = option(None, choices=network_names, help="Network of the weights; detected unless given.")
     dialect: str | None = dialect_option("Library whose form the network has, where the file alone cannot tell.")
     width: float | None = option(None, help="Width multiplier; detected unless given.")
@@ -48,16 +53,16 @@ def run(options: ExportOptions) -> int:
     from litevision.cli.checks import parse_size, require_torch
 
     require_torch("litevision export")
-    from litevision.exporting.weights import export_weights
+    from litevision.exporting.export import export
     from litevision.image import list_images
 
-    metadata = export_weights(
+    metadata = export(
         options.source,
         options.output,
-        options.model,
+        model=options.model,
         dialect=options.dialect,
         width_mult=options.width,
-        size_hw=None if options.size is None else parse_size(options.size),
+        size=None if options.size is None else parse_size(options.size),
         normalisation=options.normalisation,
         labels=None if options.labels is None else _read_labels(options.labels),
         check_images=None if options.check_images is None else list_images(options.check_images),

@@ -27,9 +27,9 @@ def bundle_for(source: str) -> Path:
         return path
     if importlib.util.find_spec("torch") is None:
         raise MissingExtraError.of(f"Making the bundle of {source!r}, once,", "train")
-    from litevision.exporting.weights import export_weights
+    from litevision.exporting.export import export
 
-    export_weights(source, path)
+    export(source, path)
     return path
 
 

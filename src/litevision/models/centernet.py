@@ -44,6 +44,7 @@ class CenterNetConfig(Recorded):
     """
 
     KIND: ClassVar[str] = "detector's configuration"
+    task: ClassVar[str] = "detection"
 
     backbone: NetworkConfig
     num_classes: int
@@ -163,6 +164,10 @@ class CenterNet(nn.Module):
                 "configuration"
             )
         self.backbone.load_state_dict({key: given[key] for key in own})
+
+
+AnyNetwork = Network | CenterNet
+"""A network of any task."""
 
 
 def decode(maps: CenterNetMaps, top_k: int = 100) -> Detections:

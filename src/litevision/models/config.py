@@ -32,6 +32,7 @@ class NetworkConfig(Recorded):
     """
 
     KIND: ClassVar[str] = "network configuration"
+    task: ClassVar[str] = "classification"
 
     architecture: str
     dialect: str

@@ -1,10 +1,11 @@
 """What is known of the weights in a network: how to feed it, what it answers, and whose work it is."""
 
-from dataclasses import dataclass, replace
+import zlib
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from litevision.errors import UsageError
 from litevision.image import Preprocess
@@ -30,6 +31,7 @@ class Pretrained:
         score: measured or claimed with this preprocessing; None where nothing was, or the classifier was replaced.
         score_thresholds: of a detector, the score from which a box of each class counts.
         task: what the weights were made for.
+        fingerprint: of the weights in the network; another one there means that they were trained since.
 
     Example:
         >>> import litevision
@@ -49,6 +51,7 @@ class Pretrained:
     score: Score | DetectionScore | None = None
     score_thresholds: tuple[float, ...] | None = None
     task: str = "classification"
+    fingerprint: int | None = field(default=None, repr=False, compare=False)
 
     @property
     def weights(self) -> Weights:
@@ -89,3 +92,12 @@ def normalise(images_u8: Tensor, normalisation: Normalisation) -> Tensor:
     mean, std = torch.tensor(normalisation.mean).double(), torch.tensor(normalisation.std).double()
     scale, shift = (1 / (255 * std)).float(), (-mean / std).float()
     return images_u8.float() * scale[:, None, None] + shift[:, None, None]
+
+
+def fingerprint(network: nn.Module) -> int:
+    """A checksum of a network's weights, by which it is seen whether they have changed."""
+    checksum = 0
+    for tensor in network.state_dict().values():
+        if tensor.is_floating_point():
+            checksum = zlib.crc32(tensor.detach().cpu().contiguous().float().numpy(), checksum)
+    return checksum

@@ -1,11 +1,15 @@
-"""What is known of weights that others published: their preprocessing, labels, licence and origin."""
+"""What is known of weights: their preprocessing, labels, licence and origin."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from litevision.errors import UnknownNameError
+from torch import nn
+
+from litevision.errors import UnknownNameError, UsageError
 from litevision.files import sha256_of
 from litevision.image import Preprocess
+from litevision.models.centernet import AnyNetwork
 from litevision.models.config import NetworkConfig
 from litevision.models.pretrained import Pretrained
 from litevision.registry.labels import imagenet_labels
@@ -61,6 +65,52 @@ def facts_of(source: WeightsSource, config: NetworkConfig, layout: str) -> Pretr
     return facts if has_its_classes and config.final_endpoint is None else facts.without_classes()
 
 
+def facts_from_scratch(
+    network: AnyNetwork,
+    name: str,
+    size_hw: tuple[int, int] | None,
+    normalisation: Normalisation | None,
+    preprocess: Preprocess | None,
+) -> Pretrained:
+    """The facts of a network of which nothing is known but what was given.
+
+    Raises:
+        UsageError: not enough was given.
+    """
+    if normalisation is None or (size_hw is None and preprocess is None):
+        missing = [
+            *(["size (px of a side, or height and width) or preprocess"] if not (size_hw or preprocess) else []),
+            *(['normalisation ("imagenet", "half" or "unit")'] if normalisation is None else []),
+        ]
+        raise UsageError(
+            f"the network was trained from scratch, so that its input is not known: give {' and '.join(missing)}"
+        )
+    task = network.config.task
+    if preprocess is None:
+        assert size_hw is not None
+        whole = Preprocess(size_hw, min(size_hw), "letterbox")
+        preprocess = whole if task == "detection" else default_preprocess(size_hw)
+    return Pretrained(
+        name=name,
+        preprocess=preprocess,
+        normalisation=normalisation,
+        labels=None,
+        licence="unknown",
+        source="trained from scratch",
+        sha256=weights_digest(network),
+        task=task,
+    )
+
+
+def weights_digest(network: nn.Module) -> str:
+    """The sha256 of the weights themselves, which were read from no file."""
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().float().numpy().tobytes())
+    return digest.hexdigest()
+
+
 def normalisation_named(name: str) -> Normalisation:
     """The normalisation called ``name``: imagenet, half or unit.
 
@@ -78,12 +128,12 @@ def default_preprocess(size_hw: tuple[int, int]) -> Preprocess:
 
 
 def resized(facts: Pretrained, size_hw: tuple[int, int]) -> Pretrained:
-    """``facts`` for an input of another size, at which no score was measured."""
-    if size_hw == facts.preprocess.size_hw:
-        return facts
+    """``facts`` for an input of another size, cropped alike; no score was measured there."""
     old = facts.preprocess
-    kept = min(old.size_hw) / old.resize_px if facts.task == "detection" else _CROP_FRACTION
-    preprocess = replace(old, size_hw=size_hw, resize_px=round(min(size_hw) / kept))
+    if size_hw == old.size_hw:
+        return facts
+    resize_px = round(min(size_hw) * old.resize_px / min(old.size_hw))
+    preprocess = replace(old, size_hw=size_hw, resize_px=resize_px)
     return replace(facts, preprocess=preprocess, score=None, score_thresholds=None)
 
 

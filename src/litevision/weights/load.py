@@ -4,10 +4,11 @@ import logging
 from dataclasses import dataclass, replace
 
 from litevision.errors import WeightsError, WeightsMismatchError
-from litevision.models.centernet import CenterNetConfig
+from litevision.models.centernet import AnyNetwork, CenterNetConfig
 from litevision.models.config import NetworkConfig
 from litevision.models.factory import build
 from litevision.models.network import FeaturePyramid, Network
+from litevision.models.pretrained import fingerprint
 from litevision.registry import Variant, resolve
 from litevision.weights.convert import LAYOUTS, Applied, Layout, apply
 from litevision.weights.convert.apply import BACKGROUND_CLASSES, described
@@ -16,7 +17,7 @@ from litevision.weights.facts import facts_of
 from litevision.weights.files import CONFIG_KEY
 from litevision.weights.recognise import Recognised, recognise
 from litevision.weights.source import WeightsRequest, WeightsSource, open_source
-from litevision.weights.trained import WeightsLike, restore_folded
+from litevision.weights.trained import WeightsLike, open_trained, restore_folded
 
 logger = logging.getLogger("litevision")
 
@@ -83,6 +84,26 @@ def load_weights(
         network, opened, found.layout, reset_classifier=reset_classifier, drop_background=drop_background
     )
     return Loaded(network, LAYOUTS[found.layout], opened, applied)
+
+
+def load_network(
+    source: WeightsLike,
+    name: str | None = None,
+    *,
+    dialect: str | None = None,
+    width_mult: float | None = None,
+) -> AnyNetwork:
+    """The network of any weights: a classifier, or the detector of a run or a bundle.
+
+    Arguments and errors as for ``load_weights``.
+    """
+    trained = open_trained(source)
+    if trained is None or not isinstance(trained.config, CenterNetConfig):
+        return load_weights(source, name, dialect=dialect, width_mult=width_mult).network
+    backbone = trained.config.backbone
+    request = WeightsRequest.of(name, dialect, width_mult)
+    request.require(trained.label, WeightsRequest(backbone.architecture, backbone.dialect, backbone.width_mult))
+    return trained.network()
 
 
 def fill(
@@ -187,9 +208,11 @@ def fill_from(
     """Fills ``network``, and notes what is known of its weights."""
     applied = _apply(network, source, layout, reset_classifier, drop_background)
     facts = facts_of(source, network.config, layout)
-    network.pretrained = facts.without_classes() if applied.reset or isinstance(network, FeaturePyramid) else facts
     if source.trained is not None and source.trained.is_folded:
         restore_folded(network, facts)
+    if applied.reset or isinstance(network, FeaturePyramid):
+        facts = facts.without_classes()
+    network.pretrained = replace(facts, fingerprint=fingerprint(network))
     if applied.reset:
         logger.info("%s: the classifier starts fresh (left out: %s)", source.label, ", ".join(applied.reset))
     if applied.background_dropped:

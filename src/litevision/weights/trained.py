@@ -4,7 +4,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ from litevision.models.centernet import CenterNet, CenterNetConfig
 from litevision.models.config import NetworkConfig
 from litevision.models.factory import build
 from litevision.models.network import Network
-from litevision.models.pretrained import Pretrained, normalise
+from litevision.models.pretrained import Pretrained, fingerprint, normalise
 from litevision.models.statistics import restore_statistics
 from litevision.runtime import Normalisation
 from litevision.runtime.bundle import checked_metadata, read_bundle
@@ -77,9 +77,9 @@ class TrainedModel:
             network.load_state_dict(self.state)
         except RuntimeError as error:
             raise WeightsError(f"{self.path}: holds other weights than {self.label} says: {error}") from None
-        network.pretrained = self.pretrained
         if self.is_folded:
             restore_folded(network, self.pretrained)
+        network.pretrained = replace(self.pretrained, fingerprint=fingerprint(network))
         return network.eval()
 
 
