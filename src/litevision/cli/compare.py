@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from litevision.cli.fields import json_flag, size_option
+from litevision.cli.fields import box_formats, json_flag, size_option
 from litevision.cli.parser import argument, option
 
 
@@ -28,7 +28,7 @@ class CompareOptions:
     what: str = argument(
         metavar="centernet", choices=("centernet",), help="What to compare: detectors, all of them CenterNets."
     )
-    data: Path = argument(metavar="DATA", help="Images with boxes: Pascal VOC, COCO or YOLO.")
+    data: Path = argument(metavar="DATA", help=box_formats)
     minutes: float | None = option(
         None, metavar="MINUTES", help="Minutes of training for each candidate; 30 unless given."
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from litevision.cli.fields import csv_option, engine_names_with_auto, model_names
+from litevision.cli.fields import csv_option, data_formats, engine_names_with_auto, model_names
 from litevision.cli.parser import argument, option
 
 
@@ -25,11 +25,7 @@ class EvaluateOptions:
         choices=model_names,
         help="A bundle (.onnx), the folder of a finished run, or a model's name.",
     )
-    data: Path = argument(
-        metavar="DATA",
-        help="A folder of class folders, with splits or without, or a CSV; for a detector, images with boxes: Pascal "
-        "VOC, COCO or YOLO.",
-    )
+    data: Path = argument(metavar="DATA", help=data_formats)
     split: str | None = option(
         None,
         choices=("train", "validation", "test", "all"),
@@ -59,9 +55,9 @@ def run(options: EvaluateOptions) -> int:
     from litevision.cli.checks import check_writable
     from litevision.cli.evaluate_boxes import evaluate_boxes
     from litevision.cli.evaluate_images import evaluate_images
-    from litevision.data import is_detection
+    from litevision.data import task_of
 
     for name, file in (("--json", options.json_file), ("--csv", options.csv), ("--predictions", options.predictions)):
         if file:
             check_writable(file, name)
-    return evaluate_boxes(options) if is_detection(options.data) else evaluate_images(options)
+    return evaluate_boxes(options) if task_of(options.data) == "detection" else evaluate_images(options)

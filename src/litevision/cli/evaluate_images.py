@@ -6,7 +6,7 @@ from pathlib import Path
 from litevision.cli.evaluate import EvaluateOptions
 from litevision.cli.scoring import Callback, Outcome, Rows, open_bundle, report, with_progress
 from litevision.cli.tables import Align, escape, format_value, pluralise, print_table
-from litevision.data import read_labelled
+from litevision.data import read_images
 from litevision.evaluation import Evaluation, Scores, evaluate_bundle, scores, select_split
 from litevision.runtime import Classifier
 
@@ -16,7 +16,7 @@ _FIGURES = ("precision", "recall", "f1")
 
 def evaluate_images(options: EvaluateOptions) -> int:
     """Scores a classifier, tells, and gives the exit code."""
-    data = read_labelled(options.data)
+    data = read_images(options.data)
     split, samples = select_split(data, options.split)
     classifier = Classifier(open_bundle(options))
 

@@ -65,6 +65,13 @@ def data_formats() -> str:
     return data_help()
 
 
+def box_formats() -> str:
+    """What labelled boxes may look like, for help."""
+    from litevision.data.formats import format_names
+
+    return f"Images with boxes: {format_names('detection')}."
+
+
 def engine_option(default: str = "onnxruntime") -> Any:
     """``--engine`` of a command that measures."""
     return option(default, choices=engine_names, help="Engine that computes the network.")

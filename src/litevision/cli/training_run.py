@@ -10,7 +10,7 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from litevision import console
 from litevision.cli.checks import parse_size
 from litevision.cli.training_report import ConsoleListener, print_data, print_recipe, print_results
-from litevision.data import Issue, is_detection
+from litevision.data import Issue, task_of
 from litevision.errors import UsageError
 from litevision.runtime.metadata import Task
 from litevision.training.checkpoint import NAME as LAST
@@ -46,7 +46,7 @@ def run(
         network = None if (folder / LAST).exists() else first_network(plan)
         _say(f"resuming {folder}")
     else:
-        task: Task = "detection" if data is not None and is_detection(data) else "classification"
+        task: Task = "classification" if data is None else task_of(data)
         recipe = chosen_recipe(recipe_file, given, settings, task)
         if show_recipe:
             print(recipe_toml(recipe, task), end="")

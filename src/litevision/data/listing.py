@@ -77,7 +77,7 @@ class Listing:
         root: the folder or the file that was read.
         classes: the class names in the order of their labels, those without images or boxes too.
         images: the images, in any order.
-        issues: what is wrong with the labels, or was passed over.
+        issues: what is wrong with the labels, or was skipped.
         relative: whether boxes are given as fractions of the image's size.
         class_folders: the folder of a class in a split; the split is None where the data has no splits.
     """

@@ -176,13 +176,13 @@ def _rank(split: Split | None) -> int:
 
 
 def image_issues(listing: Listing, stats: StatsOfAll, task: Task) -> Iterator[Issue]:
-    """What is wrong with the files of the listed images, once for each place that lists one."""
-    told = set()
+    """Report what is wrong with the files of the listed images, once for each line that lists one."""
+    reported = set()
     for image, found in zip(listing.images, stats.found, strict=True):
         for rule, detail in found:
-            if (image.path, image.line, rule) in told:
+            if (image.path, image.line, rule) in reported:
                 continue
-            told.add((image.path, image.line, rule))
+            reported.add((image.path, image.line, rule))
             if rule == "missing-file":
                 rule = "missing-image" if task == "detection" else rule
                 detail += f", line {image.line}" if image.line else ""

@@ -25,7 +25,7 @@ _PAIRS_AT_ONCE = 2048  # twice 25 MB of images, and some times that in floats
 def duplicate_issues(
     data: LabelledImages | LabelledBoxes, paths: Sequence[Path], stats: StatsOfAll, *, workers: int | None = None
 ) -> Iterator[Issue]:
-    """An issue for each image that is a copy of one before it; train stands before validation and test.
+    """Report each image that is a copy of one before it; train comes before validation and test.
 
     Args:
         data: the images; boxes are not compared, as copies with other boxes are copies all the same.
@@ -59,7 +59,7 @@ def duplicate_issues(
 
 
 def _near(samples: Sequence[Sample], pairs: npt.NDArray[np.intp], workers: int | None) -> dict[int, list[int]]:
-    """The earlier images that each image is nearly the same as, seen at 64 x 64 px."""
+    """The earlier images that each image nearly equals, compared at 64 x 64 px."""
     found: dict[int, list[int]] = defaultdict(list)
     for start in range(0, len(pairs), _PAIRS_AT_ONCE):
         part = pairs[start : start + _PAIRS_AT_ONCE]
@@ -75,7 +75,7 @@ def _near(samples: Sequence[Sample], pairs: npt.NDArray[np.intp], workers: int |
 def _seen(path: Path) -> npt.NDArray[np.uint8]:
     try:
         return _close(path)
-    except LitevisionError:  # it was there a moment ago; black is like nothing
+    except LitevisionError:  # removed since it was inspected; a black image is like none
         return np.zeros((_CLOSE_PX, _CLOSE_PX, 3), np.uint8)
 
 
@@ -86,7 +86,7 @@ def _same_pixels(samples: Sequence[Sample], index: int, other: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Describe:
-    """Words an image that is a copy of others."""
+    """Describe an image that is a copy of others, as an issue."""
 
     root: Path
     classes: Sequence[str]

@@ -226,7 +226,7 @@ def _boxes(file: Path, table: _Table, images: dict[Any, ListedImage | None], lis
             listing.report("missing-image", file, f"{where}: image_id {_brief(image_id)} is no image's")
             continue
         image = images[image_id]
-        if image is None:  # told of already, once for all its boxes
+        if image is None:  # reported already, once for all its boxes
             continue
         where = f"{where} of {image.name}"
         category = plain.get("category_id")

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from litevision.data import Issue, is_detection
+from litevision.data import Issue, task_of
+from litevision.data.formats import format_names
 from litevision.errors import DataError, FileMissingError, TrainingError, UsageError
 from litevision.files import atomic_write
 from litevision.lab.compare.budget import Budget, measure_epoch
@@ -60,7 +61,7 @@ def plan_members(
     made: list[tuple[Member, DetectionPlan]] = []
     for member in missing:
         plan, _, faults = make_plan(data, recipe_for(member, recipe, budget.epochs or 1), member.name)
-        if not isinstance(plan, DetectionPlan):  # which `is_detection` tells as well
+        if not isinstance(plan, DetectionPlan):  # which `task_of` tells as well
             raise DataError(f"{data}: no images with boxes")
         if not made:
             on_data(plan, faults)
@@ -108,8 +109,10 @@ def _read(folder: Path) -> DetectionPlan:
 def _require_boxes(data: Path) -> None:
     if not data.exists():
         raise FileMissingError(f"{data}: no such file or folder. Check the path of the data.")
-    if not is_detection(data):
-        raise DataError(f"{data}: no labels of boxes; expected Pascal VOC, COCO or YOLO, see 'litevision check-data'")
+    if task_of(data) != "detection":
+        raise DataError(
+            f"{data}: no labels of boxes; expected {format_names('detection')}, see 'litevision check-data'"
+        )
 
 
 def _settings(data: Path, recipe: Recipe, budget: Budget) -> dict[str, Any]:
