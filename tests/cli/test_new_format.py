@@ -75,6 +75,6 @@ def test_help_and_errors_name_it(litevision: Run, tagged: Path) -> None:
     (tagged / "images.boxes").write_text("train cell 0.png 1 2 30 40\n")
     code, _, err = litevision("check-data", str(tagged))
     assert (code, err.count("\n")) == (1, 1)
-    assert "labels as Tag list (images.tags) and Box list (images.boxes); expected one form" in err
+    assert "labels as Tag list (images.tags) and Box list (images.boxes); expected one format" in err
     with pytest.raises(ValueError, match=r"YOLO \(data.yaml, .*\) or Box list \(an images.boxes file\)"):
         read_boxes(tagged / "test0.png")

@@ -49,13 +49,14 @@ def run(options: CheckDataOptions) -> int:
     console.note(f"checked in {time.monotonic() - start:.1f} s")
     if file:
         _write(file, report)
-    print(report.to_json() if options.json == "-" else report.text(every=options.all))
+    print(report.to_json() if options.json == "-" else report.text(every=options.all, hint="--all"))
     return 0 if report.ok else 1
 
 
 def _write(file: Path, report: "DataReport") -> None:
+    from litevision.cli.tables import pluralise
     from litevision.files import atomic_write
 
     with atomic_write(file) as partial:
         partial.write_text(report.to_json() + "\n")
-    console.note(f"wrote {file}: {len(report.issues)} issues")
+    console.note(f"wrote {file}: {pluralise(len(report.issues), 'issue')}")

@@ -64,7 +64,7 @@ class ImageStats:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class StatsOfAll:
+class DatasetStats:
     """What inspecting N files gives.
 
     Attributes:
@@ -84,7 +84,7 @@ def inspect_images(
     quick: bool,
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-) -> StatsOfAll:
+) -> DatasetStats:
     """Inspect every image, or its header alone where it is to be ``quick``.
 
     Args:
@@ -93,7 +93,7 @@ def inspect_images(
         workers: threads; by default one for each processor, up to 8.
         on_progress: called with the number of images done, and of all.
     """
-    stats = StatsOfAll([], [], None if quick else np.zeros((len(paths), THUMB_PX, THUMB_PX, 3), np.uint8))
+    stats = DatasetStats([], [], None if quick else np.zeros((len(paths), THUMB_PX, THUMB_PX, 3), np.uint8))
     inspect = partial(_inspect, inspect_header if quick else inspect_image)
     for index, one in enumerate(in_threads(inspect, paths, workers=workers)):
         stats.found.append(one.found)

@@ -8,7 +8,7 @@ from litevision.data.boxes import usable_boxes
 from litevision.data.dataset import SPLITS, DetectionSample, LabelledBoxes, LabelledImages, Sample, Split
 from litevision.data.formats import Task
 from litevision.data.formats.find import list_labels, task_of
-from litevision.data.image_stats import StatsOfAll, inspect_images
+from litevision.data.image_stats import DatasetStats, inspect_images
 from litevision.data.issues import Issue
 from litevision.data.listing import ListedImage, Listing
 from litevision.data.splits import DEFAULT_FRACTIONS, Fractions, assign_splits, check_fractions
@@ -175,7 +175,7 @@ def _rank(split: Split | None) -> int:
     return SPLITS.index(split) if split else -1
 
 
-def image_issues(listing: Listing, stats: StatsOfAll, task: Task) -> Iterator[Issue]:
+def image_issues(listing: Listing, stats: DatasetStats, task: Task) -> Iterator[Issue]:
     """Report what is wrong with the files of the listed images, once for each line that lists one."""
     reported = set()
     for image, found in zip(listing.images, stats.found, strict=True):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from litevision.data.check.similar import alike, candidates, signatures
 from litevision.data.dataset import LabelledBoxes, LabelledImages, Sample
 from litevision.data.exact_duplicates import exact_duplicates
-from litevision.data.image_stats import StatsOfAll, in_threads
+from litevision.data.image_stats import DatasetStats, in_threads
 from litevision.data.issues import Issue
 from litevision.data.listing import relative_name
 from litevision.errors import LitevisionError
@@ -23,7 +23,7 @@ _PAIRS_AT_ONCE = 2048  # twice 25 MB of images, and some times that in floats
 
 
 def duplicate_issues(
-    data: LabelledImages | LabelledBoxes, paths: Sequence[Path], stats: StatsOfAll, *, workers: int | None = None
+    data: LabelledImages | LabelledBoxes, paths: Sequence[Path], stats: DatasetStats, *, workers: int | None = None
 ) -> Iterator[Issue]:
     """Report each image that is a copy of one before it; train comes before validation and test.
 

@@ -74,15 +74,16 @@ class DataReport:
     def __str__(self) -> str:
         return self.text()
 
-    def text(self, *, every: bool = False) -> str:
+    def text(self, *, every: bool = False, hint: str = "text(every=True)") -> str:
         """The report for people: the classes and splits, the rules that are broken, and where.
 
         Args:
             every: name every file of a rule, not the first five.
+            hint: what shows every file, said where some are left out.
         """
-        return "\n".join(self._lines(every))
+        return "\n".join(self._lines(every, hint))
 
-    def _lines(self, every: bool) -> Iterator[str]:
+    def _lines(self, every: bool, hint: str) -> Iterator[str]:
         yield self._title() + "\n"
         yield from _table(("class", *SPLITS, "all"), self._class_rows(), right=range(1, 5))
         if self.issues:
@@ -96,7 +97,7 @@ class DataReport:
             yield f"\n{name}"
             yield from (f"  {_escape(self._line(issue))}" for issue in shown)
             if len(shown) < len(issues):
-                yield f"  and {len(issues) - len(shown):,} more; --all shows them"
+                yield f"  and {len(issues) - len(shown):,} more; {hint} shows them"
         severities: tuple[Severity, ...] = ("error", "warning", "note")
         counted = ", ".join(_counted(self.severity(severity), severity) for severity in severities)
         yield "\n" + (counted if self.issues else "no issues")

@@ -91,7 +91,7 @@ def list_labels(path: str | os.PathLike[str], task: Task | None = None) -> tuple
     other = next((one for one in found if one[0] != row), None)
     if other:
         files = " and ".join(f"{each.name} ({file.relative_to(path)})" for each, file in (found[0], other))
-        raise DataError(f"{path}: labels as {files}; expected one form. Name its file, or move the other away.")
+        raise DataError(f"{path}: labels as {files}; expected one format. Name its file, or move the other away.")
     return row, row.reader.list_labels(path, [file for _, file in found])
 
 
