@@ -79,7 +79,7 @@ def test_json_is_one_document_with_errors_in_place(classify: Run) -> None:
     bad, good, missing = answer["results"]
     assert bad["path"] == "bad.jpg"
     assert bad["error"].startswith("bad.jpg: not an image")
-    assert 0 < good.pop("ms") < 5000
+    assert good.pop("ms") > 0
     assert good == {"path": "red.png", "predictions": [{"label": "red", "score": pytest.approx(0.9999092), "index": 0}]}
     assert missing["error"].startswith("none.png: No such file")
     bad_line, missing_line, last_line = err.splitlines(keepends=True)
@@ -123,7 +123,7 @@ def test_csv(classify: Run) -> None:
     assert header == ["path", "rank", "index", "label", "score", "ms"]
     assert first[:4] == ["red.png", "1", "0", "red"]
     assert float(first[4]) == pytest.approx(0.9999092)
-    assert 0 < float(first[5]) < 5000
+    assert float(first[5]) > 0
     assert second[:4] == ["red.png", "2", "1", "green"]
     assert not list(Path().glob(".out.csv*"))
 

@@ -74,7 +74,7 @@ def test_json(detect: Run) -> None:
     document = json.loads(out)
     assert (code, document["model"]) == (1, "colours.onnx")
     both, bad, none = document["results"]
-    assert 0 < both.pop("ms") < 5000
+    assert both.pop("ms") > 0
     assert both == {
         "path": "shots/both.png",
         "detections": [

@@ -98,7 +98,7 @@ def test_lightning_starts_the_other_process_and_both_stop_together(place: Path, 
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)  # the first process alone hears it
-    _, stopped = process.communicate(timeout=120)
+    _, stopped = process.communicate(timeout=600)
     assert process.returncode == 143
     assert stopped.count("go on with: litevision train --resume") == 1
     (folder,) = (place / "lightning").iterdir()
@@ -153,4 +153,4 @@ def test_processes_that_lightning_starts_listen_to_this_machine_alone(place: Pat
         assert listening_elsewhere({process.pid, *map(int, children)}) == set()
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=120)
+        process.communicate(timeout=600)

@@ -115,7 +115,7 @@ def test_an_error_leaves_no_process_behind(place: Path) -> None:
         "optimizer": {"name": "sgd", "lr": 1000.0, "weight_decay": 1000.0, "clip_norm": 0.0},
     }
     process = start(place, "data", "--name", "diverging", *settings(RECIPE, diverging))
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=600)
     assert (process.returncode, out) == (1, "")
     assert re.match(r"error: the loss is (nan|inf) in epoch \d, batch \d; try a lower ", err.splitlines()[-1])
     assert "Traceback" not in err
