@@ -88,7 +88,7 @@ def test_a_signal_before_the_first_answer_leaves_the_old_csv(classify_beside: St
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_S) == 143
-        assert process.stderr.read() == "stopped by SIGTERM before the first answer\n"
+        assert process.stderr.read() == "stopped by SIGTERM before the first result\n"
         assert process.stdout.read() == ""
     assert Path("out.csv").read_text() == "precious"
     assert not list(Path().glob(".out.csv*"))
@@ -126,7 +126,12 @@ def test_nobody_reads_any_more(classify_beside: Start) -> None:
 def test_head(folder: Path) -> None:
     command = f"{sys.executable} -m litevision classify - --model tiny.onnx --engine onnxruntime --top 1"
     done = subprocess.run(
-        f"yes red.png | {command} | head -n 3", shell=True, capture_output=True, text=True, check=True, timeout=PATIENCE_S
+        f"yes red.png | {command} | head -n 3",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
     )
     assert done.stdout.splitlines() == ["path  rank  label   score", *["red.png     1  red    0.9999"] * 2]
     assert done.stderr == ""
@@ -139,7 +144,7 @@ def test_a_full_disk_is_one_line(classify_beside: Start, form: str) -> None:
         process = classify_beside("red.png", "more", form, stdout=full)
         _, err = process.communicate()
     assert process.returncode == 1
-    assert err == "error: the answers cannot be written (No space left on device). Write them somewhere else.\n"
+    assert err == "error: the results cannot be written (No space left on device). Write them somewhere else.\n"
 
 
 @pytest.mark.parametrize(

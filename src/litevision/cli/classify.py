@@ -48,7 +48,7 @@ class Classify(Predict[ClassifyOptions]):
         from litevision.cli.tables import OutputFormat
 
         columns = (("path", "<4"), ("rank", ">4"), ("label", "<5"), ("score", ">6"))
-        return OutputFormat(columns, _cells, ("path", "rank", "index", "label", "score", "ms"), _rows, _plain)
+        return OutputFormat(columns, _cells, ("path", "rank", "index", "label", "score", "ms"), _rows, _to_dict)
 
     def job(self, bundle: "Bundle") -> Job:
         from litevision.runtime import Classifier
@@ -62,18 +62,18 @@ def run(options: ClassifyOptions) -> int:
     return predict(Classify(options))
 
 
-def _cells(answer: "Result[Predictions]") -> Iterator[tuple[str, ...]]:
+def _cells(result: "Result[Predictions]") -> Iterator[tuple[str, ...]]:
     from litevision.cli.tables import escape
 
-    name = escape(answer.name)
-    for rank, it in enumerate(answer.predictions, start=1):
+    name = escape(result.name)
+    for rank, it in enumerate(result.predictions, start=1):
         yield name, str(rank), escape(it.label), f"{it.score:.4f}"
 
 
-def _rows(answer: "Result[Predictions]") -> Iterator[tuple[object, ...]]:
-    for rank, it in enumerate(answer.predictions, start=1):
-        yield answer.name, rank, it.index, it.label, it.score, round(answer.ms, 3)
+def _rows(result: "Result[Predictions]") -> Iterator[tuple[object, ...]]:
+    for rank, it in enumerate(result.predictions, start=1):
+        yield result.name, rank, it.index, it.label, it.score, round(result.ms, 3)
 
 
-def _plain(answer: "Result[Predictions]") -> dict[str, Any]:
-    return answer.predictions.to_dict()
+def _to_dict(result: "Result[Predictions]") -> dict[str, Any]:
+    return result.predictions.to_dict()

@@ -71,7 +71,7 @@ class Detect(Predict[DetectOptions]):
 
         edges = ("x1", "y1", "x2", "y2")
         columns = (("path", "<4"), ("label", "<5"), ("score", ">6"), *((edge, ">6") for edge in edges))
-        return OutputFormat(columns, _cells, ("path", "label", "index", "score", *edges, "ms"), _rows, _plain)
+        return OutputFormat(columns, _cells, ("path", "label", "index", "score", *edges, "ms"), _rows, _to_dict)
 
     def targets(self) -> Sequence[str]:
         return [*super().targets(), *(it for it in (self.options.coco, self.options.save) if it not in (None, "-"))]
@@ -124,10 +124,10 @@ class CocoResults:
         self._text = json.dumps
         self._before = "["
 
-    def write(self, answers: "Sequence[Result[Detections]]") -> None:
-        for answer in answers:
-            for it in () if answer.error else answer.predictions:
-                self._stream.write(self._before + self._text(_coco(answer.name, it)))
+    def write(self, results: "Sequence[Result[Detections]]") -> None:
+        for result in results:
+            for it in () if result.error else result.predictions:
+                self._stream.write(self._before + self._text(_coco(result.name, it)))
                 self._before = ",\n"
         self._stream.flush()
 
@@ -151,20 +151,20 @@ def _coco(name: str, found: "Detection") -> dict[str, Any]:
     }
 
 
-def _cells(answer: "Result[Detections]") -> Iterator[tuple[str, ...]]:
+def _cells(result: "Result[Detections]") -> Iterator[tuple[str, ...]]:
     from litevision.cli.tables import escape
 
-    name = escape(answer.name)
-    for it in answer.predictions:
+    name = escape(result.name)
+    for it in result.predictions:
         yield name, escape(it.label), f"{it.score:.4f}", *(f"{edge:.1f}" for edge in it.box_xyxy)
-    if not answer.predictions:
+    if not result.predictions:
         yield name, "-", "", "", "", "", ""
 
 
-def _rows(answer: "Result[Detections]") -> Iterator[tuple[object, ...]]:
-    for it in answer.predictions:
-        yield answer.name, it.label, it.index, it.score, *it.box_xyxy, round(answer.ms, 3)
+def _rows(result: "Result[Detections]") -> Iterator[tuple[object, ...]]:
+    for it in result.predictions:
+        yield result.name, it.label, it.index, it.score, *it.box_xyxy, round(result.ms, 3)
 
 
-def _plain(answer: "Result[Detections]") -> dict[str, Any]:
-    return {"detections": answer.predictions.to_dict()["detections"]}
+def _to_dict(result: "Result[Detections]") -> dict[str, Any]:
+    return {"detections": result.predictions.to_dict()["detections"]}

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from litevision.runtime.results import Result
     from litevision.runtime.video import Preprocessor
 
-    Chunks = Generator[list[Result[Any]]]
+    Batches = Generator[list[Result[Any]]]
 
-_FEW = 4  # fewer images are answered one by one, each with all threads: workers would not have started by then
+_FEW = 4  # fewer images are computed one by one, each with all threads: workers would not have started by then
 _MAX_LABEL_WIDTH = 30
 
 
@@ -79,7 +79,7 @@ class Predict(ABC, Generic[Options]):
 
     Attributes:
         verb: its name.
-        default_model: the bundle that answers where ``--model`` is not given.
+        default_model: the bundle that is used where ``--model`` is not given.
         options: its options.
     """
 
@@ -119,7 +119,7 @@ def predict(command: Predict[Any]) -> int:
     """Run a command over images and give the exit code.
 
     Raises:
-        LitevisionError: nothing can be answered, or the only image cannot be read.
+        LitevisionError: nothing can be computed, or the only image cannot be read.
     """
     options = command.options
     if options.json + options.jsonl + (options.csv == "-") > 1:
@@ -128,37 +128,32 @@ def predict(command: Predict[Any]) -> int:
         raise UsageError("standard output is closed. Give --csv a file.")
     with Signals() as signals:
         try:
-            return _answer(command, signals)
+            return _run(command, signals)
         except Interrupted as stop:
-            print(f"stopped by {_name(stop)} before the first answer", file=sys.stderr)
+            console.note(f"stopped by {_name(stop)} before the first result")
             return 128 + stop.signum
         except (LitevisionError, BrokenPipeError):
             raise
         except OSError as error:  # of a full disk, for example
             silence_stdout()
-            raise UsageError(f"the answers cannot be written ({error.strerror}). Write them somewhere else.") from error
+            raise UsageError(f"the results cannot be written ({error.strerror}). Write them somewhere else.") from error
 
 
-def _answer(command: Predict[Any], signals: Signals) -> int:
-    from litevision.cli.inputs import Finder
+def _run(command: Predict[Any], signals: Signals) -> int:
     from litevision.cli.progress import ImageProgress
-    from litevision.runtime.cpus import available_cpus
     from litevision.runtime.results import PreprocessedImage
 
     options = command.options
-    finder = Finder(options.recursive, options.frames, options.every)
-    entries = [entry for argument in options.inputs for entry in finder.find(argument)]
-    total = None if any(map(callable, entries)) else len(entries)
-    workers = 0 if total is not None and total < _FEW else options.workers or available_cpus()
+    inputs = _find_inputs(options)
     # A wrong path should not cost the download of a model.
-    wrong = all(isinstance(entry, PreprocessedImage) for entry in entries)
-    job = None if wrong else command.job(_open(command, entries, total, workers))
+    wrong = all(isinstance(entry, PreprocessedImage) for entry in inputs.entries)
+    job = None if wrong else command.job(_open(command, inputs))
 
-    progress = ImageProgress(total, sys.stdout if _rows_shown(options) else None, command.verb)
+    progress = ImageProgress(inputs.total, sys.stdout if _rows_shown(options) else None, command.verb)
     with ExitStack() as stack:
-        writers = [*_writers(command, entries, total, workers, job, stack), progress]
-        chunks = stack.enter_context(closing(_chunks(options, entries, total, workers, job)))
-        ended = _write(chunks, writers, progress, signals)
+        writers = [*_writers(command, inputs, job, stack), progress]
+        batches = stack.enter_context(closing(_batches(options, inputs, job)))
+        ended = _write(batches, writers, progress, signals)
         if isinstance(ended, BrokenPipeError):
             silence_stdout()
         for writer in writers:
@@ -173,17 +168,51 @@ def _answer(command: Predict[Any], signals: Signals) -> int:
     return int(progress.errors > 0)
 
 
+class _Inputs(NamedTuple):
+    """The command's arguments, looked up.
+
+    Attributes:
+        entries: what they stand for.
+        total: how many images there are, None where nobody knows.
+        workers: how many of them are processed at once; 0 where there are so few that each has all threads.
+    """
+
+    entries: "list[Entry]"
+    total: int | None
+    workers: int
+
+    def batch_size(self, asked: int | None) -> int:
+        """How many images the network sees at once."""
+        from litevision.runtime.predictor import BATCH_SIZE
+
+        if asked or not self.workers:
+            return asked or 1
+        # Small enough that every worker has its share of a few dozen images.
+        return BATCH_SIZE if self.total is None else max(1, min(BATCH_SIZE, self.total // (2 * self.workers)))
+
+
+def _find_inputs(options: PredictOptions) -> _Inputs:
+    from litevision.cli.inputs import Finder
+    from litevision.runtime.cpus import available_cpus
+
+    finder = Finder(options.recursive, options.frames, options.every)
+    entries = [entry for argument in options.inputs for entry in finder.find(argument)]
+    total = None if any(map(callable, entries)) else len(entries)
+    is_few = total is not None and total < _FEW
+    return _Inputs(entries, total, 0 if is_few else options.workers or available_cpus())
+
+
 def _rows_shown(options: PredictOptions) -> bool:
-    """Whether the answers go to standard output."""
+    """Whether the results go to standard output."""
     return options.json or options.jsonl or options.csv in (None, "-")
 
 
-def _open(command: Predict[Any], entries: "list[Entry]", total: int | None, workers: int) -> "Bundle":
+def _open(command: Predict[Any], inputs: _Inputs) -> "Bundle":
     from litevision.hub import find_bundle
     from litevision.runtime import Bundle
     from litevision.runtime.engines import AUTO, engine_choice, installed_engines
 
-    options = command.options
+    options, workers = command.options, inputs.workers
     engine, precision = options.engine, options.precision
     threads, streams = (1, workers) if workers else (None, 1)
     if engine == AUTO and precision != "bf16" and (not workers or len(installed_engines()) == 1):
@@ -194,15 +223,14 @@ def _open(command: Predict[Any], entries: "list[Entry]", total: int | None, work
     if engine == AUTO:
         from litevision.runtime.engines.auto import choose
 
-        images = [entry for entry in entries if isinstance(entry, str)]
         decision = choose(
             path,
-            _batch_size(options, total, workers),
+            inputs.batch_size(options.batch),
             precision=precision,
             threads=threads,
             streams=streams,
-            images=total,
-            sample=images,
+            images=inputs.total,
+            sample=[entry for entry in inputs.entries if isinstance(entry, str)],
         )
         console.note(f"engine auto: {decision.reason}")
         engine, precision = decision.choice.name, decision.choice.precision
@@ -213,60 +241,42 @@ def _open(command: Predict[Any], entries: "list[Entry]", total: int | None, work
     return bundle
 
 
-def _chunks(
-    options: PredictOptions, entries: "list[Entry]", total: int | None, workers: int, job: Job | None
-) -> "Chunks":
+def _batches(options: PredictOptions, inputs: _Inputs, job: Job | None) -> "Batches":
+    """The results, as they come."""
     if job is None:
-        return _wrong(entries)
-    if not workers:
-        chunks = _one_by_one(entries, job)
-    else:
-        from litevision.cli.inputs import images
+        return _wrong(inputs.entries)
+    from litevision.cli.inputs import images
+
+    sources = images(inputs.entries, job.preprocess)
+    if inputs.workers:
         from litevision.runtime.pipeline import stream_batches
 
-        sources, chunk = images(entries, job.preprocess), _batch_size(options, total, workers)
-        chunks = stream_batches(job.work, sources, workers=workers, batch_size=chunk)
-    return _up_to_a_fault(chunks) if options.strict else chunks
+        batch_size = inputs.batch_size(options.batch)
+        batches = stream_batches(job.work, sources, workers=inputs.workers, batch_size=batch_size)
+    else:
+        batches = (job.work([image]) for image in sources if image is not None)
+    return _up_to_a_fault(batches) if options.strict else batches
 
 
-def _batch_size(options: PredictOptions, total: int | None, workers: int) -> int:
-    from litevision.runtime.pipeline import BATCH_SIZE
-
-    if options.batch or not workers:
-        return options.batch or 1
-    # Small enough that every worker has its share of a few dozen images.
-    return BATCH_SIZE if total is None else max(1, min(BATCH_SIZE, total // (2 * workers)))
-
-
-def _wrong(entries: "list[Entry]") -> "Chunks":
+def _wrong(entries: "list[Entry]") -> "Batches":
     from litevision.runtime.results import PreprocessedImage, Result
 
     wrong = [entry for entry in entries if isinstance(entry, PreprocessedImage)]
     yield [Result(entry, entry.outcome, entry.ms) for entry in wrong]
 
 
-def _one_by_one(entries: "list[Entry]", job: Job) -> "Chunks":
-    from litevision.cli.inputs import images
-
-    for image in images(entries, job.preprocess):
-        if image is not None:
-            yield job.work([image])
-
-
-def _up_to_a_fault(chunks: "Chunks") -> "Chunks":
-    """The answers up to the first image that could not be read, and that one."""
-    with closing(chunks):
-        for answers in chunks:
-            bad = next((index for index, answer in enumerate(answers) if answer.error is not None), None)
+def _up_to_a_fault(batches: "Batches") -> "Batches":
+    """The results up to the first image that could not be read, and that one."""
+    with closing(batches):
+        for results in batches:
+            bad = next((index for index, result in enumerate(results) if result.error is not None), None)
             if bad is not None:
-                yield answers[: bad + 1]
+                yield results[: bad + 1]
                 return
-            yield answers
+            yield results
 
 
-def _writers(
-    command: Predict[Any], entries: "list[Entry]", total: int | None, workers: int, job: Job | None, stack: ExitStack
-) -> "list[Writer]":
+def _writers(command: Predict[Any], inputs: _Inputs, job: Job | None, stack: ExitStack) -> "list[Writer]":
     from litevision.cli import tables
 
     options, form = command.options, command.output_format()
@@ -281,25 +291,27 @@ def _writers(
         writers.append(tables.JsonLines(sys.stdout, form))
     elif options.csv is None:
         # Where a list is still growing, nobody knows how wide its paths will be.
-        paths = [len(tables.escape(entry)) for entry in entries if isinstance(entry, str)] if total else []
+        paths = (
+            [len(tables.escape(entry)) for entry in inputs.entries if isinstance(entry, str)] if inputs.total else []
+        )
         labels = [len(tables.escape(label)) for label in job.bundle.metadata.labels] if job else []
         widths = {"path": max([0, *paths]), "label": min(_MAX_LABEL_WIDTH, max([0, *labels]))}
-        writers.append(tables.Table(sys.stdout, form, widths if workers else None))
+        writers.append(tables.Table(sys.stdout, form, widths if inputs.workers else None))
     return writers
 
 
 def _write(
-    chunks: "Chunks", writers: "Sequence[Writer]", progress: "ImageProgress", signals: Signals
+    batches: "Batches", writers: "Sequence[Writer]", progress: "ImageProgress", signals: Signals
 ) -> Interrupted | BrokenPipeError | LitevisionError | None:
-    """Writes all answers, and gives what ended that early, unless it was before the first one; then holds signals."""
+    """Write all results, and give what ended that early, unless it was before the first one; then hold signals."""
     ended: Interrupted | BrokenPipeError | LitevisionError | None = None
     try:
-        for answers in chunks:
-            if progress.total == 1 and answers[0].error:
-                raise answers[0].error
+        for results in batches:
+            if progress.total == 1 and results[0].error:
+                raise results[0].error
             with signals.held():
                 for writer in writers:
-                    writer.write(answers)
+                    writer.write(results)
         signals.hold()
     except (Interrupted, BrokenPipeError, LitevisionError) as error:
         signals.hold()

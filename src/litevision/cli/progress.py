@@ -47,12 +47,12 @@ class ImageProgress:
         self._start = time.monotonic()
         self._shown: _Display = _display(total, rows_on, title)
 
-    def write(self, answers: "Sequence[Result[Any]]") -> None:
-        for answer in answers:
-            if answer.error is not None:
+    def write(self, results: "Sequence[Result[Any]]") -> None:
+        for result in results:
+            if result.error is not None:
                 self.errors += 1
-                self._shown.print(f"error: {escape(str(answer.error))}")
-        self.done += len(answers)
+                self._shown.print(f"error: {escape(str(result.error))}")
+        self.done += len(results)
         self._shown.update(self.done, time.monotonic() - self._start)
 
     def finish(self) -> None:

@@ -34,32 +34,32 @@ class Saver:
         self._folder = Path(folder)
         self._root = _shared_folder(inputs)
 
-    def saved(self, answer: Result[Detections]) -> Result[Detections]:
-        """The answer, with its image saved; an image that cannot be read whole is an error from here on.
+    def saved(self, result: Result[Detections]) -> Result[Detections]:
+        """The result, with its image saved; an image that cannot be read whole is an error from here on.
 
         Raises:
             UsageError: the file would be the image itself.
             OSError: it cannot be written.
         """
-        if answer.error is not None:
-            return answer
-        target = self._folder / self.name_of(answer)
-        found = answer.predictions
+        if result.error is not None:
+            return result
+        target = self._folder / self.name_of(result)
+        found = result.predictions
         assert found.image is not None
         try:
             image = decode(found.image)
         except (ImageError, FileMissingError) as error:
-            return replace(answer, outcome=error)
-        if target.exists() and Path(answer.name).exists() and target.samefile(answer.name):
+            return replace(result, outcome=error)
+        if target.exists() and Path(result.name).exists() and target.samefile(result.name):
             raise UsageError(f"{target}: the image itself would be overwritten. Give --save another folder.")
         texts = [f"{it.label} {it.score:.2f}" for it in found]
         _write(draw_boxes(image, found.xyxy, texts, found.class_ids), target)
-        return answer
+        return result
 
-    def name_of(self, answer: Result[Detections]) -> Path:
+    def name_of(self, result: Result[Detections]) -> Path:
         """Where in the folder the image goes."""
-        name = answer.name
-        if isinstance(answer.source, PreprocessedImage):
+        name = result.name
+        if isinstance(result.source, PreprocessedImage):
             name = _TIME.sub(lambda found: f"-{int(found[1]):05}{found[2]}.jpg", name)
             name = _FRAME.sub(lambda found: f"-{int(found[1]):05}.jpg", name)
         path = Path(os.path.abspath(name))  # noqa: PTH100  # links are to keep their names

@@ -74,31 +74,31 @@ def write_records(file: Path, records: Sequence[Mapping[str, object]]) -> None:
 
 
 class Writer(Protocol):
-    """Takes answers; ``finish`` makes what was written complete, whether or not more was to come."""
+    """Write results as they come; ``finish`` makes what was written complete, whether or not more was to come."""
 
-    def write(self, answers: "Sequence[Result[Any]]") -> None:
-        """Writes the answers."""
+    def write(self, results: "Sequence[Result[Any]]") -> None:
+        """Write the results."""
 
     def finish(self) -> None:
-        """Writes what stands at the end."""
+        """Write what stands at the end."""
 
 
 class OutputFormat(NamedTuple):
-    """How the answers of a task are written.
+    """How the results of a task are written.
 
     Attributes:
         columns: the table's: what stands above each, and its format, such as ">6".
-        cells: an answer as rows of the table.
+        cells: a result as rows of the table.
         csv_header: above the rows of a CSV file.
-        csv_rows: an answer as such rows.
-        plain: an answer as a JSON object.
+        csv_rows: a result as such rows.
+        to_dict: a result as a JSON object.
     """
 
     columns: tuple[tuple[str, str], ...]
     cells: "Callable[[Result[Any]], Iterable[tuple[str, ...]]]"
     csv_header: tuple[str, ...]
     csv_rows: "Callable[[Result[Any]], Iterable[tuple[object, ...]]]"
-    plain: "Callable[[Result[Any]], dict[str, Any]]"
+    to_dict: "Callable[[Result[Any]], dict[str, Any]]"
 
 
 class Table:
@@ -106,7 +106,7 @@ class Table:
 
     Args:
         stream: where they go.
-        form: what the answers are.
+        form: what the results are.
         widths: characters of the longest cell of the columns whose names these are; None for what the rows themselves
             make of it, which are then written at the end.
     """
@@ -118,8 +118,8 @@ class Table:
         self._rows: list[tuple[str, ...]] = []
         self._headed = False
 
-    def write(self, answers: "Sequence[Result[Any]]") -> None:
-        self._rows += [row for answer in answers if answer.error is None for row in self._form.cells(answer)]
+    def write(self, results: "Sequence[Result[Any]]") -> None:
+        self._rows += [row for result in results if result.error is None for row in self._form.cells(result)]
         if self._widths:
             self._print(self._widths)
 
@@ -149,9 +149,9 @@ class JsonDocument:
         self._text = json.dumps
         self._before = f'{{"model": {json.dumps(model)}, "results": ['
 
-    def write(self, answers: "Sequence[Result[Any]]") -> None:
-        for answer in answers:
-            self._stream.write(self._before + self._text(_plain(self._form, answer)))
+    def write(self, results: "Sequence[Result[Any]]") -> None:
+        for result in results:
+            self._stream.write(self._before + self._text(_to_dict(self._form, result)))
             self._before = ",\n"
         self._stream.flush()
 
@@ -170,8 +170,8 @@ class JsonLines:
         self._form = form
         self._text = json.dumps
 
-    def write(self, answers: "Sequence[Result[Any]]") -> None:
-        self._stream.write("".join(f"{self._text(_plain(self._form, answer))}\n" for answer in answers))
+    def write(self, results: "Sequence[Result[Any]]") -> None:
+        self._stream.write("".join(f"{self._text(_to_dict(self._form, result))}\n" for result in results))
         self._stream.flush()
 
     def finish(self) -> None:
@@ -189,13 +189,13 @@ class CsvRows:
         self._writer = csv.writer(stream, lineterminator="\n")
         self._headed = False
 
-    def write(self, answers: "Sequence[Result[Any]]") -> None:
+    def write(self, results: "Sequence[Result[Any]]") -> None:
         if not self._headed:
             self._writer.writerow(self._form.csv_header)
             self._headed = True
-        for answer in answers:
-            if answer.error is None:
-                self._writer.writerows(self._form.csv_rows(answer))
+        for result in results:
+            if result.error is None:
+                self._writer.writerows(self._form.csv_rows(result))
         self._stream.flush()
 
     def finish(self) -> None:
@@ -227,7 +227,7 @@ def output_stream(target: str, option: str = "--csv") -> Iterator[TextIO]:
             yield stream
 
 
-def _plain(form: OutputFormat, answer: "Result[Any]") -> dict[str, Any]:
-    if answer.error is not None:
-        return {"path": answer.name, "error": str(answer.error)}
-    return {"path": answer.name, **form.plain(answer), "ms": round(answer.ms, 3)}
+def _to_dict(form: OutputFormat, result: "Result[Any]") -> dict[str, Any]:
+    if result.error is not None:
+        return {"path": result.name, "error": str(result.error)}
+    return {"path": result.name, **form.to_dict(result), "ms": round(result.ms, 3)}
