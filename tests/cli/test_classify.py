@@ -315,6 +315,8 @@ def test_a_number_out_of_range_is_a_usage_error(classify: Run, wrong: tuple[str,
             "error: no engine 'onnxrun'. Did you mean 'onnxruntime'? Known: onnxruntime, openvino, auto.\n",
         ),
         (("--precision", "fp16", *ORT), "error: no precision 'fp16'. Did you mean 'bf16'? Known: fp32, bf16.\n"),
+        (("--device", "cud"), "error: no device 'cud'. Did you mean 'cuda' or 'cpu'? Known: auto, cpu, "),
+        (("--device", "gpu", *ORT), "error: onnxruntime does not compute on gpu; expected auto or cpu or "),
         (("--precision", "bf16", *ORT), "error: onnxruntime does not compute in bf16 on a CPU;"),
     ],
 )
@@ -373,6 +375,7 @@ def test_auto_says_what_it_chose(classify: Run, monkeypatch: pytest.MonkeyPatch)
         "precision": None,
         "threads": 1,
         "streams": 2,
+        "device": "cpu",
         "images": 40,
         "sample": MANY,
     }

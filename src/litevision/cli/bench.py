@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from litevision import console
 from litevision.cli.checks import check_writable, parse_names
-from litevision.cli.fields import csv_option, engine_names, json_flag, model_names, precision_names
+from litevision.cli.fields import csv_option, device_option, engine_names, json_flag, model_names, precision_names
 from litevision.cli.parser import argument, option
 from litevision.errors import UsageError
 
@@ -43,6 +43,7 @@ class BenchOptions:
         choices=precision_names,
         help="Precisions; those that this processor has unless given.",
     )
+    device: str = device_option("auto")
     seconds: float = option(1.0, metavar="SECONDS", help="Seconds measured for each row.")
     csv: Path | None = csv_option("Write the rows and the machine into this file.")
     json: bool = json_flag()
@@ -68,6 +69,7 @@ def run(options: BenchOptions) -> int:
         streams=options.streams,
         engines=parse_names(options.engine),
         precisions=parse_names(options.precision),
+        device=options.device,
         seconds=options.seconds,
         on_row=_show,
     )

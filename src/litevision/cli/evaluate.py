@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from litevision.cli.fields import csv_option, data_formats, engine_names_with_auto, model_names
+from litevision.cli.fields import csv_option, data_formats, device_option, engine_names_with_auto, model_names
 from litevision.cli.parser import argument, option
 
 
@@ -34,6 +34,7 @@ class EvaluateOptions:
     engine: str = option(
         "onnxruntime", choices=engine_names_with_auto, help="Engine that computes the network; auto for the faster one."
     )
+    device: str = device_option()
     json: str | None = option(
         None, metavar="FILE.json", help="Write one JSON document into this file; - prints it instead."
     )

@@ -6,7 +6,12 @@ from typing import ClassVar
 
 from litevision.cli.fields import dialect_option, network_names, size_option, weight_names
 from litevision.cli.parser import argument, option
-from litevision.exporting.formats import FORMATS
+
+
+def _formats() -> str:
+    from litevision.exporting.formats import FORMATS
+
+    return f"File to write: {'; '.join(f'{row.suffix} for {row.help}' for row in FORMATS.values())}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +30,8 @@ class ExportOptions:
     )
     output: Path = option(
         short="-o",
-        metavar="FILE" + "|".join(row.suffix for row in FORMATS.values()),
-        help=f"File to write: {'; '.join(f'{row.suffix} for {row.help}' for row in FORMATS.values())}.",
+        metavar="FILE",
+        help=_formats,
     )
     model: str | None = option(None, choices=network_names, help="Network of the weights; detected unless given.")
     dialect: str | None = dialect_option("Library whose form the network has, where the file alone cannot tell.")

@@ -82,6 +82,20 @@ def precision_option(default: str | None = "fp32") -> Any:
     return option(default, choices=precision_names, help="Precision; bf16 where engine and processor have it.")
 
 
+def device_names() -> Sequence[str]:
+    """What engines compute on."""
+    from litevision.runtime import engines
+
+    return engines.device_names()
+
+
+def device_option(default: str = "cpu") -> Any:
+    """``--device`` of a command that runs a bundle."""
+    return option(
+        default, choices=device_names, help="Device that computes the network; auto for a GPU where the engine has one."
+    )
+
+
 def threads_option() -> Any:
     """``--threads``."""
     return option(None, help="Threads that compute one batch; all CPUs unless given.")

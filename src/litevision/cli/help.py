@@ -41,7 +41,9 @@ def format_command_help(name: str, options: type) -> str:
     fields = fields_of(options)
     positional = [field for field in fields if field.metadata.get("positional")]
     optional = [field for field in fields if not field.metadata.get("positional")]
-    required = [_typed(field) for field in optional if field.default is dataclasses.MISSING]
+    required = [
+        f"{option_names(field)[-1]} {metavar_of(field)}" for field in optional if field.default is dataclasses.MISSING
+    ]
     usage = " ".join(["litevision", name, *map(_usage, positional), *required, "[OPTIONS]"])
     summary, *details = inspect.cleandoc(options.__doc__ or "").split("\n\n")
     examples: Sequence[str] = getattr(options, "examples", ())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from litevision import console
-from litevision.cli.fields import engine_names_with_auto, precision_names
+from litevision.cli.fields import device_option, engine_names_with_auto, precision_names
 from litevision.cli.parser import argument, flag, option
 from litevision.cli.signals import Interrupted, Signals, silence_stdout
 from litevision.errors import LitevisionError, UsageError
@@ -53,6 +53,7 @@ class PredictOptions:
     precision: str | None = option(
         None, choices=precision_names, help="Precision; fp32 unless --engine auto finds another one faster."
     )
+    device: str = device_option()
     workers: int | None = option(None, min=1, help="Images processed at once; all CPUs unless given.")
     batch: int | None = option(None, min=1, help="Batch size; chosen by the number of images unless given.")
 
@@ -213,12 +214,13 @@ def _open(command: Predict[Any], inputs: _Inputs) -> "Bundle":
     from litevision.runtime.engines import AUTO, engine_choice, installed_engines
 
     options, workers = command.options, inputs.workers
-    engine, precision = options.engine, options.precision
+    engine, precision, device = options.engine, options.precision, options.device
     threads, streams = (1, workers) if workers else (None, 1)
-    if engine == AUTO and precision != "bf16" and (not workers or len(installed_engines()) == 1):
+    only_cpu = precision != "bf16" and device == "cpu"
+    if engine == AUTO and only_cpu and (not workers or len(installed_engines()) == 1):
         engine = "onnxruntime"  # always there, and the quickest to start
     if engine != AUTO:
-        engine_choice(engine, precision)  # refuses unknown names before anything is downloaded
+        engine_choice(engine, precision, device=device)  # refuses unknown names before anything is downloaded
     path = find_bundle(command.model)
     if engine == AUTO:
         from litevision.runtime.engines.auto import choose
@@ -229,12 +231,13 @@ def _open(command: Predict[Any], inputs: _Inputs) -> "Bundle":
             precision=precision,
             threads=threads,
             streams=streams,
+            device=device,
             images=inputs.total,
             sample=[entry for entry in inputs.entries if isinstance(entry, str)],
         )
         console.note(f"engine auto: {decision.reason}")
-        engine, precision = decision.choice.name, decision.choice.precision
-    bundle = Bundle.open(path, engine=engine, precision=precision, threads=threads, streams=streams)
+        engine, precision, device = decision.choice.name, decision.choice.precision, decision.choice.device
+    bundle = Bundle.open(path, engine=engine, precision=precision, threads=threads, streams=streams, device=device)
     console.debug(f"opened {path} in {bundle.engine.choice.title}, {streams} at once, {threads or 'all'} threads each")
     if options.model is None:
         console.note(f"{command.model}: {', '.join(bundle.metadata.labels)}; give --model for others")

@@ -54,7 +54,8 @@ class Outcome(NamedTuple):
 
 def open_bundle(options: EvaluateOptions) -> Bundle:
     """The bundle, with a stream for each CPU."""
-    return Bundle.open(find_bundle(options.bundle), engine=options.engine, threads=1, streams=available_cpus())
+    path, streams = find_bundle(options.bundle), available_cpus()
+    return Bundle.open(path, engine=options.engine, device=options.device, threads=1, streams=streams)
 
 
 def with_progress(evaluate: Callable[[Callback], T], count: int, bundle: Bundle) -> T:
