@@ -104,7 +104,7 @@ def test_another_ending_is_refused(litevision: Run) -> None:
 def test_an_output_is_asked_for(litevision: Run) -> None:
     code, out, err = litevision("export", "mine.safetensors")
     assert (code, out) == (2, "")
-    assert err == "error: --output FILE.onnx is missing. See litevision export --help.\n"
+    assert err == "error: --output FILE is missing. See litevision export --help.\n"
 
 
 def test_a_failed_check_is_refused_and_keeps_the_older_bundle(litevision: Run, monkeypatch: pytest.MonkeyPatch) -> None:
