@@ -1,4 +1,4 @@
-"""What a format's reader returns before any image is opened and any split is made: images and labels as written."""
+"""Images and labels as a label format writes them, before any image is opened and any split is made."""
 
 import os
 from collections.abc import Iterator

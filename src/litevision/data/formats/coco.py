@@ -1,4 +1,4 @@
-"""COCO: one JSON file of images, boxes and classes, or one for each split."""
+"""Read COCO: one JSON file of images, boxes and classes, or one for each split."""
 
 import itertools
 import json

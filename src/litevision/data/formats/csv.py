@@ -1,4 +1,4 @@
-"""A CSV file of paths and labels, with splits or without."""
+"""Read a CSV file of paths and classes, with splits or without."""
 
 import csv
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Find the label format of a path by what lies there."""
+"""Find the label format of a path by its files."""
 
 import os
 import re
@@ -107,7 +107,11 @@ def _file_format(path: Path, rows: Iterable[Format]) -> Format:
 def _found_below(root: Path, rows: Sequence[Format]) -> Iterator[tuple[Format, Path]]:
     """The files that show a format, those of ``root`` itself first."""
     rows = [row for row in rows if not row.is_fallback]
-    known = re.compile("|".join(f"({row.folders})" for row in rows if row.folders) or "(?!)", re.IGNORECASE)
+    if not rows:
+        return
+    known = re.compile(
+        "|".join(f"({row.folders})" for row in rows if row.folders) or "(?!)", re.IGNORECASE
+    )  # (?!) is no name
     waiting = [(root, 0)]
     while waiting:
         path, depth = waiting.pop(0)

@@ -1,4 +1,4 @@
-"""A folder of class folders, alone or below split folders."""
+"""Read a folder of class folders, alone or below split folders."""
 
 import os
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Label files read with limits: text, and XML without document types."""
+"""Read label files within limits: text in UTF-8, and XML without document types."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pascal VOC: an XML file for each image, in Annotations beside JPEGImages, or beside the image itself."""
+"""Read Pascal VOC: an XML file for each image, in Annotations beside JPEGImages, or beside the image itself."""
 
 import re
 from collections import defaultdict
@@ -53,8 +53,8 @@ def _is_annotation(path: Path) -> bool:
 def list_labels(root: Path, files: Sequence[Path]) -> Listing:
     """The images and boxes below ``root``.
 
-    An image's split is that whose list in ImageSets names it or, without lists, whose folder it lies in. A train list
-    makes trainval's superfluous.
+    An image's split is that whose list in ImageSets names it or, without lists, whose folder it lies in. A list of
+    train replaces that of trainval.
 
     Raises:
         DataError: a folder that cannot be read.

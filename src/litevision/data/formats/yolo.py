@@ -1,4 +1,4 @@
-"""YOLO: a text file of boxes for each image, and the class names in data.yaml, classes.txt or obj.names."""
+"""Read YOLO: a text file of boxes for each image, and the class names in data.yaml, classes.txt or obj.names."""
 
 import math
 import os
