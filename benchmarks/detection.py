@@ -12,10 +12,10 @@ from pathlib import Path
 
 import torch
 from _common import Row, conditions, interleaved, parser, python_child, ratios, report, row, workplace
+from litevision.exporting.detection import export_detection_bundle
 
 from litevision.exporting.bundle import export_bundle
 from litevision.exporting.defaults import NORMALISATIONS
-from litevision.exporting.detection import export_detection_bundle
 from litevision.image import Preprocess
 from litevision.models import build, configure
 from litevision.models.centernet import CenterNet, CenterNetConfig, Neck

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from litevision.exporting.bundle import export_bundle
 from litevision.exporting.defaults import NORMALISATIONS
-from litevision.exporting.graph import RawToProbabilities, to_onnx
+from litevision.exporting.graph import to_onnx
 from litevision.image import Preprocess
 from litevision.models import Network
 from litevision.runtime import BundleMetadata, Weights
+from litevision.tasks.classification.export import RawToProbabilities
 from networks import short
 
 LABELS = tuple(f"thing {i}" for i in range(10))

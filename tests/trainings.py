@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from images import encoded
 from litevision.data import Sample
 from litevision.models.network import Network
-from litevision.training.augment import image_transform
+from litevision.tasks.classification.objective import Validation, image_transform
+from litevision.tasks.classification.recipe import ClassificationRecipe
 from litevision.training.batches import Batch, EpochOrder, TrainingImages
 from litevision.training.checkpoint import read_checkpoint
-from litevision.training.loop import Loop, Task, Validation
-from litevision.training.recipe import Recipe
+from litevision.training.image_cache import ImageCache
+from litevision.training.loop import Loop, Objective
 from litevision.training.recipe_file import make_recipe
-from litevision.training.store import Imagestore
 from litevision.weights.create import create
 from networks import SHORT_ROWS
 
@@ -59,7 +59,7 @@ def train_there(place: Path, *arguments: str) -> tuple[str, str]:
     return found.stdout, found.stderr
 
 
-def tiny_recipe(*changes: Mapping[str, Mapping[str, Any]]) -> Recipe:
+def tiny_recipe(*changes: Mapping[str, Mapping[str, Any]]) -> ClassificationRecipe:
     return make_recipe(TINY, *changes)
 
 
@@ -107,8 +107,8 @@ def tiny_network(seed: int = 0) -> Network:
     return create("mobilenet_v1", num_classes=3, rows=SHORT_ROWS["mobilenet_v1"])
 
 
-class ColourTask:
-    """The plainest `Task`: cross-entropy, and a validation score that is made up of the weights."""
+class ColourObjective:
+    """The plainest `Objective`: cross-entropy, and a validation score that is made up of the weights."""
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         images, classes = batch
@@ -138,7 +138,12 @@ class Quiet:
 
 
 def tiny_loop(
-    folder: Path, recipe: Recipe, *, task: Task | None = None, network: Network | None = None, count: int = 12
+    folder: Path,
+    recipe: ClassificationRecipe,
+    *,
+    objective: Objective | None = None,
+    network: Network | None = None,
+    count: int = 12,
 ) -> Loop:
     """A loop over ``count`` images in memory; its checkpoints go into ``folder``."""
     labels = [index % 3 for index in range(count)]
@@ -146,12 +151,12 @@ def tiny_loop(
     def read(path: Path) -> npt.NDArray[np.uint8]:
         return coloured(int(path.name) % 3, int(path.name))
 
-    store = Imagestore(folder / "cache", [Path(str(index)) for index in range(count)], read, 10**7)
+    store = ImageCache(folder / "cache", [Path(str(index)) for index in range(count)], read, 10**7)
     images = TrainingImages(store, labels, image_transform(recipe.augment, recipe.train_size_hw))
     balanced = recipe.loss.sampler == "balanced"
     order = EpochOrder(labels, recipe.schedule.batch_size, recipe.run.seed, balanced=balanced)
     fabric = Fabric(accelerator="cpu", devices=1)
-    return Loop(fabric, network or tiny_network(), task or ColourTask(), recipe, order, images, folder)
+    return Loop(fabric, network or tiny_network(), objective or ColourObjective(), recipe, order, images, folder)
 
 
 CLOCK = ("seconds", "wait_seconds", "images_per_s", "data_wait_share", "interruptions")

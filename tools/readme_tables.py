@@ -26,7 +26,7 @@ from litevision.registry import ARCHITECTURES
 from litevision.registry.weight_sets import WeightSet, weight_sets
 from litevision.runtime import BundleMetadata
 from litevision.runtime.records import REST
-from litevision.training.recipe import Recipe
+from litevision.tasks import TASKS, task_of
 from litevision.training.recipe_file import recipe_tables
 
 ROOT = Path(__file__).parents[1]
@@ -189,8 +189,12 @@ def bundle() -> str:
 def recipe() -> str:
     """Every option of a training recipe, with its default."""
     rows = []
-    for table_name, options in recipe_tables(Recipe()).items():
-        kinds = reversed(type(getattr(Recipe(), table_name)).__mro__)
+    recipes = [task_of(name).recipe() for name in TASKS]
+    owners = {name: recipe for recipe in reversed(recipes) for name in recipe_tables(recipe)}
+    ordered = dict.fromkeys(name for recipe in recipes for name in recipe_tables(recipe))
+    for table_name in ordered:
+        options = recipe_tables(owners[table_name])[table_name]
+        kinds = reversed(type(getattr(owners[table_name], table_name)).__mro__)
         meanings = {name: text for kind in kinds for name, text in attributes(kind).items()}
         for name, value in options.items():
             rows.append((f"`{table_name}.{name}`", f"`{json.dumps(value)}`", meanings[name].replace("``", "`")))

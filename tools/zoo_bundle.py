@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from litevision.training.report.card import model_card
-from litevision.training.report.card_boxes import detector_card
 
 ZOO = Path(__file__).parents[1] / "src/litevision/zoo"
 MAX_BYTES = 10_000_000
@@ -32,7 +31,7 @@ def main() -> None:
     scores = scores_of_seeds([results_of(run) for run in arguments.seeds])
     shutil.copyfile(bundle, ZOO / f"{name}.onnx")
     results["name"], results["bundle"]["path"] = name, f"{name}.onnx"
-    card = detector_card(results) if results["task"] == "detection" else model_card(results, scores)
+    card = model_card(results, scores)
     (ZOO / f"{name}.md").write_text(card, "utf-8")
     print(f"wrote {name}.onnx and {name}.md in {ZOO}")
 

@@ -9,11 +9,11 @@ import torch
 
 from exports import LABELS
 from images import encoded, noise
-from litevision.exporting.check import check_bundle
 from litevision.exporting.formats import FORMATS, ExportedModel, ExportFormat
 from litevision.hub import load
 from litevision.models import build, configure
 from litevision.runtime import BundleMetadata
+from litevision.tasks.classification.export import check_bundle
 from litevision.weights.save import save_weights
 from litevision.zoo import BUNDLES
 from networks import SHORT_ROWS

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from litevision.training.recipe import Recipe
+from litevision.tasks.classification.recipe import ClassificationRecipe
 from litevision.training.recipe_file import make_recipe
 from trainings import CLASSES, PROMISED, settings, train_there, write_colours
 
@@ -54,7 +54,7 @@ def test_data_and_recipe_stand_before_the_first_epoch(done: tuple[Path, str, str
     for name in CLASSES:
         assert re.search(rf"^{name} +8 +2 +4$", before, re.MULTILINE)
     assert re.search(r"^left out: .*oops\.png: ", before, re.MULTILINE)
-    assert "network   mobilenet_v1 x0.25 at 32x32, from a fresh start" in before
+    assert "network   mobilenet_v1 x0.25 at 32x32, from scratch" in before
     assert "schedule  20 epochs" in before
     assert f"run       {Path('runs/mine')} (the whole recipe: " in before
     assert sum(line.startswith("epoch ") for line in lines) == 20
@@ -187,7 +187,7 @@ def test_what_cannot_work_is_one_line_and_leaves_nothing(
 def test_the_shown_recipe_reads_back(place: Path, litevision: Run) -> None:
     code, out, err = litevision("train", "--show-recipe")
     assert (code, err) == (0, "")
-    assert make_recipe(tomllib.loads(out)) == Recipe()
+    assert make_recipe(tomllib.loads(out)) == ClassificationRecipe()
     Path("mine.toml").write_text(out)
     changed = ("--recipe", "mine.toml", "--epochs", "20", "--size", "96x128", "--set", "loss.teacher=big.onnx")
     _, out, _ = litevision("train", *changed, "--show-recipe")

@@ -104,7 +104,7 @@ def test_what_is_said_before_and_after(done: tuple[Path, str, str]) -> None:
     assert re.search(r"^images +11 +9 +4$", err, re.MULTILINE)
     assert "left out: " in err
     assert "images left out by the recipe: 1" in err
-    assert "network   CenterNet (neck light) on mobilenet_v1 x0.25 at 64x96, from a fresh start" in err
+    assert "network   CenterNet (neck light) on mobilenet_v1 x0.25 at 64x96, from scratch" in err
     assert len(re.findall(r"^epoch .* AP50 \d\.\d{3}  AP \d\.\d{3} ", err, re.MULTILINE)) == 40
     assert re.search(r"^test: AP50 \d\.\d{3}, AP \d\.\d{3} of 6 boxes in 4 images$", out, re.MULTILINE)
     assert f"try it: litevision detect IMAGE --model {Path('runs/mine/model.onnx')}" in out
@@ -119,7 +119,7 @@ def test_the_tables_and_the_recipe(done: tuple[Path, str, str]) -> None:
     with (run / "classes.csv").open(newline="") as file:
         found = [(row["split"], row["class"], float(row["threshold"])) for row in csv.DictReader(file)]
     assert found == [("test", name, threshold) for name, threshold in zip(CLASSES, results["thresholds"], strict=True)]
-    recipe = make_recipe(tomllib.loads((run / "recipe.toml").read_text()))
+    recipe = make_recipe(tomllib.loads((run / "recipe.toml").read_text()), task="detection")
     assert (recipe.detection.exclude, recipe.detection.top_k) == (("train2",), 20)
 
 
@@ -171,4 +171,4 @@ def test_the_shown_recipe_is_that_of_the_data(
     _, out, _ = litevision("train", "data", "--show-recipe")
     tables = tomllib.loads(out)
     assert (tables["model"]["size_hw"], tables["model"]["crop"]) == ([416, 416], "letterbox")
-    assert make_recipe(tables) == make_recipe(task="detection")
+    assert make_recipe(tables, task="detection") == make_recipe(task="detection")

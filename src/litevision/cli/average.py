@@ -27,9 +27,9 @@ def run(options: AverageOptions) -> int:
     require_torch("litevision average")
     from dataclasses import replace
 
-    from litevision.cli.training_report import print_results
     from litevision.training.average import average, read_runs
     from litevision.training.checkpoint import Progress, write_checkpoint
+    from litevision.training.console import print_results
     from litevision.training.finish import finish
     from litevision.training.loop import BEST
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from litevision import console
 from litevision.cli.tables import Align, escape, pluralise, print_table
-from litevision.cli.training_report import ConsoleListener, print_data, print_recipe
 from litevision.cli.training_run import chosen_recipe
 from litevision.data import Issue
 from litevision.errors import UnknownNameError, UsageError
@@ -21,9 +20,10 @@ from litevision.lab.compare.plot import write_plot
 from litevision.lab.compare.table import Row, is_finished, measured_rows
 from litevision.runtime.machine import Machine
 from litevision.training.checkpoint import NAME as LAST
-from litevision.training.plan import DetectionPlan, first_network
+from litevision.training.console import ConsoleListener, print_data, print_recipe
+from litevision.training.plan import AnyPlan, first_network
+from litevision.training.process import RunStopped
 from litevision.training.run import train
-from litevision.training.stopping import RunStopped
 
 COMPARISONS = ("centernet",)
 MINUTES = 30.0
@@ -88,7 +88,7 @@ def _budget(minutes: float | None, epochs: int | None) -> Budget:
     return Budget(MINUTES if minutes is None else minutes, epochs)
 
 
-def _finish(member: Member, plan: DetectionPlan, folder: Path) -> None:
+def _finish(member: Member, plan: AnyPlan, folder: Path) -> None:
     """Trains a member from wherever it stands."""
     if is_finished(folder):
         console.note(f"{member.name}: trained already, {folder}")
@@ -100,7 +100,7 @@ def _finish(member: Member, plan: DetectionPlan, folder: Path) -> None:
         train(plan, network, folder, listener)
 
 
-def _tell_data(budget: Budget, plan: DetectionPlan, faults: Sequence[Issue]) -> None:
+def _tell_data(budget: Budget, plan: AnyPlan, faults: Sequence[Issue]) -> None:
     print_data(plan, faults)
     if budget.epochs is None:
         console.note("timing the first steps of each member")
@@ -110,7 +110,7 @@ def _tell_epochs(member: Member, seconds: float, epochs: int) -> None:
     console.note(f"{member.name}: an epoch takes about {seconds:.3g} s here, so it gets {epochs:,}")
 
 
-def _document(what: str, plan: DetectionPlan, budget: Budget, machine: Machine, rows: Sequence[Row]) -> dict[str, Any]:
+def _document(what: str, plan: AnyPlan, budget: Budget, machine: Machine, rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "format_version": 1,
         "comparison": what,
@@ -169,7 +169,7 @@ def _write(folder: Path, document: Mapping[str, Any], rows: Sequence[Row], budge
         **{key: versions[key] for key in ("litevision", "python", "onnxruntime")},
     }
     tables = [{**asdict(row), **about} for row in rows]
-    title = f"CenterNets on {escape(document['data'])}, {_scored(rows[0])};\n{budget} each, from a fresh start"
+    title = f"CenterNets on {escape(document['data'])}, {_scored(rows[0])};\n{budget} each, from scratch"
     try:
         write_csv(folder / "comparison.csv", list(tables[0]), [list(table.values()) for table in tables])
         with atomic_write(folder / "comparison.json") as unfinished:

@@ -54,11 +54,9 @@ class EvaluateOptions:
 def run(options: EvaluateOptions) -> int:
     """Score, print and write."""
     from litevision.cli.checks import check_writable
-    from litevision.cli.evaluate_boxes import evaluate_boxes
-    from litevision.cli.evaluate_images import evaluate_images
-    from litevision.data import task_of
+    from litevision.cli.scoring import evaluate
 
     for name, file in (("--json", options.json_file), ("--csv", options.csv), ("--predictions", options.predictions)):
         if file:
             check_writable(file, name)
-    return evaluate_boxes(options) if task_of(options.data) == "detection" else evaluate_images(options)
+    return evaluate(options)

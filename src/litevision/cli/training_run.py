@@ -6,21 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from lightning_fabric.utilities.rank_zero import rank_zero_only
+from torch import nn
 
 from litevision import console
 from litevision.cli.checks import parse_size
-from litevision.cli.training_report import ConsoleListener, print_data, print_recipe, print_results
-from litevision.data import Issue, task_of
+from litevision.data import Issue
 from litevision.errors import UsageError
-from litevision.runtime.metadata import Task
+from litevision.tasks import DEFAULT, Task, task_of, task_of_data
 from litevision.training.checkpoint import NAME as LAST
-from litevision.training.optimise import Trainable
+from litevision.training.console import ConsoleListener, print_data, print_recipe, print_results
+from litevision.training.finish import RESULTS
 from litevision.training.plan import AnyPlan, first_network, make_plan, read_plan
-from litevision.training.process import require_processes
+from litevision.training.process import RunStopped, require_processes
 from litevision.training.recipe import Recipe
 from litevision.training.recipe_file import make_recipe, read_recipe, read_settings, recipe_toml
-from litevision.training.run import RESULTS, train
-from litevision.training.stopping import RunStopped
+from litevision.training.run import train
 
 
 def run(
@@ -35,7 +35,7 @@ def run(
     show_recipe: bool,
 ) -> int:
     """Plans or resumes a run, trains, and prints what came of it; gives the exit code."""
-    network: Trainable | None
+    network: nn.Module | None
     if resume is not None:
         _refuse_beside_resume(data, recipe_file, given, settings, name)
         folder = resume
@@ -46,10 +46,10 @@ def run(
         network = None if (folder / LAST).exists() else first_network(plan)
         _say(f"resuming {folder}")
     else:
-        task: Task = "classification" if data is None else task_of(data)
+        task = task_of(DEFAULT) if data is None else task_of_data(data)
         recipe = chosen_recipe(recipe_file, given, settings, task)
         if show_recipe:
-            print(recipe_toml(recipe, task), end="")
+            print(recipe_toml(recipe), end="")
             return 0
         if data is None:
             raise UsageError("give the folder of labelled images: litevision train DATA (or --resume RUN)")
@@ -83,7 +83,7 @@ def _say(line: str) -> None:
     console.note(line)
 
 
-def chosen_recipe(file: Path | None, given: Mapping[str, Any], settings: Sequence[str], task: Task) -> Recipe:
+def chosen_recipe(file: Path | None, given: Mapping[str, Any], settings: Sequence[str], task: Task | str) -> Recipe:
     """The task's default, the file, the options and ``--set``, each over the one before."""
     tables: dict[str, dict[str, Any]] = {}
     for name, value in given.items():

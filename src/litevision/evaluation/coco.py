@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from litevision.detections import box_area, box_convert
 from litevision.errors import MissingExtraError, UsageError
-from litevision.evaluation.curves import Best, curves
+from litevision.evaluation.curves import OperatingPoint, curves
 from litevision.evaluation.detection import DetectionEvaluation
 from litevision.runtime import DetectionScore
 
@@ -117,7 +117,7 @@ def detection_scores(evaluation: DetectionEvaluation) -> DetectionScores:
     per_class = []
     for place, curve in enumerate(bests):
         table = precision[:, :, place, _ANY_SIZE, _UP_TO_100]
-        per_class.append(_of_class(curve.name, curve.count, _mean(table), _mean(table[_AT_50]), curve.best()))
+        per_class.append(_of_class(curve.name, curve.count, _mean(table), _mean(table[_AT_50]), curve.best_f1()))
     return DetectionScores(
         count=len(evaluation.samples),
         boxes=sum(curve.count for curve in bests),
@@ -207,7 +207,9 @@ def _mean(table: npt.NDArray[np.float64]) -> float | None:
     return float(defined.mean()) if defined.size else None
 
 
-def _of_class(name: str, count: int, ap: float | None, ap50: float | None, best: Best | None) -> ClassDetectionScores:
+def _of_class(
+    name: str, count: int, ap: float | None, ap50: float | None, best: OperatingPoint | None
+) -> ClassDetectionScores:
     if best is None:
         return ClassDetectionScores(name, count, ap, ap50, None, None, None, None)
     return ClassDetectionScores(name, count, ap, ap50, best.threshold, best.precision, best.recall, best.f1)

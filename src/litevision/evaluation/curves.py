@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,7 @@ class Curve:
     precision: npt.NDArray[np.float64]
     recall: npt.NDArray[np.float64]
 
-    def best(self) -> "Best | None":
+    def best_f1(self) -> "OperatingPoint | None":
         """Where F1 is highest; of equal places the one with the higher score. None without true or found boxes."""
         if not len(self.recall):
             return None
@@ -40,11 +41,11 @@ class Curve:
         # Half way to the next score, so that rounding in another engine adds and drops nothing.
         lower = self.scores[place + 1] if place + 1 < len(self.scores) else 0.0
         threshold = float((self.scores[place] + lower) / 2)
-        return Best(threshold, float(self.precision[place]), float(self.recall[place]), float(f1[place]))
+        return OperatingPoint(threshold, float(self.precision[place]), float(self.recall[place]), float(f1[place]))
 
 
 @dataclass(frozen=True, slots=True)
-class Best:
+class OperatingPoint:
     """The score from which on boxes of a class should count, and what comes of it; all in [0, 1]."""
 
     threshold: float
@@ -64,8 +65,25 @@ def curves(evaluation: DetectionEvaluation, iou: float = _IOU) -> tuple[Curve, .
 
 def best_thresholds(evaluation: DetectionEvaluation, otherwise: float) -> tuple[float, ...]:
     """The best score of each class for a bundle's metadata; ``otherwise`` for classes that nothing is known of."""
-    bests = (curve.best() for curve in curves(evaluation))
+    bests = (curve.best_f1() for curve in curves(evaluation))
     return tuple(otherwise if it is None or it.f1 == 0 else it.threshold for it in bests)
+
+
+def at_thresholds(evaluation: DetectionEvaluation, thresholds: tuple[float, ...]) -> list[dict[str, Any]]:
+    """What comes of the scores that were chosen, for each class: precision, recall and F1 at IoU 0.5.
+
+    None where nothing was found, or nothing was there.
+    """
+    rows: list[dict[str, Any]] = []
+    for curve, threshold in zip(curves(evaluation), thresholds, strict=True):
+        kept = int(np.searchsorted(-curve.scores, -threshold, side="right"))
+        precision = float(curve.precision[kept - 1]) if kept else None
+        recall = (float(curve.recall[kept - 1]) if kept else 0.0) if curve.count else None
+        f1 = None
+        if precision is not None and recall is not None:
+            f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+        rows.append({"name": curve.name, "threshold": threshold, "precision": precision, "recall": recall, "f1": f1})
+    return rows
 
 
 def _curve(evaluation: DetectionEvaluation, label: int, name: str, iou: float) -> Curve:

@@ -2,23 +2,20 @@
 
 import copy
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import onnx
 from torch import nn
 
 from litevision.errors import ExportError, LitevisionError, UsageError
-from litevision.exporting.check import check_bundle
 from litevision.exporting.graph import to_onnx
 from litevision.files import atomic_write
 from litevision.image import Preprocess, shipped_images
-from litevision.models.network import Network
 from litevision.runtime import (
     METADATA_KEY,
-    Architecture,
     BundleMetadata,
     Check,
     DetectionScore,
@@ -26,15 +23,15 @@ from litevision.runtime import (
     Score,
     Weights,
 )
+from litevision.tasks import task_of
 
 NOT_CHECKED = Check("none", 0, 0.0, 0.0)  # stands in the file that the check itself opens
 
 CheckImage = str | Path | bytes
-Exported = TypeVar("Exported", bound=nn.Module)
 
 
 def export_bundle(
-    network: Network,
+    network: nn.Module,
     path: str | Path,
     *,
     labels: Sequence[str],
@@ -42,93 +39,65 @@ def export_bundle(
     normalisation: Normalisation,
     weights: Weights,
     training_data: str,
-    score: Score | None = None,
+    score: Score | DetectionScore | None = None,
+    score_thresholds: tuple[float, ...] | None = None,
     check_images: Sequence[CheckImage] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> BundleMetadata:
     """Writes ``network`` as a checked bundle and gives its metadata.
 
+    A classifier's graph takes ``images``, uint8 [N, H, W, 3], and gives ``probabilities``, float32 [N, classes]. A
+    detector's gives ``boxes``, float32 [N, K, 4], (x1, y1, x2, y2) in px of its input; ``scores``, float32 [N, K],
+    falling; and ``classes``, int64 [N, K].
+
     Args:
-        network: a classifier; it is not changed.
+        network: a classifier or a detector; it is not changed.
         path: the ``.onnx`` file to write.
         labels: a name for each class.
         preprocess: what makes the input of an image; its ``size_hw`` fixes the graph's input.
         normalisation: goes into the graph.
+        weights: where the weights come from.
+        training_data: what they were trained on.
+        score: what was measured with them.
+        score_thresholds: of a detector, the score of each class from which on a box counts.
         check_images: what to check with; by default the four that come with the package.
+        options: of the task's graph alone: ``top_k``, the most boxes that a detector gives for an image.
 
     Raises:
-        UsageError: a network that is no classifier of RGB images of this size, as many labels as it has not, or a
+        UsageError: a network that gives no results for RGB images of this size, as many labels as it has not, or a
             path that cannot be written.
         ExportError: the graph does not match the module; nothing is written then.
     """
-    path = Path(path)
-    config = network.config
-    if config.num_classes == 0 or config.final_endpoint is not None:
-        raise UsageError("a bundle needs a classifier: build the network with num_classes and without final_endpoint")
-    refuse_misfits(path, labels, num_classes=config.num_classes, in_channels=config.in_channels)
-    record = config.to_dict()
-    arguments = {key: record[key] for key in ("output_stride", "rows", "options")}
+    path, task, options = Path(path), task_of(network), options or {}
+    config: Any = network.config
+    if path.suffix != ".onnx":
+        raise UsageError(f"a bundle is an .onnx file, got {path.name!r}")
+    task.refuse_to_export(network, preprocess, options)
+    if len(labels) != config.num_classes:
+        raise UsageError(f"the network has {config.num_classes} classes, got {len(labels)} labels; one each is needed")
+    if config.in_channels != 3:
+        raise UsageError(f"a bundle takes RGB images, got a network for {config.in_channels} channels; expected 3")
     metadata = BundleMetadata(
-        task="classification",
+        task=task.name,
         labels=tuple(labels),
         preprocess=preprocess,
         normalisation=normalisation,
-        architecture=Architecture(
-            config.architecture, config.dialect, config.width_mult, config.num_classes, arguments
-        ),
+        architecture=task.describe_network(config),
         weights=weights,
         training_data=training_data,
         score=score,
+        score_thresholds=score_thresholds,
         check=NOT_CHECKED,
     )
-    return write_checked(
-        path,
-        network,
-        metadata,
-        lambda plain: to_onnx(plain, normalisation, preprocess.size_hw),
-        check_bundle,
-        check_images,
-    )
-
-
-def refuse_misfits(path: Path, labels: Sequence[str], *, num_classes: int, in_channels: int) -> None:
-    """Raises ``UsageError`` for a path, labels or a network of which no bundle can be made."""
-    if path.suffix != ".onnx":
-        raise UsageError(f"a bundle is an .onnx file, got {path.name!r}")
-    if len(labels) != num_classes:
-        raise UsageError(f"the network has {num_classes} classes, got {len(labels)} labels; one each is needed")
-    if in_channels != 3:
-        raise UsageError(f"a bundle takes RGB images, got a network for {in_channels} channels; expected 3")
-
-
-def write_checked(
-    path: Path,
-    network: Exported,
-    metadata: BundleMetadata,
-    graph: Callable[[Exported], onnx.ModelProto],
-    check: Callable[[Path, Exported, Normalisation, Sequence[CheckImage]], Check],
-    check_images: Sequence[CheckImage] | None,
-) -> BundleMetadata:
-    """Writes the graph of ``network`` to ``path`` once it has passed ``check``; gives ``metadata`` with its outcome.
-
-    Args:
-        network: it is not changed.
-        graph: makes the graph of its copy on the CPU, in float32 and eval mode.
-        check: compares the bundle in a file with that copy; raises ``ExportError`` where it is not what it should be.
-        check_images: what to check with; by default the four that come with the package.
-
-    Raises:
-        UsageError: a path that cannot be written.
-        ExportError: the graph is not valid, or what ``check`` raises; nothing is written then.
-    """
-    network = copy.deepcopy(network).cpu().float().eval()
-    model = graph(network)
+    plain = copy.deepcopy(network).cpu().float().eval()
+    model = to_onnx(plain, normalisation, preprocess.size_hw, options)
     check_images = shipped_images() if check_images is None else check_images
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
             temporary = Path(folder) / path.name
             _write(model, metadata, temporary)
-            metadata = replace(metadata, check=check(temporary, network, metadata.normalisation, check_images))
+            metadata = replace(metadata, check=task.check_bundle(temporary, plain, normalisation, check_images))
             _write(model, metadata, temporary)
             temporary.replace(path)
     except LitevisionError:

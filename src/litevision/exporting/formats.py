@@ -57,24 +57,9 @@ class ExportFormat:
 
 
 def _write_bundle(model: ExportedModel, path: Path) -> "BundleMetadata":
-    from litevision.exporting.bundle import add_score, export_bundle
-    from litevision.exporting.detection import export_detection_bundle
-    from litevision.models.centernet import CenterNet
-    from litevision.runtime import Score
+    from litevision.exporting.bundle import export_bundle
 
     facts = model.facts
-    if isinstance(model.network, CenterNet):
-        metadata = export_detection_bundle(
-            model.network,
-            path,
-            labels=model.labels,
-            preprocess=facts.preprocess,
-            normalisation=facts.normalisation,
-            weights=facts.weights,
-            training_data=facts.training_data,
-            check_images=model.check_images,
-        )
-        return metadata if facts.score is None else add_score(path, facts.score, facts.score_thresholds)
     return export_bundle(
         model.network,
         path,
@@ -83,7 +68,8 @@ def _write_bundle(model: ExportedModel, path: Path) -> "BundleMetadata":
         normalisation=facts.normalisation,
         weights=facts.weights,
         training_data=facts.training_data,
-        score=facts.score if isinstance(facts.score, Score) else None,
+        score=facts.score,
+        score_thresholds=facts.score_thresholds,
         check_images=model.check_images,
     )
 

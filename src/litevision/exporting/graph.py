@@ -1,22 +1,27 @@
 """A network as an ONNX graph from raw images to answers."""
 
+import copy
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import onnx
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from litevision import __version__
 from litevision.errors import UsageError
-from litevision.exporting.fold import fold_batch_norm
-from litevision.models.network import Network
+from litevision.models.blocks import ConvNormAct
 from litevision.runtime.metadata import Normalisation
+from litevision.tasks import task_of
 
-INPUT, OUTPUT = "images", "probabilities"
+INPUT = "images"
+TOLERANCE = 1e-4
+"""Largest difference of a probability that float32 arithmetic in another order explains."""
+M = TypeVar("M", bound=nn.Module)
 
 
 class FromRaw(nn.Module):
@@ -34,21 +39,27 @@ class FromRaw(nn.Module):
         return self.network(images.permute(0, 3, 1, 2).float() * self.scale + self.shift)
 
 
-class RawToProbabilities(FromRaw):
-    """A classifier with its normalisation: uint8 [N, H, W, 3] RGB -> float32 [N, classes], each row summing to 1."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.answer(images)
-        return logits.flatten(1).softmax(-1)  # slim's layout has two axes of length 1 in between
-
-
-def to_onnx(network: Network, normalisation: Normalisation, size_hw: tuple[int, int]) -> onnx.ModelProto:
+def to_onnx(
+    network: nn.Module,
+    normalisation: Normalisation,
+    size_hw: tuple[int, int],
+    options: Mapping[str, Any] | None = None,
+) -> onnx.ModelProto:
     """The graph of ``network`` with batch normalisation folded, any batch size and inputs of ``size_hw``.
+
+    Args:
+        network: a classifier or a detector; it is not changed.
+        normalisation: goes into the graph.
+        size_hw: height and width of the input, px.
+        options: of the task's graph alone, as in `litevision.exporting.bundle.export_bundle`.
 
     Raises:
         UsageError: a size that the network cannot take.
     """
-    return graph_of(RawToProbabilities(fold_batch_norm(network), normalisation), size_hw, [OUTPUT])
+    task = task_of(network)
+    return graph_of(
+        task.raw_network(fold_batch_norm(network), normalisation, options or {}), size_hw, task.graph_outputs
+    )
 
 
 def graph_of(module: FromRaw, size_hw: tuple[int, int], outputs: Sequence[str]) -> onnx.ModelProto:
@@ -85,6 +96,20 @@ def graph_of(module: FromRaw, size_hw: tuple[int, int], outputs: Sequence[str]) 
     model = program.model_proto
     _strip_traces(model)
     return model
+
+
+def fold_batch_norm(module: M) -> M:
+    """A copy of ``module``, in eval mode, that computes the same without batch normalisation.
+
+    Folded in float64, so that the weights are rounded once.
+    """
+    folded = copy.deepcopy(module).eval()  # the fusion takes no other mode
+    for part in folded.modules():
+        if isinstance(part, ConvNormAct) and isinstance(part.norm, nn.BatchNorm2d):
+            dtype = part.conv.weight.dtype
+            part.conv = fuse_conv_bn_eval(part.conv.double(), part.norm.double()).to(dtype)
+            part.norm = nn.Identity()
+    return folded.eval()
 
 
 def _strip_traces(model: onnx.ModelProto) -> None:

@@ -16,15 +16,18 @@ from litevision.data import Sample
 from litevision.errors import UsageError
 from litevision.models.factory import build
 from litevision.models.network import Network
+from litevision.tasks import task_of
+from litevision.training.batches import PixelNormaliser
 from litevision.training.checkpoint import read_checkpoint
 from litevision.training.loop import BEST
-from litevision.training.plan import ClassificationPlan, read_plan
+from litevision.training.plan import AnyPlan, read_plan
 
 _BN_IMAGES = 1024
 _BN_BATCH = 64
+_TASK = "classification"
 
 
-def read_runs(folders: Sequence[Path]) -> list[ClassificationPlan]:
+def read_runs(folders: Sequence[Path]) -> list[AnyPlan]:
     """The plans of the runs, which must fit each other.
 
     Raises:
@@ -32,11 +35,11 @@ def read_runs(folders: Sequence[Path]) -> list[ClassificationPlan]:
     """
     if len(folders) < 2:
         raise UsageError(f"averaging takes at least two runs, got {len(folders)}")
-    plans: list[ClassificationPlan] = []
+    plans: list[AnyPlan] = []
     for folder in folders:
         plan = read_plan(folder)
-        if not isinstance(plan, ClassificationPlan):
-            raise UsageError(f"{folder} is a run of detection; averaging takes runs of classification")
+        if plan.task is not task_of(_TASK):
+            raise UsageError(f"{folder} is a run of {plan.task.name}; averaging takes runs of {_TASK}")
         plans.append(plan)
     for folder, plan in zip(folders, plans, strict=True):
         for what, one, first in (
@@ -48,11 +51,11 @@ def read_runs(folders: Sequence[Path]) -> list[ClassificationPlan]:
             if one != first:
                 raise UsageError(f"{folder} has other {what} than {folders[0]}; average runs that differ in neither")
     if plans[0].start is None:
-        raise UsageError(f"{folders[0]} began with fresh weights; only runs from the same weights can be averaged")
+        raise UsageError(f"{folders[0]} was trained from scratch; only runs from the same weights can be averaged")
     return plans
 
 
-def average(plans: Sequence[ClassificationPlan], folders: Sequence[Path]) -> Network:
+def average(plans: Sequence[AnyPlan], folders: Sequence[Path]) -> Network:
     """The mean of the runs' best weights, the statistics of batch normalisation measured anew.
 
     Those statistics belong to the weights that they were measured with; here they are the mean over training images
@@ -65,7 +68,7 @@ def average(plans: Sequence[ClassificationPlan], folders: Sequence[Path]) -> Net
     return network.eval()
 
 
-def measure_statistics(network: Network, plan: ClassificationPlan) -> None:
+def measure_statistics(network: Network, plan: AnyPlan) -> None:
     """Measures the statistics of batch normalisation anew, on training images spread over all classes."""
     images = _spread(plan.data.of(*plan.recipe.schedule.splits), _BN_IMAGES)
     for module in network.modules():
@@ -73,12 +76,11 @@ def measure_statistics(network: Network, plan: ClassificationPlan) -> None:
             module.reset_running_stats()
             module.momentum = None  # the plain mean over all batches
     network.train()
-    mean = torch.tensor(plan.normalisation.mean).view(1, 3, 1, 1) * 255
-    std = torch.tensor(plan.normalisation.std).view(1, 3, 1, 1) * 255
+    normalise = PixelNormaliser(plan.normalisation)
     with torch.inference_mode():
         for start in range(0, len(images), _BN_BATCH):
             batch = np.stack([plan.preprocess(sample.path) for sample in images[start : start + _BN_BATCH]])
-            network((torch.from_numpy(batch).permute(0, 3, 1, 2).float() - mean) / std)
+            network(normalise(torch.from_numpy(batch).permute(0, 3, 1, 2)))
 
 
 def _mean(tensors: Sequence[Tensor]) -> Tensor:

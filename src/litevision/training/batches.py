@@ -19,9 +19,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from litevision.errors import ImageError, TrainingError
-from litevision.training.store import Imagestore
+from litevision.runtime import Normalisation
+from litevision.training.image_cache import ImageCache
 
-Place = tuple[int, int]
+SampleKey = tuple[int, int]
 """An image's index, and the seed of what is done to it."""
 
 Batch = tuple[Tensor, Any]
@@ -67,7 +68,7 @@ class EpochOrder:
         """Images of one step, all processes together."""
         return self._batch_size * self._ranks
 
-    def batches(self, epoch: int, first: int = 0) -> list[list[Place]]:
+    def batches(self, epoch: int, first: int = 0) -> list[list[SampleKey]]:
         """The batches of ``epoch`` for this rank, from the batch ``first`` on."""
         order = self._order(np.random.default_rng((self._seed, epoch)))
         step = self.images_per_step
@@ -98,7 +99,7 @@ class Images(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, place: Place) -> Any:
+    def __getitem__(self, key: SampleKey) -> Any:
         """An item, or the ``ImageError`` that says why there is none."""
         ...
 
@@ -110,7 +111,7 @@ class Images(Protocol):
 class TrainingImages(Dataset[Item]):
     """Augmented images by index and seed."""
 
-    def __init__(self, store: Imagestore, labels: Sequence[int], transform: Transform) -> None:
+    def __init__(self, store: ImageCache, labels: Sequence[int], transform: Transform) -> None:
         self._store = store
         self._labels = labels
         self._transform = transform
@@ -118,8 +119,8 @@ class TrainingImages(Dataset[Item]):
     def __len__(self) -> int:
         return len(self._labels)
 
-    def __getitem__(self, place: Place) -> Item:
-        index, seed = place
+    def __getitem__(self, key: SampleKey) -> Item:
+        index, seed = key
         try:
             image = Image.fromarray(self._store(index))
         except ImageError as error:
@@ -134,7 +135,19 @@ class TrainingImages(Dataset[Item]):
         return torch.stack(images), torch.tensor(labels)
 
 
-def load_batches(images: Images, batches: Sequence[Sequence[Place]], workers: int) -> Generator[Batch, None, None]:
+class PixelNormaliser:
+    """Turns images of 0 to 255 into a network's input: ``(pixel - mean) / std`` per channel."""
+
+    def __init__(self, normalisation: Normalisation) -> None:
+        self._mean = torch.tensor(normalisation.mean).view(1, 3, 1, 1) * 255
+        self._std = torch.tensor(normalisation.std).view(1, 3, 1, 1) * 255
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Takes and gives [N, 3, H, W], float32."""
+        return (images.float() - self._mean.to(images.device)) / self._std.to(images.device)
+
+
+def load_batches(images: Images, batches: Sequence[Sequence[SampleKey]], workers: int) -> Generator[Batch, None, None]:
     """The images of each of ``batches``, read by ``workers`` processes (0: by this one), which end with it.
 
     Raises:
@@ -142,7 +155,7 @@ def load_batches(images: Images, batches: Sequence[Sequence[Place]], workers: in
     """
     loader: DataLoader[Any] = DataLoader(
         images,  # type: ignore[arg-type]  # torch declares a Dataset and asks for no more than this
-        batch_sampler=batches,  # type: ignore[arg-type]  # torch declares numbers and takes places too
+        batch_sampler=batches,  # type: ignore[arg-type]  # torch declares numbers and takes keys too
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         collate_fn=functools.partial(_collate, images),

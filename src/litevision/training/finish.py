@@ -2,44 +2,38 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from litevision import __version__
 from litevision.cost import ledger
-from litevision.data import SPLITS
-from litevision.evaluation import Evaluation, as_bundle_score, evaluate_bundle, scores
+from litevision.data import SPLITS, Split
 from litevision.exporting.bundle import add_score, export_bundle
-from litevision.files import atomic_write, sha256_of
-from litevision.image import Preprocess
-from litevision.models.network import Network
-from litevision.runtime import Bundle, Check, Classifier, Normalisation, Weights
+from litevision.files import atomic_write, sha256_of, write_csv
+from litevision.runtime import Bundle, Check, Weights
 from litevision.runtime.cpus import available_cpus
 from litevision.runtime.machine import Machine
 from litevision.runtime.records import to_dict
 from litevision.training.checkpoint import Progress
-from litevision.training.optimise import Trainable
-from litevision.training.plan import AnyPlan, ClassificationPlan
+from litevision.training.plan import AnyPlan
 from litevision.training.recipe import Recipe
 from litevision.training.recipe_file import recipe_tables
 from litevision.training.report.card import model_card
-from litevision.training.report.gradcam import grad_cam
-from litevision.training.report.images import Overlay
+from litevision.training.report.facts import Results
 from litevision.training.report.page import write_report
-from litevision.training.report.tables import write_epochs_csv, write_per_class_csv
 
 BUNDLE, RESULTS, CARD = "model.onnx", "results.json", "model_card.md"
 MEASURED_BY = f"litevision {__version__} in onnxruntime"
 _CHECKED_WITH = 16
-_OVERLAYS_RIGHT, _OVERLAYS_WRONG = 6, 6
+_HELD_OUT: tuple[Split, ...] = ("validation", "test")
 
 
 def finish(
-    plan: ClassificationPlan,
-    network: Network,
+    plan: AnyPlan,
+    network: nn.Module,
     progress: Progress,
     folder: Path,
     *,
@@ -53,56 +47,63 @@ def finish(
         plan: what was planned.
         network: the best weights.
         progress: what was done.
+        folder: the run's.
+        stopped_early: whether validation ended the run before its last epoch.
         device: what trained, as the report names it.
         averaged: the names and recipes of the runs of whose weights these are the mean.
     """
-    network = network.eval()
+    network, task, data = network.eval(), plan.task, plan.data
     bundle = folder / BUNDLE
-    _export(plan, network, bundle)
-    classifier = Classifier(Bundle.open(bundle, threads=1, streams=available_cpus()))
-    evaluations = {
-        split: evaluate_bundle(classifier, plan.data.of(split), plan.data.classes, split=split)
-        for split in ("validation", "test")
-        if plan.data.of(split)
+    export_bundle(
+        network,
+        bundle,
+        labels=data.classes,
+        preprocess=plan.preprocess,
+        normalisation=plan.normalisation,
+        weights=trained_weights(plan, folder / "best.ckpt"),
+        training_data=training_data(plan),
+        check_images=check_images(plan),
+        options=task.export_options(plan.recipe),
+    )
+    predictor = task.open(Bundle.open(bundle, threads=1, streams=available_cpus()))
+    evaluations: dict[str, Any] = {
+        split: task.evaluate(predictor, data.of(split), data.classes, split=split)
+        for split in _HELD_OUT
+        if sum(data.counts(split))
     }
-    judged = "test" if "test" in evaluations else "validation"
-    dataset = f"{plan.data.root.name}, {judged} split"
-    score = as_bundle_score(scores(evaluations[judged]), dataset, plan.preprocess.size_hw, MEASURED_BY)
-    check = add_score(bundle, score).check
+    scores = {split: task.scores(evaluation) for split, evaluation in evaluations.items()}
+    judged = "test" if "test" in scores else "validation"
+    # The test images decide nothing, so that their score is that of images never seen.
+    thresholds = task.best_thresholds(evaluations["validation"])
+    dataset = f"{data.root.name}, {judged} split"
+    score = task.bundle_score(scores[judged], dataset, plan.preprocess.size_hw, MEASURED_BY)
+    check = add_score(bundle, score, thresholds).check
     results = {
         **described(plan, network, device),
         **how_it_went(progress, stopped_early=stopped_early),
+        **({} if thresholds is None else task.describe_thresholds(evaluations[judged], thresholds)),
         "averaged": [
-            {"name": name, "recipe": recipe_tables(_without_folders(recipe), plan.task), "seed": recipe.run.seed}
+            {"name": name, "recipe": recipe_tables(_without_folders(recipe)), "seed": recipe.run.seed}
             for name, recipe in averaged
         ],
-        "scores": {
-            split: scores(evaluations[split]).to_dict() if split in evaluations else None
-            for split in ("validation", "test")
-        },
+        "scores": {split: scores[split].to_dict() if split in scores else None for split in _HELD_OUT},
         "bundle": bundle_record(bundle, check),
     }
     write_epochs_csv(folder / "epochs.csv", results)
-    write_per_class_csv(folder / "classes.csv", results, judged)
+    classes = task.class_rows(results, judged)
+    write_csv(folder / "classes.csv", classes.header, classes.rows)
     with atomic_write(folder / CARD) as partial:
         partial.write_text(model_card(results), "utf-8")
-    overlays = _overlays(network, classifier.preprocess, plan.normalisation, evaluations[judged])
-    write_report(folder, results, evaluations, overlays)
+    write_report(folder, results, task.report_parts(plan, network, results, evaluations))
     write_results(folder, results)
     return results
 
 
-def _export(plan: ClassificationPlan, network: Network, bundle: Path) -> None:
-    export_bundle(
-        network,
-        bundle,
-        labels=plan.data.classes,
-        preprocess=plan.preprocess,
-        normalisation=plan.normalisation,
-        weights=trained_weights(plan, bundle.parent / "best.ckpt"),
-        training_data=training_data(plan),
-        check_images=check_images(plan),
-    )
+def write_epochs_csv(path: Path, results: Results) -> None:
+    """Writes one row for each epoch, with everything that the results say of it; what one lacks stays empty."""
+    epochs = results["epochs"]
+    header = list(dict.fromkeys(key for epoch in epochs for key in epoch)) or ["epoch"]
+    write_csv(path, header, ([epoch.get(key) for key in header] for epoch in epochs))
 
 
 def trained_weights(plan: AnyPlan, checkpoint: Path) -> Weights:
@@ -111,7 +112,7 @@ def trained_weights(plan: AnyPlan, checkpoint: Path) -> Weights:
     trained = f"trained by litevision {__version__}"
     return Weights(
         name=plan.name,
-        provenance=f"{trained} from {start.name}: {start.provenance}" if start else f"{trained} from a fresh start",
+        provenance=f"{trained} from {start.name}: {start.provenance}" if start else f"{trained} from scratch",
         licence=start.licence if start else "its trainer's",
         sha256=sha256_of(checkpoint),
     )
@@ -156,14 +157,14 @@ def write_results(folder: Path, results: dict[str, Any]) -> None:
         partial.write_text(json.dumps(results, indent=1, ensure_ascii=False), "utf-8")
 
 
-def described(plan: AnyPlan, network: Trainable, device: str) -> dict[str, Any]:
+def described(plan: AnyPlan, network: Any, device: str) -> dict[str, Any]:
     """The part of ``results.json`` that is known before any score."""
     config, data = plan.backbone, plan.data
     height, width = plan.preprocess.size_hw
     cost = ledger(network, (height, width))
     return {
         "format_version": 1,
-        "task": plan.task,
+        "task": plan.task.name,
         "name": plan.name,
         "created": plan.created,
         "litevision": __version__,
@@ -174,9 +175,10 @@ def described(plan: AnyPlan, network: Trainable, device: str) -> dict[str, Any]:
             "classes": list(data.classes),
             "counts": {split: list(data.counts(split)) for split in SPLITS},
             "made_splits": data.made_splits,
+            **plan.task.describe_data(data),
             "skipped": [{"path": one.path, "rule": one.rule, "detail": one.detail} for one in plan.skipped],
         },
-        "recipe": recipe_tables(_without_folders(plan.recipe), plan.task),
+        "recipe": recipe_tables(_without_folders(plan.recipe)),
         "network": {
             "architecture": config.architecture,
             "dialect": config.dialect,
@@ -184,6 +186,7 @@ def described(plan: AnyPlan, network: Trainable, device: str) -> dict[str, Any]:
             "num_params": cost.num_params,
             "macs": cost.macs,
             "size_hw": [height, width],
+            **plan.task.describe_config(plan.config),
         },
         "preprocess": to_dict(plan.preprocess),
         "start_weights": None if plan.start is None else to_dict(plan.start),
@@ -204,31 +207,4 @@ def _without_folders(recipe: Recipe) -> Recipe:
     def name_of(source: str) -> str:
         return Path(source).name if Path(source).is_file() else source
 
-    return replace(
-        recipe,
-        model=replace(recipe.model, weights=name_of(recipe.model.weights)),
-        loss=replace(recipe.loss, teacher=name_of(recipe.loss.teacher)),
-    )
-
-
-def _overlays(
-    network: Network, preprocess: Preprocess, normalisation: Normalisation, evaluation: Evaluation
-) -> list[Overlay]:
-    """Where the network looked: in the surest mistakes, and in the surest right answers of some classes."""
-    best = evaluation.probabilities.argmax(1)
-    scored = evaluation.probabilities.max(1)
-    order = (-scored).argsort(kind="stable")
-    wrong = [index for index in order if best[index] != evaluation.labels[index]][:_OVERLAYS_WRONG]
-    right: dict[int, int] = {}
-    for index in order:
-        if best[index] == evaluation.labels[index]:
-            right.setdefault(int(best[index]), int(index))
-    overlays = []
-    mean, std = torch.tensor(normalisation.mean).view(3, 1, 1), torch.tensor(normalisation.std).view(3, 1, 1)
-    for index in [*wrong, *list(right.values())[:_OVERLAYS_RIGHT]]:
-        image_u8_hwc = preprocess(evaluation.paths[index])
-        image = (torch.from_numpy(image_u8_hwc).permute(2, 0, 1) / 255 - mean) / std
-        heat = grad_cam(network, image[None], torch.tensor([int(best[index])]))[0].numpy()
-        truth, answer = evaluation.classes[evaluation.labels[index]], evaluation.classes[best[index]]
-        overlays.append(Overlay(evaluation.paths[index], image_u8_hwc, heat, truth, answer, float(scored[index])))
-    return overlays
+    return recipe.with_sources(name_of)

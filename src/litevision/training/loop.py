@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,9 +15,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from litevision.errors import TrainingError
 from litevision.training.batches import Batch, EpochOrder, Images, derived_seed, load_batches
 from litevision.training.checkpoint import Progress, write_checkpoint
-from litevision.training.optimise import Trainable, make_optimizer, set_learning_rates, set_mode
+from litevision.training.optimise import make_optimizer, set_learning_rates, set_mode
+from litevision.training.process import RunStopped, StopRequest
 from litevision.training.recipe import Recipe
-from litevision.training.stopping import RunStopped, StopRequest
 
 BEST = "best.ckpt"
 
@@ -38,25 +37,8 @@ class Validated(Protocol):
         """The figures for the epoch's record."""
 
 
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """The validation images' mean loss, and how many of them are named right, in percent."""
-
-    loss: float
-    top1: float
-
-    @property
-    def score(self) -> float:
-        """What more is better of."""
-        return self.top1
-
-    def record(self) -> dict[str, float]:
-        """The figures for the epoch's record."""
-        return {"validation_loss": self.loss, "validation_top1": self.top1}
-
-
-class Task(Protocol):
-    """What a loop needs to know of what is learned."""
+class Objective(Protocol):
+    """What a loop needs to know of the task: the loss of a batch, and the validation score."""
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """The mean loss of a batch, a scalar."""
@@ -89,8 +71,8 @@ class Loop:
     def __init__(
         self,
         fabric: Fabric,
-        network: Trainable,
-        task: Task,
+        network: nn.Module,
+        objective: Objective,
         recipe: Recipe,
         order: EpochOrder,
         images: Images,
@@ -100,7 +82,13 @@ class Loop:
         if not len(order):
             raise TrainingError(f"{len(images)} training images do not fill one batch; add images")
         self.progress = Progress()
-        self._task, self._recipe, self._order, self._images, self._folder = task, recipe, order, images, folder
+        self._objective, self._recipe, self._order, self._images, self._folder = (
+            objective,
+            recipe,
+            order,
+            images,
+            folder,
+        )
         self._fabric = fabric
         if recipe.run.channels_last:
             network = network.to(memory_format=torch.channels_last)
@@ -142,11 +130,11 @@ class Loop:
         if self._average is not None:
             self._average.load_state_dict(states["average"])
 
-    def scored_network(self) -> Trainable:
+    def scored_network(self) -> nn.Module:
         """The network that is scored: the moving average, where there is one."""
         if self._average is None:
             return self._network
-        averaged: Trainable = self._average.module  # type: ignore[assignment]  # a copy of the network, for torch any module
+        averaged: nn.Module = self._average.module
         return averaged
 
     @property
@@ -187,7 +175,7 @@ class Loop:
         images, truth = batch
         on_device = images.to(self._fabric.device), truth.to(self._fabric.device)
         self._stepper.zero_grad()
-        loss = self._task.loss(self._model, on_device)
+        loss = self._objective.loss(self._model, on_device)
         self._fabric.backward(loss)
         if self._recipe.optimizer.clip_norm:
             self._fabric.clip_gradients(
@@ -250,7 +238,7 @@ class Loop:
         if self._fabric.is_global_zero:
             network = self.scored_network()
             was_training = [(module, module.training) for module in network.modules()]
-            found = self._task.validate(network.eval())
+            found = self._objective.validate(network.eval())
             for module, training in was_training:
                 module.training = training
         shared: Validated = self._fabric.broadcast(found)  # type: ignore[assignment]  # never None: the first process's

@@ -6,20 +6,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from litevision.models.centernet import CenterNet
-from litevision.models.network import Network
 from litevision.training.recipe import Optimizer, Schedule
 
-Trainable = Network | CenterNet
+
+def backbone_of(network: nn.Module) -> nn.Sequential:
+    """The parts that learn slower and are frozen at first; all the rest is the head.
+
+    They are the ``features`` of the network itself, or of the ``backbone`` that it is built on.
+    """
+    backbone: Any = getattr(network, "backbone", network)
+    features: nn.Sequential = backbone.features
+    return features
 
 
-def backbone_of(network: Trainable) -> nn.Sequential:
-    """The parts that learn slower and are frozen at first; all the rest is the head."""
-    backbone = network.backbone if isinstance(network, CenterNet) else network
-    return backbone.features
-
-
-def make_optimizer(network: Trainable, options: Optimizer) -> torch.optim.Optimizer:
+def make_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
     """The optimizer over all parameters; each group has its ``peak_lr`` and whether it is the head's (``is_head``)."""
     groups = parameter_groups(network, options)
     if options.name == "sgd":
@@ -27,7 +27,7 @@ def make_optimizer(network: Trainable, options: Optimizer) -> torch.optim.Optimi
     return torch.optim.AdamW(groups, betas=(options.momentum, 0.999))
 
 
-def parameter_groups(network: Trainable, options: Optimizer) -> list[dict[str, Any]]:
+def parameter_groups(network: nn.Module, options: Optimizer) -> list[dict[str, Any]]:
     """A group for each part of the network and kind of parameter: kernels, and those without weight decay.
 
     The head learns at ``lr``, the backbone's last part at ``lr * backbone_lr_mult``, and each part before at
@@ -82,7 +82,7 @@ def rate_factor(schedule: Schedule, epochs_done: float, start: float) -> float:
     return min(1.0, rising) * cosine
 
 
-def set_mode(network: Trainable, *, head_alone: bool, freeze_bn: bool) -> None:
+def set_mode(network: nn.Module, *, head_alone: bool, freeze_bn: bool) -> None:
     """Training mode, with what is frozen frozen: the whole backbone, or the statistics of batch normalisation."""
     network.train()
     backbone = backbone_of(network)

@@ -1,56 +1,129 @@
-"""A run before it begins: its data, its network and its recipe, checked."""
+"""A run before it begins: its data, its network and its recipe, checked; and the file that a resumed run reads."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, TypeVar
 
-import torch
+from torch import nn
 
-from litevision.data import Issue, LabelledBoxes, LabelledImages, is_detection, quick_scan, read_labelled
-from litevision.errors import DataError, UsageError
-from litevision.exporting.defaults import NORMALISATIONS, describe
-from litevision.models.centernet import CenterNet, CenterNetConfig
-from litevision.models.factory import build, configure
-from litevision.models.network import Network
+from litevision.data import Issue
+from litevision.errors import DataError, FileMissingError, TrainingError, UsageError
+from litevision.files import atomic_write, refuse_links
+from litevision.image import Preprocess
+from litevision.models.config import NetworkConfig
 from litevision.runtime import Normalisation, Weights
-from litevision.runtime.metadata import Task
-from litevision.training.detection.data import read_trainable
-from litevision.training.detection.options import Detection
-from litevision.training.optimise import Trainable
-from litevision.training.plan_record import (
-    PLAN,
-    RECIPE,
-    AnyPlan,
-    ClassificationPlan,
-    DetectionPlan,
-    Plan,
-    Skipped,
-    read_plan,
-)
+from litevision.runtime.records import from_dict, to_dict
+from litevision.tasks import Task, task_of, task_of_data
 from litevision.training.process import has_bf16
-from litevision.training.recipe import Augment, Loss, Recipe
-from litevision.training.teacher import open_teacher
-from litevision.weights.load import load_weights
+from litevision.training.recipe import Recipe
+from litevision.training.recipe_file import make_recipe, read_recipe, recipe_toml
+from litevision.training.start import starting_network
 
-__all__ = [
-    "PLAN",
-    "RECIPE",
-    "AnyPlan",
-    "ClassificationPlan",
-    "DetectionPlan",
-    "Plan",
-    "Skipped",
-    "first_network",
-    "make_plan",
-    "read_plan",
-]
-
+PLAN, RECIPE = "plan.json", "recipe.toml"
+FORMAT_VERSION = 1
 _MIN_BF16_PX = 128  # smaller images gain less from bf16 than its conversions cost
 
 
-def make_plan(path: Path, recipe: Recipe, name: str) -> tuple[AnyPlan, Trainable, tuple[Issue, ...]]:
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An image that is left out, by what rule and why."""
+
+    path: str
+    rule: str
+    detail: str
+
+
+Data = TypeVar("Data")
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True)
+class Plan(Generic[Data, Config]):
+    """Everything that a run begins with.
+
+    Attributes:
+        name: the run's name.
+        created: when it was planned, ISO 8601.
+        recipe: with every choice made that was left to the machine.
+        data: the images that can be read.
+        skipped: those that cannot.
+        config: the network's configuration.
+        normalisation: what its graph does to an image.
+        start: where its first weights come from; None where it is trained from scratch.
+        fresh_head: whether these fill the backbone alone, and the classifier, or neck and heads, begin from scratch.
+    """
+
+    name: str
+    created: str
+    recipe: Any
+    data: Data
+    skipped: tuple[Skipped, ...]
+    config: Config
+    normalisation: Normalisation
+    start: Weights | None
+    fresh_head: bool = False
+
+    @property
+    def task(self) -> Task:
+        """What is learned."""
+        return task_of(self.config)
+
+    @property
+    def backbone(self) -> NetworkConfig:
+        """The network, or the one whose backbone a detector stands on."""
+        config: Any = self.config
+        found: NetworkConfig = getattr(config, "backbone", config)
+        return found
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """What makes the finished model's input of an image."""
+        model = self.recipe.model
+        return Preprocess(model.size_hw, round(min(model.size_hw) / model.crop_fraction), model.crop, "bilinear")
+
+    def write(self, folder: Path) -> None:
+        """Writes the plan and the recipe into the run's folder, which is made.
+
+        Raises:
+            TrainingError: a folder that holds a run already, or cannot be written.
+            UnsafeFileError: a folder that holds links.
+        """
+        if (folder / PLAN).exists():
+            raise TrainingError(
+                f"{folder}: holds a run already; choose another --name, or go on with --resume {folder}"
+            )
+        config: Any = self.config
+        plain = {
+            "format_version": FORMAT_VERSION,
+            "name": self.name,
+            "created": self.created,
+            "task": self.task.name,
+            "data": self.task.data_to_dict(self.data),
+            "skipped": [asdict(one) for one in self.skipped],
+            "network": config.to_dict(),
+            "normalisation": to_dict(self.normalisation),
+            "start": None if self.start is None else to_dict(self.start),
+            "fresh_head": self.fresh_head,
+        }
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            refuse_links(folder)
+            with atomic_write(folder / RECIPE) as partial:
+                partial.write_text(recipe_toml(self.recipe), "utf-8")
+            with atomic_write(folder / PLAN) as partial:
+                partial.write_text(json.dumps(plain), "utf-8")
+        except OSError as error:
+            raise TrainingError(f"{folder}: cannot be written ({error.strerror}); give another --output") from None
+
+
+AnyPlan = Plan[Any, Any]
+"""The plan of any task's run."""
+
+
+def make_plan(path: Path, recipe: Recipe, name: str) -> tuple[AnyPlan, nn.Module, tuple[Issue, ...]]:
     """Reads and scans the data, and fills the network; everything that can be wrong is found here.
 
     Args:
@@ -58,78 +131,91 @@ def make_plan(path: Path, recipe: Recipe, name: str) -> tuple[AnyPlan, Trainable
         recipe: what to do with them.
         name: of the run.
 
+    Returns:
+        The plan, the network that the run begins with, and what was left out of the data.
+
     Raises:
         DataError: data that cannot be trained on.
-        UsageError: a teacher of other classes, or an option that another task has.
+        UsageError: a recipe of another task, a teacher of other classes.
         WeightsError: weights that cannot be used.
     """
     recipe = _resolved(recipe)
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    if is_detection(path):
-        _refuse_options_of("classification", recipe)
-        boxes, faults, excluded = read_trainable(path.absolute(), recipe.detection.exclude)
-        _require_judges(boxes, recipe)
-        skipped = (*_skipped(faults), *(Skipped(str(one), "excluded", "by the recipe") for one in excluded))
-        detector, start = _detector(recipe, boxes.classes)
-        plan = DetectionPlan(name, created, recipe, boxes, skipped, detector.config, *start)
-        return plan, detector, faults
-    _refuse_options_of("detection", recipe)
-    data, faults = quick_scan(read_labelled(path.absolute()))
-    _require_trainable(data, len(faults))
+    task = task_of_data(path)
+    if not isinstance(recipe, task.recipe):
+        raise UsageError(f"{path}: {task.data_name}, and a recipe of {recipe.task}; expected a recipe of {task.name}")
+    data, issues, excluded = task.read_trainable(path.absolute(), recipe)
     _require_judges(data, recipe)
-    network, start = _network(recipe, data.classes)
-    if recipe.loss.teacher != "none":
-        open_teacher(recipe.loss.teacher, data.classes)  # for its faults alone
-    skipped = _skipped(faults)
-    return (
-        ClassificationPlan(name, created, recipe, data, skipped, network.config, *start),
-        network,
-        faults,
-    )
+    network, start = starting_network(task, recipe, data.classes)
+    skipped = (*_skipped(issues), *(Skipped(str(one), "excluded", "by the recipe") for one in excluded))
+    return Plan(name, created, recipe, data, skipped, network.config, *start), network, issues
 
 
-def first_network(plan: AnyPlan) -> Trainable:
+def first_network(plan: AnyPlan) -> nn.Module:
     """The network that a run begins with, once more: for one that was killed before its first checkpoint."""
-    make = _detector if plan.task == "detection" else _network
-    return make(plan.recipe, plan.data.classes)[0]
+    network: nn.Module = starting_network(plan.task, plan.recipe, plan.data.classes)[0]
+    return network
 
 
-def _skipped(faults: Sequence[Issue]) -> tuple[Skipped, ...]:
-    return tuple(Skipped(str(fault.path), fault.rule, fault.detail) for fault in faults if fault.path)
+def read_plan(folder: Path) -> AnyPlan:
+    """The plan of the run in ``folder``.
+
+    Raises:
+        FileMissingError: there is none, or images of it are gone.
+        TrainingError: it cannot be read.
+        UnsafeFileError: the folder holds links, so that what is written into it could land elsewhere.
+    """
+    plan = read_plan_without_images(folder)
+    gone = [sample.path for sample in plan.data.samples if not sample.path.is_file()]
+    if gone:
+        raise FileMissingError(f"{gone[0]}: gone, with {len(gone) - 1} more of the run's images; bring them back first")
+    return plan
 
 
-def _refuse_options_of(task: Task, recipe: Recipe) -> None:
-    """Raises ``UsageError`` for options that would change nothing, because ``task`` is not what is learned."""
-    tables: dict[str, tuple[Any, Any]] = (
-        {"detection": (recipe.detection, Detection())}
-        if task == "detection"
-        else {"augment": (recipe.augment, Augment()), "loss": (recipe.loss, Loss())}
-    )
-    changed = [
-        f"{table}.{key.name}"
-        for table, (given, default) in tables.items()
-        for key in fields(default)
-        if getattr(given, key.name) != getattr(default, key.name)
-    ]
-    if changed:
-        other = "images with boxes, whose own options are in [detection]" if task != "detection" else "labelled images"
-        raise UsageError(f"{changed[0]} is an option of {task}, and these are {other}; leave it out")
-    if task == "classification" and recipe.model.crop == "center":
-        raise UsageError('the crop \'center\' cuts objects off; expected model.crop = "letterbox" or "stretch"')
+def read_plan_without_images(folder: Path) -> AnyPlan:
+    """The plan of the run in ``folder``, whose images may be gone: for what needs its network alone.
+
+    Raises:
+        FileMissingError: there is none.
+        TrainingError: it cannot be read.
+    """
+    path = folder / PLAN
+    if not path.is_file():
+        raise FileMissingError(f"{folder}: holds no run; expected the folder of one, with a {PLAN}")
+    refuse_links(folder)
+    try:
+        plain = json.loads(path.read_text("utf-8"))
+        if plain["format_version"] != FORMAT_VERSION:
+            raise TrainingError(f"{path}: of version {plain['format_version']}; this litevision reads {FORMAT_VERSION}")
+        task = task_of(plain["task"])
+        return Plan(
+            name=plain["name"],
+            created=plain["created"],
+            recipe=make_recipe(read_recipe(folder / RECIPE), origin=RECIPE, task=task),
+            data=task.data_from_dict(plain["data"]),
+            skipped=tuple(Skipped(**one) for one in plain["skipped"]),
+            config=task.config.from_json(json.dumps(plain["network"])),
+            normalisation=_from_dict(Normalisation, plain["normalisation"]),
+            start=None if plain["start"] is None else _from_dict(Weights, plain["start"]),
+            fresh_head=plain.get("fresh_head", False),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{path}: cannot be read as the plan of a run ({error}); start anew") from None
 
 
-def _require_trainable(data: LabelledImages, skipped: int) -> None:
-    left_out = f"; {skipped} could not be read ('litevision check-data' names them)" if skipped else ""
-    if len(data.classes) < 2:
-        raise DataError(f"{data.root}: {len(data.classes)} class; expected at least 2, a folder each{left_out}")
-    empty = [name for name, count in zip(data.classes, data.counts("train"), strict=True) if not count]
-    if empty:
-        raise DataError(f"{data.root}: no training images of {', '.join(empty[:5])}; add some, or remove it{left_out}")
-    if not data.of("validation"):
-        raise DataError(f"{data.root}: no validation images; add some, or more images to split{left_out}")
+def _from_dict(kind: type[Any], plain: Any) -> Any:
+    faults: list[str] = []
+    found = from_dict(kind, plain, "", faults)
+    if faults:
+        raise ValueError("; ".join(faults))
+    return found
 
 
-def _require_judges(data: LabelledImages | LabelledBoxes, recipe: Recipe) -> None:
+def _skipped(issues: Sequence[Issue]) -> tuple[Skipped, ...]:
+    return tuple(Skipped(str(issue.path), issue.rule, issue.detail) for issue in issues if issue.path)
+
+
+def _require_judges(data: Any, recipe: Recipe) -> None:
     """Raises ``DataError`` where every image is learned from, and none is left to be judged by."""
     if not recipe.schedule.chooses and not sum(data.counts("test")):
         raise DataError(
@@ -143,60 +229,3 @@ def _resolved(recipe: Recipe) -> Recipe:
         return recipe
     large = min(recipe.train_size_hw) >= _MIN_BF16_PX
     return replace(recipe, run=replace(recipe.run, precision="bf16" if large and has_bf16() else "fp32"))
-
-
-class _Start(NamedTuple):
-    """What a network begins with; the last fields of a `Plan`."""
-
-    normalisation: Normalisation
-    weights: Weights | None
-    fresh_head: bool
-
-
-def _network(recipe: Recipe, classes: tuple[str, ...]) -> tuple[Network, _Start]:
-    model, card = recipe.model, recipe.card
-    dialect = None if model.dialect == "auto" else model.dialect
-    torch.manual_seed(recipe.run.seed)
-    if model.weights == "none":
-        config = configure(model.name, width_mult=model.width, dialect=dialect)
-        network = build(replace(config, num_classes=len(classes), dropout=model.dropout))
-        normalisation = NORMALISATIONS["imagenet" if model.normalisation == "auto" else model.normalisation]
-        return network, _Start(normalisation, None, fresh_head=False)
-    width = None if model.width == 1.0 else model.width
-    loaded = load_weights(
-        model.weights,
-        model.name,
-        dialect=dialect,
-        width_mult=width,
-        num_classes=len(classes),
-        reset_classifier=True,
-    )
-    wanted = None if model.normalisation == "auto" else model.normalisation
-    described = describe(loaded, labels=classes, normalisation=wanted)
-    network = build(replace(loaded.network.config, dropout=model.dropout))
-    network.load_state_dict(loaded.network.state_dict())
-    known = described["weights"]
-    weights = replace(
-        known,
-        provenance=known.provenance if card.weights == "auto" else card.weights,
-        licence=known.licence if card.weights_licence == "auto" else card.weights_licence,
-    )
-    return network, _Start(described["normalisation"], weights, fresh_head=bool(loaded.applied.reset))
-
-
-def _detector(recipe: Recipe, classes: tuple[str, ...]) -> tuple[CenterNet, _Start]:
-    """A detector on the backbone of the recipe's network; its neck and heads begin fresh."""
-    network, start = _network(recipe, classes)
-    options = recipe.detection
-    torch.manual_seed(recipe.run.seed)
-    detector = CenterNet(
-        CenterNetConfig(
-            network.config,
-            len(classes),
-            neck=options.neck,
-            neck_channels=options.neck_channels or None,
-            head_channels=None if options.head_channels < 0 else options.head_channels,
-        )
-    )
-    detector.take_backbone(network)
-    return detector, start._replace(fresh_head=start.weights is not None)

@@ -1,16 +1,21 @@
-"""What concerns the whole process: settings that make training on a CPU quicker, and the processes beside it."""
+"""The training process: signals that stop it, memory settings, bf16, and the processes beside it."""
 
 import contextlib
 import ctypes
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from litevision.errors import TrainingError, UsageError
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _NEVER = 2**31 - 1
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def keep_freed_memory() -> bool:
@@ -99,3 +104,39 @@ def has_bf16() -> bool:
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+class StopRequest:
+    """While it is entered, the first signal sets ``signum``; a second one ends the process as it would have."""
+
+    def __init__(self) -> None:
+        self.signum: int | None = None
+        self._old: dict[int, Any] = {}
+
+    def __enter__(self) -> "StopRequest":
+        if threading.current_thread() is threading.main_thread():
+            # What is ignored already, nohup and "&" in a script have their reasons for.
+            heard = [signum for signum in _SIGNALS if signal.getsignal(signum) is not signal.SIG_IGN]
+            self._old = {signum: signal.signal(signum, self._arrived) for signum in heard}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._restore()
+
+    def _arrived(self, signum: int, _: FrameType | None) -> None:
+        self.signum = signum
+        self._restore()
+
+    def _restore(self) -> None:
+        for signum, handler in self._old.items():
+            signal.signal(signum, handler)
+        self._old = {}
+
+
+class RunStopped(BaseException):
+    """A run that a signal stopped, its checkpoint written; no error, so it passes by whoever catches those."""
+
+    def __init__(self, signum: int, where: str) -> None:
+        super().__init__(where)
+        self.signum = signum
+        self.where = where

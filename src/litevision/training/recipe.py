@@ -1,11 +1,11 @@
-"""A training recipe: every option of a run, in one frozen record that is saved beside its result."""
+"""A training recipe: every option of a run, in one frozen dataclass that is saved beside its result."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal
 
 from litevision.data.dataset import Split
 from litevision.errors import UsageError
-from litevision.training.detection.options import Detection, detection_ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Model:
         name: a network's name, ours or another library's.
         dialect: whose form of it; "auto" takes that of the name or of the weights.
         weights: a weight set's name, a weight file or a URL; "default" is the network's default set, "none"
-            a fresh start.
+            from scratch.
         width: the paper's alpha.
         dropout: probability before the classifier.
         size_hw: height and width of the finished model's input, px.
@@ -97,53 +97,6 @@ class Optimizer:
 
 
 @dataclass(frozen=True, slots=True)
-class Augment:
-    """What is done to training images, drawn anew in each epoch.
-
-    Attributes:
-        size_px: side of a training image; 0 for the model's own size. A smaller one is quicker, and a network
-            trained on enlarged crops sees objects at the size that it meets in whole images (Touvron et al. 2019,
-            "Fixing the train-test resolution discrepancy").
-        crop_scale: least and greatest part of an image's area that is cut out.
-        flip: mirrors every second image.
-        policy: none, trivialaugment (Mueller and Hutter 2021), or randaugment (Cubuk et al. 2020; 2 steps of
-            magnitude 9).
-        erasing: probability of erasing a rectangle (Zhong et al. 2020).
-        mixup: alpha of mixup (Zhang et al. 2018); 0 for none.
-        cutmix: alpha of CutMix (Yun et al. 2019); 0 for none. With both, each batch draws one of them.
-    """
-
-    size_px: int = 0
-    crop_scale: tuple[float, float] = (0.35, 1.0)
-    flip: bool = True
-    policy: Literal["none", "trivialaugment", "randaugment"] = "trivialaugment"
-    erasing: float = 0.1
-    mixup: float = 0.0
-    cutmix: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """What is made small.
-
-    Attributes:
-        label_smoothing: part of each label that is spread over all classes (Szegedy et al. 2016).
-        class_weights: none, or balanced: each class counts in inverse proportion to its images.
-        sampler: shuffle (each image once an epoch) or balanced (each class equally often).
-        teacher: a bundle, weight set or weight file to learn from as well (Hinton et al. 2015); "none" for none.
-        teacher_weight: the teacher's part of the loss.
-        teacher_temperature: what both sides' logits are divided by.
-    """
-
-    label_smoothing: float = 0.1
-    class_weights: Literal["none", "balanced"] = "none"
-    sampler: Literal["shuffle", "balanced"] = "shuffle"
-    teacher: str = "none"
-    teacher_weight: float = 0.5
-    teacher_temperature: float = 2.0
-
-
-@dataclass(frozen=True, slots=True)
 class Run:
     """How the machine is used, and what is kept.
 
@@ -187,21 +140,24 @@ class Card:
     weights_licence: str = "auto"
 
 
+Range = tuple[str, float, float, float]
+"""A bounded option: name, value, least, most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Every option of a run."""
+    """Every option of a run that all tasks have; each task's own recipe adds its tables."""
+
+    task: ClassVar[str]
 
     model: Model = field(default_factory=Model)
     schedule: Schedule = field(default_factory=Schedule)
     optimizer: Optimizer = field(default_factory=Optimizer)
-    augment: Augment = field(default_factory=Augment)
-    loss: Loss = field(default_factory=Loss)
-    detection: Detection = field(default_factory=Detection)
     run: Run = field(default_factory=Run)
     card: Card = field(default_factory=Card)
 
     def __post_init__(self) -> None:
-        for name, value, least, most in (*_ranges(self), *detection_ranges(self.detection)):
+        for name, value, least, most in (*_ranges(self), *self.ranges()):
             if not least <= value <= most:
                 raise UsageError(f"{name} is {value:g}; expected {_interval(least, most)}")
         if self.schedule.freeze_backbone_epochs > self.schedule.epochs:
@@ -214,35 +170,31 @@ class Recipe:
                 "schedule.patience waits for a better validation score, which means nothing with schedule.train_on = "
                 '"train+validation"; set one of the two back'
             )
-        low, high = self.augment.crop_scale
-        if not 0 < low <= high <= 1:
-            raise UsageError(
-                f"augment.crop_scale is [{low:g}, {high:g}]; expected two parts of an area, the smaller first"
-            )
-        small, large = self.detection.scale
-        if small > large:
-            raise UsageError(f"detection.scale is [{small:g}, {large:g}]; expected two factors, the smaller first")
+        self.check()
+
+    def ranges(self) -> tuple[Range, ...]:
+        """The bounded options that only this task has."""
+        return ()
+
+    def check(self) -> None:
+        """Raises `UsageError` for options of this task that do not fit each other."""
+
+    def with_sources(self, rename: Callable[[str], str]) -> "Recipe":
+        """The recipe with each name of weights, which may be a file, given to ``rename``."""
+        return replace(self, model=replace(self.model, weights=rename(self.model.weights)))
 
     @property
     def train_size_hw(self) -> tuple[int, int]:
         """Height and width of a training image, px."""
-        side = self.augment.size_px
-        return (side, side) if side else self.model.size_hw
+        return self.model.size_hw
 
 
 _INF = float("inf")
 
 
-def _ranges(recipe: Recipe) -> tuple[tuple[str, float, float, float], ...]:
+def _ranges(recipe: Recipe) -> tuple[Range, ...]:
     """Each bounded option: name, value, least, most."""
-    model, schedule, optimizer, augment, loss, run = (
-        recipe.model,
-        recipe.schedule,
-        recipe.optimizer,
-        recipe.augment,
-        recipe.loss,
-        recipe.run,
-    )
+    model, schedule, optimizer, run = recipe.model, recipe.schedule, recipe.optimizer, recipe.run
     return (
         ("model.width", model.width, 1e-3, 16),
         ("model.dropout", model.dropout, 0, 0.99),
@@ -260,13 +212,6 @@ def _ranges(recipe: Recipe) -> tuple[tuple[str, float, float, float], ...]:
         ("optimizer.weight_decay", optimizer.weight_decay, 0, 1e3),
         ("optimizer.momentum", optimizer.momentum, 0, 0.9999),
         ("optimizer.clip_norm", optimizer.clip_norm, 0, _INF),
-        ("augment.size_px", augment.size_px, 0, 4096),
-        ("augment.erasing", augment.erasing, 0, 1),
-        ("augment.mixup", augment.mixup, 0, 1e3),
-        ("augment.cutmix", augment.cutmix, 0, 1e3),
-        ("loss.label_smoothing", loss.label_smoothing, 0, 1),
-        ("loss.teacher_weight", loss.teacher_weight, 0, 1),
-        ("loss.teacher_temperature", loss.teacher_temperature, 1e-3, 1e3),
         ("run.seed", run.seed, 0, 2**31 - 1),
         ("run.ema_decay", run.ema_decay, 0, 0.999999),
         ("run.devices", run.devices, 1, 4096),

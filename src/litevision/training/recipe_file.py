@@ -9,18 +9,17 @@ from typing import Any
 import tomli_w
 
 from litevision.errors import FileMissingError, UnknownNameError, UsageError
-from litevision.runtime.metadata import Task
 from litevision.runtime.records import from_dict, to_dict
-from litevision.training.detection.options import DETECTION_DEFAULTS
+from litevision.tasks import DEFAULT, TASKS, Task, task_of
 from litevision.training.recipe import Recipe
-
-# The tables that are for one task alone.
-_TASK_OF: dict[str, Task] = {"augment": "classification", "loss": "classification", "detection": "detection"}
 
 # Keys by the names that they had up to 0.1.0, which are still read.
 _RENAMED = {
     ("schedule", "head_epochs"): "freeze_backbone_epochs",
     ("optimizer", "trunk_lr"): "backbone_lr_mult",
+    ("detection", "turn"): "rot90",
+    ("detection", "stretch"): "aspect_jitter",
+    ("detection", "spread"): "center_radius",
 }
 
 
@@ -59,43 +58,58 @@ def read_settings(settings: Iterable[str]) -> Mapping[str, Any]:
     return tables
 
 
-def make_recipe(*layers: Mapping[str, Any], origin: str = "the recipe", task: Task = "classification") -> Recipe:
+def make_recipe(*layers: Mapping[str, Any], origin: str = "the recipe", task: Task | str = DEFAULT) -> Recipe:
     """The task's default recipe with each of ``layers`` laid over it, the last on top.
 
     Args:
         layers: tables as `read_recipe` gives them.
         origin: what messages call them.
-        task: decides the defaults.
+        task: decides the defaults, and which tables there are.
 
     Raises:
         UnknownNameError: a table or key that does not exist.
-        UsageError: a value of another type, or out of its range.
+        UsageError: a value of another type, out of its range, or an option of another task.
     """
-    tables: dict[str, dict[str, Any]] = recipe_tables(Recipe())
-    for layer in (DETECTION_DEFAULTS, *layers) if task == "detection" else layers:
+    task = task_of(task) if isinstance(task, str) else task
+    tables = recipe_tables(task.recipe())
+    others = {
+        name: (other, keys)
+        for other in map(task_of, TASKS)
+        for name, keys in recipe_tables(other.recipe()).items()
+        if name not in tables
+    }
+    for layer in (task.defaults, *layers):
         for table, keys in layer.items():
-            if table not in tables:
+            if table not in tables and table not in others:
                 raise UnknownNameError.of(f"table in {origin}:", table, tables)
             if not isinstance(keys, Mapping):
                 raise UsageError(f"{origin}: {table!r} is a table, [{table}]; got {keys!r}")
+            known = tables[table] if table in tables else others[table][1]
             for written, value in keys.items():
                 key = _RENAMED.get((table, written)) or written
-                if key not in tables[table]:
-                    raise UnknownNameError.of(f"key in [{table}] of {origin}:", key, tables[table])
-                tables[table][key] = value
+                if key not in known:
+                    raise UnknownNameError.of(f"key in [{table}] of {origin}:", key, known)
+                if table in tables:
+                    known[key] = value
+                elif value != known[key]:
+                    raise UsageError(
+                        f"{table}.{key} is an option of {others[table][0].name}, and these are {task.data_name}; "
+                        "leave it out"
+                    )
     faults: list[str] = []
-    recipe: Recipe | None = from_dict(Recipe, tables, "", faults)
+    recipe: Recipe | None = from_dict(task.recipe, tables, "", faults)
     if recipe is None:
         raise UsageError(f"{origin}: {'; '.join(faults)}")
     return recipe
 
 
-def recipe_tables(recipe: Recipe, task: Task | None = None) -> dict[str, dict[str, Any]]:
-    """The recipe as tables of plain values; those that do nothing for ``task`` left out."""
+def recipe_tables(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """The recipe as tables of plain values, those that only its task has before those on the machine and the card."""
     tables: dict[str, dict[str, Any]] = json.loads(json.dumps(to_dict(recipe)))
-    return {name: table for name, table in tables.items() if task is None or _TASK_OF.get(name, task) == task}
+    last = ("run", "card")
+    return {name: tables[name] for name in (*(name for name in tables if name not in last), *last)}
 
 
-def recipe_toml(recipe: Recipe, task: Task | None = None) -> str:
-    """The recipe as TOML, every option of ``task`` stated."""
-    return tomli_w.dumps(recipe_tables(recipe, task))
+def recipe_toml(recipe: Recipe) -> str:
+    """The recipe as TOML, every option stated."""
+    return tomli_w.dumps(recipe_tables(recipe))

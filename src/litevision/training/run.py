@@ -1,41 +1,25 @@
 """A run from its beginning, or from where it was interrupted, to what it leaves."""
 
-import functools
 import logging
 import os
 import shutil
-import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from torch import nn
 
-from litevision.models.centernet import CenterNet, CenterNetConfig
-from litevision.models.config import NetworkConfig
-from litevision.models.factory import build
 from litevision.runtime.cpus import available_cpus
-from litevision.training.augment import image_transform
-from litevision.training.batches import EpochOrder, TrainingImages
+from litevision.training.batches import EpochOrder
 from litevision.training.checkpoint import NAME as LAST
 from litevision.training.checkpoint import read_checkpoint
-from litevision.training.classification import ClassificationTask, preprocessed
-from litevision.training.detection.finish import finish_detection
-from litevision.training.detection.task import DetectionImages, DetectionTask, read_for_training
 from litevision.training.finish import finish
+from litevision.training.image_cache import ImageStores
 from litevision.training.loop import BEST, Listener, Loop
 from litevision.training.meeting import LocalDDP
-from litevision.training.optimise import Trainable
-from litevision.training.plan import AnyPlan, DetectionPlan
-from litevision.training.process import hold_run, keep_freed_memory
-from litevision.training.stopping import StopRequest
-from litevision.training.store import Imagestore, Read, read_reduced
-from litevision.training.teacher import open_teacher
-
-# A crop of half an image's area is as large as the training image; more pixels would only be thrown away.
-_CACHED_OVER_TRAINED = 1.25
-RESULTS = "results.json"
+from litevision.training.plan import AnyPlan
+from litevision.training.process import StopRequest, hold_run, keep_freed_memory
 
 
 def make_fabric(recipe_devices: int, precision: str) -> Fabric:
@@ -51,7 +35,7 @@ def make_fabric(recipe_devices: int, precision: str) -> Fabric:
     return fabric
 
 
-def train(plan: AnyPlan, network: Trainable | None, folder: Path, listener: Listener) -> dict[str, Any]:
+def train(plan: AnyPlan, network: nn.Module | None, folder: Path, listener: Listener) -> dict[str, Any]:
     """Trains as planned, and gives the content of ``results.json``.
 
     Args:
@@ -67,7 +51,7 @@ def train(plan: AnyPlan, network: Trainable | None, folder: Path, listener: List
         return _train(plan, network, folder, listener)
 
 
-def _train(plan: AnyPlan, network: Trainable | None, folder: Path, listener: Listener) -> dict[str, Any]:
+def _train(plan: AnyPlan, network: nn.Module | None, folder: Path, listener: Listener) -> dict[str, Any]:
     keep_freed_memory()
     fabric = make_fabric(plan.recipe.run.devices, plan.recipe.run.precision)
     plan, folder = fabric.broadcast((plan, folder))
@@ -77,9 +61,9 @@ def _train(plan: AnyPlan, network: Trainable | None, folder: Path, listener: Lis
     if fabric.is_global_zero:
         _remove_leftovers(folder)
     fabric.barrier()
-    stores = _Stores(plan, folder)
+    stores = ImageStores(plan, folder)
     try:
-        loop = _loop(plan, _built(plan.config) if network is None else network, folder, fabric, stores)
+        loop = _loop(plan, plan.task.build(plan.config) if network is None else network, folder, fabric, stores)
         if resumed is not None:
             loop.load(*resumed)
         loop.write()
@@ -89,19 +73,11 @@ def _train(plan: AnyPlan, network: Trainable | None, folder: Path, listener: Lis
             return {}
         _, best = read_checkpoint(folder / BEST)
         early, device = loop.stopped_early, _named(fabric)
-        if isinstance(plan, DetectionPlan):
-            detector = CenterNet(plan.config)
-            detector.load_state_dict(best["network"])
-            return finish_detection(plan, detector, loop.progress, folder, stopped_early=early, device=device)
-        trained = build(plan.config)
+        trained = plan.task.build(plan.config)
         trained.load_state_dict(best["network"])
         return finish(plan, trained, loop.progress, folder, stopped_early=early, device=device)
     finally:
         stores.close()
-
-
-def _built(config: NetworkConfig | CenterNetConfig) -> Trainable:
-    return CenterNet(config) if isinstance(config, CenterNetConfig) else build(config)
 
 
 def _set_threads(processes: int) -> None:
@@ -113,80 +89,17 @@ def _set_threads(processes: int) -> None:
         torch.set_num_threads(max(1, available_cpus() // processes))
 
 
-class _Stores:
-    """The images in memory's reach: those to train on, reduced, and those to validate with, ready."""
-
-    def __init__(self, plan: AnyPlan, run: Path) -> None:
-        """Keeps them in a new folder in the folder ``run``, which `close` removes."""
-        self._folder = folder = Path(tempfile.mkdtemp(prefix="cache-", dir=run))
-        recipe = plan.recipe
-        limit_bytes = recipe.run.cache_mb * 1_000_000 // recipe.run.devices
-        self.train = Imagestore(
-            folder / "train",
-            [sample.path for sample in plan.data.of(*recipe.schedule.splits)],
-            _training_reader(plan),
-            limit_bytes,
-        )
-        self.validation = Imagestore(
-            folder / "validation",
-            [sample.path for sample in plan.data.of("validation")],
-            functools.partial(preprocessed, plan.preprocess),
-            limit_bytes,
-        )
-
-    def close(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _training_reader(plan: AnyPlan) -> Read:
-    """What training crops are cut from: the image as it is, or stretched or letterboxed as the model sees it."""
-    if isinstance(plan, DetectionPlan):
-        return functools.partial(read_for_training, plan.preprocess, plan.recipe.detection.scale[1])
-    height, width = (round(side * _CACHED_OVER_TRAINED) for side in plan.recipe.train_size_hw)
-    if plan.recipe.model.crop == "center":
-        return functools.partial(read_reduced, shorter_px=max(height, width))
-    return functools.partial(preprocessed, replace(plan.preprocess, size_hw=(height, width)))
-
-
-def _loop(plan: AnyPlan, network: Trainable, folder: Path, fabric: Fabric, stores: _Stores) -> Loop:
-    if isinstance(plan, DetectionPlan):
-        return _detection_loop(plan, network, folder, fabric, stores)
-    recipe, data = plan.recipe, plan.data
-    labels = [sample.label for sample in data.of(*recipe.schedule.splits)]
-    teacher = None if recipe.loss.teacher == "none" else open_teacher(recipe.loss.teacher, data.classes)
-    task = ClassificationTask(
-        recipe,
-        plan.normalisation,
-        data.counts(*recipe.schedule.splits),
-        data.of("validation"),
-        stores.validation,
-        teacher,
-    )
+def _loop(plan: AnyPlan, network: nn.Module, folder: Path, fabric: Fabric, stores: ImageStores) -> Loop:
+    setup, recipe = plan.task.set_up(plan, stores), plan.recipe
     order = EpochOrder(
-        labels,
+        setup.labels,
         recipe.schedule.batch_size,
         recipe.run.seed,
-        balanced=recipe.loss.sampler == "balanced",
+        balanced=setup.balanced,
         rank=fabric.global_rank,
         ranks=fabric.world_size,
     )
-    images = TrainingImages(stores.train, labels, image_transform(recipe.augment, recipe.train_size_hw))
-    return Loop(fabric, network, task, recipe, order, images, folder)
-
-
-def _detection_loop(plan: DetectionPlan, network: Trainable, folder: Path, fabric: Fabric, stores: _Stores) -> Loop:
-    recipe, classes = plan.recipe, plan.data.classes
-    samples, validation = plan.data.of(*recipe.schedule.splits), plan.data.of("validation")
-    task = DetectionTask(recipe.detection, plan.preprocess, plan.normalisation, classes, validation, stores.validation)
-    images = DetectionImages(stores.train, samples, recipe.detection, plan.preprocess, len(classes))
-    order = EpochOrder(
-        [0] * len(samples),  # no image is of one class
-        recipe.schedule.batch_size,
-        recipe.run.seed,
-        rank=fabric.global_rank,
-        ranks=fabric.world_size,
-    )
-    return Loop(fabric, network, task, recipe, order, images, folder)
+    return Loop(fabric, network, setup.objective, recipe, order, setup.images, folder)
 
 
 def _remove_leftovers(folder: Path) -> None:

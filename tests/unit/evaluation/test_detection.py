@@ -208,7 +208,7 @@ def test_curves_equal_a_slow_count(seed: int) -> None:
         for score, precision, recall in zip(curve.scores, curve.precision, curve.recall, strict=True):
             assert (precision, recall) == pytest.approx(rows[score], abs=1e-12)
         f1 = [2 * p * r / (p + r) if p + r else 0.0 for p, r in rows.values()]
-        best = curve.best()
+        best = curve.best_f1()
         assert best is not None
         assert best.f1 == pytest.approx(max(f1))
         kept = [score for score in rows if score >= best.threshold]
@@ -219,9 +219,9 @@ def test_the_best_score_lies_between_the_right_and_the_wrong() -> None:
     boxes = [(0, 0, 9, 9), (20, 0, 29, 9), (40, 0, 49, 9)]
     it = evaluation((sample(boxes[:2], [0, 0]), found(boxes, [0.875, 0.75, 0.25], [0, 0, 0])))
     first, second = curves(it)
-    assert first.best().threshold == 0.5
-    assert (first.best().precision, first.best().recall) == (1, 1)
-    assert second.best() is None
+    assert first.best_f1().threshold == 0.5
+    assert (first.best_f1().precision, first.best_f1().recall) == (1, 1)
+    assert second.best_f1() is None
     assert best_thresholds(it, otherwise=0.3) == (0.5, 0.3)
 
 

@@ -16,11 +16,11 @@ from exports import LABELS, export, graph, probabilities
 from images import encoded, noise
 from litevision.errors import ExportError, ImageError, LitevisionError, UsageError
 from litevision.exporting.defaults import NORMALISATIONS
-from litevision.exporting.graph import RawToProbabilities
 from litevision.hub import load
 from litevision.models import NetworkConfig, build, configure
 from litevision.registry import ARCHITECTURES
 from litevision.runtime import METADATA_KEY, Score
+from litevision.tasks.classification.export import RawToProbabilities
 from networks import every_form, fill, filled, short
 
 V2 = ("mobilenet_v2", "torchvision")
@@ -57,7 +57,9 @@ def test_every_form_at_odd_sizes_with_custom_rows(name: str, dialect: str, tmp_p
 def at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spares the export for tests of what follows it; the graph is that of ``short(*V2)``."""
 
-    def to_onnx(network: nn.Module, normalisation: object, size_hw: tuple[int, int]) -> onnx.ModelProto:
+    def to_onnx(
+        network: nn.Module, normalisation: object, size_hw: tuple[int, int], options: object
+    ) -> onnx.ModelProto:
         model = onnx.ModelProto()
         model.CopyFrom(graph(*V2, size_hw))
         return model
@@ -155,7 +157,7 @@ def forget_the_norms(network: nn.Module) -> nn.Module:
 @pytest.mark.parametrize(
     ("target", "fault"),
     [
-        ("litevision.exporting.check.RawToProbabilities", Forgetful),
+        ("litevision.tasks.classification.export.RawToProbabilities", Forgetful),
         ("litevision.exporting.graph.fold_batch_norm", forget_the_norms),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from litevision.exporting.fold import fold_batch_norm
+from litevision.exporting.graph import fold_batch_norm
 from networks import every_form, filled, images, short
 
 

@@ -75,5 +75,5 @@ def test_one_run_is_too_few(tmp_path: Path, plan: Plan) -> None:
 
 def test_fresh_starts_have_no_mean(tmp_path: Path, plan: Plan) -> None:
     runs = [write_run(tmp_path / name, replace(plan, start=None), 0) for name in "ab"]
-    with pytest.raises(UsageError, match="a began with fresh weights; only runs from the same weights"):
+    with pytest.raises(UsageError, match="a was trained from scratch; only runs from the same weights"):
         read_runs(runs)

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from litevision.errors import ImageError, TrainingError
-from litevision.training.augment import image_transform
+from litevision.tasks.classification.objective import image_transform
+from litevision.tasks.classification.recipe import Augment
 from litevision.training.batches import EpochOrder, TrainingImages, derived_seed, load_batches
-from litevision.training.recipe import Augment
-from litevision.training.store import Imagestore
+from litevision.training.image_cache import ImageCache
 
 
 @settings(deadline=None)  # a busy machine is no fault
@@ -71,7 +71,7 @@ def _images(tmp_path: Path) -> TrainingImages:
     def read(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         return np.random.default_rng(int(path.name)).integers(0, 256, (40, 50, 3), np.uint8)
 
-    store = Imagestore(tmp_path / "cache", [Path(str(number)) for number in range(12)], read, 10**6)
+    store = ImageCache(tmp_path / "cache", [Path(str(number)) for number in range(12)], read, 10**6)
     options = Augment(erasing=0.5)
     return TrainingImages(store, [number % 3 for number in range(12)], image_transform(options, (24, 32)))
 
@@ -92,7 +92,7 @@ def test_a_image_that_cannot_be_read_is_one_line_and_leaves_no_worker(tmp_path: 
     def read(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         raise ImageError(f"{path}: damaged. Copy it again.")
 
-    store = Imagestore(tmp_path / "cache", [Path(f"{number}.jpg") for number in range(8)], read, 10**6)
+    store = ImageCache(tmp_path / "cache", [Path(f"{number}.jpg") for number in range(8)], read, 10**6)
     images = TrainingImages(store, [0] * 8, image_transform(Augment(), (24, 32)))
     message = r"^\d\.jpg: damaged\. Copy it again\. Or remove it, then start anew; 'litevision check-data' "
     with pytest.raises(TrainingError, match=message):

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from litevision.errors import TrainingError
+from litevision.tasks.classification.objective import Validation
+from litevision.tasks.classification.recipe import ClassificationRecipe
 from litevision.training.batches import Batch
 from litevision.training.checkpoint import Progress, read_checkpoint, write_checkpoint
-from litevision.training.loop import Loop, Validation, workers_for
-from litevision.training.recipe import Recipe
-from litevision.training.stopping import RunStopped, StopRequest
-from trainings import ColourTask, Quiet, checkpoints, differences, tiny_loop, tiny_network, tiny_recipe
+from litevision.training.loop import Loop, workers_for
+from litevision.training.process import RunStopped, StopRequest
+from trainings import ColourObjective, Quiet, checkpoints, differences, tiny_loop, tiny_network, tiny_recipe
 
 # Two epochs, one of the head and one of all, of three steps each.
 STEPS = 6
@@ -42,7 +43,7 @@ class KilledAt(Quiet):
             raise KilledError
 
 
-class KilledInValidation(ColourTask):
+class KilledInValidation(ColourObjective):
     def __init__(self, after: int) -> None:
         self._left = after
 
@@ -62,7 +63,9 @@ WHOLE = {
 
 
 @pytest.fixture(scope="module", params=["adamw", "sgd"])
-def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, dict[str, Any]]:
+def whole(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[ClassificationRecipe, dict[str, Any]]:
     """A recipe, and what its uninterrupted run leaves."""
     recipe = tiny_recipe(WHOLE, {"optimizer": {"name": request.param}})
     folder = tmp_path_factory.mktemp("whole")
@@ -72,7 +75,7 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return recipe, checkpoints(folder)
 
 
-def resumed(folder: Path, recipe: Recipe, **arguments: Any) -> Loop:
+def resumed(folder: Path, recipe: ClassificationRecipe, **arguments: Any) -> Loop:
     """A new loop over another network, which takes up the folder's last checkpoint."""
     loop = tiny_loop(folder, recipe, network=tiny_network(seed=9), **arguments)
     loop.load(*read_checkpoint(folder / "last.ckpt"))
@@ -82,7 +85,7 @@ def resumed(folder: Path, recipe: Recipe, **arguments: Any) -> Loop:
 
 @pytest.mark.parametrize("steps", [[step] for step in range(1, STEPS + 1)] + [[1, 1, 1, 2, 3, 1]])
 def test_a_run_killed_at_any_step_ends_the_same(
-    whole: tuple[Recipe, dict[str, Any]], steps: list[int], tmp_path: Path
+    whole: tuple[ClassificationRecipe, dict[str, Any]], steps: list[int], tmp_path: Path
 ) -> None:
     recipe, expected = whole
     loop = tiny_loop(tmp_path, recipe)
@@ -98,10 +101,10 @@ def test_a_run_killed_at_any_step_ends_the_same(
 
 @pytest.mark.parametrize("epoch", [0, 1])
 def test_a_run_killed_in_validation_ends_the_same(
-    whole: tuple[Recipe, dict[str, Any]], epoch: int, tmp_path: Path
+    whole: tuple[ClassificationRecipe, dict[str, Any]], epoch: int, tmp_path: Path
 ) -> None:
     recipe, expected = whole
-    loop = tiny_loop(tmp_path, recipe, task=KilledInValidation(epoch))
+    loop = tiny_loop(tmp_path, recipe, objective=KilledInValidation(epoch))
     loop.write()
     with pytest.raises(KilledError):
         run(loop)
@@ -112,7 +115,7 @@ def test_a_run_killed_in_validation_ends_the_same(
 
 
 def test_a_run_killed_between_its_two_checkpoints_ends_the_same(
-    whole: tuple[Recipe, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: tuple[ClassificationRecipe, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The best one of an epoch is written, the last one is not."""
     recipe, expected = whole
@@ -134,7 +137,9 @@ def test_a_run_killed_between_its_two_checkpoints_ends_the_same(
     assert differences(checkpoints(tmp_path), expected) == []
 
 
-def test_a_stop_waits_for_the_step_and_keeps_it(whole: tuple[Recipe, dict[str, Any]], tmp_path: Path) -> None:
+def test_a_stop_waits_for_the_step_and_keeps_it(
+    whole: tuple[ClassificationRecipe, dict[str, Any]], tmp_path: Path
+) -> None:
     recipe, expected = whole
     recipe = tiny_recipe(WHOLE, {"optimizer": {"name": recipe.optimizer.name}, "run": {"checkpoint_minutes": 60}})
     stop = StopRequest()
@@ -156,20 +161,20 @@ def test_a_stop_waits_for_the_step_and_keeps_it(whole: tuple[Recipe, dict[str, A
 def test_a_stop_in_the_last_validation_is_heard(tmp_path: Path) -> None:
     stop = StopRequest()
 
-    class Stopping(ColourTask):
+    class Stopping(ColourObjective):
         def validate(self, network: nn.Module) -> Validation:
             stop.signum = 2
             return super().validate(network)
 
     with pytest.raises(RunStopped, match="the end of epoch 1"):
-        tiny_loop(tmp_path, tiny_recipe({"schedule": {"epochs": 1}}), task=Stopping()).run(Quiet(), stop)
+        tiny_loop(tmp_path, tiny_recipe({"schedule": {"epochs": 1}}), objective=Stopping()).run(Quiet(), stop)
     assert read_checkpoint(tmp_path / "last.ckpt")[0].epoch == 1
 
 
 def test_it_learns(tmp_path: Path) -> None:
     """Three colours, from a fresh start."""
 
-    class Judging(ColourTask):
+    class Judging(ColourObjective):
         def validate(self, network: nn.Module) -> Validation:
             with torch.no_grad():
                 logits = network(loop._images_of_all() / 255)
@@ -182,7 +187,7 @@ def test_it_learns(tmp_path: Path) -> None:
         },
         {"augment": {"policy": "none", "crop_scale": [0.5, 1.0]}, "run": {"ema_decay": 0.5}},
     )
-    loop: Any = tiny_loop(tmp_path, recipe, task=Judging())
+    loop: Any = tiny_loop(tmp_path, recipe, objective=Judging())
     loop._images_of_all = lambda: torch.stack([loop._images[index, 0][0] for index in range(12)]).float()
     records = run(loop).records
     assert records[-1]["train_loss"] < 0.3 * records[0]["train_loss"]
@@ -227,7 +232,7 @@ def test_the_head_alone_leaves_the_backbone(tmp_path: Path) -> None:
 
 
 def test_what_is_scored_is_in_evaluation_mode_and_training_goes_on_as_before(tmp_path: Path) -> None:
-    class Looking(ColourTask):
+    class Looking(ColourObjective):
         def validate(self, network: nn.Module) -> Validation:
             assert not any(module.training for module in network.modules())
             return super().validate(network)
@@ -236,13 +241,13 @@ def test_what_is_scored_is_in_evaluation_mode_and_training_goes_on_as_before(tmp
     recipe = tiny_recipe(
         {"run": {"ema_decay": 0.0}, "schedule": {"freeze_backbone_epochs": 0}, "optimizer": {"freeze_bn": True}}
     )
-    loop = tiny_loop(tmp_path, recipe, task=Looking(), network=network)
+    loop = tiny_loop(tmp_path, recipe, objective=Looking(), network=network)
     run(loop)
     frozen = {type(module).__name__ for module in network.modules() if not module.training}
     assert frozen == {"BatchNorm2d"}
 
 
-class Scripted(ColourTask):
+class Scripted(ColourObjective):
     """Validation scores as given."""
 
     def __init__(self, *found: tuple[float, float]) -> None:
@@ -256,7 +261,7 @@ class Scripted(ColourTask):
 def test_it_stops_when_patience_is_over(tmp_path: Path) -> None:
     recipe = tiny_recipe({"schedule": {"epochs": 20, "patience": 2}})
     task = Scripted((50, 1), (60, 1), (60, 2), (59, 0.5))
-    loop = tiny_loop(tmp_path, recipe, task=task)
+    loop = tiny_loop(tmp_path, recipe, objective=task)
     records = run(loop).records
     assert [record["validation_top1"] for record in records] == [50, 60, 60, 59]
     assert (loop.stopped_early, loop.progress.best_epoch) == (True, 2)
@@ -264,25 +269,27 @@ def test_it_stops_when_patience_is_over(tmp_path: Path) -> None:
 
 
 def test_of_equal_scores_the_smaller_loss_is_better(tmp_path: Path) -> None:
-    loop = tiny_loop(tmp_path, tiny_recipe({"schedule": {"epochs": 3}}), task=Scripted((50, 1), (50, 0.9), (50, 0.95)))
+    loop = tiny_loop(
+        tmp_path, tiny_recipe({"schedule": {"epochs": 3}}), objective=Scripted((50, 1), (50, 0.9), (50, 0.95))
+    )
     run(loop)
     assert (loop.progress.best_epoch, loop.progress.best_loss, loop.stopped_early) == (2, 0.9, False)
 
 
 def test_a_resumed_run_remembers_its_patience(tmp_path: Path) -> None:
     recipe = tiny_recipe({"schedule": {"epochs": 20, "patience": 2}})
-    loop = tiny_loop(tmp_path, recipe, task=Scripted((50, 1), (40, 1), (45, 1)))
+    loop = tiny_loop(tmp_path, recipe, objective=Scripted((50, 1), (40, 1), (45, 1)))
     run(loop)
     assert run(resumed(tmp_path, recipe)).records == []
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_is_one_clear_line(value: float, tmp_path: Path) -> None:
-    class Diverging(ColourTask):
+    class Diverging(ColourObjective):
         def loss(self, network: nn.Module, batch: Batch) -> Tensor:
             return super().loss(network, batch) * value
 
-    loop = tiny_loop(tmp_path, tiny_recipe({"optimizer": {"lr": 0.004}}), task=Diverging())
+    loop = tiny_loop(tmp_path, tiny_recipe({"optimizer": {"lr": 0.004}}), objective=Diverging())
     loop.write()
     message = rf"^the loss is {value} in epoch 1, batch 1; try a lower optimizer\.lr than 0\.004, or run\.precision"
     with pytest.raises(TrainingError, match=message):

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from litevision.runtime import Normalisation
-from litevision.training.classification import ClassificationTask
-from litevision.training.loop import Validation
+from litevision.tasks import TASKS, task_of
+from litevision.tasks.classification.objective import ClassificationObjective, Validation
+from litevision.tasks.classification.recipe import ClassificationRecipe
+from litevision.training.image_cache import ImageCache, ImageStores
 from litevision.training.plan import make_plan
-from litevision.training.recipe import Recipe
-from litevision.training.run import _Stores, make_fabric
-from litevision.training.stopping import StopRequest
-from litevision.training.store import Imagestore
+from litevision.training.process import StopRequest
+from litevision.training.run import make_fabric
 from trainings import Quiet, tiny_loop, tiny_network, tiny_recipe, write_colours
 
 # Two epochs of three steps end in other weights with these.
@@ -53,13 +53,14 @@ ELSEWHERE = {
     "test_plan.py": "model.name model.weights model.width model.dropout model.size_hw model.normalisation "
     "model.crop model.crop_fraction card.weights card.weights_licence",
     "test_loop.py": "schedule.patience run.checkpoint_minutes",
-    "test_classification.py": "loss.teacher_weight loss.teacher_temperature",
-    "test_teacher.py": "loss.teacher",
-    "detection/test_options.py": "detection.flip detection.flip_vertical detection.turn detection.scale "
-    "detection.stretch detection.colour detection.hue detection.mosaic detection.min_visible "
-    "detection.radius detection.spread detection.size_weight detection.offset_weight "
+    "../tasks/classification/test_classification.py": "loss.teacher_weight loss.teacher_temperature",
+    "../tasks/classification/test_teacher.py": "loss.teacher",
+    "../tasks/detection/test_options.py": "detection.flip detection.flip_vertical detection.rot90 detection.scale "
+    "detection.aspect_jitter detection.colour detection.hue detection.mosaic detection.min_visible "
+    "detection.radius detection.center_radius detection.size_weight detection.offset_weight "
     "detection.top_k",
-    "detection/test_plan.py": "detection.exclude detection.neck detection.neck_channels detection.head_channels",
+    "../tasks/detection/test_plan.py": "detection.exclude detection.neck detection.neck_channels "
+    "detection.head_channels",
     "test_batches.py": "run.workers",
     "test_train_on.py": "schedule.train_on",
     "test_options.py": "run.precision run.channels_last run.compile run.cache_mb",
@@ -69,18 +70,18 @@ ELSEWHERE = {
 }
 
 
-class Untold(ClassificationTask):
+class Untold(ClassificationObjective):
     """Has no validation images."""
 
     def validate(self, network: nn.Module) -> Validation:
         return Validation(0.0, 0.0)
 
 
-def trained(folder: Path, recipe: Recipe) -> dict[str, Tensor]:
+def trained(folder: Path, recipe: ClassificationRecipe) -> dict[str, Tensor]:
     """What a run ends with."""
-    store = Imagestore(folder / "none", [], Path.read_bytes, 0)
+    store = ImageCache(folder / "none", [], Path.read_bytes, 0)
     imagenet = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-    loop = tiny_loop(folder, recipe, task=Untold(recipe, imagenet, (9, 3, 2), (), store, None), count=14)
+    loop = tiny_loop(folder, recipe, objective=Untold(recipe, imagenet, (9, 3, 2), (), store, None), count=14)
     loop.run(Quiet(), StopRequest())
     return loop.scored_network().state_dict()
 
@@ -96,7 +97,13 @@ def usually(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
 
 
 def test_every_option_is_tested() -> None:
-    options = {f"{table.name}.{key.name}" for table in fields(Recipe) for key in fields(table.default_factory())}
+    recipes = (task_of(name).recipe for name in TASKS)
+    options = {
+        f"{table.name}.{key.name}"
+        for recipe in recipes
+        for table in fields(recipe)
+        for key in fields(table.default_factory())
+    }
     named = [*CHANGES, *(name for names in ELSEWHERE.values() for name in names.split())]
     assert sorted(named) == sorted(options)
     for name, options_there in ELSEWHERE.items():
@@ -121,7 +128,7 @@ def test_the_cache_is_bounded(cache_mb: int, kept: int, tmp_path: Path) -> None:
     plan, _, _ = make_plan(write_colours(tmp_path / "data", 4), tiny_recipe({"run": {"cache_mb": cache_mb}}), "mine")
     run = tmp_path / "run"
     run.mkdir()
-    stores = _Stores(plan, run)
+    stores = ImageStores(plan, run)
     for store in (stores.train, stores.validation):
         assert store(0).shape[2] == 3
     assert len(list(run.rglob("*.npy"))) == kept

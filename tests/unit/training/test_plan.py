@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from litevision.cli.training_report import print_recipe
 from litevision.errors import DataError, FileMissingError, TrainingError
 from litevision.files import sha256_of
 from litevision.image import Preprocess
 from litevision.models.network import Network
 from litevision.training import plan as module
+from litevision.training.console import print_recipe
 from litevision.training.plan import PLAN, RECIPE, Plan, first_network, make_plan, read_plan
 from litevision.weights.create import create
 from litevision.weights.save import save_weights
@@ -86,7 +86,9 @@ def test_weights_fill_the_backbone_and_leave_the_head_fresh(
     assert network.head.state_dict()["classifier.weight"].shape[0] == 3
     assert plan.fresh_head
     print_recipe(plan, tmp_path)
-    assert "from w.safetensors (licence: MIT), with a fresh classifier for 3 classes\n" in capsys.readouterr().err
+    assert (
+        "from w.safetensors (licence: MIT), with the classifier from scratch for 3 classes\n" in capsys.readouterr().err
+    )
     plan.write(tmp_path / "mine")
     assert read_plan(tmp_path / "mine") == plan
     assert plan.config.dropout == 0.4

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from litevision.training.stopping import RunStopped, StopRequest
+from litevision.training.process import RunStopped, StopRequest
 
 
 @pytest.fixture(autouse=True)

@@ -8,18 +8,18 @@ import pytest
 from torch import nn
 
 from litevision.errors import DataError, UsageError
+from litevision.tasks.classification.objective import Validation
 from litevision.training.finish import training_data
-from litevision.training.loop import Validation
 from litevision.training.plan import make_plan
+from litevision.training.process import StopRequest
 from litevision.training.report.card import data_section
 from litevision.training.run import train
-from litevision.training.stopping import StopRequest
-from trainings import ColourTask, Quiet, tiny_loop, tiny_recipe, write_colours
+from trainings import ColourObjective, Quiet, tiny_loop, tiny_recipe, write_colours
 
 BOTH = {"schedule": {"train_on": "train+validation"}}
 
 
-class Worsening(ColourTask):
+class Worsening(ColourObjective):
     """Its validation score falls from epoch to epoch."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Worsening(ColourTask):
 
 @pytest.mark.parametrize(("changes", "kept"), [({}, 1), (BOTH, 3)])
 def test_the_last_epoch_is_kept_whatever_validation_says(tmp_path: Path, changes: dict[str, Any], kept: int) -> None:
-    loop = tiny_loop(tmp_path, tiny_recipe({"schedule": {"epochs": 3}}, changes), task=Worsening())
+    loop = tiny_loop(tmp_path, tiny_recipe({"schedule": {"epochs": 3}}, changes), objective=Worsening())
     loop.run(Quiet(), StopRequest())
     assert loop.progress.best_epoch == kept
 

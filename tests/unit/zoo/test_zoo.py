@@ -12,7 +12,7 @@ from litevision.evaluation.coco import detection_scores
 from litevision.evaluation.detection import evaluate_detector
 from litevision.hub import load
 from litevision.runtime import BundleMetadata, DetectionScore, Detector, Score
-from litevision.training.detection.data import read_trainable
+from litevision.tasks.detection.data import read_trainable
 from litevision.training.recipe_file import make_recipe, read_recipe
 from litevision.zoo import BUNDLES
 

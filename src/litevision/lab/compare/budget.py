@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from litevision.errors import UsageError
-from litevision.training.plan import DetectionPlan, first_network
+from litevision.training.plan import AnyPlan, first_network
 from litevision.training.run import train
 
 _WARM_UP_STEPS, _LEAST_STEPS = 3, 5
@@ -55,7 +55,7 @@ class Budget:
         return epochs
 
 
-def measure_epoch(plan: DetectionPlan, folder: Path, budget: Budget) -> float:
+def measure_epoch(plan: AnyPlan, folder: Path, budget: Budget) -> float:
     """Seconds that an epoch takes, from the first steps of one; at most a tenth of the budget is spent on it.
 
     Raises:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from litevision.errors import UnknownNameError
 from litevision.models.centernet import Neck
-from litevision.training.recipe import Recipe
 from litevision.training.recipe_file import make_recipe, recipe_tables
 
 
@@ -55,8 +55,8 @@ def find_members(names: Sequence[str]) -> tuple[Member, ...]:
     return tuple(member for member in MEMBERS.values() if member.name in names or not names)
 
 
-def recipe_for(member: Member, recipe: Recipe, epochs: int) -> Recipe:
-    """The recipe with the member's network and neck, its epochs, and a fresh start in which all parts learn alike.
+def recipe_for(member: Member, recipe: Any, epochs: int) -> Any:
+    """The recipe with the member's network and neck, its epochs, and from scratch, where all parts learn alike.
 
     Fresh, because nobody publishes weights for the tutorial's network: others would begin ahead of it.
     """
@@ -69,7 +69,7 @@ def recipe_for(member: Member, recipe: Recipe, epochs: int) -> Recipe:
     )
 
 
-def set_aside(recipe: Recipe) -> list[str]:
+def set_aside(recipe: Any) -> list[str]:
     """The options in which ``recipe`` differs from the defaults, and which `recipe_for` replaces."""
     default, made = make_recipe(task="detection"), recipe_for(MEMBERS["dlaseg"], recipe, epochs=1)
     tables = [recipe_tables(one) for one in (recipe, default, made)]

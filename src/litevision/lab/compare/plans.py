@@ -5,20 +5,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from litevision.data import Issue, task_of
+from litevision.data import Issue
 from litevision.data.formats import format_names
 from litevision.errors import DataError, FileMissingError, TrainingError, UsageError
 from litevision.files import atomic_write
 from litevision.lab.compare.budget import Budget, measure_epoch
 from litevision.lab.compare.candidates import MEMBERS, Member, recipe_for
-from litevision.training.detection.data import boxes_record
-from litevision.training.plan import PLAN, DetectionPlan, make_plan, read_plan
+from litevision.tasks import task_of, task_of_data
+from litevision.training.plan import PLAN, AnyPlan, make_plan, read_plan
 from litevision.training.recipe import Recipe
 from litevision.training.recipe_file import recipe_tables
 
 SETTINGS = "settings.json"
+TASK: Final = "detection"
 
 Timed = Callable[[Member, float, int], object]
 """Is told the seconds of a member's epoch, and how many epochs it gets."""
@@ -31,9 +32,9 @@ def plan_members(
     budget: Budget,
     folder: Path,
     *,
-    on_data: Callable[[DetectionPlan, tuple[Issue, ...]], object],
+    on_data: Callable[[AnyPlan, tuple[Issue, ...]], object],
     on_epochs: Timed,
-) -> dict[str, DetectionPlan]:
+) -> dict[str, AnyPlan]:
     """The plan of each member's run, in ``folder`` under its name; those that are there already stay as they are.
 
     All are made, and an epoch of each is timed, before any is trained: what cannot work is found here.
@@ -58,11 +59,9 @@ def plan_members(
     if not missing:
         return plans
     _require_boxes(data)
-    made: list[tuple[Member, DetectionPlan]] = []
+    made: list[tuple[Member, AnyPlan]] = []
     for member in missing:
         plan, _, faults = make_plan(data, recipe_for(member, recipe, budget.epochs or 1), member.name)
-        if not isinstance(plan, DetectionPlan):  # which `task_of` tells as well
-            raise DataError(f"{data}: no images with boxes")
         if not made:
             on_data(plan, faults)
         made.append((member, plan))
@@ -91,7 +90,7 @@ def _writing(folder: Path) -> Iterator[None]:
         raise UsageError(f"{folder}: cannot be written ({error.strerror}); give another --output") from None
 
 
-def _within(budget: Budget, member: Member, plan: DetectionPlan, folder: Path, on_epochs: Timed) -> DetectionPlan:
+def _within(budget: Budget, member: Member, plan: AnyPlan, folder: Path, on_epochs: Timed) -> AnyPlan:
     """The plan with the epochs that fit into the budget's minutes."""
     seconds = measure_epoch(plan, folder, budget)
     epochs = budget.epochs_of(member.name, seconds)
@@ -99,25 +98,23 @@ def _within(budget: Budget, member: Member, plan: DetectionPlan, folder: Path, o
     return replace(plan, recipe=recipe_for(member, plan.recipe, epochs))
 
 
-def _read(folder: Path) -> DetectionPlan:
+def _read(folder: Path) -> AnyPlan:
     plan = read_plan(folder)
-    if not isinstance(plan, DetectionPlan):
-        raise TrainingError(f"{folder}: a run of classification, no member of a comparison; give another --output")
+    if plan.task is not task_of(TASK):
+        raise TrainingError(f"{folder}: a run of {plan.task.name}, no member of a comparison; give another --output")
     return plan
 
 
 def _require_boxes(data: Path) -> None:
     if not data.exists():
         raise FileMissingError(f"{data}: no such file or folder. Check the path of the data.")
-    if task_of(data) != "detection":
-        raise DataError(
-            f"{data}: no labels of boxes; expected {format_names('detection')}, see 'litevision check-data'"
-        )
+    if task_of_data(data) is not task_of(TASK):
+        raise DataError(f"{data}: no labels of boxes; expected {format_names(TASK)}, see 'litevision check-data'")
 
 
 def _settings(data: Path, recipe: Recipe, budget: Budget) -> dict[str, Any]:
     """What all members have in common, as plain JSON values."""
-    options = recipe_tables(recipe_for(MEMBERS["dlaseg"], recipe, 1), "detection")
+    options = recipe_tables(recipe_for(MEMBERS["dlaseg"], recipe, 1))
     return {
         "data": str(data.absolute()),
         "budget": str(budget),
@@ -142,8 +139,8 @@ def _refuse_another(folder: Path, settings: dict[str, Any]) -> None:
         )
 
 
-def _refuse_other_images(folder: Path, plans: Sequence[DetectionPlan]) -> None:
-    if any(boxes_record(plan.data) != boxes_record(plans[0].data) for plan in plans[1:]):
+def _refuse_other_images(folder: Path, plans: Sequence[AnyPlan]) -> None:
+    if any(task_of(TASK).data_to_dict(plan.data) != task_of(TASK).data_to_dict(plans[0].data) for plan in plans[1:]):
         raise DataError(
             f"{plans[0].data.root}: other images or boxes than when {folder} was begun; give another --output"
         )

@@ -1,14 +1,12 @@
 """The model card of a run, in Markdown."""
 
-import shlex
-import statistics
 from collections.abc import Callable, Sequence
 
 import tomli_w
 
+from litevision.tasks import DEFAULT, task_of
 from litevision.training.report import facts
 from litevision.training.report.markdown import bulleted, document, fenced, plain, table
-from litevision.training.report.snippet import snippet
 
 _WEAKEST = 3
 _UNKNOWN = "unknown"  # as the recipe says it where nobody told
@@ -20,31 +18,24 @@ def model_card(results: facts.Results, seeds: Sequence[float] | None = None) -> 
     Args:
         results: as ``results.json`` holds them. The bundle's ``preprocess``, and the data's ``description`` and
             ``licence``, are read where they are there.
-        seeds: top-1 in percent, on the same images, of the same recipe with one seed each.
+        seeds: top-1 in percent, on the same images, of the same recipe with one seed each; of a classifier.
     """
+    task = task_of(results.get("task", DEFAULT))
+    given = task.card_sections(results, seeds)
     sections = {
-        "What it is": _identity(results),
-        "Intended use and limits": _limits(results),
+        "What it is": f"{given.what_it_is}\n\n{file_table(results)}",
+        "Intended use and limits": bulleted(given.limits),
         "Labels": ", ".join(map(plain, results["data"]["classes"])),
-        "Data": data_section(results),
-        "Score": _score(results, seeds),
-        "Input": _input(results),
+        "Data": given.data,
+        "Score": given.score,
+        given.input_title: f"{given.input} {image_in_words(results)}",
         "Weights it started from": start_section(results),
-        "Check at export": _check(results),
-        "How to use it": _use(results),
+        "Check at export": check_section(results, given.check),
+        "How to use it": use_section(given.command, given.code),
         **_recipes(results),
         "Training": training_section(results),
     }
     return document(results["name"], facts.score_in_words(results), sections)
-
-
-def _identity(results: facts.Results) -> str:
-    network = results["network"]
-    return (
-        f"A classifier of images with {len(results['data']['classes']):,} classes: {network['architecture']} "
-        f"(dialect {network['dialect']}, width {network['width_mult']:g}), trained with litevision "
-        f"{results['litevision']} on {results['created']}.\n\n" + file_table(results)
-    )
 
 
 def file_table(results: facts.Results) -> str:
@@ -65,19 +56,6 @@ def file_table(results: facts.Results) -> str:
         )
         + "\n\nOne MAC is one multiply-add, for one image."
     )
-
-
-def _limits(results: facts.Results) -> str:
-    lines = [
-        "For naming images like those that it was trained on: one thing, one name.",
-        "Every image gets one of the labels, also one that shows none of them; a low score is the only hint.",
-        "Images that look different (another camera, light, background or culture) are named less well than the "
-        "score below says; measure it on yours with `litevision evaluate`.",
-        "Not for decisions about people, nor where a wrong name does harm and nobody looks.",
-    ]
-    if weakest := weakest_classes(results, "recall", lambda recall: facts.percent(100 * recall, 0)):
-        lines.append(f"The classes that it misses most, with how many of their images it finds: {weakest}.")
-    return bulleted(lines)
 
 
 def weakest_classes(results: facts.Results, figure: str, shown: Callable[[float], str]) -> str:
@@ -104,48 +82,6 @@ def data_section(results: facts.Results, left_out: str | None = None) -> str:
     return f"{text}\n\n" + table(("class", *splits), [*rows, ("all", *map(sum, splits.values()))], numbers_from=1)
 
 
-def _score(results: facts.Results, seeds: Sequence[float] | None) -> str:
-    split = facts.judged_split(results)
-    if split is None:
-        return "Not measured."
-    scores = results["scores"][split]
-    top5 = "" if scores["top5"] is None else f", top-5 {facts.percent(scores['top5'])}"
-    low, high = scores["top1_interval"]
-    text = (
-        f"Measured from the model file, in onnxruntime, on {scores['count']:,} {split} images: top-1 "
-        f"{facts.percent(scores['top1'])} (95 % Wilson interval {facts.percent(low)} to {facts.percent(high)}){top5}, "
-        f"macro F1 {facts.share(scores['macro_f1'])}, balanced accuracy {facts.share(scores['balanced_accuracy'])}, "
-        f"expected calibration error {facts.share(scores['ece'])}.\n\n"
-    )
-    if seeds:
-        text += f"{_spread(seeds, averaged=bool(results.get('averaged')))}\n\n"
-    rows = [
-        (plain(row["name"]), f"{row['count']:,}", *(facts.share(row[key]) for key in ("precision", "recall", "f1")))
-        for row in scores["per_class"]
-    ]
-    return text + table(("class", f"{split} images", "precision", "recall", "F1"), rows, numbers_from=1)
-
-
-def _spread(seeds: Sequence[float], *, averaged: bool) -> str:
-    what = "One run of the first recipe below, not averaged with others," if averaged else "The same recipe"
-    if len(seeds) == 1:
-        return f"{what} with one seed: top-1 {facts.percent(seeds[0])}."
-    each = ", ".join(f"{seed:.1f}" for seed in seeds)
-    return (
-        f"{what} with {len(seeds)} seeds: top-1 {facts.percent(statistics.fmean(seeds))} on average, standard "
-        f"deviation {statistics.stdev(seeds):.1f} ({each})."
-    )
-
-
-def _input(results: facts.Results) -> str:
-    height, width = results["network"]["size_hw"]
-    text = (
-        f"`images`: uint8, N x {height} x {width} x 3, RGB, any N; normalisation is inside the graph. "
-        f"Output `probabilities`: float32, N x {len(results['data']['classes'])}, in the order of the labels above."
-    )
-    return f"{text} {image_in_words(results)}"
-
-
 def image_in_words(results: facts.Results) -> str:
     """What makes the model's input of an image."""
     preprocess = results.get("preprocess")
@@ -170,15 +106,6 @@ def start_section(results: facts.Results) -> str:
     )
 
 
-def _check(results: facts.Results) -> str:
-    check = results["bundle"]["check"]
-    return check_section(
-        results,
-        f"probabilities differ by at most {check['max_abs_diff']:.2g}, "
-        f"{facts.percent(100 * check['top1_agreement'])} of the top answers agree",
-    )
-
-
 def check_section(results: facts.Results, found: str) -> str:
     """What the model file was compared with, and what was ``found``."""
     check = results["bundle"]["check"]
@@ -186,12 +113,6 @@ def check_section(results: facts.Results, found: str) -> str:
         f"The model file was compared with the trained network on {check['images']} images in "
         f"{plain(check['engine'])}: {found}."
     )
-
-
-def _use(results: facts.Results) -> str:
-    path = results["bundle"]["path"]
-    code = snippet(path, (results.get("preprocess") or {}).get("crop", "center"))
-    return use_section(f"classify photo.jpg --model {shlex.quote(path)}", code)
 
 
 def use_section(command: str, code: str) -> str:

@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from litevision.tasks import DEFAULT, task_of
+
 Results = Mapping[str, Any]
 """``results.json`` as a dict."""
 
@@ -20,39 +22,12 @@ def learned_from_validation(results: Results) -> bool:
     return "validation" in str(results["recipe"]["schedule"].get("train_on"))
 
 
-def right_answers(scores: Mapping[str, Any]) -> int:
-    """How many images were named right."""
-    return sum(row[label] for label, row in enumerate(scores["confusion"]))
-
-
 def score_in_words(results: Results) -> str:
-    """The score as sentences: the count, the share, its interval, and how far to trust it."""
+    """The score as sentences: how much was measured, the figure, and how far to trust it."""
     split = judged_split(results)
     if split is None:
         return "This run has no score: there were no images to measure it on."
-    scores = results["scores"][split]
-    low, high = scores["top1_interval"]
-    words = (
-        f"{right_answers(scores):,} of {scores['count']:,} {split} images were named right: "
-        f"{percent(scores['top1'])}. Of many more such images, expect between {percent(low)} and {percent(high)} "
-        "(95 % Wilson interval)."
-    )
-    if split == "validation":
-        words += " There were no test images; these also chose the best epoch, so the score flatters."
-    return words
-
-
-def boxes_in_words(results: Results) -> str:
-    """A detector's score as sentences."""
-    split = judged_split(results)
-    if split is None:
-        return "This run has no score: there were no images to measure it on."
-    scores = results["scores"][split]
-    words = (
-        f"On {scores['count']:,} {split} images with {scores['boxes']:,} objects, the average precision is "
-        f"{share(scores['ap50'])} where half of an overlap is enough (AP50), and {share(scores['ap'])} on average over "
-        "overlaps from 0.50 to 0.95 (COCO's AP); 1 would be perfect."
-    )
+    words = task_of(results.get("task", DEFAULT)).score_sentence(split, results["scores"][split])
     if split == "validation":
         words += " There were no test images; these also chose the best epoch, so the score flatters."
     return words

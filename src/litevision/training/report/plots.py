@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from litevision.evaluation import CalibrationBin, wilson_interval
 from litevision.plotting import BLUE, ORANGE
+from litevision.tasks.base import ScoreCurve
 from litevision.training.report.drawing import INK, drawing, short_name, svg
 from litevision.training.report.facts import finite
 
@@ -24,30 +24,7 @@ _MOST_NAMES = 120
 _WHITE_TEXT_FROM = 0.6  # of a cell's full colour
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreCurve:
-    """The plot of the validation score; ``lines`` are keys of the epochs with their names, the main one last."""
-
-    ylabel: str
-    lines: Mapping[str, str]
-    caption: str
-
-
-TOP1 = ScoreCurve(
-    "validation top-1, %",
-    {"validation_top1": ""},
-    "The share of validation images named right, higher is better: where it no longer rises, more epochs gain nothing.",
-)
-AP = ScoreCurve(
-    "validation AP",
-    {"validation_ap50": "at IoU 0.5", "validation_ap": "over all IoU"},
-    "Average precision on the validation images, higher is better: where it no longer rises, more epochs gain nothing.",
-)
-
-
-def curves(
-    epochs: Sequence[Mapping[str, Any]], best_epoch: int | None, score: ScoreCurve = TOP1
-) -> list[tuple[Markup, str]]:
+def curves(epochs: Sequence[Mapping[str, Any]], best_epoch: int | None, score: ScoreCurve) -> list[tuple[Markup, str]]:
     """How training went, epoch by epoch: the plots, each with a sentence on how to read it."""
     with drawing():
         return [

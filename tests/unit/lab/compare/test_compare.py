@@ -17,7 +17,7 @@ from litevision.lab.compare.plot import write_plot
 from litevision.lab.compare.table import Row, is_finished
 from litevision.models import configure
 from litevision.models.centernet import CenterNet, CenterNetConfig
-from litevision.training.plan import DetectionPlan, first_network
+from litevision.training.plan import AnyPlan, first_network
 from litevision.training.recipe_file import make_recipe
 from shapes import write_shapes
 
@@ -74,7 +74,7 @@ def test_every_member_is_planned_before_any_is_trained(tmp_path: Path) -> None:
     recipe = make_recipe({"model": {"width": 0.25, "size_hw": [64, 96]}}, task="detection")
     told: list[object] = []
 
-    def plan(*names: str, budget: Budget, folder: Path = folder) -> dict[str, DetectionPlan]:
+    def plan(*names: str, budget: Budget, folder: Path = folder) -> dict[str, AnyPlan]:
         return plan_members(
             data,
             recipe,

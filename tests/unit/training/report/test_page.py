@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 
 from litevision.evaluation import Evaluation, Skipped
-from litevision.training.report.images import Overlay, _heated
-from litevision.training.report.page import MOST_IMAGES, write_report
+from litevision.tasks.classification.page import MOST_IMAGES, Overlay, _heated, report_parts
+from litevision.training.report.page import write_report
 
 VOID = {"meta", "img", "br"}
 LOADS = {"src", "href", "xlink:href", "srcset", "data", "action", "poster", "background"}
@@ -82,7 +82,7 @@ class Page(HTMLParser):
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Page]:
     def write(run: Any, overlays: Any = ()) -> Page:
-        path = write_report(tmp_path, run.results, run.evaluations, overlays)
+        path = write_report(tmp_path, run.results, report_parts(run.results, run.evaluations, overlays))
         assert path == tmp_path / "report.html"
         return Page(path)
 
@@ -92,7 +92,8 @@ def write(tmp_path: Path) -> Callable[..., Page]:
 @pytest.fixture(scope="module")
 def page(plain_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Page:
     """The page of the plain run, with one overlay."""
-    return Page(write_report(tmp_path_factory.mktemp("page"), plain_run.results, plain_run.evaluations, [overlay()]))
+    parts = report_parts(plain_run.results, plain_run.evaluations, [overlay()])
+    return Page(write_report(tmp_path_factory.mktemp("page"), plain_run.results, parts))
 
 
 def overlay(path: str = "hat/a.jpg", truth: str = "hat", answer: str = "hat") -> Overlay:

@@ -3,7 +3,14 @@ import math
 from pathlib import Path
 from typing import Any
 
-from litevision.training.report.tables import write_epochs_csv, write_per_class_csv
+from litevision.files import write_csv
+from litevision.tasks import task_of
+from litevision.training.finish import write_epochs_csv
+
+
+def write_classes_csv(path: Path, results: dict[str, Any], split: str) -> None:
+    rows = task_of("classification").class_rows(results, split)
+    write_csv(path, rows.header, rows.rows)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -35,7 +42,7 @@ def test_no_epoch_gives_a_header_alone(make_run: Any, tmp_path: Path) -> None:
 def test_classes_hold_what_the_results_hold(make_run: Any, tmp_path: Path) -> None:
     name = 'a "quoted", name\nof two lines'
     run = make_run(classes=("hat", "dress", name), answers=[(0, 0), (1, 0), (1, 0)])
-    write_per_class_csv(tmp_path / "classes.csv", run.results, "test")
+    write_classes_csv(tmp_path / "classes.csv", run.results, "test")
     third = 1 / 3
     assert rows(tmp_path / "classes.csv") == [
         {"split": "test", "class": "hat", "count": "1", "precision": str(third), "recall": "1.0", "f1": "0.5"},
@@ -45,5 +52,5 @@ def test_classes_hold_what_the_results_hold(make_run: Any, tmp_path: Path) -> No
 
 
 def test_a_split_without_a_score_gives_a_header_alone(make_run: Any, tmp_path: Path) -> None:
-    write_per_class_csv(tmp_path / "classes.csv", make_run(splits=("validation",)).results, "test")
+    write_classes_csv(tmp_path / "classes.csv", make_run(splits=("validation",)).results, "test")
     assert (tmp_path / "classes.csv").read_text() == "split,class,count,precision,recall,f1\n"

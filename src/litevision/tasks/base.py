@@ -1,0 +1,335 @@
+"""The interface of a task: all that training, evaluation, export and the command line ask for."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from litevision.data import Issue
+    from litevision.exporting.graph import FromRaw
+    from litevision.runtime import Bundle, Check, Normalisation
+    from litevision.runtime.metadata import Task as TaskName
+    from litevision.training.batches import Images
+    from litevision.training.image_cache import ImageStores
+    from litevision.training.loop import Objective
+    from litevision.training.plan import Plan
+    from litevision.training.recipe import Recipe
+
+OnResults = Callable[[Sequence[Any]], None]
+"""Is given each few results as they come."""
+
+
+class TrainableData(NamedTuple):
+    """Data that a run can be trained on.
+
+    Attributes:
+        data: with the images that can be used.
+        issues: what is wrong with the others, and with their labels.
+        excluded: images that the recipe leaves out.
+    """
+
+    data: Any
+    issues: tuple["Issue", ...]
+    excluded: tuple[Path, ...] = ()
+
+
+class TrainingSetup(NamedTuple):
+    """What a task gives the training loop.
+
+    Attributes:
+        objective: the loss of a batch, and the validation score.
+        images: the training images.
+        labels: the class of each, to draw all classes equally often.
+        balanced: whether to draw them so.
+    """
+
+    objective: "Objective"
+    images: "Images"
+    labels: Sequence[int]
+    balanced: bool = False
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The content of a CSV file; ``summary`` says what it comes to."""
+
+    header: tuple[str, ...]
+    rows: Iterable[Sequence[object]]
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class ScoreSheet:
+    """Scores as a person reads them.
+
+    Attributes:
+        images: what was scored, in words.
+        lines: what stands above the table.
+        columns: the table's header, with how each column is set.
+        rows: the table's cells.
+        footer: what stands below it.
+        per_class: the scores of each class.
+        predictions: what the model answered to each image.
+    """
+
+    images: str
+    lines: Sequence[str]
+    columns: Mapping[str, Literal["left", "right"]]
+    rows: Sequence[Sequence[str]]
+    footer: Sequence[str]
+    per_class: Rows
+    predictions: Rows
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreCurve:
+    """The plot of the validation score; ``lines`` are keys of the epochs with their names, the main one last."""
+
+    ylabel: str
+    lines: Mapping[str, str]
+    caption: str
+
+
+@dataclass(frozen=True)
+class CardSections:
+    """What of a model card differs by task, in Markdown.
+
+    Attributes:
+        what_it_is: the model in a sentence.
+        limits: what it is for, and what it cannot do.
+        data: what it was trained on.
+        score: how good it is.
+        input_title: the title over ``input``.
+        input: the model's inputs and outputs.
+        check: what the check at export found.
+        command: how litevision's command line uses it.
+        code: a Python program that uses it without litevision.
+    """
+
+    what_it_is: str
+    limits: Sequence[str]
+    data: str
+    score: str
+    input_title: str
+    input: str
+    check: str
+    command: str
+    code: str
+
+
+class Task(ABC):
+    """One task. Its methods import what they need when they are called: some run without torch.
+
+    Attributes:
+        name: as bundles, plans and results have it.
+        verb: the command that uses its models.
+        counted: what of the data is counted by class.
+        head_name: what of a network begins from scratch where weights fill the backbone alone.
+        head_name_short: the same in a progress bar.
+        data_name: its data, in words.
+    """
+
+    name: ClassVar["TaskName"]
+    verb: ClassVar[str]
+    counted: ClassVar[str]
+    head_name: ClassVar[str]
+    head_name_short: ClassVar[str]
+    data_name: ClassVar[str]
+
+    # Data
+
+    @abstractmethod
+    def read(self, path: Path) -> Any:
+        """The labelled data at ``path``, to score a model on.
+
+        Raises:
+            DataError: no labels of this task, or damaged ones.
+        """
+
+    @abstractmethod
+    def read_trainable(self, path: Path, recipe: "Recipe") -> TrainableData:
+        """The labelled data at ``path``, checked for training.
+
+        Raises:
+            DataError: data that cannot be trained on.
+            UsageError: options of ``recipe`` that do not fit this task or data.
+        """
+
+    @abstractmethod
+    def data_to_dict(self, data: Any) -> dict[str, Any]:
+        """The data as plain JSON values."""
+
+    @abstractmethod
+    def data_from_dict(self, record: Mapping[str, Any]) -> Any:
+        """The inverse of `data_to_dict`; raises KeyError, TypeError or ValueError for anything else."""
+
+    # Recipe and network
+
+    @property
+    @abstractmethod
+    def recipe(self) -> type["Recipe"]:
+        """The recipe's type, with the tables that only this task has."""
+
+    @property
+    def defaults(self) -> Mapping[str, Mapping[str, Any]]:
+        """Tables laid over the recipe's defaults."""
+        return {}
+
+    @property
+    @abstractmethod
+    def config(self) -> Any:
+        """The type of the networks' configuration."""
+
+    @abstractmethod
+    def build(self, config: Any) -> "nn.Module":
+        """A network, its weights fresh."""
+
+    @abstractmethod
+    def network(self, backbone: Any, recipe: "Recipe", num_classes: int) -> "nn.Module":
+        """The network to train on top of ``backbone``, a classifier whose weights are in place."""
+
+    # Training
+
+    @abstractmethod
+    def read_for_training(self, plan: "Plan[Any, Any]") -> Callable[[Path], Any]:
+        """What reads a training image, as it is cached: ``uint8[H, W, 3]``."""
+
+    @abstractmethod
+    def set_up(self, plan: "Plan[Any, Any]", stores: "ImageStores") -> TrainingSetup:
+        """Objective and images of a run."""
+
+    @abstractmethod
+    def image_options_in_words(self, recipe: "Recipe") -> str:
+        """What is done to training images, in words."""
+
+    @abstractmethod
+    def epoch_in_words(self, record: Mapping[str, Any]) -> str:
+        """The validation score in an epoch's record, in words."""
+
+    def loss_options_in_words(self, recipe: "Recipe") -> str:
+        """What of the loss is worth a word; empty for nothing."""
+        return ""
+
+    def start_in_words(self, recipe: "Recipe") -> str:
+        """What stands on the backbone, to be followed by its name; empty for nothing."""
+        return ""
+
+    # Export
+
+    def refuse_to_export(  # noqa: B027  # by default every network can be exported
+        self, network: "nn.Module", preprocess: Any, options: Mapping[str, Any]
+    ) -> None:
+        """Raises `UsageError` for a network of which no bundle can be made."""
+
+    @abstractmethod
+    def describe_network(self, config: Any) -> Any:
+        """What a bundle says of the network."""
+
+    @property
+    @abstractmethod
+    def graph_outputs(self) -> Sequence[str]:
+        """The names of the graph's outputs."""
+
+    @abstractmethod
+    def raw_network(self, network: Any, normalisation: "Normalisation", options: Mapping[str, Any]) -> "FromRaw":
+        """``network`` from raw images to results, as a module to be exported."""
+
+    @abstractmethod
+    def check_bundle(
+        self, path: Path, network: "nn.Module", normalisation: "Normalisation", check_images: Sequence[Any]
+    ) -> "Check":
+        """Compares the bundle at ``path`` with ``network`` on real images.
+
+        Raises:
+            ExportError: they differ by more than rounding.
+        """
+
+    def export_options(self, recipe: "Recipe") -> dict[str, Any]:
+        """The options of the graph that a recipe decides."""
+        return {}
+
+    # Evaluation
+
+    def require_scoring(self) -> None:  # noqa: B027  # by default nothing more is needed
+        """Raises `MissingExtraError` where what scores this task is not installed."""
+
+    @abstractmethod
+    def open(self, bundle: "Bundle") -> Any:
+        """The predictor of a bundle of this task."""
+
+    @abstractmethod
+    def evaluate(
+        self,
+        predictor: Any,
+        samples: Sequence[Any],
+        classes: Sequence[str],
+        *,
+        split: str,
+        on_results: OnResults | None = None,
+    ) -> Any:
+        """What ``predictor`` answers to labelled ``samples``."""
+
+    @abstractmethod
+    def scores(self, evaluation: Any) -> Any:
+        """How good the answers are.
+
+        Raises:
+            UsageError: no images.
+        """
+
+    @abstractmethod
+    def bundle_score(self, scores: Any, dataset: str, size_hw: tuple[int, int], measured_by: str) -> Any:
+        """The score that a bundle's metadata carries."""
+
+    @abstractmethod
+    def score_sheet(self, data: Any, evaluation: Any, scores: Any) -> ScoreSheet:
+        """The scores as a person reads them."""
+
+    # What a run leaves
+
+    def best_thresholds(self, evaluation: Any) -> tuple[float, ...] | None:
+        """The score of each class from which on a result counts, for the bundle; None where the task has none."""
+        return None
+
+    def describe_thresholds(self, evaluation: Any, thresholds: tuple[float, ...]) -> dict[str, Any]:
+        """Entries of ``results.json`` on thresholds, and what comes of them on the images of ``evaluation``."""
+        return {}
+
+    def describe_data(self, data: Any) -> dict[str, Any]:
+        """Entries of ``results.json``'s ``data`` that only this task has."""
+        return {}
+
+    def describe_config(self, config: Any) -> dict[str, Any]:
+        """Entries of ``results.json``'s ``network`` that only this task has."""
+        return {}
+
+    @abstractmethod
+    def class_rows(self, results: Mapping[str, Any], split: str) -> Rows:
+        """The content of ``classes.csv``; without a score of ``split`` the header alone."""
+
+    @abstractmethod
+    def score_sentence(self, split: str, scores: Mapping[str, Any]) -> str:
+        """The score of a split as sentences: how much was measured, and what the figure means."""
+
+    @abstractmethod
+    def score_line(self, split: str, scores: Mapping[str, Any]) -> str:
+        """The score of a split in one line."""
+
+    @abstractmethod
+    def card_sections(self, results: Mapping[str, Any], seeds: Sequence[float] | None = None) -> CardSections:
+        """What of the model card differs by task."""
+
+    @property
+    @abstractmethod
+    def score_curve(self) -> ScoreCurve:
+        """The plot of the validation score, epoch by epoch."""
+
+    @abstractmethod
+    def report_parts(
+        self, plan: "Plan[Any, Any]", network: Any, results: Mapping[str, Any], evaluations: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """What the report's template of this task is filled with."""

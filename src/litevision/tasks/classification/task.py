@@ -1,0 +1,325 @@
+"""Classification as a `litevision.tasks.base.Task`."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from litevision.data import LabelledImages, Sample, quick_scan, read_images
+from litevision.errors import DataError, UsageError
+from litevision.evaluation import Evaluation, Scores, as_bundle_score, evaluate_bundle, scores
+from litevision.image import Preprocess
+from litevision.runtime import Bundle, Check, Classifier, Normalisation, Score
+from litevision.runtime.metadata import Task as TaskName
+from litevision.tasks.base import (
+    CardSections,
+    OnResults,
+    Rows,
+    ScoreCurve,
+    ScoreSheet,
+    Task,
+    TrainableData,
+    TrainingSetup,
+)
+from litevision.tasks.classification.recipe import ClassificationRecipe
+
+if TYPE_CHECKING:
+    from litevision.exporting.graph import FromRaw
+    from litevision.models.config import NetworkConfig
+    from litevision.models.network import Network
+    from litevision.runtime import Architecture
+    from litevision.training.image_cache import ImageStores
+    from litevision.training.plan import Plan
+
+_FIGURES = ("precision", "recall", "f1")
+_NAMED = 5  # of the labels that have no images
+# A crop of half an image's area is as large as the training image; more pixels would only be thrown away.
+_CACHED_OVER_TRAINED = 1.25
+
+
+class Classification(Task):
+    """One image, one class."""
+
+    name: ClassVar[TaskName] = "classification"
+    verb: ClassVar[str] = "classify"
+    counted: ClassVar[str] = "images"
+    head_name: ClassVar[str] = "classifier"
+    head_name_short: ClassVar[str] = "classifier"
+    data_name: ClassVar[str] = "labelled images"
+
+    def read(self, path: Path) -> LabelledImages:
+        """The labelled images at ``path``."""
+        return read_images(path)
+
+    def read_trainable(self, path: Path, recipe: Any) -> TrainableData:
+        """The images that can be read; of a teacher in ``recipe``, its faults."""
+        data, issues = quick_scan(read_images(path))
+        _require_trainable(data, len(issues))
+        if recipe.loss.teacher != "none":
+            from litevision.tasks.classification.teacher import open_teacher
+
+            open_teacher(recipe.loss.teacher, data.classes)  # for its faults alone
+        return TrainableData(data, issues)
+
+    def data_to_dict(self, data: LabelledImages) -> dict[str, Any]:
+        """The data as plain JSON values."""
+        return {
+            "root": str(data.root),
+            "classes": data.classes,
+            "made_splits": data.made_splits,
+            "samples": [[str(sample.path), sample.label, sample.split] for sample in data.samples],
+        }
+
+    def data_from_dict(self, record: Mapping[str, Any]) -> LabelledImages:
+        """The inverse of `data_to_dict`; raises KeyError, TypeError or ValueError for anything else."""
+        samples = tuple(Sample(Path(file), label, split) for file, label, split in record["samples"])
+        return LabelledImages(Path(record["root"]), tuple(record["classes"]), samples, record["made_splits"])
+
+    @property
+    def recipe(self) -> type[ClassificationRecipe]:
+        """The recipe's type."""
+        return ClassificationRecipe
+
+    @property
+    def config(self) -> "type[NetworkConfig]":
+        """The type of the networks' configuration."""
+        from litevision.models.config import NetworkConfig
+
+        return NetworkConfig
+
+    def build(self, config: "NetworkConfig") -> "Network":
+        """A network, its weights fresh."""
+        from litevision.models.factory import build
+
+        return build(config)
+
+    def network(self, backbone: "Network", recipe: Any, num_classes: int) -> "Network":
+        """``backbone`` itself, which is a classifier."""
+        return backbone
+
+    def read_for_training(self, plan: "Plan[LabelledImages, NetworkConfig]") -> Callable[[Path], Any]:
+        """What training crops are cut from: the image as it is, or stretched or letterboxed as the model sees it."""
+        from litevision.training.image_cache import read_reduced
+
+        height, width = (round(side * _CACHED_OVER_TRAINED) for side in plan.recipe.train_size_hw)
+        if plan.recipe.model.crop == "center":
+            return functools.partial(read_reduced, shorter_px=max(height, width))
+        return replace(plan.preprocess, size_hw=(height, width))
+
+    def set_up(self, plan: "Plan[LabelledImages, NetworkConfig]", stores: "ImageStores") -> TrainingSetup:
+        """Objective and images of a run."""
+        from litevision.tasks.classification.objective import ClassificationObjective, image_transform
+        from litevision.tasks.classification.teacher import open_teacher
+        from litevision.training.batches import TrainingImages
+
+        recipe, data = plan.recipe, plan.data
+        labels = [sample.label for sample in data.of(*recipe.schedule.splits)]
+        teacher = None if recipe.loss.teacher == "none" else open_teacher(recipe.loss.teacher, data.classes)
+        objective = ClassificationObjective(
+            recipe,
+            plan.normalisation,
+            data.counts(*recipe.schedule.splits),
+            data.of("validation"),
+            stores.validation,
+            teacher,
+        )
+        images = TrainingImages(stores.train, labels, image_transform(recipe.augment, recipe.train_size_hw))
+        return TrainingSetup(objective, images, labels, balanced=recipe.loss.sampler == "balanced")
+
+    def image_options_in_words(self, recipe: Any) -> str:
+        """What is done to training images, in words."""
+        augment = recipe.augment
+        extras: list[str] = [augment.policy] if augment.policy != "none" else []
+        extras += [f"{key} {value:g}" for key in ("erasing", "mixup", "cutmix") if (value := getattr(augment, key))]
+        return ", ".join([f"crops of {augment.crop_scale[0]:g} to {augment.crop_scale[1]:g}", *extras])
+
+    def loss_options_in_words(self, recipe: Any) -> str:
+        """What of the loss is worth a word."""
+        return f"label smoothing {recipe.loss.label_smoothing:g}"
+
+    def epoch_in_words(self, record: Mapping[str, Any]) -> str:
+        """The validation score in an epoch's record, in words."""
+        return f"top-1 {record['validation_top1']:.1f} %"
+
+    def refuse_to_export(self, network: Any, preprocess: Preprocess, options: Mapping[str, Any]) -> None:
+        """Raises `UsageError` for a network without a classifier."""
+        if network.config.num_classes == 0 or network.config.final_endpoint is not None:
+            raise UsageError(
+                "a bundle needs a classifier: build the network with num_classes and without final_endpoint"
+            )
+
+    def describe_network(self, config: "NetworkConfig") -> "Architecture":
+        """What a bundle says of the network."""
+        from litevision.tasks.classification.export import describe
+
+        return describe(config)
+
+    @property
+    def graph_outputs(self) -> Sequence[str]:
+        """The names of the graph's outputs."""
+        return ("probabilities",)
+
+    def raw_network(self, network: Any, normalisation: Normalisation, options: Mapping[str, Any]) -> "FromRaw":
+        """``network`` from raw images to probabilities."""
+        from litevision.tasks.classification.export import RawToProbabilities
+
+        return RawToProbabilities(network, normalisation)
+
+    def check_bundle(
+        self, path: Path, network: Any, normalisation: Normalisation, check_images: Sequence[Any]
+    ) -> Check:
+        """Compares the probabilities of the bundle and of ``network``."""
+        from litevision.tasks.classification.export import check_bundle
+
+        return check_bundle(path, network, normalisation, check_images)
+
+    def open(self, bundle: Bundle) -> Classifier:
+        """The classifier in a bundle."""
+        return Classifier(bundle)
+
+    def evaluate(
+        self,
+        predictor: Classifier,
+        samples: Sequence[Sample],
+        classes: Sequence[str],
+        *,
+        split: str,
+        on_results: OnResults | None = None,
+    ) -> Evaluation:
+        """What ``predictor`` answers to labelled ``samples``."""
+        return evaluate_bundle(predictor, samples, classes, split=split, on_answers=on_results)
+
+    def scores(self, evaluation: Evaluation) -> Scores:
+        """How good the answers are."""
+        return scores(evaluation)
+
+    def bundle_score(self, scores: Scores, dataset: str, size_hw: tuple[int, int], measured_by: str) -> Score:
+        """The score that a bundle's metadata carries."""
+        return as_bundle_score(scores, dataset, size_hw, measured_by)
+
+    def score_sheet(self, data: LabelledImages, evaluation: Evaluation, scores: Scores) -> ScoreSheet:
+        """The scores as a person reads them."""
+        low, high = scores.top1_interval
+        lines = [f"labels  {absent}"] if (absent := _labels_without_images(scores)) else []
+        lines += ["", f"top-1              {scores.top1:.2f} %, 95 % interval {low:.2f} to {high:.2f} %"]
+        if scores.top5 is not None:
+            lines.append(f"top-5              {scores.top5:.2f} %")
+        lines += [
+            f"macro F1           {scores.macro_f1:.4f}",
+            f"balanced accuracy  {scores.balanced_accuracy:.4f}",
+            f"ECE (calibration)  {scores.ece:.4f}",
+            f"mean loss          {scores.mean_loss:.4f}",
+            "",
+        ]
+        mistakes = [f"{it.truth} taken for {it.answer}: {it.count:,}" for it in scores.confusions()]
+        count = _images(scores.count)
+        return ScoreSheet(
+            count,
+            lines,
+            {"class": "left", **dict.fromkeys(("count", "precision", "recall", "F1"), "right")},
+            [
+                (it.name, f"{it.count:,}", *map(share, (it.precision, it.recall, it.f1)))
+                for it in scores.per_class
+                if it.count
+            ],
+            ["", "most frequent mistakes", *mistakes] if mistakes else [],
+            Rows(
+                ("class", "count", *_FIGURES),
+                [(it.name, it.count, it.precision, it.recall, it.f1) for it in scores.per_class],
+                f"{len(scores.per_class):,} class{'' if len(scores.per_class) == 1 else 'es'}",
+            ),
+            Rows(("path", "label", "predicted", "score", "correct"), _answers(evaluation), count),
+        )
+
+    def class_rows(self, results: Mapping[str, Any], split: str) -> Rows:
+        """Each class with its images, precision, recall and F1, an undefined one left empty."""
+        scores = results["scores"].get(split)
+        keys = ("count", *_FIGURES)
+        rows = [(split, row["name"], *map(row.get, keys)) for row in scores["per_class"]] if scores else []
+        return Rows(("split", "class", *keys), rows)
+
+    def score_sentence(self, split: str, scores: Mapping[str, Any]) -> str:
+        """The count, the share and its interval."""
+        from litevision.training.report.facts import percent
+
+        low, high = scores["top1_interval"]
+        right = sum(row[label] for label, row in enumerate(scores["confusion"]))
+        return (
+            f"{right:,} of {scores['count']:,} {split} images were named right: {percent(scores['top1'])}. Of many "
+            f"more such images, expect between {percent(low)} and {percent(high)} (95 % Wilson interval)."
+        )
+
+    def score_line(self, split: str, scores: Mapping[str, Any]) -> str:
+        """The score of a split in one line."""
+        low, high = scores["top1_interval"]
+        return (
+            f"{split}: top-1 {scores['top1']:.2f} % of {scores['count']} images "
+            f"(95 % interval {low:.1f} to {high:.1f}), macro F1 {scores['macro_f1']:.3f}"
+        )
+
+    def card_sections(self, results: Mapping[str, Any], seeds: Sequence[float] | None = None) -> CardSections:
+        """What of the model card differs by task."""
+        from litevision.tasks.classification.card import card_sections
+
+        return card_sections(results, seeds)
+
+    @property
+    def score_curve(self) -> ScoreCurve:
+        """The plot of top-1."""
+        return ScoreCurve(
+            "validation top-1, %",
+            {"validation_top1": ""},
+            "The share of validation images named right, higher is better: where it no longer rises, more epochs gain "
+            "nothing.",
+        )
+
+    def report_parts(
+        self, plan: "Plan[LabelledImages, NetworkConfig]", network: Any, results: Mapping[str, Any], evaluations: Any
+    ) -> dict[str, Any]:
+        """What the report's template is filled with."""
+        from litevision.tasks.classification.page import make_overlays, report_parts
+        from litevision.training.report.facts import judged_split
+
+        split = judged_split(results)
+        overlays = make_overlays(network, plan.preprocess, plan.normalisation, evaluations[split]) if split else []
+        return report_parts(results, evaluations, overlays)
+
+
+def share(value: float | None) -> str:
+    """A number in [0, 1], or a dash."""
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'' if count == 1 else 's'}"
+
+
+def _require_trainable(data: LabelledImages, skipped: int) -> None:
+    left_out = f"; {skipped} could not be read ('litevision check-data' names them)" if skipped else ""
+    if len(data.classes) < 2:
+        raise DataError(f"{data.root}: {len(data.classes)} class; expected at least 2, a folder each{left_out}")
+    empty = [name for name, count in zip(data.classes, data.counts("train"), strict=True) if not count]
+    if empty:
+        raise DataError(f"{data.root}: no training images of {', '.join(empty[:5])}; add some, or remove it{left_out}")
+    if not data.of("validation"):
+        raise DataError(f"{data.root}: no validation images; add some, or more images to split{left_out}")
+
+
+def _labels_without_images(scores: Scores) -> str:
+    names = [it.name for it in scores.per_class if it.count == 0]
+    if not names:
+        return ""
+    some = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    return f"{len(names):,} of the bundle's {len(scores.per_class):,} have no images here: {some}"
+
+
+def _answers(evaluation: Evaluation) -> Iterator[tuple[Path, str, str, float, bool]]:
+    """Path, true class, best class, its probability, and whether it is the true one, for each image."""
+    best = evaluation.probabilities.argmax(axis=1).tolist()
+    score = evaluation.probabilities.max(axis=1).tolist()
+    for path, label, answer, value in zip(evaluation.paths, evaluation.labels.tolist(), best, score, strict=True):
+        yield path, evaluation.classes[label], evaluation.classes[answer], value, label == answer
+
+
+TASK = Classification()

@@ -1,0 +1,1 @@
+"""Detection: where objects are in an image, and what they are."""

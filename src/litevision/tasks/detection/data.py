@@ -1,0 +1,88 @@
+"""The data of a detection run: read, checked, and as plain values that a resumed run reads."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from litevision.data import DetectionSample, LabelledBoxes, read_boxes
+from litevision.data.dataset import Split
+from litevision.errors import DataError, UsageError
+from litevision.tasks.base import TrainableData
+
+
+def read_trainable(path: Path, exclude: Collection[str]) -> TrainableData:
+    """The images with boxes at ``path``, the errors in them, and the images that were left out.
+
+    Args:
+        path: a folder or a file, as `litevision.data.read` takes it.
+        exclude: names of images, with suffix or without, that are left out of train and validation.
+
+    Raises:
+        DataError: no boxes to learn from, or none to choose the best epoch by.
+        UsageError: a name in ``exclude`` that no image of train and validation has.
+    """
+    data = read_boxes(path)
+    wanted = set(exclude)
+    left_out = [one for one in data.samples if one.split != "test" and {one.path.name, one.path.stem} & wanted]
+    unknown = wanted - {name for one in left_out for name in (one.path.name, one.path.stem)}
+    if unknown:
+        raise UsageError(
+            f"detection.exclude names {min(unknown)!r}, which no image of train and validation is called "
+            f"({len(unknown)} such in all); expected names such as {data.samples[0].path.stem!r}"
+        )
+    gone = {one.path for one in left_out}
+    # What was left out of the labels is counted in the report; notes and warnings are check-data's.
+    faults = tuple(fault for fault in data.issues if fault.severity == "error" and fault.path is not None)
+    data = replace(data, samples=tuple(one for one in data.samples if one.path not in gone), issues=())
+    purposes: dict[Split, str] = {"train": "to learn from", "validation": "to choose the best epoch by"}
+    for split, purpose in purposes.items():
+        if not sum(data.counts(split)):
+            raise DataError(
+                f"{data.root}: no boxes {purpose} in the {len(data.of(split)):,} images of {split}; "
+                "label some. 'litevision check-data' tells what is there"
+            )
+    return TrainableData(data, faults, tuple(one.path for one in left_out))
+
+
+def boxes_to_dict(data: LabelledBoxes) -> dict[str, Any]:
+    """The data as plain JSON values."""
+    return {
+        "root": str(data.root),
+        "classes": list(data.classes),
+        "made_splits": data.made_splits,
+        "kind": data.kind,
+        "samples": [
+            {
+                "path": str(sample.path),
+                "split": sample.split,
+                "size_hw": list(sample.size_hw),
+                "boxes_xyxy": sample.boxes_xyxy.tolist(),
+                "labels": sample.labels.tolist(),
+                "ignored": sample.ignored.tolist(),
+                "areas": None if sample.areas is None else sample.areas.tolist(),
+            }
+            for sample in data.samples
+        ],
+    }
+
+
+def boxes_from_dict(record: Mapping[str, Any]) -> LabelledBoxes:
+    """The inverse of `boxes_to_dict`; raises KeyError, TypeError or ValueError for anything else."""
+    samples = tuple(
+        DetectionSample(
+            Path(one["path"]),
+            np.array(one["boxes_xyxy"], np.float32).reshape(-1, 4),
+            np.array(one["labels"], np.int64),
+            np.array(one["ignored"], np.bool_),
+            one["split"],
+            (int(one["size_hw"][0]), int(one["size_hw"][1])),
+            None if one["areas"] is None else np.array(one["areas"], np.float32),
+        )
+        for one in record["samples"]
+    )
+    return LabelledBoxes(
+        Path(record["root"]), tuple(record["classes"]), samples, record["made_splits"], kind=record["kind"]
+    )

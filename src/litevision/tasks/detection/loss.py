@@ -1,0 +1,63 @@
+"""What a CenterNet's answer costs: focal loss of the heatmap, L1 of sizes and offsets."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from litevision.models.centernet import CenterNetMaps
+from litevision.tasks.detection.targets import CenterNetTargets
+
+ALPHA, BETA = 2, 4
+SIZE_WEIGHT, OFFSET_WEIGHT = 0.1, 1.0
+
+
+class CenterNetLosses(NamedTuple):
+    """The loss of a batch, and its parts without their weights; scalars."""
+
+    total: Tensor
+    heatmap: Tensor
+    size: Tensor
+    offset: Tensor
+
+
+def centernet_loss(
+    maps: CenterNetMaps,
+    targets: CenterNetTargets,
+    *,
+    size_weight: float = SIZE_WEIGHT,
+    offset_weight: float = OFFSET_WEIGHT,
+) -> CenterNetLosses:
+    """The loss of ``maps``, in float32, whatever they are in: heatmap + 0.1 size + 1 offset.
+
+    Source: section 3 of arXiv:1904.07850 and CenterNet's ``losses.py``.
+    """
+    size = _l1(maps.size, targets.size, targets)
+    offset = _l1(maps.offset, targets.offset, targets)
+    heatmap = focal_loss(maps.heatmap, targets)
+    return CenterNetLosses(heatmap + size_weight * size + offset_weight * offset, heatmap, size, offset)
+
+
+def focal_loss(logits: Tensor, targets: CenterNetTargets) -> Tensor:
+    """The penalty-reduced focal loss of a heatmap, a scalar.
+
+    With p the score and y the target: (1 - p)^2 log p where a peak should be, and (1 - y)^4 p^2 log(1 - p) elsewhere;
+    minus their sum, divided by the number of peaks in the batch, or by 1 where there is none.
+
+    Source: equation 1 of arXiv:1904.07850. Differs: the reference clamps p to [1e-4, 1 - 1e-4], beyond which nothing
+    is learned any more; here logarithms are taken of the logits.
+    """
+    logits = logits.float()
+    everywhere = logits.sigmoid().pow(ALPHA) * F.logsigmoid(-logits) * (1 - targets.heatmap).pow(BETA)
+    wanted = logits.flatten()[targets.peaks]  # the target is 1 there, so the sum over all places has nothing there
+    found = (-wanted).sigmoid().pow(ALPHA) * F.logsigmoid(wanted)
+    return -(everywhere.sum() + found.sum()) / max(1, len(targets.peaks))
+
+
+def _l1(answers: Tensor, wanted: Tensor, targets: CenterNetTargets) -> Tensor:
+    """The mean over the objects' centres and both coordinates of |answer - wanted|; 0 without objects.
+
+    Source: ``RegL1Loss`` of CenterNet's ``losses.py``, which halves what the paper's equations 2 and 3 sum.
+    """
+    given = answers.float().flatten(2)[targets.image, :, targets.cell]
+    return (given - wanted).abs().sum() / max(1, wanted.numel())

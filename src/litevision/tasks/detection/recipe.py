@@ -1,0 +1,106 @@
+"""The options of a recipe that detection alone has, and its defaults for the others."""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from litevision.errors import UsageError
+from litevision.training.recipe import Range, Recipe
+
+Radius = Literal["overlap", "reference"]
+
+
+@dataclass(frozen=True, slots=True)
+class BoxAugment:
+    """What is done to training images with boxes, drawn anew in each epoch.
+
+    Attributes:
+        flip: mirrors every second image.
+        flip_vertical: turns every second image upside down; for what has no up, such as cells.
+        rot90: turns every second image by 90 degrees; likewise.
+        scale: least and greatest factor of an image's size, against its size in the model's input. Smaller ones stand
+            on grey, of larger ones a part is cut out.
+        aspect_jitter: greatest factor by which one side grows against the other; 1 for none.
+        colour: brightness, contrast and saturation change by up to this part.
+        hue: turns colours by up to this part of a circle, 0.5 at most.
+        mosaic: probability of four images around one point in place of one.
+        min_visible: a box of which less than this part of its area is left after a cut is ignored.
+    """
+
+    flip: bool = True
+    flip_vertical: bool = False
+    rot90: bool = False
+    scale: tuple[float, float] = (0.6, 1.4)
+    aspect_jitter: float = 1.15
+    colour: float = 0.3
+    hue: float = 0.0
+    mosaic: float = 0.0
+    min_visible: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Detection(BoxAugment):
+    """A detector, and what is done to its training images.
+
+    Attributes:
+        neck: light, dlaup or reshape.
+        neck_channels: of the map that ``light`` gives; 0 for the neck's own.
+        head_channels: of the hidden layer in each head, 0 for no such layer; -1 for the neck's own.
+        top_k: the most boxes that the finished model gives for an image.
+        radius: how far the targets' peaks reach: overlap, or reference for CenterNet's code to the letter.
+        center_radius: how many cells around an object's centre learn its box as well; 0 as in the paper.
+        size_weight: of the boxes' sizes in the loss.
+        offset_weight: of the centres' offsets in the loss.
+        exclude: images, by their names with suffix or without, that are left out of train and validation; for those
+            that show what test images show.
+    """
+
+    neck: Literal["light", "dlaup", "reshape"] = "light"
+    neck_channels: int = 0
+    head_channels: int = -1
+    top_k: int = 100
+    radius: Radius = "overlap"
+    center_radius: int = 0
+    size_weight: float = 0.1
+    offset_weight: float = 1.0
+    exclude: tuple[str, ...] = ()
+
+
+DETECTION_DEFAULTS: dict[str, dict[str, Any]] = {
+    "model": {"size_hw": [416, 416], "crop": "letterbox"},
+    "schedule": {"epochs": 60, "freeze_backbone_epochs": 2, "batch_size": 8, "warmup_epochs": 2.0},
+}
+"""What a recipe for detection begins with in place of the defaults of the other tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionRecipe(Recipe):
+    """Every option of a run that trains a detector."""
+
+    task: ClassVar[str] = "detection"
+
+    detection: Detection = field(default_factory=Detection)
+
+    def ranges(self) -> tuple[Range, ...]:
+        """The bounded options that only detection has."""
+        options = self.detection
+        return (
+            ("detection.scale", min(options.scale), 0.05, 20),
+            ("detection.scale", max(options.scale), 0.05, 20),
+            ("detection.aspect_jitter", options.aspect_jitter, 1, 10),
+            ("detection.colour", options.colour, 0, 1),
+            ("detection.hue", options.hue, 0, 0.5),
+            ("detection.mosaic", options.mosaic, 0, 1),
+            ("detection.min_visible", options.min_visible, 0, 1),
+            ("detection.neck_channels", options.neck_channels, 0, 4096),
+            ("detection.head_channels", options.head_channels, -1, 4096),
+            ("detection.top_k", options.top_k, 1, 100_000),
+            ("detection.center_radius", options.center_radius, 0, 8),
+            ("detection.size_weight", options.size_weight, 0, float("inf")),
+            ("detection.offset_weight", options.offset_weight, 0, float("inf")),
+        )
+
+    def check(self) -> None:
+        """Raises `UsageError` for factors that do not fit each other."""
+        small, large = self.detection.scale
+        if small > large:
+            raise UsageError(f"detection.scale is [{small:g}, {large:g}]; expected two factors, the smaller first")

@@ -1,0 +1,335 @@
+"""Detection as a `litevision.tasks.base.Task`."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from litevision.data import DetectionSample, LabelledBoxes, read_boxes
+from litevision.errors import UsageError
+from litevision.evaluation.coco import DetectionScores, as_detection_score, detection_scores, require_coco
+from litevision.evaluation.curves import at_thresholds, best_thresholds
+from litevision.evaluation.detection import DetectionEvaluation, evaluate_detector
+from litevision.image import Preprocess
+from litevision.runtime import Bundle, Check, DetectionScore, Detector, Normalisation
+from litevision.runtime.detector import DEFAULT_SCORE_THRESHOLD
+from litevision.runtime.metadata import Task as TaskName
+from litevision.tasks.base import (
+    CardSections,
+    OnResults,
+    Rows,
+    ScoreCurve,
+    ScoreSheet,
+    Task,
+    TrainableData,
+    TrainingSetup,
+)
+from litevision.tasks.detection.data import boxes_from_dict, boxes_to_dict, read_trainable
+from litevision.tasks.detection.recipe import DETECTION_DEFAULTS, DetectionRecipe
+
+if TYPE_CHECKING:
+    from litevision.exporting.graph import FromRaw
+    from litevision.models.centernet import CenterNet, CenterNetConfig
+    from litevision.runtime import Architecture
+    from litevision.training.image_cache import ImageStores
+    from litevision.training.plan import Plan
+
+_FIGURES = ("ap", "ap50", "threshold", "precision", "recall", "f1")
+
+
+class DetectionTask(Task):
+    """Where objects are in an image, and what they are, found by a CenterNet."""
+
+    name: ClassVar[TaskName] = "detection"
+    verb: ClassVar[str] = "detect"
+    counted: ClassVar[str] = "boxes"
+    head_name: ClassVar[str] = "neck and heads"
+    head_name_short: ClassVar[str] = "heads"
+    data_name: ClassVar[str] = "images with boxes, whose own options are in [detection]"
+
+    def read(self, path: Path) -> LabelledBoxes:
+        """The images with boxes at ``path``."""
+        return read_boxes(path)
+
+    def read_trainable(self, path: Path, recipe: Any) -> TrainableData:
+        """The images with boxes, less those that ``recipe`` excludes."""
+        if recipe.model.crop == "center":
+            raise UsageError('the crop \'center\' cuts objects off; expected model.crop = "letterbox" or "stretch"')
+        return read_trainable(path, recipe.detection.exclude)
+
+    def data_to_dict(self, data: LabelledBoxes) -> dict[str, Any]:
+        """The data as plain JSON values."""
+        return boxes_to_dict(data)
+
+    def data_from_dict(self, record: Mapping[str, Any]) -> LabelledBoxes:
+        """The inverse of `data_to_dict`; raises KeyError, TypeError or ValueError for anything else."""
+        return boxes_from_dict(record)
+
+    @property
+    def recipe(self) -> type[DetectionRecipe]:
+        """The recipe's type."""
+        return DetectionRecipe
+
+    @property
+    def defaults(self) -> Mapping[str, Mapping[str, Any]]:
+        """Larger inputs, letterboxed, and more epochs of smaller batches."""
+        return DETECTION_DEFAULTS
+
+    @property
+    def config(self) -> "type[CenterNetConfig]":
+        """The type of the networks' configuration."""
+        from litevision.models.centernet import CenterNetConfig
+
+        return CenterNetConfig
+
+    def build(self, config: "CenterNetConfig") -> "CenterNet":
+        """A detector, its weights fresh."""
+        from litevision.models.centernet import CenterNet
+
+        return CenterNet(config)
+
+    def network(self, backbone: Any, recipe: Any, num_classes: int) -> "CenterNet":
+        """A detector on ``backbone``; its neck and heads begin from scratch."""
+        from litevision.models.centernet import CenterNet, CenterNetConfig
+
+        options = recipe.detection
+        detector = CenterNet(
+            CenterNetConfig(
+                backbone.config,
+                num_classes,
+                neck=options.neck,
+                neck_channels=options.neck_channels or None,
+                head_channels=None if options.head_channels < 0 else options.head_channels,
+            )
+        )
+        detector.take_backbone(backbone)
+        return detector
+
+    def read_for_training(self, plan: "Plan[LabelledBoxes, CenterNetConfig]") -> Callable[[Path], Any]:
+        """The whole image at the size from which training images are made."""
+        from litevision.tasks.detection.objective import read_for_training
+
+        return functools.partial(read_for_training, plan.preprocess, plan.recipe.detection.scale[1])
+
+    def set_up(self, plan: "Plan[LabelledBoxes, CenterNetConfig]", stores: "ImageStores") -> TrainingSetup:
+        """Objective and images of a run."""
+        from litevision.tasks.detection.objective import DetectionImages, DetectionObjective
+
+        options, classes = plan.recipe.detection, plan.data.classes
+        samples, validation = plan.data.of(*plan.recipe.schedule.splits), plan.data.of("validation")
+        objective = DetectionObjective(
+            options, plan.preprocess, plan.normalisation, classes, validation, stores.validation
+        )
+        images = DetectionImages(stores.train, samples, options, plan.preprocess, len(classes))
+        return TrainingSetup(objective, images, [0] * len(samples))  # no image is of one class
+
+    def image_options_in_words(self, recipe: Any) -> str:
+        """What is done to training images, in words."""
+        options = recipe.detection
+        extras = [key.replace("_", " ") for key in ("flip", "flip_vertical", "rot90") if getattr(options, key)]
+        extras += [f"{key} {value:g}" for key in ("colour", "hue", "mosaic") if (value := getattr(options, key))]
+        return ", ".join([f"scaled by {options.scale[0]:g} to {options.scale[1]:g}", *extras])
+
+    def start_in_words(self, recipe: Any) -> str:
+        """What stands on the backbone."""
+        return f"CenterNet (neck {recipe.detection.neck}) on "
+
+    def epoch_in_words(self, record: Mapping[str, Any]) -> str:
+        """The validation score in an epoch's record, in words."""
+        return f"AP50 {record['validation_ap50']:.3f}  AP {record['validation_ap']:.3f}"
+
+    def refuse_to_export(self, network: Any, preprocess: Preprocess, options: Mapping[str, Any]) -> None:
+        """Raises `UsageError` for a crop that cuts objects off, or a detector of no boxes."""
+        if preprocess.crop == "center":
+            raise UsageError("the crop 'center' cuts objects off; a detection bundle needs 'letterbox' or 'stretch'")
+        if options.get("top_k", 1) < 1:
+            raise UsageError(f"top_k must be 1 or more, got {options['top_k']}")
+
+    def describe_network(self, config: "CenterNetConfig") -> "Architecture":
+        """What a bundle says of the network."""
+        from litevision.tasks.detection.export import describe
+
+        return describe(config)
+
+    @property
+    def graph_outputs(self) -> Sequence[str]:
+        """The names of the graph's outputs."""
+        return ("boxes", "scores", "classes")
+
+    def raw_network(self, network: Any, normalisation: Normalisation, options: Mapping[str, Any]) -> "FromRaw":
+        """``network`` from raw images to boxes; ``top_k`` of them, 100 unless the options say another number."""
+        from litevision.tasks.detection.export import RawToDetections
+
+        return RawToDetections(network, normalisation, options.get("top_k", 100))
+
+    def check_bundle(
+        self, path: Path, network: Any, normalisation: Normalisation, check_images: Sequence[Any]
+    ) -> Check:
+        """Compares the boxes of the bundle and of ``network``."""
+        from litevision.tasks.detection.check import check_detection_bundle
+
+        return check_detection_bundle(path, network, normalisation, check_images)
+
+    def export_options(self, recipe: Any) -> dict[str, Any]:
+        """How many boxes the graph gives."""
+        return {"top_k": recipe.detection.top_k}
+
+    def require_scoring(self) -> None:
+        """Raises `MissingExtraError` where faster-coco-eval is not installed."""
+        require_coco()
+
+    def open(self, bundle: Bundle) -> Detector:
+        """The detector in a bundle."""
+        return Detector(bundle)
+
+    def evaluate(
+        self,
+        predictor: Detector,
+        samples: Sequence[DetectionSample],
+        classes: Sequence[str],
+        *,
+        split: str,
+        on_results: OnResults | None = None,
+    ) -> DetectionEvaluation:
+        """What ``predictor`` finds in labelled ``samples``."""
+        return evaluate_detector(predictor, samples, classes, split=split, on_answers=on_results)
+
+    def scores(self, evaluation: DetectionEvaluation) -> DetectionScores:
+        """How good the boxes are."""
+        return detection_scores(evaluation)
+
+    def bundle_score(
+        self, scores: DetectionScores, dataset: str, size_hw: tuple[int, int], measured_by: str
+    ) -> DetectionScore:
+        """The score that a bundle's metadata carries."""
+        return as_detection_score(scores, dataset, size_hw, measured_by)
+
+    def score_sheet(self, data: LabelledBoxes, evaluation: DetectionEvaluation, scores: DetectionScores) -> ScoreSheet:
+        """The scores as a person reads them."""
+        errors = sum(fault.severity == "error" for fault in data.issues)
+        left_out = f"        {errors:,} errors in the labels are left out; 'litevision check-data' names them"
+        figures = (
+            ("AP (IoU 0.50 to 0.95)", scores.ap),
+            ("AP50", scores.ap50),
+            ("AP75", scores.ap75),
+            ("AP small (to 32 x 32 px)", scores.ap_small),
+            ("AP medium (to 96 x 96 px)", scores.ap_medium),
+            ("AP large", scores.ap_large),
+            ("recall, 100 an image", scores.ar100),
+        )
+        boxes = sum(len(it.labels) for it in evaluation.found)
+        images = f"{scores.count:,} image{'' if scores.count == 1 else 's'}"
+        return ScoreSheet(
+            f"{images} with {scores.boxes:,} boxes",
+            [
+                *([left_out] if errors else []),
+                "",
+                *(f"{name:26}{_share(value)}" for name, value in figures),
+                "",
+                "threshold: the score at which F1 is highest on these images; precision, recall and F1 are those at it",
+            ],
+            {
+                "class": "left",
+                **dict.fromkeys(("boxes", "AP", "AP50", "threshold", "precision", "recall", "F1"), "right"),
+            },
+            [
+                (it.name, f"{it.count:,}", *(_share(getattr(it, figure)) for figure in _FIGURES))
+                for it in scores.per_class
+                if it.count
+            ],
+            [],
+            Rows(
+                ("class", "boxes", *_FIGURES),
+                [(it.name, it.count, *(getattr(it, figure) for figure in _FIGURES)) for it in scores.per_class],
+                f"{len(scores.per_class):,} class{'' if len(scores.per_class) == 1 else 'es'}",
+            ),
+            Rows(
+                ("path", "label", "score", "x1", "y1", "x2", "y2"),
+                _boxes(evaluation),
+                f"{boxes:,} boxes in {images}",
+            ),
+        )
+
+    def best_thresholds(self, evaluation: DetectionEvaluation) -> tuple[float, ...]:
+        """The score of each class at which F1 is highest."""
+        return best_thresholds(evaluation, DEFAULT_SCORE_THRESHOLD)
+
+    def describe_thresholds(self, evaluation: DetectionEvaluation, thresholds: tuple[float, ...]) -> dict[str, Any]:
+        """The thresholds, and precision, recall and F1 at them."""
+        return {"thresholds": list(thresholds), "at_thresholds": at_thresholds(evaluation, thresholds)}
+
+    def describe_data(self, data: LabelledBoxes) -> dict[str, Any]:
+        """How many images each split has, as the counts are those of boxes."""
+        from litevision.data import SPLITS
+
+        return {"images": {split: len(data.of(split)) for split in SPLITS}}
+
+    def describe_config(self, config: "CenterNetConfig") -> dict[str, Any]:
+        """How the detector is built on its backbone."""
+        return {"neck": config.neck, "neck_channels": config.neck_channels, "head_channels": config.head_channels}
+
+    def class_rows(self, results: Mapping[str, Any], split: str) -> Rows:
+        """Each class with its boxes, AP, and what comes of its threshold."""
+        scores = results["scores"].get(split)
+        keys = _FIGURES[2:]
+        pairs = zip(scores["per_class"], results["at_thresholds"], strict=True) if scores else ()
+        return Rows(
+            ("split", "class", "boxes", "ap", "ap50", *keys),
+            [(split, row["name"], row["count"], row["ap"], row["ap50"], *map(at.get, keys)) for row, at in pairs],
+        )
+
+    def score_sentence(self, split: str, scores: Mapping[str, Any]) -> str:
+        """The count, AP50 and AP."""
+        from litevision.training.report.facts import share
+
+        return (
+            f"On {scores['count']:,} {split} images with {scores['boxes']:,} objects, the average precision is "
+            f"{share(scores['ap50'])} where half of an overlap is enough (AP50), and {share(scores['ap'])} on average "
+            "over overlaps from 0.50 to 0.95 (COCO's AP); 1 would be perfect."
+        )
+
+    def score_line(self, split: str, scores: Mapping[str, Any]) -> str:
+        """The score of a split in one line."""
+        return (
+            f"{split}: AP50 {scores['ap50']:.3f}, AP {scores['ap']:.3f} of {scores['boxes']:,} boxes in "
+            f"{scores['count']:,} images"
+        )
+
+    def card_sections(self, results: Mapping[str, Any], seeds: Sequence[float] | None = None) -> CardSections:
+        """What of the model card differs by task."""
+        from litevision.tasks.detection.card import card_sections
+
+        return card_sections(results)
+
+    @property
+    def score_curve(self) -> ScoreCurve:
+        """The plot of AP and AP50."""
+        return ScoreCurve(
+            "validation AP",
+            {"validation_ap50": "at IoU 0.5", "validation_ap": "over all IoU"},
+            "Average precision on the validation images, higher is better: where it no longer rises, more epochs gain "
+            "nothing.",
+        )
+
+    def report_parts(
+        self, plan: "Plan[LabelledBoxes, CenterNetConfig]", network: Any, results: Mapping[str, Any], evaluations: Any
+    ) -> dict[str, Any]:
+        """What the report's template is filled with."""
+        from litevision.tasks.detection.page import report_parts
+
+        return report_parts(results, evaluations)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _boxes(evaluation: DetectionEvaluation) -> Iterator[tuple[Path, str, float, float, float, float, float]]:
+    """Path, class, score and box of all that was found."""
+    for sample, found in zip(evaluation.samples, evaluation.found, strict=True):
+        rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes_xyxy.tolist(), strict=True)
+        for label, score, (x1, y1, x2, y2) in rows:
+            yield sample.path, evaluation.classes[label], score, x1, y1, x2, y2
+
+
+TASK = DetectionTask()

@@ -1,0 +1,133 @@
+"""A detection run before it begins: what is written is read back, and what cannot work is one clear line."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from litevision.data import LabelledBoxes
+from litevision.errors import DataError, FileMissingError, UsageError
+from litevision.models.centernet import CenterNet
+from litevision.tasks.detection.recipe import DetectionRecipe
+from litevision.training.average import read_runs
+from litevision.training.plan import first_network, make_plan, read_plan
+from litevision.training.recipe_file import make_recipe
+from litevision.weights.create import create
+from litevision.weights.save import save_weights
+from shapes import CLASSES, RECIPE, write_shapes
+from trainings import tiny_recipe
+
+
+def recipe_of(**changes: dict[str, Any]) -> DetectionRecipe:
+    return make_recipe(RECIPE, changes, task="detection")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_shapes(tmp_path / "data", 4, 2, 2, empty=1)
+
+
+def test_a_written_plan_reads_back_the_same(data: Path, tmp_path: Path) -> None:
+    plan, network, faults = make_plan(data, recipe_of(), "mine")
+    plan.write(tmp_path / "mine")
+    again = read_plan(tmp_path / "mine")
+    assert (again.recipe, again.config, again.normalisation, again.start) == (
+        plan.recipe,
+        plan.config,
+        plan.normalisation,
+        None,
+    )
+    assert (again.task.name, again.data.classes, again.data.kind, faults) == ("detection", CLASSES, "Pascal VOC", ())
+    for one, other in zip(plan.data.samples, again.data.samples, strict=True):
+        assert (one.path, one.split, one.size_hw) == (other.path, other.split, other.size_hw)
+        for key in ("boxes_xyxy", "labels", "ignored"):
+            assert np.array_equal(getattr(one, key), getattr(other, key))
+            assert getattr(one, key).dtype == getattr(other, key).dtype
+    states = network.state_dict(), first_network(again).state_dict()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_what_is_planned(data: Path) -> None:
+    plan, network, _ = make_plan(data, recipe_of(), "mine")
+    assert isinstance(network, CenterNet)
+    assert network.config == plan.config
+    assert isinstance(plan.data, LabelledBoxes)
+    assert (network.config.neck, network.config.neck_channels, network.config.head_channels) == ("light", 16, 16)
+    assert (plan.preprocess.size_hw, plan.preprocess.crop) == ((64, 96), "letterbox")
+    other = make_plan(data, recipe_of(detection={"neck": "dlaup", "neck_channels": 0, "head_channels": 0}), "mine")[0]
+    assert (other.config.neck, other.config.neck_channels, other.config.head_channels) == ("dlaup", None, 0)
+
+
+def test_weights_fill_the_backbone(data: Path, tmp_path: Path) -> None:
+    source = create("mobilenet_v1", width_mult=0.25, num_classes=7)
+    save_weights(source, tmp_path / "w.safetensors")
+    plan, network, _ = make_plan(data, recipe_of(model={"weights": str(tmp_path / "w.safetensors")}), "mine")
+    assert isinstance(network, CenterNet)
+    found, expected = network.backbone.state_dict(), source.state_dict()
+    assert all(torch.equal(found[name], expected[name]) for name in found)
+    assert plan.start is not None
+
+
+def test_excluded_images_are_left_out_and_noted(data: Path) -> None:
+    plan, _, _ = make_plan(data, recipe_of(detection={"exclude": ["train1", "val0.png"]}), "mine")
+    assert (len(plan.data.of("train")), len(plan.data.of("validation")), len(plan.data.of("test"))) == (3, 1, 2)
+    assert {Path(one.path).name for one in plan.skipped if one.rule == "excluded"} == {"train1.png", "val0.png"}
+
+
+def strip_boxes(data: Path, split: str) -> None:
+    for path in (data / "Annotations").glob(f"{split}*.xml"):
+        text = path.read_text()
+        start, end = text.find("<object>"), text.rfind("</object>") + len("</object>")
+        path.write_text(text[:start] + text[end:] if start >= 0 else text)
+
+
+def test_images_without_boxes_to_learn_from(data: Path) -> None:
+    strip_boxes(data, "train")
+    with pytest.raises(DataError, match=r"data: no boxes to learn from in the 4 images of train; label some"):
+        make_plan(data, recipe_of(), "mine")
+
+
+def test_images_without_boxes_to_judge_by(data: Path) -> None:
+    strip_boxes(data, "val")
+    with pytest.raises(DataError, match="no boxes to choose the best epoch by in the 2 images of validation"):
+        make_plan(data, recipe_of(), "mine")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"detection": {"exclude": ["train1", "trian2"]}}, r"exclude names 'trian2', which no image of train and"),
+        ({"detection": {"exclude": ["test1"]}}, r"names 'test1', .*\(1 such in all\); expected names such as"),
+        ({"model": {"crop": "center"}}, r"the crop 'center' cuts objects off; expected model\.crop = \"letterbox\""),
+        ({"augment": {"mixup": 0.2}}, r"augment\.mixup is an option of classification, and these are images with"),
+        ({"loss": {"sampler": "balanced"}}, r"loss\.sampler is an option of classification"),
+    ],
+)
+def test_faults_are_one_clear_line(data: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        make_plan(data, recipe_of(**changes), "mine")
+    assert "\n" not in str(caught.value)
+
+
+def test_options_of_detection_for_labelled_images(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"detection\.neck is an option of detection, and these are labelled images"):
+        tiny_recipe({"detection": {"neck": "dlaup"}})
+    assert tiny_recipe({"detection": {"neck": "light"}}) == tiny_recipe()  # which changes nothing
+    message = r"data: images with boxes.*, and a recipe of classification; expected a recipe of detection"
+    with pytest.raises(UsageError, match=message):
+        make_plan(write_shapes(tmp_path / "data", 4, 2, 2), tiny_recipe(), "mine")
+
+
+def test_images_that_are_gone(data: Path, tmp_path: Path) -> None:
+    make_plan(data, recipe_of(), "mine")[0].write(tmp_path / "mine")
+    (data / "JPEGImages/train1.png").unlink()
+    with pytest.raises(FileMissingError, match=r"train1\.png: gone"):
+        read_plan(tmp_path / "mine")
+
+
+def test_runs_of_detection_are_not_averaged(data: Path, tmp_path: Path) -> None:
+    make_plan(data, recipe_of(), "mine")[0].write(tmp_path / "mine")
+    with pytest.raises(UsageError, match=r"mine is a run of detection; averaging takes runs of classification"):
+        read_runs([tmp_path / "mine", tmp_path / "mine"])
