@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 from _common import Row, conditions, interleaved, parser, python_child, ratios, report, row, workplace
-from litevision.exporting.detection import export_detection_bundle
 
 from litevision.exporting.bundle import export_bundle
 from litevision.exporting.defaults import NORMALISATIONS
@@ -73,7 +72,7 @@ def make_bundles(place: Path) -> list[tuple[str, Path]]:
         path = place / f"detector{number}.onnx"
         network = CenterNet(CenterNetConfig(configure(architecture, dialect=dialect), len(LABELS), neck)).eval()
         letterbox = Preprocess(size_hw, SIDE_PX, "letterbox", "bilinear")
-        export_detection_bundle(network, path, preprocess=letterbox, **common)
+        export_bundle(network, path, preprocess=letterbox, **common)
         found.append((what, path))
     return found
 
