@@ -5,11 +5,11 @@ from typing import Any
 import torch
 
 from litevision.models import Network, build, configure
-from litevision.weights.convert import LAYOUTS, extract
+from litevision.weights.convert import extract
 from litevision.weights.convert.apply import whole_network
-from litevision.weights.convert.layout import leaves, to_theirs
-from litevision.weights.files import Container, StoredWeights
-from litevision.weights.recognise import LAYOUTS_OF
+from litevision.weights.convert.layout import tensor_mappings, to_layout
+from litevision.weights.layouts import Container, layout_named, layout_row
+from litevision.weights.read import StoredWeights
 
 
 def network(name: str = "mobilenet_v1", *, seed: int = 0, **arguments: Any) -> Network:
@@ -24,20 +24,21 @@ def network(name: str = "mobilenet_v1", *, seed: int = 0, **arguments: Any) -> N
 
 def container(layout: str) -> Container:
     """A kind of file that holds ``layout``."""
-    return next(kind for kind, layouts in LAYOUTS_OF.items() if layout in layouts)
+    return layout_row(layout).containers[0]
 
 
 def stored(made: Network, layout: str) -> StoredWeights:
     """What a file of ``made`` in ``layout`` holds."""
-    return StoredWeights(extract(made, LAYOUTS[layout]), container(layout))
+    return StoredWeights(extract(made, layout_named(layout)), container(layout))
 
 
 def shapes_only(made: Network, layout: str) -> StoredWeights:
     """The same of a network on the meta device: names and shapes, and values that nobody set."""
     state = made.state_dict()
-    present = [leaf for leaf in leaves(whole_network(made), LAYOUTS[layout]) if leaf.ours in state]
+    present = [leaf for leaf in tensor_mappings(whole_network(made), layout_named(layout)) if leaf.ours in state]
     tensors = {
-        leaf.theirs[0]: to_theirs(torch.empty(state[leaf.ours].shape), leaf.kind, LAYOUTS[layout]) for leaf in present
+        leaf.theirs[0]: to_layout(torch.empty(state[leaf.ours].shape), leaf.kind, layout_named(layout))
+        for leaf in present
     }
     return StoredWeights(tensors, container(layout))
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from litevision.hub import bench, classify, detect, load, load_classifier, load_detector
     from litevision.image import Preprocess
     from litevision.runtime import Bundle, Classifier, Detector, Prediction, Predictions
+    from litevision.weights.conversion import convert
     from litevision.weights.create import create
     from litevision.weights.load import load_weights
     from litevision.weights.save import save_weights
@@ -41,6 +42,7 @@ __all__ = [
     "bench",
     "check_data",
     "classify",
+    "convert",
     "create",
     "detect",
     "export",
@@ -64,6 +66,7 @@ _HOMES = {
     "bench": "litevision.hub",
     "check_data": "litevision.data",
     "classify": "litevision.hub",
+    "convert": "litevision.weights.conversion",
     "create": "litevision.weights.create",
     "detect": "litevision.hub",
     "export": "litevision.exporting.export",

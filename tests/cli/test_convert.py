@@ -1,15 +1,19 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from litevision.cli import main
+from litevision.models import Network
+from litevision.weights.convert.layout import BATCH_COUNTS, LayerMapping, Layout
+from litevision.weights.layouts import LAYOUTS, LayoutRow, layout_named
 from litevision.weights.load import load_weights
 from litevision.weights.save import save_weights
+from litevision.weights.writers import write_torch
 from weight_files import assert_same_weights, network
 
 Run = Callable[..., tuple[int, str, str]]
@@ -67,7 +71,7 @@ def test_real_file(run: Run, shared: Path) -> None:
         "num_classes     1000\n"
         "num_params      470072\n"
         "written         v1.safetensors\n"
-        "written_layout  litevision\n"
+        "written_layout  native\n"
     )
     assert_same_weights(load_weights("v1.safetensors").network, load_weights(file).network)
 
@@ -93,8 +97,8 @@ def test_json(run: Run) -> None:
     [
         ("v2.pth", "torchvision", "out.pth"),
         ("v2.pth", "torchvision", "out.safetensors"),
-        ("v2.pth", "litevision", "out.safetensors"),
-        ("v1.h5", "litevision", "out.pth"),
+        ("v2.pth", "native", "out.safetensors"),
+        ("v1.h5", "native", "out.pth"),
         ("v1.h5", "keras", "out.h5"),
         ("v1.h5", "keras", "out.weights.h5"),
     ],
@@ -116,7 +120,7 @@ def test_what_was_changed_is_said(run: Run) -> None:
     assert "background   class 0 of the file was left out\n" in out
     _, out, _ = run("v2.pth", "--classes", "3", "--reset-classifier")
     assert "num_classes  3\n" in out
-    assert "reset        the classifier starts fresh\n" in out
+    assert "reset        the classifier starts from scratch\n" in out
     body = {name: tensor for name, tensor in tensors.items() if not name.startswith(("classifier", "features.18"))}
     torch.save(body, "body.pth")
     _, out, _ = run("body.pth")
@@ -136,7 +140,10 @@ def test_what_was_changed_is_said(run: Run) -> None:
         (("v2.pth", "--width", "0"), "width_mult must be a number above 0, got 0"),
         (("v2.pth", "--width", "0.5"), "v2.pth: these are not torchvision weights of mobilenet_v2"),
         (("v2.pth", "--to", "keras"), "the layout 'keras' holds networks of the dialects keras; got mobilenet_v2"),
-        (("v2.pth", "--to", "nobody"), "no layout to write 'nobody'. Known: litevision, torchvision, timm, keras"),
+        (
+            ("v2.pth", "--to", "nobody"),
+            "no layout to write 'nobody'. Known: torchvision, timm, litevision, native",
+        ),
         (("v1.h5", "--to", "keras"), "the layout 'keras' is written to .weights.h5 or .h5, got 'out.pth'"),
         (("v2.pth", "-o", "v2.pth/out.pth"), "cannot write v2.pth/out.pth"),
     ],
@@ -149,3 +156,31 @@ def test_an_error_is_one_line_and_writes_nothing(run: Run, arguments: tuple[str,
     assert err.startswith(f"error: {message}")
     assert err.count("\n") == 1
     assert sorted(Path.cwd().iterdir()) == before
+
+
+def test_a_layout_is_one_row(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is registered is written and detected, and help and messages name it."""
+
+    def shouted(network: Network) -> Iterator[LayerMapping]:
+        for mapping in layout_named("native").mappings["mobilenet_v2"](network):
+            yield LayerMapping(mapping.ours, mapping.ours.upper())
+
+    layout = Layout("shouted", ("torchvision",), {"mobilenet_v2": shouted}, dropped=BATCH_COUNTS)
+    row = LayoutRow("shouted", "a shouter", "names in capitals", ("torch",), lambda: layout, {".pth": write_torch})
+    monkeypatch.setitem(LAYOUTS, "shouted", row)
+    code, out, err = run("v2.pth", "--to", "shouted", "-o", "loud.pth")
+    assert (code, err, out.splitlines()[-1]) == (0, "", "written_layout  shouted")
+    assert "FEATURES.STEM.CONV.weight" in torch.load("loud.pth", weights_only=True)
+    code, out, err = run("loud.pth")
+    assert (code, err, out.splitlines()[1]) == (0, "", "layout       shouted")
+    assert_same_weights(load_weights("loud.pth").network, load_weights("v2.pth").network)
+    _, _, err = run("v2.pth", "--to", "shouting")
+    assert "Did you mean 'shouted'?" in err
+
+
+def test_what_is_known_of_the_weights_goes_along(run: Run) -> None:
+    """A run or bundle, converted, keeps its labels and its preprocessing."""
+    assert run("clothing", "-o", "clothing.safetensors")[0] == 0
+    expected, found = load_weights("clothing").network, load_weights("clothing.safetensors").network
+    assert found.pretrained == expected.pretrained
+    assert_same_weights(found, expected)

@@ -79,7 +79,7 @@ TORCH_FREE = (
     "litevision.registry.weight_sets",
     "litevision.registry.labels",
     "litevision.exporting.cached",
-    "litevision.weights.fetch",
+    "litevision.weights.download",
     "litevision.data",
     "litevision.evaluation",
 )

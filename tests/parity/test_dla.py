@@ -7,7 +7,7 @@ from torch import nn
 
 from litevision.models import build, configure
 from litevision.weights.convert.apply import apply, extract
-from litevision.weights.convert.timm import TIMM
+from litevision.weights.convert.timm import LAYOUT as TIMM
 from originals import SIZES, TOLERANCE_F32, assert_same_logits, randomise
 
 pytestmark = pytest.mark.parity

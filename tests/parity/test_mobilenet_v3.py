@@ -11,8 +11,8 @@ from torch import nn
 from litevision.models import Network, build, configure
 from litevision.weights.convert.apply import apply, extract
 from litevision.weights.convert.layout import Layout
-from litevision.weights.convert.timm import TIMM
-from litevision.weights.convert.torchvision import TORCHVISION
+from litevision.weights.convert.timm import LAYOUT as TIMM
+from litevision.weights.convert.torchvision import LAYOUT as TORCHVISION
 from originals import SIZES, TOLERANCE_F32, assert_same_logits, randomise
 
 pytestmark = pytest.mark.parity

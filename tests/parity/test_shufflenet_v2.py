@@ -18,11 +18,12 @@ from litevision.errors import WeightsMismatchError
 from litevision.models import Network, build, configure
 from litevision.models.blocks import ConvNormAct
 from litevision.weights.convert.apply import apply, extract
-from litevision.weights.convert.keras import KERAS
+from litevision.weights.convert.keras import LAYOUT as KERAS
 from litevision.weights.convert.layout import Tensors
-from litevision.weights.convert.megvii import MEGVII, channel_order
-from litevision.weights.convert.own import every_layer
-from litevision.weights.convert.torchvision import TORCHVISION
+from litevision.weights.convert.megvii import LAYOUT as MEGVII
+from litevision.weights.convert.megvii import channel_order
+from litevision.weights.convert.native import every_layer
+from litevision.weights.convert.torchvision import LAYOUT as TORCHVISION
 from originals import SIZES, TOLERANCE_F32, TOLERANCE_F64, assert_same_logits, randomise
 
 pytestmark = pytest.mark.parity
@@ -122,7 +123,7 @@ def test_the_tutorials_form_is_what_keras_layers_compute(size_hw: tuple[int, int
     theirs = tutorial_in_keras(size_hw, ratio)
     config = configure("shufflenet_v2_x0_5", dialect="tutorial", bottleneck_ratio=ratio)
     ours = randomise(build(config)).float()
-    as_keras = replace(KERAS, pairs={"shufflenet_v2": every_layer}, depthwise_leaf=("kernel",))
+    as_keras = replace(KERAS, mappings={"shufflenet_v2": every_layer}, depthwise_leaf=("kernel",))
     arrays = extract(ours, as_keras)
     for layer in theirs.layers:
         for variable in layer.weights:
@@ -263,4 +264,4 @@ def test_every_convolution_of_the_backbone_is_in_the_map() -> None:
     network = build(configure("shufflenet_v2_x0_5"), device="meta")
     convs = {f"{name}.conv" for name, part in network.named_modules() if isinstance(part, ConvNormAct)}
     for layout in (TORCHVISION, MEGVII):
-        assert convs <= {pair.ours for pair in layout.pairs["shufflenet_v2"](network)}
+        assert convs <= {pair.ours for pair in layout.mappings["shufflenet_v2"](network)}

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from litevision.cli.fields import dialect_option, json_flag, network_names, weight_names
 from litevision.cli.parser import argument, flag, option
+from litevision.weights.layouts import LAYOUTS, writable_layouts
 
 if TYPE_CHECKING:
-    from litevision.weights.load import Loaded
+    from litevision.weights.conversion import Conversion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +32,10 @@ class ConvertOptions:
     to: str = option(
         "litevision",
         metavar="LAYOUT",
-        choices=("litevision", "torchvision", "timm", "keras"),
-        help="Layout of the written file.",
+        choices=writable_layouts,
+        help="Layout of the written file: "
+        + "; ".join(f"{row.name}, {row.help}" for row in LAYOUTS.values() if row.writers)
+        + ".",
     )
     model: str | None = option(None, choices=network_names, help="Network of the weights; detected unless given.")
     dialect: str | None = dialect_option("Library whose form the network has, where the file alone cannot tell.")
@@ -50,21 +53,20 @@ def run(options: ConvertOptions) -> int:
     require_torch("litevision convert")
     import json
 
-    from litevision.weights.load import load_weights
-    from litevision.weights.save import save_weights
+    from litevision.weights.conversion import convert
 
-    loaded = load_weights(
+    done = convert(
         options.source,
-        options.model,
+        options.output,
+        to=options.to,
+        model=options.model,
         dialect=options.dialect,
         width_mult=options.width,
         num_classes=options.classes,
         reset_classifier=options.reset_classifier,
         drop_background=options.drop_background or None,
     )
-    if options.output is not None:
-        save_weights(loaded.network, options.output, options.to)
-    facts = _facts(loaded, options.output, options.to)
+    facts = _facts(done)
     if options.json:
         print(json.dumps(facts))
         return 0
@@ -74,24 +76,24 @@ def run(options: ConvertOptions) -> int:
     return 0
 
 
-def _facts(loaded: "Loaded", output: Path | None, to: str) -> dict[str, Any]:
-    config = loaded.network.config
+def _facts(done: "Conversion") -> dict[str, Any]:
+    """What was read and written, one value to a line; what does not apply is left out."""
     facts: dict[str, Any] = {
-        "source": loaded.source.label,
-        "layout": loaded.layout.name,
-        "model": config.architecture,
-        "dialect": config.dialect,
-        "width_mult": config.width_mult,
-        "num_classes": config.num_classes,
-        "num_params": sum(parameter.numel() for parameter in loaded.network.parameters()),
+        "source": done.source,
+        "layout": done.layout,
+        "model": done.model,
+        "dialect": done.dialect,
+        "width_mult": done.width_mult,
+        "num_classes": done.num_classes,
+        "num_params": done.num_params,
     }
-    if config.final_endpoint is not None:
-        facts["final_endpoint"] = config.final_endpoint
-    if loaded.applied.background_dropped:
+    if done.final_endpoint is not None:
+        facts["final_endpoint"] = done.final_endpoint
+    if done.background_dropped:
         facts["background"] = "class 0 of the file was left out"
-    if loaded.applied.reset:
-        facts["reset"] = "the classifier starts fresh"
-    if output is not None:
-        facts["written"] = str(output)
-        facts["written_layout"] = to
+    if done.classifier_reset:
+        facts["reset"] = "the classifier starts from scratch"
+    if done.written is not None:
+        facts["written"] = str(done.written)
+        facts["written_layout"] = done.written_layout
     return facts

@@ -13,9 +13,9 @@ from litevision.image import Preprocess
 from litevision.models.blocks import ClassifierHead
 from litevision.models.centernet import AnyNetwork
 from litevision.models.network import Network
-from litevision.models.pretrained import Pretrained, fingerprint
+from litevision.models.pretrained import Pretrained
 from litevision.runtime import BundleMetadata, Normalisation
-from litevision.weights.facts import facts_from_scratch, normalisation_named, resized, weights_digest
+from litevision.weights.facts import current_facts, facts_from_scratch, normalisation_named, resized
 from litevision.weights.load import load_network
 from litevision.weights.trained import WeightsLike
 
@@ -133,23 +133,9 @@ def _facts(
     size_hw = (size, size) if isinstance(size, int) else size
     if isinstance(normalisation, str):
         normalisation = normalisation_named(normalisation)
-    known = network.pretrained
-    if known is None:
-        facts = facts_from_scratch(network, path.name.partition(".")[0], size_hw, normalisation, preprocess)
-    elif known.fingerprint == fingerprint(network):
-        facts = known
-    else:
-        facts = replace(
-            known,
-            name=f"{known.name}, fine-tuned",
-            source=f"fine-tuned from {known.name}: {known.source}",
-            sha256=weights_digest(network),
-            training_data=f"{known.training_data}, then unknown data",
-            score=None,
-            score_thresholds=None,
-        )
-    if facts.labels is not None and len(facts.labels) != network.config.num_classes:
-        facts = facts.without_classes()
+    facts = current_facts(network) or facts_from_scratch(
+        network, path.name.partition(".")[0], size_hw, normalisation, preprocess
+    )
     if preprocess is not None and preprocess != facts.preprocess:
         facts = replace(facts, preprocess=preprocess, score=None, score_thresholds=None)
     if size_hw is not None:

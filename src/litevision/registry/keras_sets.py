@@ -170,7 +170,6 @@ def _weight_set(
         architecture=architecture,
         dialect="keras",
         width_mult=claim.width_mult,
-        layout="keras_legacy_h5",
         url=BASE_URL + path,
         mirrors=(mirror + file_name,) if mirror else (),
         num_bytes=NUM_BYTES.get(name),

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-WeightLayout = Literal["torchvision", "timm", "keras_legacy_h5", "keras_h5"]
-
 # torch.hub writes the first digits of a file's sha256 into its name: mobilenet_v2-7ebf99e0.pth.
 _HUB_PREFIX = re.compile(r"-([0-9a-f]{8,64})\.pth$")
 
@@ -38,7 +36,6 @@ class WeightSet:
         name: ours; how it is built stands in ``weight_sets``.
         architecture: a name of ``ARCHITECTURES``.
         dialect: whose form of the network the tensors fit.
-        layout: how the file stores them.
         url: where its publisher keeps it.
         mirrors: other places, tried in turn. A mirror whose file has the same name holds the same bytes; another name
             means the same tensors in another container, with a hash of its own.
@@ -63,7 +60,6 @@ class WeightSet:
     architecture: str
     dialect: str
     width_mult: float
-    layout: WeightLayout
     url: str
     mirrors: tuple[str, ...]
     num_bytes: int | None

@@ -121,7 +121,6 @@ def _weight_set(row: Row) -> WeightSet:
         architecture=variant.architecture,
         dialect=variant.dialect,
         width_mult=variant.width_mult,
-        layout="timm",
         url=HUB_URL.format(timm_name),
         mirrors=(PTH_URL + PTH[timm_name],) if timm_name in PTH else (),
         num_bytes=NUM_BYTES.get(name),

@@ -61,7 +61,6 @@ def _weight_set(row: Row) -> WeightSet:
         architecture=row.architecture,
         dialect="torchvision",
         width_mult=1.0,
-        layout="torchvision",
         url=url,
         mirrors=(),
         num_bytes=NUM_BYTES.get(name, round(row.size_mib * MIB)),

@@ -1,22 +1,27 @@
 """What is known of weights: their preprocessing, labels, licence and origin."""
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
-from litevision.errors import UnknownNameError, UsageError
+from litevision.errors import UnknownNameError, UsageError, WeightsError
 from litevision.files import sha256_of
 from litevision.image import Preprocess
 from litevision.models.centernet import AnyNetwork
 from litevision.models.config import NetworkConfig
-from litevision.models.pretrained import Pretrained
+from litevision.models.pretrained import Pretrained, fingerprint
 from litevision.registry.labels import imagenet_labels
 from litevision.registry.weight_sets import WeightSet
 from litevision.runtime import Normalisation, Score
-from litevision.weights.checkpoint import checkpoint_prefix
+from litevision.runtime.records import from_dict, to_dict
+from litevision.weights.layouts import layout_row
 from litevision.weights.source import WeightsSource
+from litevision.weights.tensorflow_checkpoint import checkpoint_prefix
+from litevision.weights.writers import CONFIG_KEY
 
 NORMALISATIONS = {
     "imagenet": Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -24,6 +29,9 @@ NORMALISATIONS = {
     "unit": Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
 """By name: ImageNet's mean and deviation; [-1, 1]; [0, 1]."""
+
+PRETRAINED_KEY = "pretrained"
+"""In the header of litevision's own weight files: what is known of the weights."""
 
 _NORMALISATION_OF = {  # what each origin's own training scripts feed
     "torchvision": "imagenet",
@@ -46,8 +54,9 @@ def facts_of(source: WeightsSource, config: NetworkConfig, layout: str) -> Pretr
     Args:
         layout: whose layout the file has.
     """
-    if source.trained is not None:
-        facts = source.trained.pretrained
+    stored = _stored_facts(source)
+    if stored is not None:
+        facts = stored
     else:
         weight_set = source.weight_set
         facts = Pretrained(
@@ -56,13 +65,61 @@ def facts_of(source: WeightsSource, config: NetworkConfig, layout: str) -> Pretr
             normalisation=_normalisation(config, weight_set, layout),
             labels=imagenet_labels() if config.num_classes == _IMAGENET_CLASSES else None,
             licence=weight_set.licence if weight_set else "unknown",
-            source=weight_set.url if weight_set else f"a local file in {layout}'s layout",
+            source=weight_set.url if weight_set else f"a local file in {layout_row(layout).title}'s layout",
             sha256=_digest(source.path),
             training_data=weight_set.training_data if weight_set else "unknown",
             score=None if weight_set is None else _score(weight_set),
         )
     has_its_classes = facts.labels is not None and len(facts.labels) == config.num_classes
     return facts if has_its_classes and config.final_endpoint is None else facts.without_classes()
+
+
+def current_facts(network: AnyNetwork) -> Pretrained | None:
+    """What is known of the weights that ``network`` has now: those that it was filled with, or has learned since.
+
+    Returns:
+        None for a network from scratch. Labels and score are left out where its number of classes has changed.
+    """
+    known = network.pretrained
+    if known is None:
+        return None
+    if known.fingerprint != fingerprint(network):
+        known = replace(
+            known,
+            name=f"{known.name}, fine-tuned",
+            source=f"fine-tuned from {known.name}: {known.source}",
+            sha256=weights_digest(network),
+            training_data=f"{known.training_data}, then unknown data",
+            score=None,
+            score_thresholds=None,
+        )
+    has_its_classes = known.labels is None or len(known.labels) == network.config.num_classes
+    return known if has_its_classes else known.without_classes()
+
+
+def facts_to_dict(facts: Pretrained) -> dict[str, Any]:
+    """``facts`` as plain JSON values, for a file of weights."""
+    plain: dict[str, Any] = to_dict(facts)
+    del plain["fingerprint"]  # of the network that they are read into
+    return plain
+
+
+def _stored_facts(source: WeightsSource) -> Pretrained | None:
+    """What litevision's own output says of its weights; None for anybody else's.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    if source.trained is not None:
+        return source.trained.pretrained
+    plain = json.loads(source.stored.metadata.get(CONFIG_KEY, "{}")).get(PRETRAINED_KEY)
+    if plain is None:
+        return None
+    faults: list[str] = []
+    facts: Pretrained | None = from_dict(Pretrained, {**plain, "fingerprint": None}, PRETRAINED_KEY, faults)
+    if facts is None:
+        raise WeightsError(f"{source.label}: what its header says of its weights cannot be read ({'; '.join(faults)})")
+    return facts
 
 
 def facts_from_scratch(

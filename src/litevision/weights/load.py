@@ -1,5 +1,6 @@
 """Load weights into networks: from a weight set's name, a file, a URL or a run to a filled network."""
 
+import json
 import logging
 from dataclasses import dataclass, replace
 
@@ -10,14 +11,14 @@ from litevision.models.factory import build
 from litevision.models.network import FeaturePyramid, Network
 from litevision.models.pretrained import fingerprint
 from litevision.registry import Variant, resolve
-from litevision.weights.convert import LAYOUTS, Applied, Layout, apply
+from litevision.weights.convert import Applied, Layout, apply
 from litevision.weights.convert.apply import BACKGROUND_CLASSES, described
-from litevision.weights.convert.own import OWN
-from litevision.weights.facts import facts_of
-from litevision.weights.files import CONFIG_KEY
-from litevision.weights.recognise import Recognised, recognise
+from litevision.weights.detect_layout import NATIVE, DetectedLayout, detect_layout
+from litevision.weights.facts import PRETRAINED_KEY, facts_of
+from litevision.weights.layouts import layout_named
 from litevision.weights.source import WeightsRequest, WeightsSource, open_source
 from litevision.weights.trained import WeightsLike, open_trained, restore_folded
+from litevision.weights.writers import CONFIG_KEY
 
 logger = logging.getLogger("litevision")
 
@@ -71,7 +72,7 @@ def load_weights(
     config = found.config
     if num_classes is None:
         if drop_background is None:
-            drop_background = LAYOUTS[found.layout].background_class and config.num_classes == BACKGROUND_CLASSES
+            drop_background = layout_named(found.layout).background_class and config.num_classes == BACKGROUND_CLASSES
         config = replace(config, num_classes=max(0, config.num_classes - drop_background))
     else:
         config = replace(config, num_classes=num_classes, final_endpoint=None if num_classes else config.final_endpoint)
@@ -83,7 +84,7 @@ def load_weights(
     applied = fill_from(
         network, opened, found.layout, reset_classifier=reset_classifier, drop_background=drop_background
     )
-    return Loaded(network, LAYOUTS[found.layout], opened, applied)
+    return Loaded(network, layout_named(found.layout), opened, applied)
 
 
 def load_network(
@@ -120,12 +121,12 @@ def fill(
     require_classifier(opened)
     layout = identify(opened, request).layout
     applied = fill_from(network, opened, layout, reset_classifier=reset_classifier, drop_background=drop_background)
-    return Loaded(network, LAYOUTS[layout], opened, applied)
+    return Loaded(network, layout_named(layout), opened, applied)
 
 
 def identify(
     source: WeightsSource, request: WeightsRequest, likely: Variant | None = None, *, any_width: bool = False
-) -> Recognised:
+) -> DetectedLayout:
     """What the weights are: as their set or their own header says, else as their tensors tell.
 
     Args:
@@ -138,16 +139,16 @@ def identify(
         WeightsError: they are nothing that the package has, or their header cannot be used.
     """
     if source.trained is not None:
-        return Recognised(OWN.name, _trained_config(source, request), 0)
+        return DetectedLayout(NATIVE, _trained_config(source, request), 0)
     if CONFIG_KEY in source.stored.metadata:
-        return Recognised(OWN.name, _own_config(source, request), 0)
+        return DetectedLayout(NATIVE, _own_config(source, request), 0)
     if source.weight_set is not None:
         row = source.weight_set
         request = WeightsRequest(row.architecture, row.dialect, row.width_mult)
     elif likely is not None and not any_width:
         request = request._replace(width_mult=likely.width_mult)
     try:
-        found = recognise(source.stored, **request._asdict(), likely_dialect=likely.dialect if likely else None)
+        found = detect_layout(source.stored, **request._asdict(), likely_dialect=likely.dialect if likely else None)
     except WeightsError as error:
         raise WeightsError(f"{source.label}: {error}") from None
     if found is not None:
@@ -185,7 +186,9 @@ def require_classifier(source: WeightsSource) -> None:
 def _own_config(source: WeightsSource, request: WeightsRequest) -> NetworkConfig:
     """The configuration in the file's header, once its tensors are known to be that network's."""
     try:
-        config = NetworkConfig.from_json(source.stored.metadata[CONFIG_KEY])
+        record = json.loads(source.stored.metadata[CONFIG_KEY])
+        record.pop(PRETRAINED_KEY, None)
+        config = NetworkConfig.from_dict(record)
         network = build(config, device="meta")  # costs nothing, whatever the header promises
     except Exception as error:  # a header can hold anything
         raise WeightsError(
@@ -193,7 +196,7 @@ def _own_config(source: WeightsSource, request: WeightsRequest) -> NetworkConfig
             "Load it with the version of litevision that wrote it"
         ) from error
     request.require(source.label, WeightsRequest(config.architecture, config.dialect, config.width_mult))
-    _apply(network, source, OWN.name)
+    _apply(network, source, NATIVE)
     return config
 
 
@@ -233,7 +236,7 @@ def _apply(
         return apply(
             network,
             source.stored.tensors,
-            LAYOUTS[layout],
+            layout_named(layout),
             reset_classifier=reset_classifier,
             drop_background=drop_background,
         )
@@ -246,10 +249,10 @@ def _apply(
 def _truth(source: WeightsSource, request: WeightsRequest) -> str:
     """What the file holds, as the end of a message, where it is another network than ``asked``."""
     try:
-        found = recognise(source.stored)
+        found = detect_layout(source.stored)
     except WeightsError:
         return ""
-    if found is None or found.misfits:
+    if found is None or found.mismatches:
         return ""
     config = found.config
     if request == (config.architecture, config.dialect, config.width_mult):

@@ -8,10 +8,10 @@ from litevision.errors import UnknownNameError, WeightsMismatchError
 from litevision.models.centernet import CenterNetConfig
 from litevision.registry import ALIASES, ARCHITECTURES, resolve
 from litevision.registry.weight_sets import FILE_ENDINGS, WeightSet, find_weight_set, weight_sets
-from litevision.weights.checkpoint import checkpoint_prefix
 from litevision.weights.convert.layout import Tensors
-from litevision.weights.fetch import fetch
-from litevision.weights.files import StoredWeights, read
+from litevision.weights.download import fetch
+from litevision.weights.read import StoredWeights, read
+from litevision.weights.tensorflow_checkpoint import checkpoint_prefix
 from litevision.weights.trained import TrainedModel, WeightsLike, open_trained, path_of
 
 DEFAULT = "default"

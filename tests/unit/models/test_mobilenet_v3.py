@@ -13,11 +13,11 @@ from litevision.models.blocks import InvertedResidual, SqueezeExcite
 from litevision.models.dialect import make_divisible
 from litevision.models.mobilenet_v3 import LARGE, SMALL, TABLES, Bneck
 from litevision.weights.convert.apply import apply, extract
-from litevision.weights.convert.keras import KERAS
-from litevision.weights.convert.layout import Layout, leaves, to_theirs
-from litevision.weights.convert.slim import SLIM
-from litevision.weights.convert.timm import TIMM
-from litevision.weights.convert.torchvision import TORCHVISION
+from litevision.weights.convert.keras import LAYOUT as KERAS
+from litevision.weights.convert.layout import Layout, tensor_mappings, to_layout
+from litevision.weights.convert.slim import LAYOUT as SLIM
+from litevision.weights.convert.timm import LAYOUT as TIMM
+from litevision.weights.convert.torchvision import LAYOUT as TORCHVISION
 
 NAMES = tuple(TABLES)
 CUSTOM_ROWS = (
@@ -191,8 +191,8 @@ def test_reads_the_layer_names_that_keras_had_before_version_3(name: str) -> Non
     state = network.state_dict()
     # A leaf's newer names come first, then as many older ones.
     old = {
-        leaf.theirs[len(leaf.theirs) // 2]: to_theirs(state[leaf.ours], leaf.kind, KERAS)
-        for leaf in leaves(network, KERAS)
+        leaf.theirs[len(leaf.theirs) // 2]: to_layout(state[leaf.ours], leaf.kind, KERAS)
+        for leaf in tensor_mappings(network, KERAS)
     }
     assert {"Conv/kernel", "Conv/BatchNorm/moving_variance", "Conv_2/bias", "Logits/kernel"} <= old.keys()
     assert {"expanded_conv/depthwise/depthwise_kernel", "expanded_conv_1/expand/BatchNorm/gamma"} <= old.keys()

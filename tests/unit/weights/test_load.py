@@ -356,7 +356,7 @@ def test_our_own_file_says_all(name: str, arguments: dict[str, Any], ending: str
     file = save_weights(ours, tmp_path / f"ours{ending}")
     loaded = load_weights(file)
     assert loaded.network.config == ours.config
-    assert loaded.layout.name == "litevision"
+    assert loaded.layout.name == "native"
     assert_same_weights(loaded.network, ours)
     # The dialect, the width and the rows are the file's; classes and input are create's own arguments.
     made = create(name, weights=file, num_classes=7, in_channels=arguments.get("in_channels", 3))
@@ -446,7 +446,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
             num_classes=row.num_classes,
             **row.options,
         )
-        layout = row.layout.partition("_")[0]
+        layout = row.dialect.partition("_")[0]  # of timm_tf, timm
         return save_weights(made, tmp_path / ("set.h5" if layout == "keras" else "set.pth"), layout)
 
     monkeypatch.setattr(source, "fetch", fetch)

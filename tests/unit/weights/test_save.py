@@ -1,5 +1,6 @@
 """Files written in each layout: read back bit by bit, by us and by the originals, and whole or not at all."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,18 +12,19 @@ from torch import Tensor
 
 from litevision.errors import UnknownNameError, UsageError, WeightsError
 from litevision.models import Network
-from litevision.weights import save
+from litevision.weights.layouts import LAYOUTS
 from litevision.weights.load import load_weights
 from litevision.weights.save import save_weights
+from litevision.weights.writers import WeightFile
 from weight_files import assert_same_weights, network
 
 
 @pytest.mark.parametrize(
     ("layout", "ending", "name", "dialect"),
     [
-        ("litevision", ".safetensors", "mobilenet_v1", "slim"),
-        ("litevision", ".pth", "mobilenet_v1", "keras"),
-        ("litevision", ".pt", "mobilenet_v2", "tutorial"),
+        ("native", ".safetensors", "mobilenet_v1", "slim"),
+        ("native", ".pth", "mobilenet_v1", "keras"),
+        ("native", ".pt", "mobilenet_v2", "tutorial"),
         ("torchvision", ".safetensors", "mobilenet_v2", "torchvision"),
         ("torchvision", ".pth", "mobilenet_v3_small", "torchvision"),
         ("torchvision", ".pth", "shufflenet_v2_x0_5", "torchvision"),
@@ -132,7 +134,7 @@ def test_saving_leaves_the_network_alone(tmp_path: Path) -> None:
             "slim",
             "slim",
             UnknownNameError,
-            r"no layout to write 'slim'. Known: litevision, torchvision, timm, ker",
+            r"no layout to write 'slim'. Known: torchvision, timm, litevision, native",
         ),
     ],
 )
@@ -144,26 +146,17 @@ def test_what_cannot_be_written(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("file", "layout", "writer"),
-    [
-        ("x.pth", "litevision", "_write_torch"),
-        ("x.h5", "keras", "_write_keras_legacy"),
-        ("x.weights.h5", "keras", "_write_keras3"),
-    ],
-)
+@pytest.mark.parametrize(("file", "layout", "suffix"), [("x.pth", "native", ".pth"), ("x.h5", "keras", ".h5")])
 def test_a_file_appears_whole_or_not_at_all(
-    file: str, layout: str, writer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: str, layout: str, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / file).write_bytes(b"before")
 
-    def fail_half_way(*arguments: object) -> None:
-        path = arguments[-1]
-        assert isinstance(path, Path)
+    def fail_half_way(_: WeightFile, path: Path) -> None:
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(save, writer, fail_half_way)
+    monkeypatch.setitem(LAYOUTS, layout, replace(LAYOUTS[layout], writers={suffix: fail_half_way}))
     with pytest.raises(KeyboardInterrupt):
         save_weights(network(width_mult=0.25, dialect="keras"), tmp_path / file, layout)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(file, b"before")]

@@ -12,8 +12,8 @@ from litevision.models import Network
 from litevision.models.blocks import ConvNormAct
 from litevision.weights import checkpoint
 from litevision.weights.create import create
-from litevision.weights.files import StoredWeights, prefer_averages
 from litevision.weights.load import load_weights
+from litevision.weights.read import StoredWeights, prefer_averages
 from litevision.weights.source import WeightsSource
 from weight_files import assert_same_weights, network
 

@@ -10,13 +10,13 @@ from litevision.errors import WeightsMismatchError
 from litevision.models.config import NetworkConfig
 from litevision.models.factory import build
 from litevision.models.network import FeaturePyramid, Network
-from litevision.weights.convert.layout import Layout, Leaf, Tensors, leaves, to_ours, to_theirs
+from litevision.weights.convert.layout import Layout, TensorMapping, Tensors, tensor_mappings, to_layout, to_native
 
 HEAD = "head."
 CLASSIFIER = "head.classifier."
 BACKGROUND_CLASSES = 1001  # ImageNet's, with TensorFlow's class 0, "background", before them
 _NO_ADVICE = "Is it another network or width, or a damaged file?"
-_SHOWN = 3  # how many misfits a message names
+_SHOWN = 3  # how many mismatches a message names
 
 
 @dataclass(frozen=True)
@@ -36,32 +36,32 @@ class Applied:
 
 @dataclass(frozen=True)
 class Match:
-    """Which stored tensor each leaf of a network is.
+    """Which stored tensor each tensor of a network is.
 
     Attributes:
-        found: each leaf that the file has, with its name there.
-        missing: the leaves that it lacks.
+        found: each of the network's tensors that the file has, with its name there.
+        missing: those that it lacks.
         unknown: the stored tensors that are nobody's.
         dropped: those that the layout knows to carry nothing, with the reason.
     """
 
-    found: dict[Leaf, str]
-    missing: list[Leaf]
+    found: dict[TensorMapping, str]
+    missing: list[TensorMapping]
     unknown: list[str]
     dropped: dict[str, str]
 
 
-def match(wanted: Iterable[Leaf], stored: Iterable[str], layout: Layout) -> Match:
-    """The leaves ``wanted`` of a network against the names in a file."""
+def match(wanted: Iterable[TensorMapping], stored: Iterable[str], layout: Layout) -> Match:
+    """Matches the tensors ``wanted`` by a network with the names in a file."""
     left = set(stored)
-    found: dict[Leaf, str] = {}
-    missing: list[Leaf] = []
-    for leaf in wanted:
-        name = next((name for name in leaf.theirs if name in left), None)
+    found: dict[TensorMapping, str] = {}
+    missing: list[TensorMapping] = []
+    for mapping in wanted:
+        name = next((name for name in mapping.theirs if name in left), None)
         if name is None:
-            missing.append(leaf)
+            missing.append(mapping)
         else:
-            found[leaf] = name
+            found[mapping] = name
             left.remove(name)
     endings = (layout.dropped or {}).items()
     dropped = {name: why for name in sorted(left) for end, why in endings if name.endswith(end)}
@@ -91,26 +91,26 @@ def apply(
     """
     whole = whole_network(network)
     stored = layout.prepare(whole, dict(tensors)) if layout.prepare else dict(tensors)
-    matched = match(leaves(whole, layout), stored, layout)
+    matched = match(tensor_mappings(whole, layout), stored, layout)
     wanted = network.state_dict()
-    state = {leaf.ours: to_ours(stored[name], leaf.kind, layout) for leaf, name in matched.found.items()}
+    state = {mapping.ours: to_native(stored[name], mapping.kind, layout) for mapping, name in matched.found.items()}
     dropped = matched.dropped | {
-        name: "the network ends before it" for leaf, name in matched.found.items() if leaf.ours not in wanted
+        name: "the network ends before it" for mapping, name in matched.found.items() if mapping.ours not in wanted
     }
     state = {name: tensor for name, tensor in state.items() if name in wanted}
-    missing = [leaf for leaf in matched.missing if leaf.ours in wanted]
+    missing = [mapping for mapping in matched.missing if mapping.ours in wanted]
 
     background_dropped = _drop_background(state, wanted, layout.background_class, drop_background)
     reset: tuple[str, ...] = ()
     if reset_classifier:
         reset = _to_reset(state, wanted, missing)
         state = {name: tensor for name, tensor in state.items() if name not in reset}
-        missing = [leaf for leaf in missing if leaf.ours not in reset]
+        missing = [mapping for mapping in missing if mapping.ours not in reset]
     wrong = [name for name, tensor in state.items() if not _fits(tensor, wanted[name])]
     if missing or matched.unknown or wrong:
-        theirs = {leaf.ours: name for leaf, name in matched.found.items()}
+        theirs = {mapping.ours: name for mapping, name in matched.found.items()}
         listed = (
-            _listed("missing", [f"{leaf.theirs[0]} {tuple(wanted[leaf.ours].shape)}" for leaf in missing]),
+            _listed("missing", [f"{mapping.theirs[0]} {tuple(wanted[mapping.ours].shape)}" for mapping in missing]),
             _listed("unknown", [f"{name} {tuple(stored[name].shape)}" for name in matched.unknown]),
             _listed("of another shape", [_shapes(theirs[name], state[name], wanted[name]) for name in wrong]),
         )
@@ -129,8 +129,10 @@ def extract(network: Network, layout: Layout) -> Tensors:
     """The tensors of ``network`` under the layout's names, in its order; the inverse of ``apply``."""
     state = network.state_dict()
     whole = whole_network(network)
-    present: list[Leaf] = [leaf for leaf in leaves(whole, layout) if leaf.ours in state]
-    tensors = {leaf.theirs[0]: to_theirs(state[leaf.ours].detach().cpu(), leaf.kind, layout) for leaf in present}
+    present: list[TensorMapping] = [mapping for mapping in tensor_mappings(whole, layout) if mapping.ours in state]
+    tensors = {
+        mapping.theirs[0]: to_layout(state[mapping.ours].detach().cpu(), mapping.kind, layout) for mapping in present
+    }
     return layout.restore(whole, tensors) if layout.restore else tensors
 
 
@@ -156,17 +158,17 @@ def _shapes(name: str, tensor: Tensor, wanted: Tensor) -> str:
     return f"{name} (file {tuple(tensor.shape)}{kind}, network {tuple(wanted.shape)})"
 
 
-def _listed(kind: str, misfits: Sequence[str]) -> str:
-    if not misfits:
+def _listed(kind: str, mismatches: Sequence[str]) -> str:
+    if not mismatches:
         return ""
-    return f"{len(misfits)} {kind}: {', '.join(misfits[:_SHOWN])}{', ...' if len(misfits) > _SHOWN else ''}"
+    return f"{len(mismatches)} {kind}: {', '.join(mismatches[:_SHOWN])}{', ...' if len(mismatches) > _SHOWN else ''}"
 
 
 def _advice_on_head(
-    state: Tensors, wanted: Mapping[str, Tensor], missing: Sequence[Leaf], wrong: Sequence[str]
+    state: Tensors, wanted: Mapping[str, Tensor], missing: Sequence[TensorMapping], wrong: Sequence[str]
 ) -> str | None:
     """What to do where the file has no head, or one of another size; None where that is not all."""
-    if missing and not wrong and all(leaf.ours.startswith(HEAD) for leaf in missing):
+    if missing and not wrong and all(mapping.ours.startswith(HEAD) for mapping in missing):
         if any(name.startswith(HEAD) for name in state):
             return None
         return "The file has no classifier: ask for a fresh one (reset_classifier), or for none (num_classes 0)"
@@ -190,10 +192,10 @@ def _drop_background(state: Tensors, wanted: Mapping[str, Tensor], known: bool, 
     return asked and bool(names)
 
 
-def _to_reset(state: Tensors, wanted: Mapping[str, Tensor], missing: Sequence[Leaf]) -> tuple[str, ...]:
+def _to_reset(state: Tensors, wanted: Mapping[str, Tensor], missing: Sequence[TensorMapping]) -> tuple[str, ...]:
     """The head where the file has none; its classifier, weight and bias together, where one has another shape."""
     if not any(name.startswith(HEAD) for name in state):
-        return tuple(leaf.ours for leaf in missing if leaf.ours.startswith(HEAD))
+        return tuple(mapping.ours for mapping in missing if mapping.ours.startswith(HEAD))
     names = tuple(name for name in wanted if name.startswith(CLASSIFIER))
-    lacking = {leaf.ours for leaf in missing}
+    lacking = {mapping.ours for mapping in missing}
     return names if any(n in lacking or state[n].shape != wanted[n].shape for n in names) else ()

@@ -1,7 +1,7 @@
-"""What a layout is: pairs of module paths, and how a tensor of each kind of layer is turned.
+"""A weight layout: which of its layers each of our layers is, and how a tensor of each kind is permuted.
 
-A family's map is a function that walks a built network and yields one ``Pair`` per layer with weights, so that
-custom rows, widths and depths need no map of their own. The same map serves reading and writing.
+A family's mapping is a function that walks a built network and yields one ``LayerMapping`` per layer with weights, so
+that custom rows, widths and depths need no mapping of their own. The same mapping serves reading and writing.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,11 +15,14 @@ from litevision.models.network import Network
 from litevision.registry import ARCHITECTURES
 
 Tensors = dict[str, Tensor]
+BATCH_COUNTS = {"num_batches_tracked": "counts batches; nothing reads it"}
+"""What torch's BatchNorm keeps beside its statistics."""
+
 TensorKind = Literal["conv", "depthwise", "linear", "linear_as_conv", "vector"]
 
 
 @dataclass(frozen=True)
-class Pair:
+class LayerMapping:
     """One layer under both names.
 
     Attributes:
@@ -35,7 +38,7 @@ class Pair:
     also: tuple[str, ...] = ()
 
 
-PairMap = Callable[[Network], Iterator[Pair]]
+MappingBuilder = Callable[[Network], Iterator[LayerMapping]]
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,13 @@ class Layout:
     """An origin's way to store weights.
 
     Attributes:
-        name: as users say it: ``torchvision``, ``timm``, ``keras``, ``slim``, ``megvii``.
+        name: as users say it: ``torchvision``, ``timm``, ``keras``, ``slim``, ``megvii``, ``native``.
         dialects: the dialects whose networks the origin stores in it, the likeliest first.
-        pairs: the map of each family (the module name under ``litevision.models``).
+        mappings: the mapping of each family (the module name under ``litevision.models``).
         separator: stands between a layer's path and its tensor's name.
         conv_leaf, depthwise_leaf, linear_leaf, bias_leaf: the origin's names of the tensors.
         norm_leaves: its names for weight, bias, running mean and running variance.
-        turn: axes of a stored tensor, by kind, in torch's order; absent kinds are stored as torch does.
+        permute: axes of a stored tensor, by kind, in torch's order; absent kinds are stored as torch does.
         dropped: stored tensors that carry nothing, by the end of their name, with the reason.
         prepare: rewrites a file's tensors into the order that the map speaks of; None where there is nothing to do.
         restore: undoes ``prepare``, for writing.
@@ -58,14 +61,14 @@ class Layout:
 
     name: str
     dialects: tuple[str, ...]
-    pairs: Mapping[str, PairMap]
+    mappings: Mapping[str, MappingBuilder]
     separator: str = "."
     conv_leaf: str = "weight"
     depthwise_leaf: tuple[str, ...] = ("weight",)
     linear_leaf: str = "weight"
     bias_leaf: str = "bias"
     norm_leaves: tuple[str, str, str, str] = ("weight", "bias", "running_mean", "running_var")
-    turn: Mapping[TensorKind, tuple[int, ...]] | None = None
+    permute: Mapping[TensorKind, tuple[int, ...]] | None = None
     dropped: Mapping[str, str] | None = None
     prepare: Callable[[Network, Tensors], Tensors] | None = None
     restore: Callable[[Network, Tensors], Tensors] | None = None
@@ -73,7 +76,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Leaf:
+class TensorMapping:
     """One tensor under both names, with its kind."""
 
     ours: str
@@ -81,25 +84,27 @@ class Leaf:
     kind: TensorKind
 
 
-def conv_norm(ours: str, conv: str, norm: str) -> Iterator[Pair]:
-    """The two pairs of one ``ConvNormAct``."""
-    yield Pair(f"{ours}.conv", conv)
-    yield Pair(f"{ours}.norm", norm)
+def conv_norm(ours: str, conv: str, norm: str) -> Iterator[LayerMapping]:
+    """The two mappings of one ``ConvNormAct``."""
+    yield LayerMapping(f"{ours}.conv", conv)
+    yield LayerMapping(f"{ours}.norm", norm)
 
 
-def leaves(network: Network, layout: Layout) -> Iterator[Leaf]:
+def tensor_mappings(network: Network, layout: Layout) -> Iterator[TensorMapping]:
     """Every tensor of ``network`` that ``layout`` stores, in the layout's order."""
-    for pair in layout.pairs[ARCHITECTURES[network.config.architecture].family](network):
-        layer = network.get_submodule(pair.ours)
+    for layer_mapping in layout.mappings[ARCHITECTURES[network.config.architecture].family](network):
+        layer = network.get_submodule(layer_mapping.ours)
         if isinstance(layer, nn.Identity):  # the classifier of a network without classes
             continue
-        for ours, theirs, kind in _layer_leaves(layer, pair, layout):
-            paths = (pair.theirs, *pair.also)
+        for ours, theirs, kind in _layer_tensors(layer, layer_mapping, layout):
+            paths = (layer_mapping.theirs, *layer_mapping.also)
             names = tuple(f"{path}{layout.separator}{leaf}" for path in paths for leaf in theirs)
-            yield Leaf(f"{pair.ours}.{ours}", names, kind)
+            yield TensorMapping(f"{layer_mapping.ours}.{ours}", names, kind)
 
 
-def _layer_leaves(layer: nn.Module, pair: Pair, layout: Layout) -> Iterator[tuple[str, tuple[str, ...], TensorKind]]:
+def _layer_tensors(
+    layer: nn.Module, layer_mapping: LayerMapping, layout: Layout
+) -> Iterator[tuple[str, tuple[str, ...], TensorKind]]:
     if isinstance(layer, nn.BatchNorm2d):
         for ours, theirs in zip(("weight", "bias", "running_mean", "running_var"), layout.norm_leaves, strict=True):
             yield ours, (theirs,), "vector"
@@ -108,7 +113,7 @@ def _layer_leaves(layer: nn.Module, pair: Pair, layout: Layout) -> Iterator[tupl
         yield "weight", layout.depthwise_leaf, "depthwise"
     elif isinstance(layer, nn.Conv2d):
         yield "weight", (layout.conv_leaf,), "conv"
-    elif pair.as_conv:
+    elif layer_mapping.as_conv:
         yield "weight", (layout.conv_leaf,), "linear_as_conv"
     else:
         yield "weight", (layout.linear_leaf,), "linear"
@@ -116,17 +121,17 @@ def _layer_leaves(layer: nn.Module, pair: Pair, layout: Layout) -> Iterator[tupl
         yield "bias", (layout.bias_leaf,), "vector"
 
 
-def to_ours(tensor: Tensor, kind: TensorKind, layout: Layout) -> Tensor:
+def to_native(tensor: Tensor, kind: TensorKind, layout: Layout) -> Tensor:
     """A stored tensor in torch's order."""
-    turn = (layout.turn or {}).get(kind)
-    turned = tensor.permute(turn) if turn is not None and tensor.dim() == len(turn) else tensor
-    return turned.flatten(1) if kind == "linear_as_conv" and tensor.dim() == 4 else turned
+    order = (layout.permute or {}).get(kind)
+    permuted = tensor.permute(order) if order is not None and tensor.dim() == len(order) else tensor
+    return permuted.flatten(1) if kind == "linear_as_conv" and tensor.dim() == 4 else permuted
 
 
-def to_theirs(tensor: Tensor, kind: TensorKind, layout: Layout) -> Tensor:
-    """A tensor of ours in the layout's order; undoes ``to_ours``."""
+def to_layout(tensor: Tensor, kind: TensorKind, layout: Layout) -> Tensor:
+    """A tensor of ours in the layout's order; undoes ``to_native``."""
     shaped = tensor[:, :, None, None] if kind == "linear_as_conv" else tensor
-    turn = (layout.turn or {}).get(kind)
-    if turn is None:
+    order = (layout.permute or {}).get(kind)
+    if order is None:
         return shaped.contiguous()
-    return shaped.permute(torch.tensor(turn).argsort().tolist()).contiguous()
+    return shaped.permute(torch.tensor(order).argsort().tolist()).contiguous()

@@ -18,7 +18,7 @@ from litevision.errors import WeightsMismatchError
 from litevision.models.network import Network
 from litevision.models.shufflenet_v2 import STEM_CHANNELS, BasicUnit, DownUnit
 from litevision.weights.convert import torchvision
-from litevision.weights.convert.layout import Layout, Pair, Tensors, leaves
+from litevision.weights.convert.layout import BATCH_COUNTS, LayerMapping, Layout, Tensors, tensor_mappings
 
 _RENAMED = {
     "conv1.": "first_conv.",
@@ -29,7 +29,7 @@ _RENAMED = {
 }
 
 
-def shufflenet_v2(network: Network) -> Iterator[Pair]:
+def shufflenet_v2(network: Network) -> Iterator[LayerMapping]:
     """``first_conv``, ``stage{s}.{i}.branch_*`` or ``features.{i}.branch_*``, ``conv_last``, ``classifier.0``."""
     units: list[str] = []
     for pair in torchvision.shufflenet_v2(network):
@@ -39,7 +39,7 @@ def shufflenet_v2(network: Network) -> Iterator[Pair]:
         unit, is_unit, layer = name.partition(".branch")
         if is_unit and unit not in units:
             units.append(unit)
-        yield Pair(pair.ours, name, also=(f"features.{len(units) - 1}.branch{layer}",) if is_unit else ())
+        yield LayerMapping(pair.ours, name, also=(f"features.{len(units) - 1}.branch{layer}",) if is_unit else ())
 
 
 @dataclass(frozen=True)
@@ -107,10 +107,10 @@ def to_their_order(network: Network, tensors: Tensors) -> Tensors:
 
 def _stored_layers(network: Network, tensors: Tensors) -> Iterator[tuple[str, str]]:
     """Each tensor's name, with the path of the layer of ours that it belongs to."""
-    for leaf in leaves(network, MEGVII):
-        name = next((name for name in leaf.theirs if name in tensors), None)
+    for mapping in tensor_mappings(network, LAYOUT):
+        name = next((name for name in mapping.theirs if name in tensors), None)
         if name is not None:
-            yield name, leaf.ours.rpartition(".")[0]
+            yield name, mapping.ours.rpartition(".")[0]
 
 
 def _orders(network: Network) -> dict[str, _Order]:
@@ -159,11 +159,11 @@ def _inverse(order: list[int]) -> list[int]:
     return inverse
 
 
-MEGVII = Layout(
+LAYOUT = Layout(
     name="megvii",
     dialects=("torchvision",),
-    pairs={"shufflenet_v2": shufflenet_v2},
-    dropped={"num_batches_tracked": "counts batches; nothing reads it"},
+    mappings={"shufflenet_v2": shufflenet_v2},
+    dropped=BATCH_COUNTS,
     prepare=to_our_order,
     restore=to_their_order,
 )

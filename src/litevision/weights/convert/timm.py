@@ -9,10 +9,10 @@ from litevision.models import mobilenet_v2 as v2
 from litevision.models import mobilenet_v3 as v3
 from litevision.models.blocks import ConvNormAct
 from litevision.models.network import Network
-from litevision.weights.convert.layout import Layout, Pair, conv_norm
+from litevision.weights.convert.layout import BATCH_COUNTS, LayerMapping, Layout, conv_norm
 
 
-def mobilenet_v1(network: Network) -> Iterator[Pair]:
+def mobilenet_v1(network: Network) -> Iterator[LayerMapping]:
     """``conv_stem``, then ``blocks.{stage}.{i}``, where each stride of the table opens a stage."""
     yield from conv_norm("features.Conv2d_0", "conv_stem", "bn1")
     stage, i = 0, -1
@@ -22,10 +22,10 @@ def mobilenet_v1(network: Network) -> Iterator[Pair]:
         stage, i = (stage + 1, 0) if row.stride == 2 else (stage, i + 1)
         yield from conv_norm(f"features.{name}_depthwise", f"blocks.{stage}.{i}.conv_dw", f"blocks.{stage}.{i}.bn1")
         yield from conv_norm(f"features.{name}_pointwise", f"blocks.{stage}.{i}.conv_pw", f"blocks.{stage}.{i}.bn2")
-    yield Pair("head.classifier", "classifier")
+    yield LayerMapping("head.classifier", "classifier")
 
 
-def mobilenet_v2(network: Network) -> Iterator[Pair]:
+def mobilenet_v2(network: Network) -> Iterator[LayerMapping]:
     """``conv_stem``, ``blocks.{stage}.{i}``, ``conv_head``, ``classifier``."""
     config = network.config
     stages = v2.deepened(
@@ -36,10 +36,10 @@ def mobilenet_v2(network: Network) -> Iterator[Pair]:
     for block, (s, i) in enumerate(places):
         yield from inverted_residual(network, f"features.block_{block}", f"blocks.{s}.{i}")
     yield from conv_norm("features.conv_last", "conv_head", "bn2")
-    yield Pair("head.classifier", "classifier")
+    yield LayerMapping("head.classifier", "classifier")
 
 
-def mobilenet_v3(network: Network) -> Iterator[Pair]:
+def mobilenet_v3(network: Network) -> Iterator[LayerMapping]:
     """``conv_stem``, ``blocks.{stage}.{i}``, the last convolution as one more stage, ``conv_head``, ``classifier``.
 
     A stage opens where the table strides or changes its channels.
@@ -52,11 +52,11 @@ def mobilenet_v3(network: Network) -> Iterator[Pair]:
         stage, i = (stage + 1, 0) if opens else (stage, i + 1)
         yield from inverted_residual(network, f"features.block_{block}", f"blocks.{stage}.{i}")
     yield from conv_norm("features.conv_last", f"blocks.{stage + 1}.0.conv", f"blocks.{stage + 1}.0.bn1")
-    yield Pair("head.hidden", "conv_head", as_conv=True)
-    yield Pair("head.classifier", "classifier")
+    yield LayerMapping("head.hidden", "conv_head", as_conv=True)
+    yield LayerMapping("head.classifier", "classifier")
 
 
-def inverted_residual(network: Network, ours: str, theirs: str) -> Iterator[Pair]:
+def inverted_residual(network: Network, ours: str, theirs: str) -> Iterator[LayerMapping]:
     """One block; timm has another class, and other names, for a block without expansion."""
     if isinstance(network.get_submodule(f"{ours}.expand"), nn.Identity):
         project, bn = "conv_pw", 1
@@ -65,12 +65,12 @@ def inverted_residual(network: Network, ours: str, theirs: str) -> Iterator[Pair
         project, bn = "conv_pwl", 2
     yield from conv_norm(f"{ours}.depthwise", f"{theirs}.conv_dw", f"{theirs}.bn{bn}")
     if not isinstance(network.get_submodule(f"{ours}.se"), nn.Identity):
-        yield Pair(f"{ours}.se.reduce", f"{theirs}.se.conv_reduce")
-        yield Pair(f"{ours}.se.expand", f"{theirs}.se.conv_expand")
+        yield LayerMapping(f"{ours}.se.reduce", f"{theirs}.se.conv_reduce")
+        yield LayerMapping(f"{ours}.se.expand", f"{theirs}.se.conv_expand")
     yield from conv_norm(f"{ours}.project", f"{theirs}.{project}", f"{theirs}.bn{bn + 1}")
 
 
-def dla(network: Network) -> Iterator[Pair]:
+def dla(network: Network) -> Iterator[LayerMapping]:
     """``base_layer``, ``level{i}``, in its blocks ``conv1``, ``bn1``, ``conv2``, ``bn2``; ``fc``, a 1x1 convolution."""
     for ours, part in network.features.named_modules(prefix="features"):
         if not isinstance(part, ConvNormAct):
@@ -81,7 +81,7 @@ def dla(network: Network) -> Iterator[Pair]:
             yield from conv_norm(ours, theirs, theirs.replace(".conv", ".bn"))
         else:
             yield from conv_norm(ours, f"{theirs}.0", f"{theirs}.1")
-    yield Pair("head.classifier", "fc", as_conv=True)
+    yield LayerMapping("head.classifier", "fc", as_conv=True)
 
 
 # Source: timm's note in its ``DlaTree``; the first authors' files, which CenterNet starts from, still have them.
@@ -91,9 +91,9 @@ _DEAD_PROJECTIONS = {
     for leaf in ("0.weight", "1.weight", "1.bias", "1.running_mean", "1.running_var")
 }
 
-TIMM = Layout(
+LAYOUT = Layout(
     name="timm",
     dialects=("timm", "timm_tf"),
-    pairs={"mobilenet_v1": mobilenet_v1, "mobilenet_v2": mobilenet_v2, "mobilenet_v3": mobilenet_v3, "dla": dla},
-    dropped={"num_batches_tracked": "counts batches; nothing reads it", **_DEAD_PROJECTIONS},
+    mappings={"mobilenet_v1": mobilenet_v1, "mobilenet_v2": mobilenet_v2, "mobilenet_v3": mobilenet_v3, "dla": dla},
+    dropped={**BATCH_COUNTS, **_DEAD_PROJECTIONS},
 )

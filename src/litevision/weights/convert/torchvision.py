@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from torch import nn
 
 from litevision.models.network import Network
-from litevision.weights.convert.layout import Layout, Pair, conv_norm
+from litevision.weights.convert.layout import BATCH_COUNTS, LayerMapping, Layout, conv_norm
 
 
-def mobilenet_v2(network: Network) -> Iterator[Pair]:
+def mobilenet_v2(network: Network) -> Iterator[LayerMapping]:
     """``features.{i}``: the stem, the blocks, the last convolution; ``classifier.1``."""
     for i, (name, block) in enumerate(network.features.named_children()):
         ours, theirs = f"features.{name}", f"features.{i}"
@@ -22,10 +22,10 @@ def mobilenet_v2(network: Network) -> Iterator[Pair]:
         yield from conv_norm(f"{ours}.depthwise", f"{theirs}.conv.{at}.0", f"{theirs}.conv.{at}.1")
         at += 1
         yield from conv_norm(f"{ours}.project", f"{theirs}.conv.{at}", f"{theirs}.conv.{at + 1}")
-    yield Pair("head.classifier", "classifier.1")
+    yield LayerMapping("head.classifier", "classifier.1")
 
 
-def mobilenet_v3(network: Network) -> Iterator[Pair]:
+def mobilenet_v3(network: Network) -> Iterator[LayerMapping]:
     """``features.{i}``: the stem, the blocks, the last convolution; ``classifier.0`` and ``classifier.3``."""
     for i, (name, block) in enumerate(network.features.named_children()):
         ours, theirs = f"features.{name}", f"features.{i}"
@@ -36,15 +36,15 @@ def mobilenet_v3(network: Network) -> Iterator[Pair]:
         present = [part for part in parts if not isinstance(block.get_submodule(part), nn.Identity)]
         for j, part in enumerate(present):
             if part == "se":
-                yield Pair(f"{ours}.se.reduce", f"{theirs}.block.{j}.fc1")
-                yield Pair(f"{ours}.se.expand", f"{theirs}.block.{j}.fc2")
+                yield LayerMapping(f"{ours}.se.reduce", f"{theirs}.block.{j}.fc1")
+                yield LayerMapping(f"{ours}.se.expand", f"{theirs}.block.{j}.fc2")
             else:
                 yield from conv_norm(f"{ours}.{part}", f"{theirs}.block.{j}.0", f"{theirs}.block.{j}.1")
-    yield Pair("head.hidden", "classifier.0")
-    yield Pair("head.classifier", "classifier.3")
+    yield LayerMapping("head.hidden", "classifier.0")
+    yield LayerMapping("head.classifier", "classifier.3")
 
 
-def shufflenet_v2(network: Network) -> Iterator[Pair]:
+def shufflenet_v2(network: Network) -> Iterator[LayerMapping]:
     """``conv1``, ``stage{s}.{i}.branch1`` of the units that stride, ``branch2`` of all, ``conv5``, ``fc``."""
     yield from conv_norm("features.stem", "conv1.0", "conv1.1")
     for name, _ in network.features.named_children():
@@ -58,12 +58,12 @@ def shufflenet_v2(network: Network) -> Iterator[Pair]:
         for i, part in ((0, "pointwise_1"), (3, "depthwise"), (5, "pointwise_2")):
             yield from conv_norm(f"{ours}.main.{part}", f"{theirs}.branch2.{i}", f"{theirs}.branch2.{i + 1}")
     yield from conv_norm("features.conv5", "conv5.0", "conv5.1")
-    yield Pair("head.classifier", "fc")
+    yield LayerMapping("head.classifier", "fc")
 
 
-TORCHVISION = Layout(
+LAYOUT = Layout(
     name="torchvision",
     dialects=("torchvision",),
-    pairs={"mobilenet_v2": mobilenet_v2, "mobilenet_v3": mobilenet_v3, "shufflenet_v2": shufflenet_v2},
-    dropped={"num_batches_tracked": "counts batches; nothing reads it"},
+    mappings={"mobilenet_v2": mobilenet_v2, "mobilenet_v3": mobilenet_v3, "shufflenet_v2": shufflenet_v2},
+    dropped=BATCH_COUNTS,
 )

@@ -3,6 +3,7 @@
 Only ``https``, and ``http`` from this machine itself (for tests and local servers). A redirect may not leave that.
 """
 
+import contextlib
 import http.client
 import json
 import re
@@ -11,13 +12,15 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from litevision import console
 from litevision.errors import DownloadError
-from litevision.weights.progress import OnProgress
+
+OnProgress = Callable[[int, int | None], None]  # bytes so far, bytes in all where known
 
 CHUNK_BYTES = 1 << 18
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -283,3 +286,27 @@ def _sizes_text(sizes: range) -> str:
 
 def _note(part: Path) -> Path:
     return part.with_name(part.name + ".json")
+
+
+@contextlib.contextmanager
+def progress_display(label: str, *, show: bool) -> Iterator[OnProgress]:
+    """Yields the callback that shows a download: a bar on a terminal, one line elsewhere, nothing if not ``show``."""
+    if not show:
+        yield lambda done, total: None
+        return
+    if not console.shows_progress():
+        console.note(f"downloading {label}")
+        yield lambda done, total: None
+        return
+    from rich import progress as bars
+    from rich.console import Console
+
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.DownloadColumn(),
+        bars.TransferSpeedColumn(),
+    )
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -6,19 +6,19 @@ from torch import nn
 
 from litevision.models.network import Network
 from litevision.registry import ARCHITECTURES
-from litevision.weights.convert.layout import Layout, Pair
+from litevision.weights.convert.layout import BATCH_COUNTS, LayerMapping, Layout
 
 
-def every_layer(network: Network) -> Iterator[Pair]:
+def every_layer(network: Network) -> Iterator[LayerMapping]:
     """Each layer under its own path."""
     for path, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
-            yield Pair(path, path)
+            yield LayerMapping(path, path)
 
 
-OWN = Layout(
-    name="litevision",
+LAYOUT = Layout(
+    name="native",
     dialects=("torchvision", "timm", "timm_tf", "keras", "slim", "tutorial"),
-    pairs={row.family: every_layer for row in ARCHITECTURES.values()},
-    dropped={"num_batches_tracked": "counts batches; nothing reads it"},
+    mappings={row.family: every_layer for row in ARCHITECTURES.values()},
+    dropped=BATCH_COUNTS,
 )

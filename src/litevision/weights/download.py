@@ -27,8 +27,7 @@ from litevision.console import note
 from litevision.errors import DownloadError, HashMismatchError, LitevisionError, UsageError
 from litevision.files import cache_folder
 from litevision.registry.weight_sets import WeightSet, find_weight_set, published_prefix
-from litevision.weights.progress import progress_display
-from litevision.weights.transfer import Retry, check_url, discard, transfer
+from litevision.weights.http_transfer import Retry, check_url, discard, progress_display, transfer
 
 MAX_BYTES = 1_000_000_000
 LOCK_POLL_S = 0.1

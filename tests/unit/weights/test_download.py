@@ -18,9 +18,8 @@ import pytest
 
 from litevision.errors import DownloadError, HashMismatchError, UnknownNameError, UsageError
 from litevision.registry.weight_sets import WeightSet, find_weight_set
-from litevision.weights.fetch import cache_folder, cache_path, fetch
-from litevision.weights.progress import progress_display
-from litevision.weights.transfer import Retry
+from litevision.weights.download import cache_folder, cache_path, fetch
+from litevision.weights.http_transfer import Retry, progress_display
 
 CONTENT = bytes(range(256)) * 4000  # 1,024,000 bytes
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -514,7 +513,7 @@ def test_threads_share_one_download(site: Site) -> None:
 
 def test_processes_share_one_download(site: Site) -> None:
     url = site.serve("/net.pth", lambda handler: (time.sleep(0.5), whole()(handler))[1])
-    code = f"from litevision.weights.fetch import fetch; print(fetch({url!r}, progress=False).stat().st_size)"
+    code = f"from litevision.weights.download import fetch; print(fetch({url!r}, progress=False).stat().st_size)"
     running = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(3)]
     assert [process.communicate(timeout=60)[0].strip() for process in running] == [str(len(CONTENT))] * 3
     assert len(site.requests) == 1
@@ -546,6 +545,6 @@ def test_a_terminal_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: 
 
 
 def test_fetching_needs_no_torch_and_no_rich_until_used() -> None:
-    code = "import sys, litevision.weights.fetch; print([m for m in ('torch', 'rich', 'numpy') if m in sys.modules])"
+    code = "import sys, litevision.weights.download; print([m for m in ('torch', 'rich', 'numpy') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

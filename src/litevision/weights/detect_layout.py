@@ -1,4 +1,4 @@
-"""Which network and whose layout a file of tensors is, told from its names and shapes."""
+"""Detect the network and the layout of a file of tensors from their names and shapes."""
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -9,44 +9,38 @@ from litevision.models.config import NetworkConfig
 from litevision.models.factory import build
 from litevision.models.network import Network
 from litevision.registry import ALIASES, ARCHITECTURES, Variant
-from litevision.weights.convert import LAYOUTS
 from litevision.weights.convert.apply import CLASSIFIER, HEAD, Match, match
-from litevision.weights.convert.layout import Leaf, Tensors, leaves, to_ours
-from litevision.weights.convert.own import OWN
-from litevision.weights.files import Container, StoredWeights
+from litevision.weights.convert.layout import TensorMapping, Tensors, tensor_mappings, to_native
+from litevision.weights.layouts import LAYOUTS, layout_named
+from litevision.weights.read import StoredWeights
 
+NATIVE = "native"
 WIDTHS = (1.0, 0.75, 0.5, 0.35, 0.25, 1.25, 1.3, 1.4)  # those with published weights
-LAYOUTS_OF: dict[Container, tuple[str, ...]] = {
-    "torch": ("torchvision", "timm", "megvii", "litevision"),
-    "safetensors": ("torchvision", "timm", "megvii", "litevision"),
-    "hdf5": ("keras",),
-    "tensorflow": ("slim",),
-}
 
 
 @dataclass(frozen=True)
-class Recognised:
+class DetectedLayout:
     """The layout and network that a file's tensors are nearest to.
 
     Attributes:
         layout: a name of ``LAYOUTS``.
         config: with as many classes as the file has, and with the endpoint at which it ends.
-        misfits: tensors of the file and of the network that do not fit the other; at 0 it is that network.
+        mismatches: tensors of the file and of the network that do not fit the other; at 0 it is that network.
     """
 
     layout: str
     config: NetworkConfig
-    misfits: int
+    mismatches: int
 
 
-def recognise(
+def detect_layout(
     stored: StoredWeights,
     *,
     architecture: str | None = None,
     dialect: str | None = None,
     width_mult: float | None = None,
     likely_dialect: str | None = None,
-) -> Recognised | None:
+) -> DetectedLayout | None:
     """The layout and network that ``stored`` is nearest to; None where no network has even half of its tensors.
 
     timm stores its V3 and the ``tf_`` forms of it under the same names and shapes: ``timm`` is meant, unless
@@ -60,8 +54,8 @@ def recognise(
     Raises:
         WeightsError: several dialects fit litevision's own names, and none of them is ``likely_dialect``.
     """
-    best: Recognised | None = None
-    for layout in LAYOUTS_OF[stored.container]:
+    best: DetectedLayout | None = None
+    for layout in (row.name for row in LAYOUTS.values() if stored.container in row.containers):
         trials = []
         for index, variant in enumerate(_variants(layout)):
             asked = (architecture, dialect, width_mult if variant.options else None)
@@ -69,35 +63,35 @@ def recognise(
             if any(wanted not in (None, got) for wanted, got in zip(asked, offered, strict=True)):
                 continue
             network, wanted = _built(layout, index, variant.width_mult)
-            matched = match(wanted, stored.tensors, LAYOUTS[layout])
+            matched = match(wanted, stored.tensors, layout_named(layout))
             ours, theirs = len(wanted), len(matched.found) + len(matched.unknown)
             if architecture is None and 2 * len(matched.found) < max(ours, theirs):
                 continue
-            misfits = _lacking(network, matched) + len(matched.unknown)
+            mismatches = _lacking(network, matched) + len(matched.unknown)
             widths = (variant.width_mult,) if variant.options else WIDTHS if width_mult is None else (width_mult,)
             unlikely = variant.dialect != likely_dialect
-            trials += [(misfits, rank, unlikely, index, width) for rank, width in enumerate(widths)]
-        for misfits, *_, index, width in sorted(trials):
-            if best is not None and best.misfits <= misfits:  # the names alone are no better
+            trials += [(mismatches, rank, unlikely, index, width) for rank, width in enumerate(widths)]
+        for mismatches, *_, index, width in sorted(trials):
+            if best is not None and best.mismatches <= mismatches:  # the names alone are no better
                 break
             fit = _fit(layout, index, width, stored.tensors)
-            if best is None or fit.misfits < best.misfits:
+            if best is None or fit.mismatches < best.mismatches:
                 best = fit
-        if best is not None and best.misfits == 0:
+        if best is not None and best.mismatches == 0:
             break
-    if best is not None and best.misfits == 0 and best.layout == OWN.name and dialect is None:
+    if best is not None and best.mismatches == 0 and best.layout == NATIVE and dialect is None:
         return _settled(best, stored.tensors, likely_dialect)
     return best
 
 
-def _settled(best: Recognised, tensors: Tensors, likely_dialect: str | None) -> Recognised:
+def _settled(best: DetectedLayout, tensors: Tensors, likely_dialect: str | None) -> DetectedLayout:
     """The one of the dialects that fit litevision's own names as well as ``best``."""
     fits = [
-        _fit(OWN.name, index, best.config.width_mult, tensors)
-        for index, variant in enumerate(_variants(OWN.name))
+        _fit(NATIVE, index, best.config.width_mult, tensors)
+        for index, variant in enumerate(_variants(NATIVE))
         if variant.architecture == best.config.architecture and variant.options == best.config.options
     ]
-    alike = {fit.config.dialect: fit for fit in fits if fit.misfits == 0}
+    alike = {fit.config.dialect: fit for fit in fits if fit.mismatches == 0}
     if len(alike) == 1:
         return best
     if likely_dialect in alike:
@@ -113,54 +107,54 @@ def _variants(layout: str) -> tuple[Variant, ...]:
     """What the layout can hold. Its order of dialects says which of two equal forms is the likelier."""
     plain = [Variant(name, dialect) for name, row in ARCHITECTURES.items() for dialect in row.dialects]
     deeper = [variant for variant in ALIASES.values() if variant.options]
-    chosen = LAYOUTS[layout]
+    chosen = layout_named(layout)
     return tuple(
         variant
         for dialect in chosen.dialects
         for variant in (*plain, *deeper)
-        if variant.dialect == dialect and ARCHITECTURES[variant.architecture].family in chosen.pairs
+        if variant.dialect == dialect and ARCHITECTURES[variant.architecture].family in chosen.mappings
     )
 
 
 @cache
-def _built(layout: str, index: int, width_mult: float) -> tuple[Network, tuple[Leaf, ...]]:
+def _built(layout: str, index: int, width_mult: float) -> tuple[Network, tuple[TensorMapping, ...]]:
     """One of ``_variants`` at a width, on the meta device, and what the layout stores of it."""
     variant = _variants(layout)[index]
     config = NetworkConfig(variant.architecture, variant.dialect, width_mult, options=variant.options)
     network = build(config, device="meta")
-    return network, tuple(leaves(network, LAYOUTS[layout]))
+    return network, tuple(tensor_mappings(network, layout_named(layout)))
 
 
-def _fit(layout: str, index: int, width_mult: float, tensors: Tensors) -> Recognised:
+def _fit(layout: str, index: int, width_mult: float, tensors: Tensors) -> DetectedLayout:
     """How well ``tensors`` fit one of ``_variants`` at a width."""
     network, wanted = _built(layout, index, width_mult)
-    chosen = LAYOUTS[layout]
+    chosen = layout_named(layout)
     if chosen.prepare is not None:
         with suppress(WeightsMismatchError):  # apply raises it again
             tensors = chosen.prepare(network, tensors)
     matched = match(wanted, tensors, chosen)
     shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
     wrong = classes = 0
-    for leaf, name in matched.found.items():
-        shape = to_ours(tensors[name], leaf.kind, chosen).shape
-        if leaf.ours.startswith(CLASSIFIER) and shape:
+    for mapping, name in matched.found.items():
+        shape = to_native(tensors[name], mapping.kind, chosen).shape
+        if mapping.ours.startswith(CLASSIFIER) and shape:
             classes = shape[0]
-            wrong += shape[1:] != shapes[leaf.ours][1:]
+            wrong += shape[1:] != shapes[mapping.ours][1:]
         else:
-            wrong += shape != shapes[leaf.ours]
+            wrong += shape != shapes[mapping.ours]
     config = replace(network.config, num_classes=classes, final_endpoint=_end(network, matched))
-    return Recognised(layout, config, _lacking(network, matched) + len(matched.unknown) + wrong)
+    return DetectedLayout(layout, config, _lacking(network, matched) + len(matched.unknown) + wrong)
 
 
 def _lacking(network: Network, matched: Match) -> int:
     """How many tensors the file lacks before its end."""
     end = _end(network, matched)
-    missing = [leaf.ours for leaf in matched.missing]
+    missing = [mapping.ours for mapping in matched.missing]
     if end is not None:
         names = [place.name for place in network.endpoints]
         inside = tuple(f"features.{name}." for name in names[: names.index(end) + 1])
         return sum(name.startswith(inside) for name in missing)
-    if any(leaf.ours.startswith(CLASSIFIER) for leaf in matched.found):
+    if any(mapping.ours.startswith(CLASSIFIER) for mapping in matched.found):
         return len(missing)
     return sum(not name.startswith(CLASSIFIER) for name in missing)
 
@@ -169,8 +163,8 @@ def _end(network: Network, matched: Match) -> str | None:
     """The last endpoint that the file reaches; None for a network that is whole, but perhaps for its classifier."""
     if len(matched.found) < len(matched.unknown):  # a part of no network
         return None
-    found = [leaf.ours for leaf in matched.found]
-    missing = [leaf.ours for leaf in matched.missing]
+    found = [mapping.ours for mapping in matched.found]
+    missing = [mapping.ours for mapping in matched.missing]
     if any(name.startswith(HEAD) for name in found) or all(name.startswith(CLASSIFIER) for name in missing):
         return None
     reached = [end.name for end in network.endpoints if any(name.startswith(f"features.{end.name}.") for name in found)]

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from litevision.errors import FileMissingError, UnsafeFileError, WeightsError
 from litevision.weights import files
-from litevision.weights.files import read
+from litevision.weights.read import read
 from litevision.weights.save import save_weights
 from weight_files import network
 

@@ -1,4 +1,4 @@
-"""Reads weight files as plain tensors, without running anything that they hold.
+"""Read weight files as plain tensors, without running anything that they hold.
 
 The kind of a file is told by its first bytes, never by its name.
 """
@@ -10,20 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from litevision.errors import FileMissingError, LitevisionError, UnsafeFileError, WeightsError
-from litevision.weights.checkpoint import checkpoint_prefix, read_checkpoint
 from litevision.weights.convert.layout import Tensors
 from litevision.weights.hdf5 import HDF5_MAGIC, MAX_BYTES, read_hdf5
+from litevision.weights.layouts import Container
+from litevision.weights.tensorflow_checkpoint import checkpoint_prefix, read_checkpoint
+from litevision.weights.writers import STATE_KEY
 
-Container = Literal["torch", "safetensors", "hdf5", "tensorflow"]
-
-CONFIG_KEY = "litevision"  # our configuration, in a safetensors header or beside a state_dict
-STATE_KEY = "state_dict"
 _ZIP_MAGIC = b"PK\x03\x04"
 _KERAS_MEMBER = "model.weights.h5"
 # Where training scripts keep a state_dict; averaged weights first, since their scores are measured with those.

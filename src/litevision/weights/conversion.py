@@ -1,0 +1,106 @@
+"""``convert``: read weights in any layout, and write them in another one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from litevision.errors import UnknownNameError
+from litevision.weights.layouts import layout_row, writable_layouts
+from litevision.weights.load import load_weights
+from litevision.weights.save import save_weights
+from litevision.weights.trained import WeightsLike
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What was read, and what was written.
+
+    Attributes:
+        source: the weights, by name, file or address.
+        layout: how they were stored.
+        model: the architecture.
+        dialect: whose form of it.
+        width_mult: the paper's alpha.
+        num_classes: length of the logits; 0 without a classifier.
+        num_params: parameters of the network.
+        final_endpoint: where the network ends, if the weights do not reach its head.
+        background_dropped: whether class 0, "background", was left out.
+        classifier_reset: whether the classifier was initialised anew.
+        written: the file that was written; None if the weights were only read.
+        written_layout: its layout.
+    """
+
+    source: str
+    layout: str
+    model: str
+    dialect: str
+    width_mult: float
+    num_classes: int
+    num_params: int
+    final_endpoint: str | None
+    background_dropped: bool
+    classifier_reset: bool
+    written: Path | None
+    written_layout: str | None
+
+
+def convert(
+    source: WeightsLike,
+    output: str | Path | None = None,
+    *,
+    to: str = "litevision",
+    model: str | None = None,
+    dialect: str | None = None,
+    width_mult: float | None = None,
+    num_classes: int | None = None,
+    reset_classifier: bool = False,
+    drop_background: bool | None = None,
+) -> Conversion:
+    """Reads weights in any layout, and writes them in another.
+
+    Args:
+        source: a weight set's name, a file, a URL, a bundle, or a run or its folder.
+        output: the file to write; without it the weights are only read and described.
+        to: the layout to write: ``litevision``, ``torchvision``, ``timm`` or ``keras``.
+        model: the network that the weights belong to; recognised unless given.
+        dialect: whose form it has, where the file alone cannot tell.
+        width_mult: its width, if it is an unusual one.
+        num_classes: by default as many as the file has.
+        reset_classifier: initialises the classifier anew where the numbers of classes differ.
+        drop_background: leaves out class 0 of a file with one class more; by default that of slim's 1001.
+
+    Raises:
+        UnknownNameError: no such layout, weights or network.
+        UsageError: a layout that does not have this network, or a file name ending that is not its own.
+        WeightsError: weights that cannot be used, or a file that cannot be written.
+
+    Example:
+        >>> import litevision
+        >>> litevision.convert("clothing").num_classes
+        10
+    """
+    if to not in writable_layouts():
+        raise UnknownNameError.of("layout to write", to, writable_layouts())
+    loaded = load_weights(
+        source,
+        model,
+        dialect=dialect,
+        width_mult=width_mult,
+        num_classes=num_classes,
+        reset_classifier=reset_classifier,
+        drop_background=drop_background,
+    )
+    config = loaded.network.config
+    return Conversion(
+        source=loaded.source.label,
+        layout=loaded.layout.name,
+        model=config.architecture,
+        dialect=config.dialect,
+        width_mult=config.width_mult,
+        num_classes=config.num_classes,
+        num_params=sum(parameter.numel() for parameter in loaded.network.parameters()),
+        final_endpoint=config.final_endpoint,
+        background_dropped=loaded.applied.background_dropped,
+        classifier_reset=bool(loaded.applied.reset),
+        written=None if output is None else save_weights(loaded.network, output, to),
+        written_layout=None if output is None else layout_row(to).name,
+    )
