@@ -25,7 +25,7 @@ OnError = Literal["raise", "keep"]
 BATCH_SIZE = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)  # every start pays for what dataclasses write
 class Inference(Generic[Input, Found]):
     """A predictor with its options bound: the two steps from images to predictions. Threads may share it.
 

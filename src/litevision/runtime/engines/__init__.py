@@ -31,7 +31,7 @@ AUTO = "auto"
 engine has been installed for, or else the CPU."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)  # every start pays for what dataclasses write
 class EngineSpec:
     """What there is to know of an engine before it is imported.
 
