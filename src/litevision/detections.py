@@ -120,7 +120,7 @@ class Detections:
         return replace(self, xyxy=self.xyxy[rows], scores=self.scores[rows], class_ids=self.class_ids[rows])
 
     def __eq__(self, other: object) -> bool:
-        """Whether ``other`` holds the same objects of an image of that size, whatever image it is."""
+        """Compare objects, classes and image size, whatever image they were found in."""
         if not isinstance(other, Detections):
             return NotImplemented
         return (self.class_names, self.image_hw) == (other.class_names, other.image_hw) and all(
@@ -130,12 +130,12 @@ class Detections:
     __hash__ = None  # type: ignore[assignment]  # arrays can be written to
 
     def counts(self) -> dict[str, int]:
-        """How many objects there are of each class that has any, in the order of the classes."""
+        """Count the objects of each class that has any, in the order of the classes."""
         times = np.bincount(self.class_ids, minlength=len(self.class_names)).tolist()
         return {name: count for name, count in zip(self.class_names, times, strict=True) if count}
 
     def to_dict(self) -> dict[str, Any]:
-        """The objects as plain values.
+        """Return the objects as plain values.
 
         Returns:
             ``{"image_hw": [h, w], "detections": [{"label": ..., "score": ..., "index": ..., "box_xyxy": [...]}, ...]}``
@@ -146,13 +146,13 @@ class Detections:
         return {"image_hw": list(self.image_hw), "detections": found}
 
     def to_json(self) -> str:
-        """The text of `to_dict` as JSON."""
+        """Write `to_dict` as JSON."""
         import json
 
         return json.dumps(self.to_dict(), allow_nan=False)
 
     def to_coco(self, image_id: int | str, category_ids: Sequence[int] | None = None) -> list[dict[str, Any]]:
-        """The objects as COCO's list of results; ``bbox`` is (left, top, width, height).
+        """Return the objects as COCO's list of results; ``bbox`` is (left, top, width, height).
 
         Args:
             image_id: what the ground truth calls the image.
@@ -176,7 +176,7 @@ class Detections:
         ]
 
     def to_supervision(self) -> Any:
-        """The objects as ``supervision.Detections`` of the package supervision, with ``data["class_name"]``.
+        """Convert to ``supervision.Detections`` of the package supervision, with ``data["class_name"]``.
 
         Raises:
             MissingExtraError: the package is not installed.

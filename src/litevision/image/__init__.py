@@ -1,4 +1,4 @@
-"""Images: the only code that reads them and the only preprocessing. No torch."""
+"""Image decoding, preprocessing and drawing. No torch."""
 
 from litevision.image.decode import Limits, decode
 from litevision.image.files import ANIMATION_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images, shipped_images

@@ -52,7 +52,7 @@ _FOREIGN = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an image may cost: pixels as its header states them, and bytes of its file."""
+    """Limits on an image: pixels as its header states them, and bytes of its file."""
 
     max_pixels: int = 178_956_970  # twice Pillow's MAX_IMAGE_PIXELS, where Pillow itself refuses
     max_bytes: int = 256 * 1024 * 1024
@@ -81,7 +81,7 @@ class OpenedImage:
     ours: bool
 
     def stored_rgb(self, *, max_shrink: float = 1.0) -> tuple[Image.Image, tuple[float, float]]:
-        """The RGB pixels in the stored frame, and how many of them there are to a pixel of the file, in x and in y.
+        """Decode the RGB pixels in the stored frame; also return their number per pixel of the file, in x and in y.
 
         A JPEG opened from a file is decoded at 1/2, 1/4 or 1/8 of its size where that is at most ``max_shrink``:
         libjpeg's DCT scaling then skips most of the inverse transform.
@@ -95,14 +95,14 @@ class OpenedImage:
             return to_rgb(self.image), ratio_xy
 
     def upright_rgb(self) -> Image.Image:
-        """The whole image as a person sees it, in an image of its own; errors as for `stored_rgb`."""
+        """Decode the whole image as a person sees it, in an image of its own; errors as for `stored_rgb`."""
         stored, _ = self.stored_rgb()
         upright = self.orientation.upright(stored).copy()
         upright.info.clear()  # its EXIF would turn the image a second time, wherever it goes next
         return upright
 
     def frames(self) -> "Iterator[OpenedImage]":
-        """The image, once for each frame of an animation; read each before the next is asked for.
+        """Iterate over the frames of an animation, each as this image; read each before the next is asked for.
 
         Raises:
             ImageError: the file is damaged or cut short; the frames before are good.
@@ -120,7 +120,7 @@ class OpenedImage:
 
 
 def decode(source: ImageLike, *, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
-    """The whole image, upright, in RGB.
+    """Decode an image whole, upright, in RGB.
 
     Args:
         source: an image in any form of `ImageLike`.
@@ -135,7 +135,7 @@ def decode(source: ImageLike, *, limits: Limits = DEFAULT_LIMITS) -> Image.Image
 
 
 def open_image(source: ImageLike, *, limits: Limits = DEFAULT_LIMITS) -> OpenedImage:
-    """The image with its header read and checked; arguments and errors as for `decode`."""
+    """Open an image: read and check its header; arguments and errors as for `decode`."""
     if isinstance(source, (str, os.PathLike)):
         return _opened_bytes(_read_file(source, limits), str(source), limits)
     if isinstance(source, (bytes, bytearray, memoryview)):

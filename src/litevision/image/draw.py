@@ -1,4 +1,4 @@
-"""Draw labelled boxes on images, and the palette of every drawing."""
+"""Drawing of labelled boxes and scores on images."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -95,7 +95,7 @@ def draw_scores(source: ImageLike | None, labels: Sequence[str], scores: Sequenc
 def _pixels(
     box_xyxy: Sequence[float] | npt.NDArray[np.floating[Any]], size_wh: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """The first and last pixel that the box touches, in x and in y, in order; at least one, within the image."""
+    """Find the first and last pixel that the box touches, in x and in y; at least one, within the image."""
     (x1, y1, x2, y2), (width, height) = map(float, box_xyxy), size_wh
     left, top = (min(max(0, int(edge)), length - 1) for edge, length in ((x1, width), (y1, height)))
     right, bottom = (min(-int(-edge // 1), length) - 1 for edge, length in ((x2, width), (y2, height)))
@@ -103,7 +103,7 @@ def _pixels(
 
 
 def _draw_box(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colour: Colour, line_px: int) -> None:
-    """The outline, inside the box, between dark lines that set it off from bright and coloured things."""
+    """Draw the outline, inside the box, between dark lines that set it off from bright and coloured things."""
     dark_px = max(1, line_px // 3)
     left, top, right, bottom = box
     if left == right or top == bottom:  # whose outline Pillow draws too large
@@ -146,7 +146,7 @@ def _draw_text(
 
 
 def _ink_on(ground: Colour) -> Colour:
-    """Black or white, whichever stands out more.
+    """Choose black or white, whichever has more contrast.
 
     Source: WCAG 2.2, relative luminance; above 0.179 black has the higher contrast.
     """

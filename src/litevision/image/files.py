@@ -1,4 +1,4 @@
-"""Finding the images in a folder, and those in the package."""
+"""Listing of the images in a folder, and of those in the package."""
 
 import os
 import stat
@@ -15,7 +15,7 @@ VIDEO_SUFFIXES = (
 
 
 def list_images(path: str | os.PathLike[str], *, recursive: bool = False) -> list[Path]:
-    """The images at ``path``: a folder's, by suffix and sorted, or the path itself where it is no folder.
+    """List the images at ``path``: a folder's, by suffix and sorted, or the path itself where it is no folder.
 
     Hidden files and folders are passed over: macOS leaves ``._photo.jpg`` files, which hold no image, on disks and in
     archives. Links to folders are not followed.
@@ -35,7 +35,7 @@ def list_images(path: str | os.PathLike[str], *, recursive: bool = False) -> lis
 
 
 def mode_of(path: Path, what: str = "path") -> int:
-    """What is at ``path``, as ``stat.S_ISDIR`` and its like take it; ``what`` is what a person should check.
+    """Return the file mode of ``path``, for ``stat.S_ISDIR`` and so on; ``what`` is what a person should check.
 
     Raises:
         FileMissingError: nothing.
@@ -49,7 +49,7 @@ def mode_of(path: Path, what: str = "path") -> int:
 
 
 def shipped_images() -> tuple[bytes, ...]:
-    """The images that come with the package, to check models with; their source and licence stand beside them."""
+    """Return the images that come with the package, to check models with; their licence stands beside them."""
     from importlib.resources import files  # here: zip files and what else it may read take longer than a small image
 
     folder = files("litevision.image") / "photos"

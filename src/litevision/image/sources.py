@@ -1,4 +1,4 @@
-"""What an image may be given as: paths, bytes, file objects, Pillow images, numpy arrays and torch tensors."""
+"""Forms of image input: paths, bytes, file objects, Pillow images, numpy arrays and torch tensors."""
 
 import os
 import sys

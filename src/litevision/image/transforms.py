@@ -1,4 +1,4 @@
-"""Transforms from images to network input: resizing, cropping, letterboxing and normalisation, for all rooms."""
+"""Preprocessing of images to network input: resize, crop and letterbox, alike in training and inference."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ class LetterboxTransform:
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """Makes ``uint8[H, W, 3]`` RGB of any image.
+    """Preprocessing: resize and crop any image to ``uint8[H, W, 3]``, RGB.
 
     Attributes:
         size_hw: height and width of the output, px.
@@ -89,7 +89,7 @@ class Preprocess:
             raise UnknownNameError.of("interpolation", self.interpolation, get_args(Interpolation))
 
     def __call__(self, source: ImageLike | OpenedImage, *, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
-        """The network input ``uint8[H, W, 3]``; arguments and errors as for `litevision.image.decode`."""
+        """Make the network input ``uint8[H, W, 3]``; arguments and errors as for `litevision.image.decode`."""
         image = source if isinstance(source, OpenedImage) else open_image(source, limits=limits)
         place = self.geometry(image.upright_hw)
         x1, y1, x2, y2 = place.target_xyxy
@@ -99,14 +99,14 @@ class Preprocess:
         return image_u8_hwc
 
     def batch(self, sources: Sequence[ImageLike], *, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
-        """The network input of several images, ``uint8[N, H, W, 3]``."""
+        """Make the network input of several images, ``uint8[N, H, W, 3]``."""
         batch_u8_nhwc = np.empty((len(sources), *self.size_hw, 3), np.uint8)
         for image_u8_hwc, source in zip(batch_u8_nhwc, sources, strict=True):
             image_u8_hwc[:] = self(source, limits=limits)
         return batch_u8_nhwc
 
     def geometry(self, image_hw: tuple[int, int]) -> LetterboxTransform:
-        """Which part of an upright image of ``image_hw`` is used, and where it lands."""
+        """Compute which part of an upright image of ``image_hw`` is used, and where it lands in the input."""
         height, width = image_hw
         out_height, out_width = self.size_hw
         if self.crop == "stretch":
@@ -124,7 +124,7 @@ class Preprocess:
         return LetterboxTransform((left, top, right, bottom), (x1, y1, x2, y2))
 
     def _resized(self, image: OpenedImage, source_xyxy: BoxXyxy, target_wh: tuple[int, int]) -> Image.Image:
-        """The part of the image inside ``source_xyxy``, resized; only these pixels are computed."""
+        """Resize the part of the image inside ``source_xyxy``; only these pixels are computed."""
         x1, y1, x2, y2 = source_xyxy
         pixels_per_pixel = min((x2 - x1) / target_wh[0], (y2 - y1) / target_wh[1])
         stored, ratio_xy = image.stored_rgb(max_shrink=pixels_per_pixel / _MIN_PIXELS_PER_PIXEL)
@@ -150,7 +150,7 @@ def _scale_boxes(boxes_xyxy: npt.NDArray[np.float32], from_xyxy: BoxXyxy, to_xyx
 
 
 def _place_axis(length: int, resized: int, out: int) -> tuple[float, float, int, int]:
-    """One axis of an image of ``length`` px, resized and cut or padded to ``out``: source from, to, target from, to.
+    """Place one axis of ``length`` px, resized and cut or padded to ``out``; returns source from, to, target from, to.
 
     Source: ``torchvision.transforms.functional.center_crop``: the padding rounds down in front, the crop rounds half
     to even.
@@ -200,7 +200,7 @@ def _resize_part(
 def _resize_box(
     image: Image.Image, box_xyxy: BoxXyxy, size_wh: tuple[int, int], filter_: Image.Resampling, *, rows_first: bool
 ) -> Image.Image:
-    """``image.resize(size_wh, filter_, box_xyxy)`` with the order of its two passes fixed.
+    """Compute ``image.resize(size_wh, filter_, box_xyxy)`` with the order of its two passes fixed.
 
     The order shows: each pass rounds and clips to 8 bits, and bicubic overshoots. Pillow up to 12 resized every row
     first, which is what published scores were measured with; Pillow 13 chooses by size.

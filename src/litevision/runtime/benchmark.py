@@ -60,7 +60,7 @@ class BenchmarkRow:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """The rows, those of one number of threads and batch size together, and what they say in words."""
+    """Result of a benchmark: rows, grouped by number of threads and batch size, and conclusions in words."""
 
     rows: tuple[BenchmarkRow, ...]
     notes: tuple[str, ...]
@@ -120,7 +120,7 @@ def benchmark(
 
 
 def notes(rows: Sequence[BenchmarkRow]) -> tuple[str, ...]:
-    """What ``rows`` say: what is quickest, what does not pay, and what changes answers.
+    """Summarise rows: what is fastest, what gains nothing, and what changes predictions.
 
     Every engine and precision is compared with the first one. Differences of up to 5 % count as none.
     """
@@ -130,7 +130,7 @@ def notes(rows: Sequence[BenchmarkRow]) -> tuple[str, ...]:
 def _opened(
     choices: Sequence[EngineChoice], opened_by: Callable[[EngineChoice], Engine], faults: dict[str, str]
 ) -> list[Engine]:
-    """The engines that this machine has; why the others do not open goes into ``faults``."""
+    """Open the engines that this machine has; why the others do not open goes into ``faults``."""
     opened = []
     first: LitevisionError | None = None
     for choice in choices:
@@ -183,7 +183,7 @@ def _threads(row: BenchmarkRow) -> str:
 
 
 def _against_the_first(rows: Sequence[BenchmarkRow]) -> Iterator[str]:
-    """A line for every choice that in some rows, or in all, is no quicker than the first."""
+    """Compare every choice with the first: a line for each that is no faster in some rows, or in all."""
     first = {(row.threads, row.batch_size): row for row in reversed(rows)}
     base = rows[0].title
     for title in dict.fromkeys(row.title for row in rows if row.title != base):

@@ -1,4 +1,4 @@
-"""One model file: a graph from uint8 images to answers, and what it says about itself."""
+"""Bundles: model files with a graph from uint8 images to predictions and the metadata to use it."""
 
 import os
 import re
@@ -80,14 +80,14 @@ class Bundle:
         return cls(path, metadata, opened)
 
     def reopen(self, *, streams: int) -> "Bundle":
-        """The same file in another engine of the same kind, for ``streams`` batches at once; errors as for `open`."""
+        """Open the same file in another such engine, for ``streams`` batches at once; errors as for `open`."""
         choice = self.engine.choice
         return Bundle.open(
             self.path, engine=choice.name, precision=choice.precision, streams=streams, device=choice.device
         )
 
     def run(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> Outputs:
-        """Every output of the graph by name.
+        """Run the graph on a batch, and return every output by name.
 
         Args:
             batch_u8_nhwc: ``uint8[N, H, W, 3]``, RGB, of the size that ``metadata.preprocess`` makes; N at least 1.
@@ -117,7 +117,7 @@ class Bundle:
 
 
 def read_bundle(path: Path) -> bytes:
-    """The bytes of the file at ``path``; errors as for `Bundle.open`."""
+    """Read the file at ``path``; errors as for `Bundle.open`."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
@@ -136,7 +136,7 @@ def read_bundle(path: Path) -> bytes:
 
 
 def checked_metadata(data: bytes, path: Path) -> BundleMetadata:
-    """The metadata in the bytes of the file at ``path``, once the file is known to be safe to load."""
+    """Parse the metadata in the bytes of the file at ``path``, once the file is known to be safe to load."""
     try:
         header = read_header(data)
     except ValueError as error:

@@ -58,7 +58,7 @@ class Classifier(Predictor[Predictions]):
         return self.inference(top).predict([image])[0]
 
     def predict_batch(
-        self, images: Sequence[ImageLike], top: int = 5, *, batch_size: int = BATCH_SIZE
+        self, images: Iterable[ImageLike], top: int = 5, *, batch_size: int = BATCH_SIZE
     ) -> list[Predictions]:
         """Predict the likeliest classes of each image.
 
@@ -89,7 +89,8 @@ class Classifier(Predictor[Predictions]):
             on_error: "raise" the error of an image that cannot be read, or "keep" it as a `Result` whose ``error`` is
                 set, and go on.
             workers: how many batches are computed at once, each in a thread that also decodes its images; by default
-                as many as the bundle was opened with streams for, or one for each CPU that this process may use.
+                as many as the bundle was opened with streams for, or one for each CPU that this process may use. For
+                more workers than streams, the bundle is opened once more.
             batch_size: how many images the network sees at once.
 
         Raises:
@@ -110,7 +111,7 @@ class Classifier(Predictor[Predictions]):
         )
 
     def inference(self, top: int = 5) -> Inference[npt.NDArray[np.uint8], Predictions]:
-        """The steps from images to predictions, for `litevision.runtime.pipeline`.
+        """Bind the options to the steps from images to predictions, for `litevision.runtime.pipeline`.
 
         Raises:
             UsageError: ``top`` below 1.

@@ -1,4 +1,4 @@
-"""How many CPUs this process may use."""
+"""Number of CPUs that this process may use."""
 
 import os
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def available_cpus(root: Path = Path("/")) -> int:
-    """The CPUs this process may use: its affinity, and the quota of its cgroup and every cgroup above, rounded down.
+    """Count the CPUs that this process may use, by its affinity and the quotas of its cgroups, rounded down.
 
     More threads than quota would be stopped in the middle of a batch, and the others would wait for them.
 
@@ -30,7 +30,7 @@ def _quotas(root: Path) -> Iterator[float]:
 
 
 def _upwards(mount: Path, path: str) -> Iterator[Path]:
-    """The cgroup's folder and those above it; in a container, some are outside and cannot be read."""
+    """Iterate over the cgroup's folder and those above it; in a container, some are outside and cannot be read."""
     parts = Path(path.lstrip("/")).parts
     for depth in range(len(parts), -1, -1):
         yield mount.joinpath(*parts[:depth])

@@ -95,7 +95,7 @@ class Detector(Predictor[Detections]):
 
     def predict_batch(
         self,
-        images: Sequence[ImageLike],
+        images: Iterable[ImageLike],
         score: float | None = None,
         *,
         tiles: int = 1,
@@ -146,7 +146,7 @@ class Detector(Predictor[Detections]):
     def inference(
         self, score: float | None = None, *, tiles: int = 1, keep_image: bool = False
     ) -> Inference[Slices, Detections]:
-        """The steps from images to detections, for `litevision.runtime.pipeline`; arguments as for `predict`.
+        """Bind the options to the steps from images to detections, for `litevision.runtime.pipeline`.
 
         Args:
             score: as for `predict`.
@@ -184,7 +184,7 @@ class Detector(Predictor[Detections]):
         *,
         thresholds: npt.NDArray[np.float32],
     ) -> list[Detections]:
-        """The objects in each of ``inputs``; the network sees as many slices at once as there are inputs."""
+        """Detect in each of ``inputs``; the network sees as many slices at once as there are inputs."""
         slices = [image[None] for it in inputs for image in it.images_u8_nhwc]
         found: list[Detections] = []
         for start in range(0, len(slices), len(inputs)):
@@ -196,7 +196,7 @@ class Detector(Predictor[Detections]):
         ]
 
     def _run(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> list[Detections]:
-        """The detections in each image of a batch, in px of the model's input."""
+        """Run the network: the detections in each image of a batch, in px of the model's input."""
         outputs = self.bundle.run(batch_u8_nhwc)
         arrays = [outputs[info.name] for info in _OUTPUTS]
         shapes = [array.shape for array in arrays]
@@ -226,7 +226,7 @@ class Detector(Predictor[Detections]):
         found: Sequence[Detections],
         thresholds: npt.NDArray[np.float32],
     ) -> Detections:
-        """What is sure enough, in px of the image, the surest first."""
+        """Map the detections of all slices to the image, keep those above the thresholds, and sort by score."""
         image_hw = slices.image_hw
         image = slices.image if image is None else image
         parts = []

@@ -1,4 +1,4 @@
-"""The machine that figures were measured on."""
+"""Description of the machine that figures were measured on."""
 
 import functools
 import hashlib
@@ -19,7 +19,7 @@ _BUSY = 0.25  # of the usable cores at work before the measuring begins
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a measured time depends on, beside the model.
+    """Processor, system and versions that a measured time depends on.
 
     Attributes:
         cpu: the processor, as it names itself.
@@ -39,7 +39,7 @@ class Machine:
 
     @classmethod
     def here(cls) -> "Machine":
-        """This machine, now."""
+        """Describe this machine, now."""
         return cls(
             cpu=cpu_name(),
             cores=os.cpu_count() or 1,
@@ -60,17 +60,17 @@ class Machine:
 
 
 def engine_versions() -> dict[str, str]:
-    """The version of every engine that is installed; importing none."""
+    """Look up the version of every engine that is installed, importing none."""
     return {name: _version(ENGINES[name].distributions) for name in installed_engines()}
 
 
 def cpu_name() -> str:
-    """The processor, as it names itself."""
+    """Return the processor's name, as it names itself."""
     return _cpuinfo().get("model name") or platform.processor() or platform.machine()
 
 
 def cpu_instructions() -> str:
-    """A short digest of what the processor can do: virtual machines give many processors one name."""
+    """Digest the processor's instruction sets: virtual machines give many processors one name."""
     fields = _cpuinfo()
     kind = [fields.get(name, "") for name in ("vendor_id", "cpu family", "model", "flags", "Features")]
     return hashlib.sha256("\n".join(kind).encode()).hexdigest()[:16]
@@ -78,7 +78,7 @@ def cpu_instructions() -> str:
 
 @functools.cache
 def _cpuinfo() -> dict[str, str]:
-    """The first processor's fields in Linux' /proc/cpuinfo; none on other systems."""
+    """Read the first processor's fields in Linux' /proc/cpuinfo; none on other systems."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:

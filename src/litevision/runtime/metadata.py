@@ -1,4 +1,4 @@
-"""What a bundle says about itself: the JSON under the key ``litevision`` in the metadata of its ONNX file."""
+"""Metadata of bundles: the JSON under the key ``litevision`` in the metadata of an ONNX file."""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _REMEDY = "Make the bundle again with 'litevision export'."
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
-    """What the graph does to its uint8 input, for information: ``(pixel / 255 - mean) / std`` per channel, RGB."""
+    """Normalisation inside the graph, for information: ``(pixel / 255 - mean) / std`` per channel, RGB."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -38,7 +38,7 @@ class Architecture:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Where the weights come from; ``sha256`` is that of the file that was read."""
+    """Provenance of the weights; ``sha256`` is that of the file that was read."""
 
     name: str
     provenance: str
@@ -79,7 +79,7 @@ class DetectionScore:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """How the exported graph compared with the module it was made from, in the real engine."""
+    """Comparison of the exported graph with the module it was made from, in the real engine."""
 
     engine: str
     images: int = field(metadata={FORMERLY: "pictures"})
@@ -93,10 +93,10 @@ _LOADERS = {"classification": ("load_classifier", "classify"), "detection": ("lo
 
 @dataclass(frozen=True, slots=True)
 class BundleMetadata:
-    """Everything that a bundle says about itself.
+    """Metadata of a bundle: labels, preprocessing, provenance and scores.
 
     Attributes:
-        task: what the graph answers.
+        task: what the graph predicts.
         labels: the class names, in the order of the graph's output.
         preprocess: what makes the graph's input of an image.
         normalisation: what the graph itself does to that input.
@@ -130,7 +130,7 @@ class BundleMetadata:
             self._check_thresholds(self.score_thresholds)
 
     def check_task(self, task: Task, name: str) -> None:
-        """Refuses a bundle for another task; ``name`` is its path.
+        """Refuse a bundle for another task; ``name`` is its path.
 
         Raises:
             BundleError: it is for another one.
@@ -152,13 +152,13 @@ class BundleMetadata:
             raise BundleError(f"score_thresholds are {thresholds}; expected numbers from 0 to 1.")
 
     def to_json(self) -> str:
-        """The JSON text that a bundle carries."""
+        """Write the JSON text that a bundle carries."""
         plain = {"format_version": FORMAT_VERSION, **to_dict(self)}
         return json.dumps(plain, ensure_ascii=False, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str, *, name: str = "the bundle") -> "BundleMetadata":
-        """The metadata in ``text``; unknown keys are passed over.
+        """Parse the metadata in ``text``; unknown keys are passed over.
 
         Args:
             text: what `to_json` gave.

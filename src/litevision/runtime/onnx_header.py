@@ -1,4 +1,4 @@
-"""What must be known of an ONNX file before an engine may load it, read from its bytes without the onnx package.
+"""Header of ONNX files: what must be known before an engine may load one, read without the onnx package.
 
 ONNX is protobuf: a message is a run of fields, each a varint key (number << 3 | wire type) and a value.
 Source: onnx/onnx.proto (IR version 13).
@@ -45,7 +45,7 @@ class OnnxHeader:
 
 
 def read_header(data: bytes) -> OnnxHeader:
-    """The header of an ONNX file.
+    """Parse the header of an ONNX file.
 
     Raises:
         ValueError: the bytes are no ONNX file, a cut one, or one that two readers of protobuf may take differently.

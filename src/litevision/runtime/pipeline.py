@@ -1,4 +1,4 @@
-"""Many images to results, in order, with every core at work and memory bounded.
+"""Streaming inference: many images to results, in order, on every core, in bounded memory.
 
 Each worker decodes a batch of images and then runs the network on them itself, on one thread. Decoding and inference
 so never wait for each other, no core idles while there is a batch left, and the rate comes near to what decoding and
@@ -29,7 +29,7 @@ Work = Callable[[Iterable[ImageLike | PreprocessedImage[Any]]], list[Result[Foun
 def stream_batches(
     work: Work[Found], sources: Iterable[Source], *, workers: int, batch_size: int = BATCH_SIZE
 ) -> Generator[list[Result[Found]]]:
-    """The results of ``sources``, in their order, up to ``batch_size`` at a time, as soon as they are there.
+    """Run ``work`` on batches of ``sources`` in threads; yields the results in order, up to ``batch_size`` at a time.
 
     Never more than 2 batches a worker are under way, however many images there are: ``sources`` is read as it is used.
 

@@ -1,10 +1,11 @@
-"""What classifiers and detectors have in common: one image, a batch or a stream of images to predictions."""
+"""Base of classifiers and detectors: predictions for one image, a batch or a stream of images."""
 
 import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from litevision.errors import LitevisionError, UsageError, unexpected_image_error
@@ -38,7 +39,7 @@ class Inference(Generic[Input, Found]):
     preprocess: Callable[[ImageLike | OpenedImage], Input]
     infer: Callable[[Sequence[Input], Sequence[ImageLike | None]], Sequence[Found]]
 
-    def predict(self, images: Sequence[ImageLike], batch_size: int = BATCH_SIZE) -> list[Found]:
+    def predict(self, images: Iterable[ImageLike], batch_size: int = BATCH_SIZE) -> list[Found]:
         """Predict for each image, ``batch_size`` of them at once.
 
         Raises:
@@ -49,8 +50,8 @@ class Inference(Generic[Input, Found]):
             raise UsageError(f"batch_size {batch_size}; expected at least 1.")
         _refuse_single(images)
         found: list[Found] = []
-        for start in range(0, len(images), batch_size):
-            part = images[start : start + batch_size]
+        rest = iter(images)
+        while part := list(islice(rest, batch_size)):
             found += self.infer([self.preprocess(image) for image in part], [_kept(image) for image in part])
         return found
 
@@ -112,14 +113,14 @@ class Predictor(ABC, Generic[Found_co]):
 
     @abstractmethod
     def inference(self) -> Inference[Any, Found_co]:
-        """The steps from images to predictions, with the task's options bound."""
+        """Bind the task's options to the steps from images to predictions."""
 
     @abstractmethod
     def predict(self, image: ImageLike) -> Found_co:
         """Predict for one image."""
 
     @abstractmethod
-    def predict_batch(self, images: Sequence[ImageLike]) -> list[Found_co]:
+    def predict_batch(self, images: Iterable[ImageLike]) -> list[Found_co]:
         """Predict for several images."""
 
     @abstractmethod
@@ -129,7 +130,7 @@ class Predictor(ABC, Generic[Found_co]):
         """Predict for any number of images, in their order, in bounded memory."""
 
     def _with_workers(self, workers: int | None) -> tuple[Self, int]:
-        """This predictor with an engine that computes one batch for each worker, and the number of workers."""
+        """Return this predictor with an engine of one stream for each worker, and the number of workers."""
         from litevision.runtime.cpus import available_cpus
 
         streams = self.bundle.engine.choice.streams
@@ -152,7 +153,7 @@ def stream_results(
     workers: int,
     batch_size: int,
 ) -> Iterator[Result[Found]]:
-    """The results of `Predictor.stream`; with ``on_error="raise"``, the first image that cannot be read ends it."""
+    """Yield the results of `Predictor.stream`; with ``on_error="raise"``, the first unreadable image ends it."""
     from litevision.runtime.pipeline import stream_batches
 
     if on_error not in ("raise", "keep"):
@@ -178,5 +179,5 @@ def _refuse_single(images: object) -> None:
 
 
 def _kept(image: ImageLike) -> ImageLike | None:
-    """The image, by reference; a file object has been read and cannot be read again."""
+    """Return the image to keep by reference; a file object has been read and cannot be read again."""
     return None if hasattr(image, "read") else image

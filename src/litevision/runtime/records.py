@@ -1,4 +1,4 @@
-"""Frozen dataclasses from plain JSON values and back, strictly: the dataclasses are the schema."""
+"""Strict conversion between JSON values and frozen dataclasses: the dataclasses are the schema."""
 
 import sys
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _SCALARS = {str: "text", int: "a whole number", float: "a number", bool: "true o
 
 
 def from_dict(hint: Any, value: Any, where: str, faults: list[str]) -> Any:
-    """``value`` as the type ``hint``; where it does not fit, None, and a line in ``faults`` for each reason.
+    """Convert ``value`` to the type ``hint``; where it does not fit, to None, with the reasons in ``faults``.
 
     Args:
         hint: str, int, float, bool, a Literal of texts, a tuple, a dataclass of these, or one of them or None; of

@@ -79,7 +79,7 @@ class Predictions:
         return Prediction(self.labels[which], float(self.scores[which]), int(self.index[which]))
 
     def __eq__(self, other: object) -> bool:
-        """Whether ``other`` has the same classes and scores, whatever image they are of."""
+        """Compare classes and scores, whatever image they are of."""
         if not isinstance(other, Predictions):
             return NotImplemented
         return (
@@ -91,7 +91,7 @@ class Predictions:
     __hash__ = None  # type: ignore[assignment]  # arrays can be written to
 
     def top(self, k: int) -> "Predictions":
-        """The ``k`` likeliest classes; all of them where there are fewer.
+        """Take the ``k`` likeliest classes; all of them where there are fewer.
 
         Raises:
             UsageError: ``k`` below 1.
@@ -101,11 +101,11 @@ class Predictions:
         return self[:k]
 
     def to_dict(self) -> dict[str, Any]:
-        """The classes as plain values: ``{"predictions": [{"label": ..., "score": ..., "index": ...}, ...]}``."""
+        """Convert to plain values: ``{"predictions": [{"label": ..., "score": ..., "index": ...}, ...]}``."""
         return {"predictions": [{"label": it.label, "score": it.score, "index": it.index} for it in self]}
 
     def to_json(self) -> str:
-        """The text of `to_dict` as JSON, as ``litevision classify --json`` writes it."""
+        """Write `to_dict` as JSON, as ``litevision classify --json`` does."""
         return json.dumps(self.to_dict(), allow_nan=False)
 
     def plot(self, image: ImageLike | None = None) -> "Image.Image":
@@ -145,7 +145,7 @@ class PreprocessedImage(Generic[Input]):
 
 @dataclass(frozen=True, slots=True)
 class Result(Generic[Found_co]):
-    """What became of one image of a stream.
+    """Result of one image of a stream: its predictions, or the error.
 
     Attributes:
         source: the image as it was given.

@@ -19,7 +19,7 @@ TileXyxy = tuple[int, int, int, int]
 
 
 def tile_boxes(image_hw: tuple[int, int], preprocess: Preprocess, tiles: int) -> list[TileXyxy]:
-    """The tiles of an image, in px of it, row by row: ``tiles`` of them on its longer side, all of one size.
+    """Slice an image into tiles of one size, in px, row by row; ``tiles`` of them on its longer side.
 
     A tile has the shape that fills the model's input, and so shows things about ``tiles`` times as large as the whole
     image does.
@@ -46,7 +46,7 @@ def touches_tile_edge(
     image_hw: tuple[int, int],
     input_hw: tuple[int, int],
 ) -> npt.NDArray[np.bool_]:
-    """Which boxes end where the tile was cut out of the image, and so may hold part of an object; ``bool[M]``.
+    """Find boxes that end where the tile was cut out, and so may hold part of an object; ``bool[M]``.
 
     Args:
         boxes_xyxy: ``float32[M, 4]``, px of the image.
@@ -72,7 +72,7 @@ def touches_tile_edge(
 def merge_tiles(
     boxes_xyxy: npt.NDArray[np.float32], classes: npt.NDArray[np.int64], slices: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.bool_]:
-    """Which boxes to keep, ``bool[M]``: where two slices show one object (IoU 0.5), the surer box stays.
+    """Find the boxes to keep, ``bool[M]``: where two slices show one object (IoU 0.5), the surer box stays.
 
     Boxes of one slice are never compared: the graph has decided already that they are several objects.
 
@@ -91,7 +91,7 @@ def merge_tiles(
 
 
 def _cuts(length: int, tile: float) -> list[tuple[int, int]]:
-    """From and to of each tile along an axis of ``length`` px."""
+    """Place tiles along an axis of ``length`` px: from and to of each."""
     size = min(length, math.ceil(tile))
     steps = math.ceil((length - tile) / (tile * (1 - _OVERLAP)) - 1e-6)
     starts = np.linspace(0, length - size, max(0, steps) + 1).round().astype(int).tolist()

@@ -1,4 +1,4 @@
-"""The frames of animations, videos and cameras, as images with a name and a time."""
+"""Frames of animations, videos and cameras, as preprocessed images with a name and a time."""
 
 import math
 import sys
@@ -145,7 +145,7 @@ def _video_frames(
 
 
 def _timed(container: "InputContainer") -> "Iterator[tuple[float, VideoFrame]]":
-    """Each frame of the first moving image, and its seconds since the first one."""
+    """Decode the frames of the first video stream, with their seconds since the first one."""
     if not container.streams.video:
         return
     stream = container.streams.video[0]

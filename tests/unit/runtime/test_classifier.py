@@ -59,6 +59,7 @@ def test_batches_change_no_answer(classifier: Classifier, batch_size: int) -> No
     images = [noise(10, 10 + seed, seed) // (1 + seed) for seed in range(7)]
     answers = classifier.predict_batch(images, top=2, batch_size=batch_size)
     assert answers == [classifier.predict(image, top=2) for image in images]
+    assert classifier.predict_batch(iter(images), top=2, batch_size=batch_size) == answers
     assert classifier.predict_batch([]) == []
 
 

@@ -33,7 +33,7 @@ engine has been installed for, or else the CPU."""
 
 @dataclass(eq=False, repr=False)  # every start pays for what dataclasses write
 class EngineSpec:
-    """What there is to know of an engine before it is imported.
+    """Description of an engine, before it is imported.
 
     Attributes:
         package: what Python imports.
@@ -87,12 +87,12 @@ ENGINES: dict[str, EngineSpec] = {
 
 
 def installed_engines() -> tuple[str, ...]:
-    """The engines that this Python can import."""
+    """List the engines that this Python can import."""
     return tuple(name for name, spec in ENGINES.items() if importlib.util.find_spec(spec.package) is not None)
 
 
 def device_names() -> tuple[str, ...]:
-    """Every device that some engine computes on, after "auto"."""
+    """List "auto" and every device that some engine computes on."""
     return AUTO, *dict.fromkeys(device for spec in ENGINES.values() for device in spec.devices)
 
 
@@ -104,7 +104,7 @@ def engine_choice(
     streams: int = 1,
     device: str = "cpu",
 ) -> EngineChoice:
-    """Check these arguments, which are those of `litevision.runtime.Bundle.open`.
+    """Check the arguments of `litevision.runtime.Bundle.open`, and return them as a choice.
 
     Raises:
         UnknownNameError: no such engine, precision or device.
@@ -141,7 +141,7 @@ def candidates(
     streams: int = 1,
     device: str = "cpu",
 ) -> list[EngineChoice]:
-    """What may compute a bundle here, the most exact first and onnxruntime before others; one at least.
+    """List what may compute a bundle here, the most exact first and onnxruntime before others; one at least.
 
     Args:
         engines: only these; where there are none, those that are installed and know the device.

@@ -1,4 +1,4 @@
-"""Which engine is fastest for a bundle on this machine: measured once, and remembered."""
+"""Choice of the fastest engine for a bundle on this machine: measured once and cached."""
 
 import hashlib
 import os
@@ -30,7 +30,7 @@ _MEASURE_S = 0.3  # for each engine and precision
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What was measured of one engine and precision.
+    """Measured times of one engine and precision.
 
     Attributes:
         engine: the engine.
@@ -76,7 +76,7 @@ def measure(
     *,
     opened_by: Callable[[bytes, EngineChoice], Engine] = open_engine,
 ) -> list[Timing]:
-    """The timing of each of ``choices`` that this machine can run.
+    """Time each of ``choices`` that this machine can run.
 
     Args:
         data: the bundle.
@@ -132,7 +132,7 @@ def choose(
     sample: Sequence[ImageLike] = (),
     measured_by: Measure = measure,
 ) -> Decision:
-    """The fastest way on this machine to compute the bundle at ``path`` that changes no answer.
+    """Choose the fastest way on this machine to compute the bundle at ``path`` that changes no prediction.
 
     Args:
         path: the bundle.
@@ -170,7 +170,7 @@ def choose(
 
 
 def decide(timings: Sequence[Timing], images: int | None = None) -> tuple[Timing, str]:
-    """The quickest of ``timings`` that changes no answer, and the figures for and against it.
+    """Choose the fastest of ``timings`` that changes no prediction; also return the figures for and against it.
 
     Within 5 % the earlier one is taken, so they should stand with the most exact first.
     """
@@ -185,7 +185,7 @@ def decide(timings: Sequence[Timing], images: int | None = None) -> tuple[Timing
 
 
 def _key(data: bytes, choices: Sequence[EngineChoice], batch_size: int) -> dict[str, Any]:
-    """All that the timings depend on."""
+    """Return the cache key: all that the timings depend on."""
     return {
         "cpu": cpu_name(),
         "instructions": cpu_instructions(),

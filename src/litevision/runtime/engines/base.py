@@ -73,7 +73,7 @@ class Engine(Protocol):
         """What the graph gives."""
 
     def run(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> Outputs:
-        """Every output by name, in arrays that belong to the caller.
+        """Run the graph on a batch, and return every output by name, in arrays that belong to the caller.
 
         Args:
             batch_u8_nhwc: ``uint8[N, H, W, 3]`` for the graph's only input.

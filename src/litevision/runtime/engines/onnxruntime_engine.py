@@ -54,7 +54,7 @@ class OnnxruntimeEngine:
 
 
 def _device(device: str, available: Sequence[str]) -> str:
-    """The device to open, where ``available`` are onnxruntime's execution providers.
+    """Choose the device to open, where ``available`` are onnxruntime's execution providers.
 
     Raises:
         UsageError: this build of onnxruntime does not have it.
@@ -79,7 +79,7 @@ def _providers(device: str) -> list[Any]:
 
 
 def session_options(onnxruntime: Any, choice: EngineChoice) -> Any:
-    """How a session computes as ``choice`` asks, as the ``SessionOptions`` of the package ``onnxruntime``."""
+    """Make the ``SessionOptions`` of the package ``onnxruntime`` for a choice."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = choice.threads
     # A thread that waits for its next piece of work turns in a loop, by default for far longer than a graph lasts,
@@ -104,7 +104,7 @@ def _info(node: Any) -> TensorInfo:
 
 
 def import_onnxruntime() -> Any:
-    """The package ``onnxruntime``, imported late, for it takes half of a cold start, and kept from recording telemetry.
+    """Import the package ``onnxruntime``, late, for it takes half of a cold start, and without its telemetry.
 
     From 1.31 on it queues events in the user's cache folder at each session unless this variable stands before its
     import; its own ``disable_telemetry_events`` comes too late.

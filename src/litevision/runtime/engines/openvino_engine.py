@@ -64,7 +64,7 @@ class OpenvinoEngine:
             return self._compiled[single]
 
     def compile(self, *, single: bool, profiled: bool = False) -> Any:
-        """The graph compiled anew, as openvino's ``CompiledModel``.
+        """Compile the graph anew, as openvino's ``CompiledModel``.
 
         Args:
             single: for one image at a time.
@@ -124,7 +124,7 @@ class _Compiled:
 
 
 def import_openvino() -> ModuleType:
-    """The package ``openvino``, kept from telling anyone that it was imported.
+    """Import the package ``openvino``, without its telemetry.
 
     Its import sends an event to its makers' statistics unless the package ``openvino_telemetry`` is not there.
 
@@ -147,7 +147,7 @@ def import_openvino() -> ModuleType:
 
 @cache
 def _core(openvino: ModuleType) -> Any:
-    """The one openvino of this process, which is never let go.
+    """Return the one ``openvino.Core`` of this process, which is never released.
 
     Its CPU plugin gives the thread that loads it another stack for signals, and unmaps that stack when it is unloaded,
     whichever thread does so. Unloaded in another one (where the last engine ended, or the garbage collector ran), it
@@ -166,7 +166,7 @@ def _read_onnx(data: bytes) -> Any:
 
 
 def _reason(message: str) -> str:
-    """The line that sums the message up: the last one with a dash, where there is one."""
+    """Find the line that sums a message up: the last one with a dash, where there is one."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     listed = [line.removeprefix("-- ") for line in lines if line.startswith("-- ")]
     return ([*lines, *listed] or ["no reason given"])[-1].rstrip(".")

@@ -1,4 +1,4 @@
-"""Engines side by side: how long each takes, and whether they answer alike."""
+"""Timing of engines with interleaved calls, and comparison of their predictions."""
 
 import math
 import time
@@ -20,7 +20,7 @@ _CHUNK = 8
 
 
 def sample_images(preprocess: Preprocess, sources: Sequence[ImageLike] = ()) -> npt.NDArray[np.uint8]:
-    """``uint8[N, H, W, 3]`` of up to 64 of ``sources``, from the first to the last, or of the images in the package.
+    """Preprocess up to 64 of ``sources``, or the images in the package, to ``uint8[N, H, W, 3]``.
 
     Those that cannot be read are passed over.
     """
@@ -29,12 +29,12 @@ def sample_images(preprocess: Preprocess, sources: Sequence[ImageLike] = ()) -> 
         try:
             images.append(preprocess(source))
         except (ImageError, FileMissingError):
-            continue  # whoever wants its answer will be told
+            continue  # whoever wants its prediction will be told
     return np.stack(images) if images else preprocess.batch(shipped_images())
 
 
 def count_changes(engine: Engine, reference: Engine, images_u8_nhwc: npt.NDArray[np.uint8]) -> int:
-    """How many of the images get another best class than from ``reference``."""
+    """Count the images whose best class is another one than from ``reference``."""
     best, expected = (_best(each, images_u8_nhwc) for each in (engine, reference))
     return int((best != expected).sum())
 
@@ -42,7 +42,7 @@ def count_changes(engine: Engine, reference: Engine, images_u8_nhwc: npt.NDArray
 def time_engines(
     engines: Sequence[Engine], batch_u8_nhwc: npt.NDArray[np.uint8], *, streams: int, seconds: float
 ) -> list[list[float]]:
-    """Seconds that each engine took to run the batch in ``streams`` threads at once, over and over; in turns.
+    """Time how long each engine takes to run the batch in ``streams`` threads at once; returns seconds of each call.
 
     Args:
         engines: what to time.
@@ -57,9 +57,9 @@ def time_engines(
 def interleaved(
     calls: Sequence[Callable[[], object]], seconds: float, *, clock: Callable[[], float] = time.perf_counter
 ) -> list[list[float]]:
-    """Seconds that each call took, over and over, for about ``seconds`` each.
+    """Time each of ``calls`` over and over, for about ``seconds`` each; returns the seconds of each.
 
-    They take turns, so that what else the machine does meets all of them alike. The first call of all makes threads and
+    Calls are interleaved, so that background load affects all of them equally. The first call of all makes threads and
     memory and is not counted, nor is the first of a short turn, which finds the caches full of the others' weights.
     """
     for call in calls:
@@ -93,5 +93,5 @@ def _best(engine: Engine, images_u8_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[
 
 
 def _best_of(outputs: Outputs) -> npt.NDArray[np.intp]:
-    """Of each image the likeliest class, or that of the surest box."""
+    """Find the likeliest class of each image, or that of its surest box."""
     return outputs["classes"][:, 0] if "classes" in outputs else next(iter(outputs.values())).argmax(-1)
