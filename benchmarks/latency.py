@@ -18,8 +18,8 @@ from litevision.cost.ledger import ledger
 from litevision.errors import LitevisionError
 from litevision.exporting.defaults import NORMALISATIONS
 from litevision.exporting.graph import to_onnx
-from litevision.lab.latency import Work, works_of_ledger
-from litevision.lab.latency.calibration import SECONDS, fit, image_call, made_up_calls, observations
+from litevision.lab.latency import Op, ledger_workload
+from litevision.lab.latency.calibration import SECONDS, fit, image_call, observations, synthetic_calls
 from litevision.lab.profile import measure_peaks
 from litevision.models import build, configure
 from litevision.runtime.engines import EngineChoice, candidates
@@ -68,23 +68,23 @@ def main() -> None:
         arguments.rounds, networks, seconds = 1, NETWORKS[9:11], 0.02
     found = conditions(arguments)
     torch.manual_seed(0)
-    models, works, names = [], [], []
+    models, workload, names = [], [], []
     for name, dialect, width, side in networks:
         network = build(configure(name, dialect=dialect, width_mult=width)).eval()
         models.append(to_onnx(network, NORMALISATIONS["imagenet"], (side, side)))
-        works.append(works_of_ledger(ledger(network, (side, side))))
+        workload.append(ledger_workload(ledger(network, (side, side))))
         names.append(f"{name} ({dialect or 'default'}), width {width:g}, {side} px")
         print(f"exported {names[-1]}", file=sys.stderr)
     rows: list[Row] = []
     for choice in candidates(threads=arguments.threads):
-        rows += measured(choice, models, works, names, arguments.rounds, seconds)
+        rows += measured(choice, models, workload, names, arguments.rounds, seconds)
     report(rows, found, arguments, "latency")
 
 
 def measured(
     choice: EngineChoice,
     models: list[onnx.ModelProto],
-    works: list[list[Work]],
+    workload: list[list[Op]],
     names: list[str],
     rounds: int,
     seconds: float,
@@ -95,13 +95,13 @@ def measured(
     except LitevisionError as error:
         print(f"left out: {error}", file=sys.stderr)
         return []
-    made_up, made_up_by = made_up_calls(choice)
+    made_up, made_up_by = synthetic_calls(choice)
     predicted, taken = [], []
     for number in range(rounds):
         peaks = measure_peaks(choice)
-        observed = observations([*made_up, *works], interleaved([*made_up_by, *calls], seconds))
+        observed = observations([*made_up, *workload], interleaved([*made_up_by, *calls], seconds))
         model = fit(observed[: len(made_up)], peaks)
-        predicted.append([model.predict(work) for work in works])
+        predicted.append([model.predict(op) for op in workload])
         taken.append([each.ms for each in observed[len(made_up) :]])
         print(f"{choice.title}: round {number + 1} of {rounds}", file=sys.stderr)
     errors = [

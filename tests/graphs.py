@@ -20,10 +20,10 @@ def model(text: str, **weights: tuple[int, ...]) -> onnx.ModelProto:
 
 def only(text: str, **weights: tuple[int, ...]) -> NodeCost:
     """The row of a graph's only node."""
-    (node,) = graph_ledger(model(text, **weights)).nodes
+    (node,) = graph_ledger(model(text, **weights)).rows
     return node
 
 
 def row(costs: GraphLedger, op_type: str) -> NodeCost:
-    (found,) = [node for node in costs.nodes if node.op_type == op_type]
+    (found,) = [node for node in costs.rows if node.op_type == op_type]
     return found

@@ -17,7 +17,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from litevision.cost import Ledger, ledger
+from litevision.cost.ledger import Ledger, ledger
 from litevision.data import FORMATS, RULES
 from litevision.data.formats import formats_of
 from litevision.models import Network, build, configure

@@ -16,9 +16,9 @@ import pytest
 import torch
 from PIL import Image
 
-from litevision.cost import ledger
+from litevision.cost.ledger import ledger
 from litevision.lab.compare import plans
-from litevision.lab.compare.candidates import MEMBERS
+from litevision.lab.compare.candidates import CANDIDATES
 from litevision.models import configure
 from litevision.models.centernet import CenterNet, CenterNetConfig
 from shapes import shape_settings, write_shapes
@@ -28,8 +28,8 @@ Run = Callable[..., tuple[int, str, str]]
 FOLDER = Path("runs/compare-data")
 NAMES = ("v1-reshape", "v1-light")
 # The comparison sets the network, the neck and the epochs itself.
-OPTIONS = ("--size", "64x96", "--members", ",".join(NAMES), *shape_settings())
-COLUMNS = ["member", "params", "MB", "GMACs", "ms", "spread", "epochs", "minutes", "loss", "AP", "AP50"]
+OPTIONS = ("--size", "64x96", "--candidates", ",".join(NAMES), *shape_settings())
+COLUMNS = ["candidate", "params", "MB", "GMACs", "ms", "spread", "epochs", "minutes", "loss", "AP", "AP50"]
 
 
 def start(place: Path, *arguments: str) -> "subprocess.Popen[str]":
@@ -39,7 +39,7 @@ def start(place: Path, *arguments: str) -> "subprocess.Popen[str]":
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
-    """A folder in which two members were compared within two seconds each, and what was printed."""
+    """A folder in which two candidates were compared within two seconds each, and what was printed."""
     place = tmp_path_factory.mktemp("compare")
     write_shapes(place / "data", 12, test=3)
     process = start(place, *OPTIONS, "--minutes", "0.03", "--seconds", "0.1")
@@ -63,15 +63,15 @@ def rows_of(place: Path) -> list[dict[str, str]]:
 def test_what_the_table_says(done: tuple[Path, str, str]) -> None:
     place, out, _ = done
     rows = rows_of(place)
-    assert [row["member"] for row in rows] == list(NAMES)
+    assert [row["candidate"] for row in rows] == list(NAMES)
     for row in rows:
-        member, run = MEMBERS[row["member"]], place / FOLDER / row["member"]
+        candidate, run = CANDIDATES[row["candidate"]], place / FOLDER / row["candidate"]
         with torch.device("meta"):
-            backbone = configure(member.network, dialect=member.dialect, width_mult=0.25)
-            network = CenterNet(CenterNetConfig(backbone, 2, member.neck))
+            backbone = configure(candidate.network, dialect=candidate.dialect, width_mult=0.25)
+            network = CenterNet(CenterNetConfig(backbone, 2, candidate.neck))
         costs = ledger(network, (64, 96))
         assert (int(row["num_params"]), int(row["macs"])) == (costs.num_params, costs.macs)
-        assert (row["network"], row["dialect"], row["neck"]) == (member.network, member.dialect, member.neck)
+        assert (row["network"], row["dialect"], row["neck"]) == (candidate.network, candidate.dialect, candidate.neck)
         assert int(row["bundle_bytes"]) == (run / "model.onnx").stat().st_size
         assert 0 < float(row["p25_ms"]) <= float(row["median_ms"]) <= float(row["p75_ms"])
         results = json.loads((run / "results.json").read_text())
@@ -91,7 +91,7 @@ def test_what_the_table_says(done: tuple[Path, str, str]) -> None:
     assert header.split() == COLUMNS
     assert [line.split()[1] for line in (first, second)] == [f"{int(row['num_params']):,}" for row in rows]
     assert "AP, AP50  test split, 3 images with 6 boxes, from the bundle in onnxruntime" in notes
-    assert "budget    0.03 minutes of training for each member; minutes are those of the steps" in out
+    assert "budget    0.03 minutes of training for each candidate; minutes are those of the steps" in out
     assert re.search(r"^machine   .*onnxruntime 1\.", out, re.MULTILINE)
 
 
@@ -105,18 +105,18 @@ def test_the_minutes_become_epochs_and_are_told(done: tuple[Path, str, str]) -> 
     }
     assert list(told) == list(NAMES)
     for row in rows_of(place):
-        seconds, epochs = told[row["member"]]
-        assert int(row["epochs"]) == epochs == len(re.findall(r"^epoch ", _part(err, row["member"]), re.M))
+        seconds, epochs = told[row["candidate"]]
+        assert int(row["epochs"]) == epochs == len(re.findall(r"^epoch ", _part(err, row["candidate"]), re.M))
         assert epochs == pytest.approx(60 * 0.03 / seconds, abs=0.51 + 0.01 * epochs)
-        results = json.loads((place / FOLDER / row["member"] / "results.json").read_text())
+        results = json.loads((place / FOLDER / row["candidate"] / "results.json").read_text())
         assert results["recipe"]["schedule"]["epochs"] == epochs  # so that the learning rate ends with the budget
-    assert "set aside of the recipe, as each member has its own or begins fresh: " in err
+    assert "set aside of the recipe, as each candidate has its own or begins fresh: " in err
     assert "schedule.epochs, schedule.freeze_backbone_epochs, detection.neck_channels, detection.head_channels" in err
     assert not list((place / FOLDER).glob(".*"))
 
 
-def _part(err: str, member: str) -> str:
-    return err.split(f"{member}: training\n")[1].split(": training\n")[0]
+def _part(err: str, candidate: str) -> str:
+    return err.split(f"{candidate}: training\n")[1].split(": training\n")[0]
 
 
 def test_the_files(done: tuple[Path, str, str]) -> None:
@@ -124,7 +124,7 @@ def test_the_files(done: tuple[Path, str, str]) -> None:
     document = json.loads((place / FOLDER / "comparison.json").read_text())
     assert (document["comparison"], document["data"], document["classes"]) == ("centernet", "data", ["green", "red"])
     assert document["budget"] == {"minutes": 0.03, "epochs": None}
-    assert [row["member"] for row in document["rows"]] == list(NAMES)
+    assert [row["candidate"] for row in document["rows"]] == list(NAMES)
     assert {"median_ms", "train_loss", "ap", "ap50", "minutes", "device"} < document["rows"][0].keys()
     with Image.open(place / FOLDER / "comparison.png") as plot:
         assert plot.format == "PNG"
@@ -173,7 +173,7 @@ def test_other_images_are_refused(
     settings.write_text(settings.read_text().replace(str(done[0]), str(tmp_path)))
     labels = tmp_path / "data/ImageSets/Main/train.txt"
     labels.write_text(labels.read_text().replace("train3\n", ""))
-    more = ("--members", "v1-reshape,v1-light,v2-light", "--minutes", "0.03")
+    more = ("--candidates", "v1-reshape,v1-light,v2-light", "--minutes", "0.03")
     code, out, err = compare("centernet", "data", *OPTIONS, *more)
     assert (code, out) == (1, "")
     assert re.search(
@@ -188,7 +188,7 @@ def test_other_images_are_refused(
     ("arguments", "message"),
     [
         (("yolo", "data"), "no comparison 'yolo'. Known: centernet."),
-        (("centernet", "data", "--members", "v3"), "no member of the comparison 'v3'."),
+        (("centernet", "data", "--candidates", "v3"), "no candidate of the comparison 'v3'."),
         (("centernet", "data", "--minutes", "0"), "--minutes 0; expected a number above 0"),
         (("centernet", "data", "--epochs", "0"), "--epochs 0; expected at least 1"),
         (
@@ -220,14 +220,14 @@ def test_too_short_a_budget_leaves_nothing(compare: Run, monkeypatch: pytest.Mon
     assert (code, out) == (1, "")
     assert err.splitlines()[-1] == (
         "error: --minutes 1 is too short for v1-reshape: one epoch takes it about 2.5 minutes here; expected 2.5 or "
-        "more, or fewer --members"
+        "more, or fewer --candidates"
     )
     assert not Path("other").exists()
 
 
 @pytest.mark.slow
 def test_the_same_command_goes_on_where_it_was_stopped(done: tuple[Path, str, str]) -> None:
-    command = (*OPTIONS, "--members", "v1-light", "--epochs", "8", "--output", "stopped", "--seconds", "0.1")
+    command = (*OPTIONS, "--candidates", "v1-light", "--epochs", "8", "--output", "stopped", "--seconds", "0.1")
     command += ("--set", "run.checkpoint_minutes=0")
     process = start(done[0], *command)
     checkpoint = done[0] / "stopped/v1-light/best.ckpt"  # behind the first epoch

@@ -164,8 +164,14 @@ def test_a_bundle_that_comes_along_has_its_name(litevision: Run) -> None:
         (["broken.ONNX"], "broken.ONNX: not an ONNX file (it is no protobuf: wire type 4)."),
         (["clothing", "--size", "96"], "the height of 'images' is 224 in the file, asked for 96. Leave it out, or "),
         (["clothing", "--size", "x"], "a size is one side in pixels or HxW, such as 224 or 192x256, got 'x'"),
-        (["clothing", "--width", "0.5"], "--width, --classes, --dialect and --output-stride build a network from its"),
-        (["nothing.onnx", "--classes", "7"], "--width, --classes, --dialect and --output-stride build a network from"),
+        (
+            ["clothing", "--width", "0.5"],
+            "width, classes, dialect and output stride build a network from its name, and clothing is",
+        ),
+        (
+            ["nothing.onnx", "--classes", "7"],
+            "width, classes, dialect and output stride build a network from its name, and ",
+        ),
     ],
 )
 def test_a_wrong_argument_is_one_line_and_exit_code_1(

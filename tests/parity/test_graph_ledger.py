@@ -14,8 +14,8 @@ import torchvision
 from torch import nn
 
 from exports import IMAGENET, graph
-from litevision.cost import Ledger, ledger
 from litevision.cost.graph import GraphLedger, graph_ledger
+from litevision.cost.ledger import Ledger, ledger
 from litevision.exporting.graph import to_onnx
 from litevision.models import build, configure
 from networks import every_form, short
@@ -50,8 +50,7 @@ def traced(
 
 def rows(costs: Ledger | GraphLedger) -> list[tuple[int, int, int]]:
     """(weights, params, MACs) of every layer that multiplies."""
-    found = costs.layers if isinstance(costs, Ledger) else costs.nodes
-    return [(row.weights, row.params, row.macs or 0) for row in found if row.kind in COUNTED]
+    return [(row.weights, row.params, row.macs or 0) for row in costs.rows if row.kind in COUNTED]
 
 
 @pytest.mark.slow
@@ -61,8 +60,8 @@ def rows(costs: Ledger | GraphLedger) -> list[tuple[int, int, int]]:
 def test_the_complete_v1_ledger_from_its_bundles_graph(width_mult: float, side: int, params: int, macs: int) -> None:
     network = build(configure("mobilenet_v1", dialect="slim", width_mult=width_mult))
     costs = graph_ledger(to_onnx(network, IMAGENET, (side, side)))
-    found = [(node.layer, node.weights, node.macs) for node in costs.nodes if node.kind in COUNTED[:3]]
-    expected = [row for row in ledger(network, (side, side)).layers if row.kind in COUNTED[:3]]
+    found = [(node.layer, node.weights, node.macs) for node in costs.rows if node.kind in COUNTED[:3]]
+    expected = [row for row in ledger(network, (side, side)).rows if row.kind in COUNTED[:3]]
     assert found == [(row.name, row.params, row.macs) for row in expected]
     assert (len(found), found[0][0], found[-1][0]) == (27, "Conv2d_0", "Conv2d_13_pointwise")
     assert sum(weights for _, weights, _ in found) == params
@@ -89,7 +88,7 @@ def test_a_bundles_graph_multiplies_as_the_network_does(name: str, dialect: str)
         for has_no_bias, part in zip(without_bias(network), norms(network), strict=True)
     )
     normalisation = 6  # a scale and a shift for each colour, which the bundle holds and the network does not
-    assert found.params == expected.num_params - folded + normalisation
+    assert found.num_params == expected.num_params - folded + normalisation
 
 
 def norms(network: nn.Module) -> list[nn.BatchNorm2d]:
@@ -112,10 +111,14 @@ def test_an_unfolded_export_costs_what_the_module_costs(name: str) -> None:
     network = randomise(build(configure(name))).float()  # the exporter would share weights that are equal
     expected, found = ledger(network), graph_ledger(traced(network, folded=False))
     assert rows(found) == rows(expected)
-    assert (found.params, found.buffers, found.macs) == (expected.num_params, expected.num_buffers, expected.macs)
+    assert (found.num_params, found.num_buffers, found.macs) == (
+        expected.num_params,
+        expected.num_buffers,
+        expected.macs,
+    )
     assert found.peak_activation_bytes == expected.peak_activation_bytes
     # In torch both halves of ShuffleNet's split are views; ONNX has none, and an engine copies them.
-    halves = sum(node.bytes_written or 0 for node in found.nodes if node.kind in ("slice", "split"))
+    halves = sum(node.bytes_written or 0 for node in found.rows if node.kind in ("slice", "split"))
     assert found.activation_bytes == expected.activation_bytes + halves
     assert (halves > 0) == (name == "shufflenet_v2_x1_0")
 
@@ -143,7 +146,7 @@ def test_other_peoples_exports_cost_what_they_publish(make: Callable[[], nn.Modu
     assert found.peak_activation_bytes == expected.peak_activation_bytes
     assert (found.unknown, found.at_least) == ((), frozenset())
     biases = sum(part.num_features for part in norms(network))  # each BN's scale and shift have become one bias
-    assert found.params == expected.num_params - biases
+    assert found.num_params == expected.num_params - biases
 
 
 def test_an_export_with_every_axis_open_costs_the_same_at_each_size() -> None:
@@ -167,14 +170,14 @@ def test_torchs_newer_exporter_gives_the_same(optimise: bool) -> None:
     assert found.activation_bytes == expected.activation_bytes
     assert found.peak_activation_bytes == expected.peak_activation_bytes
     if not optimise:
-        assert (found.params, found.buffers) == (expected.num_params, expected.num_buffers)
-    layers = [node.layer for node in found.nodes if node.kind in COUNTED]
+        assert (found.num_params, found.num_buffers) == (expected.num_params, expected.num_buffers)
+    layers = [node.layer for node in found.rows if node.kind in COUNTED]
     assert layers[:2] == ["features.0.0", "features.1.conv.0.0"]
 
 
 def test_a_graphs_moves_are_those_of_its_shapes() -> None:
     """The sum over nodes is what any reader of the shapes would add up."""
     found = graph_ledger(graph("mobilenet_v2", "torchvision", SIZE_HW))
-    written = sum(prod(node.out_shapes[0] or ()) * 4 for node in found.nodes if not node.is_view)
-    first = found.nodes[0]  # transposes bytes
+    written = sum(prod(node.out_shapes[0] or ()) * 4 for node in found.rows if not node.is_view)
+    first = found.rows[0]  # transposes bytes
     assert found.bytes_written == written - 3 * prod(first.out_shapes[0] or ())

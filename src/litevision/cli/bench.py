@@ -96,7 +96,8 @@ def _show(row: "BenchmarkRow") -> None:
 
 
 def _print(machine: "Machine", found: "Benchmark") -> None:
-    from litevision.cli.tables import Align, print_table
+    from litevision.cli.tables import print_table
+    from litevision.tables import Align
 
     columns: dict[str, Align] = {"engine": "left", "precision": "left"}
     columns |= dict.fromkeys(("batch", "threads", "streams", "ms", "p95", "spread", "images/s", "calls"), "right")

@@ -93,7 +93,7 @@ def run(options: ChooseOptions) -> int:
         f"of the {model.num_networks} networks made up to calibrate with, half are predicted within "
         f"{model.typical_error:.0%} by the others, the worst within {model.worst_error:.0%}"
     )
-    if model.is_disturbed:
+    if model.is_noisy:
         print("other work disturbed the calibration; when it is done, --calibrate measures again")
     print(machine)
     return 0
@@ -116,7 +116,8 @@ def _about(choice: "EngineChoice") -> str:
 
 
 def _print(candidates: "Sequence[Candidate]", best: "Sequence[Candidate]", *, mark: bool) -> None:
-    from litevision.cli.tables import Align, print_table
+    from litevision.cli.tables import print_table
+    from litevision.tables import Align
 
     columns: dict[str, Align] = {"network": "left", "dialect": "left"}
     columns |= dict.fromkeys(("width", "size", "top-1", "ms", "MB", "MMACs"), "right")

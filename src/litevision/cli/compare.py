@@ -9,7 +9,7 @@ from litevision.cli.fields import box_formats, json_flag, size_option
 from litevision.cli.parser import argument, option
 
 
-def _members() -> Sequence[str]:
+def _candidates() -> Sequence[str]:
     return ("dlaseg", "v1-reshape", "v1-light", "v2-reshape", "v2-light")
 
 
@@ -23,7 +23,7 @@ class CompareOptions:
 
     examples: ClassVar = (
         "litevision compare centernet boxes/ --minutes 10",
-        "litevision compare centernet boxes.json --members v2-light,v1-light --epochs 20",
+        "litevision compare centernet boxes.json --candidates v2-light,v1-light --epochs 20",
     )
     what: str = argument(
         metavar="centernet", choices=("centernet",), help="What to compare: detectors, all of them CenterNets."
@@ -33,8 +33,8 @@ class CompareOptions:
         None, metavar="MINUTES", help="Minutes of training for each candidate; 30 unless given."
     )
     epochs: int | None = option(None, help="Number of epochs for each candidate, in place of minutes.")
-    members: str | None = option(
-        None, metavar="NAME,NAME", choices=_members, help="Candidates to compare; all unless given."
+    candidates: str | None = option(
+        None, metavar="NAME,NAME", choices=_candidates, help="Candidates to compare; all unless given."
     )
     size: str | None = size_option()
     recipe: Path | None = option(
@@ -61,7 +61,7 @@ def run(options: CompareOptions) -> int:
         options.what,
         options.data,
         (options.minutes, options.epochs),
-        parse_names(options.members),
+        parse_names(options.candidates),
         (options.recipe, {} if options.size is None else {"model.size_hw": options.size}, options.set),
         output=options.output,
         seconds=options.seconds,

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from litevision import console
-from litevision.cli.tables import Align, escape, pluralise, print_table
+from litevision.cli.tables import escape, pluralise, print_table
 from litevision.cli.training_run import chosen_recipe
 from litevision.data import Issue
 from litevision.errors import UnknownNameError, UsageError
 from litevision.files import atomic_write, write_csv
 from litevision.lab.compare.budget import Budget
-from litevision.lab.compare.candidates import Member, find_members, set_aside
-from litevision.lab.compare.plans import plan_members
+from litevision.lab.compare.candidates import Candidate, find_candidates, ignored_options
+from litevision.lab.compare.plans import plan_candidates
 from litevision.lab.compare.plot import write_plot
-from litevision.lab.compare.table import Row, is_finished, measured_rows
+from litevision.lab.compare.table import ComparisonRow, is_finished, measured_rows
 from litevision.runtime.machine import Machine
+from litevision.tables import Align
 from litevision.training.checkpoint import NAME as LAST
 from litevision.training.console import ConsoleListener, print_data, print_recipe
 from litevision.training.plan import AnyPlan, first_network
@@ -46,28 +47,28 @@ def run(
     if not seconds > 0:
         raise UsageError(f"--seconds {seconds:g}; expected more than 0")
     budget = _budget(*budget_given)
-    members = find_members(names)
+    candidates = find_candidates(names)
     recipe = chosen_recipe(*recipe_given, "detection")
     name = data.stem if data.is_file() else data.resolve().name
     folder = output or Path("runs") / f"compare-{name}"
     try:
-        plans = plan_members(
-            data, recipe, members, budget, folder, on_data=partial(_tell_data, budget), on_epochs=_tell_epochs
+        plans = plan_candidates(
+            data, recipe, candidates, budget, folder, on_data=partial(_tell_data, budget), on_epochs=_tell_epochs
         )
-        if aside := set_aside(recipe):
-            console.note(f"set aside of the recipe, as each member has its own or begins fresh: {', '.join(aside)}")
-        for member in members:
-            _finish(member, plans[member.name], folder / member.name)
-        console.note(f"measuring {len(members)} bundles in turns, about {seconds * len(members):.0f} s")
+        if aside := ignored_options(recipe):
+            console.note(f"set aside of the recipe, as each candidate has its own or begins fresh: {', '.join(aside)}")
+        for candidate in candidates:
+            _finish(candidate, plans[candidate.name], folder / candidate.name)
+        console.note(f"measuring {len(candidates)} bundles in turns, about {seconds * len(candidates):.0f} s")
         machine = Machine.here()
-        rows = measured_rows(members, folder, seconds)
+        rows = measured_rows(candidates, folder, seconds)
     except RunStopped as stopped:
         console.note(f"stopped at {stopped.where}; the same command goes on")
         return 128 + stopped.signum
     except KeyboardInterrupt:
         console.note("stopped; the same command goes on")
         return 130
-    plan = plans[members[0].name]
+    plan = plans[candidates[0].name]
     document = _document(what, plan, budget, machine, rows)
     height, width = plan.preprocess.size_hw
     threads = f"{machine.usable_cpus} thread{'' if machine.usable_cpus == 1 else 's'}"
@@ -88,13 +89,13 @@ def _budget(minutes: float | None, epochs: int | None) -> Budget:
     return Budget(MINUTES if minutes is None else minutes, epochs)
 
 
-def _finish(member: Member, plan: AnyPlan, folder: Path) -> None:
-    """Trains a member from wherever it stands."""
+def _finish(candidate: Candidate, plan: AnyPlan, folder: Path) -> None:
+    """Trains a candidate from wherever it stands."""
     if is_finished(folder):
-        console.note(f"{member.name}: trained already, {folder}")
+        console.note(f"{candidate.name}: trained already, {folder}")
         return
     network = None if (folder / LAST).exists() else first_network(plan)
-    console.note(f"{member.name}: {'training' if network else 'going on'}")
+    console.note(f"{candidate.name}: {'training' if network else 'going on'}")
     print_recipe(plan, folder)
     with ConsoleListener(plan, folder) as listener:
         train(plan, network, folder, listener)
@@ -103,14 +104,14 @@ def _finish(member: Member, plan: AnyPlan, folder: Path) -> None:
 def _tell_data(budget: Budget, plan: AnyPlan, faults: Sequence[Issue]) -> None:
     print_data(plan, faults)
     if budget.epochs is None:
-        console.note("timing the first steps of each member")
+        console.note("timing the first steps of each candidate")
 
 
-def _tell_epochs(member: Member, seconds: float, epochs: int) -> None:
-    console.note(f"{member.name}: an epoch takes about {seconds:.3g} s here, so it gets {epochs:,}")
+def _tell_epochs(candidate: Candidate, seconds: float, epochs: int) -> None:
+    console.note(f"{candidate.name}: an epoch takes about {seconds:.3g} s here, so it gets {epochs:,}")
 
 
-def _document(what: str, plan: AnyPlan, budget: Budget, machine: Machine, rows: Sequence[Row]) -> dict[str, Any]:
+def _document(what: str, plan: AnyPlan, budget: Budget, machine: Machine, rows: Sequence[ComparisonRow]) -> dict[str, Any]:
     return {
         "format_version": 1,
         "comparison": what,
@@ -126,15 +127,15 @@ def _document(what: str, plan: AnyPlan, budget: Budget, machine: Machine, rows: 
     }
 
 
-def _print(rows: Sequence[Row], budget: Budget, timed: str, machine: Machine) -> None:
-    columns: dict[str, Align] = {"member": "left"}
+def _print(rows: Sequence[ComparisonRow], budget: Budget, timed: str, machine: Machine) -> None:
+    columns: dict[str, Align] = {"candidate": "left"}
     names = ("params", "MB", "GMACs", "ms", "spread", "epochs", "minutes", "loss", "AP", "AP50")
     columns |= dict.fromkeys(names, "right")
     print_table(
         columns,
         [
             (
-                row.member,
+                row.candidate,
                 f"{row.num_params:,}",
                 f"{row.bundle_bytes / 1e6:.1f}",
                 f"{row.macs / 1e9:.2f}",
@@ -148,15 +149,15 @@ def _print(rows: Sequence[Row], budget: Budget, timed: str, machine: Machine) ->
     )
     print(f"\nAP, AP50  {_scored(rows[0])}, from the bundle in onnxruntime")
     print(f"ms        {timed}; the spread is the middle half's")
-    print(f"budget    {budget} for each member; minutes are those of the steps; the loss is the last epoch's")
+    print(f"budget    {budget} for each candidate; minutes are those of the steps; the loss is the last epoch's")
     print(f"machine   {machine}")
 
 
-def _scored(row: Row) -> str:
+def _scored(row: ComparisonRow) -> str:
     return f"{row.split} split, {pluralise(row.images)} with {row.boxes:,} boxes"
 
 
-def _write(folder: Path, document: Mapping[str, Any], rows: Sequence[Row], budget: Budget, timed: str) -> None:
+def _write(folder: Path, document: Mapping[str, Any], rows: Sequence[ComparisonRow], budget: Budget, timed: str) -> None:
     """Writes the table as CSV and JSON, and the plot."""
     size, versions = "x".join(map(str, document["size_hw"])), document["machine"]["versions"]
     about = {

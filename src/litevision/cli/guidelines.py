@@ -10,7 +10,7 @@ from litevision.cli.fields import csv_option, engine_option, json_flag, plot_opt
 from litevision.cli.parser import argument, flag, option
 
 if TYPE_CHECKING:
-    from litevision.lab.guidelines import Design, Row
+    from litevision.lab.guidelines import Design, VariantTiming
     from litevision.runtime.machine import Machine
 
 
@@ -91,8 +91,9 @@ def _show(design: "Design", scale: int) -> None:
         print(f"measuring {design.name} at x{scale}", file=sys.stderr)
 
 
-def _print(rows: "list[Row]") -> None:
-    from litevision.cli.tables import Align, print_table
+def _print(rows: "list[VariantTiming]") -> None:
+    from litevision.cli.tables import print_table
+    from litevision.tables import Align
 
     columns: dict[str, Align] = {"scale": "left", "network": "left"}
     columns |= dict.fromkeys(("widths", "MMACs", "ms", "times", "least", "most", "ARM", "GPU"), "right")
@@ -120,7 +121,7 @@ def _counts(kernels: dict[str, int]) -> str:
     return ", ".join(f"{count} {op}" for op, count in sorted(kernels.items()))
 
 
-def _write(file: Path, about: str, machine: "Machine", rows: "list[Row]") -> None:
+def _write(file: Path, about: str, machine: "Machine", rows: "list[VariantTiming]") -> None:
     from litevision.cli.tables import write_records
 
     conditions = {"engine": about, "machine": str(machine)}

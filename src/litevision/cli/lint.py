@@ -7,7 +7,7 @@ from litevision.cli.fields import engine_option, json_flag, model_names, precisi
 from litevision.cli.parser import argument, option
 
 if TYPE_CHECKING:
-    from litevision.lab.lint.measure import Complaint
+    from litevision.lab.lint.measure import TimedViolation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +48,15 @@ def run(options: LintOptions) -> int:
     choice = engine_choice(options.engine, options.precision, threads=options.threads)
     size_hw = parse_size(options.size) if options.size else None
     machine = Machine.here()
-    with progress_bar("measure") as on_suspect:
+    with progress_bar("measure") as on_progress:
         found = lint(
-            find_bundle(options.model), choice, size_hw=size_hw, seconds=options.seconds, on_suspect=on_suspect
+            find_bundle(options.model), choice, size_hw=size_hw, seconds=options.seconds, on_progress=on_progress
         )
     if options.json:
         about = {"model": options.model, "engine": asdict(choice), "machine": asdict(machine)}
-        print(json.dumps({**about, "layers": [_as_plain(complaint) for complaint in found]}))
+        print(json.dumps({**about, "layers": [_as_plain(timed) for timed in found]}))
         return 0
-    shown = [complaint for complaint in found if complaint.ms > options.ms_over]
+    shown = [timed for timed in found if timed.ms > options.ms_over]
     if shown:
         _print(shown)
         print()
@@ -66,8 +66,9 @@ def run(options: LintOptions) -> int:
     return 0
 
 
-def _print(complaints: "list[Complaint]") -> None:
-    from litevision.cli.tables import Align, print_table
+def _print(timed_violations: "list[TimedViolation]") -> None:
+    from litevision.cli.tables import print_table
+    from litevision.tables import Align
 
     columns: dict[str, Align] = {"": "left", "layer": "left", "what": "left"}
     columns |= {"ms": "right", "spread": "right", "instead": "left", "ms ": "right", "spread ": "right"}
@@ -75,24 +76,24 @@ def _print(complaints: "list[Complaint]") -> None:
         columns,
         [
             (
-                complaint.suspect.guideline,
-                complaint.suspect.layer,
-                complaint.suspect.what,
-                *(f"{ms:.3f}" for ms in (complaint.ms, complaint.iqr_ms)),
-                complaint.suspect.instead,
-                *(f"{ms:.3f}" for ms in (complaint.instead_ms, complaint.instead_iqr_ms)),
+                timed.violation.guideline,
+                timed.violation.layer,
+                timed.violation.what,
+                *(f"{ms:.3f}" for ms in (timed.ms, timed.iqr_ms)),
+                timed.violation.instead,
+                *(f"{ms:.3f}" for ms in (timed.instead_ms, timed.instead_iqr_ms)),
             )
-            for complaint in complaints
+            for timed in timed_violations
         ],
     )
 
 
-def _conclusion(found: "list[Complaint]", shown: "list[Complaint]", ms_over: float) -> list[str]:
+def _conclusion(found: "list[TimedViolation]", shown: "list[TimedViolation]", ms_over: float) -> list[str]:
     if not found:
         return ["no layer goes against a guideline"]
     lines = []
-    for guideline in sorted({complaint.suspect.guideline for complaint in found}):
-        ours = [complaint for complaint in found if complaint.suspect.guideline == guideline]
+    for guideline in sorted({timed.violation.guideline for timed in found}):
+        ours = [timed for timed in found if timed.violation.guideline == guideline]
         total, instead = (sum(times) for times in zip(*((each.ms, each.instead_ms) for each in ours), strict=True))
         layers = f"{len(ours)} layer{'' if len(ours) == 1 else 's'}"
         lines.append(f"{guideline}: {layers}, {total:.2f} ms; instead {instead:.2f} ms, each timed alone")
@@ -101,9 +102,9 @@ def _conclusion(found: "list[Complaint]", shown: "list[Complaint]", ms_over: flo
     return lines
 
 
-def _as_plain(complaint: "Complaint") -> dict[str, Any]:
-    suspect = complaint.suspect
+def _as_plain(timed: "TimedViolation") -> dict[str, Any]:
+    names = ("guideline", "layer", "what", "macs", "instead", "instead_macs")
     return {
-        **{name: getattr(suspect, name) for name in ("guideline", "layer", "what", "macs", "instead", "instead_macs")},
-        **{name: getattr(complaint, name) for name in ("ms", "iqr_ms", "instead_ms", "instead_iqr_ms")},
+        **{name: getattr(timed.violation, name) for name in names},
+        **{name: getattr(timed, name) for name in ("ms", "iqr_ms", "instead_ms", "instead_iqr_ms")},
     }

@@ -64,7 +64,7 @@ def _costs() -> "Mapping[str, tuple[int, int]]":
     except MissingExtraError as error:
         console.note(f"note: left out: {error}")
         return {}
-    from litevision.cost import ledger
+    from litevision.cost.ledger import ledger
     from litevision.models import build, configure
 
     ledgers = {name: ledger(build(configure(name), device="meta")) for name in ARCHITECTURES}
@@ -194,7 +194,8 @@ def _measured(score: "Mapping[str, Any] | None") -> str:
 
 
 def _print_architectures(rows: "list[dict[str, Any]]") -> None:
-    from litevision.cli.tables import Align, print_table
+    from litevision.cli.tables import print_table
+    from litevision.tables import Align
 
     columns: dict[str, Align] = {"name": "left", "title": "left"}
     cells = [[row["name"], row["title"]] for row in rows]

@@ -9,7 +9,7 @@ from litevision.cli.fields import engine_option, json_flag, model_names, precisi
 from litevision.cli.parser import argument, flag, option
 
 if TYPE_CHECKING:
-    from litevision.lab.profile import Profile, Row
+    from litevision.lab.profile import LayerTime, Profile
     from litevision.runtime.machine import Machine
 
 
@@ -71,7 +71,8 @@ def run(options: ProfileOptions) -> int:
 
 
 def _print_rows(found: "Profile", *, every: bool) -> None:
-    from litevision.cli.tables import Align, print_table
+    from litevision.cli.tables import print_table
+    from litevision.tables import Align
 
     columns: dict[str, Align] = {"layer": "left", "operation": "left"}
     columns |= dict.fromkeys(("ms", "spread", "%", "GMAC/s", "GB/s"), "right")
@@ -83,7 +84,7 @@ def _print_rows(found: "Profile", *, every: bool) -> None:
     print_table(columns, cells)
 
 
-def _cells(row: "Row", found: "Profile") -> tuple[str, ...]:
+def _cells(row: "LayerTime", found: "Profile") -> tuple[str, ...]:
     near = f"{row.bound} {row.of_bound:.0%}" if row.bound and row.of_bound is not None else ""
     name = row.name if row.kind in ("layer", "between") else f"{row.kind} {row.name}"
     rates = ("" if rate is None else f"{rate:.1f}" for rate in (row.gmacs_per_s, row.gb_per_s))
@@ -120,7 +121,7 @@ def _summary(found: "Profile") -> list[str]:
         f"peaks              {peaks.gmacs_per_s:.1f} GMAC/s; {peaks.gb_per_s:.1f} GB/s from memory, "
         f"{max(rate for _, rate in peaks.bandwidths):.1f} GB/s from cache",
     ]
-    if found.is_disturbed:
+    if found.is_noisy:
         lines.append("The sum is more than 5 % off: other work disturbs these figures. Measure again when it is done.")
     return lines
 

@@ -7,14 +7,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TextIO
 
 from litevision import console
 
 if TYPE_CHECKING:
     from litevision.runtime.results import Result
-
-Align = Literal["left", "right"]
+    from litevision.tables import Align
+    from litevision.tables import Table as TextTable
 
 
 def escape(text: str) -> str:
@@ -33,31 +33,36 @@ def format_value(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def print_table(columns: Mapping[str, Align], rows: Sequence[Sequence[str]]) -> None:
-    """Print ``rows`` under the titles of ``columns``."""
+def print_report(sections: "Iterable[str | TextTable]") -> None:
+    """Print lines and tables in order."""
+    for section in sections:
+        if isinstance(section, str):
+            print(section)
+        else:
+            print_table(section.columns, section.rows)
+
+
+def print_table(columns: "Mapping[str, Align]", rows: Sequence[Sequence[str]]) -> None:
+    """Print ``rows`` under the titles of ``columns``, drawn on a terminal and as plain text elsewhere."""
+    from litevision.tables import Table as TextTable
+
     if _is_terminal():
         _draw(columns, rows)
-        return
-    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
-    for row in (tuple(columns), *rows):
-        cells = [
-            cell.rjust(width) if align == "right" else cell.ljust(width)
-            for cell, width, align in zip(row, widths, columns.values(), strict=True)
-        ]
-        print("  ".join(cells).rstrip())
+    else:
+        print(TextTable(columns, rows))
 
 
 def _is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def _draw(columns: Mapping[str, Align], rows: Sequence[Sequence[str]]) -> None:
+def _draw(columns: "Mapping[str, Align]", rows: Sequence[Sequence[str]]) -> None:
     from rich.box import SIMPLE
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as RichTable
     from rich.text import Text
 
-    table = Table(box=SIMPLE, pad_edge=False)
+    table = RichTable(box=SIMPLE, pad_edge=False)
     for i, (title, align) in enumerate(columns.items()):
         table.add_column(title, justify=align, no_wrap=i == 0 or align == "right")
     for row in rows:

@@ -1,5 +1,1 @@
-"""What a network costs: its parameters, multiply-adds and activation memory, layer by layer, and its drawing."""
-
-from litevision.cost.ledger import LayerCost, Ledger, Saving, ledger
-
-__all__ = ["LayerCost", "Ledger", "Saving", "ledger"]
+"""Cost ledgers of networks and ONNX graphs: parameters, multiply-adds, memory traffic; and drawings of networks."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from litevision.cost.drawing import Box, Frame, Kind, frames
 from litevision.cost.ledger import Ledger
-from litevision.cost.steps import shape_text
+from litevision.cost.rows import shape_text
 from litevision.models.network import Network
 from litevision.registry import ARCHITECTURES
 

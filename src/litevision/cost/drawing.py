@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from litevision.cost.ledger import CONVOLUTIONS, LayerCost, Ledger
-from litevision.cost.steps import TITLES, Step, geometry, steps
+from litevision.cost.ledger import LayerCost, Ledger
+from litevision.cost.rows import CONVOLUTIONS, TITLES, FusedLayer, fuse, geometry
 from litevision.models.network import Network
 
 Kind = Literal["convolution", "depthwise", "pointwise 1x1", "squeeze-excite", "pool", "linear"]
@@ -56,7 +56,7 @@ def frames(network: Network, costs: Ledger) -> list[Frame]:
     """
     rows: dict[str, list[LayerCost]] = {end.name: [] for end in network.endpoints}
     head: list[LayerCost] = []
-    for layer in costs.layers:
+    for layer in costs.rows:
         rows.get(layer.name.split(".")[0], head).append(layer)
     shape: tuple[int, ...] = (network.config.in_channels, *costs.size_hw)
     found = [Frame("", [Box("input", (), shape, 0, 0)])]
@@ -71,7 +71,7 @@ def frames(network: Network, costs: Ledger) -> list[Frame]:
             found.append(Frame(f"{' x '.join(map(str, shape[1:]))}, stride {end.stride}"))
         found[-1].boxes.append(box)
     if head:
-        found.append(Frame("head", [_box(step.layer.name, step.rows, step.layer.in_shape) for step in steps(head)]))
+        found.append(Frame("head", [_box(step.layer.name, step.rows, step.layer.in_shape) for step in fuse(head)]))
     return found
 
 
@@ -80,7 +80,7 @@ def _box(name: str, layers: Sequence[LayerCost], in_shape: tuple[int, ...]) -> B
     sums_input = layers[-1].kind == "add" and not own.issuperset(layers[-1].inputs)
     return Box(
         name,
-        tuple(_lines(name, steps(layers[:-1] if sums_input else layers), in_shape[0])),
+        tuple(_lines(name, fuse(layers[:-1] if sums_input else layers), in_shape[0])),
         layers[-1].out_shape,
         sum(layer.params for layer in layers),
         sum(layer.macs for layer in layers),
@@ -88,9 +88,9 @@ def _box(name: str, layers: Sequence[LayerCost], in_shape: tuple[int, ...]) -> B
     )
 
 
-def _lines(name: str, parts: Sequence[Step[LayerCost]], in_channels: int) -> Iterator[Line]:
+def _lines(name: str, parts: Sequence[FusedLayer[LayerCost]], in_channels: int) -> Iterator[Line]:
     """One line per step; those from a pool inside the part to the product with its result are one line."""
-    gate: list[Step[LayerCost]] = []
+    gate: list[FusedLayer[LayerCost]] = []
     for i, part in enumerate(parts):
         starts_gate = part.layer.kind == "avg_pool" and any(_scales(later) for later in parts[i:])
         if gate or starts_gate:
@@ -103,11 +103,11 @@ def _lines(name: str, parts: Sequence[Step[LayerCost]], in_channels: int) -> Ite
             gate = []
 
 
-def _scales(part: Step[LayerCost]) -> bool:
+def _scales(part: FusedLayer[LayerCost]) -> bool:
     return any(row.kind == "mul" for row in part.followers)
 
 
-def _line(name: str, part: Step[LayerCost], in_channels: int) -> Line:
+def _line(name: str, part: FusedLayer[LayerCost], in_channels: int) -> Line:
     """The line of ``part``, where the part of the network that it lies in takes ``in_channels``."""
     layer = part.layer
     words = [_role(layer, name), *geometry(layer)]
@@ -128,7 +128,7 @@ def _role(layer: LayerCost, name: str) -> str:
     return " ".join(roles).replace("_", " ")
 
 
-def _note(part: Step[LayerCost]) -> str:
+def _note(part: FusedLayer[LayerCost]) -> str:
     return ", ".join(TITLES.get(row.kind, row.kind) for row in part.followers)
 
 

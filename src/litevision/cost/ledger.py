@@ -5,6 +5,7 @@ ledger holds for any module and any input size, and nothing about a network is t
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -12,13 +13,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from litevision.cost.names import short_path
+from litevision.cost.rows import CONVOLUTIONS, CostLedger, CostRow, Shape, short_path
 from litevision.cost.trace import FLOAT32_BYTES, IN_PLACE, Operation, peak_bytes, trace
 from litevision.errors import UsageError
 from litevision.models.config import NetworkConfig
 from litevision.models.network import FeaturePyramid, Network
+from litevision.runtime.records import to_dict
+from litevision.tables import Table
 
-CONVOLUTIONS = frozenset({"conv", "depthwise_conv", "pointwise_conv", "conv_transpose"})
+CLASS_COUNTS = (10, 100, 1000)
 
 # torch's names, where ours differ. Source: aten/src/ATen/native/native_functions.yaml.
 KINDS = {
@@ -35,36 +38,22 @@ KINDS = {
 }
 
 
-@dataclass(frozen=True)
-class LayerCost:
-    """One operation of a network, for one image (batch 1, fp32).
+@dataclass(frozen=True, kw_only=True)
+class LayerCost(CostRow):
+    """Cost of one operation of a module, for one image (batch 1, fp32).
 
     Attributes:
         name: the module's path without ``features.``, ``head.`` and a last ``.conv``; an operation that is no module
             of its own is named after its kind (``block_2.add``).
-        kind: conv, depthwise_conv, pointwise_conv, conv_transpose, linear, batch_norm, relu, relu6, hardswish,
-            hardsigmoid, max_pool, avg_pool, pad, add, mul, concat, shuffle; else torch's own name of the operation.
-        kernel: (h, w); None where there is none. ``stride`` and ``dilation`` alike.
         inputs: the rows whose outputs it reads; ``input`` is the image.
         in_shape: without the batch axis: (C, H, W), or (features,). The first input's where there are more.
-        params: learned numbers: weights, biases, BN's scale and shift.
-        buffers: BN's running mean and variance.
-        macs: multiply-adds of convolutions and linear layers; biases, BN, activations, pools and sums count 0.
         activation_bytes: what the row writes; 0 for BN and activations, which run in place.
     """
 
-    name: str
-    kind: str
-    kernel: tuple[int, int] | None
-    stride: tuple[int, int] | None
-    dilation: tuple[int, int] | None
-    groups: int
-    inputs: tuple[str, ...]
-    in_shape: tuple[int, ...]
-    out_shape: tuple[int, ...]
-    params: int
-    buffers: int
     macs: int
+    inputs: tuple[str, ...]
+    in_shape: Shape
+    out_shape: Shape
     activation_bytes: int
 
     @property
@@ -87,7 +76,7 @@ class Saving:
 
 
 @dataclass(frozen=True)
-class Ledger:
+class Ledger(CostLedger[LayerCost]):
     """The rows of a network in the order in which they run, and their totals.
 
     Attributes:
@@ -99,7 +88,6 @@ class Ledger:
             until its last use; BN and activations run in place.
     """
 
-    layers: tuple[LayerCost, ...]
     config: NetworkConfig | None
     size_hw: tuple[int, int]
     num_params: int
@@ -107,14 +95,9 @@ class Ledger:
     peak_activation_bytes: int
 
     @cached_property
-    def macs(self) -> int:
-        """Multiply-adds of the convolutions and linear layers."""
-        return sum(layer.macs for layer in self.layers)
-
-    @cached_property
     def activation_bytes(self) -> int:
         """Bytes of all maps that the rows write."""
-        return sum(layer.activation_bytes for layer in self.layers)
+        return sum(layer.activation_bytes for layer in self.rows)
 
     @property
     def param_bytes(self) -> int:
@@ -124,7 +107,7 @@ class Ledger:
     @cached_property
     def classifier(self) -> LayerCost | None:
         """The last linear layer's row, where the network has classes."""
-        return next((layer for layer in self.layers if layer.name == "classifier"), None)
+        return next((layer for layer in self.rows if layer.name == "classifier"), None)
 
     @property
     def classifier_params(self) -> int:
@@ -134,7 +117,42 @@ class Ledger:
     @property
     def classifier_share(self) -> float:
         """The classifier's part, 0 to 1, of the weights of all convolutions and linear layers, biases and BN aside."""
-        return self.classifier.weights / sum(layer.weights for layer in self.layers) if self.classifier else 0.0
+        return self.classifier.weights / sum(layer.weights for layer in self.rows) if self.classifier else 0.0
+
+    @property
+    def savings(self) -> list[Saving]:
+        """What 10, 100 and 1000 classes would save in place of the classifier's own number."""
+        own = self.classifier.out_shape[-1] if self.classifier else None
+        return [self.saving(count) for count in CLASS_COUNTS if own not in (None, count)]
+
+    def sections(self, *, every: bool = False) -> Iterator[str | Table]:
+        """Yield the title, the table and the totals as text; ``every`` operation as a row, or every fused layer."""
+        from litevision.cost.info import ledger_sections
+
+        return ledger_sections(self, every=every)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the configuration, the totals and all rows as JSON values."""
+        config = self.config
+        return {
+            "model": config and config.architecture,
+            "dialect": config and config.dialect,
+            "width_mult": config and config.width_mult,
+            "num_classes": config and config.num_classes,
+            "output_stride": config and config.output_stride,
+            "size_hw": list(self.size_hw),
+            "num_params": self.num_params,
+            "num_buffers": self.num_buffers,
+            "macs": self.macs,
+            "activation_bytes": self.activation_bytes,
+            "peak_activation_bytes": self.peak_activation_bytes,
+            "classifier": {
+                "params": self.classifier_params,
+                "share": self.classifier_share,
+                "savings": to_dict(self.savings),
+            },
+            "layers": to_dict(self.rows),
+        }
 
     def saving(self, num_classes: int) -> Saving:
         """What ``num_classes`` in place of the classifier's own number would save."""
@@ -169,7 +187,7 @@ def ledger(network: nn.Module, size_hw: tuple[int, int] = (224, 224), *, in_chan
         inputs = tuple(layers[i].name if i >= 0 else "input" for i in operation.sources)
         layers.append(_row(operation, inputs, used))
     return Ledger(
-        layers=tuple(layers),
+        rows=tuple(layers),
         config=config,
         size_hw=size_hw,
         num_params=sum(parameter.numel() for parameter in network.parameters()),

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from litevision import __version__
-from litevision.cost import ledger
+from litevision.cost.ledger import ledger
 from litevision.data import SPLITS, Split
 from litevision.exporting.bundle import add_score, export_bundle
 from litevision.files import atomic_write, sha256_of, write_csv

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from litevision.cost import ledger
 from litevision.cost.dot import dot_text
 from litevision.cost.draw import draw, render
 from litevision.cost.drawing import Box, Frame, Line, frames
+from litevision.cost.ledger import ledger
 from litevision.models import Network, build, configure
 from litevision.registry import ARCHITECTURES
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torchvision.models import get_model_weights
 
-from litevision.cost import LayerCost, Ledger, ledger
+from litevision.cost.ledger import LayerCost, Ledger, ledger
 from litevision.errors import UsageError
 from litevision.models import FeaturePyramid, build, configure
 from litevision.registry import ARCHITECTURES
@@ -22,7 +22,7 @@ def count(name: str, size_hw: tuple[int, int] = (224, 224), **arguments: Any) ->
 
 
 def convolutions(costs: Ledger) -> list[LayerCost]:
-    return [row for row in costs.layers if row.kind in CONVOLUTIONS]
+    return [row for row in costs.rows if row.kind in CONVOLUTIONS]
 
 
 def v1_by_hand(width_mult: float, side: int) -> list[tuple[str, int, int]]:
@@ -64,14 +64,14 @@ def test_the_rows_account_for_every_number_of_the_network(name: str) -> None:
     for dialect in ARCHITECTURES[name].dialects:
         network = build(configure(name, dialect=dialect), device="meta")
         costs = ledger(network)
-        names = [row.name for row in costs.layers]
-        assert sum(row.params for row in costs.layers) == costs.num_params
+        names = [row.name for row in costs.rows]
+        assert sum(row.params for row in costs.rows) == costs.num_params
         assert costs.num_params == sum(parameter.numel() for parameter in network.parameters())
         statistics = sum(2 * part.num_features for part in network.modules() if isinstance(part, nn.BatchNorm2d))
-        assert sum(row.buffers for row in costs.layers) == costs.num_buffers == statistics
+        assert sum(row.buffers for row in costs.rows) == costs.num_buffers == statistics
         assert len(names) == len(set(names))
-        assert {source for row in costs.layers for source in row.inputs} <= {*names, "input"}
-        assert costs.layers[-1].out_shape == (1000,)
+        assert {source for row in costs.rows for source in row.inputs} <= {*names, "input"}
+        assert costs.rows[-1].out_shape == (1000,)
 
 
 @pytest.mark.parametrize("name", [name for name, row in ARCHITECTURES.items() if row.dialects[0] == "torchvision"])
@@ -94,7 +94,7 @@ def test_v2_costs_what_its_paper_says() -> None:
 def test_shapes_at_any_size_are_those_of_a_real_run(name: str, size_hw: tuple[int, int]) -> None:
     network = build(configure(name, num_classes=7)).eval()
     costs = ledger(network, size_hw)
-    shapes = {row.name: row.out_shape for row in costs.layers}
+    shapes = {row.name: row.out_shape for row in costs.rows}
     with torch.inference_mode():
         found = network.forward_endpoints(torch.zeros(1, 3, *size_hw))
     last = network.endpoints[-1].name
@@ -104,25 +104,25 @@ def test_shapes_at_any_size_are_those_of_a_real_run(name: str, size_hw: tuple[in
 
 
 def test_keras_stride_2_layers_have_their_padding_as_rows() -> None:
-    pads = [row for row in count("mobilenet_v2", (224, 97), dialect="keras").layers if row.kind == "pad"]
+    pads = [row for row in count("mobilenet_v2", (224, 97), dialect="keras").rows if row.kind == "pad"]
     assert [row.name for row in pads][:2] == ["stem.pad", "block_1.depthwise.pad"]
     assert pads[0].out_shape == (3, 225, 99)
     assert all(row.macs == row.params == 0 for row in pads)
 
 
 def test_dilation_shows_where_the_output_stride_stops_the_strides() -> None:
-    dilated = {row.name: row.dilation for row in count("mobilenet_v1", output_stride=8).layers if "depth" in row.name}
+    dilated = {row.name: row.dilation for row in count("mobilenet_v1", output_stride=8).rows if "depth" in row.name}
     assert dilated["Conv2d_6_depthwise"] == (1, 1)
     assert dilated["Conv2d_7_depthwise"] == (2, 2)
     assert dilated["Conv2d_13_depthwise"] == (4, 4)
 
 
 def test_what_is_no_module_has_a_row_too() -> None:
-    rows = {row.name: row for row in count("mobilenet_v3_small").layers}
+    rows = {row.name: row for row in count("mobilenet_v3_small").rows}
     assert rows["block_2.add"].inputs == ("block_1.project.norm", "block_2.project.norm")
     assert rows["block_3.se.avg_pool"].kernel == (14, 14)
     assert rows["block_3.se.mul"].out_shape == (96, 14, 14)
-    shuffles = [row for row in count("shufflenet_v2_x1_0").layers if row.kind == "shuffle"]
+    shuffles = [row for row in count("shufflenet_v2_x1_0").rows if row.kind == "shuffle"]
     assert [row.out_shape for row in shuffles[:4]] == [(116, 28, 28)] * 4
     assert len(shuffles) == 16
 
@@ -144,7 +144,7 @@ def test_a_network_without_classes_has_no_classifier_to_save() -> None:
     costs = count("mobilenet_v2", num_classes=0)
     assert costs.classifier is None
     assert costs.classifier_share == costs.classifier_params == costs.saving(10).params == 0
-    assert costs.layers[-1].name == "avg_pool"
+    assert costs.rows[-1].name == "avg_pool"
 
 
 def test_peak_memory_is_the_widest_expansion_beside_its_neighbour() -> None:
@@ -164,14 +164,14 @@ def test_peak_memory_counts_an_input_that_a_sum_still_needs() -> None:
     costs = ledger(Residual(), (10, 10))
     assert costs.peak_activation_bytes == 4 * 100 * (3 + 8 + 3)
     assert costs.activation_bytes == 4 * 100 * (8 + 3 + 3)
-    assert [row.name for row in costs.layers] == ["first", "relu", "second", "add"]
-    assert costs.layers[-1].inputs == ("input", "second")
+    assert [row.name for row in costs.rows] == ["first", "relu", "second", "add"]
+    assert costs.rows[-1].inputs == ("input", "second")
 
 
 def test_grouped_transposed_and_unsquare_convolutions() -> None:
     grouped = nn.Conv2d(8, 12, (3, 5), stride=(2, 1), padding=(1, 2), groups=4)
     transposed = nn.ConvTranspose2d(12, 6, 4, stride=2, padding=1, groups=2)
-    first, second = ledger(nn.Sequential(grouped, transposed), (10, 7), in_channels=8).layers
+    first, second = ledger(nn.Sequential(grouped, transposed), (10, 7), in_channels=8).rows
     assert (first.kind, first.kernel, first.stride, first.groups) == ("conv", (3, 5), (2, 1), 4)
     assert (first.weights, first.params) == (grouped.weight.numel(), grouped.weight.numel() + 12)
     assert first.macs == 12 * 5 * 7 * 15 * 8 // 4
@@ -183,7 +183,7 @@ def test_grouped_transposed_and_unsquare_convolutions() -> None:
 
 def test_a_module_that_runs_twice_is_paid_once_in_params_and_twice_in_macs() -> None:
     shared = nn.Conv2d(3, 3, 1)
-    once, twice = ledger(nn.Sequential(shared, nn.ReLU(), shared)).layers[::2]
+    once, twice = ledger(nn.Sequential(shared, nn.ReLU(), shared)).rows[::2]
     assert (once.params, twice.params) == (12, 0)
     assert once.macs == twice.macs == 9 * 224 * 224
     assert once.name != twice.name
@@ -205,12 +205,12 @@ def test_half_precision_counts_like_single() -> None:
 
 def test_a_pyramid_is_the_networks_backbone_without_the_last_convolution() -> None:
     network = build(configure("mobilenet_v2"), device="meta")
-    whole = [row for row in ledger(network).layers if row.name.split(".")[0] not in {"conv_last", "avg_pool"}][:-1]
-    assert list(ledger(FeaturePyramid(network)).layers) == whole
+    whole = [row for row in ledger(network).rows if row.name.split(".")[0] not in {"conv_last", "avg_pool"}][:-1]
+    assert list(ledger(FeaturePyramid(network)).rows) == whole
 
 
 def test_another_number_of_input_channels_is_the_networks_own() -> None:
-    assert count("mobilenet_v2", in_channels=1).layers[0].macs * 3 == count("mobilenet_v2").layers[0].macs
+    assert count("mobilenet_v2", in_channels=1).rows[0].macs * 3 == count("mobilenet_v2").rows[0].macs
 
 
 @pytest.mark.parametrize("size_hw", [(0, 224), (224, -1)])

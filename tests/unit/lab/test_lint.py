@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from litevision.cost.graph import graph_ledger
 from litevision.errors import BundleError, FileMissingError, UsageError
 from litevision.lab.lint.measure import lint
-from litevision.lab.lint.rules import Suspect, balanced_widths, suspects
+from litevision.lab.lint.rules import Violation, balanced_widths, find_violations
 from litevision.runtime.engines import EngineChoice
 
 CHOICE = EngineChoice("onnxruntime", "fp32", 1)
@@ -54,8 +54,8 @@ class Net:
         return path
 
 
-def found(net: Net, path: Path, *outputs: str) -> list[Suspect]:
-    return list(suspects(net.save(path / "net.onnx", *outputs), CHOICE))
+def found(net: Net, path: Path, *outputs: str) -> list[Violation]:
+    return list(find_violations(net.save(path / "net.onnx", *outputs), CHOICE))
 
 
 def test_a_balanced_network_is_left_alone(tmp_path: Path) -> None:
@@ -71,11 +71,13 @@ def test_a_balanced_network_is_left_alone(tmp_path: Path) -> None:
 )
 def test_unequal_widths(tmp_path: Path, channels: int, out: int, said: str) -> None:
     net = Net(channels)
-    (suspect,) = found(net, tmp_path, net.conv("x", out))
-    assert (suspect.guideline, suspect.layer, suspect.what) == ("G1", "Conv0", f"{said}, 1x1 on 8x8")
-    assert suspect.macs == graph_ledger(suspect.model).macs == 64 * channels * out
-    assert suspect.instead_model
-    assert suspect.instead_macs == graph_ledger(suspect.instead_model).macs == pytest.approx(suspect.macs, rel=0.02)
+    (violation,) = found(net, tmp_path, net.conv("x", out))
+    assert (violation.guideline, violation.layer, violation.what) == ("G1", "Conv0", f"{said}, 1x1 on 8x8")
+    assert violation.macs == graph_ledger(violation.model).macs == 64 * channels * out
+    assert violation.instead_model
+    assert (
+        violation.instead_macs == graph_ledger(violation.instead_model).macs == pytest.approx(violation.macs, rel=0.02)
+    )
 
 
 def test_one_place_has_no_widths_to_balance(tmp_path: Path) -> None:
@@ -85,24 +87,24 @@ def test_one_place_has_no_widths_to_balance(tmp_path: Path) -> None:
 
 def test_groups_that_are_not_channels(tmp_path: Path) -> None:
     net = Net(32)
-    (suspect,) = found(net, tmp_path, net.conv("x", 32, kernel=3, groups=4, stride=2))
-    assert (suspect.guideline, suspect.what) == ("G2", "4 groups, 32 to 32 channels, 3x3 with stride 2x2 on 8x8")
-    assert (suspect.instead, suspect.macs) == ("16 to 16", 4 * 4 * 9 * 32 * 8)
-    assert suspect.instead_model
-    assert graph_ledger(suspect.instead_model).macs == suspect.instead_macs == suspect.macs
+    (violation,) = found(net, tmp_path, net.conv("x", 32, kernel=3, groups=4, stride=2))
+    assert (violation.guideline, violation.what) == ("G2", "4 groups, 32 to 32 channels, 3x3 with stride 2x2 on 8x8")
+    assert (violation.instead, violation.macs) == ("16 to 16", 4 * 4 * 9 * 32 * 8)
+    assert violation.instead_model
+    assert graph_ledger(violation.instead_model).macs == violation.instead_macs == violation.macs
 
 
 def test_three_convolutions_of_one_map_are_fragments_and_two_are_not(tmp_path: Path) -> None:
     net = Net()
     two = [net.conv("x", 16), net.conv("x", 16, kernel=3)]
     assert found(net, tmp_path, *two) == []
-    (suspect,) = found(net, tmp_path, *two, net.conv("x", 32))
-    assert (suspect.guideline, suspect.layer) == ("G3", "Conv0 and 2 beside it")
-    assert suspect.what == "3 convolutions of one map, 16 to 16 + 16 + 32 channels, 1x1 on 8x8"
-    assert graph_ledger(suspect.model).macs == suspect.macs == 64 * 16 * (16 + 9 * 16 + 32)
-    assert suspect.instead_model
-    assert graph_ledger(suspect.instead_model).macs == suspect.instead_macs
-    assert suspect.instead_macs == pytest.approx(suspect.macs, rel=0.04)  # whole channels of 3x3
+    (violation,) = found(net, tmp_path, *two, net.conv("x", 32))
+    assert (violation.guideline, violation.layer) == ("G3", "Conv0 and 2 beside it")
+    assert violation.what == "3 convolutions of one map, 16 to 16 + 16 + 32 channels, 1x1 on 8x8"
+    assert graph_ledger(violation.model).macs == violation.macs == 64 * 16 * (16 + 9 * 16 + 32)
+    assert violation.instead_model
+    assert graph_ledger(violation.instead_model).macs == violation.instead_macs
+    assert violation.instead_macs == pytest.approx(violation.macs, rel=0.04)  # whole channels of 3x3
 
 
 def test_element_wise_operations_are_named_where_they_are_not_fused(tmp_path: Path) -> None:
@@ -110,8 +112,8 @@ def test_element_wise_operations_are_named_where_they_are_not_fused(tmp_path: Pa
     fused = net.op("Relu", net.conv("x", 16), out=16)
     gate = net.op("HardSigmoid", net.op("GlobalAveragePool", fused, out=16), out=16)
     scaled = net.op("Mul", fused, gate, out=16)
-    said = {suspect.layer: suspect for suspect in found(net, tmp_path, net.conv(scaled, 16))}
-    assert {suspect.guideline for suspect in said.values()} == {"G4"}
+    said = {violation.layer: violation for violation in found(net, tmp_path, net.conv(scaled, 16))}
+    assert {violation.guideline for violation in said.values()} == {"G4"}
     assert said[scaled].what == "Mul on 16x8x8 and 16x1x1 is a kernel of its own"
     assert (said[scaled].instead, said[scaled].instead_model) == ("fused", None)
     assert fused not in said
@@ -149,9 +151,9 @@ def test_layers_alike_are_timed_once_and_all_are_told(tmp_path: Path) -> None:
     def note(done: int, total: int) -> None:
         told.append((done, total))
 
-    complaints = lint(path, CHOICE, seconds=0.01, opened_by=Quick, on_suspect=note)
-    assert [complaint.suspect.layer for complaint in complaints] == ["Conv0", "Conv1", "Conv2", "Conv3"]
-    assert complaints[0].ms == complaints[2].ms > 0
+    timed_violations = lint(path, CHOICE, seconds=0.01, opened_by=Quick, on_progress=note)
+    assert [timed.violation.layer for timed in timed_violations] == ["Conv0", "Conv1", "Conv2", "Conv3"]
+    assert timed_violations[0].ms == timed_violations[2].ms > 0
     assert opened == [str(path), *["the graph"] * 6]
     assert told == [(0, 4), (1, 4), (2, 4), (3, 4)]
 
@@ -160,7 +162,7 @@ def test_real_times(tmp_path: Path) -> None:
     net = Net()
     path = net.save(tmp_path / "net.onnx", net.op("Softplus", net.conv("x", 96), out=96))
     one, other = lint(path, CHOICE, seconds=0.01)
-    assert (one.suspect.guideline, other.suspect.guideline) == ("G1", "G4")
+    assert (one.violation.guideline, other.violation.guideline) == ("G1", "G4")
     assert min(one.ms, one.instead_ms, other.ms) > 0
     assert (other.instead_ms, other.instead_iqr_ms) == (0, 0)
 
@@ -169,9 +171,9 @@ def test_a_file_of_open_size(tmp_path: Path) -> None:
     net = Net(side="S")
     path = net.save(tmp_path / "net.onnx", net.conv("x", 96))
     with pytest.raises(UsageError, match=r"net\.onnx: the file does not say how large its maps are\. .*--size"):
-        list(suspects(path, CHOICE))
-    (suspect,) = suspects(path, CHOICE, size_hw=(10, 10))
-    assert suspect.what.endswith("1x1 on 10x10")
+        list(find_violations(path, CHOICE))
+    (violation,) = find_violations(path, CHOICE, size_hw=(10, 10))
+    assert violation.what.endswith("1x1 on 10x10")
 
 
 def test_bad_files_are_one_line(tmp_path: Path) -> None:

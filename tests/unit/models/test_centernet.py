@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from litevision.cost import ledger
+from litevision.cost.ledger import ledger
 from litevision.errors import InputShapeError, UsageError, WeightsMismatchError
 from litevision.models import NetworkConfig, build, configure
 from litevision.models.centernet import CenterNet, CenterNetConfig, CenterNetMaps, decode
@@ -55,7 +55,7 @@ def test_the_light_neck_costs_little() -> None:
     costs = [ledger(network, (512, 512)) for network in (backbone, ours, tutorial)]
     assert costs[1].macs < 1.25 * costs[0].macs
     assert costs[1].macs < 0.75 * costs[2].macs
-    assert costs[1].num_params == sum(layer.params for layer in costs[1].layers) < 2e6
+    assert costs[1].num_params == sum(layer.params for layer in costs[1].rows) < 2e6
 
 
 @pytest.mark.parametrize("neck", ["light", "dlaup", "reshape"])
@@ -181,7 +181,7 @@ def test_its_costs_are_counted() -> None:
     network = detector("dla34")
     costs = ledger(network, (50, 70))
     assert costs.num_params == sum(parameter.numel() for parameter in network.parameters())
-    outputs = [layer for layer in costs.layers if layer.name.startswith("heads.") and layer.name.endswith("output")]
+    outputs = [layer for layer in costs.rows if layer.name.startswith("heads.") and layer.name.endswith("output")]
     assert [(layer.kind, layer.out_shape) for layer in outputs] == [
         ("pointwise_conv", (channels, 13, 18)) for channels in (10, 2, 2)
     ]

@@ -8,16 +8,13 @@ import onnx
 from onnx import GraphProto, NodeProto
 
 from litevision.cost.graph import operators
-from litevision.cost.graph.constants import Constants
-from litevision.cost.graph.form import form_of
-from litevision.cost.graph.inputs import bind, graph_inputs
-from litevision.cost.graph.load import load_graph, with_functions_inlined
-from litevision.cost.graph.moves import Moves, is_view, reads_shapes_alone
-from litevision.cost.graph.peak import peak_bytes
-from litevision.cost.graph.records import GraphLedger, NodeCost
+from litevision.cost.graph.constants import Constants, Weights
+from litevision.cost.graph.ledger import GraphLedger, NodeCost
+from litevision.cost.graph.load import bind, graph_inputs, load_graph, with_functions_inlined
+from litevision.cost.graph.memory_traffic import MemoryTraffic, is_view, peak_bytes, reads_shapes_alone
+from litevision.cost.graph.op_spec import op_spec
 from litevision.cost.graph.shapes import Shapes
 from litevision.cost.graph.tensors import subgraphs
-from litevision.cost.graph.weights import Weights
 from litevision.errors import UsageError
 
 
@@ -46,7 +43,7 @@ def graph_ledger(
 
 def _ledger(graph: GraphProto, shapes: Shapes, inputs: Sequence[str]) -> GraphLedger:
     constants = Constants(graph, shapes)
-    moves, weights = Moves(graph, shapes, constants), Weights(constants)
+    traffic, weights = MemoryTraffic(graph, shapes, constants), Weights(constants)
     used: set[str] = set()
     nodes = []
     for node in graph.node:
@@ -56,13 +53,13 @@ def _ledger(graph: GraphProto, shapes: Shapes, inputs: Sequence[str]) -> GraphLe
         if constants.is_computed(node):
             nodes.append(_constant(node, name, shapes))
         else:
-            nodes.append(_row(node, name, shapes, constants, moves, weights))
-    kept = frozenset(moves.behind(value.name) for value in graph.output if value.name not in constants)
+            nodes.append(_row(node, name, shapes, constants, traffic, weights))
+    kept = frozenset(traffic.behind(value.name) for value in graph.output if value.name not in constants)
     sizes = {name: tensor.bytes for name, tensor in shapes.tensors.items()}
     peak, is_peak_known = peak_bytes(nodes, sizes, inputs, kept)
     is_written_known = all(node.bytes_written is not None for node in nodes)
     is_known = {
-        "params": not any(any(subgraphs(node)) for node in graph.node),
+        "num_params": not any(any(subgraphs(node)) for node in graph.node),
         "macs": all(node.macs is not None for node in nodes),
         "bytes_read": all(node.bytes_read is not None for node in nodes),
         "bytes_written": is_written_known,
@@ -70,7 +67,7 @@ def _ledger(graph: GraphProto, shapes: Shapes, inputs: Sequence[str]) -> GraphLe
         "peak_activation_bytes": is_peak_known and is_written_known,
     }
     return GraphLedger(
-        nodes=tuple(nodes),
+        rows=tuple(nodes),
         input_shapes={name: shapes.shape(name) for name in inputs},
         kept=kept,
         peak_activation_bytes=peak,
@@ -78,35 +75,37 @@ def _ledger(graph: GraphProto, shapes: Shapes, inputs: Sequence[str]) -> GraphLe
     )
 
 
-def _row(node: NodeProto, name: str, shapes: Shapes, constants: Constants, moves: Moves, weights: Weights) -> NodeCost:
-    form = form_of(node, shapes, constants)
-    read, written = moves.of(node, name, is_known=form.kind != "unknown")
+def _row(
+    node: NodeProto, name: str, shapes: Shapes, constants: Constants, traffic: MemoryTraffic, weights: Weights
+) -> NodeCost:
+    spec = op_spec(node, shapes, constants)
+    read, written = traffic.of(node, name, is_known=spec.kind != "unknown")
     weight_bytes = 0 if is_view(node) or reads_shapes_alone(node) else constants.bytes(node.input)
     if node.op_type in operators.SLICES and node.input[0] in constants:
         weight_bytes = min(weight_bytes, written[0].bytes or 0)
-    weight = form.weight if form.weight and form.weight in constants else None
+    weight = spec.weight if spec.weight and spec.weight in constants else None
     return NodeCost(
         name=name,
         layer=weights.layer(weight) or name,
         op_type=operators.operator_of(node),
-        kind=form.kind,
+        kind=spec.kind,
         outputs=tuple(filter(None, node.output)),
         in_shapes=tuple(shapes.shape(x) for x in node.input if x and x not in constants),
         out_shapes=tuple(shapes.shape(y) for y in node.output if y),
-        kernel=form.kernel,
-        stride=form.stride,
-        dilation=form.dilation,
-        groups=form.groups,
+        kernel=spec.kernel,
+        stride=spec.stride,
+        dilation=spec.dilation,
+        groups=spec.groups,
         params=weights.params(node, weight),
         buffers=weights.buffers(node),
         weights=shapes.tensors[weight].numel or 0 if weight else 0,
         weight_bytes=weight_bytes,
-        macs=form.macs,
+        macs=spec.macs,
         read=read,
         written=written,
-        in_place=moves.is_in_place(node),
+        in_place=traffic.is_in_place(node),
         is_view=is_view(node),
-        note=form.note,
+        note=spec.note,
     )
 
 
@@ -114,7 +113,13 @@ def _constant(node: NodeProto, name: str, shapes: Shapes) -> NodeCost:
     """The row of a node that gives the same for every image: an engine runs it once, when it loads the file."""
     outputs = tuple(filter(None, node.output))
     return NodeCost(
-        name, name, operators.operator_of(node), "constant", outputs, (), tuple(shapes.shape(y) for y in outputs)
+        name=name,
+        kind="constant",
+        layer=name,
+        op_type=operators.operator_of(node),
+        outputs=outputs,
+        in_shapes=(),
+        out_shapes=tuple(shapes.shape(y) for y in outputs),
     )
 
 

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from litevision.cost.ledger import CONVOLUTIONS, Ledger, ledger
+from litevision.cost.ledger import Ledger, ledger
+from litevision.cost.rows import CONVOLUTIONS
 from litevision.cost.trace import FLOAT32_BYTES
 from litevision.errors import UsageError
 from litevision.lab.latency.model import LatencyModel
-from litevision.lab.latency.workload import works_of_ledger
+from litevision.lab.latency.workload import ledger_workload
 from litevision.models import NetworkConfig, build, configure
 from litevision.registry import ALIASES, Variant
 from litevision.registry.weight_sets import WeightSet, weight_sets
@@ -68,7 +69,7 @@ def published_candidates(
             width_mult=row.width_mult,
             size_hw=row.input.size_hw,
             top1=top1,
-            ms=model.predict(works_of_ledger(costs)),
+            ms=model.predict(ledger_workload(costs)),
             num_bytes=_folded_bytes(costs),
             macs=costs.macs,
         )
@@ -101,5 +102,5 @@ def _name(row: WeightSet) -> str:
 
 def _folded_bytes(costs: Ledger) -> int:
     """Of the weights with a bias for each channel, which is what folding leaves of the normalisation."""
-    products = (row for row in costs.layers if row.kind in _PRODUCTS)
+    products = (row for row in costs.rows if row.kind in _PRODUCTS)
     return FLOAT32_BYTES * sum(row.weights + row.out_shape[0] for row in products)

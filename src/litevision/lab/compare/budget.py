@@ -18,7 +18,7 @@ _MOST_SECONDS, _PART_OF_BUDGET = 30.0, 0.1
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How long each member trains.
+    """How long each candidate trains.
 
     Attributes:
         minutes: of training steps, waiting for images included; scoring the validation images comes on top.
@@ -50,7 +50,7 @@ class Budget:
             needed = epoch_seconds / 60
             raise UsageError(
                 f"--minutes {self.minutes:g} is too short for {name}: one epoch takes it about {needed:.2g} minutes "
-                f"here; expected {needed:.2g} or more, or fewer --members"
+                f"here; expected {needed:.2g} or more, or fewer --candidates"
             )
         return epochs
 

@@ -10,7 +10,7 @@ from litevision.training.recipe_file import make_recipe, recipe_tables
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class Candidate:
     """One detector.
 
     Attributes:
@@ -29,49 +29,49 @@ class Member:
 
 
 # fmt: off
-MEMBERS = {
+CANDIDATES = {
     row.name: row
     for row in (
         #      name          title                           network         dialect        neck
-        Member("dlaseg",     "DLASeg",                       "dla34",        "timm",        "dlaup"),
-        Member("v1-reshape", "MobileNetV1, tutorial's neck", "mobilenet_v1", "timm",        "reshape"),
-        Member("v1-light",   "MobileNetV1, light neck",      "mobilenet_v1", "timm",        "light"),
-        Member("v2-reshape", "MobileNetV2, the tutorial's",  "mobilenet_v2", "tutorial",    "reshape"),
-        Member("v2-light",   "MobileNetV2, light neck",      "mobilenet_v2", "torchvision", "light"),
+        Candidate("dlaseg",     "DLASeg",                       "dla34",        "timm",        "dlaup"),
+        Candidate("v1-reshape", "MobileNetV1, tutorial's neck", "mobilenet_v1", "timm",        "reshape"),
+        Candidate("v1-light",   "MobileNetV1, light neck",      "mobilenet_v1", "timm",        "light"),
+        Candidate("v2-reshape", "MobileNetV2, the tutorial's",  "mobilenet_v2", "tutorial",    "reshape"),
+        Candidate("v2-light",   "MobileNetV2, light neck",      "mobilenet_v2", "torchvision", "light"),
     )
 }
 # fmt: on
 
 
-def find_members(names: Sequence[str]) -> tuple[Member, ...]:
-    """The members of these names, in the table's order; all for none.
+def find_candidates(names: Sequence[str]) -> tuple[Candidate, ...]:
+    """The candidates of these names, in the table's order; all for none.
 
     Raises:
-        UnknownNameError: a name that is no member's.
+        UnknownNameError: a name that is no candidate's.
     """
     for name in names:
-        if name not in MEMBERS:
-            raise UnknownNameError.of("member of the comparison", name, MEMBERS)
-    return tuple(member for member in MEMBERS.values() if member.name in names or not names)
+        if name not in CANDIDATES:
+            raise UnknownNameError.of("candidate of the comparison", name, CANDIDATES)
+    return tuple(candidate for candidate in CANDIDATES.values() if candidate.name in names or not names)
 
 
-def recipe_for(member: Member, recipe: Any, epochs: int) -> Any:
-    """The recipe with the member's network and neck, its epochs, and from scratch, where all parts learn alike.
+def recipe_for(candidate: Candidate, recipe: Any, epochs: int) -> Any:
+    """The recipe with the candidate's network and neck, its epochs, and from scratch, where all parts learn alike.
 
     Fresh, because nobody publishes weights for the tutorial's network: others would begin ahead of it.
     """
     return replace(
         recipe,
-        model=replace(recipe.model, name=member.network, dialect=member.dialect, weights="none"),
+        model=replace(recipe.model, name=candidate.network, dialect=candidate.dialect, weights="none"),
         schedule=replace(recipe.schedule, epochs=epochs, freeze_backbone_epochs=0, patience=0),
         optimizer=replace(recipe.optimizer, backbone_lr_mult=1.0, layer_decay=1.0, freeze_bn=False),
-        detection=replace(recipe.detection, neck=member.neck, neck_channels=0, head_channels=-1),
+        detection=replace(recipe.detection, neck=candidate.neck, neck_channels=0, head_channels=-1),
     )
 
 
-def set_aside(recipe: Any) -> list[str]:
+def ignored_options(recipe: Any) -> list[str]:
     """The options in which ``recipe`` differs from the defaults, and which `recipe_for` replaces."""
-    default, made = make_recipe(task="detection"), recipe_for(MEMBERS["dlaseg"], recipe, epochs=1)
+    default, made = make_recipe(task="detection"), recipe_for(CANDIDATES["dlaseg"], recipe, epochs=1)
     tables = [recipe_tables(one) for one in (recipe, default, made)]
     return [
         f"{table}.{key}"

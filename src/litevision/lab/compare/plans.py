@@ -1,4 +1,4 @@
-"""A comparison before its trainings begin: a folder that holds one and no other, with a planned run for each member."""
+"""A comparison before its trainings begin: a folder that holds one and no other, with a planned run for each candidate."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +12,7 @@ from litevision.data.formats import format_names
 from litevision.errors import DataError, FileMissingError, TrainingError, UsageError
 from litevision.files import atomic_write
 from litevision.lab.compare.budget import Budget, measure_epoch
-from litevision.lab.compare.candidates import MEMBERS, Member, recipe_for
+from litevision.lab.compare.candidates import CANDIDATES, Candidate, recipe_for
 from litevision.tasks import task_of, task_of_data
 from litevision.training.plan import PLAN, AnyPlan, make_plan, read_plan
 from litevision.training.recipe import Recipe
@@ -21,21 +21,21 @@ from litevision.training.recipe_file import recipe_tables
 SETTINGS = "settings.json"
 TASK: Final = "detection"
 
-Timed = Callable[[Member, float, int], object]
-"""Is told the seconds of a member's epoch, and how many epochs it gets."""
+Timed = Callable[[Candidate, float, int], object]
+"""Is told the seconds of a candidate's epoch, and how many epochs it gets."""
 
 
-def plan_members(
+def plan_candidates(
     data: Path,
     recipe: Recipe,
-    members: Sequence[Member],
+    candidates: Sequence[Candidate],
     budget: Budget,
     folder: Path,
     *,
     on_data: Callable[[AnyPlan, tuple[Issue, ...]], object],
     on_epochs: Timed,
 ) -> dict[str, AnyPlan]:
-    """The plan of each member's run, in ``folder`` under its name; those that are there already stay as they are.
+    """The plan of each candidate's run, in ``folder`` under its name; those that are there already stay as they are.
 
     All are made, and an epoch of each is timed, before any is trained: what cannot work is found here.
 
@@ -43,10 +43,10 @@ def plan_members(
         data: images with boxes.
         recipe: for all of them.
         on_data: told of the data and of what is wrong with it, where it is read.
-        on_epochs: told of each member whose epochs follow from the minutes.
+        on_epochs: told of each candidate whose epochs follow from the minutes.
 
     Raises:
-        DataError: no images with boxes, or others than those of the members that are there.
+        DataError: no images with boxes, or others than those of the candidates that are there.
         UsageError: a folder with another comparison, or too short a budget.
         RunStopped: a signal came.
     """
@@ -54,32 +54,32 @@ def plan_members(
         raise UsageError(f"run.devices is {recipe.run.devices}; a comparison trains on one device, leave it out")
     settings = _settings(data, recipe, budget)
     _refuse_another(folder, settings)
-    plans = {it.name: _read(folder / it.name) for it in members if (folder / it.name / PLAN).is_file()}
-    missing = [it for it in members if it.name not in plans]
+    plans = {it.name: _read(folder / it.name) for it in candidates if (folder / it.name / PLAN).is_file()}
+    missing = [it for it in candidates if it.name not in plans]
     if not missing:
         return plans
     _require_boxes(data)
-    made: list[tuple[Member, AnyPlan]] = []
-    for member in missing:
-        plan, _, faults = make_plan(data, recipe_for(member, recipe, budget.epochs or 1), member.name)
+    made: list[tuple[Candidate, AnyPlan]] = []
+    for candidate in missing:
+        plan, _, faults = make_plan(data, recipe_for(candidate, recipe, budget.epochs or 1), candidate.name)
         if not made:
             on_data(plan, faults)
-        made.append((member, plan))
+        made.append((candidate, plan))
     _refuse_other_images(folder, [*plans.values(), *(plan for _, plan in made)])
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     try:
         if budget.epochs is None:
-            made = [(member, _within(budget, member, plan, folder, on_epochs)) for member, plan in made]
+            made = [(candidate, _within(budget, candidate, plan, folder, on_epochs)) for candidate, plan in made]
         with _writing(folder), atomic_write(folder / SETTINGS) as partial:
             partial.write_text(json.dumps(settings, indent=1), "utf-8")
     finally:
         with suppress(OSError):
             folder.rmdir()  # which is empty only where nothing came of it
-    for member, plan in made:
-        plan.write(folder / member.name)
-        plans[member.name] = plan
-    return {it.name: plans[it.name] for it in members}
+    for candidate, plan in made:
+        plan.write(folder / candidate.name)
+        plans[candidate.name] = plan
+    return {it.name: plans[it.name] for it in candidates}
 
 
 @contextmanager
@@ -90,18 +90,18 @@ def _writing(folder: Path) -> Iterator[None]:
         raise UsageError(f"{folder}: cannot be written ({error.strerror}); give another --output") from None
 
 
-def _within(budget: Budget, member: Member, plan: AnyPlan, folder: Path, on_epochs: Timed) -> AnyPlan:
+def _within(budget: Budget, candidate: Candidate, plan: AnyPlan, folder: Path, on_epochs: Timed) -> AnyPlan:
     """The plan with the epochs that fit into the budget's minutes."""
     seconds = measure_epoch(plan, folder, budget)
-    epochs = budget.epochs_of(member.name, seconds)
-    on_epochs(member, seconds, epochs)
-    return replace(plan, recipe=recipe_for(member, plan.recipe, epochs))
+    epochs = budget.epochs_of(candidate.name, seconds)
+    on_epochs(candidate, seconds, epochs)
+    return replace(plan, recipe=recipe_for(candidate, plan.recipe, epochs))
 
 
 def _read(folder: Path) -> AnyPlan:
     plan = read_plan(folder)
     if plan.task is not task_of(TASK):
-        raise TrainingError(f"{folder}: a run of {plan.task.name}, no member of a comparison; give another --output")
+        raise TrainingError(f"{folder}: a run of {plan.task.name}, no candidate of a comparison; give another --output")
     return plan
 
 
@@ -113,8 +113,8 @@ def _require_boxes(data: Path) -> None:
 
 
 def _settings(data: Path, recipe: Recipe, budget: Budget) -> dict[str, Any]:
-    """What all members have in common, as plain JSON values."""
-    options = recipe_tables(recipe_for(MEMBERS["dlaseg"], recipe, 1))
+    """What all candidates have in common, as plain JSON values."""
+    options = recipe_tables(recipe_for(CANDIDATES["dlaseg"], recipe, 1))
     return {
         "data": str(data.absolute()),
         "budget": str(budget),

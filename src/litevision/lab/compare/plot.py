@@ -1,19 +1,19 @@
-"""The comparison as one image: what a member finds, over what it takes."""
+"""The comparison as one image: what a candidate finds, over what it takes."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from litevision.lab.compare.candidates import MEMBERS
-from litevision.lab.compare.table import Row
+from litevision.lab.compare.candidates import CANDIDATES
+from litevision.lab.compare.table import ComparisonRow
 from litevision.plotting import BLUE, INK, ORANGE, PINK, SKY, log_milliseconds, plot_style, save_figure
 
-_COLOURS = dict(zip(MEMBERS, (INK, PINK, ORANGE, SKY, BLUE), strict=True))  # alike in a comparison of few
+_COLOURS = dict(zip(CANDIDATES, (INK, PINK, ORANGE, SKY, BLUE), strict=True))  # alike in a comparison of few
 _PT2_PER_PARAM = 60e-6
 
 
-def write_plot(path: Path, rows: Sequence[Row], title: str, ms_label: str) -> None:
+def write_plot(path: Path, rows: Sequence[ComparisonRow], title: str, ms_label: str) -> None:
     """Writes AP over milliseconds as PNG, each row a dot whose area is its parameters.
 
     Args:
@@ -24,7 +24,7 @@ def write_plot(path: Path, rows: Sequence[Row], title: str, ms_label: str) -> No
         figure = Figure(figsize=(8.4, 4.8), layout="constrained")
         axes = figure.add_subplot()
         for row in sorted(rows, key=lambda it: -it.num_params):  # the small ones on top
-            x, y, colour = row.median_ms, row.ap, _COLOURS[row.member]
+            x, y, colour = row.median_ms, row.ap, _COLOURS[row.candidate]
             axes.plot([row.p25_ms, row.p75_ms], [y, y], color=colour, linewidth=1.5, zorder=3)
             axes.scatter(x, y, s=_PT2_PER_PARAM * row.num_params, color=colour, alpha=0.8, linewidths=0, zorder=2)
         log_milliseconds(axes)
@@ -37,8 +37,8 @@ def write_plot(path: Path, rows: Sequence[Row], title: str, ms_label: str) -> No
         axes.grid()
         for row in rows:
             figures = f"{row.num_params / 1e6:.1f} M params, {row.median_ms:.1f} ms, AP {row.ap:.3f}"
-            label = f"{MEMBERS[row.member].title}\n{figures}"
-            axes.plot([], [], "o", color=_COLOURS[row.member], label=label)
+            label = f"{CANDIDATES[row.candidate].title}\n{figures}"
+            axes.plot([], [], "o", color=_COLOURS[row.candidate], label=label)
         figure.legend(
             loc="outside right upper",
             title="area of a dot: params\nline: the middle half of the times",

@@ -1,4 +1,4 @@
-"""What came of the members: their rows, measured side by side."""
+"""What came of the candidates: their rows, measured side by side."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from litevision.errors import TrainingError
-from litevision.lab.compare.candidates import Member
+from litevision.lab.compare.candidates import Candidate
 from litevision.runtime import Bundle
 from litevision.runtime.engines.timing import sample_images, time_engines
 from litevision.training.finish import BUNDLE, RESULTS
@@ -17,11 +17,11 @@ from litevision.training.report.facts import judged_split
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One member.
+class ComparisonRow:
+    """One candidate.
 
     Attributes:
-        member: its name.
+        candidate: its name.
         network: the architecture of its backbone.
         dialect: whose form of it.
         neck: what stands on it.
@@ -44,7 +44,7 @@ class Row:
         ap50: that at IoU 0.5.
     """
 
-    member: str
+    candidate: str
     network: str
     dialect: str
     neck: str
@@ -67,18 +67,18 @@ class Row:
     ap50: float
 
 
-def measured_rows(members: Sequence[Member], folder: Path, seconds: float) -> list[Row]:
-    """The rows of finished members; their bundles take turns for about ``seconds`` each.
+def measured_rows(candidates: Sequence[Candidate], folder: Path, seconds: float) -> list[ComparisonRow]:
+    """The rows of finished candidates; their bundles take turns for about ``seconds`` each.
 
     Raises:
         TrainingError: results that cannot be read.
         LitevisionError: as for `litevision.runtime.Bundle.open`.
     """
-    found = [_results(folder / member.name) for member in members]
-    bundles = [Bundle.open(folder / member.name / BUNDLE) for member in members]
+    found = [_results(folder / candidate.name) for candidate in candidates]
+    bundles = [Bundle.open(folder / candidate.name / BUNDLE) for candidate in candidates]
     one_u8_nhwc = sample_images(bundles[0].metadata.preprocess)[:1]  # all have the same input
     timed = time_engines([bundle.engine for bundle in bundles], one_u8_nhwc, streams=1, seconds=seconds)
-    return [_row(*each) for each in zip(members, found, timed, strict=True)]
+    return [_row(*each) for each in zip(candidates, found, timed, strict=True)]
 
 
 def is_finished(folder: Path) -> bool:
@@ -94,12 +94,12 @@ def _results(folder: Path) -> dict[str, Any]:
     return results
 
 
-def _row(member: Member, results: Mapping[str, Any], taken: Sequence[float]) -> Row:
+def _row(candidate: Candidate, results: Mapping[str, Any], taken: Sequence[float]) -> ComparisonRow:
     split = judged_split(results) or "validation"
     scores, network, epochs = results["scores"][split], results["network"], results["epochs"]
     faster, median, slower = (1e3 * float(it) for it in np.percentile(taken, (25, 50, 75)))
-    return Row(
-        member=member.name,
+    return ComparisonRow(
+        candidate=candidate.name,
         network=network["architecture"],
         dialect=network["dialect"],
         neck=network["neck"],

@@ -2,6 +2,6 @@
 
 from litevision.lab.guidelines.designs import SCALES, Design, find_designs
 from litevision.lab.guidelines.findings import Finding, findings
-from litevision.lab.guidelines.measure import Row, measure
+from litevision.lab.guidelines.measure import VariantTiming, measure
 
-__all__ = ["SCALES", "Design", "Finding", "Row", "find_designs", "findings", "measure"]
+__all__ = ["SCALES", "Design", "Finding", "VariantTiming", "find_designs", "findings", "measure"]

@@ -8,7 +8,7 @@ from typing import Literal
 
 from litevision.lab.guidelines.designs import Design
 from litevision.lab.guidelines.kernels import PLAIN_CONV
-from litevision.lab.guidelines.measure import Row
+from litevision.lab.guidelines.measure import VariantTiming
 
 ELEMENT_WISE = ("Relu", "Add")
 
@@ -85,12 +85,12 @@ class Finding:
         return said
 
 
-def findings(designs: Sequence[Design], rows: Sequence[Row]) -> list[Finding]:
+def findings(designs: Sequence[Design], rows: Sequence[VariantTiming]) -> list[Finding]:
     """What ``rows`` say of each of ``designs``."""
     return [_finding(design, [row for row in rows if row.guideline == design.name]) for design in designs]
 
 
-def _finding(design: Design, rows: Sequence[Row]) -> Finding:
+def _finding(design: Design, rows: Sequence[VariantTiming]) -> Finding:
     others = [row for row in rows if not row.is_first]
     verdicts = Counter(row.verdict for row in others)
     fused = {op: sum(row.fused.get(op, 0) for row in rows) for op in ELEMENT_WISE}

@@ -21,7 +21,7 @@ Verdict = Literal["slower", "even", "quicker"]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class VariantTiming:
     """One network at one scale.
 
     Attributes:
@@ -85,7 +85,7 @@ def measure(
     seconds: float = 0.5,
     opened_by: Callable[..., Engine] = open_engine,
     on_design: Callable[[Design, int], object] = lambda design, scale: None,
-) -> list[Row]:
+) -> list[VariantTiming]:
     """A row for every network of ``designs`` at every scale; those that are compared take turns.
 
     Args:
@@ -112,7 +112,7 @@ def measure(
 
 def _measure(
     design: Design, scale: int, choice: EngineChoice, rounds: int, seconds: float, opened_by: Callable[..., Engine]
-) -> list[Row]:
+) -> list[VariantTiming]:
     models = [variant.model(scale) for variant in design.variants]
     calls = [timed_call(model, choice, opened_by) for model in models]
     rounds_s = [[median(taken) for taken in interleaved(calls, seconds / rounds)] for _ in range(rounds)]
@@ -121,7 +121,7 @@ def _measure(
     rows = []
     for number, (variant, model) in enumerate(zip(design.variants, models, strict=True)):
         ran = kernels(model, choice)
-        row = Row(
+        row = VariantTiming(
             guideline=design.name,
             variant=variant.title,
             scale=scale,

@@ -7,14 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from litevision.lab.guidelines.findings import Finding
-from litevision.lab.guidelines.measure import Row
+from litevision.lab.guidelines.measure import VariantTiming
 from litevision.plotting import BLUE, GREEN, ORANGE, PINK, plot_style, save_figure
 
 _COLOURS = (BLUE, ORANGE, GREEN, PINK)
 _PANEL_INCHES = (6.4, 3.6)
 
 
-def plot(file: Path, findings: Sequence[Finding], rows: Sequence[Row], title: str) -> None:
+def plot(file: Path, findings: Sequence[Finding], rows: Sequence[VariantTiming], title: str) -> None:
     """Writes a panel for each of ``findings`` to ``file``: medians as bars, all rounds as whiskers, ARM as diamonds.
 
     Args:
@@ -33,7 +33,7 @@ def plot(file: Path, findings: Sequence[Finding], rows: Sequence[Row], title: st
         save_figure(figure, file, dpi=120)
 
 
-def _draw(panel: Axes, finding: Finding, rows: Sequence[Row]) -> None:
+def _draw(panel: Axes, finding: Finding, rows: Sequence[VariantTiming]) -> None:
     scales = sorted({row.scale for row in rows})
     variants = list(dict.fromkeys(row.variant for row in rows))
     width = 0.8 / len(variants)

@@ -1,7 +1,7 @@
-"""How long a network will take on this machine, without running it: rates calibrated once, and a network's work."""
+"""Predict a network's latency on this machine without running it, from rates that are calibrated once."""
 
 from litevision.lab.latency.calibration import calibrate, latency_model
 from litevision.lab.latency.model import LatencyModel
-from litevision.lab.latency.workload import Work, works_of_graph, works_of_ledger
+from litevision.lab.latency.workload import Op, graph_workload, ledger_workload
 
-__all__ = ["LatencyModel", "Work", "calibrate", "latency_model", "works_of_graph", "works_of_ledger"]
+__all__ = ["LatencyModel", "Op", "calibrate", "graph_workload", "latency_model", "ledger_workload"]

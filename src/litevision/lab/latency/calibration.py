@@ -15,8 +15,8 @@ from litevision import __version__
 from litevision.cost.graph import graph_ledger
 from litevision.files import JsonCache
 from litevision.lab.latency.model import FEATURES, LatencyModel, Rate, features
-from litevision.lab.latency.networks import made_up_networks
-from litevision.lab.latency.workload import Work, works_of_graph
+from litevision.lab.latency.synthetic import synthetic_networks
+from litevision.lab.latency.workload import Op, graph_workload
 from litevision.lab.profile import Peaks, measure_peaks
 from litevision.runtime.engines import Engine, EngineChoice, open_engine
 from litevision.runtime.engines.timing import interleaved
@@ -39,7 +39,7 @@ _Table = npt.NDArray[np.float64]
 class Observation:
     """What a network took."""
 
-    works: tuple[Work, ...]
+    workload: tuple[Op, ...]
     ms: float
 
 
@@ -64,9 +64,9 @@ def calibrate(
         UsageError: a precision that this engine or CPU does not have.
         MissingExtraError: the engine is not installed.
     """
-    works, calls = made_up_calls(choice, networks, opened_by=opened_by, on_network=on_network)
+    workload, calls = synthetic_calls(choice, networks, opened_by=opened_by, on_network=on_network)
     peaks = measure_peaks(choice)
-    return fit(observations(works, interleaved(calls, seconds)), peaks)
+    return fit(observations(workload, interleaved(calls, seconds)), peaks)
 
 
 def latency_model(
@@ -100,25 +100,25 @@ def latency_model(
     return model
 
 
-def made_up_calls(
+def synthetic_calls(
     choice: EngineChoice,
     networks: int = NETWORKS,
     *,
     opened_by: Callable[..., Engine] = open_engine,
     on_network: Callable[[int, int], object] = lambda done, total: None,
-) -> tuple[list[tuple[Work, ...]], list[Callable[[], object]]]:
+) -> tuple[list[tuple[Op, ...]], list[Callable[[], object]]]:
     """The work of each network of the calibration, and what runs it."""
-    works, calls = [], []
-    for number, model in enumerate(made_up_networks(networks)):
+    workload, calls = [], []
+    for number, model in enumerate(synthetic_networks(networks)):
         on_network(number, networks)
-        works.append(tuple(works_of_graph(graph_ledger(model))))
+        workload.append(tuple(graph_workload(graph_ledger(model))))
         calls.append(image_call(model, choice, opened_by))
-    return works, calls
+    return workload, calls
 
 
-def observations(works: Iterable[Iterable[Work]], seconds: Iterable[Sequence[float]]) -> list[Observation]:
+def observations(workload: Iterable[Iterable[Op]], seconds: Iterable[Sequence[float]]) -> list[Observation]:
     """What each network took, from the seconds of its calls."""
-    return [Observation(tuple(each), undisturbed_ms(taken)) for each, taken in zip(works, seconds, strict=True)]
+    return [Observation(tuple(each), percentile_ms(taken)) for each, taken in zip(workload, seconds, strict=True)]
 
 
 def image_call(
@@ -131,14 +131,14 @@ def image_call(
     return lambda: engine.run(image)
 
 
-def undisturbed_ms(seconds: Sequence[float]) -> float:
+def percentile_ms(seconds: Sequence[float]) -> float:
     """What a fifth of the samples stays below, in milliseconds: a call's time while nothing else is done."""
     return 1e3 * float(np.percentile(seconds, _UNDISTURBED))
 
 
 def fit(observed: Sequence[Observation], peaks: Peaks) -> LatencyModel:
     """The rates that explain the observations best; none is below 0, and every network counts by its share of error."""
-    amounts = [features(each.works, peaks) for each in observed]
+    amounts = [features(each.workload, peaks) for each in observed]
     names = [(kind, grows_with) for kind, features_of in FEATURES.items() for grows_with in features_of]
     prior = np.array([_PRIOR_ONCE_MS if grows_with == "once" else 1.0 for _, grows_with in names])
     table = np.array([[each.get(name, 0.0) for name in names] for each in amounts])

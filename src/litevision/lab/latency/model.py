@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from litevision.lab.latency.workload import Work
+from litevision.lab.latency.workload import Op
 from litevision.lab.profile.records import Peaks
 
 # What the time of each kind grows with: "once" for each piece; the others in milliseconds that they take at the peaks:
@@ -34,20 +34,20 @@ Feature = tuple[str, str]
 """A kind of work, and what its time grows with."""
 
 
-def features(works: Iterable[Work], peaks: Peaks) -> dict[Feature, float]:
+def features(workload: Iterable[Op], peaks: Peaks) -> dict[Feature, float]:
     """What the time of some work grows with, added up."""
     found: dict[Feature, float] = defaultdict(float)
-    for work in works:
+    for op in workload:
         amounts = {
             "once": 1.0,
-            "macs": work.macs / peaks.gmacs_per_s / 1e6,
-            "maps": _moving_ms(work.map_bytes, peaks),
-            "out": _moving_ms(work.out_bytes, peaks),
-            "weights": _moving_ms(work.weight_bytes, peaks),
-            "ragged": _moving_ms(work.ragged_bytes, peaks),
+            "macs": op.macs / peaks.gmacs_per_s / 1e6,
+            "maps": _moving_ms(op.map_bytes, peaks),
+            "out": _moving_ms(op.out_bytes, peaks),
+            "weights": _moving_ms(op.weight_bytes, peaks),
+            "ragged": _moving_ms(op.ragged_bytes, peaks),
         }
-        for name in FEATURES[work.kind]:
-            found[work.kind, name] += amounts[name]
+        for name in FEATURES[op.kind]:
+            found[op.kind, name] += amounts[name]
     return dict(found)
 
 
@@ -79,19 +79,19 @@ class LatencyModel:
     num_networks: int
 
     @property
-    def is_disturbed(self) -> bool:
+    def is_noisy(self) -> bool:
         """Whether other work is likely to have taken part of the machine while it was measured."""
         return self.typical_error > _DISTURBED
 
-    def predict(self, works: Iterable[Work]) -> float:
+    def predict(self, workload: Iterable[Op]) -> float:
         """Milliseconds of one call with one image."""
-        return sum(self.by_kind(works).values())
+        return sum(self.by_kind(workload).values())
 
-    def by_kind(self, works: Iterable[Work]) -> dict[str, float]:
-        """Milliseconds of each kind of work."""
+    def by_kind(self, workload: Iterable[Op]) -> dict[str, float]:
+        """Milliseconds of each kind of op, added up."""
         rates = {(each.kind, each.grows_with): each.rate for each in self.rates}
         found: dict[str, float] = defaultdict(float)
-        for (kind, name), amount in features(works, self.peaks).items():
+        for (kind, name), amount in features(workload, self.peaks).items():
             found[kind] += rates[kind, name] * amount
         return dict(found)
 

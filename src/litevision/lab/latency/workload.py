@@ -3,9 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 from litevision.cost.graph import GraphLedger
-from litevision.cost.ledger import CONVOLUTIONS, Ledger
+from litevision.cost.rows import CONVOLUTIONS, Shape
+
+if TYPE_CHECKING:
+    from litevision.cost.ledger import Ledger
 
 VECTOR = 16
 """Channels that a kernel computes at once: numbers of 32 bit in 512. Fewer take as long."""
@@ -20,11 +24,9 @@ _ON_MAPS = frozenset(
 _PRODUCTS = frozenset({"linear", "matmul"})
 _RENAMED = {"mean": "avg_pool"}
 
-Shape = tuple[int, ...]
-
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Op:
     """One piece: a layer with the normalisation and the ReLU that engines fuse into it; other activations are pieces.
 
     Attributes:
@@ -44,32 +46,32 @@ class Work:
     ragged_bytes: int = 0
 
 
-def works_of_ledger(costs: Ledger) -> list[Work]:
+def ledger_workload(costs: "Ledger") -> list[Op]:
     """What the bundle of a network does for one image, its uint8 pixels and its probabilities included."""
-    works = [_input(prod(costs.size_hw) * 3)]
-    for row in costs.layers:
-        works += _works(row.kind, row.in_shape, row.out_shape, row.kernel, row.groups)
-    return works
+    workload = [_input(prod(costs.size_hw) * 3)]
+    for row in costs.rows:
+        workload += _ops(row.kind, row.in_shape, row.out_shape, row.kernel, row.groups)
+    return workload
 
 
-def works_of_graph(costs: GraphLedger) -> list[Work]:
+def graph_workload(costs: GraphLedger) -> list[Op]:
     """What the graph of a bundle does for one image; all that comes before the first product belongs to the input."""
-    rows = [node for node in costs.nodes if not node.is_view and node.kind != "constant"]
+    rows = [node for node in costs.rows if not node.is_view and node.kind != "constant"]
     first = next((place for place, node in enumerate(rows) if node.macs), len(rows))
-    works = [_input(sum(prod(shape) for shape in costs.input_shapes.values() if shape))]
+    workload = [_input(sum(prod(shape) for shape in costs.input_shapes.values() if shape))]
     for node in rows[first:]:
         shapes = [shape[1:] for shape in (*node.in_shapes[:1], *node.out_shapes[:1]) if shape]
         if len(shapes) == 2:
-            works += _works(_RENAMED.get(node.kind, node.kind), shapes[0], shapes[1], node.kernel, node.groups)
-    return works
+            workload += _ops(_RENAMED.get(node.kind, node.kind), shapes[0], shapes[1], node.kernel, node.groups)
+    return workload
 
 
-def _input(num_bytes: int) -> Work:
+def _input(num_bytes: int) -> Op:
     """Pixels to numbers, and the call itself."""
-    return Work("input", map_bytes=num_bytes, out_bytes=_BYTES * num_bytes)
+    return Op("input", map_bytes=num_bytes, out_bytes=_BYTES * num_bytes)
 
 
-def _works(kind: str, in_shape: Shape, out_shape: Shape, kernel: Shape | None, groups: int) -> Iterator[Work]:
+def _ops(kind: str, in_shape: Shape, out_shape: Shape, kernel: Shape | None, groups: int) -> Iterator[Op]:
     reads, writes = _BYTES * prod(in_shape), _BYTES * prod(out_shape)
     if kind in CONVOLUTIONS and kernel:
         yield _convolution(in_shape, out_shape, kernel, groups, reads, writes)
@@ -77,12 +79,12 @@ def _works(kind: str, in_shape: Shape, out_shape: Shape, kernel: Shape | None, g
         yield _linear(in_shape[-1] * out_shape[-1])
     elif kind in _COPIES:
         ragged = writes if in_shape[0] % VECTOR else 0  # of each map that is put together
-        yield Work("copy", map_bytes=writes, out_bytes=writes, ragged_bytes=ragged)
+        yield Op("copy", map_bytes=writes, out_bytes=writes, ragged_bytes=ragged)
     elif kind in _ON_MAPS and prod(out_shape[1:]) + prod(in_shape[1:]) > 2:
-        yield Work(kind, map_bytes=reads, out_bytes=writes)
+        yield Op(kind, map_bytes=reads, out_bytes=writes)
 
 
-def _convolution(in_shape: Shape, out_shape: Shape, kernel: Shape, groups: int, reads: int, writes: int) -> Work:
+def _convolution(in_shape: Shape, out_shape: Shape, kernel: Shape, groups: int, reads: int, writes: int) -> Op:
     channels = in_shape[0], out_shape[0]
     weights = channels[0] * channels[1] // groups * prod(kernel)
     places = prod(out_shape[1:])
@@ -98,11 +100,11 @@ def _convolution(in_shape: Shape, out_shape: Shape, kernel: Shape, groups: int, 
         macs = groups * prod(_filled(width // groups) for width in channels) * prod(kernel) * places
     if not whole and kind in _HAS_PLAIN:
         kind = f"{kind}, plain"
-    return Work(kind, macs, reads, writes, _BYTES * weights, writes if channels[1] % VECTOR else 0)
+    return Op(kind, macs, reads, writes, _BYTES * weights, writes if channels[1] % VECTOR else 0)
 
 
-def _linear(weights: int) -> Work:
-    return Work("linear", macs=weights, weight_bytes=_BYTES * weights)
+def _linear(weights: int) -> Op:
+    return Op("linear", macs=weights, weight_bytes=_BYTES * weights)
 
 
 def _filled(channels: int) -> int:

@@ -1,6 +1,6 @@
 """Lint rules for ONNX graphs, from the four guidelines of the ShuffleNetV2 paper, each violation measured."""
 
-from litevision.lab.lint.measure import Complaint, lint
-from litevision.lab.lint.rules import Suspect, balanced_widths, suspects
+from litevision.lab.lint.measure import TimedViolation, lint
+from litevision.lab.lint.rules import Violation, balanced_widths, find_violations
 
-__all__ = ["Complaint", "Suspect", "balanced_widths", "lint", "suspects"]
+__all__ = ["TimedViolation", "Violation", "balanced_widths", "find_violations", "lint"]

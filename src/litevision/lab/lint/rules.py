@@ -30,7 +30,7 @@ _SQUARE_ENOUGH = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
+class Violation:
     """A layer that goes against a guideline.
 
     Attributes:
@@ -53,20 +53,20 @@ class Suspect:
     instead_model: onnx.ModelProto | None
 
 
-def suspects(
+def find_violations(
     path: Path,
     choice: EngineChoice,
     *,
     size_hw: tuple[int, int] | None = None,
     opened_by: Callable[..., Engine] = open_engine,
-) -> Iterator[Suspect]:
+) -> Iterator[Violation]:
     """The layers of the file at ``path`` that go against a guideline; G4's are those that ``choice`` does not fuse.
 
     Raises:
         LitevisionError: as for `litevision.lab.lint.measure.lint`.
     """
     ledger = graph_ledger(path, size_hw=size_hw)
-    if any(cost.op_type == "Conv" and cost.macs is None for cost in ledger.nodes):
+    if any(cost.op_type == "Conv" and cost.macs is None for cost in ledger.rows):
         raise UsageError(f"{path}: the file does not say how large its maps are. Give the images' size with --size.")
     model = with_functions_inlined(onnx.load(path), str(path))
     for value in model.graph.input:
@@ -76,7 +76,7 @@ def suspects(
     opened_by(model.SerializeToString(), choice, name=str(path))  # says in one line what the engine cannot load
     own = {kernel.output for kernel in kernels(model, choice) if kernel.op in _ELEMENT_WISE}
     fragments = _fragments(ledger)
-    for cost in ledger.nodes:
+    for cost in ledger.rows:
         if cost.op_type == "Conv" and cost.macs and len(cost.kernel or ()) == 2:
             yield from _convolution(cost)
             yield from fragments.get(cost.name, ())
@@ -87,7 +87,7 @@ def suspects(
 def balanced_widths(product: int) -> tuple[int, int]:
     """Channels in and out whose product is ``product`` to 2 %, as equal as can be; multiples of 16 or 8 if they may be.
 
-    >>> squarest(24 * 144)
+    >>> balanced_widths(24 * 144)
     (48, 72)
     """
     for step in (16, 8):
@@ -104,7 +104,7 @@ def balanced_widths(product: int) -> tuple[int, int]:
     return side, max(1, round(product / side))
 
 
-def _convolution(cost: NodeCost) -> Iterator[Suspect]:
+def _convolution(cost: NodeCost) -> Iterator[Violation]:
     """G1 for a pointwise convolution of unequal widths, on more than one place; G2 for groups that are not channels."""
     in_channels, out_channels, place = *_widths(cost), _place(cost)
     one, other = sorted((in_channels, out_channels))
@@ -115,38 +115,38 @@ def _convolution(cost: NodeCost) -> Iterator[Suspect]:
         yield _dense("G2", cost, f"{cost.groups} groups, {in_channels} to {out_channels} channels, {place}")
 
 
-def _dense(guideline: Literal["G1", "G2"], cost: NodeCost, what: str) -> Suspect:
+def _dense(guideline: Literal["G1", "G2"], cost: NodeCost, what: str) -> Violation:
     """Beside a convolution of one group, equal MACs and widths as equal as can be."""
     in_channels, out_channels = _widths(cost)
     narrow, wide = balanced_widths(in_channels * out_channels // cost.groups)
     models = []
     for width_in, width_out, groups in ((in_channels, out_channels, cost.groups), (narrow, wide, 1)):
         graph = OnnxGraphBuilder((1, width_in, *_in_sides(cost)))
-        models.append(graph.model(_grow(graph, cost, width_out, groups)))
+        models.append(graph.model(_add_conv(graph, cost, width_out, groups)))
     macs = prod(_sides(cost)) * prod(cost.kernel or ()) * narrow * wide
-    return Suspect(guideline, cost.layer, what, f"{narrow} to {wide}", cost.macs or 0, macs, models[0], models[1])
+    return Violation(guideline, cost.layer, what, f"{narrow} to {wide}", cost.macs or 0, macs, models[0], models[1])
 
 
-def _fragments(ledger: GraphLedger) -> dict[str, list[Suspect]]:
+def _fragments(ledger: GraphLedger) -> dict[str, list[Violation]]:
     """G3 for convolutions of one map that give maps of one size, by the first one's name."""
     readers: dict[tuple[object, ...], list[NodeCost]] = defaultdict(list)
-    for cost in ledger.nodes:
+    for cost in ledger.rows:
         if cost.op_type == "Conv" and cost.macs and len(cost.kernel or ()) == 2:
             readers[cost.read[0].tensor, _sides(cost), cost.stride].append(cost)
     return {costs[0].name: [_side_by_side(costs)] for costs in readers.values() if len(costs) >= BRANCHES}
 
 
-def _side_by_side(costs: Sequence[NodeCost]) -> Suspect:
+def _side_by_side(costs: Sequence[NodeCost]) -> Violation:
     """Beside one convolution, of the kernel of the heaviest, with all of their MACs."""
     in_channels = _widths(costs[0])[0]
     shape = (1, in_channels, *_in_sides(costs[0]))
     apart, together = OnnxGraphBuilder(shape), OnnxGraphBuilder(shape)
-    outputs = [_grow(apart, cost, _widths(cost)[1], cost.groups) for cost in costs]
+    outputs = [_add_conv(apart, cost, _widths(cost)[1], cost.groups) for cost in costs]
     heaviest = max(costs, key=lambda cost: cost.macs or 0)
     total = sum(cost.macs or 0 for cost in costs)
     each = prod(_sides(heaviest)) * prod(heaviest.kernel or ()) * in_channels
     out_channels = max(1, round(total / each))
-    return Suspect(
+    return Violation(
         "G3",
         f"{costs[0].layer} and {len(costs) - 1} beside it",
         f"{len(costs)} convolutions of one map, {in_channels} to {' + '.join(str(_widths(cost)[1]) for cost in costs)} "
@@ -155,11 +155,11 @@ def _side_by_side(costs: Sequence[NodeCost]) -> Suspect:
         total,
         each * out_channels,
         apart.model(*outputs),
-        together.model(_grow(together, heaviest, out_channels, 1)),
+        together.model(_add_conv(together, heaviest, out_channels, 1)),
     )
 
 
-def _element_wise(cost: NodeCost, model: onnx.ModelProto) -> Suspect:
+def _element_wise(cost: NodeCost, model: onnx.ModelProto) -> Violation:
     """G4 for an operation that is a kernel of its own."""
     node = next(node for node in model.graph.node if cost.outputs[0] in node.output)
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -179,10 +179,10 @@ def _element_wise(cost: NodeCost, model: onnx.ModelProto) -> Suspect:
             alone.input.append(next(inputs) if name else "")
     sizes = " and ".join("x".join(map(str, shape[1:])) for shape in shapes)
     what = f"{cost.op_type} on {sizes} is a kernel of its own"
-    return Suspect("G4", cost.layer, what, "fused", 0, 0, graph.model(graph.add(alone, 0)), None)
+    return Violation("G4", cost.layer, what, "fused", 0, 0, graph.model(graph.add(alone, 0)), None)
 
 
-def _grow(graph: OnnxGraphBuilder, cost: NodeCost, out_channels: int, groups: int) -> str:
+def _add_conv(graph: OnnxGraphBuilder, cost: NodeCost, out_channels: int, groups: int) -> str:
     kernel, strides, dilations = (value or (1, 1) for value in (cost.kernel, cost.stride, cost.dilation))
     return graph.conv(INPUT, out_channels, kernel=kernel, groups=groups, strides=strides, dilations=dilations)
 

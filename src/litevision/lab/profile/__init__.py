@@ -2,6 +2,6 @@
 
 from litevision.lab.profile.measure import profile
 from litevision.lab.profile.peaks import measure_peaks
-from litevision.lab.profile.records import Peaks, Profile, Row, Spread
+from litevision.lab.profile.records import LayerTime, Peaks, Profile, TimeStats
 
-__all__ = ["Peaks", "Profile", "Row", "Spread", "measure_peaks", "profile"]
+__all__ = ["LayerTime", "Peaks", "Profile", "TimeStats", "measure_peaks", "profile"]

@@ -35,7 +35,7 @@ class _Matching:
     claims: dict[str, int] = field(default_factory=dict)  # a node's kernel
 
     def result(self) -> list[tuple[str, ...]]:
-        nodes = [node for node in self.ledger.nodes if node.kind != "constant"]
+        nodes = [node for node in self.ledger.rows if node.kind != "constant"]
         by_output = {output: node for node in nodes for output in node.outputs}
         writer = {tensor: i for i, kernel in enumerate(self.kernels) for tensor in kernel.output}
         reorders = set()

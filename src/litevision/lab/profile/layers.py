@@ -4,20 +4,29 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from litevision.cost.graph import GraphLedger, NodeCost
-from litevision.cost.steps import TITLES
+from litevision.cost.rows import TITLES
 from litevision.lab.profile.fused import REORDERS
-from litevision.lab.profile.records import Kernel, Peaks, ProfilerCost, Recording, Row, RowKind, Spread, sum_of
+from litevision.lab.profile.records import (
+    Kernel,
+    LayerKind,
+    LayerTime,
+    Peaks,
+    ProfilerCost,
+    Recording,
+    TimeStats,
+    sum_of,
+)
 
 BETWEEN = "between kernels"
 _REORDER_OPS = REORDERS | {"Reorder"}
 _START = "input"
 
 
-def rows_of(recording: Recording, ledger: GraphLedger, peaks: Peaks, cost: ProfilerCost) -> list[Row]:
+def rows_of(recording: Recording, ledger: GraphLedger, peaks: Peaks, cost: ProfilerCost) -> list[LayerTime]:
     """A row for every layer, then one for the time between kernels; ``cost`` is taken off each kernel."""
-    places = {node.name: i for i, node in enumerate(ledger.nodes)}
+    places = {node.name: i for i, node in enumerate(ledger.rows)}
     groups = list(_grouped(recording.kernels, ledger, places))
-    rows: list[Row] = []
+    rows: list[LayerTime] = []
     block, size = _START, ""
     for main, kernels in groups:
         samples = sum_of([_own_ms(kernel, cost) for kernel in kernels])
@@ -25,9 +34,9 @@ def rows_of(recording: Recording, ledger: GraphLedger, peaks: Peaks, cost: Profi
             rows.append(_foreign(kernels[0], samples, block, size))
             continue
         names = dict.fromkeys(name for kernel in kernels for name in kernel.nodes)
-        nodes = [ledger.nodes[i] for i in sorted(places[name] for name in names)]
+        nodes = [ledger.rows[i] for i in sorted(places[name] for name in names)]
         block, size = _block(main, block), _size(nodes[-1], size)
-        rows.append(_layer(main, nodes, kernels, Spread.of(samples), ledger, peaks, block, size))
+        rows.append(_layer(main, nodes, kernels, TimeStats.of(samples), ledger, peaks, block, size))
     rows.append(_between(recording, cost))
     return rows
 
@@ -35,7 +44,7 @@ def rows_of(recording: Recording, ledger: GraphLedger, peaks: Peaks, cost: Profi
 def not_run(recording: Recording, ledger: GraphLedger) -> tuple[str, ...]:
     """The nodes, views aside, that no kernel stands for."""
     run = {name for kernel in recording.kernels for name in kernel.nodes}
-    return tuple(node.name for node in ledger.nodes if node.name not in run and not node.is_view)
+    return tuple(node.name for node in ledger.rows if node.name not in run and not node.is_view)
 
 
 def _grouped(
@@ -48,7 +57,7 @@ def _grouped(
         if not kernel.nodes:
             groups[f"foreign {i}"] = [kernel]
             continue
-        nodes = [ledger.nodes[places[name]] for name in kernel.nodes]
+        nodes = [ledger.rows[places[name]] for name in kernel.nodes]
         main = max(nodes, key=lambda node: (node.macs or 0, places[node.name]))
         mains[main.name] = main
         groups[main.name] = [*groups.pop(main.name, []), kernel]
@@ -64,17 +73,17 @@ def _layer(
     main: NodeCost,
     nodes: Sequence[NodeCost],
     kernels: Sequence[Kernel],
-    time: Spread,
+    time: TimeStats,
     ledger: GraphLedger,
     peaks: Peaks,
     block: str,
     size: str,
-) -> Row:
+) -> LayerTime:
     macs = None if any(node.macs is None for node in nodes) else sum(node.macs or 0 for node in nodes)
     traffic = ledger.together(node.name for node in nodes)
     moved = None if traffic.read is None or traffic.written is None else traffic.read + traffic.written
     bound, least_ms = (None, 0.0) if macs is None or not moved else peaks.bound(macs, moved)
-    return Row(
+    return LayerTime(
         name=main.layer,
         kind="layer",
         operation=" +".join((_words(main), *_followers(main, nodes))),
@@ -91,17 +100,19 @@ def _layer(
     )
 
 
-def _foreign(kernel: Kernel, samples_ms: Sequence[float], block: str, size: str) -> Row:
-    kind: RowKind = "reorder" if kernel.op in _REORDER_OPS else "engine"
-    return Row(kernel.name, kind, kernel.op, kind, block, size, (), (kernel.name,), Spread.of(samples_ms), *[None] * 4)
+def _foreign(kernel: Kernel, samples_ms: Sequence[float], block: str, size: str) -> LayerTime:
+    kind: LayerKind = "reorder" if kernel.op in _REORDER_OPS else "engine"
+    return LayerTime(
+        kernel.name, kind, kernel.op, kind, block, size, (), (kernel.name,), TimeStats.of(samples_ms), *[None] * 4
+    )
 
 
-def _between(recording: Recording, cost: ProfilerCost) -> Row:
+def _between(recording: Recording, cost: ProfilerCost) -> LayerTime:
     """What each whole run took beyond its kernels, without what the profiler took there."""
     inside = sum_of([kernel.ms for kernel in recording.kernels])
     recorded_ms = cost.between_ms * len(recording.kernels)
     outside = [max(0.0, whole - own - recorded_ms) for whole, own in zip(recording.whole_ms, inside, strict=True)]
-    return Row(BETWEEN, "between", "", "between", "", "", (), (), Spread.of(outside), *[None] * 4)
+    return LayerTime(BETWEEN, "between", "", "between", "", "", (), (), TimeStats.of(outside), *[None] * 4)
 
 
 def _words(node: NodeCost) -> str:

@@ -16,7 +16,7 @@ from litevision.lab.profile.layers import not_run, rows_of
 from litevision.lab.profile.microbenchmarks import named_ledger
 from litevision.lab.profile.peaks import added_ms, is_free, measure_cost, measure_peaks
 from litevision.lab.profile.recorders import Job, record
-from litevision.lab.profile.records import Peaks, Profile, Spread
+from litevision.lab.profile.records import Peaks, Profile, TimeStats
 from litevision.runtime.engines import EngineChoice, TensorInfo, open_engine
 
 _TURNS = 9
@@ -74,8 +74,8 @@ def profile(
         version=engine.version,
         input_shape=images.shape,
         rows=tuple(rows_of(run.recording, ledger, peaks, cost)),
-        whole=Spread.of(run.whole_ms),
-        profiled=Spread.of(run.recording.whole_ms),
+        whole=TimeStats.of(run.whole_ms),
+        profiled=TimeStats.of(run.recording.whole_ms),
         cost=cost,
         runs=_TURNS * runs,
         peaks=peaks,

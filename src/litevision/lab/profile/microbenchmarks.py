@@ -37,7 +37,7 @@ def relu(channels: int) -> onnx.ModelProto:
 def named_ledger(model: onnx.ModelProto, *, batch: int = 1, size_hw: tuple[int, int] | None = None) -> GraphLedger:
     """The ledger of ``model``, whose nodes are given the names that they have in it; they then differ."""
     ledger = graph_ledger(model, batch=batch, size_hw=size_hw)
-    names = {node.outputs[0]: node.name for node in ledger.nodes if node.outputs}
+    names = {node.outputs[0]: node.name for node in ledger.rows if node.outputs}
     for node in model.graph.node:
         node.name = names.get(next(filter(None, node.output), ""), node.name)
     return ledger

@@ -44,7 +44,7 @@ class OnnxruntimeRecorder:
     def __exit__(self, *_: object) -> None:
         self._folder.cleanup()
 
-    def turn(self, batch: Any, runs: int) -> None:
+    def sample(self, batch: Any, runs: int) -> None:
         """Runs ``batch``, first to warm up and then ``runs`` times."""
         for i in range(-WARM_UPS, runs):
             start = time.perf_counter()

@@ -21,8 +21,8 @@ class OpenvinoRecorder:
     def __init__(self, data: bytes, choice: EngineChoice, ledger: GraphLedger) -> None:
         self._engine = OpenvinoEngine(data, choice, name="the graph")
         self._ledger = ledger
-        self._names = {output: node for node in ledger.nodes for output in node.outputs}
-        self._names |= {node.name: node for node in ledger.nodes}
+        self._names = {output: node for node in ledger.rows for output in node.outputs}
+        self._names |= {node.name: node for node in ledger.rows}
         self._kernels: list[Kernel] = []  # in the order in which they ran, as are the numbers of each turn
         self._turns: list[list[float]] = []
         self._whole_ms: list[float] = []
@@ -33,7 +33,7 @@ class OpenvinoRecorder:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def turn(self, batch: Any, runs: int) -> None:
+    def sample(self, batch: Any, runs: int) -> None:
         """Runs ``batch``, first to warm up and then ``runs`` times."""
         compiled = self._engine.compile(single=len(batch) == 1, profiled=True)
         request = compiled.create_infer_request()
@@ -83,7 +83,7 @@ class OpenvinoRecorder:
         left, in the file's order, that writes such a map; a normalisation goes with the convolution before it.
         """
         claimed = {name for nodes, _ in kernels for name in nodes}
-        left = [node for node in self._ledger.nodes if node.macs and node.name not in claimed]
+        left = [node for node in self._ledger.rows if node.macs and node.name not in claimed]
         for nodes, sides in kernels:
             if any(self._names[name].macs for name in nodes):
                 continue
@@ -92,7 +92,7 @@ class OpenvinoRecorder:
                 left.remove(match)
                 nodes.insert(0, match.name)
         owners = {name: nodes for nodes, _ in kernels for name in nodes}
-        for node in self._ledger.nodes:
+        for node in self._ledger.rows:
             if node.kind == "batch_norm" and node.name not in owners:
                 owner = next((owners[name] for name in node.inputs if name in owners), None)
                 if owner is not None:

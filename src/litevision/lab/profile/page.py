@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from litevision.files import atomic_write
-from litevision.lab.profile.records import Peaks, Profile, Row
+from litevision.lab.profile.records import LayerTime, Peaks, Profile
 from litevision.plotting import BLUE, GREEN, GREY, ORANGE, PINK, SKY, YELLOW
 from litevision.runtime.machine import Machine
 
@@ -138,7 +138,7 @@ def write_page(path: Path, model: str, machine: Machine, profile: Profile) -> No
 def bars(profile: Profile) -> list[tuple[str, list[Part]]]:
     """The run three times over, by the size of the map, by block and by layer."""
     size_px = _BAR_WIDTH / profile.sum_ms if profile.sum_ms else 0.0
-    by: dict[str, Callable[[Row], str]] = {
+    by: dict[str, Callable[[LayerTime], str]] = {
         "map": lambda row: row.size or row.name,
         "block": lambda row: row.block or row.name,
     }
@@ -151,13 +151,16 @@ def bars(profile: Profile) -> list[tuple[str, list[Part]]]:
     return found
 
 
-def colour_of(row: Row) -> str:
+def colour_of(row: LayerTime) -> str:
     """The colour of its category."""
     return COLOURS.get(row.category, COLOURS[""])[1]
 
 
 def _parts(
-    groups: Sequence[tuple[str, list[Row]]], size_px: float, sum_ms: float, colour: Callable[[list[Row]], str]
+    groups: Sequence[tuple[str, list[LayerTime]]],
+    size_px: float,
+    sum_ms: float,
+    colour: Callable[[list[LayerTime]], str],
 ) -> Iterator[Part]:
     x = 0.0
     for label, rows in groups:
@@ -167,12 +170,12 @@ def _parts(
         x += ms * size_px
 
 
-def _legend(rows: Sequence[Row]) -> list[tuple[str, str]]:
+def _legend(rows: Sequence[LayerTime]) -> list[tuple[str, str]]:
     seen = {colour_of(row) for row in rows}
     return [(title, colour) for title, colour in COLOURS.values() if colour in seen]
 
 
-def _intensity(row: Row) -> float:
+def _intensity(row: LayerTime) -> float:
     return (row.macs or 0) / (row.moved_bytes or 1)
 
 

@@ -78,7 +78,7 @@ def _quickest(
     for model in models:
         job = _job(model, choice)
         (recorded,) = record([job], turns=_TURNS, runs=_RUNS)
-        nodes = [node for node in job.ledger.nodes if node.macs or node.name == microbenchmarks.RELU]
+        nodes = [node for node in job.ledger.rows if node.macs or node.name == microbenchmarks.RELU]
         names = {node.name for node in nodes}
         times = [min(kernel.ms) - cost.inside_ms for kernel in recorded.recording.kernels if names & set(kernel.nodes)]
         yield nodes, sum(times)

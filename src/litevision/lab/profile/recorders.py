@@ -23,7 +23,7 @@ class Recorder(Protocol):
 
     def __exit__(self, *_: object) -> None: ...
 
-    def turn(self, batch: npt.NDArray[Any], runs: int) -> None:
+    def sample(self, batch: npt.NDArray[Any], runs: int) -> None:
         """Runs ``batch`` to warm up, and then ``runs`` times."""
 
     def finish(self) -> Recording:
@@ -100,13 +100,13 @@ def record(jobs: Sequence[Job], *, turns: int, runs: int) -> list[Recorded]:
         recorders = [stack.enter_context(open_recorder(job.data, job.engine.choice, job.ledger)) for job in jobs]
         for _ in range(turns):
             for job, recorder, taken in zip(jobs, recorders, whole_ms, strict=True):
-                taken += _plain_turn(job, runs)
-                recorder.turn(job.batch, runs)
+                taken += _sample_plain(job, runs)
+                recorder.sample(job.batch, runs)
         recordings = [recorder.finish() for recorder in recorders]
     return [Recorded(tuple(taken), recording, turns) for taken, recording in zip(whole_ms, recordings, strict=True)]
 
 
-def _plain_turn(job: Job, runs: int) -> list[float]:
+def _sample_plain(job: Job, runs: int) -> list[float]:
     for _ in range(WARM_UPS):
         job.engine.run(job.batch)
     taken = []

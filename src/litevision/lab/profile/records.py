@@ -9,7 +9,7 @@ import numpy as np
 
 from litevision.runtime.engines import EngineChoice
 
-RowKind = Literal["layer", "reorder", "engine", "between"]
+LayerKind = Literal["layer", "reorder", "engine", "between"]
 """A layer of the file; a change of layout, or something else that the engine adds; the time outside all kernels."""
 
 Bound = Literal["compute", "memory"]
@@ -43,14 +43,14 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class TimeStats:
     """Milliseconds: the median, and what lies between the quicker and the slower quarter."""
 
     ms: float
     iqr_ms: float
 
     @classmethod
-    def of(cls, samples_ms: Sequence[float]) -> "Spread":
+    def of(cls, samples_ms: Sequence[float]) -> "TimeStats":
         """The spread of some samples."""
         quarter, half, three_quarters = np.percentile(samples_ms, (25, 50, 75)).tolist()
         return cls(half, three_quarters - quarter)
@@ -87,7 +87,7 @@ class Peaks:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LayerTime:
     """What one layer took, with all that the engine fused into it; or a row of another kind.
 
     Attributes:
@@ -107,14 +107,14 @@ class Row:
     """
 
     name: str
-    kind: RowKind
+    kind: LayerKind
     operation: str
     category: str
     block: str
     size: str
     nodes: tuple[str, ...]
     kernels: tuple[str, ...]
-    time: Spread
+    time: TimeStats
     macs: int | None
     moved_bytes: int | None
     bound: Bound | None
@@ -172,9 +172,9 @@ class Profile:
     choice: EngineChoice
     version: str
     input_shape: tuple[int, ...]
-    rows: tuple[Row, ...]
-    whole: Spread
-    profiled: Spread
+    rows: tuple[LayerTime, ...]
+    whole: TimeStats
+    profiled: TimeStats
     cost: ProfilerCost
     runs: int
     peaks: Peaks
@@ -191,7 +191,7 @@ class Profile:
         return self.sum_ms / self.whole.ms - 1
 
     @property
-    def is_disturbed(self) -> bool:
+    def is_noisy(self) -> bool:
         """Whether the sum lies more than 5 % off the whole run."""
         return abs(self.difference) > _TOLERANCE
 

@@ -37,7 +37,7 @@ def changed(path: Path, key: str, value: str) -> Path:
 
 def test_weights_beside_the_file_count_and_shapes_beside_it_are_read(tmp_path: Path) -> None:
     costs = graph_ledger(saved(tmp_path / "m.onnx"))
-    assert costs.params == 6000
+    assert costs.num_params == 6000
     assert costs.macs == 6000 * 13 * 13
     assert costs.at_least == frozenset()
 

@@ -89,7 +89,7 @@ def test_a_slice_reads_what_it_takes_and_a_lookup_its_rows() -> None:
     text = "g (float[1, 100, 8, 8] x, int64[2, 3] i) => (float[n] y, float[n] z)"
     text += "<int64[1] a = {10}, int64[1] b = {14}, int64[1] axis = {1}>"
     text += "{ y = Slice (x, a, b, axis) z = Gather (table, i) }"
-    taken, looked_up = graph_ledger(model(text, table=(1000, 16))).nodes
+    taken, looked_up = graph_ledger(model(text, table=(1000, 16))).rows
     assert taken.out_shapes == ((1, 4, 8, 8),)
     assert (taken.bytes_read, taken.bytes_written) == (1024 + 3 * 8, 1024)
     assert (looked_up.params, looked_up.bytes_written) == (16_000, 6 * 16 * 4)
@@ -124,7 +124,7 @@ SHARED = """g (float[1, 4, 8, 8] x) => (float[1, 4, 8, 8] y) {
 
 
 def test_a_shared_weight_counts_once_and_is_read_twice() -> None:
-    first, _, second, _ = graph_ledger(model(SHARED, w=(4, 4, 1, 1))).nodes
+    first, _, second, _ = graph_ledger(model(SHARED, w=(4, 4, 1, 1))).rows
     assert (first.params, second.params) == (16, 0)
     assert first.weights == second.weights == 16
     assert first.bytes_read == second.bytes_read == 4 * (256 + 16)
@@ -140,7 +140,7 @@ def test_an_activation_overwrites_its_input_only_where_nobody_else_wants_that() 
 
 def test_nodes_together_move_only_what_passes_their_border() -> None:
     costs = graph_ledger(model(SHARED, w=(4, 4, 1, 1)))
-    conv, relu, *rest = (node.name for node in costs.nodes)
+    conv, relu, *rest = (node.name for node in costs.rows)
     both = costs.together([conv, relu])
     assert (both.read, both.written) == (1024 + 64, 2048)  # the sum reads the convolution's output too
     whole = costs.together([conv, relu, *rest])
@@ -157,7 +157,7 @@ def test_views_name_a_tensor_anew_and_move_nothing() -> None:
         y = Relu (g)
     }"""
     costs = graph_ledger(model(text))
-    first, *_, last = costs.nodes
+    first, *_, last = costs.rows
     assert (costs.bytes_read, costs.bytes_written) == (2048, 2048)
     assert last.inputs == ("g",)
     assert last.in_place
@@ -194,14 +194,14 @@ def test_what_stands_in_int8_counts_by_its_size() -> None:
     conv = row(costs, "Conv")
     assert (conv.macs, conv.params, conv.weights) == (32 * 64, 32, 32)
     assert conv.weight_bytes == 32 + 8 * 4 + 8
-    assert [node.kind for node in costs.nodes] == [
+    assert [node.kind for node in costs.rows] == [
         "quantize_linear",
         "dequantize_linear",
         "constant",
         "pointwise_conv",
     ]
-    assert costs.nodes[0].bytes_written == 256
-    assert (costs.params, costs.at_least) == (32, frozenset())
+    assert costs.rows[0].bytes_written == 256
+    assert (costs.num_params, costs.at_least) == (32, frozenset())
 
 
 def test_integer_convolutions_and_products_count_as_the_others() -> None:
@@ -215,7 +215,7 @@ def test_integer_convolutions_and_products_count_as_the_others() -> None:
     made.graph.initializer.extend(
         numpy_helper.from_array(np.ones(shape, np.uint8), name) for name, shape in (("w", (8, 4, 1, 1)), ("k", (6, 5)))
     )
-    first, second, third = graph_ledger(made).nodes
+    first, second, third = graph_ledger(made).rows
     assert [node.macs for node in (first, second, third)] == [2048, 2048, 90]
     assert [node.kind for node in (first, second, third)] == ["pointwise_conv", "pointwise_conv", "linear"]
     assert [node.weight_bytes for node in (first, second, third)] == [32, 32 + 4 * 3 - 4 * 2 + 1, 30]

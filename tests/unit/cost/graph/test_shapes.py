@@ -26,7 +26,7 @@ def test_axes_that_stay_open_leave_the_row_unknown() -> None:
     (node,) = costs.unknown
     assert (node.kind, node.macs, node.bytes_written) == ("pointwise_conv", None, None)
     assert node.note == "the shape of 'x' is not known"
-    assert costs.params == 15
+    assert costs.num_params == 15
     assert costs.at_least == {"macs", "bytes_read", "bytes_written", "activation_bytes", "peak_activation_bytes"}
     assert costs.intensity is None
 
@@ -89,7 +89,7 @@ def test_operators_mean_what_they_did_in_the_files_opset() -> None:
     made = model(text)
     made.opset_import[0].version = 11
     costs = graph_ledger(made, size_hw=(8, 8))
-    shapes = {node.outputs[0]: node.out_shapes[0] for node in costs.nodes}
+    shapes = {node.outputs[0]: node.out_shapes[0] for node in costs.rows}
     assert (shapes["o"], shapes["t"], shapes["u"]) == ((1, 4), (4,), (2,))
     assert shapes["y"] == shapes["z"] == (1, 4, 8, 8)
 
@@ -106,7 +106,7 @@ def test_an_unknown_operator_is_a_row_marked_unknown(call: str, operator: str) -
     costs = graph_ledger(
         model(f"g (float[1, 3, 4, 4] x) => (float[n] y, float[n] z) {{ {call} z = Conv (x, w) }}", w=(5, 3, 1, 1))
     )
-    unknown, conv = costs.nodes
+    unknown, conv = costs.rows
     assert costs.unknown == (unknown,)
     assert (unknown.kind, unknown.macs, unknown.bytes_read, unknown.op_type) == ("unknown", None, None, operator)
     assert unknown.note == f"the multiply-adds of {operator} are not known here"
@@ -139,10 +139,10 @@ def test_a_branch_is_unknown_and_what_it_takes_from_outside_is_read() -> None:
         >
     }"""
     costs = graph_ledger(model(text))
-    assert [node.kind for node in costs.nodes] == ["relu", "sigmoid", "unknown"]
-    assert not costs.nodes[1].in_place  # the branch reads what it would overwrite
-    assert {moved.tensor for moved in costs.nodes[2].read} == {"a", "b", "c"}
-    assert "params" in costs.at_least
+    assert [node.kind for node in costs.rows] == ["relu", "sigmoid", "unknown"]
+    assert not costs.rows[1].in_place  # the branch reads what it would overwrite
+    assert {moved.tensor for moved in costs.rows[2].read} == {"a", "b", "c"}
+    assert "num_params" in costs.at_least
 
 
 MISFITS = [
@@ -171,8 +171,8 @@ def test_functions_of_the_file_are_put_in_place() -> None:
     text = """g (float[1, 3, 4, 4] x) => (float[1, 5, 4, 4] y) { y = com.example.Block (x, w) }
     <domain: "com.example", opset_import: ["" : 21]> Block (a, b) => (d) { c = Relu (a) d = Conv (c, b) }"""
     costs = graph_ledger(model(text, w=(5, 3, 1, 1)))
-    assert [node.kind for node in costs.nodes] == ["relu", "pointwise_conv"]
-    assert (costs.macs, costs.params) == (240, 15)
+    assert [node.kind for node in costs.rows] == ["relu", "pointwise_conv"]
+    assert (costs.macs, costs.num_params) == (240, 15)
 
 
 def test_a_function_that_calls_itself_is_refused() -> None:
@@ -188,8 +188,8 @@ def test_nodes_without_names_and_with_the_same_one_are_told_apart() -> None:
     for node, name in zip(made.graph.node, ("twin", "twin", "", "b"), strict=True):
         node.name = name
     costs = graph_ledger(made)
-    assert [node.name for node in costs.nodes] == ["twin", "b", "c", "y"]
-    assert costs.nodes[1].inputs == ("twin",)
+    assert [node.name for node in costs.rows] == ["twin", "b", "c", "y"]
+    assert costs.rows[1].inputs == ("twin",)
 
 
 def test_the_layer_is_what_the_weight_is_called() -> None:
@@ -202,12 +202,12 @@ def test_the_layer_is_what_the_weight_is_called() -> None:
         ("onnx::Conv_495", "node_conv2d_7"),
     ):
         made.graph.initializer[0].name = made.graph.node[0].input[1] = weight
-        assert graph_ledger(made).nodes[0].layer == layer
+        assert graph_ledger(made).rows[0].layer == layer
 
 
 def test_a_weight_with_a_bias_of_its_own_node_counts_there() -> None:
     text = "g (float[2, 12] x) => (float[2, 5] y) { m = MatMul (x, w) y = Add (m, b) }"
-    product, bias = graph_ledger(model(text, w=(12, 5), b=(5,))).nodes
+    product, bias = graph_ledger(model(text, w=(12, 5), b=(5,))).rows
     assert (product.params, bias.params) == (60, 5)
     assert bias.macs == 0
 

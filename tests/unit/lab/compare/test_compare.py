@@ -1,4 +1,4 @@
-"""The comparison's members, its budget, and its plot."""
+"""The comparison's candidates, its budget, and its plot."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,10 +11,10 @@ from PIL import Image
 from litevision.errors import UnknownNameError, UsageError
 from litevision.lab.compare import budget as timing
 from litevision.lab.compare.budget import Budget
-from litevision.lab.compare.candidates import MEMBERS, find_members, recipe_for, set_aside
-from litevision.lab.compare.plans import plan_members
+from litevision.lab.compare.candidates import CANDIDATES, find_candidates, recipe_for, ignored_options
+from litevision.lab.compare.plans import plan_candidates
 from litevision.lab.compare.plot import write_plot
-from litevision.lab.compare.table import Row, is_finished
+from litevision.lab.compare.table import ComparisonRow, is_finished
 from litevision.models import configure
 from litevision.models.centernet import CenterNet, CenterNetConfig
 from litevision.training.plan import AnyPlan, first_network
@@ -32,20 +32,20 @@ PARAMS = {
 
 def test_the_members_are_those_of_the_published_comparison() -> None:
     page = (Path(__file__).parents[4] / "docs/compare.md").read_text()
-    assert list(MEMBERS) == list(PARAMS)
-    for member in MEMBERS.values():
+    assert list(CANDIDATES) == list(PARAMS)
+    for candidate in CANDIDATES.values():
         with torch.device("meta"):
-            network = CenterNet(CenterNetConfig(configure(member.network, dialect=member.dialect), 10, member.neck))
-        assert sum(parameter.numel() for parameter in network.parameters()) == PARAMS[member.name]
-        [row] = [line for line in page.splitlines() if line.startswith(f"| `{member.name}` |")]
-        assert row.endswith(f"| {PARAMS[member.name]:,} |")
+            network = CenterNet(CenterNetConfig(configure(candidate.network, dialect=candidate.dialect), 10, candidate.neck))
+        assert sum(parameter.numel() for parameter in network.parameters()) == PARAMS[candidate.name]
+        [row] = [line for line in page.splitlines() if line.startswith(f"| `{candidate.name}` |")]
+        assert row.endswith(f"| {PARAMS[candidate.name]:,} |")
 
 
 def test_members_are_found_by_name() -> None:
-    assert find_members([]) == tuple(MEMBERS.values())
-    assert [it.name for it in find_members(["v2-light", "dlaseg", "v2-light"])] == ["dlaseg", "v2-light"]
-    with pytest.raises(UnknownNameError, match=r"no member of the comparison 'v2light'\. Did you mean 'v2-light'"):
-        find_members(["v2light"])
+    assert find_candidates([]) == tuple(CANDIDATES.values())
+    assert [it.name for it in find_candidates(["v2-light", "dlaseg", "v2-light"])] == ["dlaseg", "v2-light"]
+    with pytest.raises(UnknownNameError, match=r"no candidate of the comparison 'v2light'\. Did you mean 'v2-light'"):
+        find_candidates(["v2light"])
 
 
 def test_one_recipe_becomes_each_members_own() -> None:
@@ -56,17 +56,17 @@ def test_one_recipe_becomes_each_members_own() -> None:
         "detection": {"neck": "light", "neck_channels": 16, "flip": False},
     }
     recipe = make_recipe(given, task="detection")
-    made = {member.name: recipe_for(member, recipe, 7) for member in MEMBERS.values()}
+    made = {candidate.name: recipe_for(candidate, recipe, 7) for candidate in CANDIDATES.values()}
     assert {(it.model.name, it.model.dialect, it.detection.neck) for it in made.values()} == {
-        (member.network, member.dialect, member.neck) for member in MEMBERS.values()
+        (candidate.network, candidate.dialect, candidate.neck) for candidate in CANDIDATES.values()
     }
     for one in made.values():
         assert (one.model.size_hw, one.model.width, one.model.weights) == ((96, 128), 0.5, "none")
         assert (one.schedule.epochs, one.schedule.freeze_backbone_epochs, one.schedule.patience) == (7, 0, 0)
         assert (one.schedule.batch_size, one.optimizer.lr, one.detection.flip) == (3, 0.01, False)
         assert (one.optimizer.backbone_lr_mult, one.optimizer.layer_decay) == (1.0, 1.0)
-    assert set_aside(recipe) == ["model.name", "schedule.patience", "detection.neck_channels"]
-    assert set_aside(make_recipe(task="detection")) == []
+    assert ignored_options(recipe) == ["model.name", "schedule.patience", "detection.neck_channels"]
+    assert ignored_options(make_recipe(task="detection")) == []
 
 
 def test_every_member_is_planned_before_any_is_trained(tmp_path: Path) -> None:
@@ -75,10 +75,10 @@ def test_every_member_is_planned_before_any_is_trained(tmp_path: Path) -> None:
     told: list[object] = []
 
     def plan(*names: str, budget: Budget, folder: Path = folder) -> dict[str, AnyPlan]:
-        return plan_members(
+        return plan_candidates(
             data,
             recipe,
-            find_members(names),
+            find_candidates(names),
             budget,
             folder,
             on_data=lambda plan, faults: told.append(plan.data),
@@ -88,14 +88,14 @@ def test_every_member_is_planned_before_any_is_trained(tmp_path: Path) -> None:
     first = plan("v2-reshape", "v1-light", budget=Budget(30.0, 3))
     assert list(first) == ["v1-light", "v2-reshape"]
     found = plan(budget=Budget(30.0, 3))
-    assert list(found) == list(MEMBERS)
+    assert list(found) == list(CANDIDATES)
     assert len(told) == 2  # the data, each time that it was read
     assert found["v1-light"].created == first["v1-light"].created
     for name, one in found.items():
         network = first_network(one)
         assert isinstance(network, CenterNet)
         assert network.config == one.config
-        assert (one.config.backbone.dialect, one.config.neck) == (MEMBERS[name].dialect, MEMBERS[name].neck)
+        assert (one.config.backbone.dialect, one.config.neck) == (CANDIDATES[name].dialect, CANDIDATES[name].neck)
         assert one.recipe.schedule == found["dlaseg"].recipe.schedule
         assert (one.recipe.schedule.epochs, one.start) == (3, None)
         assert not is_finished(folder / name)
@@ -149,11 +149,11 @@ def test_an_epoch_is_timed_by_its_first_steps(
     assert watch.epoch_seconds == epoch_seconds
 
 
-def row(member: str, params: int, ms: float, ap: float) -> Row:
-    of = MEMBERS[member]
+def row(candidate: str, params: int, ms: float, ap: float) -> ComparisonRow:
+    of = CANDIDATES[candidate]
     times = (ms, 0.9 * ms, 1.2 * ms)
-    return Row(
-        member, of.network, of.dialect, of.neck, params, 1, 1, *times, 9, 1, 1, 1.0, "cpu", 1.0, "test", 6, 12, ap, ap
+    return ComparisonRow(
+        candidate, of.network, of.dialect, of.neck, params, 1, 1, *times, 9, 1, 1, 1.0, "cpu", 1.0, "test", 6, 12, ap, ap
     )
 
 

@@ -5,14 +5,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from litevision.lab.guidelines import Row, findings
+from litevision.lab.guidelines import VariantTiming, findings
 from litevision.lab.guidelines.designs import DESIGNS
 from litevision.lab.guidelines.plot import plot
 
 
-def rows(times: tuple[float, ...], kernels: dict[str, int], fused: dict[str, int], guideline: str = "G4") -> list[Row]:
-    def one(variant: str, times: tuple[float, ...], *, is_first: bool) -> Row:
-        return Row(guideline, variant, 1, (32, 8), 100, kernels, fused, times, 1.0, times, 1.1, 1.2, is_first)
+def rows(
+    times: tuple[float, ...], kernels: dict[str, int], fused: dict[str, int], guideline: str = "G4"
+) -> list[VariantTiming]:
+    def one(variant: str, times: tuple[float, ...], *, is_first: bool) -> VariantTiming:
+        return VariantTiming(guideline, variant, 1, (32, 8), 100, kernels, fused, times, 1.0, times, 1.1, 1.2, is_first)
 
     return [one("neither", (1.0,) * len(times), is_first=True), one("ReLU", times, is_first=False)]
 

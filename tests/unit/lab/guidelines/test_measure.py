@@ -7,7 +7,7 @@ import pytest
 
 from litevision.errors import UsageError
 from litevision.lab.guidelines.designs import DESIGNS, Design
-from litevision.lab.guidelines.measure import Row, Verdict, measure
+from litevision.lab.guidelines.measure import VariantTiming, Verdict, measure
 from litevision.runtime.engines import EngineChoice
 
 CHOICE = EngineChoice("onnxruntime", "fp32", 1)
@@ -27,8 +27,8 @@ class Quick:
         return {}
 
 
-def row(times: tuple[float, ...], share: float = 1.0, *, is_first: bool = False) -> Row:
-    return Row("G1", "1:2", 1, (22, 44), 100, {}, {}, times, share, times, None, None, is_first)
+def row(times: tuple[float, ...], share: float = 1.0, *, is_first: bool = False) -> VariantTiming:
+    return VariantTiming("G1", "1:2", 1, (22, 44), 100, {}, {}, times, share, times, None, None, is_first)
 
 
 @pytest.mark.parametrize(

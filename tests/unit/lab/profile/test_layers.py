@@ -5,7 +5,7 @@ from onnx import TensorProto, helper
 
 from litevision.cost.graph import GraphLedger, graph_ledger
 from litevision.lab.profile.layers import BETWEEN, not_run, rows_of
-from litevision.lab.profile.records import Kernel, Peaks, ProfilerCost, Recording, Spread
+from litevision.lab.profile.records import Kernel, Peaks, ProfilerCost, Recording, TimeStats
 
 PEAKS = Peaks(gmacs_per_s=100.0, bandwidths=((1_000, 50.0), (1_000_000, 10.0)))
 NO_COST = ProfilerCost()
@@ -54,7 +54,7 @@ def test_the_rows_add_up_to_the_run(costs: GraphLedger) -> None:
     ]
     assert [row.name for row in rows[-2:]] == ["new", BETWEEN]
     assert sum(row.time.ms for row in rows) == pytest.approx(4.5)
-    assert rows[0].time == Spread.of((2.0, 2.2, 9.0))
+    assert rows[0].time == TimeStats.of((2.0, 2.2, 9.0))
     assert rows[-1].time.ms == pytest.approx(0.3)
 
 

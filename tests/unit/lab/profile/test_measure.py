@@ -57,13 +57,13 @@ def test_every_multiply_add_has_a_kernel(name: str, dialect: str, engine: str, t
     found = profile(saved(model, tmp_path), choice_of(engine), repeats=9, peaks=PEAKS)
     assert sum(row.macs or 0 for row in found.rows) == costs.macs
     assert [row.kind for row in found.rows].count("between") == 1
-    convolutions = {node.layer for node in costs.nodes if node.macs}
+    convolutions = {node.layer for node in costs.rows if node.macs}
     assert convolutions == {row.name for row in found.rows if row.macs}
     assert all(row.nodes for row in found.rows if row.kind == "layer")
     named = [node for row in found.rows for node in row.nodes]
     assert len(named) == len(set(named))
-    views = {node.name for node in costs.nodes if node.is_view}
-    assert {node.name for node in costs.nodes} - views == {*named, *found.not_run} - views
+    views = {node.name for node in costs.rows if node.is_view}
+    assert {node.name for node in costs.rows} - views == {*named, *found.not_run} - views
     assert found.sum_ms == pytest.approx(sum(row.time.ms for row in found.rows))
     assert (found.runs, found.input_shape) == (9, (1, 64, 64, 3))
 

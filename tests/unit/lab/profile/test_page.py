@@ -7,19 +7,21 @@ import pytest
 
 from litevision.lab.profile.layers import BETWEEN
 from litevision.lab.profile.page import Roofline, bars, write_page
-from litevision.lab.profile.records import Bound, Peaks, Profile, ProfilerCost, Row, RowKind, Spread
+from litevision.lab.profile.records import Bound, LayerKind, LayerTime, Peaks, Profile, ProfilerCost, TimeStats
 from litevision.runtime.engines import engine_choice
 from litevision.runtime.machine import Machine
 
 MACHINE = Machine("a processor", 2, 2, None, "Linux", {"litevision": "1"})
 
 
-def row(name: str, ms: float, kind: RowKind = "layer", block: str = "", size: str = "", macs: int | None = None) -> Row:
+def row(
+    name: str, ms: float, kind: LayerKind = "layer", block: str = "", size: str = "", macs: int | None = None
+) -> LayerTime:
     bound: Bound | None = "compute" if macs else None
     moved, of_bound = (macs // 4, 0.5) if macs else (None, None)
     category = "conv" if kind == "layer" else kind
-    time = Spread(ms, 0.1)
-    return Row(name, kind, "", category, block, size, (name,), (name,), time, macs, moved, bound, of_bound)
+    time = TimeStats(ms, 0.1)
+    return LayerTime(name, kind, "", category, block, size, (name,), (name,), time, macs, moved, bound, of_bound)
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def found() -> Profile:
         row("two.layout", 0.5, kind="reorder", block="two", size="4x4"),
         row(BETWEEN, 0.5, kind="between"),
     )
-    spread = Spread(4.0, 0.2)
+    spread = TimeStats(4.0, 0.2)
     peaks = Peaks(100.0, ((1_000, 90.0), (100_000_000, 20.0)))
     choice = engine_choice("onnxruntime", threads=2)
     return Profile(choice, "engine 1", (1, 8, 8, 3), rows, spread, spread, ProfilerCost(), 9, peaks, ())

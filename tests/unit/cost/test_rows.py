@@ -3,8 +3,8 @@ from collections.abc import Callable
 import pytest
 from torch import nn
 
-from litevision.cost import ledger
-from litevision.cost.steps import describe, steps
+from litevision.cost.ledger import ledger
+from litevision.cost.rows import describe, fuse
 from litevision.models import build, configure
 from litevision.registry import ARCHITECTURES
 
@@ -12,13 +12,13 @@ from litevision.registry import ARCHITECTURES
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_row_lies_in_one_step_in_order(name: str) -> None:
     dialect = "keras" if "keras" in ARCHITECTURES[name].dialects else None
-    layers = ledger(build(configure(name, dialect=dialect), device="meta")).layers
-    assert [row for step in steps(layers) for row in step.rows] == list(layers)
+    layers = ledger(build(configure(name, dialect=dialect), device="meta")).rows
+    assert [row for step in fuse(layers) for row in step.rows] == list(layers)
 
 
 def test_operations_read_as_a_person_says_them() -> None:
     network = build(configure("mobilenet_v3_small", dialect="keras", output_stride=8), device="meta")
-    found = {step.layer.name: step.operation for step in steps(ledger(network).layers)}
+    found = {step.layer.name: step.operation for step in fuse(ledger(network).rows)}
     assert found["stem"] == "pad + conv 3x3 /2 +BN +h-swish"
     assert found["block_2.project"] == "conv 1x1 +BN +sum"
     assert found["block_4.depthwise"] == "dw 5x5 dilated 2 +BN +h-swish"
@@ -27,9 +27,9 @@ def test_operations_read_as_a_person_says_them() -> None:
 
 
 def test_a_step_gives_what_its_last_row_gives() -> None:
-    found = {step.layer.name: step for step in steps(ledger(build(configure("mobilenet_v3_small"))).layers)}
+    found = {step.layer.name: step for step in fuse(ledger(build(configure("mobilenet_v3_small"))).rows)}
     assert found["block_4.se.expand"].layer.out_shape == (240, 1, 1)
-    assert found["block_4.se.expand"].out_shape == (240, 14, 14)
+    assert found["block_4.se.expand"].rows[-1].out_shape == (240, 14, 14)
     assert found["stem"].params == 27 * 16 + 2 * 16
 
 
@@ -45,5 +45,5 @@ def test_a_step_gives_what_its_last_row_gives() -> None:
     ],
 )
 def test_kinds_that_our_networks_hardly_use(make: Callable[[], nn.Module], words: str) -> None:
-    (row,) = ledger(make(), (9, 9), in_channels=4).layers
+    (row,) = ledger(make(), (9, 9), in_channels=4).rows
     assert describe(row) == words

@@ -1,12 +1,14 @@
 """What a graph costs: a row for every node, and their totals."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
+from litevision.cost.rows import CostLedger, CostRow, Shape
 from litevision.errors import UnknownNameError
-
-Shape = tuple[int, ...]
+from litevision.runtime.records import to_dict
+from litevision.tables import Table
 
 
 @dataclass(frozen=True)
@@ -18,13 +20,13 @@ class Traffic:
 
 
 @dataclass(frozen=True)
-class Moved:
+class TensorTraffic:
     """A tensor, weights aside, that a node reads or writes.
 
     Attributes:
         tensor: its name in the file; behind views, that of the tensor which they view.
         node: the node that writes it, views included, or the graph's input.
-        bytes: how many of its bytes the node moves; None where a shape is not known.
+        bytes: bytes that the node moves; None where a shape is not known.
     """
 
     tensor: str
@@ -32,24 +34,20 @@ class Moved:
     bytes: int | None
 
 
-@dataclass(frozen=True)
-class NodeCost:
-    """One node of a graph.
+@dataclass(frozen=True, kw_only=True)
+class NodeCost(CostRow):
+    """Cost of one node of a graph.
 
     Attributes:
         name: the node's, or its first output's where it has none or shares it with a node before.
+        kind: "constant" for what is computed from weights alone; "unknown" for an operator whose multiply-adds are
+            not known here.
         layer: the path of the module that the weight's name tells (``block_1.expand``), else ``name``.
         op_type: the operator, with its domain unless that is ONNX's own (``com.microsoft:QGemm``).
-        kind: in the words of ``litevision.cost.LayerCost`` where it has one; "constant" for what is computed from
-            weights alone; "unknown" for an operator whose multiply-adds are not known here.
         outputs: the tensors that it names in the file.
         in_shapes: of what it reads, weights aside, with the batch axis; None where not known. ``out_shapes`` alike.
-        kernel: (h, w), or a number for each axis of the map; None where there is none. ``stride``, ``dilation`` alike.
-        params: learned numbers that no node before it has: weights, biases, tables, a normalisation's scale and shift.
-        buffers: a normalisation's running mean and variance.
         weights: numbers of its weight without the bias; 0 but for convolutions and matrix products with a constant.
         weight_bytes: of everything constant that it reads, as stored.
-        macs: multiply-adds of convolutions and matrix products; 0 for all else; None where they cannot be known.
         read: the tensors that it reads. Slices and lookups read as many bytes as they write; a view reads none.
         written: the tensors that it writes; a view writes none.
         in_place: whether an engine can let it overwrite its input: a normalisation or activation whose input no other
@@ -58,24 +56,15 @@ class NodeCost:
         note: why ``kind`` or ``macs`` is unknown; empty where all is known.
     """
 
-    name: str
     layer: str
     op_type: str
-    kind: str
     outputs: tuple[str, ...]
     in_shapes: tuple[Shape | None, ...]
     out_shapes: tuple[Shape | None, ...]
-    kernel: Shape | None = None
-    stride: Shape | None = None
-    dilation: Shape | None = None
-    groups: int = 1
-    params: int = 0
-    buffers: int = 0
     weights: int = 0
     weight_bytes: int = 0
-    macs: int | None = 0
-    read: tuple[Moved, ...] = ()
-    written: tuple[Moved, ...] = ()
+    read: tuple[TensorTraffic, ...] = ()
+    written: tuple[TensorTraffic, ...] = ()
     in_place: bool = False
     is_view: bool = False
     note: str = ""
@@ -98,7 +87,7 @@ class NodeCost:
 
 
 @dataclass(frozen=True)
-class GraphLedger:
+class GraphLedger(CostLedger[NodeCost]):
     """The nodes of a graph in the order in which they stand, Constant nodes aside, and their totals.
 
     A total over nodes of which something is not known counts what is, and its name stands in ``at_least``.
@@ -108,45 +97,43 @@ class GraphLedger:
         kept: the tensors that are the graph's answers.
         peak_activation_bytes: the most bytes of activations alive at once, inputs included. A tensor lives until its
             last use, the graph's answers to the end; views, and nodes that are ``in_place``, take no room.
-        at_least: the totals that are lower bounds: of ``params``, ``macs``, ``bytes_read``, ``bytes_written``,
+        at_least: the totals that are lower bounds: of ``num_params``, ``macs``, ``bytes_read``, ``bytes_written``,
             ``activation_bytes`` and ``peak_activation_bytes``.
+        title: what the graph is called.
+        remark: what was assumed to count it; empty where nothing was.
     """
 
-    nodes: tuple[NodeCost, ...]
     input_shapes: dict[str, Shape | None]
     kept: frozenset[str]
     peak_activation_bytes: int
     at_least: frozenset[str]
+    title: str = ""
+    remark: str = ""
 
     @cached_property
-    def params(self) -> int:
+    def num_params(self) -> int:
         """Learned numbers."""
-        return sum(node.params for node in self.nodes)
+        return sum(node.params for node in self.rows)
 
     @cached_property
-    def buffers(self) -> int:
+    def num_buffers(self) -> int:
         """Running means and variances of normalisations."""
-        return sum(node.buffers for node in self.nodes)
-
-    @cached_property
-    def macs(self) -> int:
-        """Multiply-adds of the convolutions and matrix products."""
-        return sum(node.macs or 0 for node in self.nodes)
+        return sum(node.buffers for node in self.rows)
 
     @cached_property
     def bytes_read(self) -> int:
         """Bytes that the nodes read, each by itself, weights included."""
-        return sum(node.bytes_read or 0 for node in self.nodes)
+        return sum(node.bytes_read or 0 for node in self.rows)
 
     @cached_property
     def bytes_written(self) -> int:
         """Bytes that the nodes write, each by itself."""
-        return sum(node.bytes_written or 0 for node in self.nodes)
+        return sum(node.bytes_written or 0 for node in self.rows)
 
     @cached_property
     def activation_bytes(self) -> int:
         """Bytes written where normalisations and activations run in place, as ``litevision.cost.Ledger`` counts."""
-        return sum(node.bytes_written or 0 for node in self.nodes if not node.in_place)
+        return sum(node.bytes_written or 0 for node in self.rows if not node.in_place)
 
     @property
     def intensity(self) -> float | None:
@@ -159,17 +146,47 @@ class GraphLedger:
     @cached_property
     def unknown(self) -> tuple[NodeCost, ...]:
         """The nodes whose multiply-adds are not known."""
-        return tuple(node for node in self.nodes if node.macs is None)
+        return tuple(node for node in self.rows if node.macs is None)
+
+    def sections(self, *, every: bool = False) -> Iterator[str | Table]:
+        """Yield the title, the table and the totals as text; ``every`` node as a row, or every fused layer."""
+        from litevision.cost.info import graph_sections
+
+        return graph_sections(self, every=every)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the totals and all nodes as JSON values."""
+        nodes = []
+        for node in self.rows:
+            row = to_dict(node)
+            del row["read"], row["written"]
+            inputs = list(node.inputs)
+            nodes.append({**row, "inputs": inputs, "bytes_read": node.bytes_read, "bytes_written": node.bytes_written})
+        return {
+            "model": self.title,
+            "input_shapes": to_dict(self.input_shapes),
+            "num_params": self.num_params,
+            "num_buffers": self.num_buffers,
+            "macs": self.macs,
+            "bytes_read": self.bytes_read,
+            "bytes_written": self.bytes_written,
+            "activation_bytes": self.activation_bytes,
+            "peak_activation_bytes": self.peak_activation_bytes,
+            "intensity": self.intensity,
+            "at_least": sorted(self.at_least),
+            "unknown": [{"name": node.name, "op_type": node.op_type, "note": node.note} for node in self.unknown],
+            "nodes": nodes,
+        }
 
     @cached_property
     def _by_name(self) -> dict[str, NodeCost]:
-        return {node.name: node for node in self.nodes}
+        return {node.name: node for node in self.rows}
 
     @cached_property
     def _readers(self) -> dict[str, set[str]]:
         """The nodes that read bytes of each tensor."""
         readers: dict[str, set[str]] = {}
-        for node in self.nodes:
+        for node in self.rows:
             for moved in node.read:
                 if moved.bytes != 0:
                     readers.setdefault(moved.tensor, set()).add(node.name)

@@ -30,7 +30,7 @@ class _Family:
     starts_with_pool: bool = False
 
 
-def made_up_networks(count: int, seed: int = 0) -> Iterator[ModelProto]:
+def synthetic_networks(count: int, seed: int = 0) -> Iterator[ModelProto]:
     """``count`` classifiers from uint8 pixels to probabilities, of random sizes, widths and depths."""
     for number in range(count):
         yield _Network(Random(f"{seed} {number}")).grow(_FAMILIES[number % len(_FAMILIES)])

@@ -8,13 +8,12 @@ from onnx import AttributeProto, NodeProto
 from litevision.cost.graph import operators
 from litevision.cost.graph.constants import Constants
 from litevision.cost.graph.shapes import Shapes
-
-Shape = tuple[int, ...]
+from litevision.cost.rows import Shape
 
 
 @dataclass(frozen=True)
-class Form:
-    """What a node is, apart from what it moves.
+class OpSpec:
+    """Kind, geometry and multiply-adds of a node.
 
     Attributes:
         kernel: what a convolution or pool slides over its map; None for what slides nothing. ``stride`` and
@@ -33,17 +32,17 @@ class Form:
     note: str = ""
 
 
-def form_of(node: NodeProto, shapes: Shapes, constants: Constants) -> Form:
-    """The form of ``node`` in a graph of ``shapes``."""
+def op_spec(node: NodeProto, shapes: Shapes, constants: Constants) -> OpSpec:
+    """The spec of ``node`` in a graph of ``shapes``."""
     is_standard = operators.is_standard(node)
     if is_standard and node.op_type in operators.FREE:
         return _free(node, shapes)
     if is_standard and node.op_type in operators.OPERANDS:
         return _counted(node, shapes, constants)
-    return Form("unknown", macs=None, note=f"the multiply-adds of {operators.operator_of(node)} are not known here")
+    return OpSpec("unknown", macs=None, note=f"the multiply-adds of {operators.operator_of(node)} are not known here")
 
 
-def _counted(node: NodeProto, shapes: Shapes, constants: Constants) -> Form:
+def _counted(node: NodeProto, shapes: Shapes, constants: Constants) -> OpSpec:
     left, right = (node.input[slot] if slot < len(node.input) else "" for slot in operators.OPERANDS[node.op_type])
     is_product = node.op_type in operators.PRODUCTS
     weight: str | None = right
@@ -57,34 +56,34 @@ def _counted(node: NodeProto, shapes: Shapes, constants: Constants) -> Form:
         missing = names[found.index(None)]
         fault = shapes.faults.get(names[2])
         note = f"the shape of {missing!r} is not known" + (f" ({fault})" if fault else "")
-        return Form(kind, weight=weight, macs=None, note=note)
+        return OpSpec(kind, weight=weight, macs=None, note=note)
     if is_product:
-        return _product(node, Form(kind, weight=weight), x, w, y)
-    return _convolution(node, Form(kind, weight=weight), x, w, y)
+        return _product(node, OpSpec(kind, weight=weight), x, w, y)
+    return _convolution(node, OpSpec(kind, weight=weight), x, w, y)
 
 
-def _product(node: NodeProto, form: Form, x: Shape, w: Shape, y: Shape) -> Form:
+def _product(node: NodeProto, spec: OpSpec, x: Shape, w: Shape, y: Shape) -> OpSpec:
     is_gemm = node.op_type == "Gemm"
     depth = x[0] if is_gemm and _int(node, "transA", 0) else x[-1]
     across = -1 if is_gemm and _int(node, "transB", 0) else -2
     if depth != w[across if len(w) > 1 else 0]:
-        return Form(form.kind, weight=form.weight, macs=None, note=f"{x} does not multiply with {w}")
-    return Form(form.kind, weight=form.weight, macs=prod(y) * depth)
+        return OpSpec(spec.kind, weight=spec.weight, macs=None, note=f"{x} does not multiply with {w}")
+    return OpSpec(spec.kind, weight=spec.weight, macs=prod(y) * depth)
 
 
-def _convolution(node: NodeProto, form: Form, x: Shape, w: Shape, y: Shape) -> Form:
+def _convolution(node: NodeProto, spec: OpSpec, x: Shape, w: Shape, y: Shape) -> OpSpec:
     kernel, groups = w[2:], _int(node, "group", 1)
     is_transposed = node.op_type == "ConvTranspose"
     in_channels = w[0] if is_transposed else w[1] * groups
     ones = (1,) * len(kernel)
     fits = len(x) == len(w) and x[1] == in_channels
-    return Form(
-        form.kind,
+    return OpSpec(
+        spec.kind,
         kernel,
         _ints(node, "strides") or ones,
         _ints(node, "dilations") or ones,
         groups,
-        form.weight,
+        spec.weight,
         (prod(x) * prod(w[1:]) if is_transposed else prod(y) * prod(w[1:])) if fits else None,
         "" if fits else f"a weight of {w} in {groups} groups does not fit {x}",
     )
@@ -99,21 +98,21 @@ def _convolution_kind(node: NodeProto, w: Shape | None) -> str:
     return "pointwise_conv" if w is not None and groups == 1 and set(w[2:]) == {1} else "conv"
 
 
-def _free(node: NodeProto, shapes: Shapes) -> Form:
+def _free(node: NodeProto, shapes: Shapes) -> OpSpec:
     kind = operators.kind_of(node.op_type)
     x = shapes.shape(node.input[0]) if node.input else None
     map_axes = None if x is None else x[2:]
     if kind == "clip":
-        return Form("relu6" if [_bound(node, i, shapes) for i in (1, 2)] == [0, 6] else kind)
+        return OpSpec("relu6" if [_bound(node, i, shapes) for i in (1, 2)] == [0, 6] else kind)
     if kind == "mean":
         is_pool = x is not None and len(x) == 4 and _axes(node, shapes, 4) == {2, 3}
-        return Form("avg_pool", map_axes, map_axes) if is_pool else Form(kind)
+        return OpSpec("avg_pool", map_axes, map_axes) if is_pool else OpSpec(kind)
     if kind == "transpose" and x is not None and len(x) == 5:
-        return Form("shuffle")  # of channels viewed as groups of channels
+        return OpSpec("shuffle")  # of channels viewed as groups of channels
     if node.op_type.startswith("Global"):
-        return Form(kind, map_axes, map_axes)
+        return OpSpec(kind, map_axes, map_axes)
     kernel = _ints(node, "kernel_shape")
-    return Form(kind, kernel, _ints(node, "strides") or (1,) * len(kernel)) if kernel else Form(kind)
+    return OpSpec(kind, kernel, _ints(node, "strides") or (1,) * len(kernel)) if kernel else OpSpec(kind)
 
 
 def _bound(node: NodeProto, place: int, shapes: Shapes) -> float | None:

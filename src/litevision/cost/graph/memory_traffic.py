@@ -1,17 +1,19 @@
-"""Which tensors each node of a graph reads and writes, and how many of their bytes."""
+"""Which tensors each node of a graph reads and writes, how many of their bytes, and the peak of activations alive."""
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
 
 from onnx import GraphProto, NodeProto
 
 from litevision.cost.graph import operators
 from litevision.cost.graph.constants import Constants
-from litevision.cost.graph.records import Moved
+from litevision.cost.graph.ledger import NodeCost, TensorTraffic
 from litevision.cost.graph.shapes import Shapes
 from litevision.cost.graph.tensors import UNKNOWN_TENSOR, read_by
 
 
-class Moves:
+class MemoryTraffic:
     """The tensors of a graph; its nodes are to be asked for in order."""
 
     def __init__(self, graph: GraphProto, shapes: Shapes, constants: Constants) -> None:
@@ -25,7 +27,9 @@ class Moves:
         """The tensor itself, or the one that it views."""
         return self._behind.get(tensor, tensor)
 
-    def of(self, node: NodeProto, name: str, *, is_known: bool) -> tuple[tuple[Moved, ...], tuple[Moved, ...]]:
+    def of(
+        self, node: NodeProto, name: str, *, is_known: bool
+    ) -> tuple[tuple[TensorTraffic, ...], tuple[TensorTraffic, ...]]:
         """What ``node``, from now on known as ``name``, reads and writes, constants aside.
 
         Args:
@@ -37,7 +41,7 @@ class Moves:
         viewed = inputs[:1] if is_view(node) else []
         for tensor in viewed:
             self._behind[outputs[0]] = self.behind(tensor)
-        written = tuple(Moved(tensor, name, self._bytes(tensor, is_known)) for tensor in outputs[len(viewed) :])
+        written = tuple(TensorTraffic(tensor, name, self._bytes(tensor, is_known)) for tensor in outputs[len(viewed) :])
         read = []
         for tensor in inputs:
             size = self._bytes(tensor, is_known)
@@ -45,7 +49,7 @@ class Moves:
                 size = 0
             elif node.op_type in operators.SLICES and tensor == node.input[0]:
                 size = written[0].bytes if written else 0
-            read.append(Moved(self.behind(tensor), self._writers.get(tensor, tensor), size))
+            read.append(TensorTraffic(self.behind(tensor), self._writers.get(tensor, tensor), size))
         return tuple(read), written
 
     def is_in_place(self, node: NodeProto) -> bool:
@@ -84,3 +88,35 @@ def _uses(graph: GraphProto) -> Counter[str]:
         elif not reads_shapes_alone(node):
             uses.update({*read_by(node)})
     return uses
+
+
+def peak_bytes(
+    nodes: Iterable[NodeCost], sizes: Mapping[str, int | None], inputs: Iterable[str], kept: Iterable[str]
+) -> tuple[int, bool]:
+    """The most bytes alive at once, and whether every size among them is known.
+
+    Args:
+        nodes: in the order in which they run.
+        sizes: bytes of each tensor.
+        inputs: alive from the start.
+        kept: alive to the end.
+    """
+    home: dict[str, str] = {}  # the tensor whose memory another one takes over
+    born = dict.fromkeys(inputs, 0)
+    last = dict.fromkeys(born, 0)
+    end = 0
+    for end, node in enumerate(nodes):
+        for moved in node.read:
+            last[home.get(moved.tensor, moved.tensor)] = end
+        for moved in node.written:
+            source = node.read[0].tensor if node.in_place else moved.tensor
+            home[moved.tensor] = home.get(source, source)
+            born.setdefault(home[moved.tensor], end)
+            last[home[moved.tensor]] = end
+    last.update((home.get(tensor, tensor), end) for tensor in kept)
+    change = [0] * (end + 2)
+    for tensor, first in born.items():
+        size = sizes.get(tensor) or 0
+        change[first] += size
+        change[last[tensor] + 1] -= size
+    return max(accumulate(change)), all(sizes.get(tensor) is not None for tensor in born)

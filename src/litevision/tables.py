@@ -1,0 +1,48 @@
+"""Reports as text: aligned tables among lines, which a terminal may draw its own way."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Align = Literal["left", "right"]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of text under the titles of their columns.
+
+    Attributes:
+        columns: from the left, each with how its cells are aligned.
+        rows: as many cells each as there are columns.
+    """
+
+    columns: Mapping[str, Align]
+    rows: Sequence[Sequence[str]]
+
+    def __str__(self) -> str:
+        widths = [max(map(len, cells)) for cells in zip(self.columns, *self.rows, strict=True)]
+        lines = []
+        for row in (tuple(self.columns), *self.rows):
+            cells = [
+                cell.rjust(width) if align == "right" else cell.ljust(width)
+                for cell, width, align in zip(row, widths, self.columns.values(), strict=True)
+            ]
+            lines.append("  ".join(cells).rstrip())
+        return "\n".join(lines)
+
+
+class Report:
+    """A result that is read as text: ``print`` it, or go through its ``sections``."""
+
+    def sections(self) -> Iterator[str | Table]:
+        """Yield lines and tables in the order in which they are read."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.sections()))
+
+
+def align_totals(lines: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Align lines of a name, a number and a note."""
+    left, middle = (max(len(line[i]) for line in lines) for i in (0, 1))
+    return [f"{name:<{left}}  {number:>{middle}}  {note}".rstrip() for name, number, note in lines]
