@@ -14,12 +14,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from litevision.cost.draw import draw
+    from litevision.cost.info import info
     from litevision.data import DataReport, check_data
     from litevision.detections import Detections
     from litevision.errors import LitevisionError
     from litevision.exporting.export import export
     from litevision.hub import bench, classify, detect, load, load_classifier, load_detector
     from litevision.image import Preprocess
+    from litevision.lab.choose import choose
+    from litevision.lab.guidelines import guidelines
+    from litevision.lab.lint import lint
+    from litevision.lab.profile import profile
     from litevision.runtime import Bundle, Classifier, Detector, Prediction, Predictions
     from litevision.weights.conversion import convert
     from litevision.weights.create import create
@@ -41,15 +47,21 @@ __all__ = [
     "__version__",
     "bench",
     "check_data",
+    "choose",
     "classify",
     "convert",
     "create",
     "detect",
+    "draw",
     "export",
+    "guidelines",
+    "info",
+    "lint",
     "load",
     "load_classifier",
     "load_detector",
     "load_weights",
+    "profile",
     "save_weights",
 ]
 
@@ -65,17 +77,25 @@ _HOMES = {
     "Preprocess": "litevision.image",
     "bench": "litevision.hub",
     "check_data": "litevision.data",
+    "choose": "litevision.lab.choose",
     "classify": "litevision.hub",
     "convert": "litevision.weights.conversion",
     "create": "litevision.weights.create",
     "detect": "litevision.hub",
+    "draw": "litevision.cost.draw",
     "export": "litevision.exporting.export",
+    "guidelines": "litevision.lab.guidelines",
+    "info": "litevision.cost.info",
+    "lint": "litevision.lab.lint",
     "load": "litevision.hub",
     "load_classifier": "litevision.hub",
     "load_detector": "litevision.hub",
     "load_weights": "litevision.weights.load",
+    "profile": "litevision.lab.profile",
     "save_weights": "litevision.weights.save",
 }
+
+_TRAIN_EXTRA = {"torch", "onnx", "scipy", "matplotlib", "jinja2"}
 
 
 if not TYPE_CHECKING:  # a checker that saw this would let every misspelt name pass
@@ -87,7 +107,7 @@ if not TYPE_CHECKING:  # a checker that saw this would let every misspelt name p
         try:
             return getattr(importlib.import_module(_HOMES[name]), name)
         except ModuleNotFoundError as error:
-            if error.name != "torch":
+            if error.name not in _TRAIN_EXTRA:
                 raise
             from litevision.errors import MissingExtraError
 

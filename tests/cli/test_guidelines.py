@@ -42,7 +42,8 @@ def test_json_csv_and_plot(guidelines: Run) -> None:
     found = json.loads(out)
     assert (code, list(found)) == (0, ["engine", "machine", "rows", "findings"])
     assert err == "wrote rows.csv: 12 rows\nwrote it.png\n"
-    assert found["engine"] == {"name": "onnxruntime", "precision": "fp32", "threads": 1, "streams": 1}
+    engine = {"name": "onnxruntime", "precision": "fp32", "threads": 1, "streams": 1}
+    assert engine.items() <= found["engine"].items()
     first, second = found["rows"][:2]
     assert (first["variant"], first["verdict"], first["is_first"], first["paper_cpu"]) == ("neither", None, True, None)
     assert second["verdict"] in ("slower", "even", "quicker")
@@ -62,7 +63,7 @@ def test_json_csv_and_plot(guidelines: Run) -> None:
     [
         (("G9",), "no guideline 'G9'."),
         (("--engine", "torch"), "no engine 'torch'."),
-        (("--precision", "bf16"), "onnxruntime does not compute in bf16 on a CPU; expected fp32"),
+        (("--precision", "bf16"), "onnxruntime does not compute in bf16; expected fp32"),
         (("--rounds", "1"), "1 rounds; expected 2 or more, for the spread is between rounds."),
         (("--seconds", "0"), "0 seconds for each network; expected more than 0."),
         (("--threads", "0"), "0 threads; expected at least 1."),

@@ -67,7 +67,7 @@ def test_html(profile: Run) -> None:
     ("options", "message"),
     [
         (("--engine", "tflite"), "no engine 'tflite'. Known: onnxruntime, openvino, auto."),
-        (("--precision", "bf16"), "onnxruntime does not compute in bf16 on a CPU"),
+        (("--precision", "bf16"), "onnxruntime does not compute in bf16"),
         (("--threads", "0"), "0 threads; expected at least 1."),
         (("--batch", "0"), "a batch of 1 or more"),
         (("--repeats", "0"), "0 repeats; expected 1 to 1000."),

@@ -66,7 +66,7 @@ MAY_IMPORT = {
         "training",
         "lab",
     },
-    "__init__": {"errors", "detections", "hub", "image", "runtime", "data", "weights", "exporting"},
+    "__init__": {"errors", "detections", "hub", "image", "runtime", "data", "weights", "cost", "exporting", "lab"},
     "__main__": {"cli"},
 }
 

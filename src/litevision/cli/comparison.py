@@ -111,7 +111,9 @@ def _tell_epochs(candidate: Candidate, seconds: float, epochs: int) -> None:
     console.note(f"{candidate.name}: an epoch takes about {seconds:.3g} s here, so it gets {epochs:,}")
 
 
-def _document(what: str, plan: AnyPlan, budget: Budget, machine: Machine, rows: Sequence[ComparisonRow]) -> dict[str, Any]:
+def _document(
+    what: str, plan: AnyPlan, budget: Budget, machine: Machine, rows: Sequence[ComparisonRow]
+) -> dict[str, Any]:
     return {
         "format_version": 1,
         "comparison": what,
@@ -157,7 +159,9 @@ def _scored(row: ComparisonRow) -> str:
     return f"{row.split} split, {pluralise(row.images)} with {row.boxes:,} boxes"
 
 
-def _write(folder: Path, document: Mapping[str, Any], rows: Sequence[ComparisonRow], budget: Budget, timed: str) -> None:
+def _write(
+    folder: Path, document: Mapping[str, Any], rows: Sequence[ComparisonRow], budget: Budget, timed: str
+) -> None:
     """Writes the table as CSV and JSON, and the plot."""
     size, versions = "x".join(map(str, document["size_hw"])), document["machine"]["versions"]
     about = {

@@ -31,16 +31,15 @@ def run(options: DrawOptions) -> int:
 
     require_torch("litevision draw")
     from litevision.cost.draw import draw
-    from litevision.models import build, configure
 
-    size_hw = parse_size(options.size)
-    config = configure(
+    draw(
         options.model,
-        width_mult=options.width,
-        num_classes=options.classes,
+        options.output,
+        width=options.width,
+        size=parse_size(options.size),
+        classes=options.classes,
         dialect=options.dialect,
         output_stride=options.output_stride,
     )
-    draw(build(config, device="meta"), options.output, size_hw)
     console.note(f"wrote {options.output}")
     return 0

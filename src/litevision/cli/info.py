@@ -39,7 +39,7 @@ def run(options: InfoOptions) -> int:
     require_torch("litevision info")
     import json
 
-    from litevision.cli import console
+    from litevision import console
     from litevision.cli.tables import print_report
     from litevision.cost.graph import GraphLedger
     from litevision.cost.info import info

@@ -1,42 +1,111 @@
-"""A network drawn: its parts with their shapes and costs, as SVG, PNG, PDF or dot text."""
+"""Draw a network: its parts with their shapes and costs, as SVG, PNG, PDF or dot text."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from litevision.cost.dot import dot_text
 from litevision.cost.ledger import ledger
+from litevision.cost.rows import Size, pair_of
 from litevision.errors import MissingExtraError, UsageError
 from litevision.files import atomic_write
+from litevision.models import build, configure
 from litevision.models.network import Network
 
 SUFFIXES = (".svg", ".png", ".pdf", ".dot")
 PNG_DPI = 144
 
 
-def draw(network: Network, path: Path | str, size_hw: tuple[int, int] = (224, 224)) -> None:
-    """Draws ``network`` for an input of ``size_hw`` into ``path``, whose suffix says how.
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A network as a drawing; a notebook shows it by itself.
+
+    Attributes:
+        dot: the text in Graphviz' language, with every position given.
+    """
+
+    dot: str
+
+    def svg(self) -> str:
+        """Render it as SVG.
+
+        Raises:
+            MissingExtraError: pygraphviz is not installed.
+        """
+        return render(self.dot, "svg").decode()
+
+    def save(self, path: str | Path) -> None:
+        """Write it atomically, in the format that the suffix names.
+
+        Args:
+            path: ends with .svg, .png, .pdf or .dot.
+
+        Raises:
+            UsageError: another suffix, or no such folder.
+            MissingExtraError: pygraphviz is not installed; .dot works without it.
+        """
+        path = _checked(path)
+        form = path.suffix.lower()[1:]
+        drawing = self.dot.encode() if form == "dot" else render(self.dot, form)
+        with atomic_write(path) as partial:
+            partial.write_bytes(drawing)
+
+    def _repr_svg_(self) -> str:
+        return self.svg()
+
+
+def draw(
+    model: str | Network,
+    output: str | Path | None = None,
+    *,
+    width: float = 1.0,
+    size: Size = 224,
+    classes: int = 1000,
+    dialect: str | None = None,
+    output_stride: int = 32,
+) -> Drawing:
+    """Draw a network: a box for each of its parts, with shapes, parameters and multiply-adds.
 
     Args:
-        network: neither run nor changed.
-        path: ends with .svg, .png, .pdf or .dot; a file there is replaced, whole or not at all.
-        size_hw: of the input, in pixels.
+        model: an architecture's name or alias, or a network, which is neither run nor changed; the options after
+            ``size`` are those of a name.
+        output: a .svg, .png, .pdf or .dot file to write.
+        width: the paper's width multiplier.
+        size: of the input in pixels, as one side or (height, width).
+        classes: 0 for a network without a classifier.
+        dialect: whose form of the network; the name's own by default.
+        output_stride: 8, 16 or 32: later strides become dilation.
 
     Raises:
-        UsageError: another suffix, no such folder, or a size that the network cannot take.
-        MissingExtraError: pygraphviz is not installed; .dot works without it.
+        UnknownNameError: no such network.
+        UsageError: a size that the network cannot take, or a file that cannot be written.
+        MissingExtraError: pygraphviz is not installed, which all formats but .dot need.
+
+    Example:
+        >>> draw("mobilenet_v2").dot[:7]
+        'digraph'
     """
+    if output is not None:
+        output = _checked(output)
+    if isinstance(model, str):
+        config = configure(model, width_mult=width, num_classes=classes, dialect=dialect, output_stride=output_stride)
+        model = build(config, device="meta")
+    drawing = Drawing(dot_text(model, ledger(model, pair_of(size) or (224, 224))))
+    if output is not None:
+        drawing.save(output)
+    return drawing
+
+
+def _checked(path: str | Path) -> Path:
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         *most, last = SUFFIXES
         raise UsageError(f"a drawing's file must end with {', '.join(most)} or {last}, got {path.name!r}")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {str(path.parent)!r} for the drawing. Make it first")
-    text = dot_text(network, ledger(network, size_hw))
-    drawing = text.encode() if path.suffix.lower() == ".dot" else render(text, path.suffix.lower()[1:])
-    with atomic_write(path) as partial:
-        partial.write_bytes(drawing)
+    return path
 
 
 def render(text: str, form: str) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from litevision.cost.graph.ledger import GraphLedger, NodeCost
-from litevision.cost.rows import Shape, describe, fuse, shape_text
+from litevision.cost.rows import Shape, Size, describe, fuse, pair_of, shape_text
 from litevision.errors import UsageError
 from litevision.tables import Table, align_totals
 from litevision.zoo import BUNDLES
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 _SIZE_HW = (224, 224)
 _UNKNOWNS_SHOWN = 10
-
-Size = int | tuple[int, int]
-"""One side in pixels, or (height, width)."""
 
 
 @overload
@@ -68,7 +65,7 @@ def info(
         >>> info("mobilenet_v2").macs
         300774272
     """
-    size_hw = (size, size) if isinstance(size, int) else size
+    size_hw = pair_of(size)
     if not isinstance(model, str | os.PathLike):
         from litevision.cost.ledger import ledger
 

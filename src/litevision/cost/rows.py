@@ -31,6 +31,8 @@ CONVOLUTIONS = frozenset({"conv", "depthwise_conv", "pointwise_conv", "conv_tran
 STARTS = CONVOLUTIONS | POOLS | {"linear", "matmul", "unknown"}
 
 Shape = tuple[int, ...]
+Size = int | tuple[int, int]
+"""One side in pixels, or (height, width)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +150,11 @@ def geometry(layer: CostRow) -> list[str]:
     if layer.kind == "conv" and layer.groups > 1:
         words.append(f"in {layer.groups} groups")
     return words
+
+
+def pair_of(size: Size | None) -> tuple[int, int] | None:
+    """Return (height, width) of ``size``."""
+    return (size, size) if isinstance(size, int) else size
 
 
 def shape_text(shape: Iterable[int]) -> str:

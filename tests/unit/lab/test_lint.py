@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from litevision.cost.graph import graph_ledger
 from litevision.errors import BundleError, FileMissingError, UsageError
-from litevision.lab.lint.measure import lint
+from litevision.lab.lint.measure import time_violations
 from litevision.lab.lint.rules import Violation, balanced_widths, find_violations
 from litevision.runtime.engines import EngineChoice
 
@@ -151,7 +151,7 @@ def test_layers_alike_are_timed_once_and_all_are_told(tmp_path: Path) -> None:
     def note(done: int, total: int) -> None:
         told.append((done, total))
 
-    timed_violations = lint(path, CHOICE, seconds=0.01, opened_by=Quick, on_progress=note)
+    timed_violations = time_violations(path, CHOICE, seconds=0.01, opened_by=Quick, on_progress=note)
     assert [timed.violation.layer for timed in timed_violations] == ["Conv0", "Conv1", "Conv2", "Conv3"]
     assert timed_violations[0].ms == timed_violations[2].ms > 0
     assert opened == [str(path), *["the graph"] * 6]
@@ -161,7 +161,7 @@ def test_layers_alike_are_timed_once_and_all_are_told(tmp_path: Path) -> None:
 def test_real_times(tmp_path: Path) -> None:
     net = Net()
     path = net.save(tmp_path / "net.onnx", net.op("Softplus", net.conv("x", 96), out=96))
-    one, other = lint(path, CHOICE, seconds=0.01)
+    one, other = time_violations(path, CHOICE, seconds=0.01)
     assert (one.violation.guideline, other.violation.guideline) == ("G1", "G4")
     assert min(one.ms, one.instead_ms, other.ms) > 0
     assert (other.instead_ms, other.instead_iqr_ms) == (0, 0)
@@ -178,13 +178,13 @@ def test_a_file_of_open_size(tmp_path: Path) -> None:
 
 def test_bad_files_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(FileMissingError, match=r"none\.onnx"):
-        lint(tmp_path / "none.onnx", CHOICE)
+        time_violations(tmp_path / "none.onnx", CHOICE)
     (tmp_path / "bad.onnx").write_bytes(b"oops")
     with pytest.raises(BundleError, match=r"bad\.onnx: not an ONNX file"):
-        lint(tmp_path / "bad.onnx", CHOICE)
+        time_violations(tmp_path / "bad.onnx", CHOICE)
     net = Net()
     foreign = net.op("Strange", "x", out=16, domain="elsewhere")
     with pytest.raises(BundleError, match=r"strange\.onnx: onnxruntime .* cannot load it"):
-        lint(net.save(tmp_path / "strange.onnx", foreign), CHOICE)
+        time_violations(net.save(tmp_path / "strange.onnx", foreign), CHOICE)
     with pytest.raises(UsageError, match=r"-1 seconds for each layer; expected more than 0\."):
-        lint(tmp_path / "bad.onnx", CHOICE, seconds=-1)
+        time_violations(tmp_path / "bad.onnx", CHOICE, seconds=-1)

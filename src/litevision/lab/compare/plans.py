@@ -1,4 +1,4 @@
-"""A comparison before its trainings begin: a folder that holds one and no other, with a planned run for each candidate."""
+"""Plan a comparison: one folder, with a planned run for each candidate."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence

@@ -1,6 +1,14 @@
 """Lint rules for ONNX graphs, from the four guidelines of the ShuffleNetV2 paper, each violation measured."""
 
-from litevision.lab.lint.measure import TimedViolation, lint
+from litevision.lab.lint.measure import LintReport, TimedViolation, lint, time_violations
 from litevision.lab.lint.rules import Violation, balanced_widths, find_violations
 
-__all__ = ["TimedViolation", "Violation", "balanced_widths", "find_violations", "lint"]
+__all__ = [
+    "LintReport",
+    "TimedViolation",
+    "Violation",
+    "balanced_widths",
+    "find_violations",
+    "lint",
+    "time_violations",
+]

@@ -1,21 +1,29 @@
-"""What the layers that go against a guideline cost here.
+"""Lint an ONNX graph: find the layers that go against a guideline, and measure what they cost here.
 
-Every such layer is timed alone, as a graph of its own on random numbers, in turns with what could stand in its place at
-equal MACs. Alone it also pays for the call, and for what the engine does to a map before its first kernel and after its
-last: it takes longer than within the network. Both sides of a comparison pay alike.
+Every such layer is timed alone, as a graph of its own on random numbers; calls of it and of what could stand in its
+place at equal MACs are interleaved, so that background load affects both equally. Alone it also pays for the call, and
+for what the engine does to a map before its first kernel and after its last: it takes longer than within the network.
+Both sides of a comparison pay alike.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from litevision.cost.rows import Size, pair_of
 from litevision.errors import UsageError
+from litevision.hub import find_bundle
 from litevision.lab.guidelines.measure import timed_call
 from litevision.lab.lint.rules import Violation, find_violations
-from litevision.runtime.engines import Engine, EngineChoice, open_engine
+from litevision.runtime.engines import Engine, EngineChoice, engine_choice, open_engine
 from litevision.runtime.engines.timing import interleaved
+from litevision.runtime.machine import Machine
+from litevision.runtime.records import to_dict
+from litevision.tables import Align, Report, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +36,90 @@ class TimedViolation:
     instead_ms: float
     instead_iqr_ms: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the violation without its graphs, and the times, as JSON values."""
+        names = ("guideline", "layer", "what", "macs", "instead", "instead_macs")
+        return {
+            **{name: getattr(self.violation, name) for name in names},
+            **{name: getattr(self, name) for name in ("ms", "iqr_ms", "instead_ms", "instead_iqr_ms")},
+        }
+
+
+@dataclass(frozen=True)
+class LintReport(Report):
+    """The violations of a model, timed.
+
+    Attributes:
+        model: as it was given.
+        choice: the engine and how it computes.
+        violations: in the order of the graph.
+    """
+
+    model: str
+    choice: EngineChoice
+    machine: Machine
+    violations: tuple[TimedViolation, ...]
+
+    def sections(self, *, ms_over: float = 0.1) -> Iterator[str | Table]:
+        """Yield a table of the layers that take longer than ``ms_over``, and a line for each guideline."""
+        shown = [timed for timed in self.violations if timed.ms > ms_over]
+        if shown:
+            columns: dict[str, Align] = {"": "left", "layer": "left", "what": "left"}
+            columns |= {"ms": "right", "spread": "right", "instead": "left", "ms ": "right", "spread ": "right"}
+            yield Table(columns, [_cells(timed) for timed in shown])
+            yield ""
+        if not self.violations:
+            yield "no layer goes against a guideline"
+        for guideline in sorted({timed.violation.guideline for timed in self.violations}):
+            ours = [timed for timed in self.violations if timed.violation.guideline == guideline]
+            total, instead = (sum(times) for times in zip(*((each.ms, each.instead_ms) for each in ours), strict=True))
+            layers = f"{len(ours)} layer{'' if len(ours) == 1 else 's'}"
+            yield f"{guideline}: {layers}, {total:.2f} ms; instead {instead:.2f} ms, each timed alone"
+        if hidden := len(self.violations) - len(shown):
+            yield f"{hidden} of them take up to {ms_over:g} ms each and are not shown (--ms-over)"
+        yield f"{self.choice}; {self.machine}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every violation as JSON values."""
+        return {
+            "model": self.model,
+            "engine": to_dict(self.choice),
+            "machine": to_dict(self.machine),
+            "layers": [timed.to_dict() for timed in self.violations],
+        }
+
 
 def lint(
+    model: str | os.PathLike[str],
+    *,
+    size: Size | None = None,
+    engine: str = "onnxruntime",
+    precision: str | None = None,
+    threads: int | None = None,
+    seconds: float = 0.2,
+    on_progress: Callable[[int, int], object] = lambda done, total: None,
+) -> LintReport:
+    """Find the layers that go against ShuffleNetV2's guidelines, and measure each beside a better one of equal MACs.
+
+    Args:
+        model: any .onnx file, or what `litevision.load` takes.
+        size: of the images in pixels, one side or (height, width), for a file that leaves it open.
+        engine: onnxruntime or openvino.
+        precision: fp32, or bf16 where engine and processor have it.
+        threads: that compute a layer; by default all there are.
+        seconds: measured time for each layer and for its alternative; equal layers are timed once.
+        on_progress: is told how many layers are done, of how many.
+
+    Raises:
+        LitevisionError: no such model, a broken file, an engine that is not installed, or no time.
+    """
+    choice = engine_choice(engine, precision, threads=threads)
+    machine = Machine.here()
+    found = time_violations(find_bundle(model), choice, size_hw=pair_of(size), seconds=seconds, on_progress=on_progress)
+    return LintReport(str(model), choice, machine, tuple(found))
+
+
+def time_violations(
     path: Path,
     choice: EngineChoice,
     *,
@@ -38,7 +128,7 @@ def lint(
     opened_by: Callable[..., Engine] = open_engine,
     on_progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> list[TimedViolation]:
-    """Every layer of the file at ``path`` that goes against a guideline, timed, in the order of the graph.
+    """Time every layer of a file that goes against a guideline, in the order of the graph.
 
     Args:
         size_hw: of the images, for a file that leaves it open.
@@ -68,3 +158,12 @@ def lint(
             timed[violation.what, violation.instead] = alike
         timed_violations.append(replace(alike, violation=violation))
     return timed_violations
+
+
+def _cells(timed: TimedViolation) -> tuple[str, ...]:
+    own, instead = (timed.ms, timed.iqr_ms), (timed.instead_ms, timed.instead_iqr_ms)
+    violation = timed.violation
+    return (
+        *(violation.guideline, violation.layer, violation.what, *(f"{ms:.3f}" for ms in own)),
+        *(violation.instead, *(f"{ms:.3f}" for ms in instead)),
+    )

@@ -18,25 +18,28 @@ from litevision.lab.profile.peaks import added_ms, is_free, measure_cost, measur
 from litevision.lab.profile.recorders import Job, record
 from litevision.lab.profile.records import Peaks, Profile, TimeStats
 from litevision.runtime.engines import EngineChoice, TensorInfo, open_engine
+from litevision.runtime.machine import Machine
 
 _TURNS = 9
 _MOST_REPEATS = 1000  # onnxruntime's profiler keeps a million events
 
 
-def profile(
+def profile_file(
     path: str | os.PathLike[str],
     choice: EngineChoice,
     *,
+    title: str = "",
     batch: int = 1,
     size_hw: tuple[int, int] | None = None,
     repeats: int = 54,
     peaks: Peaks | None = None,
 ) -> Profile:
-    """What each layer of the ONNX file at ``path`` takes on this machine.
+    """Measure what each layer of the ONNX file at ``path`` takes on this machine.
 
     Args:
         path: a bundle, or another graph with one input of pixels or numbers.
         choice: the engine and how it computes.
+        title: what the profile calls the model; by default ``path``.
         batch: images in a batch.
         size_hw: of the images, for a file that leaves it open.
         repeats: runs with the profiler, and as many without it, in nine turns.
@@ -50,7 +53,7 @@ def profile(
     """
     if not 1 <= repeats <= _MOST_REPEATS:
         raise UsageError(f"{repeats} repeats; expected 1 to {_MOST_REPEATS}.")
-    path = Path(path)
+    path, machine = Path(path), Machine.here()
     model = with_functions_inlined(load_graph(path), str(path))
     onnx.load_external_data_for_model(model, str(path.parent))  # where they lie, load_graph has looked at
     ledger = named_ledger(model, batch=batch, size_hw=size_hw)
@@ -70,6 +73,8 @@ def profile(
     else:
         (run,) = record([job], turns=_TURNS, runs=runs)
     return Profile(
+        model=title or str(path),
+        machine=machine,
         choice=choice,
         version=engine.version,
         input_shape=images.shape,

@@ -11,7 +11,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from litevision.files import atomic_write
 from litevision.lab.profile.records import LayerTime, Peaks, Profile
 from litevision.plotting import BLUE, GREEN, GREY, ORANGE, PINK, SKY, YELLOW
-from litevision.runtime.machine import Machine
 
 COLOURS = {
     "pointwise_conv": ("1x1 convolution", BLUE),
@@ -112,7 +111,7 @@ class Roofline:
         return self.x(start), self.y(start * gb_per_s), self.x(end), self.roof
 
 
-def write_page(path: Path, model: str, machine: Machine, profile: Profile) -> None:
+def write_page(path: Path, profile: Profile) -> None:
     """Writes the page of ``profile`` to ``path``, whole or not at all."""
     environment = Environment(
         loader=PackageLoader("litevision.lab.profile", "."),
@@ -122,8 +121,8 @@ def write_page(path: Path, model: str, machine: Machine, profile: Profile) -> No
         lstrip_blocks=True,
     )
     html = environment.get_template("page.html").render(
-        model=Path(model).name,
-        machine=machine,
+        model=Path(profile.model).name,
+        machine=profile.machine,
         profile=profile,
         plot=Roofline(profile),
         bars=bars(profile),

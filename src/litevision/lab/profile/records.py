@@ -1,13 +1,17 @@
 """What is measured: the engine's kernels, and the layers that they compute."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
 from litevision.runtime.engines import EngineChoice
+from litevision.runtime.machine import Machine
+from litevision.runtime.records import to_dict
+from litevision.tables import Report, Table
 
 LayerKind = Literal["layer", "reorder", "engine", "between"]
 """A layer of the file; a change of layout, or something else that the engine adds; the time outside all kernels."""
@@ -153,10 +157,11 @@ class ProfilerCost:
 
 
 @dataclass(frozen=True)
-class Profile:
-    """Where the time of a graph goes.
+class Profile(Report):
+    """Time of each layer of a model on this machine; ``print`` it, or write a page with plots.
 
     Attributes:
+        model: as it was given.
         choice: the engine and how it computes.
         version: the engine's name and version.
         input_shape: the batch.
@@ -169,6 +174,8 @@ class Profile:
         not_run: nodes that no kernel stands for: computed when the file was loaded, or optimised away.
     """
 
+    model: str
+    machine: Machine
     choice: EngineChoice
     version: str
     input_shape: tuple[int, ...]
@@ -204,6 +211,30 @@ class Profile:
     def num_kernels(self) -> int:
         """Kernels that ran."""
         return sum(len(row.kernels) for row in self.rows)
+
+    def sections(self, *, every: bool = False) -> Iterator[str | Table]:
+        """Yield the table of layers, the totals and the machine.
+
+        Args:
+            every: a row for each kernel that the engine adds in place of their sums.
+        """
+        from litevision.lab.profile.report import sections
+
+        return sections(self, every=every)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every row and total as JSON values."""
+        plain: dict[str, Any] = to_dict(self)
+        for row, each in zip(plain["rows"], self.rows, strict=True):
+            row |= {"share": each.time.ms / self.sum_ms, "gmacs_per_s": each.gmacs_per_s, "gb_per_s": each.gb_per_s}
+        totals = {"sum_ms": self.sum_ms, "difference": self.difference, "recording_ms": self.recording_ms}
+        return {**plain, **totals}
+
+    def write_page(self, path: str | Path) -> None:
+        """Write an HTML page with a roofline plot, bars and the table; it needs no other file."""
+        from litevision.lab.profile.page import write_page
+
+        write_page(Path(path), self)
 
 
 def sum_of(samples: Sequence[Sequence[float]]) -> tuple[float, ...]:

@@ -34,6 +34,9 @@ class EngineChoice:
         """The engine, its precision and any device but the CPU, as messages and tables name them."""
         return f"{self.name} {self.precision}" + ("" if self.device in ("cpu", "auto") else f" on {self.device}")
 
+    def __str__(self) -> str:
+        return f"{self.title}, {self.threads} thread{'s' if self.threads > 1 else ''}"
+
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:

@@ -11,7 +11,7 @@ from PIL import Image
 from litevision.errors import UnknownNameError, UsageError
 from litevision.lab.compare import budget as timing
 from litevision.lab.compare.budget import Budget
-from litevision.lab.compare.candidates import CANDIDATES, find_candidates, recipe_for, ignored_options
+from litevision.lab.compare.candidates import CANDIDATES, find_candidates, ignored_options, recipe_for
 from litevision.lab.compare.plans import plan_candidates
 from litevision.lab.compare.plot import write_plot
 from litevision.lab.compare.table import ComparisonRow, is_finished
@@ -35,7 +35,9 @@ def test_the_members_are_those_of_the_published_comparison() -> None:
     assert list(CANDIDATES) == list(PARAMS)
     for candidate in CANDIDATES.values():
         with torch.device("meta"):
-            network = CenterNet(CenterNetConfig(configure(candidate.network, dialect=candidate.dialect), 10, candidate.neck))
+            network = CenterNet(
+                CenterNetConfig(configure(candidate.network, dialect=candidate.dialect), 10, candidate.neck)
+            )
         assert sum(parameter.numel() for parameter in network.parameters()) == PARAMS[candidate.name]
         [row] = [line for line in page.splitlines() if line.startswith(f"| `{candidate.name}` |")]
         assert row.endswith(f"| {PARAMS[candidate.name]:,} |")
@@ -153,7 +155,25 @@ def row(candidate: str, params: int, ms: float, ap: float) -> ComparisonRow:
     of = CANDIDATES[candidate]
     times = (ms, 0.9 * ms, 1.2 * ms)
     return ComparisonRow(
-        candidate, of.network, of.dialect, of.neck, params, 1, 1, *times, 9, 1, 1, 1.0, "cpu", 1.0, "test", 6, 12, ap, ap
+        candidate,
+        of.network,
+        of.dialect,
+        of.neck,
+        params,
+        1,
+        1,
+        *times,
+        9,
+        1,
+        1,
+        1.0,
+        "cpu",
+        1.0,
+        "test",
+        6,
+        12,
+        ap,
+        ap,
     )
 
 

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from exports import graph
 from litevision.cost.graph import graph_ledger
 from litevision.errors import BundleError, FileMissingError, UsageError
-from litevision.lab.profile import Peaks, microbenchmarks, peaks, profile
+from litevision.lab.profile import Peaks, microbenchmarks, peaks, profile_file
 from litevision.lab.profile.peaks import measure_cost, measure_peaks
 from litevision.runtime.engines import EngineChoice, engine_choice
 
@@ -54,7 +54,7 @@ def one_node(folder: Path, op: str, shape: list[Any], inputs: tuple[str, ...] = 
 def test_every_multiply_add_has_a_kernel(name: str, dialect: str, engine: str, tmp_path: Path) -> None:
     model = graph(name, dialect, (64, 64))
     costs = graph_ledger(model)
-    found = profile(saved(model, tmp_path), choice_of(engine), repeats=9, peaks=PEAKS)
+    found = profile_file(saved(model, tmp_path), choice_of(engine), repeats=9, peaks=PEAKS)
     assert sum(row.macs or 0 for row in found.rows) == costs.macs
     assert [row.kind for row in found.rows].count("between") == 1
     convolutions = {node.layer for node in costs.rows if node.macs}
@@ -69,7 +69,9 @@ def test_every_multiply_add_has_a_kernel(name: str, dialect: str, engine: str, t
 
 
 def test_activations_are_fused_in_onnxruntime(tmp_path: Path) -> None:
-    found = profile(saved(graph(*NETWORKS[1], (64, 64)), tmp_path), choice_of("onnxruntime"), repeats=1, peaks=PEAKS)
+    found = profile_file(
+        saved(graph(*NETWORKS[1], (64, 64)), tmp_path), choice_of("onnxruntime"), repeats=1, peaks=PEAKS
+    )
     stem = next(row for row in found.rows if row.name == "stem")
     assert stem.operation == "conv 3x3 /2 +ReLU6"
     assert any(row.operation == "conv 1x1 +sum" for row in found.rows)
@@ -78,7 +80,7 @@ def test_activations_are_fused_in_onnxruntime(tmp_path: Path) -> None:
 @pytest.mark.parametrize("engine", NAMES)
 def test_a_batch_counts_its_images(engine: str, tmp_path: Path) -> None:
     path = saved(graph(*NETWORKS[1], (64, 64)), tmp_path)
-    found = profile(path, choice_of(engine), batch=3, repeats=1, peaks=PEAKS)
+    found = profile_file(path, choice_of(engine), batch=3, repeats=1, peaks=PEAKS)
     assert found.input_shape == (3, 64, 64, 3)
     assert sum(row.macs or 0 for row in found.rows) == 3 * graph_ledger(path).macs
 
@@ -106,28 +108,28 @@ def test_probes_hold_what_they_say() -> None:
 
 def test_a_file_that_leaves_its_size_open_is_measured_at_one(tmp_path: Path) -> None:
     path = one_node(tmp_path, "Relu", ["N", 3, "H", "W"])
-    found = profile(path, choice_of("onnxruntime"), batch=2, size_hw=(5, 7), repeats=1, peaks=PEAKS)
+    found = profile_file(path, choice_of("onnxruntime"), batch=2, size_hw=(5, 7), repeats=1, peaks=PEAKS)
     assert found.input_shape == (2, 3, 5, 7)
     with pytest.raises(UsageError, match=r"leaves the size of 'x'.* open\. Give it with --size"):
-        profile(path, choice_of("onnxruntime"), peaks=PEAKS)
+        profile_file(path, choice_of("onnxruntime"), peaks=PEAKS)
 
 
 def test_inputs_that_cannot_be_made_up_are_refused(tmp_path: Path) -> None:
     message = "a batch is made up for one alone, of uint8 or float"
     with pytest.raises(UsageError, match=message):
-        profile(one_node(tmp_path, "Add", [1, 3], ("x", "z")), choice_of("onnxruntime"), peaks=PEAKS)
+        profile_file(one_node(tmp_path, "Add", [1, 3], ("x", "z")), choice_of("onnxruntime"), peaks=PEAKS)
     with pytest.raises(UsageError, match=message):
-        profile(one_node(tmp_path, "Neg", [1, 3], dtype=TensorProto.INT64), choice_of("onnxruntime"), peaks=PEAKS)
+        profile_file(one_node(tmp_path, "Neg", [1, 3], dtype=TensorProto.INT64), choice_of("onnxruntime"), peaks=PEAKS)
 
 
 def test_what_cannot_be_measured_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"oops")
     with pytest.raises(BundleError, match=r"bad\.onnx: not an ONNX file"):
-        profile(tmp_path / "bad.onnx", choice_of("onnxruntime"))
+        profile_file(tmp_path / "bad.onnx", choice_of("onnxruntime"))
     with pytest.raises(FileMissingError, match=r"none\.onnx"):
-        profile(tmp_path / "none.onnx", choice_of("onnxruntime"))
+        profile_file(tmp_path / "none.onnx", choice_of("onnxruntime"))
     with pytest.raises(UsageError, match="0 repeats; expected 1 to 1000"):
-        profile(tmp_path / "bad.onnx", choice_of("onnxruntime"), repeats=0)
+        profile_file(tmp_path / "bad.onnx", choice_of("onnxruntime"), repeats=0)
 
 
 @pytest.mark.parametrize("engine", NAMES)
@@ -142,7 +144,7 @@ def test_normalisations_that_nobody_folded_go_with_their_convolutions(engine: st
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, sides) for name in ("x0", "x3")]
     made = helper.make_graph(nodes, "norms", ends[:1], ends[1:], weights)
     path = saved(helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), tmp_path)
-    found = profile(path, choice_of(engine), repeats=9, peaks=PEAKS)
+    found = profile_file(path, choice_of(engine), repeats=9, peaks=PEAKS)
     layers = [row.nodes for row in found.rows if row.kind == "layer"]
     assert layers == [(f"CONV{i}", f"NORM{i}") for i in range(3)]
     assert [row.macs for row in found.rows if row.kind == "layer"] == [8 * 8 * 32 * 32] * 3

@@ -35,7 +35,8 @@ def found() -> Profile:
     spread = TimeStats(4.0, 0.2)
     peaks = Peaks(100.0, ((1_000, 90.0), (100_000_000, 20.0)))
     choice = engine_choice("onnxruntime", threads=2)
-    return Profile(choice, "engine 1", (1, 8, 8, 3), rows, spread, spread, ProfilerCost(), 9, peaks, ())
+    about = ("folder/<model>.onnx", MACHINE, choice, "engine 1", (1, 8, 8, 3))
+    return Profile(*about, rows, spread, spread, ProfilerCost(), 9, peaks, ())
 
 
 def test_each_bar_is_the_whole_run(found: Profile) -> None:
@@ -69,7 +70,7 @@ def test_dots_lie_where_their_figures_are(found: Profile) -> None:
 
 
 def test_the_page_needs_nothing_else_and_escapes_names(found: Profile, tmp_path: Path) -> None:
-    write_page(tmp_path / "page.html", "folder/<model>.onnx", MACHINE, found)
+    write_page(tmp_path / "page.html", found)
     html = (tmp_path / "page.html").read_text()
     assert "default-src 'none'" in html
     assert re.findall(r"(?:src|href)=|https?:|@import|<script", html) == []
@@ -83,7 +84,7 @@ def test_the_page_needs_nothing_else_and_escapes_names(found: Profile, tmp_path:
 
 def test_a_page_of_no_multiply_adds_is_drawn(found: Profile, tmp_path: Path) -> None:
     bare = Profile(**{**{name: getattr(found, name) for name in found.__dataclass_fields__}, "rows": found.rows[2:]})
-    write_page(tmp_path / "page.html", "model", MACHINE, bare)
+    write_page(tmp_path / "page.html", bare)
     html = (tmp_path / "page.html").read_text()
     assert "<circle" not in html
     assert "other work disturbed" in html  # the rows are 1 ms of 4
