@@ -65,7 +65,7 @@ def test_every_form_is_told_and_read_alike(tmp_path: Path, write: Write, kind: s
 
 
 @pytest.mark.parametrize(("write", "kind"), FORMS)
-def test_a_image_without_any_object_is_kept(tmp_path: Path, write: Write, kind: str) -> None:
+def test_an_image_without_any_object_is_kept(tmp_path: Path, write: Write, kind: str) -> None:
     found = read_boxes(write(tmp_path / "data", [*scenes(2), Scene("nothing", "train")]))
     sample = next(sample for sample in found.samples if sample.path.stem == "nothing")
     assert (sample.boxes_xyxy.shape, sample.labels.shape, sample.ignored.shape) == ((0, 4), (0,), (0,))
@@ -221,7 +221,7 @@ def test_made_splits_do_not_depend_on_the_place_and_hold_every_class(tmp_path: P
     assert read_boxes(tmp_path / "a", seed=1).of("test")[0].path != one.of("test")[0].path
 
 
-def test_a_image_in_two_splits_stays_where_it_is_held_out(tmp_path: Path) -> None:
+def test_an_image_in_two_splits_stays_where_it_is_held_out(tmp_path: Path) -> None:
     root = write_voc(tmp_path / "data", scenes(3))
     with (root / "ImageSets/Main/train.txt").open("a") as file:
         file.write("test00\n")
