@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from litevision.data.check import DataReport, check_data
     from litevision.data.dataset import SPLITS, DetectionSample, LabelledBoxes, LabelledImages, Sample, Split
     from litevision.data.formats import FORMATS, Format
-    from litevision.data.formats.find import is_detection, task_of
+    from litevision.data.formats.find import task_of
     from litevision.data.issues import RULES, Issue, Rule
-    from litevision.data.reader import quick_scan, read, read_boxes, read_images, read_labelled
+    from litevision.data.reader import quick_scan, read, read_boxes, read_images
 
 __all__ = [
     "FORMATS",
@@ -28,12 +28,10 @@ __all__ = [
     "Sample",
     "Split",
     "check_data",
-    "is_detection",
     "quick_scan",
     "read",
     "read_boxes",
     "read_images",
-    "read_labelled",
     "task_of",
 ]
 
@@ -41,9 +39,9 @@ _HOMES = {
     "check": ("DataReport", "check_data"),
     "dataset": ("SPLITS", "DetectionSample", "LabelledBoxes", "LabelledImages", "Sample", "Split"),
     "formats": ("FORMATS", "Format"),
-    "formats.find": ("is_detection", "task_of"),
+    "formats.find": ("task_of",),
     "issues": ("RULES", "Issue", "Rule"),
-    "reader": ("quick_scan", "read", "read_boxes", "read_images", "read_labelled"),
+    "reader": ("quick_scan", "read", "read_boxes", "read_images"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

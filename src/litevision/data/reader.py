@@ -218,6 +218,3 @@ def quick_scan(data: LabelledImages, *, workers: int | None = None) -> tuple[Lab
             "Run 'litevision check-data' to see every issue."
         )
     return kept, tuple(sorted(issues, key=lambda issue: issue.order))
-
-
-read_labelled = read_images  # its former name, until its callers have moved

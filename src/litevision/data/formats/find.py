@@ -47,11 +47,6 @@ def task_of(path: str | os.PathLike[str]) -> Task:
     return "classification"
 
 
-def is_detection(path: str | os.PathLike[str]) -> bool:
-    """Whether there are labels of boxes at ``path``."""
-    return task_of(path) == "detection"
-
-
 def list_labels(path: str | os.PathLike[str], task: Task | None = None) -> tuple[Format, Listing]:
     """The format of the labels at ``path``, and what its reader lists.
 
