@@ -25,7 +25,7 @@ from litevision.models.dialect import Dialect
 from litevision.registry import ARCHITECTURES
 from litevision.registry.weight_sets import WeightSet, weight_sets
 from litevision.runtime import BundleMetadata
-from litevision.runtime.records import REST
+from litevision.runtime.schema import REST
 from litevision.tasks import TASKS, task_of
 from litevision.training.recipe_file import recipe_tables
 

@@ -18,7 +18,7 @@ from litevision.cost.trace import FLOAT32_BYTES, IN_PLACE, Operation, peak_bytes
 from litevision.errors import UsageError
 from litevision.models.config import NetworkConfig
 from litevision.models.network import FeaturePyramid, Network
-from litevision.runtime.records import to_dict
+from litevision.runtime.schema import to_dict
 from litevision.tables import Table
 
 CLASS_COUNTS = (10, 100, 1000)

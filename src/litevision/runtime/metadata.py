@@ -7,7 +7,7 @@ from typing import Any, Literal, NoReturn
 
 from litevision.errors import BundleError
 from litevision.image import Preprocess
-from litevision.runtime.records import FORMERLY, OPTIONAL, REST, from_dict, to_dict
+from litevision.runtime.schema import FORMERLY, OPTIONAL, REST, from_dict, to_dict
 
 METADATA_KEY = "litevision"
 FORMAT_VERSION = 1

@@ -16,7 +16,7 @@ from litevision.files import atomic_write, sha256_of, write_csv
 from litevision.runtime import Bundle, Check, Weights
 from litevision.runtime.cpus import available_cpus
 from litevision.runtime.machine import Machine
-from litevision.runtime.records import to_dict
+from litevision.runtime.schema import to_dict
 from litevision.training.checkpoint import Progress
 from litevision.training.plan import AnyPlan
 from litevision.training.recipe import Recipe

@@ -15,7 +15,7 @@ from litevision.files import atomic_write, refuse_links
 from litevision.image import Preprocess
 from litevision.models.config import NetworkConfig
 from litevision.runtime import Normalisation, Weights
-from litevision.runtime.records import from_dict, to_dict
+from litevision.runtime.schema import from_dict, to_dict
 from litevision.tasks import Task, task_of, task_of_data
 from litevision.training.process import has_bf16
 from litevision.training.recipe import Recipe

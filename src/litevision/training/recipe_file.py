@@ -9,7 +9,7 @@ from typing import Any
 import tomli_w
 
 from litevision.errors import FileMissingError, UnknownNameError, UsageError
-from litevision.runtime.records import from_dict, to_dict
+from litevision.runtime.schema import from_dict, to_dict
 from litevision.tasks import DEFAULT, TASKS, Task, task_of
 from litevision.training.recipe import Recipe
 

@@ -17,7 +17,7 @@ from litevision.models.pretrained import Pretrained, fingerprint
 from litevision.registry.labels import imagenet_labels
 from litevision.registry.weight_sets import WeightSet
 from litevision.runtime import Normalisation, Score
-from litevision.runtime.records import from_dict, to_dict
+from litevision.runtime.schema import from_dict, to_dict
 from litevision.weights.layouts import layout_row
 from litevision.weights.source import WeightsSource
 from litevision.weights.tensorflow_checkpoint import checkpoint_prefix

@@ -7,7 +7,7 @@ from typing import Any
 
 from litevision.cost.rows import CostLedger, CostRow, Shape
 from litevision.errors import UnknownNameError
-from litevision.runtime.records import to_dict
+from litevision.runtime.schema import to_dict
 from litevision.tables import Table
 
 

@@ -12,7 +12,7 @@ from litevision.lab.latency import LatencyModel, calibrate, latency_model
 from litevision.registry import ALIASES
 from litevision.runtime.engines import EngineChoice, engine_choice
 from litevision.runtime.machine import Machine
-from litevision.runtime.records import to_dict
+from litevision.runtime.schema import to_dict
 from litevision.tables import Align, Report, Table
 
 

@@ -10,7 +10,7 @@ from litevision.lab.guidelines.findings import Finding, findings
 from litevision.lab.guidelines.measure import VariantTiming, measure
 from litevision.runtime.engines import EngineChoice, engine_choice
 from litevision.runtime.machine import Machine
-from litevision.runtime.records import to_dict
+from litevision.runtime.schema import to_dict
 from litevision.tables import Align, Report, Table
 
 

@@ -21,7 +21,7 @@ from litevision.lab.profile import Peaks, measure_peaks
 from litevision.runtime.engines import Engine, EngineChoice, open_engine
 from litevision.runtime.engines.timing import interleaved
 from litevision.runtime.machine import cpu_instructions, cpu_name, engine_versions
-from litevision.runtime.records import from_dict, to_dict
+from litevision.runtime.schema import from_dict, to_dict
 
 NETWORKS = 108
 SECONDS = 0.2

@@ -22,7 +22,7 @@ from litevision.lab.lint.rules import Violation, find_violations
 from litevision.runtime.engines import Engine, EngineChoice, engine_choice, open_engine
 from litevision.runtime.engines.timing import interleaved
 from litevision.runtime.machine import Machine
-from litevision.runtime.records import to_dict
+from litevision.runtime.schema import to_dict
 from litevision.tables import Align, Report, Table
 
 

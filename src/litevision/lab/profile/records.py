@@ -10,7 +10,7 @@ import numpy as np
 
 from litevision.runtime.engines import EngineChoice
 from litevision.runtime.machine import Machine
-from litevision.runtime.records import to_dict
+from litevision.runtime.schema import to_dict
 from litevision.tables import Report, Table
 
 LayerKind = Literal["layer", "reorder", "engine", "between"]

@@ -19,7 +19,7 @@ from litevision.runtime.bundle import checked_metadata, read_bundle
 from litevision.runtime.engines import Engine, EngineChoice, Precision, candidates, open_engine
 from litevision.runtime.engines.timing import count_changes, sample_images, time_engines
 from litevision.runtime.machine import cpu_instructions, cpu_name, engine_versions
-from litevision.runtime.records import from_dict, to_dict
+from litevision.runtime.schema import from_dict, to_dict
 
 FEW_IMAGES = 64
 """For fewer, measuring (a few seconds) costs more than any engine gains."""
