@@ -62,6 +62,18 @@ def _walk(folder: Path, *, recursive: bool) -> list[Path]:
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if recursive and not name.startswith(".")]
         found += [
-            Path(parent, name) for name in names if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
+            path
+            for name in names
+            if name.lower().endswith(IMAGE_SUFFIXES)
+            and not name.startswith(".")
+            and not _is_special(path := Path(parent, name))
         ]
     return found
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is a pipe, a socket or a device, which a reader could wait for without end."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False  # a link to nothing, or a file that may not be read: its reader says so

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from litevision.errors import UnknownNameError, UsageError, WeightsMismatchError
 from litevision.models.blocks import ConvNormAct, initialise
-from litevision.models.config import NetworkConfig
+from litevision.models.config import MAX_CHANNELS, MAX_CLASSES, NetworkConfig
 from litevision.models.factory import build
 from litevision.models.necks import STRIDE, DlaUpNeck, LightNeck, ReshapeNeck, separable
 from litevision.models.network import FeaturePyramid, Network, require_nchw
@@ -55,6 +55,10 @@ class CenterNetConfig(Recorded):
     def __post_init__(self) -> None:
         if type(self.num_classes) is not int or self.num_classes < 1:
             raise UsageError(f"num_classes must be a whole number, 1 or more, got {self.num_classes}")
+        if self.num_classes > MAX_CLASSES:
+            raise UsageError(f"num_classes must be {MAX_CLASSES:,} at most, got {self.num_classes}")
+        if max(self.neck_channels or 0, self.head_channels or 0) > MAX_CHANNELS:
+            raise UsageError(f"neck_channels and head_channels must be {MAX_CHANNELS:,} at most, got {self}")
         if self.neck not in get_args(Neck):
             raise UnknownNameError.of("neck", self.neck, get_args(Neck))
         if self.neck_channels is not None and self.neck != "light":

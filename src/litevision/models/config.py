@@ -11,6 +11,8 @@ from litevision.models.record import Recorded
 from litevision.registry.architectures import ARCHITECTURES, NO_OPTIONS
 
 OUTPUT_STRIDES = (8, 16, 32)
+# Far above any network that somebody trains; a configuration may come with a file of a stranger.
+MAX_CLASSES, MAX_CHANNELS, MAX_PARTS = 1_000_000, 65_536, 1_000
 Row = TypeVar("Row")
 
 
@@ -58,6 +60,9 @@ class NetworkConfig(Recorded):
             raise UsageError(f"num_classes must be a whole number, 0 (features) or more, got {self.num_classes}")
         if type(self.in_channels) is not int or self.in_channels < 1:
             raise UsageError(f"in_channels must be a whole number, 1 or more, got {self.in_channels}")
+        for what, most in (("num_classes", MAX_CLASSES), ("in_channels", MAX_CHANNELS)):
+            if getattr(self, what) > most:
+                raise UsageError(f"{what} must be {most:,} at most, got {getattr(self, what)}")
         if self.output_stride not in OUTPUT_STRIDES:
             raise UsageError(f"output_stride must be 8, 16 or 32, got {self.output_stride}")
         if self.dropout is not None and not 0 <= self.dropout < 1:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from litevision.errors import InputShapeError, UnknownNameError, UsageError
 from litevision.models.blocks import ClassifierHead, initialise
-from litevision.models.config import NetworkConfig
+from litevision.models.config import MAX_CHANNELS, MAX_PARTS, NetworkConfig
 from litevision.models.dialect import Dialect
 from litevision.models.pretrained import Pretrained
 
@@ -62,7 +62,16 @@ class Backbone:
         return stride, dilation
 
     def add(self, name: str, part: nn.Module, channels: int, *, in_pyramid: bool = True) -> None:
-        """Appends ``part``, which gives ``channels`` channels at the running stride."""
+        """Appends ``part``, which gives ``channels`` channels at the running stride.
+
+        Raises:
+            UsageError: more parts or channels than any network has; configurations come with files of strangers.
+        """
+        if len(self.endpoints) == MAX_PARTS or channels > MAX_CHANNELS:
+            raise UsageError(
+                f"a network of more than {MAX_PARTS:,} parts or {MAX_CHANNELS:,} channels, at {name} with {channels:,}"
+                "; expected fewer rows, repeats or channels"
+            )
         self.parts[name] = part
         self.endpoints.append(Endpoint(name, channels, self.stride, self.level, in_pyramid))
 

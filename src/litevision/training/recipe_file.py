@@ -13,6 +13,8 @@ from litevision.runtime.schema import from_dict, to_dict
 from litevision.tasks import DEFAULT, TASKS, Task, task_of
 from litevision.training.recipe import Recipe
 
+_MAX_BYTES, _MAX_DOTS = 262_144, 200
+
 # Keys by the names that they had up to 0.1.0, which are still read.
 _RENAMED = {
     ("schedule", "head_epochs"): "freeze_backbone_epochs",
@@ -31,11 +33,23 @@ def read_recipe(path: Path) -> Mapping[str, Any]:
         UsageError: no valid TOML.
     """
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{path}: no plain file; expected TOML")
+        if path.stat().st_size > _MAX_BYTES:
+            raise UsageError(f"{path}: more than {_MAX_BYTES:,} bytes; a recipe has a few thousand")
+        return _parse(path.read_text("utf-8"))
     except FileNotFoundError:
         raise FileMissingError(f"{path}: no such recipe; expected a TOML file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except UsageError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no TOML, or a number of 5,000 digits
         raise UsageError(f"{path}: cannot be read as a recipe ({error}); expected TOML") from None
+
+
+def _parse(text: str) -> dict[str, Any]:
+    if any(line.count(".") > _MAX_DOTS for line in text.splitlines()):  # tomllib takes the square of a key's parts
+        raise ValueError(f"a line with more than {_MAX_DOTS} dots")
+    return tomllib.loads(text)
 
 
 def read_settings(settings: Iterable[str]) -> Mapping[str, Any]:
@@ -51,8 +65,8 @@ def read_settings(settings: Iterable[str]) -> Mapping[str, Any]:
         if not (equals and dot and key):
             raise UsageError(f"--set takes table.key=value, such as schedule.epochs=20; got {setting!r}")
         try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+            value = _parse(f"value = {text}")["value"]
+        except (ValueError, RecursionError):
             value = text.strip()
         tables.setdefault(table, {})[key] = value
     return tables

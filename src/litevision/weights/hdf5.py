@@ -1,42 +1,108 @@
-"""Keras' HDF5 files as plain tensors: each data set is read by itself, and nothing outside the file is."""
+"""Keras' HDF5 files as plain arrays: each data set is read by itself, and nothing outside the file is.
 
-import io
+They are read in a process of its own, with limits of time and memory: the HDF5 library can be kept busy without end by
+a damaged file, and no signal reaches Python meanwhile.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+import numpy.typing as npt
 
-from litevision.errors import UnsafeFileError, WeightsError
-from litevision.weights.convert.layout import Tensors
+from litevision.errors import LitevisionError, UnsafeFileError, WeightsError
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 MAX_BYTES = 1_000_000_000  # a small file can unpack to an enormous one, or declare one
+CPU_LIMIT_S = 6  # beside a second for each 20 MB of the file; 100 MB take a second
+TIME_LIMIT_S = 600.0  # where the system cannot limit the processor's time
 _NORM_LEAVES = ("gamma", "beta", "moving_mean", "moving_variance")
 _LEAVES = ("kernel", "bias")
 
+Arrays = dict[str, npt.NDArray[np.floating[Any]]]
 
-def read_hdf5(source: Path | io.BytesIO, path: Path) -> Tensors:
-    """The tensors of a Keras file, named ``layer/leaf``.
+
+def read_hdf5(file: Path, path: Path, max_bytes: int = MAX_BYTES) -> Arrays:
+    """The arrays of a Keras file, named ``layer/leaf``.
 
     Both of Keras' forms are read: ``layer_names`` with ``weight_names``, and the ``layers`` of Keras 3. The layers of a
     model within the model keep their own names.
 
     Args:
-        source: what to read.
+        file: what to read.
         path: what an error calls it.
+        max_bytes: how many bytes of numbers it may declare.
 
     Raises:
-        UnsafeFileError: links, data in other files, or more than ``MAX_BYTES``.
+        UnsafeFileError: links, data in other files, more than ``max_bytes``, or more time than the limit.
         WeightsError: no Keras layers, a name twice, or what is no number.
     """
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "arrays.npz"
+        command = [sys.executable, "-m", __name__, str(file), str(path), str(out), str(max_bytes)]
+        late = UnsafeFileError(
+            f"{path} takes its reader more time than any such file, it may be broken; fetch it again"
+        )
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIME_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            raise late from None
+        if sys.platform != "win32" and done.returncode == -signal.SIGXCPU:
+            raise late
+        if done.returncode != 0:
+            raise _refusal(done.stdout, done.stderr, path)
+        with np.load(out, allow_pickle=False) as arrays:
+            names = json.loads(str(arrays["arr_0"]))
+            return {name: arrays[f"arr_{index}"] for index, name in enumerate(names, start=1)}
+
+
+def _refusal(told: str, errors: str, path: Path) -> LitevisionError:
+    try:
+        kind, message = json.loads(told)
+    except ValueError:  # it was ended, or ran out of memory
+        line = (errors.strip().splitlines() or ["its reader was ended"])[-1]
+        return WeightsError(f"{path} cannot be read, it may be broken or truncated ({line}). Fetch it again")
+    return {"UnsafeFileError": UnsafeFileError}.get(kind, WeightsError)(message)
+
+
+def _write_arrays(file: str, path: str, out: str, max_bytes: int) -> None:
+    """Read ``file`` and write its arrays to ``out``; or print the error as JSON and leave with 1."""
+    import h5py  # noqa: F401 - before the limits
+
+    _limit(4 * max_bytes + 2_000_000_000, CPU_LIMIT_S + Path(file).stat().st_size // 20_000_000)
+    try:
+        arrays = _arrays(Path(file), Path(path), max_bytes)
+        np.savez(out, np.array(json.dumps(list(arrays))), *arrays.values())
+    except Exception as error:  # the library raises a dozen kinds for a malformed file
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if not isinstance(error, LitevisionError):
+            line = f"{path} cannot be read, it may be broken or truncated ({line}). Fetch it again"
+        print(json.dumps([type(error).__name__, line]))
+        sys.exit(1)
+
+
+def _limit(memory_bytes: int, cpu_s: int) -> None:
+    if sys.platform == "linux":
+        import resource
+
+        until_s = cpu_s + round(time.process_time())
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+        resource.setrlimit(resource.RLIMIT_CPU, (until_s, until_s + 1))
+
+
+def _arrays(source: Path, path: Path, max_bytes: int) -> Arrays:
     import h5py
 
-    tensors: Tensors = {}
+    arrays: Arrays = {}
     with h5py.File(source, "r") as file:
-        _refuse_unsafe(file, path)
+        _refuse_unsafe(file, path, max_bytes)
         root = file.get("model_weights", file)
         if "layers" in file:
             found = _keras3(file["layers"], path)
@@ -45,13 +111,13 @@ def read_hdf5(source: Path | io.BytesIO, path: Path) -> Tensors:
         else:
             raise WeightsError(f"{path} is an HDF5 file without Keras layers (no layer_names, no group layers)")
         for name, data_set in found:
-            if name in tensors:
+            if name in arrays:
                 raise WeightsError(f"{path} holds {name} twice, expected one network's layers")
-            tensors[name] = _tensor(data_set, path)
-    return tensors
+            arrays[name] = _array(data_set, path)
+    return arrays
 
 
-def _refuse_unsafe(file: Any, path: Path) -> None:
+def _refuse_unsafe(file: Any, path: Path, max_bytes: int) -> None:
     """Refuses a file that is no plain tree, whose data lie elsewhere, or that declares more than the limit."""
     import h5py
 
@@ -78,8 +144,8 @@ def _refuse_unsafe(file: Any, path: Path) -> None:
                 if item.external or item.is_virtual:
                     raise UnsafeFileError(f"{path} keeps the data of {where} in another file; it was not opened")
                 total += item.nbytes
-                if total > MAX_BYTES:
-                    raise UnsafeFileError(f"{path} declares more than {MAX_BYTES / 1e9:g} GB; it was not opened")
+                if total > max_bytes:
+                    raise UnsafeFileError(f"{path} declares more than {max_bytes / 1e9:g} GB; it was not opened")
 
 
 def _legacy(root: Any) -> Iterator[tuple[str, Any]]:
@@ -122,8 +188,12 @@ def _keras3(layers: Any, path: Path) -> Iterator[tuple[str, Any]]:
             yield f"{variables.attrs['name']}/{leaves[int(index)] if known else index}", data_set
 
 
-def _tensor(data_set: Any, path: Path) -> Tensor:
+def _array(data_set: Any, path: Path) -> npt.NDArray[np.floating[Any]]:
     if data_set.dtype.kind != "f":
         raise WeightsError(f"{path} holds {data_set.dtype} at {data_set.name}, expected floating-point numbers")
     array = np.asarray(data_set[()])
-    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+if __name__ == "__main__":
+    _write_arrays(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))

@@ -3,8 +3,8 @@
 The kind of a file is told by its first bytes, never by its name.
 """
 
-import io
 import re
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -79,7 +79,7 @@ def _read_file(path: Path) -> StoredWeights:
     with path.open("rb") as file:
         head = file.read(9)
     if head.startswith(HDF5_MAGIC):
-        return StoredWeights(read_hdf5(path, path), "hdf5")
+        return _from_hdf5(path, path)
     if head.startswith(_ZIP_MAGIC):
         return _read_zip(path)
     if head[8:] == b"{":
@@ -92,6 +92,11 @@ def _read_file(path: Path) -> StoredWeights:
     )
 
 
+def _from_hdf5(file: Path, path: Path) -> StoredWeights:
+    arrays = read_hdf5(file, path, MAX_BYTES)
+    return StoredWeights({name: torch.from_numpy(array) for name, array in arrays.items()}, "hdf5")
+
+
 def _read_zip(path: Path) -> StoredWeights:
     """A ``.keras`` archive's weights, or torch's own format."""
     with zipfile.ZipFile(path) as archive:
@@ -99,7 +104,8 @@ def _read_zip(path: Path) -> StoredWeights:
             raise UnsafeFileError(f"{path} unpacks to more than {MAX_BYTES / 1e9:g} GB; it was not opened")
         names = archive.namelist()
         if _KERAS_MEMBER in names:
-            return StoredWeights(read_hdf5(io.BytesIO(archive.read(_KERAS_MEMBER)), path), "hdf5")
+            with tempfile.TemporaryDirectory() as folder:
+                return _from_hdf5(Path(archive.extract(_KERAS_MEMBER, folder)), path)
     if any("/code/" in name for name in names):
         raise UnsafeFileError(f"{path} is a TorchScript program, expected a state_dict: names with tensors")
     return _read_torch(path)
@@ -115,10 +121,33 @@ def _read_torch(path: Path) -> StoredWeights:
         loaded = next((loaded[key] for key in _WRAPPERS if isinstance(loaded.get(key), dict)), loaded)
     tensors = {_unprefixed(str(name)): value for name, value in loaded.items() if isinstance(value, Tensor)}
     tensors.pop("n_averaged", None)  # AveragedModel's own counter
+    require_plain(tensors, path)
     if not tensors:
         held = ", ".join(map(str, list(loaded)[:5])) or "nothing"
         raise WeightsError(f"{path} holds no tensors (but {held}), expected a state_dict: names with tensors")
     return StoredWeights(tensors, "torch", metadata)
+
+
+def require_plain(tensors: Mapping[str, object], path: Path) -> None:
+    """Refuses tensors that stand for more numbers than the file holds.
+
+    Raises:
+        WeightsError: sparse or quantised tensors, some without values, or views that repeat the values that they have.
+    """
+    total_bytes = 0
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, Tensor):
+            raise WeightsError(f"{path} holds a {type(tensor).__name__} at {name!r}, expected a tensor")
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
+            kind = "quantised" if tensor.is_quantized else f"{tensor.device.type}, {tensor.layout}"
+            raise WeightsError(f"{path} holds {name!r} as no plain tensor ({kind}), expected its values")
+        size_bytes = tensor.numel() * tensor.element_size()
+        total_bytes += size_bytes
+        if size_bytes > tensor.untyped_storage().nbytes() or total_bytes > MAX_BYTES:
+            raise UnsafeFileError(
+                f"{path} stands for more numbers than it holds, at {name!r} of the shape {tuple(tensor.shape)}; "
+                "it was not used. Save contiguous tensors"
+            )
 
 
 def _read_safetensors(path: Path) -> StoredWeights:

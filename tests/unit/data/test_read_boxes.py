@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +24,9 @@ from labelled_boxes import (
     yolo_txt,
 )
 from litevision.data import LabelledBoxes, read_boxes, task_of
-from litevision.data.formats.label_files import UnreadableLabels, read_xml
+from litevision.data.formats.label_files import UnreadableLabels, is_file, is_folder, read_xml
+from litevision.data.formats.yolo import _read_yaml, load_yaml
+from litevision.data.listing import Listing
 from litevision.errors import DataError, FileMissingError
 
 Write = Callable[..., Path]
@@ -328,3 +331,40 @@ def test_bccd(shared: Path) -> None:
         ("BloodImage_00343.xml", 55, "RBC 181 329 181 329"),
     ]
     assert {sample.size_hw for sample in data.samples} == {(480, 640)}
+
+
+@pytest.mark.parametrize("place", ["path: *d", "train: [*d]", "names: *d"])
+def test_aliases_that_multiply_are_refused(place: str, tmp_path: Path) -> None:
+    rows = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
+    rows += [f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]" for a, b in zip("abc", "bcd", strict=True)]
+    (tmp_path / "data.yaml").write_text("\n".join([*rows, place]))
+    with pytest.raises(DataError, match=r"data\.yaml: no YAML \(an alias of a list or a mapping, which is not read\)"):
+        load_yaml(tmp_path / "data.yaml")
+
+
+def test_an_alias_of_a_text_is_read(tmp_path: Path) -> None:
+    (tmp_path / "data.yaml").write_text("train: &t images\nval: *t")
+    assert load_yaml(tmp_path / "data.yaml") == {"train": "images", "val": "images"}
+
+
+def test_class_ids_are_numbers_however_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "data.yaml").write_text("names: {0: x, 01: y}")
+    assert _read_yaml(tmp_path / "data.yaml", Listing(tmp_path)).names == {"0": "x", "1": "y"}
+    (tmp_path / "data.yaml").write_text("names: {1: x, 01: y}")
+    with pytest.raises(DataError, match="a class id stands twice in 'names'"):
+        _read_yaml(tmp_path / "data.yaml", Listing(tmp_path))
+
+
+def test_names_that_no_file_can_have_are_no_files(tmp_path: Path) -> None:
+    for name in ("x" * 300, "a\0b"):
+        assert not is_file(tmp_path / name)
+        assert not is_folder(tmp_path / name)
+
+
+def test_label_files_that_would_be_waited_for_or_have_no_end_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.xml")
+    (tmp_path / "b.xml").write_text(f"<a>{'<b/>' * 200_001}</a>")
+    for name, said in (("a.xml", "no plain file"), ("b.xml", "more than 200,000 elements")):
+        with pytest.raises(UnreadableLabels) as caught:
+            read_xml(tmp_path / name)
+        assert caught.value.detail == said

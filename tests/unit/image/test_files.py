@@ -1,3 +1,5 @@
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,12 @@ def test_nothing_there(tmp_path: Path) -> None:
         list_images("x" * 5000)
     with pytest.raises(FileMissingError, match=r"no path \(embedded null byte\)"):
         list_images("a\0b")
+
+
+def test_what_would_be_waited_for_is_no_image_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"")
+    os.mkfifo(tmp_path / "f.jpg")
+    (tmp_path / "gone.jpg").symlink_to("nothing")
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind(str(tmp_path / "s.jpg"))
+    assert [path.name for path in list_images(tmp_path)] == ["a.jpg", "gone.jpg"]

@@ -8,6 +8,7 @@ import pytest
 
 from litevision.errors import UnknownNameError, UsageError
 from litevision.models import NetworkConfig, build, configure
+from litevision.models.centernet import CenterNetConfig
 from litevision.models.dla import Level
 from litevision.models.mobilenet_v1 import Conv, DepthSepConv
 from litevision.models.mobilenet_v2 import Stage
@@ -196,3 +197,30 @@ def test_every_alias_builds(alias: str) -> None:
     found = (config.architecture, config.dialect, config.width_mult, config.options)
     assert found == (variant.architecture, variant.dialect, variant.width_mult, variant.options)
     assert build(config, device="meta").num_features > 0
+
+
+@pytest.mark.parametrize(
+    ("architecture", "rows", "options"),
+    [
+        ("mobilenet_v2", [["Stage", {"expand_ratio": 1, "out_channels": 16, "repeats": 10**7, "stride": 1}]], {}),
+        ("mobilenet_v2", None, {"depth_mult": 1e6}),
+        ("mobilenet_v2", [["Stage", {"expand_ratio": 1, "out_channels": 10**9, "repeats": 1, "stride": 1}]], {}),
+        ("mobilenet_v1", [["DepthSepConv", {"kernel_size": 3, "stride": 1, "out_channels": 8}]] * 2000, {}),
+    ],
+)
+def test_networks_larger_than_anybody_trains_are_refused_before_they_are_built(
+    architecture: str, rows: Any, options: dict[str, Any]
+) -> None:
+    record = NetworkConfig(architecture, "torchvision" if architecture == "mobilenet_v2" else "timm").to_dict()
+    config = NetworkConfig.from_dict({**record, "rows": rows, "options": options})
+    with pytest.raises(UsageError, match="a network of more than 1,000 parts or 65,536 channels"):
+        build(config, device="meta")
+
+
+def test_more_classes_or_channels_than_anybody_has_are_refused() -> None:
+    with pytest.raises(UsageError, match="num_classes must be 1,000,000 at most, got 1000000000"):
+        NetworkConfig("mobilenet_v2", "torchvision", num_classes=10**9)
+    with pytest.raises(UsageError, match="in_channels must be 65,536 at most, got 1000000000"):
+        NetworkConfig("mobilenet_v2", "torchvision", in_channels=10**9)
+    with pytest.raises(UsageError, match="num_classes must be 1,000,000 at most, got 1000000000"):
+        CenterNetConfig(NetworkConfig("mobilenet_v2", "torchvision"), 10**9)

@@ -1,5 +1,6 @@
 """Recipes: what they take, what they refuse, and that a file says all that a record does."""
 
+import os
 from dataclasses import fields
 from pathlib import Path
 
@@ -92,3 +93,27 @@ def test_a_recipe_that_is_no_toml(tmp_path: Path) -> None:
 def test_unknown_names_are_key_errors_too() -> None:
     with pytest.raises(UnknownNameError):
         make_recipe({"runn": {}})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a." * 20_000 + "b = 1",
+        "[" + "a." * 20_000 + "b]",
+        "a = " + "[" * 3000 + "]" * 3000,
+        f"a = {'9' * 5000}",
+        "a = 1\n" * 99_999,
+    ],
+    ids=["dots", "dots in a table", "nested lists", "a long number", "a long file"],
+)
+def test_what_costs_its_reader_too_much_is_one_line(text: str, tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text(text)
+    with pytest.raises(UsageError, match=r"^.*r\.toml: .*"):
+        read_recipe(tmp_path / "r.toml")
+    assert isinstance(read_settings([f"a.b={text.partition(' = ')[2]}"])["a"], dict)
+
+
+def test_a_recipe_that_is_no_plain_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "r.toml")
+    with pytest.raises(UsageError, match=r"r\.toml: no plain file"):
+        read_recipe(tmp_path / "r.toml")

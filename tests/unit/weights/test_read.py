@@ -3,7 +3,10 @@
 import io
 import json
 import pickle
+import signal
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +17,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from litevision.errors import FileMissingError, UnsafeFileError, WeightsError
-from litevision.weights import files
-from litevision.weights.read import read
+from litevision.weights import hdf5
+from litevision.weights import read as reading
+from litevision.weights.read import read, require_plain
 from litevision.weights.save import save_weights
 from weight_files import network
 
@@ -71,7 +76,7 @@ def test_a_torchscript_program_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_archive_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(reading, "MAX_BYTES", 1_000_000)
     for name in ("bomb.keras", "bomb.pth"):
         with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("model.weights.h5" if name == "bomb.keras" else "archive/data.pkl", bytes(1_000_001))
@@ -328,3 +333,59 @@ def test_a_file_is_told_by_its_bytes_not_its_name(tmp_path: Path) -> None:
     keras_file(tmp_path / "x.pth", np.ones(1, np.float32))
     assert read(tmp_path / "x.h5").container == "safetensors"
     assert read(tmp_path / "x.pth").container == "hdf5"
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: torch.zeros(1).expand(1000, 1000), "stands for more numbers than it holds, at 'w' of the shape"),
+        (lambda: torch.zeros(9).as_strided((5, 5), (1, 1)), "stands for more numbers than it holds"),
+        (lambda: torch.zeros(3, 3).to_sparse(), r"'w' as no plain tensor \(cpu, torch.sparse_coo\)"),
+        (lambda: torch.zeros(3, 3, device="meta"), r"'w' as no plain tensor \(meta"),
+    ],
+    ids=["stride 0", "overlap", "sparse", "meta"],
+)
+def test_tensors_that_are_more_than_their_values_are_refused(
+    make: Callable[[], Tensor], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(WeightsError, match=said):
+        require_plain({"w": make()}, tmp_path / "w.pth")
+
+
+def test_a_file_of_tensors_that_are_more_than_their_values_is_refused(tmp_path: Path) -> None:
+    torch.save({"w": torch.zeros(1).expand(1000, 1000)}, tmp_path / "w.pth")
+    with pytest.raises(UnsafeFileError, match=r"w\.pth stands for more numbers than it holds"):
+        read(tmp_path / "w.pth")
+
+
+def test_many_names_of_one_tensor_are_counted_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MAX_BYTES", 1_000_000)
+    one = torch.zeros(100_000)
+    torch.save({str(number): one for number in range(3)}, tmp_path / "w.pth")
+    with pytest.raises(UnsafeFileError, match="stands for more numbers than it holds"):
+        read(tmp_path / "w.pth")
+
+
+def test_views_of_a_larger_tensor_are_read(tmp_path: Path) -> None:
+    torch.save({"w": torch.arange(12.0).reshape(3, 4).T[1:]}, tmp_path / "w.pth")
+    assert read(tmp_path / "w.pth").tensors["w"].shape == (3, 3)
+
+
+def test_an_hdf5_file_that_keeps_its_reader_busy_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "busy.h5").write_bytes(hdf5.HDF5_MAGIC)
+    run = subprocess.run
+    busy = [sys.executable, "-c", "while True: pass"]
+    monkeypatch.setattr(subprocess, "run", lambda _, **given: run(busy, **given))
+    monkeypatch.setattr(hdf5, "TIME_LIMIT_S", 0.5)
+    with pytest.raises(UnsafeFileError, match=r"busy\.h5 takes its reader more time than any such file"):
+        read(tmp_path / "busy.h5")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of the system")
+def test_a_reader_of_hdf5_has_limits_of_its_own(tmp_path: Path) -> None:
+    case = "from litevision.weights.hdf5 import _limit; _limit({memory}, 0)\n{work}"
+    busy = case.format(memory=8 * 10**9, work="while True: pass")
+    large = case.format(memory=10**9, work="bytes(4 * 10**9)")
+    assert subprocess.run([sys.executable, "-c", busy], check=False).returncode == -signal.SIGXCPU
+    done = subprocess.run([sys.executable, "-c", large], check=False, capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1] == "MemoryError"

@@ -11,7 +11,7 @@ from typing import Any
 
 from litevision.data.dataset import Split
 from litevision.data.formats.find import Folder
-from litevision.data.formats.label_files import UnreadableLabels, read_bytes
+from litevision.data.formats.label_files import UnreadableLabels, is_file, read_bytes
 from litevision.data.listing import EXPECTED_SPLITS, ListedBox, ListedImage, Listing, is_image, split_named
 from litevision.errors import DataError
 
@@ -199,12 +199,9 @@ def _name_of(image: ListedImage | None) -> str:
 def _find(name: str, places: list[Path]) -> Path | None:
     """The image in the first of the folders that has it; that folder is asked first from then on."""
     for index, folder in enumerate(places):
-        try:
-            if (folder / name).is_file():
-                places.insert(0, places.pop(index))
-                return folder / name
-        except ValueError:  # a null byte
-            return None
+        if is_file(folder / name):
+            places.insert(0, places.pop(index))
+            return folder / name
     return None
 
 

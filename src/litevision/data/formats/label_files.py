@@ -1,11 +1,13 @@
 """Read label files within limits: text in UTF-8, and XML without document types."""
 
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
 
 _MAX_BYTES = 64 * 1024 * 1024
 _MAX_DEPTH = 64
+_MAX_ELEMENTS = 200_000  # 20,000 boxes in one image
 
 
 class UnreadableLabels(Exception):  # noqa: N818 - reported as an issue, never raised to a caller of the package
@@ -16,6 +18,24 @@ class UnreadableLabels(Exception):  # noqa: N818 - reported as an issue, never r
         self.detail, self.line = detail, line
 
 
+def mode_at(path: Path) -> int:
+    """What is at a path that a label file names, as ``stat`` has it; 0 for nothing, or for what can be no path."""
+    try:
+        return path.stat().st_mode
+    except (OSError, ValueError):  # a name of 300 letters, or with a null byte
+        return 0
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file at a path that a label file names."""
+    return stat.S_ISREG(mode_at(path))
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder at a path that a label file names."""
+    return stat.S_ISDIR(mode_at(path))
+
+
 def read_bytes(path: Path, max_bytes: int = _MAX_BYTES) -> bytes:
     """The content of a label file.
 
@@ -23,7 +43,10 @@ def read_bytes(path: Path, max_bytes: int = _MAX_BYTES) -> bytes:
         UnreadableLabels: it cannot be read, or is larger than ``max_bytes``.
     """
     try:
-        size_bytes = path.stat().st_size
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableLabels("no plain file")
+        size_bytes = status.st_size
         if size_bytes > max_bytes:
             raise UnreadableLabels(f"{size_bytes:,} bytes, more than the limit of {max_bytes:,}")
         return path.read_bytes()
@@ -78,9 +101,14 @@ def read_xml(path: Path) -> Element:
         raise UnreadableLabels("an empty file")
     top = Element("", 0)
     open_elements = [top]
+    count = 0
     parser = expat.ParserCreate()
 
     def start(name: str, _: dict[str, str]) -> None:
+        nonlocal count
+        count += 1
+        if count > _MAX_ELEMENTS:
+            raise UnreadableLabels(f"more than {_MAX_ELEMENTS:,} elements", parser.CurrentLineNumber)
         if len(open_elements) > _MAX_DEPTH:
             raise UnreadableLabels(f"more than {_MAX_DEPTH} elements inside each other", parser.CurrentLineNumber)
         element = Element(name, parser.CurrentLineNumber)

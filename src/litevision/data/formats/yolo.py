@@ -11,7 +11,7 @@ from typing import Any
 
 from litevision.data.dataset import Split
 from litevision.data.formats.find import Folder
-from litevision.data.formats.label_files import UnreadableLabels, read_bytes, read_lines
+from litevision.data.formats.label_files import UnreadableLabels, is_file, is_folder, mode_at, read_bytes, read_lines
 from litevision.data.listing import ListedBox, ListedImage, Listing, is_image, split_named, walk
 from litevision.errors import DataError
 
@@ -102,12 +102,14 @@ def _read_yaml(file: Path, listing: Listing) -> _Description:
         names = dict(enumerate(names))
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         raise DataError(f"{file}: 'names' is no list of class names; {_EXPECTED}.")
-    found = _Description({str(id_): name for id_, name in names.items()})
+    found = _Description({_plain_id(str(id_)): name for id_, name in names.items()})
+    if len(found.names) < len(names):
+        raise DataError(f"{file}: a class id stands twice in 'names'; expected 0, 1, 2 and so on.")
     count = plain.get("nc")
     if isinstance(count, str) and count != str(len(names)):
         listing.report("wrong-class-count", file, f"nc is {count}, and names has {len(names)}")
     base = file.parent / str(plain.get("path") or ".")
-    if not base.is_dir():
+    if not is_folder(base):
         base = file.parent  # "path" is the place on the machine of whoever wrote it
     for key, entry in plain.items():
         split = split_named(key)
@@ -115,6 +117,11 @@ def _read_yaml(file: Path, listing: Listing) -> _Description:
             for place in entry if isinstance(entry, list) else [entry]:
                 found.images += _of_entry(str(place or ""), base, split, file, listing)
     return found
+
+
+def _plain_id(id_: str) -> str:
+    """The id as a label file writes it: 01 is 1."""
+    return str(int(id_)) if id_.isdecimal() and len(id_) < 10 else id_
 
 
 def load_yaml(file: Path) -> dict[str, Any]:
@@ -126,8 +133,10 @@ def load_yaml(file: Path) -> dict[str, Any]:
     import yaml  # here: most data has no YAML file
 
     try:
+        text = read_bytes(file, _MAX_YAML_BYTES)
+        _refuse_shared(yaml.compose(text, Loader=yaml.BaseLoader))
         # BaseLoader makes text, lists and mappings alone.
-        plain = yaml.load(read_bytes(file, _MAX_YAML_BYTES), Loader=yaml.BaseLoader)
+        plain = yaml.load(text, Loader=yaml.BaseLoader)
     except UnreadableLabels as error:
         raise DataError(f"{file}: {error.detail}; {_EXPECTED}.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -140,16 +149,32 @@ def load_yaml(file: Path) -> dict[str, Any]:
     return {key: value for key, value in plain.items() if isinstance(key, str)}
 
 
+def _refuse_shared(node: Any) -> None:
+    """Refuses lists and mappings that stand at several places: nine aliases of nine are a billion of entries."""
+    import yaml
+
+    seen: set[int] = set()
+    pending = [node]
+    while pending:
+        node = pending.pop()
+        if not isinstance(node, yaml.CollectionNode):
+            continue
+        if id(node) in seen:
+            raise ValueError("an alias of a list or a mapping, which is not read")
+        seen.add(id(node))
+        pending += [part for entry in node.value for part in (entry if isinstance(entry, tuple) else (entry,))]
+
+
 def _of_entry(entry: str, base: Path, split: Split, file: Path, listing: Listing) -> Iterator[tuple[Path, Split]]:
     """The images of one entry of a split: a folder, or a list of images."""
     if not entry:
         return
     # Roboflow writes ../train/images for the folder train/images beside its data.yaml.
     inside = re.sub(r"^(\.\./)+", "", entry)
-    place = next((path for path in (base / entry, file.parent / entry, file.parent / inside) if path.exists()), None)
+    place = next((path for path in (base / entry, file.parent / entry, file.parent / inside) if mode_at(path)), None)
     if place is None:
         listing.report("missing-split", file, f"{split}: no {entry}")
-    elif place.is_file():
+    elif is_file(place):
         yield from ((path, split) for path in _listed_in(place, listing))
     else:
         yield from ((folder / name, split) for folder, names in walk(place) for name in names if is_image(name))
@@ -172,7 +197,7 @@ def _listed_in(file: Path, listing: Listing) -> Iterator[Path]:
         if not line:
             continue
         inside = line.removeprefix("data/").removeprefix("./")
-        path = next((path for path in (file.parent / line, file.parent / inside) if path.is_file()), None)
+        path = next((path for path in (file.parent / line, file.parent / inside) if is_file(path)), None)
         if path is None:
             listing.report("missing-image", file, f"no {line}", number)
         elif line in seen:
@@ -203,9 +228,9 @@ def _below(root: Path) -> Listed:
 
 
 def _classes(names: dict[str, str], file: Path, listing: Listing) -> list[str]:
-    ids = sorted(int(id_) for id_ in names if id_.isdecimal())
+    ids = sorted(int(id_) for id_ in names if id_.isdecimal() and len(id_) < 10)
     if len(ids) < len(names):
-        wrong = next(id_ for id_ in names if not id_.isdecimal())
+        wrong = next(id_ for id_ in names if not id_.isdecimal() or len(id_) >= 10)
         raise DataError(f"{file}: the class id {wrong!r} in 'names'; expected 0, 1, 2 and so on.")
     if ids != list(range(len(ids))):
         listing.report("class-id-gaps", file, f"{len(ids)} classes with ids {ids[0]} to {ids[-1]}")
@@ -225,7 +250,7 @@ def _labels_of(path: Path) -> Path:
             parts[place] = "labels"
             mirrored = Path(*parts, f"{path.stem}.txt")
             beside = path.with_suffix(".txt")
-            return beside if beside.is_file() and not mirrored.is_file() else mirrored
+            return beside if is_file(beside) and not is_file(mirrored) else mirrored
     return path.with_suffix(".txt")
 
 
@@ -233,7 +258,7 @@ def _image(
     path: Path, split: Split | None, labels: Path, names: dict[str, str], listing: Listing
 ) -> ListedImage | None:
     image = ListedImage(path, listing.name_of(path), split, labels_file=labels)
-    if not labels.is_file():
+    if not is_file(labels):
         listing.report("image-without-labels", path, f"no {listing.name_of(labels)}")
         image.labels_file = None
         return image
