@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from litevision.lab.compare import plans
 from litevision.lab.compare.candidates import CANDIDATES
 from litevision.models import configure
 from litevision.models.centernet import CenterNet, CenterNetConfig
+from pausing import PausingRun
 from shapes import shape_settings, write_shapes
 
 Run = Callable[..., tuple[int, str, str]]
@@ -229,14 +229,9 @@ def test_too_short_a_budget_leaves_nothing(compare: Run, monkeypatch: pytest.Mon
 def test_the_same_command_goes_on_where_it_was_stopped(done: tuple[Path, str, str]) -> None:
     command = (*OPTIONS, "--candidates", "v1-light", "--epochs", "8", "--output", "stopped", "--seconds", "0.1")
     command += ("--set", "run.checkpoint_minutes=0")
-    process = start(done[0], *command)
-    checkpoint = done[0] / "stopped/v1-light/best.ckpt"  # behind the first epoch
-    while not checkpoint.exists():
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate()
-    assert (process.returncode, out) == (130, "")
+    run = PausingRun(done[0], "compare", "centernet", "data", *command, before=6)  # an epoch has 3 steps
+    code, out, err = run.stop(signal.SIGINT)
+    assert (code, out) == (130, "")
     assert re.fullmatch(
         r"stopped at (epoch \d+, batch \d of 3|the end of epoch \d+); the same command goes on", err.splitlines()[-1]
     )

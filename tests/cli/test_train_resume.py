@@ -6,18 +6,16 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pausing import PausingRun
 from trainings import checkpoints, differences, settings, write_colours
 
 RECIPE: dict[str, dict[str, Any]] = {
-    # 48 steps, of which the signals need a dozen: each of them finds the run at work, on a busy machine too.
-    "schedule": {"epochs": 8, "freeze_backbone_epochs": 1, "batch_size": 4, "patience": 8},
+    "schedule": {"epochs": 4, "freeze_backbone_epochs": 1, "batch_size": 4, "patience": 4},
     "augment": {"mixup": 0.4, "cutmix": 0.4},
     # Each step is written, and images are read by a process that outlives the one that is killed.
     "run": {"checkpoint_minutes": 0, "workers": 1},
@@ -55,39 +53,15 @@ def uninterrupted(place: Path) -> dict[str, Any]:
     return checkpoints(place / "runs/whole")
 
 
-def wait_for(process: "subprocess.Popen[str]", happens: Callable[[], bool]) -> None:
-    """Returns as soon as it happens; the process must still run then."""
-    while not happens():
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.005)
-
-
-def versions(path: Path, count: int) -> Callable[[], bool]:
-    """Whether a file was seen in so many versions; each is another file."""
-    seen: set[int] = set()
-
-    def happened() -> bool:
-        if path.exists():
-            seen.add(path.stat().st_mtime_ns)
-        return len(seen) >= count
-
-    return happened
-
-
 @pytest.mark.slow
 def test_whatever_interrupts_it_it_ends_the_same(place: Path, uninterrupted: dict[str, Any]) -> None:
     run = place / "runs/mine"
-    process = begin(place, "mine")
-    wait_for(process, (run / "plan.json").exists)  # before its first checkpoint
-    process.kill()
-    process.communicate()
+    PausingRun(place, "train", "data", "--name", "mine", *settings(RECIPE), before=1).stop(signal.SIGKILL)
+    assert (run / "plan.json").exists()
     assert not (run / "last.ckpt").exists()
-    for signum, code in ((signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)):
-        process = start(place, "--resume", "runs/mine")
-        wait_for(process, versions(run / "last.ckpt", 3))
-        process.send_signal(signum)
-        out, err = process.communicate()
-        assert (process.returncode, out) == (code, "")
+    for signum, expected in ((signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        code, out, err = PausingRun(place, "train", "--resume", "runs/mine", before=4).stop(signum)
+        assert (code, out) == (expected, "")
         assert err.startswith(f"resuming {Path('runs/mine')}\n")
         assert "Traceback" not in err
         if signum != signal.SIGKILL:
