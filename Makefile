@@ -12,7 +12,7 @@ MODEL ?= clothing
 export PIP_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 
 demo: $(VENV)/$(if $(filter clothing %.onnx,$(MODEL)),.base,.train)
 	@$(BIN)/litevision classify "$(PHOTO)" --model "$(MODEL)"
@@ -25,6 +25,11 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# The site, in build/site: pages are made from the sources, so no torch is needed.
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "open build/site/index.html"
 
 clean:
 	rm -rf $(VENV)
@@ -41,10 +46,10 @@ $(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
-$(VENV)/.train $(VENV)/.dev: $(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing litevision[$(call extras,$*)] into $(VENV), once. torch makes it some minutes and gigabytes." >&2
+$(VENV)/.train $(VENV)/.docs $(VENV)/.dev: $(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing litevision[$(call extras,$*)] into $(VENV), once.$(if $(filter docs,$*),, torch makes it some minutes and gigabytes.)" >&2
 	$(BIN)/python -m pip install --quiet --editable '.[$(call extras,$*)]'
-	@touch $@ $(VENV)/.base $(if $(filter dev,$*),$(VENV)/.train)
+	@touch $@ $(VENV)/.base $(if $(filter dev,$*),$(VENV)/.train $(VENV)/.docs)
 
 comma := ,
 extras = $(if $(filter dev,$1),train$(comma)dev$(comma)docs,$1)

@@ -4,8 +4,10 @@ python tools/readme_tables.py           rewrite what is stale
 python tools/readme_tables.py --check   change nothing, exit 1 where something is stale
 """
 
+import ast
 import csv
 import importlib
+import importlib.util
 import inspect
 import json
 import math
@@ -17,6 +19,10 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import litevision
+from litevision.cli.commands import COMMANDS, load_command
+from litevision.cli.help import help_of, typed
+from litevision.cli.parser import fields_of
 from litevision.cost.ledger import Ledger, ledger
 from litevision.data import FORMATS, RULES
 from litevision.data.formats import formats_of
@@ -30,19 +36,22 @@ from litevision.tasks import TASKS, task_of
 from litevision.training.recipe_file import recipe_tables
 
 ROOT = Path(__file__).parents[1]
+SRC = ROOT / "src/litevision"
 RESULTS = ROOT / "benchmarks/results"
 SIZE_PX = 224
 WIDTH = 0.75
 SCALED_FAMILIES = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3")  # those whose papers have a width multiplier
 
 _LABELS = {"classification": "one class an image", "detection": "boxes"}
-_BLOCK = re.compile(r"(?P<start><!-- generated: (?P<name>[a-z0-9_ ]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(?P<start><!-- generated: (?P<name>[a-z0-9_ -]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
 _ATTRIBUTE = re.compile(r"^ {4}(?P<name>\w+): (?P<text>.*(?:\n {8}.*)*)", re.MULTILINE)
 
 
 def documents() -> list[Path]:
     """The files that have generated parts."""
-    return [path for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))) if _BLOCK.search(path.read_text())]
+    return [
+        path for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))) if _BLOCK.search(path.read_text())
+    ]
 
 
 def rendered(text: str) -> str:
@@ -201,6 +210,53 @@ def recipe() -> str:
     return table(("option", "default", "what it says"), rows)
 
 
+def commands() -> str:
+    """Every command with what it does."""
+    rows = [(f"`{name}`", command.group, command.help) for name, command in COMMANDS.items()]
+    return table(("command", "for", "what it does"), rows)
+
+
+def options(name: str) -> str:
+    """The arguments and options of one command, as its ``--help`` has them."""
+    rows = [(f"`{_cell(typed(field))}`", _cell(help_of(field))) for field in fields_of(load_command(name)[1])]
+    return table(("argument or option", "what it says"), rows)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def layering() -> str:
+    """What each part is for and what it may import, from the table that a test holds against the sources."""
+    spec = importlib.util.spec_from_file_location("layering", ROOT / "tests/meta/test_layering.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    rows = [
+        (f"`{part}`", _first_line(part), ", ".join(f"`{name}`" for name in sorted(imports)) or "nothing of ours")
+        for part, imports in module.MAY_IMPORT.items()
+        if part != "__main__"
+    ]
+    return table(("part", "what it is", "may import"), rows)
+
+
+def _first_line(part: str) -> str:
+    """The first line of a part's docstring."""
+    if part == "tasks.*":
+        return "What is special to one task, in a module each; found through the table in `tasks` alone."
+    path = SRC / part / "__init__.py" if (SRC / part).is_dir() else SRC / f"{part}.py"
+    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    return _cell(text.partition("\n\n")[0].replace("\n", " ").replace("``", "`"))
+
+
+def api(kind: str) -> str:
+    """The public verbs or types, for mkdocstrings."""
+    found = {name: getattr(litevision, name) for name in litevision.__all__ if not name.startswith("__")}
+    names = [name for name, value in found.items() if isinstance(value, type) == (kind == "types")]
+    return "\n\n".join(f"::: litevision.{name}" for name in names)
+
+
 def measured_folder() -> str:
     """Images a second of every way to classify a folder, and what litevision is to each of them."""
     rows = _results("folder")
@@ -350,6 +406,10 @@ MEASURED: dict[str, Callable[[], str]] = {
 }
 TABLES: dict[str, Callable[[], str]] = {
     "models": models,
+    "commands": commands,
+    "layering": layering,
+    **{f"api {kind}": partial(api, kind) for kind in ("verbs", "types")},
+    **{f"options {name}": partial(options, name) for name in COMMANDS},
     "width example": width_example,
     "bundle": bundle,
     "inputs": inputs,

@@ -12,8 +12,8 @@ TEXTS = sorted(path for path in SRC.rglob("*") if path.suffix in (".py", ".toml"
 
 # Where a real photo is meant, or an old file's key is read: the line must match, whole files are never excused.
 ALLOWED = {
-    "photo": r"photo\.jpg|image/photos|/ \"photos\"|\bphoto(\.\w+|, \(| = )|asarray\(photo\)|of the photo\b"
-    r"|photos of garments|# Photos to check|\._photo|\"--photos\"|crop\(|min\(photo",
+    "photo": r"photo\.jpg|classify photos/|image/photos|/ \"photos\"|\bphoto(\.\w+|, \(| = )|asarray\(photo\)"
+    r"|of the photo\b|photos of garments|# Photos to check|\._photo|\"--photos\"|crop\(|min\(photo",
     "picture": r"FORMERLY|_RENAMED|\"pictures?\"",
     "trunk": r"\"trunk_lr\"|FORMERLY|_RENAMED",
 }

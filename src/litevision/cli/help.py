@@ -52,9 +52,9 @@ def format_command_help(name: str, options: type) -> str:
         parts.append("\n  ".join([f"Example{'s' if len(examples) > 1 else ''}:", *examples]))
     parts += [fill(paragraph, _columns()) for paragraph in details]
     if positional:
-        parts.append(_section("Arguments", [(metavar_of(field), help_of(field)) for field in positional]))
+        parts.append(_section("Arguments", [(typed(field), help_of(field)) for field in positional]))
     if optional:
-        parts.append(_section("Options", [(_typed(field), help_of(field)) for field in optional]))
+        parts.append(_section("Options", [(typed(field), help_of(field)) for field in optional]))
     parts.append(_section("General options", list(GLOBAL_OPTIONS.items())))
     return "\n\n".join(parts) + "\n"
 
@@ -68,7 +68,10 @@ def _usage(field: dataclasses.Field[Any]) -> str:
     return text if field.default is dataclasses.MISSING else f"[{text}]"
 
 
-def _typed(field: dataclasses.Field[Any]) -> str:
+def typed(field: dataclasses.Field[Any]) -> str:
+    """What is typed for an option or argument: its names and its value."""
+    if field.metadata.get("positional"):
+        return metavar_of(field)
     names = ", ".join(option_names(field))
     return names if field.type is bool else f"{names} {metavar_of(field)}"
 

@@ -1,19 +1,17 @@
-"""The README and docs/ say what is so: their blocks are run, their tables generated, their links there."""
+"""The README and docs/ say what is so: their blocks are run, and their links lead somewhere."""
 
 import contextlib
 import doctest
-import importlib
-import importlib.util
 import io
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,9 +20,7 @@ from PIL import Image
 
 import litevision
 from litevision.cli.commands import COMMANDS
-from litevision.cost.draw import draw
 from litevision.exporting.cached import bundle_for
-from litevision.models import build, configure
 from litevision.registry.weight_sets import find_weight_set
 from litevision.runtime import FORMAT_VERSION
 from pages import DOCUMENTS, ROOT, blocks, name_of, pages_with
@@ -32,6 +28,7 @@ from pages import DOCUMENTS, ROOT, blocks, name_of, pages_with
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 REAL_WEIGHTS = ROOT.parent / "shared/weights/mobilenet_v2_in1k_torchvision.pth"
 REAL_CLOTHING = ROOT.parent / "shared/data/clothing/train"
+TRAIN = "litevision train clothes --weights none --epochs 1 --size 64 --batch 8 --name garments"
 SHOWN_CACHE = "/home/you/.cache/litevision"  # stands on the page for the tests' own cache
 
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)|src=\"([^\"]+)\"")
@@ -40,13 +37,13 @@ NUMBER = re.compile(r"\d+\.\d+(?:e[-+]\d+)?")
 OF_WEIGHTS = re.compile(r"classify|export|onnx|clothes")  # what is printed then depends on the weights
 
 
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A working folder as the README has it: examples/, clothes/, mobilenet_v2.pth, and its bundle in a cache.
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A working folder as the pages have it: examples/, clothes/, mobilenet_v2.pth, model.onnx; its cache beside it.
 
     The weights and the clothes are real where ../shared is, else random. Nothing is downloaded.
     """
-    folder = tmp_path_factory.mktemp("docs")
+    folder = tmp_path_factory.mktemp("docs") / "template"
     shutil.copytree(ROOT / "examples", folder / "examples")
     make_clothes(folder / "clothes")
     weights = folder / "mobilenet_v2.pth"
@@ -56,12 +53,33 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         litevision.save_weights(litevision.create("mobilenet_v2"), weights, "torchvision")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("LITEVISION_CACHE", str(folder / "cache"))
+        patch.setenv("LITEVISION_CACHE", str(folder.parent / "cache"))
         patch.setenv("LITEVISION_OFFLINE", "1")
         patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
         made = bundle_for(weights.name)
         shutil.copy(made, made.with_name(f"{find_weight_set('mobilenet_v2').name}-v{FORMAT_VERSION}.onnx"))
+        shutil.copy(made, folder / "model.onnx")
         yield folder
+
+
+@pytest.fixture(scope="session")
+def with_a_run(template: Path) -> Path:
+    """The same with a finished run, runs/garments."""
+    subprocess.run(TRAIN, shell=True, check=True, capture_output=True, cwd=template)
+    return template
+
+
+@pytest.fixture
+def workplace(
+    document: Path, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A copy for one page alone."""
+    needs_a_run = "runs/garments" in document.read_text()
+    template: Path = request.getfixturevalue("with_a_run" if needs_a_run else "template")
+    folder = shutil.copytree(template, tmp_path / "work")
+    monkeypatch.chdir(folder)
+    yield folder
+    shutil.rmtree(folder)
 
 
 def make_clothes(folder: Path) -> None:
@@ -86,19 +104,25 @@ def test_every_block_does_what_the_page_shows(document: Path, workplace: Path) -
     names: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks(document):
         if block.language == "console":
-            faults += [f"line {block.line}: {fault}" for fault in console_faults(block.text, workplace)]
+            faults += [f"line {block.line}: {fault}" for fault in console_faults(block.text)]
         if block.language == "python":
             faults += [f"line {block.line}: {fault}" for fault in python_faults(block.text, names)]
     assert not faults, "\n".join(faults)
 
 
-def console_faults(text: str, workplace: Path) -> Iterator[str]:
+@pytest.mark.slow
+@pytest.mark.parametrize("document", [Path(__file__).with_name("facade.py")], ids=name_of)
+def test_the_facade_does_what_it_says(document: Path, workplace: Path) -> None:
+    runpy.run_path(str(document))
+
+
+def console_faults(text: str) -> Iterator[str]:
     for command, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
         done = subprocess.run(
             command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
-        got = done.stdout.replace(str(workplace / "cache"), SHOWN_CACHE)
-        if done.returncode != int(is_error(expected)):
+        got = done.stdout.replace(os.environ["LITEVISION_CACHE"], SHOWN_CACHE)
+        if (done.returncode != 0) != is_error(expected):
             yield f"{command}: exit code {done.returncode}\n{got}"
         elif is_settled(command, expected) and not agree(expected, got):
             yield f"{command}: the page shows\n{expected}but it prints\n{got}"
@@ -140,7 +164,7 @@ def test_numbers_are_compared_to_two_digits(page: str, printed: str, same: bool)
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_every_block_is_of_a_kind_that_is_checked(document: Path) -> None:
-    assert [block for block in blocks(document) if block.language not in ("console", "python", "sh")] == []
+    assert [block for block in blocks(document) if block.language not in ("console", "python", "sh", "text")] == []
 
 
 @pytest.mark.parametrize("document", pages_with("sh"), ids=name_of)
@@ -152,7 +176,7 @@ def test_every_shell_line_names_what_exists(document: Path) -> None:
         if made := re.fullmatch(r"make (\w+)((?: [A-Z]+=\S+)*)", line):
             assert made[1] in targets
             assert all(f"{variable} ?=" in makefile for variable in re.findall(r"([A-Z]+)=", made[2]))
-        elif not re.fullmatch(rf"pip install \.|{INSTALL.pattern}", line):
+        elif not re.fullmatch(rf'pip install \.|{INSTALL.pattern}|eval "\$\(litevision completion bash\)"', line):
             script = re.fullmatch(r"python (\S+\.py)(?: --check)?", line)
             assert script, f"{line}: no command that this test knows"
             assert (ROOT / script[1]).is_file()
@@ -171,48 +195,8 @@ def test_every_link_leads_somewhere(document: Path) -> None:
     assert [link for link in links if not (document.parent / link).exists()] == []
 
 
-def test_the_readme_knows_every_command() -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert [name for name in COMMANDS if f"litevision {name} " not in readme] == []
-
-
-@pytest.fixture(scope="module")
-def tables() -> ModuleType:
-    """tools/readme_tables.py."""
-    spec = importlib.util.spec_from_file_location("readme_tables", ROOT / "tools/readme_tables.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.slow
-def test_the_generated_tables_are_fresh(tables: ModuleType) -> None:
-    assert tables.stale() == [], "run: python tools/readme_tables.py"
-
-
-def test_every_table_stands_on_one_page(tables: ModuleType) -> None:
-    marked = [name for path in DOCUMENTS for name in re.findall(r"<!-- generated: (.*?) -->", path.read_text())]
-    assert sorted(marked) == sorted(tables.TABLES)
-
-
-def test_a_stale_table_is_noticed_and_mended(tables: ModuleType) -> None:
-    text = (ROOT / "README.md").read_text()
-    aged = text.replace("| 3,504,872 |", "| 3,504,873 |")
-    assert aged != text
-    assert tables.rendered(aged) == text
-
-
-def test_the_drawing_is_what_draw_draws(tmp_path: Path) -> None:
-    draw(build(configure("mobilenet_v2"), device="meta"), tmp_path / "again.svg")
-    shown, drawn = (ROOT / "docs/images/mobilenet_v2.svg").read_text(), (tmp_path / "again.svg").read_text()
-    # The words alone: their places depend on the fonts of the machine.
-    assert re.findall(r">([^<>]+)</text>", drawn) == re.findall(r">([^<>]+)</text>", shown)
-
-
-@pytest.mark.parametrize("source", [path for path in SOURCES if ">>> " in path.read_text()], ids=name_of)
-def test_doctests(source: Path) -> None:
-    name = ".".join(source.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__")
-    results = doctest.testmod(importlib.import_module(name))
-    assert (results.failed, results.attempted > 0) == (0, True)
+def test_every_command_is_shown_on_a_page_with_its_options() -> None:
+    pages = [path.read_text() for path in (ROOT / "docs").glob("*.md")]
+    shown = [name for name in COMMANDS if any(re.search(rf"^\$ litevision {name} ", page, re.M) for page in pages)]
+    listed = [name for name in COMMANDS if any(f"<!-- generated: options {name} -->" in page for page in pages)]
+    assert shown == listed == list(COMMANDS)

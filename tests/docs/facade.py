@@ -1,0 +1,29 @@
+"""The public face as users type it: run and type-checked, in a folder as the pages have it."""
+
+import litevision as lv
+
+classifier = lv.load_classifier("clothing")
+found = classifier.predict("examples/dress.jpg", top=5)
+labels, best = found.labels, found[0].score
+record, text = found.to_dict(), found.to_json()
+found.plot().save("named.png")
+assert (labels[0], len(found), len(found.top(2)), found.scores.shape) == ("dress", 5, 2, (5,))
+assert [len(each) for each in classifier.predict_batch(["examples/dress.jpg"] * 3, top=1)] == [1, 1, 1]
+paths = ["examples/dress.jpg", "nowhere.jpg"]
+for result in classifier.stream(paths, on_error="keep"):
+    assert result.error is None or result.source == "nowhere.jpg"
+
+detector = lv.load_detector("blood-cells")
+cells = detector.predict("examples/blood.jpg")
+cells[cells.scores > 0.5].plot().save("out.png")
+assert cells.xyxy.shape == (len(cells), 4)
+assert sum(cells.counts().values()) == len(cells.to_dict()["detections"]) == len(cells.to_coco(7))
+
+assert lv.classify("examples/dress.jpg", top=1).labels == ("dress",)
+assert len(lv.detect("examples/blood.jpg", tiles=2)) > 0
+assert lv.check_data("clothes").ok
+
+network = lv.create("mobilenet_v2", weights="clothing", num_classes=10)
+assert network.pretrained is not None
+transform = network.pretrained.transform(train=True)
+print(network.pretrained.preprocess.size_hw, network.pretrained.labels, network.pretrained.licence)
