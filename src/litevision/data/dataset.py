@@ -4,9 +4,9 @@ N is the number of boxes of an image. Boxes are in px of the upright image, with
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,34 +25,6 @@ class Sample:
     path: Path
     label: int
     split: Split
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledImages:
-    """A classification data set.
-
-    Attributes:
-        root: the folder or the CSV file that it was read from.
-        classes: the class names, sorted.
-        samples: every image, in an order that depends on the data alone.
-        made_splits: whether any of its splits was made by us; False where the data came with all that it has.
-    """
-
-    task: ClassVar[Task] = "classification"
-
-    root: Path
-    classes: tuple[str, ...]
-    samples: tuple[Sample, ...]
-    made_splits: bool
-
-    def of(self, *splits: Split) -> tuple[Sample, ...]:
-        """The images of some splits."""
-        return tuple(sample for sample in self.samples if sample.split in splits)
-
-    def counts(self, *splits: Split) -> tuple[int, ...]:
-        """The number of images of each class in some splits."""
-        found = Counter(sample.label for sample in self.of(*splits))
-        return tuple(found[label] for label in range(len(self.classes)))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -77,31 +49,61 @@ class DetectionSample:
     areas: npt.NDArray[np.float32] | None = None
 
 
+SampleT = TypeVar("SampleT", Sample, DetectionSample)
+
+
 @dataclass(frozen=True, eq=False, slots=True)
-class LabelledBoxes:
-    """A detection data set.
+class Labelled(Generic[SampleT]):
+    """A data set of either task.
 
     Attributes:
         root: the folder or the file that it was read from.
-        classes: the class names: VOC's sorted, those of COCO and YOLO in the order of their ids.
+        classes: the class names, in the order of their labels.
         samples: every usable image, in an order that depends on the data alone.
         made_splits: whether any of its splits was made by us; False where the data came with all that it has.
         issues: what is wrong with the labels and the images, and was left out or dealt with.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    samples: tuple[SampleT, ...]
+    made_splits: bool
+    issues: tuple[Issue, ...] = field(default=(), compare=False)
+
+    def of(self, *splits: Split) -> tuple[SampleT, ...]:
+        """The images of some splits."""
+        return tuple(sample for sample in self.samples if sample.split in splits)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImages(Labelled[Sample]):
+    """A classification data set: images with one class each; ``classes`` are sorted."""
+
+    task: ClassVar[Task] = "classification"
+
+    def counts(self, *splits: Split) -> tuple[int, ...]:
+        """The number of images of each class in some splits."""
+        found = Counter(sample.label for sample in self.of(*splits))
+        return tuple(found[label] for label in range(len(self.classes)))
+
+    def image_counts(self, *splits: Split) -> tuple[int, ...]:
+        """The same: an image shows one class."""
+        return self.counts(*splits)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LabelledBoxes(Labelled[DetectionSample]):
+    """A detection data set: images with boxes.
+
+    ``classes`` are sorted in Pascal VOC, and in the order of their ids in COCO and YOLO.
+
+    Attributes:
         kind: the name of the label format.
     """
 
     task: ClassVar[Task] = "detection"
 
-    root: Path
-    classes: tuple[str, ...]
-    samples: tuple[DetectionSample, ...]
-    made_splits: bool
-    issues: tuple[Issue, ...] = ()
     kind: str | None = None
-
-    def of(self, *splits: Split) -> tuple[DetectionSample, ...]:
-        """The images of some splits."""
-        return tuple(sample for sample in self.samples if sample.split in splits)
 
     def counts(self, *splits: Split) -> tuple[int, ...]:
         """The number of boxes of each class in some splits, without those to be ignored."""

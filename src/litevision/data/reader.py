@@ -122,7 +122,9 @@ def label_images(listing: Listing, *, seed: int, fractions: Fractions) -> Labell
         for image, label, split in zip(listing.images, labels, splits, strict=True)
     ]
     placed.sort(key=lambda one: one[:3])
-    return LabelledImages(listing.root, tuple(listing.classes), tuple(sample for *_, sample in placed), made)
+    samples = tuple(sample for *_, sample in placed)
+    issues = tuple(sorted(listing.issues, key=lambda issue: issue.order))
+    return LabelledImages(listing.root, tuple(listing.classes), samples, made, issues)
 
 
 def label_boxes(

@@ -43,6 +43,16 @@ def test_hidden_files_and_what_systems_leave_are_passed_over(tmp_path: Path) -> 
     assert [name for name, *_ in found(read_images(touch(tmp_path, [*names, *left])))] == names
 
 
+def test_what_is_skipped_is_an_issue(tmp_path: Path) -> None:
+    data = read_images(
+        touch(tmp_path, ["val/cat/1.jpg", "val/dog/2.jpg", "train/cat/3.jpg", "train/4.jpg", "more/5.jpg"])
+    )
+    assert [(issue.rule, issue.path) for issue in data.issues] == [
+        ("outside-class", tmp_path / "train/4.jpg"),
+        ("unused-folder", tmp_path / "more"),
+    ]
+
+
 def test_a_folder_of_classes_is_split(tmp_path: Path) -> None:
     touch(tmp_path, [f"{label}/{number}.jpg" for label in ("cat", "dog") for number in range(40)])
     data = read_images(tmp_path)

@@ -9,7 +9,6 @@ from litevision.data.check.report import DataReport
 from litevision.data.dataset import LabelledBoxes, LabelledImages
 from litevision.data.formats.find import list_labels
 from litevision.data.image_stats import inspect_images
-from litevision.data.issues import Issue
 from litevision.data.reader import image_issues, label_boxes, label_images
 from litevision.data.splits import DEFAULT_FRACTIONS, Fractions, check_fractions
 
@@ -56,7 +55,7 @@ def check_data(
     stats = inspect_images(paths, quick=quick, workers=workers, on_progress=on_progress)
     if row.task == "detection":
         data = label_boxes(listing, stats.sizes_hw, kind=row.name, seed=seed, fractions=fractions)
-    issues: list[Issue] = list(data.issues if isinstance(data, LabelledBoxes) else listing.issues)
+    issues = list(data.issues)
     issues += image_issues(listing, stats, row.task)
     issues += name_issues(listing)
     issues += class_issues(data, listing)

@@ -16,7 +16,7 @@ def class_issues(data: LabelledImages | LabelledBoxes, listing: Listing) -> Iter
     """Classes without images or with too few, and classes of very different size."""
     counts = {split: data.counts(split) for split in SPLITS}
     names = list(data.classes)
-    images: Mapping[Split, Sequence[int]] = counts
+    images: dict[Split, Sequence[int]] = {split: data.image_counts(split) for split in SPLITS}
     if isinstance(data, LabelledBoxes):
         # A class that no box has is an issue of its own; the others are counted in images, as an image is what a
         # person can add, and one crowded image teaches less than many.
@@ -27,7 +27,7 @@ def class_issues(data: LabelledImages | LabelledBoxes, listing: Listing) -> Iter
             if label not in shown
         )
         names = [names[label] for label in shown]
-        images = {split: [data.image_counts(split)[label] for label in shown] for split in SPLITS}
+        images = {split: [each[label] for label in shown] for split, each in images.items()}
         yield from _box_notes(data)
     yield from _presence_issues(names, images, listing.class_folders)
     yield from _imbalance_issues(data.classes, counts["train"])
