@@ -1,10 +1,21 @@
-"""Reports as text: aligned tables among lines, which a terminal may draw its own way."""
+"""Text for people: counts in words, and reports with aligned tables, which a terminal may draw its own way."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 Align = Literal["left", "right"]
+
+
+def escape(text: str) -> str:
+    """Escape line breaks, terminal codes and undecodable bytes."""
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+def pluralise(count: int, thing: str = "image") -> str:
+    """``1 image``, ``1,200 images``, ``2 boxes``."""
+    many = f"{thing}es" if thing.endswith(("s", "x")) else f"{thing}s"
+    return f"{count:,} {thing if count == 1 else many}"
 
 
 @dataclass(frozen=True, slots=True)

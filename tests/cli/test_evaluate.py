@@ -268,7 +268,7 @@ def test_a_full_disk_is_one_line_after_the_table(evaluate: Run, monkeypatch: pyt
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("litevision.cli.scoring.write_csv", full)
+    monkeypatch.setattr("litevision.files.write_csv", full)
     code, out, err = evaluate("--csv", "out.csv")
     assert (code, out[:6]) == (1, "bundle")
     assert err.splitlines()[-1] == (

@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "models": {"errors", "registry", "image", "runtime"},
     "weights": {*_MODELS, "console", "image", "zoo", "runtime"},
     "cost": {*_MODELS, "tables", "zoo", "runtime"},
-    "data": {"errors", "files", "detections", "image"},
+    "data": {"errors", "tables", "files", "detections", "image"},
     "evaluation": {"errors", "files", "detections", "image", "runtime", "data"},
     "tasks": {"errors", "data"},
     "exporting": {*_WORKSHOP, "detections", "image", "runtime", "tasks"},

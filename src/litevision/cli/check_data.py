@@ -54,8 +54,8 @@ def run(options: CheckDataOptions) -> int:
 
 
 def _write(file: Path, report: "DataReport") -> None:
-    from litevision.cli.tables import pluralise
     from litevision.files import atomic_write
+    from litevision.tables import pluralise
 
     with atomic_write(file) as partial:
         partial.write_text(report.to_json() + "\n")

@@ -63,7 +63,7 @@ def run(options: ClassifyOptions) -> int:
 
 
 def _cells(result: "Result[Predictions]") -> Iterator[tuple[str, ...]]:
-    from litevision.cli.tables import escape
+    from litevision.tables import escape
 
     name = escape(result.name)
     for rank, it in enumerate(result.predictions, start=1):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from litevision import console
-from litevision.cli.tables import escape, pluralise, print_table
+from litevision.cli.tables import print_table
 from litevision.cli.training_run import chosen_recipe
 from litevision.data import Issue
 from litevision.errors import UnknownNameError, UsageError
@@ -19,7 +19,7 @@ from litevision.lab.compare.plans import plan_candidates
 from litevision.lab.compare.plot import write_plot
 from litevision.lab.compare.table import ComparisonRow, is_finished, measured_rows
 from litevision.runtime.machine import Machine
-from litevision.tables import Align
+from litevision.tables import Align, escape, pluralise
 from litevision.training.checkpoint import NAME as LAST
 from litevision.training.console import ConsoleListener, print_data, print_recipe
 from litevision.training.plan import AnyPlan, first_network

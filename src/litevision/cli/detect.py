@@ -152,7 +152,7 @@ def _coco(name: str, found: "Detection") -> dict[str, Any]:
 
 
 def _cells(result: "Result[Detections]") -> Iterator[tuple[str, ...]]:
-    from litevision.cli.tables import escape
+    from litevision.tables import escape
 
     name = escape(result.name)
     for it in result.predictions:

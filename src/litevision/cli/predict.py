@@ -281,25 +281,24 @@ def _up_to_a_fault(batches: "Batches") -> "Batches":
 
 def _writers(command: Predict[Any], inputs: _Inputs, job: Job | None, stack: ExitStack) -> "list[Writer]":
     from litevision.cli import tables
+    from litevision.tables import escape
 
     options, form = command.options, command.output_format()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal cannot show is no reason to stop
         sys.stdout.reconfigure(errors="surrogateescape" if options.csv == "-" else "backslashreplace")
     writers = command.writers(stack)
     if options.csv is not None:
-        writers.append(tables.CsvRows(stack.enter_context(tables.output_stream(options.csv)), form))
+        writers.append(tables.CsvWriter(stack.enter_context(tables.output_stream(options.csv)), form))
     if options.json:
-        writers.append(tables.JsonDocument(sys.stdout, form, command.model))
+        writers.append(tables.JsonWriter(sys.stdout, form, command.model))
     elif options.jsonl:
-        writers.append(tables.JsonLines(sys.stdout, form))
+        writers.append(tables.JsonLinesWriter(sys.stdout, form))
     elif options.csv is None:
         # Where a list is still growing, nobody knows how wide its paths will be.
-        paths = (
-            [len(tables.escape(entry)) for entry in inputs.entries if isinstance(entry, str)] if inputs.total else []
-        )
-        labels = [len(tables.escape(label)) for label in job.bundle.metadata.labels] if job else []
+        paths = [len(escape(entry)) for entry in inputs.entries if isinstance(entry, str)] if inputs.total else []
+        labels = [len(escape(label)) for label in job.bundle.metadata.labels] if job else []
         widths = {"path": max([0, *paths]), "label": min(_MAX_LABEL_WIDTH, max([0, *labels]))}
-        writers.append(tables.Table(sys.stdout, form, widths if inputs.workers else None))
+        writers.append(tables.TableWriter(sys.stdout, form, widths if inputs.workers else None))
     return writers
 
 
@@ -325,7 +324,7 @@ def _write(
 
 
 def _conclude(command: Predict[Any], progress: "ImageProgress", job: Job | None, ended: BaseException | None) -> None:
-    from litevision.cli.tables import pluralise
+    from litevision.tables import pluralise
 
     stopped = f"stopped by {_name(ended)}: " if isinstance(ended, Interrupted) else ""
     engine = f", {job.bundle.engine.choice.title}" if job else ""

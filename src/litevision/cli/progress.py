@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from litevision import console
-from litevision.cli.tables import escape, pluralise
+from litevision.tables import escape, pluralise
 
 if TYPE_CHECKING:
     from litevision.runtime.results import Result

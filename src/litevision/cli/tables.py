@@ -10,30 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TextIO
 
 from litevision import console
+from litevision.tables import Align, Table, pluralise
 
 if TYPE_CHECKING:
     from litevision.runtime.results import Result
-    from litevision.tables import Align
-    from litevision.tables import Table as TextTable
 
 
-def escape(text: str) -> str:
-    """Escape line breaks, terminal codes and undecodable bytes."""
-    return text if text.isprintable() else repr(text)[1:-1]
-
-
-def pluralise(count: int, thing: str = "image") -> str:
-    """``1 image``, ``1,200 images``, ``2 boxes``."""
-    many = f"{thing}es" if thing.endswith(("s", "x")) else f"{thing}s"
-    return f"{count:,} {thing if count == 1 else many}"
-
-
-def format_value(value: float | None) -> str:
-    """A number from 0 to 1 with four decimals, or a dash."""
-    return "-" if value is None else f"{value:.4f}"
-
-
-def print_report(sections: "Iterable[str | TextTable]") -> None:
+def print_report(sections: Iterable[str | Table]) -> None:
     """Print lines and tables in order."""
     for section in sections:
         if isinstance(section, str):
@@ -42,21 +25,19 @@ def print_report(sections: "Iterable[str | TextTable]") -> None:
             print_table(section.columns, section.rows)
 
 
-def print_table(columns: "Mapping[str, Align]", rows: Sequence[Sequence[str]]) -> None:
+def print_table(columns: Mapping[str, Align], rows: Sequence[Sequence[str]]) -> None:
     """Print ``rows`` under the titles of ``columns``, drawn on a terminal and as plain text elsewhere."""
-    from litevision.tables import Table as TextTable
-
     if _is_terminal():
         _draw(columns, rows)
     else:
-        print(TextTable(columns, rows))
+        print(Table(columns, rows))
 
 
 def _is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def _draw(columns: "Mapping[str, Align]", rows: Sequence[Sequence[str]]) -> None:
+def _draw(columns: Mapping[str, Align], rows: Sequence[Sequence[str]]) -> None:
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table as RichTable
@@ -106,7 +87,7 @@ class OutputFormat(NamedTuple):
     to_dict: "Callable[[Result[Any]], dict[str, Any]]"
 
 
-class Table:
+class TableWriter:
     """Aligned columns for people; an image that could not be read has no rows.
 
     Args:
@@ -143,7 +124,7 @@ class Table:
         self._headed, self._rows = True, []
 
 
-class JsonDocument:
+class JsonWriter:
     """One document, ``{"model": ..., "results": [...]}``: a line for each image, all of it on one line for one."""
 
     def __init__(self, stream: TextIO, form: OutputFormat, model: str) -> None:
@@ -165,7 +146,7 @@ class JsonDocument:
         self._stream.flush()
 
 
-class JsonLines:
+class JsonLinesWriter:
     """One object a line for each image, whether or not it could be read."""
 
     def __init__(self, stream: TextIO, form: OutputFormat) -> None:
@@ -183,7 +164,7 @@ class JsonLines:
         pass
 
 
-class CsvRows:
+class CsvWriter:
     """One row for each class or object that is named; an image that could not be read has none."""
 
     def __init__(self, stream: TextIO, form: OutputFormat) -> None:

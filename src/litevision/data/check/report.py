@@ -9,6 +9,7 @@ from typing import Any
 from litevision.data.dataset import SPLITS, LabelledBoxes, LabelledImages
 from litevision.data.issues import RULES, Issue, Severity
 from litevision.data.listing import relative_name
+from litevision.tables import escape, pluralise
 
 _SHOWN_EACH = 5
 
@@ -95,26 +96,26 @@ class DataReport:
             issues = [issue for issue in self.issues if issue.rule == name]
             shown = issues if every else issues[:_SHOWN_EACH]
             yield f"\n{name}"
-            yield from (f"  {_escape(self._line(issue))}" for issue in shown)
+            yield from (f"  {escape(self._line(issue))}" for issue in shown)
             if len(shown) < len(issues):
                 yield f"  and {len(issues) - len(shown):,} more; {hint} shows them"
         severities: tuple[Severity, ...] = ("error", "warning", "note")
-        counted = ", ".join(_counted(self.severity(severity), severity) for severity in severities)
+        counted = ", ".join(pluralise(self.severity(severity), severity) for severity in severities)
         yield "\n" + (counted if self.issues else "no issues")
 
     def _title(self) -> str:
         data = self.data
-        what = _counted(len(data.samples), "image")
+        what = pluralise(len(data.samples), "image")
         kind = ""
         if isinstance(data, LabelledBoxes):
-            what += f" with {_counted(sum(data.counts(*SPLITS)), 'box')}"
+            what += f" with {pluralise(sum(data.counts(*SPLITS)), 'box')}"
             kind = f" ({data.kind})"
         made = "; splits made here" if data.made_splits else ""
-        return f"{_escape(str(data.root))}: {what} of {_counted(len(data.classes), 'class')}{kind}{made}"
+        return f"{escape(str(data.root))}: {what} of {pluralise(len(data.classes), 'class')}{kind}{made}"
 
     def _class_rows(self) -> list[tuple[str, ...]]:
         counts = [self.data.counts(split) for split in SPLITS]
-        rows = [(_escape(name), [each[label] for each in counts]) for label, name in enumerate(self.data.classes)]
+        rows = [(escape(name), [each[label] for each in counts]) for label, name in enumerate(self.data.classes)]
         rows.append(("all", [sum(each) for each in counts]))
         if isinstance(self.data, LabelledBoxes):
             rows.append(("images", [len(self.data.of(split)) for split in SPLITS]))
@@ -136,14 +137,3 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         yield "  ".join(cells).rstrip()
-
-
-def _counted(count: int, thing: str) -> str:
-    """``1 image``, ``1,200 images``, ``2 boxes``."""
-    many = f"{thing}es" if thing.endswith(("s", "x")) else f"{thing}s"
-    return f"{count:,} {thing if count == 1 else many}"
-
-
-def _escape(text: str) -> str:
-    """The text with line breaks, terminal codes and undecodable bytes escaped."""
-    return text if text.isprintable() else repr(text)[1:-1]
