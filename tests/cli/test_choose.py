@@ -53,7 +53,7 @@ def test_table(choose: Run) -> None:
     assert times[-1] <= 1
     assert max(sizes) <= 9
     best = max(cells, key=lambda row: float(row[4]))
-    assert said[0].endswith(f"in score, time and size together, {len(rows)} of these are within 1 ms and 9 MB")
+    assert said[0].endswith(f"in score, time and size, {len(rows)} of these are within 1 ms and 9 MB")
     assert said[1].startswith("to train the most exact: litevision train DATA --model mobilenet_v3_small --weights ")
     assert best[8] in said[1]
     assert said[2] == "top-1 is its publisher's, on ImageNet; ms are predicted for onnxruntime fp32, 1 thread, batch 1"

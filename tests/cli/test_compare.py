@@ -32,14 +32,24 @@ OPTIONS = ("--size", "64x96", "--candidates", ",".join(NAMES), *shape_settings()
 COLUMNS = ["candidate", "params", "MB", "GMACs", "ms", "spread", "epochs", "minutes", "loss", "AP", "AP50"]
 
 
+# An epoch is said to take 0.9 s, however busy the machine is; tests of measure_epoch have a clock of their own.
+STEADY = """
+import sys
+from litevision.cli import main
+from litevision.lab.compare import plans
+plans.measure_epoch = lambda *_: 0.9
+sys.exit(main())
+"""
+
+
 def start(place: Path, *arguments: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "litevision", "compare", "centernet", "data", *arguments]
+    command = [sys.executable, "-c", STEADY, "compare", "centernet", "data", *arguments]
     return subprocess.Popen(command, cwd=place, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
-    """A folder in which two candidates were compared within two seconds each, and what was printed."""
+    """A folder in which two candidates were compared for two epochs each, and what was printed."""
     place = tmp_path_factory.mktemp("compare")
     write_shapes(place / "data", 12, test=3)
     process = start(place, *OPTIONS, "--minutes", "0.03", "--seconds", "0.1")
@@ -107,7 +117,7 @@ def test_the_minutes_become_epochs_and_are_told(done: tuple[Path, str, str]) -> 
     for row in rows_of(place):
         seconds, epochs = told[row["candidate"]]
         assert int(row["epochs"]) == epochs == len(re.findall(r"^epoch ", _part(err, row["candidate"]), re.M))
-        assert epochs == pytest.approx(60 * 0.03 / seconds, abs=0.51 + 0.01 * epochs)
+        assert (seconds, epochs) == (0.9, 2)  # of 0.03 minutes
         results = json.loads((place / FOLDER / row["candidate"] / "results.json").read_text())
         assert results["recipe"]["schedule"]["epochs"] == epochs  # so that the learning rate ends with the budget
     assert "set aside of the recipe, as each candidate has its own or begins fresh: " in err

@@ -1,4 +1,4 @@
-"""Networks made up to calibrate with: mobile ones in every way, and none that anybody published."""
+"""Synthetic networks to calibrate with: mobile ones in every way, and none that anybody published."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class _Family:
 
 
 def synthetic_networks(count: int, seed: int = 0) -> Iterator[ModelProto]:
-    """``count`` classifiers from uint8 pixels to probabilities, of random sizes, widths and depths."""
+    """Generate ``count`` classifiers from uint8 pixels to probabilities, of random sizes, widths and depths."""
     for number in range(count):
         yield _Network(Random(f"{seed} {number}")).grow(_FAMILIES[number % len(_FAMILIES)])
 

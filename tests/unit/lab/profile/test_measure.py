@@ -12,6 +12,8 @@ from litevision.cost.graph import graph_ledger
 from litevision.errors import BundleError, FileMissingError, UsageError
 from litevision.lab.profile import Peaks, microbenchmarks, peaks, profile_file
 from litevision.lab.profile.peaks import measure_cost, measure_peaks
+from litevision.lab.profile.recorders import Job, Recorded
+from litevision.lab.profile.records import Kernel, ProfilerCost, Recording
 from litevision.runtime.engines import EngineChoice, engine_choice
 
 PEAKS = Peaks(100.0, ((1_000, 50.0), (1_000_000, 10.0)))
@@ -89,18 +91,41 @@ def test_a_batch_counts_its_images(engine: str, tmp_path: Path) -> None:
 def test_peaks_are_measured_by_size(engine: str) -> None:
     found = measure_peaks(choice_of(engine))
     assert [moved for moved, _ in found.bandwidths] == [32 * 65_536, 64 * 65_536]
-    assert 0.05 < found.gmacs_per_s < 10_000
-    assert all(0.01 < rate < 10_000 for _, rate in found.bandwidths)
+    assert min(found.gmacs_per_s, *(rate for _, rate in found.bandwidths)) > 0
 
 
-def test_onnxruntimes_profiler_has_a_price_and_openvinos_has_none() -> None:
+def recorded(jobs: list[Job], *, turns: int, runs: int) -> list[Recorded]:
+    """What is told of kernels of 0.6 ms each, in runs of 0.5 ms a kernel without the profiler and 0.8 with it."""
+    found = []
+    for job in jobs:
+        kernels = tuple(
+            Kernel(node.name, node.op_type, (node.name,), (0.6,) * turns * runs) for node in job.ledger.rows
+        )
+        whole_ms, with_it_ms = (len(kernels) * ms for ms in (0.5, 0.8))
+        recording = Recording(kernels, (with_it_ms,) * turns * runs)
+        found.append(Recorded((whole_ms,) * turns * runs, recording, turns))
+    return found
+
+
+def test_onnxruntimes_profiler_has_a_price_and_openvinos_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peaks, "record", recorded)
     cost = measure_cost(choice_of("onnxruntime"))
-    assert 0 <= cost.inside_ms < 1
-    assert 0 < cost.between_ms < 1
-    assert measure_cost(choice_of("openvino")) == type(cost)(0.0, 0.0)
+    # Of each kernel: 0.6 ms that it tells, but 0.5 ms of a run without the profiler and 0.8 of one with it.
+    assert (cost.inside_ms, cost.between_ms) == (pytest.approx(0.1), pytest.approx(0.2))
+    assert measure_cost(choice_of("openvino")) == ProfilerCost(0.0, 0.0)
 
 
-def test_probes_hold_what_they_say() -> None:
+def test_a_peak_is_that_of_kernels_without_the_profilers_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peaks, "record", recorded)
+    found = measure_peaks(choice_of("onnxruntime"), ProfilerCost(0.1, 0.2))
+    assert found.gmacs_per_s == pytest.approx(max(256 * 256 * 28 * 28, 512**3) / 0.5e6)
+    assert found.gb_per_s == pytest.approx(64 * 65_536 / 0.5e6)
+    # However dear the profiler seems while other work runs, no kernel takes less than half of what was recorded.
+    dear = measure_peaks(choice_of("onnxruntime"), ProfilerCost(9.0, 0.0))
+    assert dear.gb_per_s == pytest.approx(64 * 65_536 / 0.3e6)
+
+
+def test_microbenchmarks_hold_what_they_say() -> None:
     assert graph_ledger(microbenchmarks.convolutions(2, 8, 4)).macs == 2 * 8 * 8 * 16
     assert graph_ledger(microbenchmarks.convolutions(2, 8, 4, depthwise=True)).macs == 8 * 8 * 16 + 8 * 9 * 16
     assert graph_ledger(microbenchmarks.product(16)).macs == 16**3
