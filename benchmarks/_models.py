@@ -7,11 +7,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
 
-from litevision.exporting.bundle import export_bundle
-from litevision.exporting.defaults import describe
+from litevision.exporting.export import export
 from litevision.image import decode
 from litevision.weights.create import create
-from litevision.weights.load import load_weights
 from litevision.weights.save import save_weights
 
 _SEED = 0
@@ -27,7 +25,7 @@ def make_bundle(place: Path, weights: Path | None, images: Sequence[Path]) -> No
     """
     state = torch.load(weights, weights_only=True) if weights else _random_network(images).state_dict()
     torch.save(state, place / "torchvision.pth")
-    _export_bundle(place / "torchvision.pth", place / "bundle.onnx")
+    export(place / "torchvision.pth", place / "bundle.onnx")
 
 
 def make_timm_weights(place: Path) -> None:
@@ -63,12 +61,7 @@ def make_random_bundle(path: Path, name: str) -> None:
     with torch.inference_mode():
         network.head.classifier.bias[0] += 1
     save_weights(network, weights)
-    _export_bundle(weights, path)
-
-
-def _export_bundle(weights: Path, path: Path) -> None:
-    loaded = load_weights(weights)
-    export_bundle(loaded.network, path, **describe(loaded))
+    export(weights, path)
 
 
 def _network(place: Path) -> nn.Module:

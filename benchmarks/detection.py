@@ -14,11 +14,11 @@ import torch
 from _common import Row, conditions, interleaved, parser, python_child, ratios, report, row, workplace
 
 from litevision.exporting.bundle import export_bundle
-from litevision.exporting.defaults import NORMALISATIONS
 from litevision.image import Preprocess
 from litevision.models import build, configure
 from litevision.models.centernet import CenterNet, CenterNetConfig, Neck
 from litevision.runtime import Weights
+from litevision.weights.facts import NORMALISATIONS
 
 SIDE_PX, LABELS = 512, ("one", "two", "three")
 SECONDS = 1.0  # of calls, each time that a contender is measured

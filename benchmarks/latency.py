@@ -16,7 +16,6 @@ from _common import Row, conditions, parser, report, row
 
 from litevision.cost.ledger import ledger
 from litevision.errors import LitevisionError
-from litevision.exporting.defaults import NORMALISATIONS
 from litevision.exporting.graph import to_onnx
 from litevision.lab.latency import Op, ledger_workload
 from litevision.lab.latency.calibration import SECONDS, fit, image_call, observations, synthetic_calls
@@ -24,6 +23,7 @@ from litevision.lab.profile import measure_peaks
 from litevision.models import build, configure
 from litevision.runtime.engines import EngineChoice, candidates
 from litevision.runtime.engines.timing import interleaved
+from litevision.weights.facts import NORMALISATIONS
 
 # name, dialect, width, size in px
 NETWORKS: tuple[tuple[str, str | None, float, int], ...] = (

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from litevision.exporting.bundle import export_bundle
-from litevision.exporting.defaults import NORMALISATIONS
 from litevision.exporting.graph import to_onnx
 from litevision.image import Preprocess
 from litevision.models import Network
 from litevision.runtime import BundleMetadata, Weights
 from litevision.tasks.classification.export import RawToProbabilities
+from litevision.weights.facts import NORMALISATIONS
 from networks import short
 
 LABELS = tuple(f"thing {i}" for i in range(10))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from litevision.lab.guidelines import guidelines
     from litevision.lab.lint import lint
     from litevision.lab.profile import profile
+    from litevision.registry.listing import list_models
     from litevision.runtime import Bundle, Classifier, Detector, Prediction, Predictions
     from litevision.weights.conversion import convert
     from litevision.weights.create import create
@@ -57,6 +58,7 @@ __all__ = [
     "guidelines",
     "info",
     "lint",
+    "list_models",
     "load",
     "load_classifier",
     "load_detector",
@@ -87,6 +89,7 @@ _HOMES = {
     "guidelines": "litevision.lab.guidelines",
     "info": "litevision.cost.info",
     "lint": "litevision.lab.lint",
+    "list_models": "litevision.registry.listing",
     "load": "litevision.hub",
     "load_classifier": "litevision.hub",
     "load_detector": "litevision.hub",

@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 
 import torch
 
-from litevision.exporting.defaults import NORMALISATIONS, describe
 from litevision.models.factory import build, configure
 from litevision.models.network import Network
 from litevision.runtime import Normalisation, Weights
 from litevision.tasks import Task
 from litevision.training.recipe import Recipe
+from litevision.weights.facts import normalisation_named
 from litevision.weights.load import load_weights
 
 
@@ -48,7 +48,7 @@ def _backbone(recipe: Recipe, classes: tuple[str, ...]) -> tuple[Network, Start]
     if model.weights == "none":
         config = configure(model.name, width_mult=model.width, dialect=dialect)
         network = build(replace(config, num_classes=len(classes), dropout=model.dropout))
-        normalisation = NORMALISATIONS["imagenet" if model.normalisation == "auto" else model.normalisation]
+        normalisation = normalisation_named("imagenet" if model.normalisation == "auto" else model.normalisation)
         return network, Start(normalisation, None, fresh_head=False)
     width = None if model.width == 1.0 else model.width
     loaded = load_weights(
@@ -59,14 +59,15 @@ def _backbone(recipe: Recipe, classes: tuple[str, ...]) -> tuple[Network, Start]
         num_classes=len(classes),
         reset_classifier=True,
     )
-    wanted = None if model.normalisation == "auto" else model.normalisation
-    described = describe(loaded, labels=classes, normalisation=wanted)
+    facts = loaded.network.pretrained
+    assert facts is not None
+    normalisation = facts.normalisation if model.normalisation == "auto" else normalisation_named(model.normalisation)
     network = build(replace(loaded.network.config, dropout=model.dropout))
     network.load_state_dict(loaded.network.state_dict())
-    known = described["weights"]
+    known = facts.weights
     weights = replace(
         known,
         provenance=known.provenance if card.weights == "auto" else card.weights,
         licence=known.licence if card.weights_licence == "auto" else card.weights_licence,
     )
-    return network, Start(described["normalisation"], weights, fresh_head=bool(loaded.applied.reset))
+    return network, Start(normalisation, weights, fresh_head=bool(loaded.applied.reset))

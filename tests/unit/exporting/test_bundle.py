@@ -15,12 +15,12 @@ from torch import nn
 from exports import LABELS, export, graph, probabilities
 from images import encoded, noise
 from litevision.errors import ExportError, ImageError, LitevisionError, UsageError
-from litevision.exporting.defaults import NORMALISATIONS
 from litevision.hub import load
 from litevision.models import NetworkConfig, build, configure
 from litevision.registry import ARCHITECTURES
 from litevision.runtime import METADATA_KEY, Score
 from litevision.tasks.classification.export import RawToProbabilities
+from litevision.weights.facts import NORMALISATIONS
 from networks import every_form, fill, filled, short
 
 V2 = ("mobilenet_v2", "torchvision")

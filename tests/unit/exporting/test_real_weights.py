@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from litevision.exporting.bundle import export_bundle
-from litevision.exporting.defaults import describe
+from litevision.exporting.export import export
 from litevision.hub import load
 from litevision.weights.load import load_weights
 
@@ -17,11 +16,10 @@ ELEPHANT = Path(__file__).parents[3] / "examples" / "elephant.jpg"
 @pytest.mark.parametrize("file", ["mobilenet_v2_in1k_torchvision.safetensors", "mobilenet_v1_025_in1k.weights.h5"])
 def test_the_bundle_knows_the_elephant_as_torch_does(shared: Path, tmp_path: Path, file: str) -> None:
     loaded = load_weights(shared / "weights" / file)
-    described = describe(loaded)
-    export_bundle(loaded.network, tmp_path / "it.onnx", **described)
+    export(loaded.network, tmp_path / "it.onnx")
 
     # By hand, without anything of the exporter.
-    pixels = torch.from_numpy(described["preprocess"](ELEPHANT)).permute(2, 0, 1) / 255
+    pixels = torch.from_numpy(loaded.network.pretrained.preprocess(ELEPHANT)).permute(2, 0, 1) / 255
     mean, std = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)) if "torchvision" in file else ((0.5,) * 3, (0.5,) * 3)
     x = (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
     with torch.inference_mode():

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from litevision.errors import MissingExtraError, WeightsError
 from litevision.models import Network
 from litevision.models.blocks import ConvNormAct
-from litevision.weights import checkpoint
+from litevision.weights import tensorflow_checkpoint as checkpoint
 from litevision.weights.create import create
 from litevision.weights.load import load_weights
 from litevision.weights.read import StoredWeights, prefer_averages

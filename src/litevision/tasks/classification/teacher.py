@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from litevision.errors import UsageError
-from litevision.exporting.defaults import describe
 from litevision.runtime import Bundle, Classifier, Normalisation
 from litevision.training.batches import PixelNormaliser
 from litevision.weights.load import load_weights
@@ -41,8 +40,9 @@ def open_teacher(source: str, classes: tuple[str, ...]) -> Teacher:
         raise UsageError(
             f"loss.teacher {source} has {loaded.network.config.num_classes} classes; expected the data's {len(classes)}"
         )
-    described = describe(loaded, labels=classes)
-    return _NetworkTeacher(loaded.network, described["normalisation"], described["preprocess"].size_hw)
+    facts = loaded.network.pretrained
+    assert facts is not None
+    return _NetworkTeacher(loaded.network, facts.normalisation, facts.preprocess.size_hw)
 
 
 class _BundleTeacher:

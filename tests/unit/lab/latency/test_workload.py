@@ -7,10 +7,10 @@ import pytest
 from graphs import model
 from litevision.cost.graph import graph_ledger
 from litevision.cost.ledger import ledger
-from litevision.exporting.defaults import NORMALISATIONS
 from litevision.exporting.graph import to_onnx
 from litevision.lab.latency.workload import Op, graph_workload, ledger_workload
 from litevision.models import build, configure
+from litevision.weights.facts import NORMALISATIONS
 
 NAMES = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2_x1_0")
 

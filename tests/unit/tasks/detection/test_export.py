@@ -15,12 +15,12 @@ from exports import IMAGENET, LABELS, WEIGHTS
 from images import noise
 from litevision.errors import ExportError, LitevisionError
 from litevision.exporting.bundle import export_bundle
-from litevision.exporting.defaults import NORMALISATIONS
 from litevision.image import Preprocess
 from litevision.models import NetworkConfig, configure
 from litevision.models.centernet import CenterNet, CenterNetConfig
 from litevision.runtime import Bundle, BundleMetadata
 from litevision.tasks.detection.export import RawToDetections
+from litevision.weights.facts import NORMALISATIONS
 from networks import SHORT_ROWS, fill
 
 SIZE_HW = (52, 75)
