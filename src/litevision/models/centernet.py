@@ -13,12 +13,11 @@ from torch.nn import functional as F
 
 from litevision.errors import UnknownNameError, UsageError, WeightsMismatchError
 from litevision.models.blocks import ConvNormAct, initialise
-from litevision.models.config import MAX_CHANNELS, MAX_CLASSES, NetworkConfig
+from litevision.models.config import MAX_CHANNELS, MAX_CLASSES, JsonConfig, NetworkConfig
 from litevision.models.factory import build
 from litevision.models.necks import STRIDE, DlaUpNeck, LightNeck, ReshapeNeck, separable
 from litevision.models.network import FeaturePyramid, Network, require_nchw
 from litevision.models.pretrained import Pretrained
-from litevision.models.record import Recorded
 
 Neck = Literal["light", "dlaup", "reshape"]
 
@@ -31,7 +30,7 @@ HEATMAP_BIAS = -2.19
 
 
 @dataclass(frozen=True)
-class CenterNetConfig(Recorded):
+class CenterNetConfig(JsonConfig):
     """A detector, before it is built.
 
     Attributes:

@@ -1,23 +1,59 @@
 """What a network is built from, as plain data that can be saved beside its weights."""
 
 import importlib
+import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from litevision.errors import UnknownNameError, UsageError
-from litevision.models.record import Recorded
 from litevision.registry.architectures import ARCHITECTURES, NO_OPTIONS
 
 OUTPUT_STRIDES = (8, 16, 32)
 # Far above any network that somebody trains; a configuration may come with a file of a stranger.
 MAX_CLASSES, MAX_CHANNELS, MAX_PARTS = 1_000_000, 65_536, 1_000
-Row = TypeVar("Row")
+RowT = TypeVar("RowT")
+
+
+class JsonConfig(ABC):
+    """A configuration that can be saved as a JSON object and read back.
+
+    Attributes:
+        KIND: what a message calls it.
+    """
+
+    KIND: ClassVar[str]
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as plain JSON values."""
+
+    @classmethod
+    @abstractmethod
+    def from_dict(cls, record: Any) -> Self:
+        """The inverse of ``to_dict``; raises AttributeError, KeyError, TypeError or ValueError for anything else."""
+
+    def to_json(self) -> str:
+        """``to_dict`` as one JSON object."""
+        return json.dumps(self.to_dict())
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The inverse of ``to_json``.
+
+        Raises:
+            UsageError: the text is no configuration of this kind that this version knows.
+        """
+        try:
+            return cls.from_dict(json.loads(text))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"this is no {cls.KIND} of this version of litevision: {error}") from None
 
 
 @dataclass(frozen=True)
-class NetworkConfig(Recorded):
+class NetworkConfig(JsonConfig):
     """A network, before it is built.
 
     Attributes:
@@ -70,7 +106,7 @@ class NetworkConfig(Recorded):
         if self.rows is not None and not self.rows:
             raise UsageError("rows must hold at least one row, got none")
 
-    def rows_or(self, table: tuple[Row, ...]) -> tuple[Row, ...]:
+    def rows_or(self, table: tuple[RowT, ...]) -> tuple[RowT, ...]:
         """The rows to build: its own, else those of the family's ``table``.
 
         Raises:

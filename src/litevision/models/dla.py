@@ -160,7 +160,7 @@ def make_tree(
 
 
 def build(config: NetworkConfig) -> Network:
-    """DLA-34.
+    """Builds DLA-34.
 
     The first tree does not aggregate its input; each later one does.
 

@@ -1,4 +1,8 @@
-"""MobileNetV1, arXiv:1704.04861, in the forms of TF-slim, Keras and timm."""
+"""MobileNetV1, arXiv:1704.04861, in the forms of TF-slim, Keras and timm.
+
+The dialect ``slim`` is TF-slim's reference implementation, which guides to retraining a MobileNet start from: named
+endpoints, output strides, and widths that are cut off, not rounded.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,8 +15,8 @@ from litevision.models.network import Backbone, Network
 
 
 @dataclass(frozen=True)
-class Row:
-    """What both kinds of rows hold.
+class TableRow:
+    """A row of Table 1; what both kinds of rows hold.
 
     Raises:
         UsageError: an even kernel, or no channels.
@@ -29,11 +33,11 @@ class Row:
             raise UsageError(f"a row's out_channels must be 1 or more, got {self.out_channels}")
 
 
-class Conv(Row):
+class Conv(TableRow):
     """A full convolution: one endpoint, ``Conv2d_{i}``."""
 
 
-class DepthSepConv(Row):
+class DepthSepConv(TableRow):
     """A depthwise and a pointwise convolution: two endpoints, ``Conv2d_{i}_depthwise`` and ``Conv2d_{i}_pointwise``."""
 
 
@@ -85,7 +89,7 @@ RULES = {
 
 
 def build(config: NetworkConfig, *, spatial_squeeze: bool = True) -> Network:
-    """MobileNetV1.
+    """Builds MobileNetV1.
 
     Args:
         spatial_squeeze: False gives logits [N, 1, 1, classes], slim's layout before it squeezes.

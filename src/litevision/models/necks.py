@@ -26,7 +26,8 @@ class ReshapeNeck(nn.Module):
 
     A plain view: the cells of a channel become those of a band of rows, not of a neighbourhood as in a pixel shuffle.
 
-    Source: the tutorial's CenterNet; with r = 8, 1280x16x16 becomes 20x128x128.
+    Source: the CenterNet of a widely read tutorial on MobileNetV2 in PyTorch (see `mobilenet_v2`); with r = 8,
+    1280x16x16 becomes 20x128x128.
     """
 
     def __init__(self, in_channels: int, stride: int) -> None:

@@ -1,4 +1,11 @@
-"""ShuffleNetV2, arXiv:1807.11164, in torchvision's form and in one tutorial's. C: a unit's output channels."""
+"""ShuffleNetV2, arXiv:1807.11164, in torchvision's form and that of a Keras tutorial. C: a unit's output channels.
+
+The dialect ``tutorial`` is the network that a widely read tutorial on ShuffleNetV2 in Keras builds. Its quirks: conv1
+has neither batch normalisation nor a bias, conv5 a bias in place of batch normalisation, every other convolution a bias
+as well; the first half of the split passes, and the processed half comes first in the concatenation; padding by SAME,
+batch normalisation at Keras' defaults; ``bottleneck_ratio`` sets the units' inner width. At 1x with 1000 classes it has
+2,284,574 trainable parameters of 2,298,658.
+"""
 
 import math
 from collections import OrderedDict
@@ -137,7 +144,7 @@ class DownUnit(nn.Module):
 
 
 def build(config: NetworkConfig, *, bottleneck_ratio: float = 1.0) -> Network:
-    """ShuffleNetV2.
+    """Builds ShuffleNetV2.
 
     ``width_mult`` scales the stages, each to the nearest even number; the stem and conv5 stay, as they do in Table 5
     between 0.5x and 1.5x.

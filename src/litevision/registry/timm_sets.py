@@ -31,7 +31,7 @@ NORMALISATION = {
 }
 
 
-class Row(NamedTuple):
+class TimmSet(NamedTuple):
     """One ``pretrained_cfg`` of timm: its model and tag, its evaluation transform, and its score in ``RESULTS``."""
 
     model: str
@@ -46,27 +46,27 @@ class Row(NamedTuple):
 # fmt: off
 ROWS = (
     #    model                               tag                    resize     crop_pct  mean, std   top1    top5
-    Row("mobilenetv1_100",                  "ra4_e3600_r224_in1k", "bicubic",  0.875, "inception", 75.384, 92.312),
-    Row("mobilenetv1_125",                  "ra4_e3600_r224_in1k", "bicubic",  0.9,   "inception", 76.928, 93.216),
-    Row("mobilenetv2_050",                  "lamb_in1k",           "bicubic",  0.875, "default",   65.930, 86.102),
-    Row("mobilenetv2_100",                  "ra_in1k",             "bicubic",  0.875, "default",   72.936, 91.002),
-    Row("mobilenetv2_110d",                 "ra_in1k",             "bicubic",  0.875, "default",   75.054, 92.186),
-    Row("mobilenetv2_120d",                 "ra_in1k",             "bicubic",  0.875, "default",   77.298, 93.516),
-    Row("mobilenetv2_140",                  "ra_in1k",             "bicubic",  0.875, "default",   76.528, 93.008),
-    Row("mobilenetv3_large_100",            "ra_in1k",             "bicubic",  0.875, "default",   75.786, 92.528),
-    Row("mobilenetv3_large_100",            "ra4_e3600_r224_in1k", "bicubic",  0.95,  "inception", 76.310, 92.846),
-    Row("mobilenetv3_large_100",            "miil_in21k_ft_in1k",  "bilinear", 0.875, "none",      77.910, 92.884),
-    Row("mobilenetv3_large_100",            "miil_in21k",          "bilinear", 0.875, "none",      None,   None),
-    Row("mobilenetv3_small_050",            "lamb_in1k",           "bicubic",  0.875, "default",   57.924, 80.142),
-    Row("mobilenetv3_small_075",            "lamb_in1k",           "bicubic",  0.875, "default",   65.266, 85.466),
-    Row("mobilenetv3_small_100",            "lamb_in1k",           "bicubic",  0.875, "default",   67.638, 87.650),
-    Row("tf_mobilenetv3_large_075",         "in1k",                "bilinear", 0.875, "inception", 73.448, 91.344),
-    Row("tf_mobilenetv3_large_100",         "in1k",                "bilinear", 0.875, "inception", 75.514, 92.602),
-    Row("tf_mobilenetv3_large_minimal_100", "in1k",                "bilinear", 0.875, "inception", 72.270, 90.662),
-    Row("tf_mobilenetv3_small_075",         "in1k",                "bilinear", 0.875, "inception", 65.732, 86.142),
-    Row("tf_mobilenetv3_small_100",         "in1k",                "bilinear", 0.875, "inception", 67.932, 87.684),
-    Row("tf_mobilenetv3_small_minimal_100", "in1k",                "bilinear", 0.875, "inception", 62.894, 84.284),
-    Row("dla34",                            "in1k",                "bilinear", 0.875, "default",   74.632, 92.052),
+    TimmSet("mobilenetv1_100",                  "ra4_e3600_r224_in1k", "bicubic",  0.875, "inception", 75.384, 92.312),
+    TimmSet("mobilenetv1_125",                  "ra4_e3600_r224_in1k", "bicubic",  0.9,   "inception", 76.928, 93.216),
+    TimmSet("mobilenetv2_050",                  "lamb_in1k",           "bicubic",  0.875, "default",   65.930, 86.102),
+    TimmSet("mobilenetv2_100",                  "ra_in1k",             "bicubic",  0.875, "default",   72.936, 91.002),
+    TimmSet("mobilenetv2_110d",                 "ra_in1k",             "bicubic",  0.875, "default",   75.054, 92.186),
+    TimmSet("mobilenetv2_120d",                 "ra_in1k",             "bicubic",  0.875, "default",   77.298, 93.516),
+    TimmSet("mobilenetv2_140",                  "ra_in1k",             "bicubic",  0.875, "default",   76.528, 93.008),
+    TimmSet("mobilenetv3_large_100",            "ra_in1k",             "bicubic",  0.875, "default",   75.786, 92.528),
+    TimmSet("mobilenetv3_large_100",            "ra4_e3600_r224_in1k", "bicubic",  0.95,  "inception", 76.310, 92.846),
+    TimmSet("mobilenetv3_large_100",            "miil_in21k_ft_in1k",  "bilinear", 0.875, "none",      77.910, 92.884),
+    TimmSet("mobilenetv3_large_100",            "miil_in21k",          "bilinear", 0.875, "none",      None,   None),
+    TimmSet("mobilenetv3_small_050",            "lamb_in1k",           "bicubic",  0.875, "default",   57.924, 80.142),
+    TimmSet("mobilenetv3_small_075",            "lamb_in1k",           "bicubic",  0.875, "default",   65.266, 85.466),
+    TimmSet("mobilenetv3_small_100",            "lamb_in1k",           "bicubic",  0.875, "default",   67.638, 87.650),
+    TimmSet("tf_mobilenetv3_large_075",         "in1k",                "bilinear", 0.875, "inception", 73.448, 91.344),
+    TimmSet("tf_mobilenetv3_large_100",         "in1k",                "bilinear", 0.875, "inception", 75.514, 92.602),
+    TimmSet("tf_mobilenetv3_large_minimal_100", "in1k",                "bilinear", 0.875, "inception", 72.270, 90.662),
+    TimmSet("tf_mobilenetv3_small_075",         "in1k",                "bilinear", 0.875, "inception", 65.732, 86.142),
+    TimmSet("tf_mobilenetv3_small_100",         "in1k",                "bilinear", 0.875, "inception", 67.932, 87.684),
+    TimmSet("tf_mobilenetv3_small_minimal_100", "in1k",                "bilinear", 0.875, "inception", 62.894, 84.284),
+    TimmSet("dla34",                            "in1k",                "bilinear", 0.875, "default",   74.632, 92.052),
 )
 
 # The releases of timm's repository that hold a set as .pth.
@@ -109,7 +109,7 @@ def timm_sets() -> tuple[WeightSet, ...]:
     return tuple(_weight_set(row) for row in ROWS)
 
 
-def _weight_set(row: Row) -> WeightSet:
+def _weight_set(row: TimmSet) -> WeightSet:
     timm_name = f"{row.model}.{row.tag}"
     variant = resolve(row.model)
     name = f"{variant.architecture}.{variant.dialect}_{row.tag}"

@@ -18,7 +18,7 @@ MIB = 2**20
 ROUNDING_BYTES = MIB // 2000 + 1
 
 
-class Row(NamedTuple):
+class TorchvisionSet(NamedTuple):
     """One member of a torchvision weights enum: version, file, size as torchvision rounds it, and claims."""
 
     architecture: str
@@ -33,15 +33,15 @@ class Row(NamedTuple):
 # fmt: off
 ROWS = (
     #    architecture          V  file                               size_mib resize top1    top5
-    Row("mobilenet_v2",       2, "mobilenet_v2-7ebf99e0.pth",        13.598, 232, 72.154, 90.822),
-    Row("mobilenet_v2",       1, "mobilenet_v2-b0353104.pth",        13.555, 256, 71.878, 90.286),
-    Row("mobilenet_v3_large", 2, "mobilenet_v3_large-5c1a4163.pth",  21.107, 232, 75.274, 92.566),
-    Row("mobilenet_v3_large", 1, "mobilenet_v3_large-8738ca79.pth",  21.114, 256, 74.042, 91.340),
-    Row("mobilenet_v3_small", 1, "mobilenet_v3_small-047dcff4.pth",   9.829, 256, 67.668, 87.402),
-    Row("shufflenet_v2_x0_5", 1, "shufflenetv2_x0.5-f707e7126e.pth",  5.282, 256, 60.552, 81.746),
-    Row("shufflenet_v2_x1_0", 1, "shufflenetv2_x1-5666bf0f80.pth",    8.791, 256, 69.362, 88.316),
-    Row("shufflenet_v2_x1_5", 1, "shufflenetv2_x1_5-3c479a10.pth",   13.557, 232, 72.996, 91.086),
-    Row("shufflenet_v2_x2_0", 1, "shufflenetv2_x2_0-8be3c8ee.pth",   28.433, 232, 76.230, 93.006),
+    TorchvisionSet("mobilenet_v2",       2, "mobilenet_v2-7ebf99e0.pth",        13.598, 232, 72.154, 90.822),
+    TorchvisionSet("mobilenet_v2",       1, "mobilenet_v2-b0353104.pth",        13.555, 256, 71.878, 90.286),
+    TorchvisionSet("mobilenet_v3_large", 2, "mobilenet_v3_large-5c1a4163.pth",  21.107, 232, 75.274, 92.566),
+    TorchvisionSet("mobilenet_v3_large", 1, "mobilenet_v3_large-8738ca79.pth",  21.114, 256, 74.042, 91.340),
+    TorchvisionSet("mobilenet_v3_small", 1, "mobilenet_v3_small-047dcff4.pth",   9.829, 256, 67.668, 87.402),
+    TorchvisionSet("shufflenet_v2_x0_5", 1, "shufflenetv2_x0.5-f707e7126e.pth",  5.282, 256, 60.552, 81.746),
+    TorchvisionSet("shufflenet_v2_x1_0", 1, "shufflenetv2_x1-5666bf0f80.pth",    8.791, 256, 69.362, 88.316),
+    TorchvisionSet("shufflenet_v2_x1_5", 1, "shufflenetv2_x1_5-3c479a10.pth",   13.557, 232, 72.996, 91.086),
+    TorchvisionSet("shufflenet_v2_x2_0", 1, "shufflenetv2_x2_0-8be3c8ee.pth",   28.433, 232, 76.230, 93.006),
 )
 # fmt: on
 
@@ -51,7 +51,7 @@ def torchvision_sets() -> tuple[WeightSet, ...]:
     return tuple(_weight_set(row) for row in ROWS)
 
 
-def _weight_set(row: Row) -> WeightSet:
+def _weight_set(row: TorchvisionSet) -> WeightSet:
     name = f"{row.architecture}.tv_in1k_v{row.version}"
     url = BASE_URL + row.file_name
     enum = _enum_name(row.architecture)

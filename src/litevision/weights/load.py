@@ -11,13 +11,14 @@ from litevision.models.factory import build
 from litevision.models.network import FeaturePyramid, Network
 from litevision.models.pretrained import fingerprint
 from litevision.registry import Variant, resolve
+from litevision.weights.bundles import restore_folded
 from litevision.weights.convert import Applied, Layout, apply
 from litevision.weights.convert.apply import BACKGROUND_CLASSES, described
 from litevision.weights.detect_layout import NATIVE, DetectedLayout, detect_layout
 from litevision.weights.facts import PRETRAINED_KEY, facts_of
 from litevision.weights.layouts import layout_named
 from litevision.weights.source import WeightsRequest, WeightsSource, open_source
-from litevision.weights.trained import WeightsLike, open_trained, restore_folded
+from litevision.weights.trained import WeightsLike, open_trained
 from litevision.weights.writers import CONFIG_KEY
 
 logger = logging.getLogger("litevision")

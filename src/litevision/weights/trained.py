@@ -10,20 +10,19 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from litevision.errors import FileMissingError, UsageError, WeightsError
 from litevision.files import sha256_of
-from litevision.image import Preprocess, shipped_images
+from litevision.image import Preprocess
 from litevision.models.centernet import CenterNet, CenterNetConfig
 from litevision.models.config import NetworkConfig
 from litevision.models.factory import build
 from litevision.models.network import Network
-from litevision.models.pretrained import Pretrained, fingerprint, normalise
-from litevision.models.statistics import restore_statistics
+from litevision.models.pretrained import Pretrained, fingerprint
 from litevision.runtime import Normalisation
 from litevision.runtime.bundle import checked_metadata, read_bundle
-from litevision.weights.bundles import pretrained_of, read_bundle_weights
+from litevision.weights.bundles import pretrained_of, read_bundle_weights, restore_folded
 from litevision.weights.convert.layout import Tensors
 from litevision.zoo import BUNDLES
 
@@ -81,12 +80,6 @@ class TrainedModel:
             restore_folded(network, self.pretrained)
         network.pretrained = replace(self.pretrained, fingerprint=fingerprint(network))
         return network.eval()
-
-
-def restore_folded(network: nn.Module, pretrained: Pretrained) -> None:
-    """Gives batch normalisation that was folded away statistics again, those of the images that come along."""
-    images = torch.from_numpy(pretrained.preprocess.batch(shipped_images())).permute(0, 3, 1, 2)
-    restore_statistics(network, normalise(images, pretrained.normalisation))
 
 
 def path_of(source: WeightsLike) -> str | Path:
