@@ -1,4 +1,4 @@
-"""Bundles of published weights, made once on this machine and kept. Finding one that is there needs no torch."""
+"""Bundles of published weights, exported once and cached. Finding one in the cache needs no torch."""
 
 import hashlib
 import importlib.util
@@ -11,7 +11,7 @@ from litevision.runtime.metadata import FORMAT_VERSION
 
 
 def bundle_for(source: str) -> Path:
-    """The bundle of a weight set, network or weight file, made on first use.
+    """Returns the bundle of a weight set, network or weight file, exporting it on first use.
 
     Args:
         source: a weight set's name, a network's name (its default set), a weight file, or a URL.
@@ -34,7 +34,10 @@ def bundle_for(source: str) -> Path:
 
 
 def kept_at(source: str) -> Path:
-    """Where the bundle of ``source`` is kept; it need not be made yet. Arguments and errors as for ``bundle_for``."""
+    """Returns the path in the cache for the bundle of ``source``, which need not exist.
+
+    Arguments and errors as for ``bundle_for``.
+    """
     file = Path(source)
     if file.is_file():
         key = f"{file.stem}-{sha256_of(file)[:16]}"

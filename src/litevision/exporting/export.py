@@ -98,7 +98,7 @@ def export(
 
 
 def _unwrapped(module: nn.Module) -> AnyNetwork:
-    """The network inside what torch wraps around it: ``torch.compile``, data parallelism, a moving average."""
+    """Returns the network inside what torch wraps around it: ``torch.compile``, data parallelism, a moving average."""
     inner = module
     while not isinstance(inner, AnyNetwork):
         wrapped = getattr(inner, "_orig_mod", None) or getattr(inner, "module", None)
@@ -112,7 +112,7 @@ def _unwrapped(module: nn.Module) -> AnyNetwork:
 
 
 def _with_its_own_classes(network: AnyNetwork) -> AnyNetwork:
-    """``network`` with a configuration that has as many classes as its classifier, which may have been replaced."""
+    """Returns ``network`` with as many classes in its configuration as its classifier, which may have been replaced."""
     head = network.head if isinstance(network, Network) else None
     classifier = head.classifier if isinstance(head, ClassifierHead) else None
     if not isinstance(classifier, nn.Linear) or classifier.out_features == network.config.num_classes:
@@ -129,7 +129,7 @@ def _facts(
     normalisation: str | Normalisation | None,
     preprocess: Preprocess | None,
 ) -> Pretrained:
-    """What is known of ``network``, with what was given in its place."""
+    """Collects the facts of ``network``; what was given takes precedence."""
     size_hw = (size, size) if isinstance(size, int) else size
     if isinstance(normalisation, str):
         normalisation = normalisation_named(normalisation)

@@ -90,7 +90,7 @@ FORMATS = {
 
 
 def format_of(path: Path) -> ExportFormat:
-    """The format that the name of ``path`` stands for.
+    """Finds the export format for the name of ``path``.
 
     Raises:
         UsageError: no format has such names.

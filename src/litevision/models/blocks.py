@@ -1,4 +1,4 @@
-"""The parts that the families share. N C H W: batch, channels, height, width."""
+"""Building blocks that the families share. N C H W: batch, channels, height, width."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +15,7 @@ ConvFactory = Callable[..., "ConvNormAct"]
 
 
 def activation(name: Activation) -> nn.Module:
-    """The activation called ``name``; ``none`` passes its input on."""
+    """Returns the activation called ``name``; ``none`` is the identity."""
     made: dict[str, Callable[[], nn.Module]] = {
         "relu": partial(nn.ReLU, inplace=True),
         "relu6": partial(nn.ReLU6, inplace=True),
@@ -93,7 +93,7 @@ class ConvNormAct(nn.Module):
 
 
 def conv_factory(dialect: Dialect) -> ConvFactory:
-    """``ConvNormAct`` with the conventions of ``dialect`` filled in."""
+    """Returns ``ConvNormAct`` with the conventions of ``dialect`` filled in."""
     norm = partial(nn.BatchNorm2d, eps=dialect.bn_eps, momentum=dialect.bn_momentum)
     return partial(ConvNormAct, padding=dialect.padding, norm=norm, bias=dialect.conv_bias)
 
@@ -193,12 +193,12 @@ class ClassifierHead(nn.Module):
         self.spatial_squeeze = spatial_squeeze
 
     def pool(self, x: Tensor) -> Tensor:
-        """The features before the classifier, [N, C, H, W] -> [N, num_features]."""
+        """Computes the features before the classifier, [N, C, H, W] -> [N, num_features]."""
         pooled: Tensor = self.act(self.hidden(x.mean((2, 3))))
         return pooled
 
     def classify(self, pooled: Tensor) -> Tensor:
-        """The logits, [N, num_features] -> [N, classes]."""
+        """Computes the logits, [N, num_features] -> [N, classes]."""
         logits: Tensor = self.classifier(self.dropout(pooled))
         return logits if self.spatial_squeeze else logits[:, None, None, :]
 

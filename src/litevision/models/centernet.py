@@ -23,15 +23,15 @@ Neck = Literal["light", "dlaup", "reshape"]
 
 LIGHT_CHANNELS = 64
 HEAD_CHANNELS: dict[Neck, int] = {"light": 64, "dlaup": 256, "reshape": 0}
-"""Width of the heads' hidden layer, where a configuration does not say it."""
+"""Default width of the heads' hidden layer."""
 
 HEATMAP_BIAS = -2.19
-"""The logit of a score of 0.1, which every cell has at first. Source: CenterNet."""
+"""The initial logit of every cell, a score of 0.1. Source: CenterNet."""
 
 
 @dataclass(frozen=True)
 class CenterNetConfig(JsonConfig):
-    """A detector, before it is built.
+    """The configuration of a detector.
 
     Attributes:
         backbone: the network whose backbone it takes; its number of classes and its dropout have no effect.
@@ -73,7 +73,7 @@ class CenterNetConfig(JsonConfig):
         return self.backbone.in_channels
 
     def to_dict(self) -> dict[str, Any]:
-        """The configuration as plain JSON values."""
+        """Returns the configuration as plain JSON values."""
         record = {one.name: getattr(self, one.name) for one in fields(self)}
         return {**record, "backbone": self.backbone.to_dict()}
 
@@ -83,7 +83,7 @@ class CenterNetConfig(JsonConfig):
 
 
 class CenterNetMaps(NamedTuple):
-    """What the heads say of every cell; H/4 and W/4 are rounded up.
+    """The outputs of the heads for every cell; H/4 and W/4 are rounded up.
 
     Attributes:
         heatmap: logits that the centre of an object of each class lies here, [N, C, H/4, W/4].
@@ -123,7 +123,7 @@ class CenterNet(nn.Module):
     """
 
     def __init__(self, config: CenterNetConfig) -> None:
-        """Builds the detector, freshly initialised.
+        """Builds the detector, randomly initialised.
 
         Raises:
             UsageError: a backbone that has no map at stride 4, or a neck that cannot take its maps.
@@ -145,7 +145,7 @@ class CenterNet(nn.Module):
         )
 
     def forward(self, batch_f32_nchw: Tensor) -> CenterNetMaps:
-        """What the heads say of normalised images, [N, in_channels, H, W]."""
+        """Computes the outputs of the heads for normalised images, [N, in_channels, H, W]."""
         x = require_nchw(batch_f32_nchw, self.config.in_channels)
         height, width = x.shape[-2:]
         padded = F.pad(x, (0, -width % self.stride, 0, -height % self.stride))
@@ -174,7 +174,7 @@ AnyNetwork = Network | CenterNet
 
 
 def decode(maps: CenterNetMaps, top_k: int = 100) -> Detections:
-    """The ``top_k`` strongest peaks of each image; fewer where the map has fewer numbers.
+    """Decodes the ``top_k`` strongest peaks of each image; fewer where the map has fewer numbers.
 
     A peak is as high as the highest of its 3 x 3 neighbourhood. Where there are fewer peaks than that, the rest has
     the score 0. It exports as it stands: nothing depends on what the maps hold.

@@ -1,4 +1,4 @@
-"""What a network is built from, as plain data that can be saved beside its weights."""
+"""Network configurations: plain data that can be saved beside the weights."""
 
 import importlib
 import json
@@ -28,7 +28,7 @@ class JsonConfig(ABC):
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """The configuration as plain JSON values."""
+        """Returns the configuration as plain JSON values."""
 
     @classmethod
     @abstractmethod
@@ -36,7 +36,7 @@ class JsonConfig(ABC):
         """The inverse of ``to_dict``; raises AttributeError, KeyError, TypeError or ValueError for anything else."""
 
     def to_json(self) -> str:
-        """``to_dict`` as one JSON object."""
+        """Returns ``to_dict`` as the text of a JSON object."""
         return json.dumps(self.to_dict())
 
     @classmethod
@@ -54,7 +54,7 @@ class JsonConfig(ABC):
 
 @dataclass(frozen=True)
 class NetworkConfig(JsonConfig):
-    """A network, before it is built.
+    """The configuration of a network.
 
     Attributes:
         architecture: a name of ``litevision.registry.ARCHITECTURES``.
@@ -107,7 +107,7 @@ class NetworkConfig(JsonConfig):
             raise UsageError("rows must hold at least one row, got none")
 
     def rows_or(self, table: tuple[RowT, ...]) -> tuple[RowT, ...]:
-        """The rows to build: its own, else those of the family's ``table``.
+        """Returns the rows to build: its own, else those of the family's ``table``.
 
         Raises:
             UsageError: a row of a kind that the table has not.
@@ -122,7 +122,7 @@ class NetworkConfig(JsonConfig):
         return self.rows
 
     def to_dict(self) -> dict[str, Any]:
-        """The configuration as plain JSON values; a row becomes its class name with its fields."""
+        """Returns the configuration as plain JSON values; a row becomes its class name with its fields."""
         record = {one.name: getattr(self, one.name) for one in fields(self)}
         record["rows"] = None if self.rows is None else [[type(row).__name__, asdict(row)] for row in self.rows]
         return record

@@ -1,4 +1,4 @@
-"""Whose form of a network: the numeric conventions in which published implementations differ."""
+"""Dialects: the numeric conventions in which published implementations of one network differ."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -31,7 +31,7 @@ class Dialect:
 
 
 def make_divisible(channels: float, divisor: int = 8, *, min_value: int | None = None) -> int:
-    """The multiple of ``divisor`` nearest to ``channels``, never below 90 % of it nor below ``min_value``.
+    """Returns the multiple of ``divisor`` nearest to ``channels``, never below 90 % of it nor below ``min_value``.
 
     Source: ``_make_divisible`` in TF-slim's mobilenet, which torchvision, timm and Keras all follow.
     """

@@ -1,4 +1,4 @@
-"""From a name to a built network."""
+"""Build networks from names and configurations."""
 
 import importlib
 import inspect
@@ -14,20 +14,20 @@ from litevision.registry import ARCHITECTURES, resolve
 
 
 def family_builder(architecture: str) -> Callable[..., Network]:
-    """The ``build`` of the family file that defines ``architecture``."""
+    """Returns the ``build`` of the family file that defines ``architecture``."""
     module = importlib.import_module(f"litevision.models.{ARCHITECTURES[architecture].family}")
     build: Callable[..., Network] = module.build
     return build
 
 
 def family_options(architecture: str) -> tuple[str, ...]:
-    """The arguments that only the family of ``architecture`` has, for example ``depth_mult``."""
+    """Lists the arguments that only the family of ``architecture`` has, for example ``depth_mult``."""
     parameters = inspect.signature(family_builder(architecture)).parameters
     return tuple(name for name, kind in parameters.items() if kind.kind == kind.KEYWORD_ONLY)
 
 
 def build(config: NetworkConfig, *, device: torch.device | str | None = None) -> Network:
-    """The network of ``config``, freshly initialised.
+    """Builds the network of ``config``, randomly initialised.
 
     Args:
         device: ``"meta"`` builds it without memory, for counting.
@@ -57,7 +57,7 @@ def configure(
     in_channels: int = 3,
     **options: Any,
 ) -> NetworkConfig:
-    """The configuration that ``create`` builds; see there for the arguments."""
+    """Returns the configuration that ``create`` builds; see there for the arguments."""
     variant = resolve(name, dialect, width_mult)
     return NetworkConfig(
         architecture=variant.architecture,

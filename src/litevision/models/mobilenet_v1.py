@@ -135,7 +135,7 @@ def build(config: NetworkConfig, *, spatial_squeeze: bool = True) -> Network:
 
 
 def scaled(channels: int, width_mult: float, rules: Rules) -> int:
-    """``channels`` of the table at ``width_mult``."""
+    """Scales ``channels`` of the table by ``width_mult``."""
     if rules.widths == "divisible":
         return make_divisible(channels * width_mult)
     return max(int(channels * width_mult), MIN_CHANNELS)

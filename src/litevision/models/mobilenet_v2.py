@@ -134,7 +134,7 @@ def build(config: NetworkConfig, *, depth_mult: float = 1.0, fixed_ends: bool = 
 
 
 def deepened(stages: tuple[Stage, ...], depth_mult: float, fixed_ends: bool) -> tuple[Stage, ...]:
-    """``stages`` with their repeats multiplied and rounded up, the first and last untouched where ends are fixed."""
+    """Multiplies the repeats of ``stages``, rounded up; with fixed ends the first and last stay as they are."""
     ends = {0, len(stages) - 1} if fixed_ends else set()
     return tuple(
         stage if i in ends else replace(stage, repeats=math.ceil(stage.repeats * depth_mult))

@@ -1,4 +1,4 @@
-"""From the maps of a backbone to one map at stride 4, on which a detector's heads stand. N C H W as everywhere."""
+"""Necks: fuse the maps of a backbone into one map at stride 4 for a detector's heads. N C H W as everywhere."""
 
 import itertools
 from collections import OrderedDict
@@ -22,7 +22,7 @@ def separable(in_channels: int, out_channels: int, kernel_size: int = 3) -> nn.S
 
 
 class ReshapeNeck(nn.Module):
-    """The last map's numbers in their order as a larger map: [N, C, H, W] -> [N, C / r^2, r * H, r * W].
+    """Reshapes the last map to a larger one without moving a number: [N, C, H, W] -> [N, C / r^2, r * H, r * W].
 
     A plain view: the cells of a channel become those of a band of rows, not of a neighbourhood as in a pixel shuffle.
 

@@ -1,4 +1,4 @@
-"""The frame that every family fills: a named backbone, a head, endpoints and feature pyramids."""
+"""Networks: a backbone of named parts, a head, endpoints, and feature pyramids."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from litevision.models.pretrained import Pretrained
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A named place in a backbone.
+    """A named layer of a backbone whose output can be taken.
 
     Attributes:
         channels: channels of the map there.
@@ -48,7 +48,7 @@ class Backbone:
         self.endpoints: list[Endpoint] = []
 
     def step(self, stride: int) -> tuple[int, int]:
-        """The (stride, dilation) to build the next row with, where the table says ``stride``."""
+        """Returns the (stride, dilation) to build the next row with, where the table says ``stride``."""
         dilation = self.dilation
         if stride == 1:
             return 1, dilation
@@ -78,7 +78,7 @@ class Backbone:
 
 @torch.fx.wrap
 def require_nchw(x: Tensor, in_channels: int) -> Tensor:
-    """``x`` itself if it is [N, in_channels, H, W].
+    """Returns ``x`` if it is [N, in_channels, H, W].
 
     Raises:
         InputShapeError: it is not.
@@ -122,7 +122,7 @@ class Network(nn.Module):
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [N, classes]; pooled features [N, num_features] without classes; a map after ``final_endpoint``.
+        """Computes logits [N, classes]; without classes pooled features, after ``final_endpoint`` its map.
 
         Args:
             x: normalised images, [N, in_channels, H, W].
@@ -131,12 +131,12 @@ class Network(nn.Module):
         return y
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """The backbone's last map, [N, C, H, W]."""
+        """Computes the backbone's last map, [N, C, H, W]."""
         y: Tensor = self.features(require_nchw(x, self.config.in_channels))
         return y
 
     def forward_endpoints(self, x: Tensor, final_endpoint: str | None = None) -> dict[str, Tensor]:
-        """Every endpoint's activation by name, up to ``final_endpoint``.
+        """Computes every endpoint's activation by name, up to ``final_endpoint``.
 
         Without a ``final_endpoint`` the head follows: ``global_pool`` (the features before the classifier),
         ``logits`` and ``predictions`` (their softmax).

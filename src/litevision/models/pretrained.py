@@ -1,4 +1,4 @@
-"""What is known of the weights in a network: how to feed it, what it answers, and whose work it is."""
+"""Pretrained facts: the preprocessing, labels, licence and source of the weights in a network."""
 
 import zlib
 from dataclasses import dataclass, field, replace
@@ -55,15 +55,15 @@ class Pretrained:
 
     @property
     def weights(self) -> Weights:
-        """What a bundle says of these weights."""
+        """The name, source, licence and digest, as a bundle records them."""
         return Weights(self.name, self.source, self.licence, self.sha256)
 
     def without_classes(self) -> Self:
-        """The facts that are left when the classifier is replaced: no labels and no score."""
+        """Returns the facts that hold when the classifier is replaced: no labels and no score."""
         return replace(self, labels=None, score=None, score_thresholds=None)
 
     def transform(self, *, train: bool = False) -> "v2.Transform":
-        """A transform of ``torchvision.transforms.v2`` for your own data loader.
+        """Returns a transform of ``torchvision.transforms.v2`` for your own data loader.
 
         It takes a Pillow image or a tensor [3, H, W] (uint8, or float in [0, 1]), alone or beside a label, and gives
         a normalised float32 tensor [3, height, width]. A Pillow image is turned upright by its EXIF orientation.
@@ -88,14 +88,14 @@ class Pretrained:
 
 
 def normalise(images_u8: Tensor, normalisation: Normalisation) -> Tensor:
-    """``(pixel / 255 - mean) / std`` for each channel of [..., 3, H, W], computed as an exported graph computes it."""
+    """Normalises [..., 3, H, W] to ``(pixel / 255 - mean) / std`` per channel, as an exported graph computes it."""
     mean, std = torch.tensor(normalisation.mean).double(), torch.tensor(normalisation.std).double()
     scale, shift = (1 / (255 * std)).float(), (-mean / std).float()
     return images_u8.float() * scale[:, None, None] + shift[:, None, None]
 
 
 def fingerprint(network: nn.Module) -> int:
-    """A checksum of a network's weights, by which it is seen whether they have changed."""
+    """Computes a checksum of a network's weights, to see whether they have changed."""
     checksum = 0
     for tensor in network.state_dict().values():
         if tensor.is_floating_point():

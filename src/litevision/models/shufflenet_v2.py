@@ -85,7 +85,7 @@ RULES = {
 
 
 def shuffle(first: Tensor, second: Tensor) -> Tensor:
-    """Two maps with their channels interleaved, a shuffle with 2 groups: 2 x [N, C/2, H, W] -> [N, C, H, W].
+    """Interleaves the channels of two maps, a channel shuffle with 2 groups: 2 x [N, C/2, H, W] -> [N, C, H, W].
 
     Stacked, not reshaped and transposed: one copy in place of two.
     """
@@ -95,7 +95,7 @@ def shuffle(first: Tensor, second: Tensor) -> Tensor:
 def main_branch(
     in_channels: int, out_channels: int, *, conv: ConvFactory, stride: int = 1, dilation: int = 1
 ) -> nn.Sequential:
-    """The branch that every unit has: 1x1, depthwise 3x3, 1x1."""
+    """Builds the branch that every unit has: 1x1, depthwise 3x3, 1x1."""
     depthwise = conv(out_channels, out_channels, 3, stride=stride, dilation=dilation, groups=out_channels, act="none")
     return nn.Sequential(
         OrderedDict(
@@ -211,5 +211,5 @@ def max_pool(dialect: Dialect) -> nn.Module:
 
 
 def scaled(channels: int, width_mult: float) -> int:
-    """The even number nearest to ``channels`` * ``width_mult`` (a tie goes up), at least 2."""
+    """Returns the even number nearest to ``channels`` * ``width_mult`` (a tie goes up), at least 2."""
     return max(2, 2 * int(channels * width_mult / 2 + 0.5))

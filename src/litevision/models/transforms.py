@@ -18,7 +18,7 @@ _CROP_SCALE = (0.35, 1.0)  # of the image's area, as in litevision's own recipe
 
 
 class ModelInput(v2.Transform):  # type: ignore[misc]  # torchvision has no types
-    """Exactly the input of the exported model: `Preprocess`, then the normalisation, float32 [3, H, W]."""
+    """Makes exactly the input of the exported model: `Preprocess`, then the normalisation, float32 [3, H, W]."""
 
     def __init__(self, preprocess: Preprocess, normalisation: Normalisation) -> None:
         super().__init__()
@@ -26,33 +26,33 @@ class ModelInput(v2.Transform):  # type: ignore[misc]  # torchvision has no type
         self.normalisation = normalisation
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Tensor:
-        """The input for one image."""
+        """Transforms one image."""
         image_u8_hwc = torch.from_numpy(self.preprocess(_array_or_image(inpt)))
         return normalise(image_u8_hwc.permute(2, 0, 1), self.normalisation)
 
 
 class UprightImage(v2.Transform):  # type: ignore[misc]  # torchvision has no types
-    """A Pillow image, or a tensor, as an RGB Pillow image turned upright by its EXIF orientation."""
+    """Turns a Pillow image, or a tensor, into an upright RGB Pillow image; the EXIF orientation is applied."""
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Image.Image:
-        """One image."""
+        """Transforms one image."""
         return decode(_array_or_image(inpt))
 
 
 class ToNormalised(v2.Transform):  # type: ignore[misc]  # torchvision has no types
-    """A Pillow image as the normalised float32 tensor [3, H, W] that a network takes."""
+    """Turns a Pillow image into the normalised float32 tensor [3, H, W] that a network takes."""
 
     def __init__(self, normalisation: Normalisation) -> None:
         super().__init__()
         self.normalisation = normalisation
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Tensor:
-        """One image."""
+        """Transforms one image."""
         return normalise(F.pil_to_tensor(inpt), self.normalisation)
 
 
 def training_transform(preprocess: Preprocess, normalisation: Normalisation) -> v2.Transform:
-    """Random resized crop, random horizontal flip and normalisation: float32 [3, H, W]."""
+    """Returns random resized crop, random horizontal flip and normalisation: float32 [3, H, W]."""
     interpolation = InterpolationMode(preprocess.interpolation)
     return v2.Compose(
         [
@@ -65,7 +65,7 @@ def training_transform(preprocess: Preprocess, normalisation: Normalisation) -> 
 
 
 def _array_or_image(image: Any) -> Image.Image | npt.NDArray[np.uint8]:
-    """A Pillow image as it is; a tensor [3, H, W] as ``uint8[H, W, 3]``."""
+    """Returns a Pillow image as it is; a tensor [3, H, W] as ``uint8[H, W, 3]``."""
     if isinstance(image, Image.Image):
         return image
     if image.is_floating_point():

@@ -1,4 +1,4 @@
-"""Every network by name, as plain data: what exists, in whose form, and how other libraries call it.
+"""Architectures by name, as plain data: their families, dialects, and the names that other libraries use.
 
 A network's definition itself lies in ``litevision/models/<family>.py``.
 """
@@ -33,7 +33,7 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Variant:
-    """One architecture with everything that somebody's name for it implies.
+    """One architecture with everything that a name for it implies.
 
     Attributes:
         options: arguments of the family's builder beyond the common ones, for example ``depth_mult``.
@@ -108,12 +108,12 @@ ALIASES: dict[str, Variant] = {
 
 
 def known_names() -> tuple[str, ...]:
-    """Our names, then the aliases."""
+    """Returns our names, then the aliases."""
     return (*ARCHITECTURES, *ALIASES)
 
 
 def resolve(name: str, dialect: str | None = None, width_mult: float = 1.0) -> Variant:
-    """What ``name`` stands for.
+    """Resolves a name, ours or another library's.
 
     Args:
         name: ours or another library's name for a network; case does not matter.

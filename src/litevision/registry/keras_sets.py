@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from litevision.registry.digests import NUM_BYTES, SHA256
-from litevision.registry.records import InputSpec, WeightSet
+from litevision.registry.schema import InputSpec, WeightSet
 
 BASE_URL = "https://storage.googleapis.com/tensorflow/keras-applications/"
 # Where the same files lay before Keras moved them to its own storage.

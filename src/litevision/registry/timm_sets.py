@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from litevision.registry.architectures import resolve
 from litevision.registry.digests import NUM_BYTES, SHA256
-from litevision.registry.records import InputSpec, WeightSet
+from litevision.registry.schema import InputSpec, WeightSet
 
 HUB_URL = "https://huggingface.co/timm/{}/resolve/main/model.safetensors"
 PTH_URL = "https://github.com/rwightman/pytorch-image-models/releases/download/"

@@ -7,7 +7,7 @@ default. Scores are those of ``weights.meta["_metrics"]``, sizes its ``_file_siz
 from typing import NamedTuple
 
 from litevision.registry.digests import NUM_BYTES, SHA256
-from litevision.registry.records import InputSpec, WeightSet, published_prefix
+from litevision.registry.schema import InputSpec, WeightSet, published_prefix
 
 BASE_URL = "https://download.pytorch.org/models/"
 SOURCE = "https://docs.pytorch.org/vision/stable/models/generated/torchvision.models.{}.html"

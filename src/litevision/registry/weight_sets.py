@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from litevision.errors import UnknownNameError
 from litevision.registry.architectures import ARCHITECTURES, known_names, resolve
 from litevision.registry.keras_sets import keras_sets
-from litevision.registry.records import InputSpec, WeightSet, published_prefix
+from litevision.registry.schema import InputSpec, WeightSet, published_prefix
 from litevision.registry.timm_sets import timm_sets
 from litevision.registry.torchvision_sets import torchvision_sets
 
@@ -47,7 +47,7 @@ def weight_sets() -> tuple[WeightSet, ...]:
 
 
 def find_weight_set(name: str) -> WeightSet:
-    """The weight set that ``name`` stands for; case does not matter.
+    """Finds the weight set that ``name`` stands for; case does not matter.
 
     Args:
         name: a set's name, its name at its origin (``MobileNet_V2_Weights.IMAGENET1K_V2``,
@@ -80,7 +80,7 @@ def find_weight_set(name: str) -> WeightSet:
 
 
 def default_weight_set(architecture: str, dialect: str | None = None) -> WeightSet:
-    """The set to use for an architecture at width 1 when nobody asks for another.
+    """Returns the default set of an architecture at width 1.
 
     Args:
         architecture: one of our names.

@@ -1,4 +1,4 @@
-"""Weights out of bundles: the network that an exported graph was made from, rebuilt with the graph's own numbers."""
+"""Read weights from bundles: rebuild the network that an exported graph was made from, with the graph's numbers."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +23,7 @@ _DETECTOR_KEYS = ("detector", "neck", "neck_channels", "head_channels")
 
 
 def read_bundle_weights(path: Path) -> tuple[NetworkConfig | CenterNetConfig, Tensors, Pretrained]:
-    """The configuration, the state dict and the facts of the bundle at ``path``.
+    """Reads the configuration, the state dict and the facts of the bundle at ``path``.
 
     The graph holds each convolution with batch normalisation folded in. It is put back as the convolution's kernel,
     and a normalisation that passes its input on and adds the bias, so that the network computes what the graph does.
@@ -46,7 +46,7 @@ def read_bundle_weights(path: Path) -> tuple[NetworkConfig | CenterNetConfig, Te
 
 
 def bundle_config(architecture: Architecture) -> NetworkConfig | CenterNetConfig:
-    """The configuration that a bundle's metadata states.
+    """Returns the configuration that a bundle's metadata states.
 
     Raises:
         UsageError, KeyError, TypeError: it states none that this version knows.
@@ -67,7 +67,7 @@ def bundle_config(architecture: Architecture) -> NetworkConfig | CenterNetConfig
 
 
 def pretrained_of(metadata: BundleMetadata) -> Pretrained:
-    """What a bundle says of its weights."""
+    """Returns the facts that a bundle's metadata states."""
     weights = metadata.weights
     return Pretrained(
         name=weights.name,
@@ -85,7 +85,7 @@ def pretrained_of(metadata: BundleMetadata) -> Pretrained:
 
 
 def _initializers(data: bytes) -> Tensors:
-    """The weights in a graph by their module's path."""
+    """Reads the weights in a graph, by their module's path."""
     import onnx
     from onnx import numpy_helper
 
@@ -98,7 +98,7 @@ def _initializers(data: bytes) -> Tensors:
 
 
 def _state(network: nn.Module, stored: Mapping[str, Tensor], path: Path) -> Tensors:
-    """The state dict of ``network`` out of a graph's weights."""
+    """Unfolds a graph's weights into the state dict of ``network``."""
     state: Tensors = {}
     wanted = dict(stored)
     for name, part in network.named_modules():

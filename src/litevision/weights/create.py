@@ -118,8 +118,8 @@ class Create:
             width_mult: the paper's alpha, above 0; with weights that say their width, 1 takes theirs.
             num_classes: length of the logits; 0 gives the pooled features [N, num_features]. By default as many as
                 litevision's own output has, else 1000.
-            dialect: whose form: ``torchvision``, ``timm``, ``timm_tf``, ``keras``, ``slim`` or ``tutorial``; by
-                default the weights' own, else the first that exists for the network.
+            dialect: the library whose form it has: ``torchvision``, ``timm``, ``timm_tf``, ``keras``, ``slim`` or
+                ``tutorial``; by default the weights' own, else the first that exists for the network.
             weights: a weight set's name, a file, a URL, a bundle, a run or its folder; ``"default"`` takes the
                 network's default set. What is known of them is then ``network.pretrained``.
             output_stride: 8, 16 or 32: later strides become dilation.
@@ -129,7 +129,7 @@ class Create:
             dropout: probability before the classifier; by default the dialect's own.
             rows: rows of the family's table to use instead, for example ``mobilenet_v2.Stage`` records.
             in_channels: channels of the input.
-            reset_classifier: keeps a fresh classifier where the file has none or another number of classes.
+            reset_classifier: leaves the classifier randomly initialised where the file has none or other classes.
             drop_background: leaves out class 0 of the file; by default that of slim's 1001 for a network of 1000.
             depth_mult: MobileNetV2: multiplies each stage's repeats, rounded up (timm's 110d and 120d).
             fixed_ends: MobileNetV2: keeps the first and last layers as the table has them.
@@ -231,7 +231,7 @@ create = Create()
 
 
 def _unknown_argument(argument: str, name: str) -> UnknownNameError:
-    """The error for an argument that ``create`` does not have, in the words of whoever typed it."""
+    """Returns the error for an argument that ``create`` does not have; it names ours for another library's."""
     if argument in FOREIGN_WORDS:
         library, ours = FOREIGN_WORDS[argument]
         return UnknownNameError(f"create has no {argument!r}, a word of {library}; here it is {ours}")

@@ -41,7 +41,7 @@ def detect_layout(
     width_mult: float | None = None,
     likely_dialect: str | None = None,
 ) -> DetectedLayout | None:
-    """The layout and network that ``stored`` is nearest to; None where no network has even half of its tensors.
+    """Finds the layout and network that ``stored`` is nearest to; None where no network has even half of its tensors.
 
     timm stores its V3 and the ``tf_`` forms of it under the same names and shapes: ``timm`` is meant, unless
     ``dialect`` says ``timm_tf``.
@@ -85,7 +85,7 @@ def detect_layout(
 
 
 def _settled(best: DetectedLayout, tensors: Tensors, likely_dialect: str | None) -> DetectedLayout:
-    """The one of the dialects that fit litevision's own names as well as ``best``."""
+    """Chooses among the dialects that fit native names as well as ``best``."""
     fits = [
         _fit(NATIVE, index, best.config.width_mult, tensors)
         for index, variant in enumerate(_variants(NATIVE))

@@ -1,4 +1,4 @@
-"""Published weight files on this disk: fetched once, checked, and kept in a cache.
+"""Download published weight files once, check them, and keep them in a cache.
 
     cache_folder()/weights/<weight set>/<file>             a file of a weight set
     cache_folder()/weights/<16 digits of the address>/<file>  a file by its address
@@ -54,7 +54,7 @@ def fetch(
     max_bytes: int = MAX_BYTES,
     retry: Retry | None = None,
 ) -> Path:
-    """The path of a published weight file on this disk, downloaded at its first use.
+    """Returns the path of a published weight file, downloading it on first use.
 
     Args:
         source: a weight set, its name, or an ``https`` address.
@@ -62,7 +62,7 @@ def fetch(
         offline: use the cache alone; by default as ``$LITEVISION_OFFLINE`` says.
         progress: report a download on stderr.
         max_bytes: refuse a larger file.
-        retry: how to go on after passing faults.
+        retry: how to retry transient errors.
 
     Raises:
         DownloadError: no file in the cache and none to be had; the message gives the steps by hand.

@@ -1,4 +1,4 @@
-"""What is known of weights: their preprocessing, labels, licence and origin."""
+"""Facts of weights: where their preprocessing, labels, licence and origin are known from."""
 
 import hashlib
 import json
@@ -46,7 +46,7 @@ _IMAGENET_CLASSES = 1000
 
 
 def facts_of(source: WeightsSource, config: NetworkConfig, layout: str) -> Pretrained:
-    """The facts of opened weights in a network of ``config``.
+    """Collects the facts of opened weights for a network of ``config``.
 
     Litevision's own output says them itself, and so does a registered set; of another file they are its dialect's.
     Labels and score are left out where the network has another number of classes than they have.
@@ -75,7 +75,7 @@ def facts_of(source: WeightsSource, config: NetworkConfig, layout: str) -> Pretr
 
 
 def current_facts(network: AnyNetwork) -> Pretrained | None:
-    """What is known of the weights that ``network`` has now: those that it was filled with, or has learned since.
+    """Returns the facts of the weights that ``network`` has now, which may have been trained since they were loaded.
 
     Returns:
         None for a network from scratch. Labels and score are left out where its number of classes has changed.
@@ -98,14 +98,14 @@ def current_facts(network: AnyNetwork) -> Pretrained | None:
 
 
 def facts_to_dict(facts: Pretrained) -> dict[str, Any]:
-    """``facts`` as plain JSON values, for a file of weights."""
+    """Returns ``facts`` as plain JSON values, for a file of weights."""
     plain: dict[str, Any] = to_dict(facts)
     del plain["fingerprint"]  # of the network that they are read into
     return plain
 
 
 def _stored_facts(source: WeightsSource) -> Pretrained | None:
-    """What litevision's own output says of its weights; None for anybody else's.
+    """Reads the facts that litevision's own output states; None for other files.
 
     Raises:
         WeightsError: it cannot be read.
@@ -129,7 +129,7 @@ def facts_from_scratch(
     normalisation: Normalisation | None,
     preprocess: Preprocess | None,
 ) -> Pretrained:
-    """The facts of a network of which nothing is known but what was given.
+    """Returns the facts of a network from scratch: what was given, and nothing else.
 
     Raises:
         UsageError: not enough was given.
@@ -160,7 +160,7 @@ def facts_from_scratch(
 
 
 def weights_digest(network: nn.Module) -> str:
-    """The sha256 of the weights themselves, which were read from no file."""
+    """Computes the sha256 of the weights themselves, where no file has them."""
     digest = hashlib.sha256()
     for name, tensor in network.state_dict().items():
         digest.update(name.encode())
@@ -169,7 +169,7 @@ def weights_digest(network: nn.Module) -> str:
 
 
 def normalisation_named(name: str) -> Normalisation:
-    """The normalisation called ``name``: imagenet, half or unit.
+    """Returns the normalisation called ``name``: imagenet, half or unit.
 
     Raises:
         UnknownNameError: there is none of that name.
@@ -180,12 +180,12 @@ def normalisation_named(name: str) -> Normalisation:
 
 
 def default_preprocess(size_hw: tuple[int, int]) -> Preprocess:
-    """ImageNet's evaluation crop for an input of ``size_hw``: 224 px of a shorter side of 256."""
+    """Returns ImageNet's evaluation crop for an input of ``size_hw``: 224 px of a shorter side of 256."""
     return Preprocess(size_hw, round(min(size_hw) / _CROP_FRACTION), "center", "bilinear")
 
 
 def resized(facts: Pretrained, size_hw: tuple[int, int]) -> Pretrained:
-    """``facts`` for an input of another size, cropped alike; no score was measured there."""
+    """Returns ``facts`` for another input size, with the same ratio of crop to image and without the score."""
     old = facts.preprocess
     if size_hw == old.size_hw:
         return facts
@@ -206,7 +206,7 @@ def _normalisation(config: NetworkConfig, weight_set: WeightSet | None, layout: 
 
 
 def _score(weight_set: WeightSet) -> Score | None:
-    """The publisher's claim."""
+    """Returns the publisher's claim."""
     if weight_set.top1 is None or weight_set.top5 is None:
         return None
     return Score(

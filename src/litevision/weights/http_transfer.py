@@ -1,4 +1,4 @@
-"""One file over HTTP into a ``.part`` file: resumed where the server allows it, and repeated after passing faults.
+"""Download one file over HTTP into a ``.part`` file: resumed where the server allows it, retried on transient errors.
 
 Only ``https``, and ``http`` from this machine itself (for tests and local servers). A redirect may not leave that.
 """
@@ -30,7 +30,7 @@ MAX_RETRY_AFTER_S = 30.0
 
 @dataclass(frozen=True)
 class Retry:
-    """How often a passing fault (a 5xx, a timeout, a broken connection) is tried again.
+    """How often a transient error (a 5xx, a timeout, a broken connection) is retried.
 
     Attributes:
         attempts: the first try included.
@@ -82,7 +82,7 @@ def transfer(url: str, part: Path, sizes: range, *, retry: Retry, on_progress: O
         url: an address that ``check_url`` lets pass.
         part: the file to write; what was known of it stands in a note beside it.
         sizes: the sizes in bytes that the file may have.
-        retry: how to go on after passing faults.
+        retry: how to retry transient errors.
         on_progress: called with the bytes so far and the bytes in all, where the server says them.
 
     Raises:
@@ -237,7 +237,7 @@ def _check_kind(response: http.client.HTTPResponse) -> None:
         raise DownloadError("the server sent a web page instead of the file (a login page of this network?)")
     packing = response.headers.get("Content-Encoding", "identity")
     if packing != "identity":
-        raise DownloadError(f"the server sent the file packed with {packing}, which nobody asked for")
+        raise DownloadError(f"the server sent the file packed with {packing}, which was not requested")
 
 
 def _validator(response: http.client.HTTPResponse) -> str | None:

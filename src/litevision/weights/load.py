@@ -26,7 +26,7 @@ logger = logging.getLogger("litevision")
 
 @dataclass(frozen=True)
 class Loaded:
-    """A filled network, and what happened on the way.
+    """The result of ``load_weights``: the network, and how its weights were read.
 
     Attributes:
         layout: whose layout the file had.
@@ -50,13 +50,13 @@ def load_weights(
     reset_classifier: bool = False,
     drop_background: bool | None = None,
 ) -> Loaded:
-    """The network that a weight set, a file or a URL belongs to, filled from it.
+    """Loads weights into the network that they belong to.
 
     Args:
-        source: a weight set's name (``litevision models`` lists them), a file, or a URL.
-        name: the network; by default the weight set's, or recognised from the tensors' names and shapes.
-        dialect: whose form, where the file alone cannot tell.
-        width_mult: the width; by default the weight set's, or recognised.
+        source: a weight set's name (``list_models(weights=True)``), a file, a URL, a bundle, or a run or its folder.
+        name: the network; by default the weight set's, or detected from the tensors' names and shapes.
+        dialect: the library whose form of it, where the file alone cannot tell.
+        width_mult: the width; by default the weight set's, or detected.
         num_classes: by default as many as the file has; 0 leaves its classifier out.
         final_endpoint: by default the end of what the file holds.
         reset_classifier: as ``create`` has it.
@@ -95,7 +95,7 @@ def load_network(
     dialect: str | None = None,
     width_mult: float | None = None,
 ) -> AnyNetwork:
-    """The network of any weights: a classifier, or the detector of a run or a bundle.
+    """Loads any weights: a classifier, or the detector of a run or a bundle.
 
     Arguments and errors as for ``load_weights``.
     """
@@ -128,7 +128,7 @@ def fill(
 def identify(
     source: WeightsSource, request: WeightsRequest, likely: Variant | None = None, *, any_width: bool = False
 ) -> DetectedLayout:
-    """What the weights are: as their set or their own header says, else as their tensors tell.
+    """Identifies the network of the weights: by their set or their header, else by their tensors.
 
     Args:
         request: what was asked for, which they must be.
@@ -157,7 +157,7 @@ def identify(
     tensors = source.stored.tensors
     if request.architecture is not None:
         form = request.architecture + (f" in the dialect {request.dialect!r}" if request.dialect else "")
-        raise WeightsMismatchError(f"{source.label}: nobody stores {form} in such a file.{_truth(source, request)}")
+        raise WeightsMismatchError(f"{source.label}: no layout stores {form} in such a file.{_truth(source, request)}")
     shown = ", ".join(f"{key} {tuple(tensor.shape)}" for key, tensor in list(tensors.items())[:3])
     raise WeightsError(
         f"{source.label}: no network of litevision has these {len(tensors)} tensors (the first: {shown}). "
@@ -209,7 +209,7 @@ def fill_from(
     reset_classifier: bool = False,
     drop_background: bool | None = None,
 ) -> Applied:
-    """Fills ``network``, and notes what is known of its weights."""
+    """Fills ``network`` and sets its ``pretrained``."""
     applied = _apply(network, source, layout, reset_classifier, drop_background)
     facts = facts_of(source, network.config, layout)
     if source.trained is not None and source.trained.is_folded:
@@ -218,7 +218,7 @@ def fill_from(
         facts = facts.without_classes()
     network.pretrained = replace(facts, fingerprint=fingerprint(network))
     if applied.reset:
-        logger.info("%s: the classifier starts fresh (left out: %s)", source.label, ", ".join(applied.reset))
+        logger.info("%s: the classifier starts from scratch (left out: %s)", source.label, ", ".join(applied.reset))
     if applied.background_dropped:
         logger.info("%s: class 0 of the file, the background, was left out", source.label)
     return applied
@@ -248,7 +248,7 @@ def _apply(
 
 
 def _truth(source: WeightsSource, request: WeightsRequest) -> str:
-    """What the file holds, as the end of a message, where it is another network than ``asked``."""
+    """Says what the file holds, as the end of a message, where it is another network than the requested one."""
     try:
         found = detect_layout(source.stored)
     except WeightsError:

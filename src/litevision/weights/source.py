@@ -1,4 +1,4 @@
-"""Where weights come from: a registered set, a URL, a file, or what litevision made itself."""
+"""Open weights: a registered set, a URL, a file, or what litevision made itself."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ _BACKBONE = "backbone."
 
 
 class WeightsRequest(NamedTuple):
-    """The network that was asked for; None leaves it to the weights."""
+    """The requested network; None leaves it to the weights."""
 
     architecture: str | None = None
     dialect: str | None = None
@@ -60,7 +60,7 @@ class WeightsSource:
         weight_set: the registered set, if it is one.
         path: the file that was read.
         stored: its tensors; of a detector, those of its backbone.
-        trained: what litevision's own output says of itself; None for anybody else's weights.
+        trained: the model, where it is litevision's own output.
     """
 
     label: str
@@ -71,7 +71,7 @@ class WeightsSource:
 
 
 def open_source(source: WeightsLike, request: WeightsRequest, name: str | None = None) -> WeightsSource:
-    """Finds, fetches if need be, and reads weights.
+    """Finds weights, downloads them if need be, and reads them.
 
     Args:
         source: a weight set's name, ``"default"`` (of the network ``name``), a URL, a file, a bundle, a run's folder,

@@ -1,4 +1,4 @@
-"""Litevision's own output as weights: run folders, their checkpoints, and bundles."""
+"""Read litevision's own output as weights: run folders, their checkpoints, and bundles."""
 
 import json
 import os
@@ -66,7 +66,7 @@ class TrainedModel:
     is_folded: bool = False
 
     def network(self) -> Network | CenterNet:
-        """The network, filled, in evaluation mode.
+        """Builds the network with its weights, in evaluation mode.
 
         Raises:
             WeightsError: the weights are not those of the network that the run or the bundle names.
@@ -83,7 +83,7 @@ class TrainedModel:
 
 
 def path_of(source: WeightsLike) -> str | Path:
-    """``source`` as a name, an address or a path; a run's folder for a run.
+    """Returns ``source`` as a name, an address or a path; for a run, its folder.
 
     Raises:
         UsageError: it is nothing that weights are read from.
@@ -103,7 +103,7 @@ def path_of(source: WeightsLike) -> str | Path:
 
 
 def open_trained(source: WeightsLike) -> TrainedModel | None:
-    """The model in a run's folder, a checkpoint of a run, or a bundle; None where ``source`` is none of these.
+    """Opens the model in a run's folder, a checkpoint of a run, or a bundle; gives None for anything else.
 
     Args:
         source: a run's folder (its best checkpoint counts, or the last one where there is no best yet), ``best.ckpt``
@@ -147,7 +147,7 @@ def _from_run(folder: Path, checkpoint: Path, label: str) -> TrainedModel:
 
 
 def _facts(folder: Path, plan: Mapping[str, Any], checkpoint: Path) -> Pretrained:
-    """What is known of a run's weights: from its bundle once it is finished, before from its plan."""
+    """Collects the facts of a run: from its bundle once it is finished, before that from its plan."""
     bundle = folder / BUNDLE
     if bundle.is_file() and checkpoint.name == CHECKPOINTS[0]:
         return pretrained_of(checked_metadata(read_bundle(bundle), bundle))
@@ -166,14 +166,14 @@ def _facts(folder: Path, plan: Mapping[str, Any], checkpoint: Path) -> Pretraine
 
 
 def _preprocess(recipe: Path) -> Preprocess:
-    """The finished model's preprocessing, by the run's recipe."""
+    """Returns the finished model's preprocessing by the run's recipe."""
     model = tomllib.loads(recipe.read_text("utf-8"))["model"]
     height, width = model["size_hw"]
     return Preprocess((height, width), round(min(height, width) / model["crop_fraction"]), model["crop"], "bilinear")
 
 
 def _read_state(checkpoint: Path) -> Tensors:
-    """The network's weights; of a checkpoint to go on from, their moving average, which is what is scored."""
+    """Reads the network's weights; of ``last.ckpt`` their moving average, which is what is scored."""
     try:
         states = torch.load(checkpoint, map_location="cpu", weights_only=True)
         if "average" in states:

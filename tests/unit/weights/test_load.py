@@ -169,7 +169,7 @@ def test_create_takes_its_own_width_not_a_bare_files(tensors: dict[str, Tensor],
 def test_a_layout_that_the_network_never_has(tmp_path: Path) -> None:
     save_weights(network(width_mult=0.25, dialect="keras"), tmp_path / "v1.h5", "keras")
     with pytest.raises(
-        WeightsMismatchError, match=r"nobody stores shufflenet_v2_x1_0 in such a file. The file holds mob"
+        WeightsMismatchError, match=r"no layout stores shufflenet_v2_x1_0 in such a file. The file holds mob"
     ):
         create("shufflenet_v2_x1_0", weights=tmp_path / "v1.h5")
 
@@ -203,7 +203,7 @@ def test_reset_classifier_is_said(
     (record,) = caplog.records
     assert record.levelno == logging.INFO
     assert record.getMessage().endswith(
-        "file.pth: the classifier starts fresh (left out: head.classifier.weight, head.classifier.bias)"
+        "file.pth: the classifier starts from scratch (left out: head.classifier.weight, head.classifier.bias)"
     )
 
 

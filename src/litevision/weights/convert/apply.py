@@ -25,7 +25,7 @@ class Applied:
 
     Attributes:
         dropped: stored tensors that the network did not take, with the reason.
-        reset: our tensors that were left freshly initialised, because that was asked for.
+        reset: our tensors that stay randomly initialised, as requested.
         background_dropped: whether class 0 of the file's head was left out.
     """
 
@@ -41,7 +41,7 @@ class Match:
     Attributes:
         found: each of the network's tensors that the file has, with its name there.
         missing: those that it lacks.
-        unknown: the stored tensors that are nobody's.
+        unknown: the stored tensors that the network has no place for.
         dropped: those that the layout knows to carry nothing, with the reason.
     """
 
@@ -81,8 +81,8 @@ def apply(
     A network without classes, or one that stops at an endpoint, takes the part of the file that it has.
 
     Args:
-        reset_classifier: keeps the network's fresh classifier where the file's has another number of classes, and its
-            fresh head where the file has none.
+        reset_classifier: leaves the network's classifier randomly initialised where the file's has another number of
+            classes, and its head where the file has none.
         drop_background: leaves out class 0 of the file's head; by default where the layout is known to have a
             background class and the head has 1001 classes for the network's 1000.
 
@@ -171,13 +171,13 @@ def _advice_on_head(
     if missing and not wrong and all(mapping.ours.startswith(HEAD) for mapping in missing):
         if any(name.startswith(HEAD) for name in state):
             return None
-        return "The file has no classifier: ask for a fresh one (reset_classifier), or for none (num_classes 0)"
+        return "The file has no classifier: ask for a new one (reset_classifier), or for none (num_classes 0)"
     if missing or any(not n.startswith(CLASSIFIER) or state[n].shape[1:] != wanted[n].shape[1:] for n in wrong):
         return None
     theirs, ours = state[wrong[0]].shape[:1], wanted[wrong[0]].shape[:1]
     if not theirs or theirs == ours:
         return None
-    advice = f"The file has {theirs[0]} classes, the network {ours[0]}: ask for a fresh classifier (reset_classifier)"
+    advice = f"The file has {theirs[0]} classes, the network {ours[0]}: ask for a new classifier (reset_classifier)"
     if theirs[0] == ours[0] + 1:
         advice += ", or leave out the file's class 0 if it is the background (drop_background)"
     return advice

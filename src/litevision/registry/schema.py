@@ -1,4 +1,4 @@
-"""The record of one published weight file."""
+"""The schema of the registry of published weight files."""
 
 import re
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ class WeightSet:
     Attributes:
         name: ours; how it is built stands in ``weight_sets``.
         architecture: a name of ``ARCHITECTURES``.
-        dialect: whose form of the network the tensors fit.
+        dialect: the form of the network that the tensors fit.
         url: where its publisher keeps it.
         mirrors: other places, tried in turn. A mirror whose file has the same name holds the same bytes; another name
             means the same tensors in another container, with a hash of its own.
