@@ -58,7 +58,7 @@ class Oracle(nn.Module):
 
 
 def objective_of(samples: tuple[DetectionSample, ...], folder: Path) -> DetectionObjective:
-    store = ImageCache(folder, [one.path for one in samples], PREPROCESS, 10**7)
+    store = ImageCache(folder / "cache", [one.path for one in samples], PREPROCESS, 10**7)
     return DetectionObjective(Detection(), PREPROCESS, IMAGENET, CLASSES, samples, store)
 
 
