@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from litevision import console
 from litevision.cli.checks import check_writable, parse_names
-from litevision.cli.fields import csv_option, device_option, engine_names, json_flag, model_names, precision_names
+from litevision.cli.fields import (
+    BUNDLE_HELP,
+    csv_option,
+    device_option,
+    engine_names,
+    json_flag,
+    model_names,
+    precision_names,
+)
 from litevision.cli.parser import argument, option
 from litevision.errors import UsageError
 
@@ -28,7 +36,7 @@ class BenchOptions:
         "litevision bench clothing",
         "litevision bench model.onnx --batch 1,8 --threads 1,4 --csv bench.csv",
     )
-    model: str = argument(metavar="BUNDLE|NAME", choices=model_names, help="A bundle (.onnx) or a model's name.")
+    model: str = argument(metavar="BUNDLE|RUN|NAME", choices=model_names, help=BUNDLE_HELP)
     batch: str = option("1,8,32", metavar="N,N", help="Batch sizes, with commas between them.")
     threads: str | None = option(
         None, metavar="N,N", help="Numbers of threads that compute a batch; all CPUs unless given."

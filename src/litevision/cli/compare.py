@@ -34,7 +34,11 @@ class CompareOptions:
     )
     epochs: int | None = option(None, help="Number of epochs for each candidate, in place of minutes.")
     candidates: str | None = option(
-        None, metavar="NAME,NAME", choices=_candidates, help="Candidates to compare; all unless given."
+        None,
+        metavar="NAME,NAME",
+        choices=_candidates,
+        hidden=("--members",),
+        help="Candidates to compare; all unless given.",
     )
     size: str | None = size_option()
     recipe: Path | None = option(

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from litevision import console
-from litevision.cli.fields import csv_option, data_formats, device_option, engine_names_with_auto, model_names
+from litevision.cli.fields import (
+    BUNDLE_HELP,
+    csv_option,
+    data_formats,
+    device_option,
+    engine_names_with_auto,
+    model_names,
+)
 from litevision.cli.parser import argument, option
 from litevision.cli.signals import Interrupted, Signals
 from litevision.errors import UsageError
@@ -32,7 +39,7 @@ class EvaluateOptions:
     bundle: str = argument(
         metavar="BUNDLE|RUN|NAME",
         choices=model_names,
-        help="A bundle (.onnx), the folder of a finished run, or a model's name.",
+        help=BUNDLE_HELP,
     )
     data: Path = argument(metavar="DATA", help=data_formats)
     split: str | None = option(

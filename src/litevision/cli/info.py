@@ -17,9 +17,9 @@ class InfoOptions:
 
     examples: ClassVar = ("litevision info mobilenet_v2", "litevision info model.onnx --all --json")
     model: str = argument(
-        metavar="NAME|FILE.onnx",
+        metavar="NAME|FILE.onnx|RUN",
         choices=model_names,
-        help="A network's or bundle's name ('litevision models' lists them), or any .onnx file.",
+        help="A network's or bundle's name ('litevision models' lists them), any .onnx file, or the folder of a run.",
     )
     width: float = option(1.0, help="Width multiplier of the paper.")
     size: str | None = size_option("Input side in pixels, or height and width; 224 unless a file fixes it.")

@@ -3,7 +3,15 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from litevision.cli.fields import engine_option, json_flag, model_names, precision_option, size_option, threads_option
+from litevision.cli.fields import (
+    MODEL_HELP,
+    engine_option,
+    json_flag,
+    model_names,
+    precision_option,
+    size_option,
+    threads_option,
+)
 from litevision.cli.parser import argument, option
 
 
@@ -19,7 +27,7 @@ class LintOptions:
     """
 
     examples: ClassVar = ("litevision lint model.onnx", "litevision lint mobilenet_v2 --ms-over 0")
-    model: str = argument(metavar="FILE.onnx|NAME", choices=model_names, help="Any .onnx file or a model's name.")
+    model: str = argument(metavar="FILE.onnx|RUN|NAME", choices=model_names, help=MODEL_HELP)
     size: str | None = size_option("Input side in pixels, or height and width, for a file that leaves it open.")
     engine: str = engine_option()
     precision: str = precision_option()

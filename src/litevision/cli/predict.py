@@ -30,7 +30,7 @@ _FEW = 4  # fewer images are computed one by one, each with all threads: workers
 _MAX_LABEL_WIDTH = 30
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # a start pays for each method, used or not
 class PredictOptions:
     """The options that `classify` and `detect` share."""
 

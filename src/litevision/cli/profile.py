@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import ClassVar
 
 from litevision import console
-from litevision.cli.fields import engine_option, json_flag, model_names, precision_option, size_option, threads_option
+from litevision.cli.fields import (
+    MODEL_HELP,
+    engine_option,
+    json_flag,
+    model_names,
+    precision_option,
+    size_option,
+    threads_option,
+)
 from litevision.cli.parser import argument, flag, option
 
 
@@ -22,7 +30,7 @@ class ProfileOptions:
         "litevision profile clothing",
         "litevision profile model.onnx --threads 1 --html profile.html",
     )
-    model: str = argument(metavar="FILE.onnx|NAME", choices=model_names, help="Any .onnx file or a model's name.")
+    model: str = argument(metavar="FILE.onnx|RUN|NAME", choices=model_names, help=MODEL_HELP)
     engine: str = engine_option()
     precision: str = precision_option()
     threads: int | None = threads_option()

@@ -1,11 +1,30 @@
 """litevision train: from a folder of labelled images to a checked bundle and a report."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from litevision.cli.fields import data_formats, network_names, size_option, weight_names
+from litevision.cli.fields import data_formats, network_names, weight_names
 from litevision.cli.parser import argument, flag, option
+
+
+def _in_recipe(table: str, key: str, help: str) -> Callable[[], str]:
+    """The help of an option that is a recipe's, with the defaults of each task."""
+
+    def text() -> str:
+        from litevision.tasks import DEFAULT, TASKS, task_of
+
+        values = {}
+        for name in TASKS:
+            task = task_of(name)
+            value = task.defaults.get(table, {}).get(key, getattr(getattr(task.recipe(), table), key))
+            values[name] = "x".join(map(str, value)) if isinstance(value, (tuple, list)) else f"{value:g}"
+        usual = values[DEFAULT]
+        others = "".join(f"; {value} for {name}" for name, value in values.items() if value != usual)
+        return f"{help} [default: {usual}{others}]"
+
+    return text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +33,7 @@ class TrainOptions:
 
     examples: ClassVar = (
         "litevision train clothes/ --epochs 12 --name first",
-        "litevision train boxes.json --model mobilenet_v1 --set augment.policy=trivial",
+        "litevision train boxes.json --model mobilenet_v1 --size 320",
         "litevision train --resume runs/first",
     )
     data: Path | None = argument(None, metavar="DATA", help=data_formats)
@@ -25,13 +44,18 @@ class TrainOptions:
         None,
         metavar="NAME|FILE|URL|RUN",
         choices=weight_names,
-        help="Weights to start from: a name, a file, a URL, the folder of a run, or 'none' for random ones.",
+        help="Weights to start from: a name, a file, a URL, the folder of a run, 'none' for random ones, or 'default', "
+        "the network's published ones, unless the recipe has others.",
     )
-    epochs: int | None = option(None, help="Number of passes over the training images.")
-    size: str | None = size_option()
-    batch: int | None = option(None, help="Batch size.")
-    lr: float | None = option(None, help="Learning rate of the classifier.")
-    seed: int | None = option(None, help="Random seed.")
+    epochs: int | None = option(
+        None, help=_in_recipe("schedule", "epochs", "Number of passes over the training images.")
+    )
+    size: str | None = option(
+        None, metavar="S|HxW", help=_in_recipe("model", "size_hw", "Input side in pixels, or height and width.")
+    )
+    batch: int | None = option(None, help=_in_recipe("schedule", "batch_size", "Batch size."))
+    lr: float | None = option(None, help=_in_recipe("optimizer", "lr", "Learning rate of the classifier or heads."))
+    seed: int | None = option(None, help=_in_recipe("run", "seed", "Random seed."))
     recipe: Path | None = option(
         None, metavar="FILE.toml", help="Recipe with options of the training; those that it lacks keep their defaults."
     )
