@@ -19,6 +19,7 @@ from litevision.models.network import Network
 from litevision.tasks.classification.objective import Validation, image_transform
 from litevision.tasks.classification.recipe import ClassificationRecipe
 from litevision.training.batches import Batch, EpochOrder, TrainingImages
+from litevision.training.callbacks import Callback
 from litevision.training.checkpoint import read_checkpoint
 from litevision.training.image_cache import ImageCache
 from litevision.training.loop import Loop, Objective
@@ -120,20 +121,20 @@ class ColourObjective:
         return Validation(loss=abs(total), top1=total % 100)
 
 
-class Quiet:
-    """A `Listener` that keeps what it hears."""
+class Quiet(Callback):
+    """A `Callback` that keeps what it hears."""
 
     def __init__(self) -> None:
         self.records: list[dict[str, Any]] = []
         self.steps = 0
 
-    def epoch_started(self, epoch: int, phase: str, batches: int, first: int) -> None:
+    def on_epoch_start(self, epoch: int, phase: str, batches: int, first: int) -> None:
         pass
 
-    def step(self, images: int, loss: float) -> None:
+    def on_step(self, images: int, loss: float) -> None:
         self.steps += 1
 
-    def epoch_ended(self, record: Mapping[str, Any]) -> None:
+    def on_epoch_end(self, record: Mapping[str, Any]) -> None:
         self.records.append(dict(record))
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from litevision.data import DataReport, check_data
     from litevision.detections import Detections
     from litevision.errors import LitevisionError
+    from litevision.evaluation.evaluate import evaluate
     from litevision.exporting.export import export
     from litevision.hub import bench, classify, detect, load, load_classifier, load_detector
     from litevision.image import Preprocess
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from litevision.lab.profile import profile
     from litevision.registry.listing import list_models
     from litevision.runtime import Bundle, Classifier, Detector, Prediction, Predictions
+    from litevision.training.average import average
+    from litevision.training.callbacks import Callback
+    from litevision.training.result import Run
+    from litevision.training.train import train
     from litevision.weights.conversion import convert
     from litevision.weights.create import create
     from litevision.weights.load import load_weights
@@ -37,6 +42,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Bundle",
+    "Callback",
     "Classifier",
     "DataReport",
     "Detections",
@@ -45,7 +51,9 @@ __all__ = [
     "Prediction",
     "Predictions",
     "Preprocess",
+    "Run",
     "__version__",
+    "average",
     "bench",
     "check_data",
     "choose",
@@ -54,6 +62,7 @@ __all__ = [
     "create",
     "detect",
     "draw",
+    "evaluate",
     "export",
     "guidelines",
     "info",
@@ -65,10 +74,12 @@ __all__ = [
     "load_weights",
     "profile",
     "save_weights",
+    "train",
 ]
 
 _HOMES = {
     "Bundle": "litevision.runtime",
+    "Callback": "litevision.training.callbacks",
     "Classifier": "litevision.runtime",
     "DataReport": "litevision.data",
     "Detections": "litevision.detections",
@@ -77,6 +88,8 @@ _HOMES = {
     "Prediction": "litevision.runtime",
     "Predictions": "litevision.runtime",
     "Preprocess": "litevision.image",
+    "Run": "litevision.training.result",
+    "average": "litevision.training.average",
     "bench": "litevision.hub",
     "check_data": "litevision.data",
     "choose": "litevision.lab.choose",
@@ -85,6 +98,7 @@ _HOMES = {
     "create": "litevision.weights.create",
     "detect": "litevision.hub",
     "draw": "litevision.cost.draw",
+    "evaluate": "litevision.evaluation.evaluate",
     "export": "litevision.exporting.export",
     "guidelines": "litevision.lab.guidelines",
     "info": "litevision.cost.info",
@@ -96,6 +110,7 @@ _HOMES = {
     "load_weights": "litevision.weights.load",
     "profile": "litevision.lab.profile",
     "save_weights": "litevision.weights.save",
+    "train": "litevision.training.train",
 }
 
 _TRAIN_EXTRA = {"torch", "onnx", "scipy", "matplotlib", "jinja2"}

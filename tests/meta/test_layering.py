@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "weights": {*_MODELS, "console", "image", "zoo", "runtime"},
     "cost": {*_MODELS, "tables", "zoo", "runtime"},
     "data": {"errors", "tables", "files", "detections", "image"},
-    "evaluation": {"errors", "files", "detections", "image", "runtime", "data"},
+    "evaluation": {"errors", "files", "detections", "hub", "image", "runtime", "data", "tasks"},
     "tasks": {"errors", "data"},
     "exporting": {*_WORKSHOP, "detections", "image", "runtime", "tasks"},
     "training": {
@@ -66,7 +66,20 @@ MAY_IMPORT = {
         "training",
         "lab",
     },
-    "__init__": {"errors", "detections", "hub", "image", "runtime", "data", "weights", "cost", "exporting", "lab"},
+    "__init__": {
+        "errors",
+        "detections",
+        "hub",
+        "image",
+        "runtime",
+        "data",
+        "weights",
+        "cost",
+        "evaluation",
+        "exporting",
+        "lab",
+        "training",
+    },
     "__main__": {"cli"},
 }
 

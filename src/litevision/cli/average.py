@@ -25,21 +25,9 @@ def run(options: AverageOptions) -> int:
     from litevision.cli.checks import require_torch
 
     require_torch("litevision average")
-    from dataclasses import replace
-
-    from litevision.training.average import average, read_runs
-    from litevision.training.checkpoint import Progress, write_checkpoint
+    from litevision.training.average import average
     from litevision.training.console import print_results
-    from litevision.training.finish import finish
-    from litevision.training.loop import BEST
 
-    plans = read_runs(options.runs)
-    folder = options.output / options.name
-    plan = replace(plans[0], name=options.name)
-    plan.write(folder)
-    network = average(plans, options.runs)
-    write_checkpoint(folder / BEST, Progress(), {"network": network.state_dict()})
-    averaged = [(run.name, one.recipe) for run, one in zip(options.runs, plans, strict=True)]
-    results = finish(plan, network, Progress(), folder, stopped_early=False, device="cpu", averaged=averaged)
-    print_results(results, folder)
+    done = average(options.runs, name=options.name, output=options.output)
+    print_results(done.results, done.folder)
     return 0

@@ -56,6 +56,12 @@ class TrainOptions:
     batch: int | None = option(None, help=_in_recipe("schedule", "batch_size", "Batch size."))
     lr: float | None = option(None, help=_in_recipe("optimizer", "lr", "Learning rate of the classifier or heads."))
     seed: int | None = option(None, help=_in_recipe("run", "seed", "Random seed."))
+    device: str | None = option(
+        None,
+        choices=("auto", "cpu", "cuda", "mps"),
+        help="Device that computes; auto, a CUDA GPU where there is one and else the CPU, unless the recipe has "
+        "another.",
+    )
     recipe: Path | None = option(
         None, metavar="FILE.toml", help="Recipe with options of the training; those that it lacks keep their defaults."
     )
@@ -83,6 +89,7 @@ def run(options: TrainOptions) -> int:
         "schedule.batch_size": options.batch,
         "optimizer.lr": options.lr,
         "run.seed": options.seed,
+        "run.device": options.device,
     }
     return run(
         options.data,

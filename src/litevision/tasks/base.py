@@ -192,6 +192,10 @@ class Task(ABC):
     def network(self, backbone: Any, recipe: "Recipe", num_classes: int) -> "nn.Module":
         """The network to train on top of ``backbone``, a classifier whose weights are in place."""
 
+    def inherited_options(self, config: Any) -> dict[str, dict[str, Any]]:
+        """Tables of a recipe that follow from a network of this task to go on from, beside its backbone."""
+        return {}
+
     # Training
 
     @abstractmethod

@@ -13,6 +13,7 @@ from rich.table import Table
 from litevision import console
 from litevision.data import SPLITS, Issue
 from litevision.tasks import task_of
+from litevision.training.callbacks import Callback
 from litevision.training.plan import RECIPE, AnyPlan
 
 _LINE_EVERY_S = 20.0
@@ -78,7 +79,7 @@ def print_recipe(plan: AnyPlan, folder: Path) -> None:
     console.note("\n".join(lines))
 
 
-class ConsoleListener:
+class ConsoleListener(Callback):
     """Shows a run's progress: a bar on a terminal, lines elsewhere, and TensorBoard's files.
 
     Of several processes only the first one does.
@@ -101,7 +102,7 @@ class ConsoleListener:
             self._writer.close()
 
     @rank_zero_only
-    def epoch_started(self, epoch: int, phase: str, batches: int, first: int) -> None:
+    def on_epoch_start(self, epoch: int, phase: str, batches: int, first: int) -> None:
         epochs = self._plan.recipe.schedule.epochs
         self._epoch, self._batches, self._done = epoch, batches, first
         self._started = self._printed = time.monotonic()
@@ -117,7 +118,7 @@ class ConsoleListener:
             self._bar.update(self._task, description=f"epoch {epoch}/{epochs} ({what})")
 
     @rank_zero_only
-    def step(self, images: int, loss: float) -> None:
+    def on_step(self, images: int, loss: float) -> None:
         self._done += 1
         if self._bar is not None:
             self._bar.update(self._task, advance=1, loss=f"loss {loss:.3f}")
@@ -135,7 +136,7 @@ class ConsoleListener:
             )
 
     @rank_zero_only
-    def epoch_ended(self, record: Mapping[str, Any]) -> None:
+    def on_epoch_end(self, record: Mapping[str, Any]) -> None:
         line = (
             f"epoch {record['epoch']:3d}  train loss {record['train_loss']:.3f}  validation loss "
             f"{record['validation_loss']:.3f}  {self._plan.task.epoch_in_words(record)}  "

@@ -24,8 +24,8 @@ from litevision.training.recipe_file import recipe_tables
 from litevision.training.report.card import model_card
 from litevision.training.report.facts import Results
 from litevision.training.report.page import write_report
+from litevision.training.result import BUNDLE, CARD, RESULTS
 
-BUNDLE, RESULTS, CARD = "model.onnx", "results.json", "model_card.md"
 MEASURED_BY = f"litevision {__version__} in onnxruntime"
 _CHECKED_WITH = 16
 _HELD_OUT: tuple[Split, ...] = ("validation", "test")

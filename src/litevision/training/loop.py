@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from litevision.errors import TrainingError
 from litevision.training.batches import Batch, EpochOrder, Images, derived_seed, load_batches
+from litevision.training.callbacks import Callback
 from litevision.training.checkpoint import Progress, write_checkpoint
 from litevision.training.optimise import make_optimizer, set_learning_rates, set_mode
 from litevision.training.process import RunStopped, StopRequest
@@ -46,22 +47,6 @@ class Objective(Protocol):
 
     def validate(self, network: nn.Module) -> Validated:
         """The validation score of a network in evaluation mode."""
-        ...
-
-
-class Listener(Protocol):
-    """Is told how a run goes."""
-
-    def epoch_started(self, epoch: int, phase: str, batches: int, first: int) -> None:
-        """Epoch ``epoch``, from 1, begins with its batch ``first``."""
-        ...
-
-    def step(self, images: int, loss: float) -> None:
-        """A step over so many images is done; the mean loss of the epoch so far."""
-        ...
-
-    def epoch_ended(self, record: Mapping[str, Any]) -> None:
-        """An epoch is done: its entry in ``results.json``."""
         ...
 
 
@@ -101,7 +86,7 @@ class Loop:
         self._stepper: Any = fabric.setup_optimizers(self._optimizer)
         self._written_at = time.monotonic()
 
-    def run(self, listener: Listener, stop: StopRequest) -> None:
+    def run(self, callback: Callback, stop: StopRequest) -> None:
         """Trains to the end, from wherever the progress stands.
 
         Raises:
@@ -112,13 +97,13 @@ class Loop:
         while self.progress.epoch < schedule.epochs and not self._patience_is_over():
             head_alone = self.progress.epoch < schedule.freeze_backbone_epochs
             phase = "head" if head_alone else "all"
-            listener.epoch_started(self.progress.epoch + 1, phase, len(self._order), self.progress.batch)
+            callback.on_epoch_start(self.progress.epoch + 1, phase, len(self._order), self.progress.batch)
             set_mode(self._network, head_alone=head_alone, freeze_bn=self._recipe.optimizer.freeze_bn)
             if self._model is None or self.progress.epoch == schedule.freeze_backbone_epochs:
                 # Anew where the backbone thaws: several processes exchange gradients of what is not frozen now.
                 self._model = self._fabric.setup_module(self._network)
-            head_lr = self._epoch(listener, stop)
-            self._end_epoch(listener, phase, head_lr)
+            head_lr = self._epoch(callback, stop)
+            self._end_epoch(callback, phase, head_lr)
             self._keep(stop)
 
     def load(self, progress: Progress, states: Mapping[str, Any]) -> None:
@@ -142,7 +127,7 @@ class Loop:
         """Whether it ended for want of better scores."""
         return self.progress.epoch < self._recipe.schedule.epochs and self._patience_is_over()
 
-    def _epoch(self, listener: Listener, stop: StopRequest) -> float:
+    def _epoch(self, callback: Callback, stop: StopRequest) -> float:
         """The batches of the running epoch that are left; gives the last learning rate of the head."""
         progress, run = self.progress, self._recipe.run
         places = self._order.batches(progress.epoch, progress.batch)
@@ -155,7 +140,7 @@ class Loop:
                 head_lr = self._set_rates()
                 progress.loss_sum += self._step(batch)
                 progress.batch += 1
-                listener.step(self._order.images_per_step, progress.loss_sum / progress.batch)
+                callback.on_step(self._order.images_per_step, progress.loss_sum / progress.batch)
                 progress.seconds += time.perf_counter() - mark
                 progress.wait_seconds += waited
                 self._keep(stop)
@@ -206,7 +191,7 @@ class Loop:
             where = f"epoch {progress.epoch + 1}, batch {progress.batch} of {len(self._order)}"
             raise RunStopped(int(signum), where if progress.batch else f"the end of epoch {progress.epoch}")
 
-    def _end_epoch(self, listener: Listener, phase: str, head_lr: float) -> None:
+    def _end_epoch(self, callback: Callback, phase: str, head_lr: float) -> None:
         progress = self.progress
         validation = self._validate()
         record = {
@@ -230,7 +215,7 @@ class Loop:
         progress.epoch += 1
         progress.batch, progress.loss_sum, progress.seconds, progress.wait_seconds = 0, 0.0, 0.0, 0.0
         self.write()
-        listener.epoch_ended(record)
+        callback.on_epoch_end(record)
 
     def _validate(self) -> Validated:
         # One process scores for all: only its batch normalisation's statistics are in the checkpoint.

@@ -17,8 +17,8 @@ from litevision.models.config import NetworkConfig
 from litevision.runtime import Normalisation, Weights
 from litevision.runtime.schema import from_dict, to_dict
 from litevision.tasks import Task, task_of, task_of_data
-from litevision.training.process import has_bf16
-from litevision.training.recipe import Recipe
+from litevision.training.process import has_bf16, resolve_device
+from litevision.training.recipe import Precision, Recipe
 from litevision.training.recipe_file import make_recipe, read_recipe, recipe_toml
 from litevision.training.start import starting_network
 
@@ -225,7 +225,9 @@ def _require_judges(data: Any, recipe: Recipe) -> None:
 
 
 def _resolved(recipe: Recipe) -> Recipe:
+    resolve_device(recipe.run.device)  # for its faults alone
     if recipe.run.precision != "auto":
         return recipe
     large = min(recipe.train_size_hw) >= _MIN_BF16_PX
-    return replace(recipe, run=replace(recipe.run, precision="bf16" if large and has_bf16() else "fp32"))
+    precision: Precision = "bf16" if large and has_bf16(recipe.run.device) else "fp32"
+    return replace(recipe, run=replace(recipe.run, precision=precision))

@@ -97,12 +97,43 @@ if sys.platform != "win32":
             os.close(handle)
 
 
-def has_bf16() -> bool:
-    """Whether this processor multiplies bf16 itself; elsewhere it is emulated, and slow."""
+def resolve_device(device: str) -> str:
+    """The device that training computes on: ``auto`` is a CUDA GPU where there is one, else the CPU.
+
+    Raises:
+        UsageError: a device that is not there.
+    """
     import torch
 
-    if torch.cuda.is_available():
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        if torch.version.cuda is None:
+            raise UsageError(
+                f"device cuda: this torch build has no CUDA ({torch.__version__}). Install one that has, as "
+                "https://pytorch.org/get-started/locally says, or use --device cpu"
+            )
+        raise UsageError(
+            f"device cuda: torch {torch.__version__} finds no GPU here. Check the driver with nvidia-smi, or use "
+            "--device cpu"
+        )
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise UsageError(
+            f"device mps: torch {torch.__version__} finds no Apple GPU here; it needs macOS on Apple silicon. "
+            "Use --device cpu"
+        )
+    return device
+
+
+def has_bf16(device: str = "auto") -> bool:
+    """Whether the device multiplies bf16 itself; elsewhere it is emulated, and slow."""
+    import torch
+
+    device = resolve_device(device)
+    if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device == "mps":
+        return False
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 

@@ -7,6 +7,8 @@ from typing import ClassVar, Literal
 from litevision.data.dataset import Split
 from litevision.errors import UsageError
 
+Precision = Literal["auto", "fp32", "bf16"]
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -106,6 +108,7 @@ class Run:
         precision: fp32, bf16, or auto: bf16 where it is quicker.
         channels_last: keeps a pixel's channels together in memory; quicker on CPUs.
         compile: passes the network through ``torch.compile``.
+        device: auto (a CUDA GPU where there is one, else the CPU), cpu, cuda or mps (Apple's GPU).
         devices: processes, each with a device of its own.
         workers: processes that read images, per device; -1 for one per two cores.
         cache_mb: bound of the cache of decoded training images.
@@ -114,9 +117,10 @@ class Run:
 
     seed: int = 0
     ema_decay: float = 0.998
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Precision = "auto"
     channels_last: bool = True
     compile: bool = False
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: int = 1
     workers: int = -1
     cache_mb: int = 4096

@@ -12,21 +12,26 @@ from torch import nn
 
 from litevision.runtime.cpus import available_cpus
 from litevision.training.batches import EpochOrder
+from litevision.training.callbacks import Callback
 from litevision.training.checkpoint import NAME as LAST
 from litevision.training.checkpoint import read_checkpoint
 from litevision.training.finish import finish
 from litevision.training.image_cache import ImageStores
-from litevision.training.loop import BEST, Listener, Loop
+from litevision.training.loop import BEST, Loop
 from litevision.training.meeting import LocalDDP
 from litevision.training.plan import AnyPlan
-from litevision.training.process import StopRequest, hold_run, keep_freed_memory
+from litevision.training.process import StopRequest, hold_run, keep_freed_memory, resolve_device
 
 
-def make_fabric(recipe_devices: int, precision: str) -> Fabric:
-    """The device or devices; with several, this process and the others meet here."""
+def make_fabric(recipe_devices: int, precision: str, device: str = "auto") -> Fabric:
+    """The device or devices; with several, this process and the others meet here.
+
+    Raises:
+        UsageError: a device that is not there.
+    """
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # each process would greet
     fabric = Fabric(
-        accelerator="cuda" if torch.cuda.is_available() else "cpu",
+        accelerator=resolve_device(device),
         devices=recipe_devices,
         strategy="auto" if recipe_devices == 1 else LocalDDP(),
         precision="bf16-mixed" if precision == "bf16" else "32-true",
@@ -35,25 +40,26 @@ def make_fabric(recipe_devices: int, precision: str) -> Fabric:
     return fabric
 
 
-def train(plan: AnyPlan, network: nn.Module | None, folder: Path, listener: Listener) -> dict[str, Any]:
+def train(plan: AnyPlan, network: nn.Module | None, folder: Path, callback: Callback) -> dict[str, Any]:
     """Trains as planned, and gives the content of ``results.json``.
 
     Args:
         plan: written into ``folder``; where there are several processes, the first one's counts, and its folder.
         network: what to begin with; None takes up the folder's last checkpoint.
         folder: the run's, for everything that it leaves.
+        callback: is called as the training goes on.
 
     Raises:
         RunStopped: a signal came; the checkpoint is written.
         TrainingError: the run cannot begin, go on or be taken up again, or another process trains it.
     """
     with hold_run(folder):
-        return _train(plan, network, folder, listener)
+        return _train(plan, network, folder, callback)
 
 
-def _train(plan: AnyPlan, network: nn.Module | None, folder: Path, listener: Listener) -> dict[str, Any]:
+def _train(plan: AnyPlan, network: nn.Module | None, folder: Path, callback: Callback) -> dict[str, Any]:
     keep_freed_memory()
-    fabric = make_fabric(plan.recipe.run.devices, plan.recipe.run.precision)
+    fabric = make_fabric(plan.recipe.run.devices, plan.recipe.run.precision, plan.recipe.run.device)
     plan, folder = fabric.broadcast((plan, folder))
     recipe = plan.recipe
     _set_threads(recipe.run.devices if fabric.device.type == "cpu" else 1)
@@ -68,7 +74,7 @@ def _train(plan: AnyPlan, network: nn.Module | None, folder: Path, listener: Lis
             loop.load(*resumed)
         loop.write()
         with StopRequest() as stop:
-            loop.run(listener, stop)
+            loop.run(callback, stop)
         if not fabric.is_global_zero:
             return {}
         _, best = read_checkpoint(folder / BEST)
@@ -113,4 +119,4 @@ def _remove_leftovers(folder: Path) -> None:
 def _named(fabric: Fabric) -> str:
     if fabric.device.type == "cuda":
         return torch.cuda.get_device_name(fabric.device)
-    return "cpu"
+    return fabric.device.type

@@ -1,10 +1,14 @@
 """The network that a run begins with: its form, and where its first weights come from."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
+from litevision import console
+from litevision.models.config import NetworkConfig
 from litevision.models.factory import build, configure
 from litevision.models.network import Network
 from litevision.runtime import Normalisation, Weights
@@ -12,6 +16,8 @@ from litevision.tasks import Task
 from litevision.training.recipe import Recipe
 from litevision.weights.facts import normalisation_named
 from litevision.weights.load import load_weights
+from litevision.weights.source import WeightsRequest
+from litevision.weights.trained import TrainedModel, open_trained
 
 
 class Start(NamedTuple):
@@ -31,9 +37,15 @@ class Start(NamedTuple):
 def starting_network(task: Task, recipe: Recipe, classes: tuple[str, ...]) -> tuple[Any, Start]:
     """The network of ``task`` for ``classes`` as ``recipe`` wants it, the same each time.
 
+    Weights that litevision trained for the same task fill the whole network: of the head, the part of each class that
+    they know by name; other classes begin from scratch.
+
     Raises:
         WeightsError: weights that cannot be used.
     """
+    trained = _trained(recipe)
+    if trained is not None and trained.config.task == task.name:
+        return _go_on(task, recipe, classes, trained)
     backbone, start = _backbone(recipe, classes)
     torch.manual_seed(recipe.run.seed)
     network: Any = task.network(backbone, recipe, len(classes))
@@ -41,8 +53,95 @@ def starting_network(task: Task, recipe: Recipe, classes: tuple[str, ...]) -> tu
     return network, start._replace(fresh_head=start.weights is not None) if is_built_on else start
 
 
+def inherited_options(weights: str, task: Task) -> dict[str, dict[str, Any]]:
+    """What of a recipe follows from weights that litevision trained: the network, its input, and how it is built.
+
+    Nothing for other weights.
+    """
+    trained = None if weights in ("none", "default") else open_trained(weights)
+    if trained is None:
+        return {}
+    config: Any = trained.config
+    backbone: NetworkConfig = getattr(config, "backbone", config)
+    tables: dict[str, dict[str, Any]] = {
+        "model": {"name": backbone.architecture, "dialect": backbone.dialect, "width": backbone.width_mult}
+    }
+    if config.task == task.name:
+        preprocess = trained.pretrained.preprocess
+        tables["model"] |= {
+            "size_hw": list(preprocess.size_hw),
+            "crop": preprocess.crop,
+            "crop_fraction": min(1.0, min(preprocess.size_hw) / preprocess.resize_px),
+        }
+        for table, keys in task.inherited_options(config).items():
+            tables.setdefault(table, {}).update(keys)
+    return tables
+
+
+def _trained(recipe: Recipe) -> TrainedModel | None:
+    model = recipe.model
+    if model.weights in ("none", "default"):
+        return None
+    trained = open_trained(model.weights)
+    if trained is not None:
+        config: Any = trained.config
+        backbone: NetworkConfig = getattr(config, "backbone", config)
+        dialect = None if model.dialect == "auto" else model.dialect
+        width = None if model.width == 1.0 else model.width
+        held = WeightsRequest(backbone.architecture, backbone.dialect, backbone.width_mult)
+        WeightsRequest.of(model.name, dialect, width).require(trained.label, held)
+    return trained
+
+
+def _go_on(task: Task, recipe: Recipe, classes: tuple[str, ...], trained: TrainedModel) -> tuple[Any, Start]:
+    """The trained network for ``classes``, as many as they are."""
+    config: Any = replace(trained.config, num_classes=len(classes))
+    if isinstance(config, NetworkConfig):
+        config = replace(config, dropout=recipe.model.dropout)
+    torch.manual_seed(recipe.run.seed)
+    network: nn.Module = task.build(config)
+    labels, before = trained.pretrained.labels or (), trained.network().state_dict()
+    kept = [(row, labels.index(name)) for row, name in enumerate(classes) if name in labels]
+    state = network.state_dict()
+    by_class = _class_tensors(task, trained.config)
+    with torch.no_grad():
+        for name, tensor in state.items():
+            if name not in by_class:
+                tensor.copy_(before[name])
+            elif kept:
+                rows, old = zip(*kept, strict=True)
+                tensor[list(rows)] = before[name][list(old)]
+    fresh = [name for name in classes if name not in labels]
+    if kept and fresh:
+        console.note(f"{trained.label} knows {len(kept)} of the classes; from scratch: {', '.join(fresh)}")
+    normalisation = recipe.model.normalisation
+    return network, Start(
+        trained.pretrained.normalisation if normalisation == "auto" else normalisation_named(normalisation),
+        _described(trained.pretrained.weights, recipe),
+        fresh_head=not kept,
+    )
+
+
+def _class_tensors(task: Task, config: Any) -> set[str]:
+    """The names of the tensors that have a row for each class: those that another number of classes changes."""
+    with torch.device("meta"):
+        one, other = (task.build(replace(config, num_classes=count)).state_dict() for count in (7, 8))
+    return {name for name, tensor in one.items() if tensor.shape != other[name].shape}
+
+
+def _described(weights: Weights, recipe: Recipe) -> Weights:
+    """What is known of the weights, unless the recipe's card knows better."""
+    card = recipe.card
+    return replace(
+        weights,
+        provenance=weights.provenance if card.weights == "auto" else card.weights,
+        licence=weights.licence if card.weights_licence == "auto" else card.weights_licence,
+    )
+
+
 def _backbone(recipe: Recipe, classes: tuple[str, ...]) -> tuple[Network, Start]:
-    model, card = recipe.model, recipe.card
+    """A classifier, of which a detector takes the backbone."""
+    model = recipe.model
     dialect = None if model.dialect == "auto" else model.dialect
     torch.manual_seed(recipe.run.seed)
     if model.weights == "none":
@@ -64,10 +163,11 @@ def _backbone(recipe: Recipe, classes: tuple[str, ...]) -> tuple[Network, Start]
     normalisation = facts.normalisation if model.normalisation == "auto" else normalisation_named(model.normalisation)
     network = build(replace(loaded.network.config, dropout=model.dropout))
     network.load_state_dict(loaded.network.state_dict())
-    known = facts.weights
-    weights = replace(
-        known,
-        provenance=known.provenance if card.weights == "auto" else card.weights,
-        licence=known.licence if card.weights_licence == "auto" else card.weights_licence,
-    )
+    weights = _described(facts.weights, recipe)
     return network, Start(normalisation, weights, fresh_head=bool(loaded.applied.reset))
+
+
+def layered_weights(*layers: Mapping[str, Any]) -> str:
+    """The weights that the last of a recipe's layers names; ``default`` where none does."""
+    named = [layer["model"]["weights"] for layer in layers if "weights" in layer.get("model", {})]
+    return str(named[-1]) if named else "default"

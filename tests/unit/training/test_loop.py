@@ -37,7 +37,7 @@ class KilledAt(Quiet):
         super().__init__()
         self._last = step
 
-    def step(self, images: int, loss: float) -> None:
+    def on_step(self, images: int, loss: float) -> None:
         super().step(images, loss)
         if self.steps == self._last:
             raise KilledError
@@ -145,7 +145,7 @@ def test_a_stop_waits_for_the_step_and_keeps_it(
     stop = StopRequest()
 
     class Stopping(Quiet):
-        def step(self, images: int, loss: float) -> None:
+        def on_step(self, images: int, loss: float) -> None:
             stop.signum = 15
 
     loop = tiny_loop(tmp_path, recipe)
@@ -200,7 +200,7 @@ def test_the_average_is_what_a_plain_loop_gives(tmp_path: Path) -> None:
             super().__init__()
             self.states: list[dict[str, Tensor]] = []
 
-        def step(self, images: int, loss: float) -> None:
+        def on_step(self, images: int, loss: float) -> None:
             self.states.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
 
     network = tiny_network()

@@ -57,7 +57,7 @@ def test_what_is_planned(planned: tuple[Plan, Network]) -> None:
 def test_bf16_where_it_is_quicker(
     data: Path, monkeypatch: pytest.MonkeyPatch, has: bool, side: int, expected: str
 ) -> None:
-    monkeypatch.setattr(module, "has_bf16", lambda: has)
+    monkeypatch.setattr(module, "has_bf16", lambda device: has)
     recipe = tiny_recipe({"run": {"precision": "auto"}, "model": {"size_hw": [224, 224]}, "augment": {"size_px": side}})
     assert make_plan(data, recipe, "mine")[0].recipe.run.precision == expected
 

@@ -1,14 +1,13 @@
 """Minutes of training as epochs: a schedule must know its end, so the time of an epoch is measured before."""
 
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from litevision.errors import UsageError
+from litevision.training.callbacks import Callback
 from litevision.training.plan import AnyPlan, first_network
 from litevision.training.run import train
 
@@ -71,21 +70,21 @@ class _Enough(BaseException):
     """Ends a training that is only timed; no error, so it passes by whoever catches those."""
 
 
-class _Stopwatch:
-    """A `litevision.training.loop.Listener` that ends the training once it knows how long an epoch takes."""
+class _Stopwatch(Callback):
+    """A `litevision.training.callbacks.Callback` that ends the training once it knows how long an epoch takes."""
 
     def __init__(self, seconds: float) -> None:
         """Takes the time after which to end; a few steps are made anyway, but no more than one epoch."""
         self.epoch_seconds = 0.0
         self._seconds = seconds
 
-    def epoch_started(self, epoch: int, phase: str, batches: int, first: int) -> None:
+    def on_epoch_start(self, epoch: int, phase: str, batches: int, first: int) -> None:
         self._batches = batches
         self._warm_up = min(_WARM_UP_STEPS, batches - 1)
         self._steps = 0
         self._start = time.perf_counter()
 
-    def step(self, images: int, loss: float) -> None:
+    def on_step(self, images: int, loss: float) -> None:
         self._steps += 1
         now = time.perf_counter()
         if self._steps <= self._warm_up:
@@ -95,6 +94,3 @@ class _Stopwatch:
         if self._steps == self._batches or (timed >= _LEAST_STEPS and taken >= self._seconds):
             self.epoch_seconds = taken / timed * self._batches
             raise _Enough
-
-    def epoch_ended(self, record: Mapping[str, Any]) -> None:
-        pass

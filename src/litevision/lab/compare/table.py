@@ -12,8 +12,8 @@ from litevision.errors import TrainingError
 from litevision.lab.compare.candidates import Candidate
 from litevision.runtime import Bundle
 from litevision.runtime.engines.timing import sample_images, time_engines
-from litevision.training.finish import BUNDLE, RESULTS
 from litevision.training.report.facts import judged_split
+from litevision.training.result import BUNDLE, RESULTS
 
 
 @dataclass(frozen=True, slots=True)

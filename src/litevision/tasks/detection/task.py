@@ -105,6 +105,15 @@ class DetectionTask(Task):
         detector.take_backbone(backbone)
         return detector
 
+    def inherited_options(self, config: "CenterNetConfig") -> dict[str, dict[str, Any]]:
+        """How the detector is built on its backbone."""
+        options = {
+            "neck": config.neck,
+            "neck_channels": config.neck_channels or 0,
+            "head_channels": -1 if config.head_channels is None else config.head_channels,
+        }
+        return {"detection": options}
+
     def read_for_training(self, plan: "Plan[LabelledBoxes, CenterNetConfig]") -> Callable[[Path], Any]:
         """The whole image at the size from which training images are made."""
         from litevision.tasks.detection.objective import read_for_training

@@ -143,7 +143,7 @@ def test_an_epoch_is_timed_by_its_first_steps(
     clock = ticks()
     monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
     watch = timing._Stopwatch(seconds)
-    watch.epoch_started(1, "all", batches, 0)
+    watch.on_epoch_start(1, "all", batches, 0)
     for _ in range(steps - 1):
         watch.step(4, 1.0)
     with pytest.raises(timing._Enough):

@@ -133,7 +133,7 @@ class Killer(Quiet):
         super().__init__()
         self.at = at
 
-    def step(self, images: int, loss: float) -> None:
+    def on_step(self, images: int, loss: float) -> None:
         super().step(images, loss)
         if self.steps == self.at:
             raise Killed
