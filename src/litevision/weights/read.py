@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -100,8 +101,7 @@ def _from_hdf5(file: Path, path: Path) -> StoredWeights:
 def _read_zip(path: Path) -> StoredWeights:
     """A ``.keras`` archive's weights, or torch's own format."""
     with zipfile.ZipFile(path) as archive:
-        if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
-            raise UnsafeFileError(f"{path} unpacks to more than {MAX_BYTES / 1e9:g} GB; it was not opened")
+        _require_small(archive, path)
         names = archive.namelist()
         if _KERAS_MEMBER in names:
             with tempfile.TemporaryDirectory() as folder:
@@ -111,8 +111,26 @@ def _read_zip(path: Path) -> StoredWeights:
     return _read_torch(path)
 
 
+def _require_small(archive: zipfile.ZipFile, path: Path) -> None:
+    if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
+        raise UnsafeFileError(f"{path} unpacks to more than {MAX_BYTES / 1e9:g} GB; it was not opened")
+
+
+def load_torch(path: Path) -> Any:
+    """Loads what a file of torch's holds, on the CPU; nothing in it is run.
+
+    Raises:
+        UnsafeFileError: it unpacks to more than ``MAX_BYTES``.
+        UnpicklingError: it holds objects beyond tensors and plain values; for a damaged file, other errors of torch's.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            _require_small(archive, path)
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
 def _read_torch(path: Path) -> StoredWeights:
-    loaded = torch.load(path, map_location="cpu", weights_only=True)
+    loaded = load_torch(path)
     metadata: dict[str, str] = {}
     for _ in _WRAPPERS:  # bounded, because a pickle can hold a dict that holds itself
         if not isinstance(loaded, dict):

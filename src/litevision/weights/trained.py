@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 
-from litevision.errors import FileMissingError, UsageError, WeightsError
+from litevision.errors import FileMissingError, LitevisionError, UsageError, WeightsError
 from litevision.files import sha256_of
 from litevision.image import Preprocess
 from litevision.models.centernet import CenterNet, CenterNetConfig
@@ -24,6 +23,7 @@ from litevision.runtime import Normalisation
 from litevision.runtime.bundle import checked_metadata, read_bundle
 from litevision.weights.bundles import pretrained_of, read_bundle_weights, restore_folded
 from litevision.weights.convert.layout import Tensors
+from litevision.weights.read import load_torch, require_plain
 from litevision.zoo import BUNDLES
 
 PLAN, RECIPE, BUNDLE = "plan.json", "recipe.toml", "model.onnx"
@@ -66,16 +66,9 @@ class TrainedModel:
     is_folded: bool = False
 
     def network(self) -> Network | CenterNet:
-        """Builds the network with its weights, in evaluation mode.
-
-        Raises:
-            WeightsError: the weights are not those of the network that the run or the bundle names.
-        """
+        """Builds the network with its weights, in evaluation mode."""
         network = CenterNet(self.config) if isinstance(self.config, CenterNetConfig) else build(self.config)
-        try:
-            network.load_state_dict(self.state)
-        except RuntimeError as error:
-            raise WeightsError(f"{self.path}: holds other weights than {self.label} says: {error}") from None
+        network.load_state_dict(self.state)
         if self.is_folded:
             restore_folded(network, self.pretrained)
         network.pretrained = replace(self.pretrained, fingerprint=fingerprint(network))
@@ -143,7 +136,9 @@ def _from_run(folder: Path, checkpoint: Path, label: str) -> TrainedModel:
         pretrained = _facts(folder, plan, checkpoint)
     except (OSError, AttributeError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{folder}: its {PLAN} cannot be read as that of a run ({error}). Train it anew") from None
-    return TrainedModel(label, checkpoint, config, _read_state(checkpoint), pretrained)
+    state = _read_state(checkpoint)
+    _require_state_of(config, state, checkpoint)
+    return TrainedModel(label, checkpoint, config, state, pretrained)
 
 
 def _facts(folder: Path, plan: Mapping[str, Any], checkpoint: Path) -> Pretrained:
@@ -175,13 +170,34 @@ def _preprocess(recipe: Path) -> Preprocess:
 def _read_state(checkpoint: Path) -> Tensors:
     """Reads the network's weights; of ``last.ckpt`` their moving average, which is what is scored."""
     try:
-        states = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        states = load_torch(checkpoint)
         if "average" in states:
             averaged = states["average"].items()
-            return {name.removeprefix("module."): tensor for name, tensor in averaged if name != "n_averaged"}
-        network: dict[str, Tensor] = states["network"]
-        return network
+            state = {name.removeprefix("module."): tensor for name, tensor in averaged if name != "n_averaged"}
+        else:
+            state = dict(states["network"])
+    except LitevisionError:
+        raise
     except Exception as error:  # a damaged file raises whatever its reader stumbles over
         raise WeightsError(
             f"{checkpoint}: cannot be read as the checkpoint of a run ({type(error).__name__}); it may be damaged"
         ) from error
+    require_plain(state, checkpoint)
+    return state
+
+
+def _require_state_of(config: NetworkConfig | CenterNetConfig, state: Tensors, path: Path) -> None:
+    """Raises ``WeightsError`` unless ``state`` has the tensors of the network of ``config``, which costs no memory."""
+    try:
+        with torch.device("meta"):
+            network = CenterNet(config) if isinstance(config, CenterNetConfig) else build(config)
+    except (ValueError, TypeError) as error:
+        raise WeightsError(f"{path}: its network cannot be built ({error})") from None
+    expected = network.state_dict()
+    wrong = [name for name, tensor in expected.items() if name not in state or state[name].shape != tensor.shape]
+    wrong += [name for name in state if name not in expected]
+    if wrong:
+        raise WeightsError(
+            f"{path}: holds other weights than those of the network in its {PLAN} ({len(wrong)} tensors missing, "
+            f"unknown or of another shape; the first: {wrong[0]}). Is it a checkpoint of another run?"
+        )

@@ -227,6 +227,23 @@ def test_what_is_no_run_is_refused(tmp_path: Path, network: Network) -> None:
         load_weights(tmp_path / "foreign.onnx")
 
 
+def test_a_checkpoint_of_another_network_is_told_before_it_is_built(run: Path) -> None:
+    plan = json.loads((run / "plan.json").read_text("utf-8"))
+    plan["network"]["num_classes"] = 999_999
+    (run / "plan.json").write_text(json.dumps(plan), "utf-8")
+    with pytest.raises(WeightsError, match=r"best.ckpt: holds other weights .* .2 tensors .* head.class"):
+        load_weights(run)
+
+
+def test_a_checkpoint_that_would_run_code_or_is_a_bomb_is_refused(run: Path) -> None:
+    torch.save({"network": {"x": Path("x")}}, run / "best.ckpt")
+    with pytest.raises(WeightsError, match=r"best.ckpt: cannot be read as the checkpoint of a run \(UnpicklingError\)"):
+        load_weights(run)
+    torch.save({"network": {"x": torch.zeros(1).expand(10**9)}}, run / "best.ckpt")
+    with pytest.raises(WeightsError, match=r"stands for more numbers than it holds"):
+        load_weights(run)
+
+
 def test_a_folder_called_as_a_network_hides_it_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mobilenet").mkdir()
     monkeypatch.chdir(tmp_path)
