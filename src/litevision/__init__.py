@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from litevision.hub import bench, classify, detect, load, load_classifier, load_detector
     from litevision.image import Preprocess
     from litevision.lab.choose import choose
+    from litevision.lab.compare import compare
     from litevision.lab.guidelines import guidelines
     from litevision.lab.lint import lint
     from litevision.lab.profile import profile
@@ -58,6 +59,7 @@ __all__ = [
     "check_data",
     "choose",
     "classify",
+    "compare",
     "convert",
     "create",
     "detect",
@@ -94,6 +96,7 @@ _HOMES = {
     "check_data": "litevision.data",
     "choose": "litevision.lab.choose",
     "classify": "litevision.hub",
+    "compare": "litevision.lab.compare",
     "convert": "litevision.weights.conversion",
     "create": "litevision.weights.create",
     "detect": "litevision.hub",

@@ -120,7 +120,7 @@ def test_the_minutes_become_epochs_and_are_told(done: tuple[Path, str, str]) -> 
         assert (seconds, epochs) == (0.9, 2)  # of 0.03 minutes
         results = json.loads((place / FOLDER / row["candidate"] / "results.json").read_text())
         assert results["recipe"]["schedule"]["epochs"] == epochs  # so that the learning rate ends with the budget
-    assert "set aside of the recipe, as each candidate has its own or begins fresh: " in err
+    assert "options of the recipe that are ignored, as each candidate has its own or begins from scratch: " in err
     assert "schedule.epochs, schedule.freeze_backbone_epochs, detection.neck_channels, detection.head_channels" in err
     assert not list((place / FOLDER).glob(".*"))
 

@@ -49,7 +49,7 @@ MAY_IMPORT = {
         "tasks",
     },
     "tasks.*": {*_WORKSHOP, "detections", "image", "runtime", "data", "evaluation", "exporting", "tasks", "training"},
-    "lab": {*_WORKSHOP, "plotting", "tables", "hub", "runtime", "data", "tasks", "training"},
+    "lab": {*_WORKSHOP, "console", "plotting", "tables", "hub", "runtime", "data", "tasks", "training"},
     "cli": {
         *_WORKSHOP,
         "console",

@@ -13,6 +13,9 @@ def _candidates() -> Sequence[str]:
     return ("dlaseg", "v1-reshape", "v1-light", "v2-reshape", "v2-light")
 
 
+COMPARISONS = ("centernet",)
+
+
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions:
     """Train DLASeg and MobileNet CenterNets under one recipe and budget, and put them into one table and one plot.
@@ -26,7 +29,7 @@ class CompareOptions:
         "litevision compare centernet boxes.json --candidates v2-light,v1-light --epochs 20",
     )
     what: str = argument(
-        metavar="centernet", choices=("centernet",), help="What to compare: detectors, all of them CenterNets."
+        metavar="centernet", choices=COMPARISONS, help="What to compare: detectors, all of them CenterNets."
     )
     data: Path = argument(metavar="DATA", help=box_formats)
     minutes: float | None = option(
@@ -59,15 +62,36 @@ def run(options: CompareOptions) -> int:
     from litevision.cli.checks import parse_names, require_torch
 
     require_torch("litevision compare")
-    from litevision.cli.comparison import run
+    from json import dumps
 
-    return run(
-        options.what,
-        options.data,
-        (options.minutes, options.epochs),
-        parse_names(options.candidates),
-        (options.recipe, {} if options.size is None else {"model.size_hw": options.size}, options.set),
-        output=options.output,
-        seconds=options.seconds,
-        as_json=options.json,
-    )
+    from litevision import console
+    from litevision.cli.tables import print_report
+    from litevision.cli.training_run import chosen_recipe
+    from litevision.errors import UnknownNameError
+    from litevision.lab.compare import compare
+    from litevision.training.process import RunStopped
+
+    if options.what not in COMPARISONS:
+        raise UnknownNameError.of("comparison", options.what, COMPARISONS)
+    given = {} if options.size is None else {"model.size_hw": options.size}
+    try:
+        found = compare(
+            options.data,
+            candidates=parse_names(options.candidates),
+            minutes=options.minutes,
+            epochs=options.epochs,
+            recipe=chosen_recipe(options.recipe, given, options.set, "detection"),
+            output=options.output,
+            seconds=options.seconds,
+        )
+    except RunStopped as stopped:
+        console.note(f"stopped at {stopped.where}; the same command goes on")
+        return 128 + stopped.signum
+    except KeyboardInterrupt:
+        console.note("stopped; the same command goes on")
+        return 130
+    if options.json:
+        print(dumps(found.to_dict()))
+    else:
+        print_report(found.sections())
+    return 0
