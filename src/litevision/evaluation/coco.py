@@ -168,11 +168,7 @@ def coco_truth(evaluation: DetectionEvaluation) -> dict[str, Any]:
 
 def coco_results(evaluation: DetectionEvaluation) -> list[dict[str, Any]]:
     """What was found as COCO's list of results, numbered as in `coco_truth`."""
-    return [
-        {"image_id": image, "category_id": label + 1, "bbox": box, "score": score}
-        for image, it in enumerate(evaluation.found, start=1)
-        for box, label, score in zip(_plain(_xywh(it.boxes_xyxy)), _plain(it.labels), _plain(it.scores), strict=True)
-    ]
+    return [row for image, it in enumerate(evaluation.found, start=1) for row in it.to_coco(image)]
 
 
 def _computed(evaluation: DetectionEvaluation) -> tuple[list[float | None], npt.NDArray[np.float64]]:

@@ -91,12 +91,12 @@ def _curve(evaluation: DetectionEvaluation, label: int, name: str, iou: float) -
     right: list[bool] = []
     count = 0
     for sample, found in zip(evaluation.samples, evaluation.found, strict=True):
-        of_class, mine = sample.labels == label, found.labels == label
+        of_class, mine = sample.labels == label, found.class_ids == label
         real = sample.boxes_xyxy[of_class & ~sample.ignored]
         ignored = sample.boxes_xyxy[of_class & sample.ignored]
         count += len(real)
         for score, verdict in zip(
-            found.scores[mine].tolist(), _judged(found.boxes_xyxy[mine], real, ignored, iou), strict=True
+            found.scores[mine].tolist(), _judged(found.xyxy[mine], real, ignored, iou), strict=True
         ):
             if verdict is not None:
                 scores.append(score)

@@ -1,34 +1,14 @@
-"""A detector over images with boxes; the runtime's own preprocessing, pipeline and engine, and nothing else.
-
-P is the number of images, M of boxes that were found in one, N of boxes that are truly there.
-"""
+"""Evaluation of a detector on labelled images, with the runtime's own preprocessing, pipeline and engine."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
-
 from litevision.data import DetectionSample
+from litevision.detections import Detections
 from litevision.evaluation.records import Skipped
 from litevision.evaluation.samples import gather, label_indices
-from litevision.runtime import Detections, Detector, Result
+from litevision.runtime import Detector, Result
 from litevision.runtime.pipeline import BATCH_SIZE, stream_batches
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class FoundBoxes:
-    """What was found in one image, the surest first.
-
-    Attributes:
-        boxes_xyxy: ``float32[M, 4]``, px of the upright image.
-        scores: ``float32[M]``, in [0, 1].
-        labels: ``int64[M]``, indices into the evaluation's classes.
-    """
-
-    boxes_xyxy: npt.NDArray[np.float32]
-    scores: npt.NDArray[np.float32]
-    labels: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -39,14 +19,14 @@ class DetectionEvaluation:
         split: which images of the data these are, for example "test".
         classes: the bundle's labels.
         samples: the P images that could be read, their labels as indices into ``classes``.
-        found: what was found in each.
+        found: what was found in each, the surest first; its class names are ``classes``.
         skipped: the images that could not be read; they count nowhere.
     """
 
     split: str
     classes: tuple[str, ...]
     samples: tuple[DetectionSample, ...]
-    found: tuple[FoundBoxes, ...]
+    found: tuple[Detections, ...]
     skipped: tuple[Skipped, ...] = ()
 
 
@@ -76,12 +56,11 @@ def evaluate_detector(
     """
     places = label_indices(classes, detector.labels)
     kept: list[DetectionSample] = []
-    found: list[FoundBoxes] = []
+    found: list[Detections] = []
 
     def keep(place: int, result: Result[Detections]) -> None:
-        it = result.predictions
         kept.append(replace(samples[place], labels=places[samples[place].labels]))
-        found.append(FoundBoxes(it.xyxy, it.scores, it.class_ids))
+        found.append(result.predictions)
 
     chunks = stream_batches(
         detector.inference(0.0, tiles=tiles).run,

@@ -16,11 +16,11 @@ import pytest
 from detectors import BLUE, RED, image, write_detector
 from images import encoded
 from litevision.data import DetectionSample
-from litevision.detections import box_iou
+from litevision.detections import Detections, box_iou
 from litevision.errors import MissingExtraError, UnknownNameError, UsageError
 from litevision.evaluation.coco import as_detection_score, coco_results, coco_truth, detection_scores
 from litevision.evaluation.curves import best_thresholds, curves
-from litevision.evaluation.detection import DetectionEvaluation, FoundBoxes, evaluate_detector
+from litevision.evaluation.detection import DetectionEvaluation, evaluate_detector
 from litevision.hub import load
 from litevision.runtime import DetectionScore, Detector
 from litevision.runtime.results import Result
@@ -46,13 +46,17 @@ def sample(
     )
 
 
-def found(boxes: Sequence[Sequence[float]], scores: Sequence[float], labels: Sequence[int]) -> FoundBoxes:
-    return FoundBoxes(
-        np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32), np.array(labels, np.int64)
+def found(boxes: Sequence[Sequence[float]], scores: Sequence[float], labels: Sequence[int]) -> Detections:
+    return Detections(
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.array(scores, np.float32),
+        np.array(labels, np.int64),
+        tuple("abcdefghij"),
+        (400, 400),
     )
 
 
-def evaluation(*pairs: tuple[DetectionSample, FoundBoxes], classes: Sequence[str] = ("a", "b")) -> DetectionEvaluation:
+def evaluation(*pairs: tuple[DetectionSample, Detections], classes: Sequence[str] = ("a", "b")) -> DetectionEvaluation:
     return DetectionEvaluation("test", tuple(classes), tuple(it for it, _ in pairs), tuple(it for _, it in pairs))
 
 
@@ -157,7 +161,7 @@ def test_the_score_of_a_bundle() -> None:
 
 def slow_curve(it: DetectionEvaluation, label: int) -> list[tuple[float, float, float]]:
     """Score, precision and recall at each score, counted anew for each."""
-    scores = sorted({float(s) for f in it.found for s in f.scores[f.labels == label]}, reverse=True)
+    scores = sorted({float(s) for f in it.found for s in f.scores[f.class_ids == label]}, reverse=True)
     rows = []
     for least in scores:
         hits = counted = total = 0
@@ -170,7 +174,7 @@ def slow_curve(it: DetectionEvaluation, label: int) -> list[tuple[float, float, 
             ]
             total += len(real)
             taken: set[int] = set()
-            for box, score, k in zip(made.boxes_xyxy, made.scores, made.labels, strict=True):
+            for box, score, k in zip(made.xyxy, made.scores, made.class_ids, strict=True):
                 if k != label or score < least:
                     continue
                 best = max(
@@ -267,7 +271,7 @@ def test_a_bundle_is_scored_by_name_on_what_can_be_read(detector: Detector, tmp_
     assert [each.path.name for each in it.samples] == ["0.png", "1.png", "2.png"] * 3
     assert [each.path.name for each in it.skipped] == ["missing.png"] * 3
     assert [each.labels.tolist() for each in it.samples[:3]] == [[0, 1], [0], []]
-    assert it.found[0].boxes_xyxy.tolist() == [list(red), list(blue)]
+    assert it.found[0].xyxy.tolist() == [list(red), list(blue)]
     scores = detection_scores(it)
     assert (scores.count, scores.boxes) == (9, 9)
     red_scores, blue_scores = scores.per_class

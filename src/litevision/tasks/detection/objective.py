@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from litevision.data import DetectionSample
-from litevision.detections import box_area, clip_boxes
+from litevision.detections import Detections, box_area, clip_boxes
 from litevision.errors import ImageError
 from litevision.evaluation.coco import detection_scores
-from litevision.evaluation.detection import DetectionEvaluation, FoundBoxes
+from litevision.evaluation.detection import DetectionEvaluation
 from litevision.image import Preprocess
 from litevision.image.decode import open_image
 from litevision.models.centernet import CenterNetMaps, decode
@@ -125,7 +125,7 @@ class DetectionObjective:
         """Mean loss and average precision on the validation images, as the runtime preprocesses them."""
         device = next(network.parameters()).device
         loss_sum = 0.0
-        found: list[FoundBoxes] = []
+        found: list[Detections] = []
         for start in range(0, len(self._validation), _VALIDATION_BATCH):
             part = range(start, min(start + _VALIDATION_BATCH, len(self._validation)))
             batch_u8_nhwc = torch.from_numpy(np.stack([self._store(index) for index in part]))
@@ -158,12 +158,12 @@ class DetectionObjective:
         boxes_xyxy: npt.NDArray[np.float32],
         scores: npt.NDArray[np.float32],
         labels: npt.NDArray[np.int64],
-    ) -> FoundBoxes:
+    ) -> Detections:
         """What was found, as the runtime's detector gives it."""
         moved = self._preprocess.geometry(sample.size_hw).invert_boxes(boxes_xyxy)
         clipped = clip_boxes(moved, sample.size_hw)
         seen = box_area(clipped) > 0
-        return FoundBoxes(clipped[seen], scores[seen], labels[seen])
+        return Detections(clipped[seen], scores[seen], labels[seen], self._classes, sample.size_hw)
 
     def _loss_of(self, maps: tuple[Tensor, Tensor, Tensor], targets: CenterNetTargets) -> Tensor:
         options = self._options

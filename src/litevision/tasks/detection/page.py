@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from litevision.data import DetectionSample
+from litevision.detections import Detections
 from litevision.errors import LitevisionError
 from litevision.evaluation.curves import Curve, curves
-from litevision.evaluation.detection import DetectionEvaluation, FoundBoxes
+from litevision.evaluation.detection import DetectionEvaluation
 from litevision.image.decode import open_image
 from litevision.image.draw import PALETTE, draw_boxes
 from litevision.training.report import facts, plots
@@ -77,8 +78,7 @@ def worst(evaluation: DetectionEvaluation, thresholds: Sequence[float], most: in
     least = np.array(thresholds, np.float32)
     found = []
     for sample, all_found in zip(evaluation.samples, evaluation.found, strict=True):
-        sure = all_found.scores >= least[all_found.labels]
-        kept = FoundBoxes(all_found.boxes_xyxy[sure], all_found.scores[sure], all_found.labels[sure])
+        kept = all_found[all_found.scores >= least[all_found.class_ids]]
         boxes, missed, wrong = _mistakes(replace(evaluation, samples=(sample,), found=(kept,)))
         if missed + wrong:
             found.append((missed + wrong, boxes, missed, wrong, sample, kept))
@@ -100,11 +100,11 @@ def _mistakes(image: DetectionEvaluation) -> tuple[int, int, int]:
         if right:
             wrong += round(right / float(curve.precision[-1])) - right
         elif not sample.ignored[sample.labels == label].any():
-            wrong += int((found.labels == label).sum())
+            wrong += int((found.class_ids == label).sum())
     return boxes, missed, wrong
 
 
-def _drawn(sample: DetectionSample, found: FoundBoxes, classes: Sequence[str]) -> tuple[str, ...]:
+def _drawn(sample: DetectionSample, found: Detections, classes: Sequence[str]) -> tuple[str, ...]:
     """The image with its labels, and with what was found."""
     try:
         image = open_image(sample.path).upright_rgb()
@@ -117,11 +117,11 @@ def _drawn(sample: DetectionSample, found: FoundBoxes, classes: Sequence[str]) -
         f"{classes[label]}{' (ignored)' if ignored else ''}"
         for label, ignored in zip(sample.labels, sample.ignored, strict=True)
     ]
-    said = [f"{classes[label]} {score:.2f}" for label, score in zip(found.labels, found.scores, strict=True)]
+    said = [f"{it.label} {it.score:.2f}" for it in found]
     return tuple(
         data_uri(draw_boxes(image, boxes_xyxy * scale, texts if len(texts) <= _MOST_TEXTS else None, labels))
         for boxes_xyxy, labels, texts in (
             (sample.boxes_xyxy, sample.labels, truth),
-            (found.boxes_xyxy, found.labels, said),
+            (found.xyxy, found.class_ids, said),
         )
     )

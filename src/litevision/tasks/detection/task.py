@@ -226,7 +226,7 @@ class DetectionTask(Task):
             ("AP large", scores.ap_large),
             ("recall, 100 an image", scores.ar100),
         )
-        boxes = sum(len(it.labels) for it in evaluation.found)
+        boxes = sum(map(len, evaluation.found))
         images = f"{scores.count:,} image{'' if scores.count == 1 else 's'}"
         return ScoreSheet(
             f"{images} with {scores.boxes:,} boxes",
@@ -336,9 +336,8 @@ def _share(value: float | None) -> str:
 def _boxes(evaluation: DetectionEvaluation) -> Iterator[tuple[Path, str, float, float, float, float, float]]:
     """Path, class, score and box of all that was found."""
     for sample, found in zip(evaluation.samples, evaluation.found, strict=True):
-        rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes_xyxy.tolist(), strict=True)
-        for label, score, (x1, y1, x2, y2) in rows:
-            yield sample.path, evaluation.classes[label], score, x1, y1, x2, y2
+        for it in found:
+            yield sample.path, it.label, it.score, *it.box_xyxy
 
 
 TASK = DetectionTask()
