@@ -1,4 +1,4 @@
-"""Budgets, and the candidates that no other one beats."""
+"""Budgets, and the Pareto front of the candidates in score, latency and size."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _BYTES = {"kb": 1e3, "mb": 1e6, "gb": 1e9}
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The most that may be spent: milliseconds an image, or bytes of the bundle."""
+    """Upper limit of milliseconds an image or of bytes of the bundle."""
 
     of: Literal["ms", "bytes"]
     most: float
@@ -28,7 +28,7 @@ class Budget:
 
 
 def parse_budget(text: str) -> Budget:
-    """The budget of ``5ms``, ``800us``, ``6MB`` or ``900 kB``.
+    """Parse the budget of ``5ms``, ``800us``, ``6MB`` or ``900 kB``.
 
     Raises:
         UsageError: anything else, or nothing to spend.
@@ -43,10 +43,12 @@ def parse_budget(text: str) -> Budget:
 
 
 def pareto_front(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Those than which no other scores as much in as little time and as few bytes, the quickest first.
+    """Return the candidates that are Pareto-optimal in score, time and size, the quickest first.
 
     Of several that are alike in all three, the first.
     """
+    # Sorted by time, whatever could dominate a candidate stands before it; so one pass is enough, and it compares with
+    # the front alone: what a dominated candidate dominates, the one above it dominates, too.
     ordered = sorted(candidates, key=lambda it: (it.ms, it.num_bytes, -it.top1))
     kept: list[Candidate] = []
     for one in ordered:

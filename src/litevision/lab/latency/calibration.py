@@ -1,4 +1,4 @@
-"""Calibration: networks that were made up for it run in turns, and rates are fitted to what they took."""
+"""Calibrate the latency model: run synthetic networks, and fit rates to what they took; or load it from the cache."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -51,7 +51,7 @@ def calibrate(
     opened_by: Callable[..., Engine] = open_engine,
     on_network: Callable[[int, int], object] = lambda done, total: None,
 ) -> LatencyModel:
-    """A latency model of this machine and engine, for one image at a time; takes most of a minute.
+    """Measure a latency model of this machine and engine, for one image at a time; takes most of a minute.
 
     Args:
         choice: the engine and how it computes.
@@ -107,7 +107,7 @@ def synthetic_calls(
     opened_by: Callable[..., Engine] = open_engine,
     on_network: Callable[[int, int], object] = lambda done, total: None,
 ) -> tuple[list[tuple[Op, ...]], list[Callable[[], object]]]:
-    """The work of each network of the calibration, and what runs it."""
+    """Build the synthetic networks: the workload of each, and a call that runs it."""
     workload, calls = [], []
     for number, model in enumerate(synthetic_networks(networks)):
         on_network(number, networks)
@@ -117,14 +117,14 @@ def synthetic_calls(
 
 
 def observations(workload: Iterable[Iterable[Op]], seconds: Iterable[Sequence[float]]) -> list[Observation]:
-    """What each network took, from the seconds of its calls."""
+    """Pair each workload with the time of its calls, in seconds."""
     return [Observation(tuple(each), percentile_ms(taken)) for each, taken in zip(workload, seconds, strict=True)]
 
 
 def image_call(
     model: onnx.ModelProto, choice: EngineChoice, opened_by: Callable[..., Engine] = open_engine
 ) -> Callable[[], object]:
-    """What runs ``model``, which takes uint8 images [N, H, W, 3] of a fixed size, on one of noise."""
+    """Return a call that runs ``model``, which takes uint8 images [N, H, W, 3] of a fixed size, on noise."""
     engine = opened_by(model.SerializeToString(), choice, name="the graph")
     height, width = (dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim[1:3])
     image = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
@@ -132,12 +132,12 @@ def image_call(
 
 
 def percentile_ms(seconds: Sequence[float]) -> float:
-    """What a fifth of the samples stays below, in milliseconds: a call's time while nothing else is done."""
+    """Return the 20th percentile in milliseconds: a call's time while the machine does nothing else."""
     return 1e3 * float(np.percentile(seconds, _UNDISTURBED))
 
 
 def fit(observed: Sequence[Observation], peaks: Peaks) -> LatencyModel:
-    """The rates that explain the observations best; none is below 0, and every network counts by its share of error."""
+    """Fit rates to observations by non-negative least squares on relative errors."""
     amounts = [features(each.workload, peaks) for each in observed]
     names = [(kind, grows_with) for kind, features_of in FEATURES.items() for grows_with in features_of]
     prior = np.array([_PRIOR_ONCE_MS if grows_with == "once" else 1.0 for _, grows_with in names])
@@ -149,7 +149,9 @@ def fit(observed: Sequence[Observation], peaks: Peaks) -> LatencyModel:
 
 
 def _rates(table: _Table, prior: _Table) -> list[float]:
-    """The rates whose times are nearest to 1, in a table of each network's features over its time."""
+    """Solve for the rates whose times are nearest to 1, in a table of each network's features over its time."""
+    # Relative errors: in absolute ones, the few large networks would drown all others. Non-negative: no work takes
+    # less than no time, and rates of correlated features would else cancel each other out and extrapolate badly.
     sizes = np.linalg.norm(table, axis=0)
     weights = _PRIOR_WEIGHT * np.where(sizes > 0, sizes, 1.0)
     found, _ = nnls(np.vstack([table, np.diag(weights)]), np.concatenate([np.ones(len(table)), weights * prior]))
@@ -157,7 +159,7 @@ def _rates(table: _Table, prior: _Table) -> list[float]:
 
 
 def _errors_of_others(table: _Table, prior: _Table) -> list[float]:
-    """How far each network is off when the rates come from the others, fold by fold."""
+    """Cross-validate: how far each network is off when the rates come from the other folds."""
     folds = np.arange(len(table)) % _FOLDS
     return [
         abs(float(row @ rates) - 1)

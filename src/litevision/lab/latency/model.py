@@ -1,4 +1,4 @@
-"""Milliseconds from pieces of work: rates that were measured on one machine, in one engine."""
+"""The latency model: milliseconds of a workload, from rates that were measured on one machine, in one engine."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -35,7 +35,7 @@ Feature = tuple[str, str]
 
 
 def features(workload: Iterable[Op], peaks: Peaks) -> dict[Feature, float]:
-    """What the time of some work grows with, added up."""
+    """Sum what the time of a workload grows with, by kind of operation."""
     found: dict[Feature, float] = defaultdict(float)
     for op in workload:
         amounts = {
@@ -62,7 +62,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class LatencyModel:
-    """How long work takes on one machine in one engine, one image at a time and undisturbed.
+    """Predicts the latency of workloads on one machine in one engine, one image at a time.
 
     Attributes:
         peaks: of the machine.

@@ -1,4 +1,4 @@
-"""A network as pieces of work, told by what their time depends on; alike from a module's ledger and from a graph's."""
+"""The workload of a network: its operations by what their time depends on, from a module's ledger or a graph's."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _RENAMED = {"mean": "avg_pool"}
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One piece: a layer with the normalisation and the ReLU that engines fuse into it; other activations are pieces.
+    """One operation: a layer with the normalisation and ReLU that engines fuse into it; others stand by themselves.
 
     Attributes:
         kind: what its time follows, one of those in ``litevision.lab.latency.model.FEATURES``.
@@ -47,7 +47,7 @@ class Op:
 
 
 def ledger_workload(costs: "Ledger") -> list[Op]:
-    """What the bundle of a network does for one image, its uint8 pixels and its probabilities included."""
+    """List the operations of a network's bundle for one image, from its uint8 pixels to its probabilities."""
     workload = [_input(prod(costs.size_hw) * 3)]
     for row in costs.rows:
         workload += _ops(row.kind, row.in_shape, row.out_shape, row.kernel, row.groups)
@@ -55,7 +55,7 @@ def ledger_workload(costs: "Ledger") -> list[Op]:
 
 
 def graph_workload(costs: GraphLedger) -> list[Op]:
-    """What the graph of a bundle does for one image; all that comes before the first product belongs to the input."""
+    """List the operations of a bundle's graph for one image; what comes before the first product is its input."""
     rows = [node for node in costs.rows if not node.is_view and node.kind != "constant"]
     first = next((place for place, node in enumerate(rows) if node.macs), len(rows))
     workload = [_input(sum(prod(shape) for shape in costs.input_shapes.values() if shape))]

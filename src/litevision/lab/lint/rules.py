@@ -1,4 +1,7 @@
-"""The layers of a graph that go against a guideline of the ShuffleNetV2 paper, and what could stand in their place."""
+"""Lint rules: the layers that go against a guideline of the ShuffleNetV2 paper, and what could stand in their place.
+
+Source: arXiv:1807.11164, section 2, guidelines G1 to G4.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -60,7 +63,7 @@ def find_violations(
     size_hw: tuple[int, int] | None = None,
     opened_by: Callable[..., Engine] = open_engine,
 ) -> Iterator[Violation]:
-    """The layers of the file at ``path`` that go against a guideline; G4's are those that ``choice`` does not fuse.
+    """Find the layers of a file that go against a guideline; G4's are those that the engine does not fuse.
 
     Raises:
         LitevisionError: as for `litevision.lab.lint.measure.lint`.
@@ -108,9 +111,13 @@ def _convolution(cost: NodeCost) -> Iterator[Violation]:
     """G1 for a pointwise convolution of unequal widths, on more than one place; G2 for groups that are not channels."""
     in_channels, out_channels, place = *_widths(cost), _place(cost)
     one, other = sorted((in_channels, out_channels))
+    # At equal MACs, bytes read and written are fewest where both widths are equal: they grow with c1 + c2, MACs with
+    # c1 * c2. A map of one place has next to no bytes beside its weights, so there the ratio says nothing.
     if cost.kind == "pointwise_conv" and prod(_sides(cost)) > 1 and other > WIDEST * one:
         ratio = f"1:{other / one:.3g}" if in_channels < out_channels else f"{other / one:.3g}:1"
         yield _dense("G1", cost, f"{in_channels} to {out_channels} channels ({ratio}), {place}")
+    # More groups at equal MACs mean more channels, and so more bytes. Depthwise is left out: no dense layer of equal
+    # MACs does its work.
     if 1 < cost.groups < in_channels:
         yield _dense("G2", cost, f"{cost.groups} groups, {in_channels} to {out_channels} channels, {place}")
 
@@ -129,6 +136,8 @@ def _dense(guideline: Literal["G1", "G2"], cost: NodeCost, what: str) -> Violati
 
 def _fragments(ledger: GraphLedger) -> dict[str, list[Violation]]:
     """G3 for convolutions of one map that give maps of one size, by the first one's name."""
+    # Two are what a residual block or a ShuffleNet unit needs; from three on, the paper saw launches and waiting cost
+    # more than the work. Only maps of one size could come from one convolution, so strides and sides are in the key.
     readers: dict[tuple[object, ...], list[NodeCost]] = defaultdict(list)
     for cost in ledger.rows:
         if cost.op_type == "Conv" and cost.macs and len(cost.kernel or ()) == 2:
@@ -161,6 +170,8 @@ def _side_by_side(costs: Sequence[NodeCost]) -> Violation:
 
 def _element_wise(cost: NodeCost, model: onnx.ModelProto) -> Violation:
     """G4 for an operation that is a kernel of its own."""
+    # Fused, it costs next to nothing: the map is in registers. By itself it reads and writes the whole map for one
+    # operation a number, which is why nothing stands in its place here but fusion.
     node = next(node for node in model.graph.node if cost.outputs[0] in node.output)
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     for other in model.graph.node:

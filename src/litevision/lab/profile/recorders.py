@@ -1,4 +1,4 @@
-"""Runs an engine with its own profiler, and in turns without it."""
+"""Run an engine with its own profiler, interleaved with runs without it."""
 
 import time
 from collections.abc import Sequence
@@ -86,9 +86,9 @@ class Recorded:
 
 
 def record(jobs: Sequence[Job], *, turns: int, runs: int) -> list[Recorded]:
-    """What the engine's profiler tells of each job.
+    """Record each job with the engine's profiler, and time it without.
 
-    All take turns, with the profiler and without, so that what else the machine does meets all of them alike.
+    Runs of all jobs, with the profiler and without, are interleaved, so that background load affects all equally.
 
     Args:
         jobs: what to run.
