@@ -115,4 +115,4 @@ class Run:
         """
         from litevision.weights.load import load_network
 
-        return load_network(self.folder)
+        return load_network(self.folder).eval()
