@@ -3,6 +3,8 @@
 import sys
 from enum import IntEnum
 
+from litevision.tables import escape
+
 
 class Verbosity(IntEnum):
     """How much is said on standard error."""
@@ -34,13 +36,13 @@ def is_verbose() -> bool:
 def note(text: str) -> None:
     """Print a line, unless ``--quiet`` was given."""
     if not is_quiet():
-        print(text, file=sys.stderr)
+        print(escape(text), file=sys.stderr)
 
 
 def debug(text: str) -> None:
     """Print a line if ``--verbose`` was given."""
     if is_verbose():
-        print(f"debug: {text}", file=sys.stderr)
+        print(f"debug: {escape(text)}", file=sys.stderr)
 
 
 def shows_progress() -> bool:

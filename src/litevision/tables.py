@@ -18,6 +18,11 @@ def pluralise(count: int, thing: str = "image") -> str:
     return f"{count:,} {thing if count == 1 else many}"
 
 
+def escape_lines(text: str) -> str:
+    """Escape terminal codes and undecodable bytes in each line of a text."""
+    return "\n".join(map(escape, text.split("\n")))
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """Rows of text under the titles of their columns.
@@ -31,9 +36,10 @@ class Table:
     rows: Sequence[Sequence[str]]
 
     def __str__(self) -> str:
-        widths = [max(map(len, cells)) for cells in zip(self.columns, *self.rows, strict=True)]
+        rows = [tuple(self.columns), *(tuple(map(escape, row)) for row in self.rows)]
+        widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
         lines = []
-        for row in (tuple(self.columns), *self.rows):
+        for row in rows:
             cells = [
                 cell.rjust(width) if align == "right" else cell.ljust(width)
                 for cell, width, align in zip(row, widths, self.columns.values(), strict=True)
@@ -50,7 +56,7 @@ class Report:
         raise NotImplementedError
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.sections()))
+        return "\n".join(escape_lines(it) if isinstance(it, str) else str(it) for it in self.sections())
 
 
 def align_totals(lines: Sequence[tuple[str, str, str]]) -> list[str]:

@@ -44,10 +44,46 @@ def test_an_unexpected_error_is_one_line(litevision: Run, monkeypatch: pytest.Mo
     monkeypatch.setattr("litevision.cli.models._bundle", broken)
     code, out, err = litevision("models")
     assert (code, out) == (1, "")
-    assert err == "error: unexpected RuntimeError: out of luck. --verbose shows where it happened.\n"
+    assert (
+        err == "error: unexpected RuntimeError: out of luck; --verbose or LITEVISION_DEBUG=1 shows where it happened.\n"
+    )
     code, _, err = litevision("models", "--verbose")
     assert code == 1
     assert "Traceback" in err
+    monkeypatch.setenv("LITEVISION_DEBUG", "1")
+    code, _, err = litevision("models")
+    assert code == 1
+    assert "Traceback" in err
+
+
+def test_memory_that_runs_out_is_called_so(litevision: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("litevision.cli.models._bundle", full)
+    assert litevision("models") == (1, "", "error: not enough memory.\n")
+
+
+HOSTILE = "a\x1b]0;pwn\x07\nb"
+
+
+@pytest.mark.parametrize(
+    "command", [("classify", "red.png", "--model"), ("info",), ("lint",), ("check-data",), ("convert",)]
+)
+def test_names_reach_no_terminal_as_codes(command: tuple[str, ...], folder: Path, litevision: Run) -> None:
+    code, out, err = litevision(*command, f"{HOSTILE}.onnx")
+    assert code in (1, 2)
+    assert "\x1b" not in out + err
+    assert err.splitlines()[-1].startswith("error: ")
+    assert "a\\x1b]0;pwn\\x07\\nb" in err
+
+
+def test_cells_and_lines_are_escaped_and_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    from litevision.cli.tables import print_report
+    from litevision.tables import Table
+
+    print_report(["line \x1b[31m", Table({"name": "left"}, [("[/b]\x1b",), ("[bold]x",)])])
+    assert capsys.readouterr().out == "line \\x1b[31m\nname\n[/b]\\x1b\n[bold]x\n"
 
 
 def test_the_model_that_answers_unasked_is_named_once(litevision: Run) -> None:

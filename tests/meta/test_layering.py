@@ -19,7 +19,7 @@ _MODELS = {"errors", "files", "registry", "models"}
 _WORKSHOP = _MODELS | {"weights", "cost"}
 MAY_IMPORT = {
     "errors": set(),
-    "console": set(),
+    "console": {"tables"},
     "files": {"errors"},
     "tables": set(),
     "plotting": {"files"},
@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "training": {
         *_WORKSHOP,
         "console",
+        "tables",
         "plotting",
         "detections",
         "image",

@@ -77,6 +77,8 @@ UNFINISHED = {"partial", "temporary", "part", "unfinished"}
 NEVER_IN_PLACE = {"Path(os.devnull)", "_note(part)", "path.with_name(path.name + '.lock')"}
 TO_DEVICES = {"output_stream"}
 """The function that also writes to pipes and devices that the user names, which have no other place."""
+CONTAINERS = {"write_safetensors", "write_torch"}
+"""Writers of `litevision.weights.writers`, which `litevision.weights.save` gives the unfinished file."""
 
 
 def writers(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
@@ -101,6 +103,6 @@ def test_every_writer_goes_by_the_atomic_helper() -> None:
         for function, call in writers(ast.parse(path.read_text("utf-8"))):
             receiver = call.func.value if isinstance(call.func, ast.Attribute) else call.args[0]
             named = ast.unparse(receiver)
-            if named not in UNFINISHED | NEVER_IN_PLACE and function not in TO_DEVICES:
+            if named not in UNFINISHED | NEVER_IN_PLACE and function not in TO_DEVICES | CONTAINERS:
                 bypassing.append(f"{path.relative_to(SRC)}:{call.lineno} {function}: {ast.unparse(call)[:80]}")
     assert bypassing == []

@@ -17,27 +17,29 @@ def main() -> None:
     read; 128 and a signal's number where one ended the work.
     """
     from litevision.cli.parser import CommandLineError
-    from litevision.console import is_verbose
+    from litevision.tables import escape
 
     if sys.stderr is None:  # closed; what is printed there would land among the results
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - it stays open to the end
     try:
         sys.exit(_run(sys.argv[1:]))
     except LitevisionError as error:
-        if is_verbose():
-            _print_traceback()
-        print(f"error: {error}", file=sys.stderr)
+        _print_traceback()
+        print(f"error: {escape(str(error))}", file=sys.stderr)
         sys.exit(_USAGE if isinstance(error, CommandLineError) else 1)
     except BrokenPipeError:
         silence_stdout()
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except MemoryError:
+        _print_traceback()
+        print("error: not enough memory.", file=sys.stderr)
+        sys.exit(1)
     except Exception as error:
-        if is_verbose():
-            _print_traceback()
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        print(f"error: unexpected {text}. --verbose shows where it happened.", file=sys.stderr)
+        _print_traceback()
+        text = escape(" ".join(f"{type(error).__name__}: {error}".split()))
+        print(f"error: unexpected {text}; --verbose or LITEVISION_DEBUG=1 shows where it happened.", file=sys.stderr)
         sys.exit(1)
 
 
@@ -100,6 +102,10 @@ def _print_facts(options: object) -> None:
 
 
 def _print_traceback() -> None:
-    import traceback
+    """Print where the exception under way was raised, for whoever asked for it."""
+    from litevision.console import is_verbose
 
-    traceback.print_exc()
+    if is_verbose() or os.environ.get("LITEVISION_DEBUG", "0") != "0":
+        import traceback
+
+        traceback.print_exc()

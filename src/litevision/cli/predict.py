@@ -14,6 +14,7 @@ from litevision.cli.fields import device_option, engine_names_with_auto, precisi
 from litevision.cli.parser import argument, flag, option
 from litevision.cli.signals import Interrupted, Signals, silence_stdout
 from litevision.errors import LitevisionError, UsageError
+from litevision.tables import escape
 
 if TYPE_CHECKING:
     from litevision.cli.inputs import Entry
@@ -281,7 +282,6 @@ def _up_to_a_fault(batches: "Batches") -> "Batches":
 
 def _writers(command: Predict[Any], inputs: _Inputs, job: Job | None, stack: ExitStack) -> "list[Writer]":
     from litevision.cli import tables
-    from litevision.tables import escape
 
     options, form = command.options, command.output_format()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal cannot show is no reason to stop

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TextIO
 
 from litevision import console
-from litevision.tables import Align, Table, pluralise
+from litevision.tables import Align, Table, escape, escape_lines, pluralise
 
 if TYPE_CHECKING:
     from litevision.runtime.results import Result
@@ -20,7 +20,7 @@ def print_report(sections: Iterable[str | Table]) -> None:
     """Print lines and tables in order."""
     for section in sections:
         if isinstance(section, str):
-            print(section)
+            print(escape_lines(section))
         else:
             print_table(section.columns, section.rows)
 
@@ -47,7 +47,7 @@ def _draw(columns: Mapping[str, Align], rows: Sequence[Sequence[str]]) -> None:
     for i, (title, align) in enumerate(columns.items()):
         table.add_column(title, justify=align, no_wrap=i == 0 or align == "right")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(escape(cell)) for cell in row))
     Console().print(table)
 
 

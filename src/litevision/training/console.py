@@ -9,9 +9,11 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from litevision import console
 from litevision.data import SPLITS, Issue
+from litevision.tables import escape
 from litevision.tasks import task_of
 from litevision.training.callbacks import Callback
 from litevision.training.plan import RECIPE, AnyPlan
@@ -33,7 +35,7 @@ def print_data(plan: AnyPlan, faults: Sequence[Issue]) -> None:
         table.add_column(split, justify="right")
     counts = {split: data.counts(split) for split in SPLITS}
     for label, name in enumerate(data.classes[:_CLASSES_SHOWN]):
-        table.add_row(name, *(f"{counts[split][label]:,}" for split in SPLITS), style=None)
+        table.add_row(Text(escape(name)), *(f"{counts[split][label]:,}" for split in SPLITS), style=None)
     if len(data.classes) > _CLASSES_SHOWN:
         table.add_row(f"... {len(data.classes) - _CLASSES_SHOWN} more", *("" for _ in SPLITS))
     total = f"{len(data.classes)} classes{'' if counts_images else f', {counted}'}"
@@ -46,7 +48,7 @@ def print_data(plan: AnyPlan, faults: Sequence[Issue]) -> None:
     left_out = [fault for fault in faults if fault.path is not None]
     for fault in left_out[:5]:
         line = "" if fault.line is None else f", line {fault.line}"
-        screen.print(f"left out: {fault.path}{line}: {fault.detail}", markup=False, soft_wrap=True)
+        screen.print(escape(f"left out: {fault.path}{line}: {fault.detail}"), markup=False, soft_wrap=True)
     if left_out:
         what = "images" if counts_images else f"{counted} or images"
         screen.print(f"{len(left_out)} {what} left out in all; 'litevision check-data' tells more")
@@ -76,7 +78,8 @@ def print_recipe(plan: AnyPlan, folder: Path) -> None:
         f"images    {task.image_options_in_words(recipe)}",
         f"run       {folder} (the whole recipe: {folder / RECIPE})",
     )
-    console.note("\n".join(lines))
+    for line in lines:
+        console.note(line)
 
 
 class ConsoleListener(Callback):
