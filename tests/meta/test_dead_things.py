@@ -15,7 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from litevision.registry import architectures, records
+from litevision.registry import architectures, schema
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src/litevision"
@@ -36,7 +36,7 @@ REQUIREMENTS = [
 ]
 RECORDS = [
     kind
-    for module in (architectures, records)
+    for module in (architectures, schema)
     for kind in vars(module).values()
     if isinstance(kind, type) and hasattr(kind, "__dataclass_fields__") and kind.__module__ == module.__name__
 ]

@@ -47,7 +47,7 @@ class Point(NamedTuple):
 
 
 def dot_text(network: Network, costs: Ledger) -> str:
-    """The drawing of ``network``, whose ledger is ``costs``, for Graphviz' engine ``nop2``."""
+    """Write the drawing of ``network``, whose ledger is ``costs``, for Graphviz' engine ``nop2``."""
     columns = _columns(frames(network, costs))
     boxes = [box for column in columns for frame in column for box in frame.boxes]
     any_sums = any(box.sums_input for box in boxes)

@@ -109,7 +109,7 @@ def _checked(path: str | Path) -> Path:
 
 
 def render(text: str, form: str) -> bytes:
-    """The drawing that the dot ``text`` describes, in the format ``form``: svg, png or pdf.
+    """Render the dot ``text`` in the format ``form``: svg, png or pdf.
 
     Raises:
         MissingExtraError: pygraphviz is not installed.

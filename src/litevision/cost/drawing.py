@@ -48,7 +48,7 @@ class Frame:
 
 
 def frames(network: Network, costs: Ledger) -> list[Frame]:
-    """The input, one frame per level of the backbone, and the head.
+    """List the frames of a drawing: the input, one per level of the backbone, and the head.
 
     Args:
         network: the network that is drawn.

@@ -155,7 +155,7 @@ class Ledger(CostLedger[LayerCost]):
         }
 
     def saving(self, num_classes: int) -> Saving:
-        """What ``num_classes`` in place of the classifier's own number would save."""
+        """Return what ``num_classes`` in place of the classifier's own number would save."""
         if self.classifier is None:
             return Saving(num_classes, 0, 0)
         params = self.classifier.params - self.classifier.params // self.classifier.out_shape[-1] * num_classes
@@ -163,7 +163,7 @@ class Ledger(CostLedger[LayerCost]):
 
 
 def ledger(network: nn.Module, size_hw: tuple[int, int] = (224, 224), *, in_channels: int | None = None) -> Ledger:
-    """The costs of ``network`` for one image of ``size_hw``; the module itself is neither run nor changed.
+    """Count the costs of ``network`` for one image of ``size_hw``; the module itself is neither run nor changed.
 
     Args:
         in_channels: by default the network's own, or 3 for a module that is none of ours.

@@ -134,7 +134,7 @@ def fuse(layers: Iterable[R]) -> list[FusedLayer[R]]:
 
 
 def describe(layer: CostRow) -> str:
-    """The operation in a few words: ``dw 5x5 /2 dilated 2``."""
+    """Describe the operation in a few words: ``dw 5x5 /2 dilated 2``."""
     return " ".join((TITLES.get(layer.kind, layer.kind), *geometry(layer)))
 
 
@@ -158,10 +158,10 @@ def pair_of(size: Size | None) -> tuple[int, int] | None:
 
 
 def shape_text(shape: Iterable[int]) -> str:
-    """``32x112x112``."""
+    """Format a shape: ``32x112x112``."""
     return "x".join(map(str, shape))
 
 
 def short_path(path: str) -> str:
-    """A module's path in one of our networks without what every path has: ``features.stem.conv`` is ``stem``."""
+    """Shorten a module's path by what every path has: ``features.stem.conv`` is ``stem``."""
     return path.removeprefix("features.").removeprefix("head.").removesuffix(".conv").removeprefix(".")

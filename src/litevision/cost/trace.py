@@ -42,7 +42,7 @@ class Operation:
 
 
 def trace(module: nn.Module, image: Sequence[int]) -> list[Operation]:
-    """The operations of ``module`` in evaluation mode, in order, for an input of the shape ``image``."""
+    """Trace the operations of ``module`` in evaluation mode, in order, for an input of the shape ``image``."""
     twin = meta_twin(module).eval()
     dtype = next((parameter.dtype for parameter in twin.parameters()), torch.float32)
     recorder = _Recorder(twin)
@@ -54,7 +54,7 @@ def trace(module: nn.Module, image: Sequence[int]) -> list[Operation]:
 
 
 def meta_twin(module: nn.Module) -> nn.Module:
-    """A copy of ``module`` whose tensors lie on the meta device; no weight is copied."""
+    """Copy ``module`` onto the meta device; no weight is copied."""
     bare: dict[int, Any] = {}
     for tensor in (*module.parameters(), *module.buffers()):
         empty = torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
@@ -63,7 +63,7 @@ def meta_twin(module: nn.Module) -> nn.Module:
 
 
 def peak_bytes(operations: Sequence[Operation]) -> int:
-    """The most bytes of fp32 activations alive at once, where each lives until the last operation that reads it."""
+    """Return the most bytes of fp32 activations alive at once; each lives until the last operation that reads it."""
     sizes: dict[int, int] = {}
     born: dict[int, int] = {}
     last_use: dict[int, int] = {}

@@ -39,7 +39,7 @@ class OnnxGraphBuilder:
         dilations: Sequence[int] = (1, 1),
         padded: bool = True,
     ) -> str:
-        """A convolution with bias, ``padded`` so that at stride 1 the map keeps its size."""
+        """Add a convolution with bias, ``padded`` so that at stride 1 the map keeps its size."""
         assert self._channels[x] % groups == out_channels % groups == 0  # onnxruntime would compute it all the same
         fan_in = self._channels[x] // groups
         # With this gain the values of twenty layers neither grow nor die out; denormal numbers would be slow.
@@ -60,25 +60,25 @@ class OnnxGraphBuilder:
         return self.add(node, out_channels)
 
     def apply(self, op_type: str, *inputs: str) -> str:
-        """An element-wise operation."""
+        """Add an element-wise operation."""
         return self.add(helper.make_node(op_type, inputs, []), self._channels[inputs[0]])
 
     def constant(self, value: npt.NDArray[np.floating]) -> str:
-        """A weight, as float32."""
+        """Add a weight, as float32."""
         self._constants.append(numpy_helper.from_array(value.astype(np.float32), f"constant_{len(self._constants)}"))
         return self._constants[-1].name
 
     def integers(self, values: Sequence[int]) -> str:
-        """A constant list of int64."""
+        """Add a constant list of int64."""
         self._constants.append(numpy_helper.from_array(np.array(values), f"constant_{len(self._constants)}"))
         return self._constants[-1].name
 
     def random(self, shape: Sequence[int]) -> str:
-        """A constant map of random numbers."""
+        """Add a constant map of random numbers."""
         return self.constant(self._random.standard_normal(shape, np.float32))
 
     def halves(self, x: str) -> tuple[str, str]:
-        """The first half of the channels, and the others."""
+        """Split the channels into two halves."""
         half = self._channels[x] // 2
         node = helper.make_node("Split", [x], [], axis=1, num_outputs=2)
         first = self.add(node, half)
@@ -87,11 +87,11 @@ class OnnxGraphBuilder:
         return first, node.output[1]
 
     def channels(self, x: str) -> int:
-        """How many ``x`` has."""
+        """Return how many channels ``x`` has."""
         return self._channels[x]
 
     def add(self, node: NodeProto, channels: int) -> str:
-        """``node``, whose inputs are named and whose only output is not."""
+        """Add ``node``, whose inputs are named and whose only output is not."""
         node.name = f"{node.op_type}_{len(self._nodes)}"
         node.output.append(node.name)
         self._nodes.append(node)
@@ -99,7 +99,7 @@ class OnnxGraphBuilder:
         return node.name
 
     def model(self, *outputs: str, rank: int | None = None) -> ModelProto:
-        """The graph that gives ``outputs``, each of as many axes as the input, unless a ``rank`` says otherwise."""
+        """Build the checked model that gives ``outputs``, each of the input's rank unless ``rank`` says otherwise."""
         axes = [None] * (rank or len(self._shape))
         graph = helper.make_graph(
             self._nodes,

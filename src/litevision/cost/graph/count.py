@@ -21,7 +21,7 @@ from litevision.errors import UsageError
 def graph_ledger(
     model: str | os.PathLike[str] | onnx.ModelProto, *, batch: int = 1, size_hw: tuple[int, int] | None = None
 ) -> GraphLedger:
-    """The costs of every node of ``model``, a file or a graph, for one batch.
+    """Count the cost of every node of an ONNX file or graph for one batch; nothing is run.
 
     Args:
         batch: images in it; a file that fixes another number than 1 is counted at its own.

@@ -193,7 +193,7 @@ class GraphLedger(CostLedger[NodeCost]):
         return readers
 
     def together(self, names: Iterable[str]) -> Traffic:
-        """What the nodes ``names`` would move if one kernel ran them: what passes between them stays inside.
+        """Return the memory traffic of the nodes ``names`` as one kernel: what passes between them stays inside.
 
         Raises:
             UnknownNameError: no such node.

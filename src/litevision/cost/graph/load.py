@@ -18,7 +18,7 @@ _MOST_NODES = 200_000  # the largest exported networks have some 10,000
 
 
 def load_graph(path: Path) -> onnx.ModelProto:
-    """The model in the file at ``path``; weights that lie in other files stay there.
+    """Load the model in a file; weights that lie in other files stay there.
 
     Raises:
         FileMissingError: no such file, or one that should lie beside it is not there.
@@ -52,7 +52,7 @@ def _refuse_bytes(model: onnx.ModelProto) -> None:
 
 
 def with_functions_inlined(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    """``model`` with the functions that it defines itself put in place of their calls.
+    """Inline the functions that ``model`` defines itself.
 
     Raises:
         BundleError: functions that cannot be; ``name`` is the file's.
@@ -164,7 +164,7 @@ Dim = TensorShapeProto.Dimension
 
 
 def graph_inputs(graph: GraphProto) -> list[ValueInfoProto]:
-    """What a caller has to give; old files list the weights too."""
+    """List what a caller has to give; old files list the weights too."""
     weights = {tensor.name for tensor in graph.initializer}
     return [value for value in graph.input if value.name not in weights]
 
@@ -172,7 +172,7 @@ def graph_inputs(graph: GraphProto) -> list[ValueInfoProto]:
 def bind(
     inputs: Sequence[ValueInfoProto], batch: int, size_hw: tuple[int, int] | None
 ) -> tuple[list[ValueInfoProto], dict[str, int]]:
-    """``inputs`` with their open axes closed, and the numbers that the axes' names now stand for.
+    """Close the open axes of ``inputs``; also return the numbers that the axes' names now stand for.
 
     The first axis of each input is the batch. An input with four axes is of images: height and width are its last
     two, or those in between where the last has 1, 3 or 4 channels and the second has not.

@@ -93,7 +93,7 @@ def _uses(graph: GraphProto) -> Counter[str]:
 def peak_bytes(
     nodes: Iterable[NodeCost], sizes: Mapping[str, int | None], inputs: Iterable[str], kept: Iterable[str]
 ) -> tuple[int, bool]:
-    """The most bytes alive at once, and whether every size among them is known.
+    """Return the most bytes alive at once, and whether every size among them is known.
 
     Args:
         nodes: in the order in which they run.

@@ -33,7 +33,7 @@ class OpSpec:
 
 
 def op_spec(node: NodeProto, shapes: Shapes, constants: Constants) -> OpSpec:
-    """The spec of ``node`` in a graph of ``shapes``."""
+    """Derive kind, geometry and multiply-adds of ``node`` from its attributes and ``shapes``."""
     is_standard = operators.is_standard(node)
     if is_standard and node.op_type in operators.FREE:
         return _free(node, shapes)

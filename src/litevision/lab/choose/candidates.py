@@ -46,7 +46,7 @@ class Candidate:
 def published_candidates(
     model: LatencyModel, num_classes: int = 1000, *, on_network: Callable[[int, int], object] = lambda done, total: None
 ) -> list[Candidate]:
-    """Every weight set with a classifier and a published score, as it would be with ``num_classes``.
+    """List every weight set with a classifier and a published score, as it would be with ``num_classes``.
 
     Args:
         on_network: told how many are counted, of how many.
@@ -78,7 +78,7 @@ def published_candidates(
 
 
 def check_classes(num_classes: int) -> None:
-    """Refuses a number of classes that no network has.
+    """Check that a network can have ``num_classes``.
 
     Raises:
         UsageError: none.

@@ -24,7 +24,7 @@ _LABEL_PT = 6.5
 def plot(
     file: Path, candidates: Sequence[Candidate], best: Sequence[Candidate], budgets: Sequence[Budget], title: str
 ) -> None:
-    """Writes top-1 over predicted milliseconds to ``file``: an area is a bundle's size, and the line the frontier.
+    """Plot top-1 over predicted milliseconds into ``file``: an area is a bundle's size, the line the Pareto front.
 
     Args:
         file: ends in ``.png`` or ``.svg``.

@@ -39,7 +39,7 @@ class Budget:
         return f"{self.minutes:g} minute{'' if self.minutes == 1 else 's'} of training"
 
     def epochs_of(self, name: str, epoch_seconds: float) -> int:
-        """The epochs that come nearest to the minutes.
+        """Convert the minutes to the nearest number of epochs.
 
         Raises:
             UsageError: they do not suffice for one.
@@ -55,7 +55,7 @@ class Budget:
 
 
 def measure_epoch(plan: AnyPlan, folder: Path, budget: Budget) -> float:
-    """Seconds that an epoch takes, from the first steps of one; at most a tenth of the budget is spent on it.
+    """Measure the seconds of an epoch by its first steps; at most a tenth of the budget is spent on it.
 
     Raises:
         RunStopped: a signal came.

@@ -44,7 +44,7 @@ CANDIDATES = {
 
 
 def find_candidates(names: Sequence[str]) -> tuple[Candidate, ...]:
-    """The candidates of these names, in the table's order; all for none.
+    """Find candidates by name, in the table's order; all for no names.
 
     Raises:
         UnknownNameError: a name that is no candidate's.
@@ -56,7 +56,7 @@ def find_candidates(names: Sequence[str]) -> tuple[Candidate, ...]:
 
 
 def recipe_for(candidate: Candidate, recipe: Any, epochs: int) -> Any:
-    """The recipe with the candidate's network and neck, its epochs, and from scratch, where all parts learn alike.
+    """Adapt a recipe to a candidate: its network, neck and epochs, from scratch, all parts at one learning rate.
 
     Fresh, because nobody publishes weights for the tutorial's network: others would begin ahead of it.
     """
@@ -70,7 +70,7 @@ def recipe_for(candidate: Candidate, recipe: Any, epochs: int) -> Any:
 
 
 def ignored_options(recipe: Any) -> list[str]:
-    """The options in which ``recipe`` differs from the defaults, and which `recipe_for` replaces."""
+    """List the options in which ``recipe`` differs from the defaults and which `recipe_for` replaces."""
     default, made = make_recipe(task="detection"), recipe_for(CANDIDATES["dlaseg"], recipe, epochs=1)
     tables = [recipe_tables(one) for one in (recipe, default, made)]
     return [

@@ -35,7 +35,7 @@ def plan_candidates(
     on_data: Callable[[AnyPlan, tuple[Issue, ...]], object],
     on_epochs: Timed,
 ) -> dict[str, AnyPlan]:
-    """The plan of each candidate's run, in ``folder`` under its name; those that are there already stay as they are.
+    """Plan each candidate's run, in ``folder`` under its name; those that are there already stay as they are.
 
     All are made, and an epoch of each is timed, before any is trained: what cannot work is found here.
 

@@ -14,7 +14,7 @@ _PT2_PER_PARAM = 60e-6
 
 
 def write_plot(path: Path, rows: Sequence[ComparisonRow], title: str, ms_label: str) -> None:
-    """Writes AP over milliseconds as PNG, each row a dot whose area is its parameters.
+    """Plot AP over milliseconds as PNG, each row a dot whose area is its parameters.
 
     Args:
         title: says which images and which budget.

@@ -68,7 +68,7 @@ class ComparisonRow:
 
 
 def measured_rows(candidates: Sequence[Candidate], folder: Path, seconds: float) -> list[ComparisonRow]:
-    """The rows of finished candidates; their bundles take turns for about ``seconds`` each.
+    """Measure finished candidates side by side: calls of their bundles are interleaved, ``seconds`` for each.
 
     Raises:
         TrainingError: results that cannot be read.

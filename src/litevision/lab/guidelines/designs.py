@@ -185,7 +185,7 @@ ALIGNED = (
 
 
 def find_designs(names: Iterable[str] = (), *, aligned: bool = False) -> tuple[Design, ...]:
-    """The experiments of these names, in any case; all four where there are none.
+    """Find experiments by name, in upper or lower case; all four for no names.
 
     Args:
         aligned: those with powers of two for widths, which have no figures in the paper.

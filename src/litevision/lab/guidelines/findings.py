@@ -86,7 +86,7 @@ class Finding:
 
 
 def findings(designs: Sequence[Design], rows: Sequence[VariantTiming]) -> list[Finding]:
-    """What ``rows`` say of each of ``designs``."""
+    """Conclude from ``rows`` whether the guideline of each of ``designs`` holds."""
     return [_finding(design, [row for row in rows if row.guideline == design.name]) for design in designs]
 
 

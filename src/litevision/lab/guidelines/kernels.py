@@ -35,7 +35,7 @@ class Kernel:
 
 
 def kernels(model: onnx.ModelProto, choice: EngineChoice) -> tuple[Kernel, ...]:
-    """The kernels that ``choice`` runs for ``model``, in order.
+    """List the kernels that an engine runs for ``model``, in order.
 
     Args:
         model: its shapes are fixed, so that openvino compiles it as it does for one image.
@@ -45,7 +45,7 @@ def kernels(model: onnx.ModelProto, choice: EngineChoice) -> tuple[Kernel, ...]:
 
 
 def fused(model: onnx.ModelProto, ran: tuple[Kernel, ...]) -> Counter[str]:
-    """How many of the graph's nodes, by operator, are in no kernel of their own; convolutions always have one."""
+    """Count the nodes, by operator, that are in no kernel of their own; convolutions always have one."""
     others = Counter(node.op_type for node in model.graph.node if node.op_type != "Conv")
     return others - Counter(kernel.op for kernel in ran)
 

@@ -86,7 +86,7 @@ def measure(
     opened_by: Callable[..., Engine] = open_engine,
     on_design: Callable[[Design, int], object] = lambda design, scale: None,
 ) -> list[VariantTiming]:
-    """A row for every network of ``designs`` at every scale; those that are compared take turns.
+    """Time every network of ``designs`` at every scale; calls of those that are compared are interleaved.
 
     Args:
         rounds: how often the whole set is measured anew; the spread is between rounds.
@@ -141,7 +141,7 @@ def _measure(
 
 
 def timed_call(model: onnx.ModelProto, choice: EngineChoice, opened_by: Callable[..., Engine]) -> Callable[[], object]:
-    """What runs ``model``, whose one input is float32 of a fixed shape, on random numbers in a newly opened engine."""
+    """Return a call that runs ``model``, whose one input is float32 of a fixed shape, on random numbers."""
     engine = opened_by(model.SerializeToString(), choice, name="the graph")
     shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
     batch: npt.NDArray[Any] = np.random.default_rng(0).standard_normal(shape, np.float32)

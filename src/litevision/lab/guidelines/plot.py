@@ -15,7 +15,7 @@ _PANEL_INCHES = (6.4, 3.6)
 
 
 def plot(file: Path, findings: Sequence[Finding], rows: Sequence[VariantTiming], title: str) -> None:
-    """Writes a panel for each of ``findings`` to ``file``: medians as bars, all rounds as whiskers, ARM as diamonds.
+    """Plot a panel for each of ``findings``: medians as bars, all rounds as whiskers, the paper's ARM as diamonds.
 
     Args:
         file: ends in ``.png`` or ``.svg``.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from litevision.lab.latency.workload import Op
-from litevision.lab.profile.records import Peaks
+from litevision.lab.profile.timings import Peaks
 
 # What the time of each kind grows with: "once" for each piece; the others in milliseconds that they take at the peaks:
 # "macs", and the bytes of "maps" that are read, of what is put "out", of "weights", and of a "ragged" output.
@@ -84,7 +84,7 @@ class LatencyModel:
         return self.typical_error > _DISTURBED
 
     def predict(self, workload: Iterable[Op]) -> float:
-        """Milliseconds of one call with one image."""
+        """Predict the milliseconds of one call with one image."""
         return sum(self.by_kind(workload).values())
 
     def by_kind(self, workload: Iterable[Op]) -> dict[str, float]:

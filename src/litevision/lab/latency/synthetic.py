@@ -46,7 +46,7 @@ class _Network:
         self.graph = OnnxGraphBuilder((1, self.side, self.side, 3), element_type=TensorProto.UINT8)
 
     def grow(self, family: _Family) -> ModelProto:
-        """The whole graph, block after block."""
+        """Build the whole graph, block after block."""
         random, graph = self.random, self.graph
         times = exp(random.uniform(log(_LEAST), log(_MOST * min(1.0, 224 / self.side))))
         x = self.activated(self.strided(self.pixels(), self.rounded(random.choice((16, 24, 32)) * min(times, 1), 8), 2))

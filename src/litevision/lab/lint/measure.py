@@ -28,7 +28,7 @@ from litevision.tables import Align, Report, Table
 
 @dataclass(frozen=True, slots=True)
 class TimedViolation:
-    """A violation, timed: the median in milliseconds, and what lies between the quicker and the slower quarter."""
+    """A violation with its times in milliseconds: the median and the interquartile range."""
 
     violation: Violation
     ms: float

@@ -2,7 +2,7 @@
 
 from litevision.lab.profile.measure import profile_file
 from litevision.lab.profile.peaks import measure_peaks
-from litevision.lab.profile.records import LayerTime, Peaks, Profile, TimeStats
 from litevision.lab.profile.report import profile
+from litevision.lab.profile.timings import LayerTime, Peaks, Profile, TimeStats
 
 __all__ = ["LayerTime", "Peaks", "Profile", "TimeStats", "measure_peaks", "profile", "profile_file"]

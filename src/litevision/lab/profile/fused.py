@@ -18,7 +18,7 @@ _ABSORBING = frozenset({"Conv", "FusedConv", "FusedGemm", "FusedMatMul", "FusedM
 
 
 def nodes_of_kernels(optimised: GraphProto, ledger: GraphLedger) -> list[tuple[str, ...]]:
-    """For every node of ``optimised`` the names of the nodes of ``ledger`` that it computes.
+    """Match every node of ``optimised`` with the names of the nodes of ``ledger`` that it computes.
 
     A kernel that writes a tensor of the file computes at least the node that writes it there. A convolution or product
     that no kernel ends at was fused with what reads it; any other node with the convolution before it, where that

@@ -6,7 +6,7 @@ from itertools import groupby
 from litevision.cost.graph import GraphLedger, NodeCost
 from litevision.cost.rows import TITLES
 from litevision.lab.profile.fused import REORDERS
-from litevision.lab.profile.records import (
+from litevision.lab.profile.timings import (
     Kernel,
     LayerKind,
     LayerTime,
@@ -23,7 +23,7 @@ _START = "input"
 
 
 def rows_of(recording: Recording, ledger: GraphLedger, peaks: Peaks, cost: ProfilerCost) -> list[LayerTime]:
-    """A row for every layer, then one for the time between kernels; ``cost`` is taken off each kernel."""
+    """Make a row for every layer, then one for the time between kernels; ``cost`` is taken off each kernel."""
     places = {node.name: i for i, node in enumerate(ledger.rows)}
     groups = list(_grouped(recording.kernels, ledger, places))
     rows: list[LayerTime] = []
@@ -42,7 +42,7 @@ def rows_of(recording: Recording, ledger: GraphLedger, peaks: Peaks, cost: Profi
 
 
 def not_run(recording: Recording, ledger: GraphLedger) -> tuple[str, ...]:
-    """The nodes, views aside, that no kernel stands for."""
+    """List the nodes, views aside, that no kernel computes."""
     run = {name for kernel in recording.kernels for name in kernel.nodes}
     return tuple(node.name for node in ledger.rows if node.name not in run and not node.is_view)
 

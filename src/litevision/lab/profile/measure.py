@@ -16,7 +16,7 @@ from litevision.lab.profile.layers import not_run, rows_of
 from litevision.lab.profile.microbenchmarks import named_ledger
 from litevision.lab.profile.peaks import added_ms, is_free, measure_cost, measure_peaks
 from litevision.lab.profile.recorders import Job, record
-from litevision.lab.profile.records import Peaks, Profile, TimeStats
+from litevision.lab.profile.timings import Peaks, Profile, TimeStats
 from litevision.runtime.engines import EngineChoice, TensorInfo, open_engine
 from litevision.runtime.machine import Machine
 

@@ -13,7 +13,7 @@ from litevision.cost.graph import GraphLedger
 from litevision.errors import UsageError
 from litevision.lab.profile.fused import nodes_of_kernels
 from litevision.lab.profile.recorders import WARM_UPS
-from litevision.lab.profile.records import Kernel, Recording
+from litevision.lab.profile.timings import Kernel, Recording
 from litevision.runtime.engines import EngineChoice
 from litevision.runtime.engines.onnxruntime_engine import import_onnxruntime, session_options
 
@@ -45,7 +45,7 @@ class OnnxruntimeRecorder:
         self._folder.cleanup()
 
     def sample(self, batch: Any, runs: int) -> None:
-        """Runs ``batch``, first to warm up and then ``runs`` times."""
+        """Run ``batch``, first to warm up and then ``runs`` times."""
         for i in range(-WARM_UPS, runs):
             start = time.perf_counter()
             self._session.run(None, {self._input: batch})
@@ -55,7 +55,7 @@ class OnnxruntimeRecorder:
                 self._whole_ms.append(taken_ms)
 
     def finish(self) -> Recording:
-        """What was recorded; nothing can be after it."""
+        """End recording and return what was recorded."""
         events = json.loads(Path(self._session.end_profiling()).read_text())
         optimised = onnx.load(self._optimised, load_external_data=False).graph
         nodes: dict[tuple[str, str], list[tuple[str, ...]]] = defaultdict(list)

@@ -5,7 +5,7 @@ from typing import Any
 
 from litevision.cost.graph import GraphLedger, NodeCost
 from litevision.lab.profile.recorders import WARM_UPS
-from litevision.lab.profile.records import Kernel, Recording
+from litevision.lab.profile.timings import Kernel, Recording
 from litevision.runtime.engines import EngineChoice
 from litevision.runtime.engines.openvino_engine import OpenvinoEngine
 
@@ -34,7 +34,7 @@ class OpenvinoRecorder:
         pass
 
     def sample(self, batch: Any, runs: int) -> None:
-        """Runs ``batch``, first to warm up and then ``runs`` times."""
+        """Run ``batch``, first to warm up and then ``runs`` times."""
         compiled = self._engine.compile(single=len(batch) == 1, profiled=True)
         request = compiled.create_infer_request()
         for _ in range(WARM_UPS):
@@ -54,7 +54,7 @@ class OpenvinoRecorder:
             self._kernels = [known.get(name, Kernel(name, "", (), ())) for name in names]
 
     def finish(self) -> Recording:
-        """What was recorded."""
+        """End recording and return what was recorded."""
         timed = zip(self._kernels, zip(*self._turns, strict=True), strict=True)
         # A kernel of less than a microsecond counts as not run, as does one that only names memory anew.
         kernels = (

@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from litevision.files import atomic_write
-from litevision.lab.profile.records import LayerTime, Peaks, Profile
+from litevision.lab.profile.timings import LayerTime, Peaks, Profile
 from litevision.plotting import BLUE, GREEN, GREY, ORANGE, PINK, SKY, YELLOW
 
 COLOURS = {
@@ -112,7 +112,7 @@ class Roofline:
 
 
 def write_page(path: Path, profile: Profile) -> None:
-    """Writes the page of ``profile`` to ``path``, whole or not at all."""
+    """Write the HTML page of ``profile`` atomically."""
     environment = Environment(
         loader=PackageLoader("litevision.lab.profile", "."),
         autoescape=True,
@@ -135,7 +135,7 @@ def write_page(path: Path, profile: Profile) -> None:
 
 
 def bars(profile: Profile) -> list[tuple[str, list[Part]]]:
-    """The run three times over, by the size of the map, by block and by layer."""
+    """Divide the run three times over: by the size of the map, by block and by layer."""
     size_px = _BAR_WIDTH / profile.sum_ms if profile.sum_ms else 0.0
     by: dict[str, Callable[[LayerTime], str]] = {
         "map": lambda row: row.size or row.name,

@@ -9,7 +9,7 @@ import onnx
 from litevision.cost.graph import NodeCost
 from litevision.lab.profile import microbenchmarks
 from litevision.lab.profile.recorders import Job, Recorded, record
-from litevision.lab.profile.records import Peaks, ProfilerCost, sum_of
+from litevision.lab.profile.timings import Peaks, ProfilerCost, sum_of
 from litevision.runtime.engines import EngineChoice, open_engine
 
 _TURNS, _RUNS = 8, 3
@@ -18,7 +18,7 @@ _COST_TURNS = 15
 
 
 def measure_peaks(choice: EngineChoice, cost: ProfilerCost | None = None) -> Peaks:
-    """The most multiply-adds and bytes a second that the kernels of this engine reach here; takes a second or two.
+    """Measure the peak multiply-adds and bytes a second of this machine in an engine; takes a second or two.
 
     Multiply-adds: the better of 1x1 convolutions of 256 channels at 28x28 and of a product of two matrices of 512x512.
     Bytes: a ReLU of 1 to 64 MB, which reads and writes as many; the first lie in a cache, the last in none.
@@ -49,7 +49,7 @@ def is_free(choice: EngineChoice) -> bool:
 
 
 def measure_cost(choice: EngineChoice) -> ProfilerCost:
-    """What recording one kernel takes in a chain of a hundred small convolutions."""
+    """Measure what recording one kernel takes, in a chain of a hundred small convolutions."""
     if is_free(choice):
         return ProfilerCost()
     (chain,) = record(
@@ -61,7 +61,7 @@ def measure_cost(choice: EngineChoice) -> ProfilerCost:
 
 
 def added_ms(recorded: Recorded) -> float:
-    """What the profiler added to a run, for each of its kernels."""
+    """Return what the profiler added to a run, for each of its kernels."""
     return _added(recorded, recorded.recording.whole_ms) / len(recorded.recording.kernels)
 
 

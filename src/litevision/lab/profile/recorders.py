@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy.typing as npt
 
 from litevision.cost.graph import GraphLedger
-from litevision.lab.profile.records import Recording
+from litevision.lab.profile.timings import Recording
 from litevision.runtime.engines import Engine, EngineChoice
 
 WARM_UPS = 2
@@ -24,14 +24,14 @@ class Recorder(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
     def sample(self, batch: npt.NDArray[Any], runs: int) -> None:
-        """Runs ``batch`` to warm up, and then ``runs`` times."""
+        """Run ``batch`` to warm up, and then ``runs`` times."""
 
     def finish(self) -> Recording:
-        """What was recorded; nothing can be after it."""
+        """End recording and return what was recorded."""
 
 
 def open_recorder(data: bytes, choice: EngineChoice, ledger: GraphLedger) -> Recorder:
-    """The graph in ``data``, whose ledger is given and whose nodes have its names, in the engine of ``choice``."""
+    """Open the graph in ``data``, whose nodes are named as in ``ledger``, for recording in the engine of ``choice``."""
     if choice.name == "openvino":
         from litevision.lab.profile.openvino_kernels import OpenvinoRecorder
 
@@ -67,12 +67,12 @@ class Recorded:
     turns: int
 
     def halves(self) -> tuple["Recorded", "Recorded"]:
-        """Every other turn, and those between; there must be two of them at least."""
+        """Split into every other turn and those between; there must be two turns at least."""
         first, second = (self._only([turn for turn in range(self.turns) if turn % 2 == half]) for half in (0, 1))
         return first, second
 
     def by_turn(self, samples_ms: Sequence[float]) -> list[Sequence[float]]:
-        """Some of the samples, turn by turn."""
+        """Split samples turn by turn."""
         runs = len(samples_ms) // self.turns
         return [samples_ms[turn * runs : (turn + 1) * runs] for turn in range(self.turns)]
 

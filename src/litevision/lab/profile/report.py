@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from litevision.cost.rows import Size, pair_of
 from litevision.hub import find_bundle
 from litevision.lab.profile.measure import profile_file
-from litevision.lab.profile.records import LayerTime, Profile
+from litevision.lab.profile.timings import LayerTime, Profile
 from litevision.runtime.engines import engine_choice
 from litevision.tables import Align, Table
 

@@ -5,7 +5,7 @@ from onnx import TensorProto, helper
 
 from litevision.cost.graph import GraphLedger, graph_ledger
 from litevision.lab.profile.layers import BETWEEN, not_run, rows_of
-from litevision.lab.profile.records import Kernel, Peaks, ProfilerCost, Recording, TimeStats
+from litevision.lab.profile.timings import Kernel, Peaks, ProfilerCost, Recording, TimeStats
 
 PEAKS = Peaks(gmacs_per_s=100.0, bandwidths=((1_000, 50.0), (1_000_000, 10.0)))
 NO_COST = ProfilerCost()

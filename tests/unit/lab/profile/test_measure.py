@@ -13,7 +13,7 @@ from litevision.errors import BundleError, FileMissingError, UsageError
 from litevision.lab.profile import Peaks, microbenchmarks, peaks, profile_file
 from litevision.lab.profile.peaks import measure_cost, measure_peaks
 from litevision.lab.profile.recorders import Job, Recorded
-from litevision.lab.profile.records import Kernel, ProfilerCost, Recording
+from litevision.lab.profile.timings import Kernel, ProfilerCost, Recording
 from litevision.runtime.engines import EngineChoice, engine_choice
 
 PEAKS = Peaks(100.0, ((1_000, 50.0), (1_000_000, 10.0)))

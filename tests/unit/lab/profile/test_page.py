@@ -7,7 +7,7 @@ import pytest
 
 from litevision.lab.profile.layers import BETWEEN
 from litevision.lab.profile.page import Roofline, bars, write_page
-from litevision.lab.profile.records import Bound, LayerKind, LayerTime, Peaks, Profile, ProfilerCost, TimeStats
+from litevision.lab.profile.timings import Bound, LayerKind, LayerTime, Peaks, Profile, ProfilerCost, TimeStats
 from litevision.runtime.engines import engine_choice
 from litevision.runtime.machine import Machine
 

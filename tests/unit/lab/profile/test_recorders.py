@@ -4,7 +4,7 @@ import pytest
 
 from litevision.lab.profile.peaks import added_ms
 from litevision.lab.profile.recorders import Recorded
-from litevision.lab.profile.records import Kernel, ProfilerCost, Recording
+from litevision.lab.profile.timings import Kernel, ProfilerCost, Recording
 
 
 def recorded(whole_ms: tuple[float, ...], profiled_ms: tuple[float, ...], *, turns: int, kernels: int = 1) -> Recorded:

@@ -48,14 +48,14 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class TimeStats:
-    """Milliseconds: the median, and what lies between the quicker and the slower quarter."""
+    """Milliseconds: the median and the interquartile range."""
 
     ms: float
     iqr_ms: float
 
     @classmethod
     def of(cls, samples_ms: Sequence[float]) -> "TimeStats":
-        """The spread of some samples."""
+        """Compute the statistics of samples."""
         quarter, half, three_quarters = np.percentile(samples_ms, (25, 50, 75)).tolist()
         return cls(half, three_quarters - quarter)
 
@@ -84,7 +84,7 @@ class Peaks:
         return float(np.interp(np.log(max(moved_bytes, 1)), np.log(sizes), rates))
 
     def bound(self, macs: int, moved_bytes: int) -> tuple[Bound, float]:
-        """What holds such work back, and the milliseconds that it needs at least."""
+        """Return what bounds such work on the roofline, and the least milliseconds that it needs."""
         compute_ms = macs / self.gmacs_per_s / 1e6
         memory_ms = moved_bytes / self.gb_per_s_of(moved_bytes) / 1e6
         return ("compute", compute_ms) if compute_ms >= memory_ms else ("memory", memory_ms)
@@ -238,5 +238,5 @@ class Profile(Report):
 
 
 def sum_of(samples: Sequence[Sequence[float]]) -> tuple[float, ...]:
-    """The sums over samples that were taken together."""
+    """Sum samples that were taken together."""
     return tuple(map(sum, zip(*samples, strict=True)))
