@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from litevision.files import atomic_write
+from litevision.image.draw import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito 2008, "Color universal design", https://jfly.uni-koeln.de/color/: told apart with any colour vision.
-BLUE, ORANGE, GREEN, PINK = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
-SKY, YELLOW, GREY = "#56b4e9", "#e69f00", "#999999"
-INK, RULE = "#333333", "#dddddd"
+YELLOW, SKY, GREEN, _, BLUE, ORANGE, PINK = ("#{:02x}{:02x}{:02x}".format(*colour) for colour in PALETTE)
+GREY, INK, RULE = "#999999", "#333333", "#dddddd"
 
 
 @contextmanager

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "console": {"tables"},
     "files": {"errors"},
     "tables": set(),
-    "plotting": {"files"},
+    "plotting": {"files", "image"},
     "registry": {"errors"},
     "detections": {"errors", "image"},
     "image": {"errors"},
