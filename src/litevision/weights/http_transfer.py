@@ -36,12 +36,16 @@ class Retry:
         attempts: the first try included.
         first_wait_s: the wait after the first fault; it doubles each time.
         timeout_s: the longest silence of the server.
+        least_bytes_per_s: what it must send on average, once ``patience_s`` have passed.
+        patience_s: how long it may be slower.
         sleep: what waits.
     """
 
     attempts: int = 4
     first_wait_s: float = 1.0
     timeout_s: float = 30.0
+    least_bytes_per_s: float = 4096.0
+    patience_s: float = 60.0
     sleep: Callable[[float], None] = time.sleep
 
     def waits_s(self) -> list[float]:
@@ -67,11 +71,13 @@ class PartState(NamedTuple):
 
 def check_url(url: str) -> None:
     """Raises ``DownloadError`` unless ``url`` may be fetched."""
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme == "https" and parts.hostname:
-        return
-    if parts.scheme == "http" and parts.hostname in LOOPBACK:
-        return
+    with contextlib.suppress(ValueError):  # of https://[, or a name of a host that is none
+        parts = urllib.parse.urlsplit(url)
+        (parts.hostname or "").encode("idna")
+        if parts.scheme == "https" and parts.hostname:
+            return
+        if parts.scheme == "http" and parts.hostname in LOOPBACK:
+            return
     raise DownloadError(f"only https addresses are fetched, got {url!r}")
 
 
@@ -93,10 +99,10 @@ def transfer(url: str, part: Path, sizes: range, *, retry: Retry, on_progress: O
     check_url(url)
     for wait_s in retry.waits_s():
         try:
-            return _attempt(url, part, sizes, retry.timeout_s, on_progress)
+            return _attempt(url, part, sizes, retry, on_progress)
         except TransientError as error:
             retry.sleep(max(wait_s, error.retry_after_s))
-    return _attempt(url, part, sizes, retry.timeout_s, on_progress)
+    return _attempt(url, part, sizes, retry, on_progress)
 
 
 def discard(part: Path) -> None:
@@ -105,7 +111,7 @@ def discard(part: Path) -> None:
     _note(part).unlink(missing_ok=True)
 
 
-def _attempt(url: str, part: Path, sizes: range, timeout_s: float, on_progress: OnProgress) -> None:
+def _attempt(url: str, part: Path, sizes: range, retry: Retry, on_progress: OnProgress) -> None:
     state = _resumable(url, part)
     have_bytes = part.stat().st_size if state else 0
     if (
@@ -117,15 +123,17 @@ def _attempt(url: str, part: Path, sizes: range, timeout_s: float, on_progress: 
         headers["Range"] = f"bytes={have_bytes}-"
         if state.validator:
             headers["If-Range"] = state.validator
-    with _open(urllib.request.Request(url, headers=headers), timeout_s, part) as response:
+    with _open(urllib.request.Request(url, headers=headers), retry.timeout_s, part) as response:
         _check_kind(response)
+        if state is None and response.status == http.HTTPStatus.PARTIAL_CONTENT:
+            raise DownloadError("the server sent a part of the file, which nobody asked for")
         start = have_bytes if state and response.status == http.HTTPStatus.PARTIAL_CONTENT else 0
         total = _total_bytes(response, start, state, part)
         if total is not None and total not in sizes:
             discard(part)
             raise DownloadError(f"the server offers {total:,} bytes, expected {_sizes_text(sizes)}")
         _note(part).write_text(json.dumps(PartState(url, _validator(response), total)), encoding="utf-8")
-        _copy(response, part, start, total, sizes, on_progress)
+        _copy(response, part, start, total, sizes, retry, on_progress)
 
 
 def _resumable(url: str, part: Path) -> PartState | None:
@@ -135,7 +143,8 @@ def _resumable(url: str, part: Path) -> PartState | None:
         have_bytes = part.stat().st_size
     except (OSError, ValueError, TypeError):
         state, have_bytes = None, 0
-    if state and state.url == url and have_bytes and (state.validator or state.total_bytes):
+    # Without a name for the version, what is left may be another version's; a whole part is judged by its hash alone.
+    if state and state.url == url and have_bytes and (state.validator or have_bytes == state.total_bytes):
         return state
     discard(part)
     return None
@@ -158,6 +167,8 @@ def _open(request: urllib.request.Request, timeout_s: float, part: Path) -> http
         raise
     except (OSError, http.client.HTTPException) as error:
         raise _network_error(error) from error
+    except ValueError as error:  # a redirect to what is no address
+        raise DownloadError(f"the server's answer cannot be read ({error})") from error
 
 
 def _opener() -> urllib.request.OpenerDirector:
@@ -219,16 +230,30 @@ def _retry_after_s(error: urllib.error.HTTPError) -> float:
 
 def _total_bytes(response: http.client.HTTPResponse, start: int, state: PartState | None, part: Path) -> int | None:
     """The size of the whole file, as the headers give it."""
+    length = response.headers.get("Content-Length", "")
+    size = int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
     if not start:
-        length = response.headers.get("Content-Length", "")
-        return int(length) if length.isdecimal() else None
-    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
-    total = int(found.group(2)) if found and found.group(2) != "*" else None
-    changed = state is not None and None not in (total, state.total_bytes) and total != state.total_bytes
-    if found is None or int(found.group(1)) != start or changed:
-        discard(part)
-        raise TransientError("the server did not continue where the last try stopped")
-    return total
+        return size
+    found = re.fullmatch(
+        r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", response.headers.get("Content-Range", "").strip()
+    )
+    if found is not None and state is not None:
+        first, last = int(found[1]), int(found[2])
+        total = None if found[3] == "*" else int(found[3])
+        same_size = None in (total, state.total_bytes) or total == state.total_bytes
+        whole = (total is None or last == total - 1) and size in (None, last - first + 1)
+        if first == start and same_size and whole and _same_version(response, state):
+            return total
+    discard(part)
+    raise TransientError("the server did not continue where the last try stopped")
+
+
+def _same_version(response: http.client.HTTPResponse, state: PartState) -> bool:
+    """Whether a part belongs to the version that was begun: only those may be joined (RFC 9110, 15.3.7.3)."""
+    named = _validator(response)
+    if state.validator is not None and state.validator.startswith('"'):  # an ETag, which a part has to repeat
+        return named == state.validator
+    return named in (None, state.validator)
 
 
 def _check_kind(response: http.client.HTTPResponse) -> None:
@@ -252,9 +277,10 @@ def _copy(
     start: int,
     total: int | None,
     sizes: range,
+    retry: Retry,
     on_progress: OnProgress,
 ) -> None:
-    done = start
+    done, begun = start, time.monotonic()
     on_progress(done, total)
     with part.open("ab" if start else "wb") as out:
         while chunk := _read(response):
@@ -263,6 +289,9 @@ def _copy(
                 break
             out.write(chunk)
             on_progress(done, total)
+            seconds = time.monotonic() - begun
+            if seconds > retry.patience_s and done - start < retry.least_bytes_per_s * seconds:
+                raise TransientError(f"the server sends less than {retry.least_bytes_per_s:,.0f} bytes a second")
     if total is not None and done < total:
         raise TransientError(f"the connection closed after {done:,} of {total:,} bytes")
     if done not in sizes:
@@ -272,8 +301,8 @@ def _copy(
 
 def _read(response: http.client.HTTPResponse) -> bytes:
     try:
-        return response.read(CHUNK_BYTES)
-    except (OSError, http.client.HTTPException) as error:
+        return response.read1(CHUNK_BYTES)  # what is there: a whole chunk of a slow server takes for ever
+    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a chunk of -5 bytes
         raise TransientError(f"the connection broke: {str(error) or type(error).__name__}") from error
 
 

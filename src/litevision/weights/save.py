@@ -57,8 +57,8 @@ def save_weights(network: Network, path: str | Path, layout: str = "litevision")
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as partial:
             write(file, partial)
-    except OSError as error:
-        raise WeightsError(f"cannot write {path}: {error}") from error
+    except (OSError, RuntimeError) as error:  # torch's zip writer turns a full disk into a RuntimeError
+        raise WeightsError(f"cannot write {path}: {str(error).splitlines()[0]}") from error
     return path
 
 

@@ -548,3 +548,75 @@ def test_fetching_needs_no_torch_and_no_rich_until_used() -> None:
     code = "import sys, litevision.weights.download; print([m for m in ('torch', 'rich', 'numpy') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def other_version(handler: http.server.BaseHTTPRequestHandler) -> None:
+    """The rest that was asked for, of another version than was asked for."""
+    start = int((handler.headers.get("Range") or "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+    newer = CONTENT[::-1]
+    handler.send_response(206)
+    handler.send_header("Content-Length", str(len(newer) - start))
+    handler.send_header("Content-Range", f"bytes {start}-{len(newer) - 1}/{len(newer)}")
+    handler.send_header("ETag", '"v2"')
+    handler.end_headers()
+    handler.wfile.write(newer[start:])
+
+
+def nameless(handler: http.server.BaseHTTPRequestHandler) -> None:
+    """The rest that was asked for, of nobody knows what version."""
+    start = int(handler.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+    handler.send_response(206)
+    handler.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
+    handler.end_headers()
+    handler.wfile.write(CONTENT[start:])
+
+
+def lying(handler: http.server.BaseHTTPRequestHandler) -> None:
+    """A part whose two lengths contradict each other."""
+    start = int(handler.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+    handler.send_response(206)
+    handler.send_header("Content-Length", "10")
+    handler.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
+    handler.send_header("ETag", ETAG)
+    handler.end_headers()
+    handler.wfile.write(CONTENT[start : start + 10])
+
+
+@pytest.mark.parametrize("wrong", [other_version, nameless, lying])
+def test_parts_of_two_versions_are_never_joined(site: Site, waits: Waits, wrong: Reply) -> None:
+    path = fetch(site.serve("/net.pth", cut(), wrong, whole()), progress=False, retry=waits.retry())
+    assert path.read_bytes() == CONTENT
+    assert "range" not in site.requests[2][1]
+
+
+def test_what_has_no_name_for_its_version_is_not_continued(site: Site, waits: Waits) -> None:
+    path = fetch(site.serve("/net.pth", cut(etag=None), whole(etag=None)), progress=False, retry=waits.retry())
+    assert path.read_bytes() == CONTENT
+    assert "range" not in site.requests[1][1]
+
+
+def test_a_part_that_nobody_asked_for_is_no_file(site: Site, waits: Waits) -> None:
+    with pytest.raises(DownloadError, match="the server sent a part of the file, which nobody asked for"):
+        fetch(site.serve("/net.pth", other_version), progress=False, retry=waits.retry())
+    assert left_in_cache() == []
+
+
+def test_a_server_that_is_too_slow_is_given_up(site: Site, waits: Waits) -> None:
+    def drops(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(CONTENT)))
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(1000):
+                handler.wfile.write(b"x")
+                time.sleep(0.01)
+
+    retry = dataclasses.replace(waits.retry(attempts=1), patience_s=0.05)
+    with pytest.raises(DownloadError, match="the server sends less than 4,096 bytes a second"):
+        fetch(site.serve("/net.pth", drops), progress=False, retry=retry)
+
+
+@pytest.mark.parametrize("url", ["https://[", "https://a..b/x.pth", f"https://{'a' * 70}.example/x.pth"])
+def test_an_address_that_is_none_is_one_line(url: str) -> None:
+    with pytest.raises(DownloadError, match="only https addresses are fetched, got"):
+        fetch(url, progress=False)
