@@ -1,36 +1,27 @@
 """What the package says on standard error: notes, debug lines, and how much of them is wanted."""
 
 import sys
-from enum import IntEnum
 
 from litevision.tables import escape
 
-
-class Verbosity(IntEnum):
-    """How much is said on standard error."""
-
-    QUIET = 0  # errors
-    NORMAL = 1  # also notes and progress
-    VERBOSE = 2  # also what is done, and the traceback of an error
-
-
-_current = Verbosity.NORMAL
+_QUIET, _NORMAL, _VERBOSE = range(3)
+_verbosity = _NORMAL
 
 
 def set_verbosity(*, quiet: bool, verbose: bool) -> None:
     """Set how much is said from here on, of the two global options."""
-    global _current  # noqa: PLW0603 - of this process, as its standard error is
-    _current = Verbosity.VERBOSE if verbose else Verbosity.QUIET if quiet else Verbosity.NORMAL
+    global _verbosity  # noqa: PLW0603 - of this process, as its standard error is
+    _verbosity = _VERBOSE if verbose else _QUIET if quiet else _NORMAL
 
 
 def is_quiet() -> bool:
     """Whether ``--quiet`` was given."""
-    return _current == Verbosity.QUIET
+    return _verbosity == _QUIET
 
 
 def is_verbose() -> bool:
     """Whether ``--verbose`` was given."""
-    return _current == Verbosity.VERBOSE
+    return _verbosity == _VERBOSE
 
 
 def note(text: str) -> None:

@@ -1,8 +1,7 @@
 """Text for people: counts in words, and reports with aligned tables, which a terminal may draw its own way."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Align = Literal["left", "right"]
 
@@ -23,8 +22,7 @@ def escape_lines(text: str) -> str:
     return "\n".join(map(escape, text.split("\n")))
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """Rows of text under the titles of their columns.
 
     Attributes:

@@ -26,7 +26,7 @@ def test_verbose_says_what_is_done(folder: Path, litevision: Run) -> None:
     assert (code, out) == (0, litevision("classify", "red.png", "--model", "tiny.onnx")[1])
     version, options, opened = err.splitlines()
     assert version.startswith("debug: litevision ")
-    assert options.startswith("debug: ClassifyOptions(inputs=('red.png',)")
+    assert options.startswith("debug: inputs=('red.png',), model='tiny.onnx', ")
     assert opened.startswith("debug: opened tiny.onnx in onnxruntime fp32")
 
 

@@ -98,7 +98,7 @@ def _print_facts(options: object) -> None:
     from litevision.console import debug
 
     debug(f"litevision {__version__}, Python {platform.python_version()}, {platform.platform()}")
-    debug(str(options))
+    debug(", ".join(f"{name}={value!r}" for name, value in vars(options).items()))
 
 
 def _print_traceback() -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from litevision.runtime import Bundle, Predictions, Result
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ClassifyOptions(PredictOptions):
     """Name what images and videos show, with scores from 0 to 1.
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from litevision.runtime import Bundle, Detections, PreprocessedImage, Result
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class DetectOptions(PredictOptions):
     """Find objects in images and videos: a label, a score from 0 to 1, and a box in pixels of the upright image.
 

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from litevision import console
 from litevision.tables import escape, pluralise
@@ -45,7 +45,7 @@ class ImageProgress:
         self.done = 0
         self.errors = 0
         self._start = time.monotonic()
-        self._shown: _Display = _display(total, rows_on, title)
+        self._shown = _display(total, rows_on, title)
 
     def write(self, results: "Sequence[Result[Any]]") -> None:
         for result in results:
@@ -65,13 +65,7 @@ class ImageProgress:
         return f"{pluralise(self.done)} in {seconds:,.1f} s, {_rate(self.done, seconds)}, {errors}"
 
 
-class _Display(Protocol):
-    def update(self, done: int, seconds: float) -> None: ...
-    def print(self, line: str) -> None: ...
-    def close(self) -> None: ...
-
-
-def _display(total: int | None, rows_on: TextIO | None, title: str) -> _Display:
+def _display(total: int | None, rows_on: TextIO | None, title: str) -> "_Lines | _Bar":
     """A bar on a terminal; in a log, a line every ten seconds; nothing where results run over the same terminal."""
     if console.is_quiet():
         return _Lines(total, math.inf)
