@@ -66,7 +66,7 @@ def run(options: CompareOptions) -> int:
 
     from litevision import console
     from litevision.cli.tables import print_report
-    from litevision.cli.training_run import chosen_recipe
+    from litevision.cli.train import chosen_recipe
     from litevision.errors import UnknownNameError
     from litevision.lab.compare import compare
     from litevision.training.process import RunStopped

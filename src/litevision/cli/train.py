@@ -1,12 +1,18 @@
 """litevision train: from a folder of labelled images to a checked bundle and a report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from litevision import console
 from litevision.cli.fields import data_formats, network_names, weight_names
 from litevision.cli.parser import argument, flag, option
+from litevision.errors import UsageError
+
+if TYPE_CHECKING:
+    from litevision.tasks import Task
+    from litevision.training.recipe import Recipe
 
 
 def _in_recipe(table: str, key: str, help: str) -> Callable[[], str]:
@@ -75,12 +81,70 @@ class TrainOptions:
 
 
 def run(options: TrainOptions) -> int:
-    """Train, or go on with a run."""
+    """Train, or go on with a run, and print what came of it."""
     from litevision.cli.checks import require_torch
 
     require_torch("litevision train")
-    from litevision.cli.training_run import run
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
 
+    from litevision.tasks import DEFAULT, task_of, task_of_data
+    from litevision.training.console import print_results
+    from litevision.training.plan import make_plan
+    from litevision.training.process import RunStopped, require_processes
+    from litevision.training.recipe_file import recipe_toml
+    from litevision.training.train import begin, default_name, resumed_plan, train_with_callbacks
+
+    note = rank_zero_only(console.note)
+    if options.resume is not None:
+        _refuse_beside_resume(options)
+        folder = options.resume
+        plan, network = resumed_plan(folder, options.device)
+        note(f"resuming {folder}")
+    else:
+        task = task_of(DEFAULT) if options.data is None else task_of_data(options.data)
+        recipe = chosen_recipe(options.recipe, _given(options), options.set, task)
+        if options.show_recipe:
+            print(recipe_toml(recipe), end="")
+            return 0
+        if options.data is None:
+            raise UsageError("give the folder of labelled images: litevision train DATA (or --resume RUN)")
+        name = options.name or default_name(recipe)
+        folder = options.output / name
+        require_processes(recipe.run.devices)
+        plan, network, issues = make_plan(options.data, recipe, name)
+        begin(plan, issues, folder)
+    try:
+        results = train_with_callbacks(plan, network, folder, ())
+    except RunStopped as stopped:
+        note(f"stopped at {stopped.where}; go on with: litevision train --resume {folder}")
+        # Lightning kills the first process as soon as another one fails.
+        return 0 if getattr(rank_zero_only, "rank", 0) else 128 + stopped.signum
+    if results:
+        print_results(results, folder)
+    return 0
+
+
+def chosen_recipe(file: Path | None, given: Mapping[str, Any], settings: Sequence[str], task: "Task | str") -> "Recipe":
+    """The task's defaults, the file, the options and ``--set``, each over the one before.
+
+    Args:
+        file: the recipe's file.
+        given: options by their key in a recipe, such as ``schedule.epochs``.
+        settings: texts such as ``schedule.epochs=3``.
+        task: decides the defaults.
+    """
+    from litevision.cli.checks import parse_size
+    from litevision.tasks import task_of
+    from litevision.training.recipe_file import read_settings
+    from litevision.training.train import choose_recipe
+
+    options = {key: list(parse_size(value)) if key == "model.size_hw" else value for key, value in given.items()}
+    task = task_of(task) if isinstance(task, str) else task
+    return choose_recipe(task, file, options, read_settings(settings), origin="the command line")
+
+
+def _given(options: TrainOptions) -> dict[str, Any]:
+    """The options that stand in a recipe, by their keys there."""
     given = {
         "model.name": options.model,
         "model.weights": options.weights,
@@ -91,13 +155,10 @@ def run(options: TrainOptions) -> int:
         "run.seed": options.seed,
         "run.device": options.device,
     }
-    return run(
-        options.data,
-        options.recipe,
-        {key: value for key, value in given.items() if value is not None},
-        options.set,
-        name=options.name,
-        output=options.output,
-        resume=options.resume,
-        show_recipe=options.show_recipe,
-    )
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _refuse_beside_resume(options: TrainOptions) -> None:
+    others = {key: value for key, value in _given(options).items() if key != "run.device"}
+    if any((options.data, options.recipe, options.set, options.name, others)):
+        raise UsageError("--resume goes on with a run as it was planned; give nothing else with it")
