@@ -103,9 +103,11 @@ def _state(network: nn.Module, stored: Mapping[str, Tensor], path: Path) -> Tens
     wanted = dict(stored)
     for name, part in network.named_modules():
         if isinstance(part, ConvNormAct) and isinstance(part.norm, nn.BatchNorm2d):
-            bias = wanted.pop(f"{name}.conv.bias", None)
-            if bias is None:
+            weight = wanted.get(f"{name}.conv.weight")
+            if weight is None:
                 continue  # found missing below
+            # The exporter leaves out biases that are all 0, as those of a backbone from scratch that was never trained.
+            bias = wanted.pop(f"{name}.conv.bias", torch.zeros(len(weight)))
             if part.conv.bias is not None:
                 state[f"{name}.conv.bias"] = torch.zeros_like(bias)
             one = torch.ones_like(bias)
