@@ -1,6 +1,8 @@
 """Images and labels as a label format writes them, before any image is opened and any split is made."""
 
+import itertools
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,16 +12,32 @@ from litevision.data.issues import Issue
 from litevision.errors import DataError
 from litevision.image import IMAGE_SUFFIXES
 
-_SPLIT_NAMES: dict[str, Split] = {
+SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
+    "training": "train",
+    "trainval": "train",
     "val": "validation",
     "valid": "validation",
     "validation": "validation",
+    "dev": "validation",
+    "eval": "validation",
+    "evaluation": "validation",
     "test": "test",
     "testing": "test",
 }
+# What people write beside a split's name, as in train_set, seg_train, val2017 or TestImages.
+_SPLIT_WORD = re.compile(rf"({'|'.join(sorted(SPLIT_NAMES, key=len, reverse=True))})(set|data|images?|imgs?)?")
+_BESIDE_SPLITS = {
+    *("set", "sets", "data", "dataset", "image", "images", "img", "imgs"),
+    *("folder", "dir", "seg", "pred", "split", "subset", "new"),
+}
 EXPECTED_SPLITS = "expected train, validation (or val, valid) or test (or testing)"
 _MAX_DEPTH = 4
+_MAX_RUNS = 1000
+# Left in folders by systems and tools: no person put them there, so they are not worth an issue.
+_LEFT_BEHIND = frozenset(
+    ("thumbs.db", "desktop.ini", "icon\r", "@eadir", "lost+found", "$recycle.bin", "__macosx", "__pycache__")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +75,7 @@ class ListedImage:
         labels_file: where its boxes stand; None where it has none.
         size_hw: height and width as the labels state them, px; None where they do not.
         boxes: its boxes, as they are written.
+        is_incomplete: whether a box of it cannot be used, so that not all of what it shows is known.
     """
 
     path: Path
@@ -67,6 +86,7 @@ class ListedImage:
     labels_file: Path | None = None
     size_hw: tuple[int, int] | None = None
     boxes: list[ListedBox] = field(default_factory=list)
+    is_incomplete: bool = False
 
 
 @dataclass(slots=True)
@@ -93,6 +113,11 @@ class Listing:
         """Adds an issue."""
         self.issues.append(Issue.of(rule, path, detail, line))
 
+    def refuse(self, image: ListedImage, rule: str, path: Path | None, detail: str, line: int | None = None) -> None:
+        """Adds an issue of a box of ``image`` that cannot be used."""
+        image.is_incomplete = True
+        self.report(rule, path, detail, line)
+
     def name_of(self, path: Path) -> str:
         """The path from the data's folder, with ``/``, where it lies in it."""
         return relative_name(self.root, path)
@@ -105,25 +130,85 @@ def relative_name(root: Path, path: Path) -> str:
 
 
 def split_named(name: str) -> Split | None:
-    """The split that people mean by ``name``, in any case; None where it means none."""
-    return _SPLIT_NAMES.get(name.strip().lower())
+    """The split that people mean by a folder's ``name``, such as Training, val2017 or test_set; None for another."""
+    split, others = _split_words(name)
+    return split if others <= _BESIDE_SPLITS else None
+
+
+def split_in(name: str) -> Split | None:
+    """The one split that a word of ``name`` means, as in instances_val2017; None where none does, or two differ."""
+    return _split_words(name)[0]
+
+
+def _split_words(name: str) -> tuple[Split | None, set[str]]:
+    """The split that the words of ``name`` mean, if it is one, and the other words."""
+    words = re.findall("[a-z]+", re.sub("([a-z])(?=[A-Z])", r"\1 ", name).lower())
+    found = {word: SPLIT_NAMES[match[1]] for word in words if (match := _SPLIT_WORD.fullmatch(word))}
+    splits = set(found.values())
+    return (splits.pop() if len(splits) == 1 else None), set(words) - set(found)
 
 
 def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
     """Folders down to four below ``root``, each with the sorted names of its files, without hidden ones.
 
+    Links are followed, but not into a folder that they lie in; folders of our own runs are passed over.
+
     Raises:
         DataError: ``root`` cannot be read.
     """
+    yield from _walk(root, (os.path.realpath(root),))
 
-    def refuse(error: OSError) -> None:
-        raise DataError(f"{error.filename}: cannot be read ({error.strerror or error}). Check who may read it.")
 
-    for parent, folders, names in os.walk(root, onerror=refuse):
-        here = Path(parent)
-        deeper = len(here.relative_to(root).parts) < _MAX_DEPTH
-        folders[:] = sorted(name for name in folders if deeper and not name.startswith((".", "__")))
-        yield here, sorted(name for name in names if not name.startswith("."))
+def _walk(folder: Path, inside: tuple[str, ...]) -> Iterator[tuple[Path, list[str]]]:
+    folders: list[str] = []
+    names: list[str] = []
+    for item in scan(folder):
+        (folders if item.is_dir() else names).append(item.name)
+    yield folder, names
+    if len(inside) > _MAX_DEPTH:
+        return
+    for name in folders:
+        real = os.path.realpath(folder / name)
+        if real not in inside and not is_own_output(folder / name):
+            yield from _walk(folder / name, (*inside, real))
+
+
+def scan(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder, sorted by name, without what is hidden or left behind by systems.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with os.scandir(folder) as items:
+            return sorted((item for item in items if not is_left_behind(item.name)), key=lambda item: item.name)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read ({error.strerror or error}). Check who may read it.") from None
+
+
+def is_left_behind(name: str) -> bool:
+    """Whether a file or folder is hidden, or put there by a system and not by a person."""
+    return name.startswith(".") or name.lower() in _LEFT_BEHIND
+
+
+def is_own_output(folder: Path, depth: int = 2) -> bool:
+    """Whether a folder is a run or a cache of ours, or holds nothing but such: it is never data."""
+    names = ("plan.json", "recipe.toml")
+    try:
+        if all((folder / name).is_file() for name in names) or (folder / "CACHEDIR.TAG").is_file():
+            return True
+        if not depth:
+            return False
+        with os.scandir(folder) as items:
+            first = list(itertools.islice(items, _MAX_RUNS))
+        inner = [Path(item.path) for item in first if item.is_dir()]
+        return (
+            len(inner) > 0
+            and not any(is_image(item.name) for item in first)
+            and all(is_own_output(path, depth - 1) for path in inner)
+        )
+    except OSError:
+        return False
 
 
 def is_image(name: str) -> bool:

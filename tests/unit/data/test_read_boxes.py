@@ -25,7 +25,7 @@ from labelled_boxes import (
 )
 from litevision.data import LabelledBoxes, read_boxes, task_of
 from litevision.data.formats.label_files import UnreadableLabels, is_file, is_folder, read_xml
-from litevision.data.formats.yolo import _read_yaml, load_yaml
+from litevision.data.formats.yolo_classes import load_yaml, read_yaml
 from litevision.data.listing import Listing
 from litevision.errors import DataError, FileMissingError
 
@@ -349,10 +349,10 @@ def test_an_alias_of_a_text_is_read(tmp_path: Path) -> None:
 
 def test_class_ids_are_numbers_however_they_are_written(tmp_path: Path) -> None:
     (tmp_path / "data.yaml").write_text("names: {0: x, 01: y}")
-    assert _read_yaml(tmp_path / "data.yaml", Listing(tmp_path)).names == {"0": "x", "1": "y"}
+    assert read_yaml(tmp_path / "data.yaml", Listing(tmp_path)).names == {"0": "x", "1": "y"}
     (tmp_path / "data.yaml").write_text("names: {1: x, 01: y}")
     with pytest.raises(DataError, match="a class id stands twice in 'names'"):
-        _read_yaml(tmp_path / "data.yaml", Listing(tmp_path))
+        read_yaml(tmp_path / "data.yaml", Listing(tmp_path))
 
 
 def test_names_that_no_file_can_have_are_no_files(tmp_path: Path) -> None:

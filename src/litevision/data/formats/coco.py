@@ -12,13 +12,14 @@ from typing import Any
 from litevision.data.dataset import Split
 from litevision.data.formats.find import Folder
 from litevision.data.formats.label_files import UnreadableLabels, is_file, read_bytes
-from litevision.data.listing import EXPECTED_SPLITS, ListedBox, ListedImage, Listing, is_image, split_named
+from litevision.data.listing import EXPECTED_SPLITS, ListedBox, ListedImage, Listing, is_image, split_in, split_named
 from litevision.errors import DataError
 
 _MAX_BYTES = 2 * 1024**3  # COCO's own train2017 has 450 MB
 _TABLES = ("images", "annotations", "categories")
 _MAX_AREA = 1e12  # px²; no image is as large
 _SHOWN = 8
+_LOOKED_AT = 20  # JSON files of a folder of another name, which may have one beside each image
 _ENDS_BYTES = 1024 * 1024
 
 
@@ -29,9 +30,8 @@ def is_labels_file(path: Path) -> bool:
 
 def find_labels(folder: Folder) -> Iterator[Path]:
     """The JSON files in which two at least of COCO's lists begin, in their first or their last megabyte."""
-    for path in (folder.path / name for name in folder.names):
-        if is_labels_file(path) and _begins_lists(path):
-            yield path
+    paths = [path for path in (folder.path / name for name in folder.names) if is_labels_file(path)]
+    yield from filter(_begins_lists, paths[:_LOOKED_AT] if folder.by_content else paths)
 
 
 def _begins_lists(path: Path) -> bool:
@@ -103,10 +103,9 @@ class _Table:
 
 def _split_of(file: Path, root: Path) -> Split | None:
     """What the file's name says, such as instances_train2017, or its folder's."""
-    words = ["train" if word == "trainval" else word for word in re.findall("[a-z]+", file.stem.lower())]
-    found = {split for word in words if (split := split_named(word))}
-    if len(found) == 1:
-        return found.pop()
+    split = split_in(file.stem)
+    if split:
+        return split
     return split_named(file.parent.name) if file.parent != root else None
 
 

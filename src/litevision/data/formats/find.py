@@ -1,19 +1,22 @@
 """Find the label format of a path by its files."""
 
+import itertools
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from litevision.data import formats
 from litevision.data.formats import Format, Task, expected_files
-from litevision.data.listing import Listing, split_named
+from litevision.data.listing import Listing, is_image, is_left_behind, is_own_output, split_named
 from litevision.errors import DataError
 from litevision.image.files import mode_of
 
 _MAX_DEPTH = 3
+_LOOKED_AT = 256  # files of a folder, which may hold a million images
+_LABEL_FOLDER = re.compile(r"annotations?|annots?|xmls?|labels?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +26,13 @@ class Folder:
     Attributes:
         root: the folder that the user named, in which it lies, or which it is.
         names: the files in it, sorted, without hidden ones.
+        by_content: whether labels are to be told by their content, as nothing was found by names.
     """
 
     path: Path
     root: Path
     names: tuple[str, ...]
+    by_content: bool = False
 
 
 def task_of(path: str | os.PathLike[str]) -> Task:
@@ -72,8 +77,8 @@ def list_labels(path: str | os.PathLike[str], task: Task | None = None) -> tuple
         return row, row.reader.list_labels(path, [path])
     try:
         found = list(_found_below(path, rows))
-        if found and path.name.lower() == "annotations":  # its images lie beside it
-            path = path.parent
+        if found and _LABEL_FOLDER.fullmatch(path.name) and not any(is_image(file.name) for file in path.iterdir()):
+            path = path.parent  # its images lie beside it
             found = list(_found_below(path, rows))
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror}). Check who may read it.") from None
@@ -100,24 +105,48 @@ def _file_format(path: Path, rows: Iterable[Format]) -> Format:
 
 
 def _found_below(root: Path, rows: Sequence[Format]) -> Iterator[tuple[Format, Path]]:
-    """The files that show a format, those of ``root`` itself first."""
+    """The files that show a format, those of ``root`` itself first.
+
+    Folders of a known name are looked into at first, and only where nothing is found there, all of them. In those, a
+    format is told by the content of its files, and the first row that has some is taken: what another program made of
+    the same labels is worth no error.
+    """
     rows = [row for row in rows if not row.is_fallback]
     if not rows:
         return
-    known = re.compile(
-        "|".join(f"({row.folders})" for row in rows if row.folders) or "(?!)", re.IGNORECASE
-    )  # (?!) is no name
-    waiting = [(root, 0)]
+    known = re.compile("|".join(f"({row.folders})" for row in rows if row.folders) or "(?!)", re.IGNORECASE)
+    is_found = False
+    for folder in _folders(root, lambda name: known.fullmatch(name) is not None or split_named(name) is not None):
+        for row in rows:
+            for file in row.reader.find_labels(folder):
+                is_found = True
+                yield row, file
+    if is_found:
+        return
+    folders = [replace(folder, by_content=True) for folder in _folders(root, lambda name: True)]
+    for row in rows:
+        for folder in folders:
+            for file in row.reader.find_labels(folder):
+                is_found = True
+                yield row, file
+        if is_found:
+            return
+
+
+def _folders(root: Path, is_wanted: Callable[[str], bool]) -> Iterator[Folder]:
+    """``root`` and the wanted folders below it; of one that holds nothing but images, only the first few files."""
+    waiting: list[tuple[Path, int, tuple[str, ...]]] = [(root, 0, (os.path.realpath(root),))]
     while waiting:
-        path, depth = waiting.pop(0)
+        path, depth, inside = waiting.pop(0)
         with os.scandir(path) as items:
-            content = sorted(items, key=lambda item: item.name)
+            content = list(itertools.islice(items, _LOOKED_AT))
+            if depth == 0 or any(not is_image(item.name) for item in content):
+                content += items
+        content.sort(key=lambda item: item.name)
         names = tuple(item.name for item in content if not item.name.startswith(".") and item.is_file())
-        folder = Folder(path, root, names)
-        yield from ((row, file) for row in rows for file in row.reader.find_labels(folder))
-        if depth < _MAX_DEPTH:
-            waiting += [
-                (path / item.name, depth + 1)
-                for item in content
-                if item.is_dir() and (known.fullmatch(item.name) or split_named(item.name))
-            ]
+        yield Folder(path, root, names)
+        for item in content:
+            if depth < _MAX_DEPTH and not is_left_behind(item.name) and item.is_dir() and is_wanted(item.name):
+                real = os.path.realpath(item.path)
+                if real not in inside and not is_own_output(path / item.name):
+                    waiting.append((path / item.name, depth + 1, (*inside, real)))

@@ -1,21 +1,38 @@
 """Read a folder of class folders, alone or below split folders."""
 
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from litevision.data.dataset import SPLITS, Split
+from litevision.data.formats import expected_files
 from litevision.data.formats.find import Folder
-from litevision.data.listing import ListedImage, Listing, is_image, split_named
+from litevision.data.listing import (
+    ListedImage,
+    Listing,
+    is_image,
+    is_own_output,
+    scan,
+    split_in,
+    split_named,
+    walk,
+)
 from litevision.errors import DataError
 from litevision.image import IMAGE_SUFFIXES
 
-# Left in folders by systems and tools: no person put them there, so they are not worth an issue.
-_LEFT_BEHIND = ("thumbs.db", "desktop.ini", "icon\r", "@eadir", "lost+found", "$recycle.bin")
 _EXPECTED = (
     "expected one folder for each class with its images inside, or train, validation and test folders that hold those"
 )
+
+# Folders that a data set of boxes has, and that are called after what they hold, not after a class.
+_NO_CLASSES = re.compile(r"(jpeg)?ima?ge?s?|ann?ot(ation)?s?|xmls?|labels?(_?txt)?|jsons?", re.IGNORECASE)
+_OF_LABELS = (".xml", ".txt", ".json", ".csv")
+_MAX_WRAPPING = 2
+_EVALUATED = re.compile("eval", re.IGNORECASE)
 
 
 def is_labels_file(path: Path) -> bool:
@@ -38,7 +55,11 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
     if not content.folders and not content.files:
         raise DataError(f"{root}: an empty folder; {_EXPECTED}.")
     listing = Listing(root)
-    by_split = _split_folders(root, content.folders)
+    inner = _unwrapped(root)
+    if inner != root:
+        listing.report("wrapping-folder", inner, "holds all images")
+        content = _content(inner)
+    by_split = _split_folders(inner, content.folders)
     if by_split:
         for folder in content.folders:
             if folder not in by_split.values():
@@ -48,12 +69,77 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
             if split in by_split:
                 _add_classes(by_split[split], split, listing)
     else:
-        _add_classes(root, None, listing)
+        _add_classes(inner, None, listing)
     if not listing.images:
-        looked_for = " ".join(IMAGE_SUFFIXES)
-        raise DataError(f"{root}: no images in its class folders; looked for {looked_for}.")
+        _refuse_without_images(listing)
+    _refuse_labels(listing)
     listing.classes = sorted({name for _, name in listing.class_folders})
     return listing
+
+
+def _unwrapped(root: Path) -> Path:
+    """The folder that holds the data: ``root``, or the only folder in it, as an archive is often unpacked."""
+    folder = root
+    for _ in range(_MAX_WRAPPING):
+        content = _content(folder)
+        if len(content.folders) != 1 or content.images or split_named(content.folders[0].name):
+            break
+        folder = content.folders[0]
+        inner = _content(folder)
+        if len(inner.folders) > 1 and not inner.images:
+            return folder
+    return root
+
+
+def _refuse_without_images(listing: Listing) -> NoReturn:
+    """Says which folders were taken as classes, and where images lie."""
+    classes = sorted({name for _, name in listing.class_folders})
+    some = ", ".join(map(repr, classes[:3])) + (f" and {len(classes) - 3} more" if len(classes) > 3 else "")
+    deeper = next((folder / name for folder, names in walk(listing.root) for name in names if is_image(name)), None)
+    if deeper:
+        raise DataError(
+            f"{listing.root}: no images in its class folders {some}; they lie a level deeper, such as "
+            f"{listing.name_of(deeper)}. Give the folder that holds the classes, or call those of splits train, "
+            "validation and test."
+        )
+    looked_for = " ".join(IMAGE_SUFFIXES)
+    _refuse_labels(listing)
+    raise DataError(f"{listing.root}: no images in its class folders {some}; looked for {looked_for}.")
+
+
+def _refuse_labels(listing: Listing) -> None:
+    """Refuses what are labels of boxes in a form that no reader knows, or splits without classes.
+
+    Raises:
+        DataError: most files of a class are of a label's suffix, or its folder has no class's name.
+    """
+    images = Counter(image.path.parent for image in listing.images)
+    others = Counter(
+        issue.path.parent
+        for issue in listing.issues
+        if issue.rule == "unsupported-extension" and issue.path and issue.path.suffix.lower() in _OF_LABELS
+    )
+    expected = f"expected {expected_files('detection')}, or class folders"
+    for (_, name), folder in listing.class_folders.items():
+        if others[folder] > images[folder]:
+            of_all = f"{others[folder]:,} of the {others[folder] + images[folder]:,} files in {name!r}"
+            raise DataError(
+                f"{listing.root}: {of_all} look like labels of boxes, but not in a format that is read; {expected}."
+            )
+    unsplit = ((name, folder) for (split, name), folder in listing.class_folders.items() if split is None)
+    own = [name for name, folder in unsplit if images[folder]]
+    splits = [name for name in own if split_named(name)]
+    if len({split_named(name) for name in splits}) > 1 or (splits and len(own) == 1):
+        raise DataError(
+            f"{listing.root}: {' and '.join(map(repr, splits[:3]))} are called as splits are, and hold images but no "
+            f"class folders; {expected}, one for each class inside each split."
+        )
+    unnamed = next((name for name in own if _NO_CLASSES.fullmatch(name)), None)
+    if unnamed:
+        raise DataError(
+            f"{listing.root}: {unnamed!r} is what a folder of images or labels is called, and no class; no labels "
+            f"were found beside it. {expected[0].upper()}{expected[1:]}."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +156,37 @@ class _Content:
 
 def _content(folder: Path) -> _Content:
     content = _Content([], [])
-    try:
-        with os.scandir(folder) as items:
-            for item in sorted(items, key=lambda item: item.name):
-                if item.name.startswith((".", "__")) or item.name.lower() in _LEFT_BEHIND:
-                    continue
-                (content.folders if item.is_dir() else content.files).append(folder / item.name)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be read ({error.strerror or error}). Check who may read it.") from None
+    for item in scan(folder):
+        path = folder / item.name
+        if not item.is_dir():
+            content.files.append(path)
+        elif not is_own_output(path):
+            content.folders.append(path)
     return content
 
 
 def _split_folders(root: Path, folders: list[Path]) -> dict[Split, Path]:
     """The folder of each split; none where ``folders`` are class folders, one of which may be for trains."""
+    names = {folder: split_named(folder.name) for folder in folders}
+    if not any(names.values()):  # chest_xray_train and chest_xray_test
+        names = {folder: split_in(folder.name) for folder in folders}
+        if not {"train"} < set(names.values()) - {None}:
+            return {}
     found: dict[Split, Path] = {}
     for folder in folders:
-        split = split_named(folder.name)
+        split = names[folder]
         if split is None or not _holds_classes(folder):
             continue
+        if split in found and split == "validation" and "test" not in names.values():
+            # Where both are there, what is developed with validates, and what is evaluated with tests.
+            evaluated = next((one for one in (folder, found[split]) if _EVALUATED.search(one.name)), None)
+            if evaluated:
+                found["validation"] = folder if evaluated == found[split] else found[split]
+                found["test"] = evaluated
+                continue
         if split in found:
-            names = f"{found[split].name} and {folder.name}"
-            raise DataError(f"{root}: {names} are both folders of the {split} split; expected one. Join them.")
+            names_of = f"{found[split].name} and {folder.name}"
+            raise DataError(f"{root}: {names_of} are both folders of the {split} split; expected one. Join them.")
         found[split] = folder
     if "train" not in found and len(found) < len(folders):
         return {}

@@ -244,7 +244,7 @@ def test_every_rule_of_boxes_is_planted_somewhere(tmp_path: Path) -> None:
         for place, (write, plant) in enumerate(plants)
         for rule, *_ in plant(write(tmp_path / str(place), scenes()))
     }
-    elsewhere = {"turned-boxes", "polygon-labels"}  # in test_read.py
+    elsewhere = {"turned-boxes", "polygon-labels", "keypoint-labels", "numbered-classes", "split-twice"}
     assert {rule.name for rule in RULES if rule.of_boxes} - planted == elsewhere
 
 

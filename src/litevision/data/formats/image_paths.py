@@ -1,0 +1,99 @@
+"""Find images by the names that labels have for them, which may be paths of the machine they were written on."""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from urllib.parse import unquote
+
+from litevision.data.listing import is_image, walk
+
+_LABEL_STUDIO = re.compile(r"[0-9a-f]{8}-(?=.)")  # before the name of each file that was uploaded to it
+
+
+def path_parts(name: str) -> tuple[str, ...]:
+    """The parts of a path of any system, without drive, dots and what an address asks for."""
+    name = name.rpartition("?d=")[2].partition("?")[0]  # Label Studio's /data/local-files/?d=photos/1.jpg
+    parts = re.split(r"[\\/]+", name.strip())
+    return tuple(part for part in parts if part not in ("", ".", "..") and not part.endswith(":"))
+
+
+def resolve(
+    names: Iterable[str], direct: Callable[[str], Path | None], root: Path, suffixes: bool = True
+) -> dict[str, Path]:
+    """The image of each name; without those that have none, or that could mean several.
+
+    What ``direct`` finds comes first. For the other names, the images below ``root`` are asked whose path ends as the
+    name does: the longest such end decides where one image alone has it. Letter case, Unicode form, the sort of
+    slash and Label Studio's prefixes do not matter. An image that one name means is no other's.
+
+    Args:
+        names: as the labels write them.
+        direct: the image at the place where a name belongs, if it is there.
+        root: the folder of the data.
+        suffixes: whether names end in an image's suffix; without, stems are compared.
+    """
+    found: dict[str, Path] = {}
+    missing = []
+    for name in dict.fromkeys(names):
+        path = direct(name)
+        if path is None and "\\" in name:
+            path = direct(name.replace("\\", "/"))
+        if path is None:
+            missing.append(name)
+        else:
+            found[name] = path
+    if not missing:
+        return found
+    taken = set(found.values())
+    by_name: dict[str, list[tuple[tuple[str, ...], Path]]] = defaultdict(list)
+    for folder, files in walk(root):
+        inside = folder.relative_to(root).parts
+        for file in filter(is_image, files):
+            path = folder / file
+            if path not in taken:
+                parts = tuple(map(_key, (*inside, file if suffixes else path.stem)))
+                by_name[parts[-1]].append((parts, path))
+                plain = _LABEL_STUDIO.sub("", parts[-1], count=1)
+                if plain != parts[-1]:
+                    by_name[plain].append(((*parts[:-1], plain), path))
+    claims: dict[Path, list[tuple[int, str]]] = defaultdict(list)
+    for name in missing:
+        for wanted in _spellings(name):
+            ranked = sorted(
+                ((_shared(wanted, parts), path) for parts, path in by_name.get(wanted[-1], ())), reverse=True
+            )
+            if ranked and (len(ranked) == 1 or ranked[0][0] > ranked[1][0]):
+                claims[ranked[0][1]].append((ranked[0][0], name))
+            if ranked:
+                break
+    for path, claimed in claims.items():
+        claimed.sort(reverse=True)
+        if len(claimed) == 1 or claimed[0][0] > claimed[1][0]:
+            found[claimed[0][1]] = path
+    return found
+
+
+def _spellings(name: str) -> list[tuple[str, ...]]:
+    """The parts of a name as it stands, from an address, and without Label Studio's prefix."""
+    found = []
+    for text in dict.fromkeys((name, unquote(name))):
+        parts = tuple(map(_key, path_parts(text)))
+        if parts:
+            found += [parts, (*parts[:-1], _LABEL_STUDIO.sub("", parts[-1], count=1))]
+    return found
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
+    """How many parts the ends of two paths share."""
+    count = 0
+    for left, right in zip(reversed(one), reversed(other), strict=False):
+        if left != right:
+            break
+        count += 1
+    return count

@@ -1,0 +1,179 @@
+"""Labels are told by their content, in folders of any name, and are never taken for another task."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from labelled import write_classes
+from labelled_boxes import Scene, scenes, voc_xml, write_image, write_voc, write_yolo, yolo_txt
+from litevision.data import check_data, read_boxes, read_images, task_of
+from litevision.errors import DataError
+
+Name = Callable[[Scene], str]
+
+
+def write_beside(root: Path, suffix: str, text: Name, *, images: str = "", labels: str = "") -> Path:
+    """Scenes in ``images`` with a label file of each in ``labels``; both may name ``{split}``."""
+    for scene in scenes(4):
+        write_image(root / images.format(split=scene.split) / f"{scene.name}.png", scene)
+        file = root / labels.format(split=scene.split) / f"{scene.name}{suffix}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text(scene))
+    return root
+
+
+@pytest.mark.parametrize("labels", ["annots", "xmls", "Annotation", "labels_voc/xml", "images"])
+def test_voc_in_a_folder_of_any_name(tmp_path: Path, labels: str) -> None:
+    data = read_boxes(write_beside(tmp_path, ".xml", voc_xml, images="images", labels=labels))
+    assert (task_of(tmp_path), data.kind, len(data.samples), data.issues) == ("detection", "Pascal VOC", 8, ())
+
+
+@pytest.mark.parametrize("labels", ["labels", "txt", "yolo_labels/{split}", "images"])
+def test_yolo_without_names_is_numbered(tmp_path: Path, labels: str) -> None:
+    data = read_boxes(write_beside(tmp_path, ".txt", yolo_txt, images="images", labels=labels))
+    assert (data.kind, data.classes, len(data.samples)) == ("YOLO", ("0", "1"), 8)
+    assert [issue.rule for issue in data.issues] == ["numbered-classes"]
+
+
+@pytest.mark.parametrize("name", ["_darknet.labels", "thing.names", "obj.names"])
+def test_darknet_with_its_list_of_names_in_each_split(tmp_path: Path, name: str) -> None:
+    write_beside(tmp_path, ".txt", yolo_txt, images="{split}", labels="{split}")
+    for split in ("train", "val", "test"):
+        (tmp_path / split / name).write_text("cell\ndot\n")
+    data = read_boxes(tmp_path)
+    assert (data.classes, [len(data.of(split)) for split in ("train", "validation", "test")]) == (
+        ("cell", "dot"),
+        [4, 2, 2],
+    )
+    (tmp_path / "val" / name).write_text("dot\ncell\n")
+    with pytest.raises(DataError, match=r"val/.*: other class names than in .*; expected one list for all labels"):
+        read_boxes(tmp_path)
+
+
+def test_a_number_of_classes_without_their_names(tmp_path: Path) -> None:
+    root = write_yolo(tmp_path, scenes(2))
+    (root / "data.yaml").write_text("train: images/train\nval: images/val\ntest: images/test\nnc: 2\n")
+    data = read_boxes(root)
+    assert (data.classes, [issue.rule for issue in data.issues]) == (("0", "1"), ["numbered-classes"])
+
+
+def test_texts_and_tables_that_are_no_boxes_leave_classes_classes(tmp_path: Path) -> None:
+    write_classes(tmp_path, ("cat", "dog"), 3, itertools.count())
+    (tmp_path / "cat/0.txt").write_text("a cat on 2 chairs\n")
+    (tmp_path / "cat/1.json").write_text('{"camera": 3}')
+    (tmp_path / "dog/2.xml").write_text("<exif><f>2.8</f></exif>")
+    (tmp_path / "sizes.csv").write_text("name,width\n0.png,64\n")
+    assert task_of(tmp_path) == "classification"
+    assert read_images(tmp_path).classes == ("cat", "dog")
+
+
+def pose(scene: Scene, points: int, width: int) -> str:
+    """A scene's boxes, each with keypoints in its corners, the last of which is not seen where that is told."""
+    height_px, width_px = scene.size_hw
+    lines = []
+    for line, (_, x1, y1, x2, y2) in zip(yolo_txt(scene).splitlines(), scene.boxes, strict=True):
+        corners = list(itertools.islice(itertools.cycle([(x1, y1), (x2, y1), (x2, y2), (x1, y2)]), points))
+        values = [[x / width_px, y / height_px, 2.0][:width] for x, y in corners]
+        if width == 3:
+            values[-1] = [0.0, 0.0, 0.0]
+        lines.append(" ".join([line, *(f"{value:.6f}" for point in values for value in point)]))
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+@pytest.mark.parametrize(("points", "width"), [(4, 2), (5, 2), (4, 3), (17, 3)])
+def test_keypoints_behind_a_box_are_no_outline(tmp_path: Path, points: int, width: int, is_told: bool) -> None:
+    boxes = read_boxes(write_yolo(tmp_path / "plain", scenes(3)))
+    root = write_yolo(tmp_path / "pose", scenes(3))
+    for scene in scenes(3):
+        (root / f"labels/{scene.split}/{scene.name}.txt").write_text(pose(scene, points, width))
+    if is_told:
+        with (root / "data.yaml").open("a") as file:
+            file.write(f"kpt_shape: [{points}, {width}]\n")
+    data = read_boxes(root)
+    assert {issue.rule for issue in data.issues} == {"keypoint-labels"}
+    for one, other in zip(data.samples, boxes.samples, strict=True):
+        assert one.boxes_xyxy.tolist() == other.boxes_xyxy.tolist()
+
+
+def test_linked_folders_are_followed_and_loops_are_not(tmp_path: Path) -> None:
+    store = write_voc(tmp_path / "store", scenes(4), lists=False)
+    yolo = write_beside(tmp_path / "yolo", ".txt", yolo_txt, images="images", labels="labels")
+    for kind, folders in {store: ("Annotations", "JPEGImages"), yolo: ("images", "labels")}.items():
+        linked = tmp_path / f"{kind.name}-linked"
+        linked.mkdir()
+        for folder in folders:
+            (linked / folder).symlink_to(kind / folder)
+        (linked / "again").symlink_to(linked)
+        (linked / folders[1] / "loop").symlink_to(linked)
+        assert len(read_boxes(linked).samples) == 8
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "test"),
+    [
+        ("Training", "Validation", "Testing"),
+        ("train_set", "dev_set", "test_set"),
+        ("train", "dev", "eval"),
+        ("train2017", "val2017", "test2017"),
+        ("seg_train", "seg_val", "seg_test"),
+        ("TrainImages", "ValImages", "TestImages"),
+        ("training_data", "eval_data", "testing_data"),
+        ("fish_train", "fish_valid", "fish_test"),
+    ],
+)
+def test_split_folders_of_every_habit(tmp_path: Path, train: str, validation: str, test: str) -> None:
+    seeds = itertools.count()
+    for folder in (train, validation, test):
+        write_classes(tmp_path / "wrapped" / folder, ("cat", "dog"), 2, seeds)
+    for root in (tmp_path, tmp_path / "wrapped"):
+        data = read_images(root)
+        assert data.classes == ("cat", "dog")
+        assert [len(data.of(split)) for split in ("train", "validation", "test")] == [4, 4, 4]
+        assert [issue.rule for issue in data.issues] == (["wrapping-folder"] if root == tmp_path else [])
+
+
+def test_our_own_runs_are_no_data(tmp_path: Path) -> None:
+    write_classes(tmp_path, ("cat", "dog"), 3, itertools.count())
+    before = read_images(tmp_path)
+    for run in ("runs/one", "two"):
+        write_classes(tmp_path / run, ("plots", "cache-1"), 1, itertools.count(100))
+        (tmp_path / run / "plan.json").write_text("{}")
+        (tmp_path / run / "recipe.toml").write_text("")
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/CACHEDIR.TAG").write_text("")
+    assert read_images(tmp_path) == before
+    boxes = write_voc(tmp_path / "boxes", scenes(2))
+    (boxes / "JPEGImages/runs").mkdir()
+    (tmp_path / "two").rename(boxes / "JPEGImages/runs/two")
+    (boxes / "JPEGImages/runs/two/plots/train00.png").write_bytes(b"")
+    assert check_data(boxes).counts == check_data(write_voc(tmp_path / "same", scenes(2))).counts
+
+
+def test_one_folder_for_two_splits_is_said(tmp_path: Path) -> None:
+    root = write_yolo(tmp_path, scenes(20))
+    (root / "data.yaml").write_text("train: images/train\nval: images/train\nnames: [cell, dot]\n")
+    data = read_boxes(root)
+    assert [len(data.of(split)) for split in ("train", "validation")] == [18, 2]
+    assert [(issue.rule, issue.detail) for issue in data.issues if issue.rule != "not-in-a-split"] == [
+        ("split-twice", "train and validation are both images/train; it is train")
+    ]
+
+
+@pytest.mark.parametrize("prefix", ["/content/ds/", "C:\\Users\\me\\ds\\", "../../elsewhere/"])
+def test_splits_at_places_of_another_machine(tmp_path: Path, prefix: str) -> None:
+    root = write_yolo(tmp_path, scenes(2))
+    slash = "\\" if "\\" in prefix else "/"
+    rows = "".join(f"{split}: '{prefix}images{slash}{split}'\n" for split in ("train", "val", "test"))
+    (root / "data.yaml").write_text(f"{rows}names: [cell, dot]\n")
+    data = read_boxes(root)
+    assert ([len(data.of(split)) for split in ("train", "validation", "test")], data.issues) == ([2, 2, 2], ())
+    lists = "".join(f"{split}: {split}.txt\n" for split in ("train", "val", "test"))
+    (root / "data.yaml").write_text(f"{lists}names: [cell, dot]\n")
+    for split in ("train", "val", "test"):
+        lines = (f"{prefix}images{slash}{split}{slash}{one.name}.png\n" for one in scenes(2) if one.split == split)
+        (root / f"{split}.txt").write_text("".join(lines))
+    data = read_boxes(root)
+    assert ([len(data.of(split)) for split in ("train", "validation", "test")], data.issues) == ([2, 2, 2], ())
