@@ -23,7 +23,20 @@ assert lv.classify("examples/dress.jpg", top=1).labels == ("dress",)
 assert len(lv.detect("examples/blood.jpg", tiles=2)) > 0
 assert lv.check_data("clothes").ok
 
+lr = {"optimizer.lr": 1e-3}
+run = lv.train("clothes/", model="mobilenet_v2", weights="clothing", epochs=1, size=64, settings=lr, quiet=True)
+assert run.bundle.is_file()
+assert run.report.is_file()
+assert 0 <= run.metrics["top1"] <= 100
+assert len(run.results["epochs"]) == 1
+again = lv.create.from_run(run.folder)
+assert again.training == run.network.training
+scores = lv.evaluate(run, "clothes/")
+assert lv.load_classifier(run).predict("examples/dress.jpg").labels[0] in {"hat", "pants", "shoes"}
+
 network = lv.create("mobilenet_v2", weights="clothing", num_classes=10)
 assert network.pretrained is not None
 transform = network.pretrained.transform(train=True)
+lv.export(network, "model2.onnx", labels=[f"class {number}" for number in range(10)])
+assert lv.info("mobilenet_v2", size=96).macs > 0
 print(network.pretrained.preprocess.size_hw, network.pretrained.labels, network.pretrained.licence)
