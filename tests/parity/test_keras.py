@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from litevision.weights.create import create
-from litevision.weights.load import fill, load_weights
+from litevision.weights.load import load_weights
 from litevision.weights.save import save_weights
 from originals import SIZES, TOLERANCE_F64
 
@@ -105,8 +105,7 @@ def test_equals_keras_and_survives_the_round_trip(
     theirs = original(keras, class_name, alpha, minimalistic, (97, 97))
     file = tmp_path / "theirs.weights.h5"
     theirs.save_weights(file)
-    ours = create(name, width_mult=alpha, dialect="keras").double().eval()
-    fill(ours, file)
+    ours = create(name, width_mult=alpha, dialect="keras", weights=file).double().eval()
     for size_hw in SIZES if alpha == 1.0 else ((97, 97),):
         # Keras fixes the size of V1 and V2 when it builds them; the seed makes the same weights each time.
         sized = theirs if size_hw == (97, 97) else original(keras, class_name, alpha, minimalistic, size_hw)

@@ -108,23 +108,6 @@ def load_network(
     return trained.network()
 
 
-def fill(
-    network: Network,
-    source: WeightsLike,
-    *,
-    reset_classifier: bool = False,
-    drop_background: bool | None = None,
-) -> Loaded:
-    """Fills ``network`` in place from a weight set, a file or a URL; see ``create`` for the arguments."""
-    config = network.config
-    request = WeightsRequest(config.architecture, config.dialect, config.width_mult)
-    opened = open_source(source, request, config.architecture)
-    require_classifier(opened)
-    layout = identify(opened, request).layout
-    applied = fill_from(network, opened, layout, reset_classifier=reset_classifier, drop_background=drop_background)
-    return Loaded(network, layout_named(layout), opened, applied)
-
-
 def identify(
     source: WeightsSource, request: WeightsRequest, likely: Variant | None = None, *, any_width: bool = False
 ) -> DetectedLayout:

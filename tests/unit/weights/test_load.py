@@ -25,7 +25,7 @@ from litevision.models.mobilenet_v3 import Bneck
 from litevision.registry.weight_sets import WeightSet, find_weight_set
 from litevision.weights import source
 from litevision.weights.create import create
-from litevision.weights.load import fill, load_weights
+from litevision.weights.load import load_weights
 from litevision.weights.save import save_weights
 from weight_files import assert_same_weights, network, stored
 
@@ -368,7 +368,7 @@ def test_our_own_file_of_another_dialect_is_refused(tmp_path: Path) -> None:
     file = save_weights(network(NAME, dialect="keras", width_mult=WIDTH), tmp_path / "ours.safetensors")
     holds = r"ours.safetensors holds mobilenet_v2 \(dialect keras, width 0.35\), got"
     with pytest.raises(WeightsMismatchError, match=f"{holds} dialect 'torchvision'"):
-        fill(network(NAME, width_mult=WIDTH), file)
+        create(NAME, width_mult=WIDTH, dialect="torchvision", weights=file)
     with pytest.raises(WeightsMismatchError, match=f"{holds} dialect 'timm'"):
         load_weights(file, dialect="timm")
     with pytest.raises(WeightsMismatchError, match=f"{holds} architecture 'mobilenet_v1'"):
@@ -554,13 +554,6 @@ def test_a_folder_does_not_hide_a_weight_set(
     Path(TV).mkdir()
     create(NAME, weights=TV)
     assert fetched == [TV]
-
-
-def test_fill(ours: Network, tensors: dict[str, Tensor], write: Write) -> None:
-    other = network(NAME, width_mult=WIDTH, seed=1)
-    loaded = fill(other, write(tensors))
-    assert loaded.network is other
-    assert_same_weights(other, ours)
 
 
 def test_out_indices_need_a_pyramid() -> None:
