@@ -1,12 +1,12 @@
 """How good a bundle is on labelled images, in the engine that will run it. No torch."""
 
 from litevision.evaluation.classification import evaluate_bundle
-from litevision.evaluation.records import Evaluation, Skipped
-from litevision.evaluation.samples import select_split
+from litevision.evaluation.samples import Skipped, select_split
 from litevision.evaluation.scores import (
     CalibrationBin,
     ClassScores,
     Confusion,
+    Evaluation,
     Scores,
     as_bundle_score,
     calibration,

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from litevision.data.dataset import Sample
-from litevision.evaluation.records import Evaluation
-from litevision.evaluation.samples import gather, label_indices
+from litevision.evaluation.samples import collect, label_indices
+from litevision.evaluation.scores import Evaluation
 from litevision.runtime import Classifier, Predictions, Result
 from litevision.runtime.pipeline import stream_batches
 
@@ -17,7 +17,7 @@ def evaluate_bundle(
     classes: Sequence[str],
     *,
     split: str,
-    on_answers: Callable[[Sequence[Result[Predictions]]], None] | None = None,
+    on_results: Callable[[Sequence[Result[Predictions]]], None] | None = None,
 ) -> Evaluation:
     """What ``classifier`` answers to ``samples``; its classes are the bundle's labels, in the bundle's order.
 
@@ -27,7 +27,7 @@ def evaluate_bundle(
         samples: the images; one that cannot be read is left out and noted.
         classes: the names that the samples' labels stand for. They are found among the bundle's labels by name.
         split: what to call the samples.
-        on_answers: is given each few answers as they come, for a progress bar.
+        on_results: is given each few answers as they come, for a progress bar.
 
     Raises:
         UnknownNameError: classes that the bundle does not know: all are named.
@@ -47,7 +47,7 @@ def evaluate_bundle(
         (sample.path for sample in samples),
         workers=classifier.bundle.engine.choice.streams,
     )
-    skipped = gather(chunks, samples, keep, on_answers)
+    skipped = collect(chunks, samples, keep, on_results)
     return Evaluation(
         split,
         classifier.labels,

@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 
 from litevision.data import DetectionSample
 from litevision.detections import Detections
-from litevision.evaluation.records import Skipped
-from litevision.evaluation.samples import gather, label_indices
+from litevision.evaluation.samples import Skipped, collect, label_indices
 from litevision.runtime import Detector, Result
 from litevision.runtime.pipeline import BATCH_SIZE, stream_batches
 
@@ -37,7 +36,7 @@ def evaluate_detector(
     *,
     split: str,
     tiles: int = 1,
-    on_answers: Callable[[Sequence[Result[Detections]]], None] | None = None,
+    on_results: Callable[[Sequence[Result[Detections]]], None] | None = None,
 ) -> DetectionEvaluation:
     """All boxes that ``detector`` finds in ``samples``, however unsure; its classes are the bundle's labels.
 
@@ -48,7 +47,7 @@ def evaluate_detector(
         classes: the names of the samples' labels, matched with the bundle's by name.
         split: what to call the samples.
         tiles: as for `Detector.predict`.
-        on_answers: told of each chunk of answers as it comes.
+        on_results: is given each few results as they come, for a progress bar.
 
     Raises:
         UnknownNameError: classes that the bundle does not know: all are named.
@@ -68,5 +67,5 @@ def evaluate_detector(
         workers=detector.bundle.engine.choice.streams,
         batch_size=BATCH_SIZE if tiles == 1 else 1,
     )
-    skipped = gather(chunks, samples, keep, on_answers)
+    skipped = collect(chunks, samples, keep, on_results)
     return DetectionEvaluation(split, detector.labels, tuple(kept), tuple(found), skipped)

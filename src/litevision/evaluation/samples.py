@@ -4,6 +4,7 @@ import difflib
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -12,13 +13,20 @@ import numpy.typing as npt
 
 from litevision.data.dataset import SPLITS, Split
 from litevision.errors import UnknownNameError, UsageError
-from litevision.evaluation.records import Skipped
 from litevision.runtime.results import Result
 
 ALL = "all"
 """Stands for every image, whatever its split."""
 
 _SHOWN = 10  # names in a message
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An image that could not be read, and why."""
+
+    path: Path
+    detail: str
 
 
 class WithPath(Protocol):
@@ -75,17 +83,17 @@ def select_split(data: Splits[Labelled], split: str | None = None) -> tuple[str,
     return chosen, of[chosen]
 
 
-def gather(
+def collect(
     chunks: Generator[list[Result[Found]]],
     samples: Sequence[WithPath],
     keep: Callable[[int, Result[Found]], None],
-    on_answers: Callable[[Sequence[Result[Found]]], None] | None,
+    on_results: Callable[[Sequence[Result[Found]]], None] | None,
 ) -> tuple[Skipped, ...]:
     """Gives ``keep`` each answer with the place of its image; the images that could not be read are its result.
 
     Args:
         chunks: the answers to ``samples``, in their order; closed in the end.
-        on_answers: is given each few answers as they come.
+        on_results: is given each few results as they come.
     """
     skipped: list[Skipped] = []
     place = 0
@@ -97,8 +105,8 @@ def gather(
                 else:
                     keep(place, answer)
                 place += 1
-            if on_answers:
-                on_answers(answers)
+            if on_results:
+                on_results(answers)
     return tuple(skipped)
 
 

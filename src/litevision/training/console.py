@@ -22,7 +22,7 @@ _LINE_EVERY_S = 20.0
 _CLASSES_SHOWN = 30
 
 
-def print_data(plan: AnyPlan, faults: Sequence[Issue]) -> None:
+def print_data(plan: AnyPlan, issues: Sequence[Issue]) -> None:
     """Prints the data's classes and splits, and what is left out; of images with boxes, the boxes are counted."""
     if console.is_quiet():
         return
@@ -45,10 +45,10 @@ def print_data(plan: AnyPlan, faults: Sequence[Issue]) -> None:
     screen.print(table)
     if data.made_splits:
         screen.print("the splits were made here, the same ones each time")
-    left_out = [fault for fault in faults if fault.path is not None]
-    for fault in left_out[:5]:
-        line = "" if fault.line is None else f", line {fault.line}"
-        screen.print(escape(f"left out: {fault.path}{line}: {fault.detail}"), markup=False, soft_wrap=True)
+    left_out = [issue for issue in issues if issue.path is not None]
+    for issue in left_out[:5]:
+        line = "" if issue.line is None else f", line {issue.line}"
+        screen.print(escape(f"left out: {issue.path}{line}: {issue.detail}"), markup=False, soft_wrap=True)
     if left_out:
         what = "images" if counts_images else f"{counted} or images"
         screen.print(f"{len(left_out)} {what} left out in all; 'litevision check-data' tells more")

@@ -132,7 +132,7 @@ def check_images(plan: AnyPlan) -> list[Path]:
 
 
 def how_it_went(progress: Progress, *, stopped_early: bool) -> dict[str, Any]:
-    """The part of ``results.json`` that tells of the epochs."""
+    """The part of ``results.json`` on the epochs."""
     return {
         "epochs": progress.epochs,
         "best_epoch": progress.best_epoch,
@@ -142,7 +142,7 @@ def how_it_went(progress: Progress, *, stopped_early: bool) -> dict[str, Any]:
 
 
 def bundle_record(bundle: Path, check: Check) -> dict[str, Any]:
-    """The part of ``results.json`` that tells of the bundle."""
+    """The part of ``results.json`` on the bundle."""
     return {
         "path": BUNDLE,
         "bytes": bundle.stat().st_size,

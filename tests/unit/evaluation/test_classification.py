@@ -70,7 +70,7 @@ def test_a_image_that_cannot_be_read_is_left_out_and_named(classifier: Classifie
     bad.write_bytes(b"oops")
     paths = [bad, image(tmp_path, "a.png", "red"), missing, image(tmp_path, "b.png", "blue")]
     heard: list[Result] = []
-    found = evaluate_bundle(classifier, samples(paths, [1, 0, 1, 2]), LABELS, split="all", on_answers=heard.extend)
+    found = evaluate_bundle(classifier, samples(paths, [1, 0, 1, 2]), LABELS, split="all", on_results=heard.extend)
     assert found.paths == (paths[1], paths[3])
     assert found.labels.tolist() == [0, 2]
     assert found.probabilities.argmax(axis=1).tolist() == [0, 2]
@@ -109,7 +109,7 @@ def test_an_early_end_leaves_no_worker_behind(classifier: Classifier, tmp_path: 
 
     paths = [image(tmp_path, "a.png", "red")] * 100
     with pytest.raises(KeyboardInterrupt):
-        evaluate_bundle(classifier, samples(paths, [0] * 100), LABELS, split="test", on_answers=stop)
+        evaluate_bundle(classifier, samples(paths, [0] * 100), LABELS, split="test", on_results=stop)
     assert [it.name for it in threading.enumerate() if it.name.startswith("litevision")] == []
 
 

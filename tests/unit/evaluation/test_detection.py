@@ -265,7 +265,7 @@ def test_a_bundle_is_scored_by_name_on_what_can_be_read(detector: Detector, tmp_
         sample([], [], path=write(tmp_path / "2.png")),
     ] * 3
     heard: list[Result[Any]] = []
-    it = evaluate_detector(detector, samples, ("blue", "red"), split="test", on_answers=heard.extend)
+    it = evaluate_detector(detector, samples, ("blue", "red"), split="test", on_results=heard.extend)
     assert [answer.source for answer in heard] == [each.path for each in samples]
     assert it.classes == ("red", "blue")
     assert [each.path.name for each in it.samples] == ["0.png", "1.png", "2.png"] * 3

@@ -188,7 +188,7 @@ class Classification(Task):
         on_results: OnResults | None = None,
     ) -> Evaluation:
         """What ``predictor`` answers to labelled ``samples``."""
-        return evaluate_bundle(predictor, samples, classes, split=split, on_answers=on_results)
+        return evaluate_bundle(predictor, samples, classes, split=split, on_results=on_results)
 
     def scores(self, evaluation: Evaluation) -> Scores:
         """How good the answers are."""

@@ -35,7 +35,7 @@ def read_trainable(path: Path, exclude: Collection[str]) -> TrainableData:
         )
     gone = {one.path for one in left_out}
     # What was left out of the labels is counted in the report; notes and warnings are check-data's.
-    faults = tuple(fault for fault in data.issues if fault.severity == "error" and fault.path is not None)
+    issues = tuple(issue for issue in data.issues if issue.severity == "error" and issue.path is not None)
     data = replace(data, samples=tuple(one for one in data.samples if one.path not in gone), issues=())
     purposes: dict[Split, str] = {"train": "to learn from", "validation": "to choose the best epoch by"}
     for split, purpose in purposes.items():
@@ -44,7 +44,7 @@ def read_trainable(path: Path, exclude: Collection[str]) -> TrainableData:
                 f"{data.root}: no boxes {purpose} in the {len(data.of(split)):,} images of {split}; "
                 "label some. 'litevision check-data' tells what is there"
             )
-    return TrainableData(data, faults, tuple(one.path for one in left_out))
+    return TrainableData(data, issues, tuple(one.path for one in left_out))
 
 
 def boxes_to_dict(data: LabelledBoxes) -> dict[str, Any]:

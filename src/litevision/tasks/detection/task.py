@@ -201,7 +201,7 @@ class DetectionTask(Task):
         on_results: OnResults | None = None,
     ) -> DetectionEvaluation:
         """What ``predictor`` finds in labelled ``samples``."""
-        return evaluate_detector(predictor, samples, classes, split=split, on_answers=on_results)
+        return evaluate_detector(predictor, samples, classes, split=split, on_results=on_results)
 
     def scores(self, evaluation: DetectionEvaluation) -> DetectionScores:
         """How good the boxes are."""
