@@ -82,10 +82,17 @@ def run(options: ExportOptions) -> int:
     return 0
 
 
+_MOST_LABEL_BYTES = 67_108_864
+
+
 def _read_labels(file: Path) -> tuple[str, ...]:
     from litevision.errors import FileMissingError, UsageError
 
     try:
+        if file.exists() and (not file.is_file() or file.stat().st_size > _MOST_LABEL_BYTES):
+            raise UsageError(
+                f"{file}: no labels; expected a file of {_MOST_LABEL_BYTES:,} bytes at most, one name a line"
+            )
         names = tuple(line.strip() for line in file.read_text("utf-8-sig").splitlines() if line.strip())
     except FileNotFoundError:
         raise FileMissingError(f"{file}: no such file of labels; expected one name a line") from None

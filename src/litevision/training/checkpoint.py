@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from litevision.errors import FileMissingError, TrainingError
+from litevision.errors import FileMissingError, LitevisionError, TrainingError
 from litevision.files import atomic_write
+from litevision.weights.read import require_plain
 
 FORMAT_VERSION = 1
 NAME = "last.ckpt"
@@ -64,6 +65,16 @@ def write_checkpoint(path: Path, progress: Progress, states: dict[str, Any]) -> 
         ) from None
 
 
+def _require_numbers(progress: Progress) -> None:
+    counts = (progress.epoch, progress.batch, progress.best_epoch, progress.interruptions)
+    if not all(type(it) is int and it >= 0 for it in counts):
+        raise ValueError(f"counts of {counts}")
+    if not all(isinstance(it, dict) for it in progress.epochs):
+        raise ValueError("epochs without records")
+    for value in (progress.loss_sum, progress.seconds, progress.wait_seconds, progress.best_score, progress.best_loss):
+        float(value)
+
+
 def read_checkpoint(path: Path) -> tuple[Progress, dict[str, Any]]:
     """The progress, and the rest by name.
 
@@ -77,6 +88,10 @@ def read_checkpoint(path: Path) -> tuple[Progress, dict[str, Any]]:
         states = torch.load(path, map_location="cpu", weights_only=True)
         version = states.pop("format_version")
         progress = Progress(**states.pop("progress"))
+        _require_numbers(progress)
+        require_plain(states["network"], path)
+    except LitevisionError:
+        raise
     except Exception as error:  # a damaged file raises whatever its reader stumbles over
         raise TrainingError(f"{path}: cannot be read as a checkpoint ({type(error).__name__}). Start anew") from error
     if version != FORMAT_VERSION:

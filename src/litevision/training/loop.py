@@ -110,10 +110,14 @@ class Loop:
         """Takes up what a checkpoint holds."""
         self.progress = progress
         self.progress.interruptions += 1
-        self._network.load_state_dict(states["network"])
-        self._optimizer.load_state_dict(states["optimizer"])
-        if self._average is not None:
-            self._average.load_state_dict(states["average"])
+        try:
+            self._network.load_state_dict(states["network"])
+            self._optimizer.load_state_dict(states["optimizer"])
+            if self._average is not None:
+                self._average.load_state_dict(states["average"])
+        except Exception as error:  # torch raises half a dozen kinds for states of another form
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            raise TrainingError(f"{self._folder}: its checkpoint is not of this run ({reason}). Start anew") from error
 
     def scored_network(self) -> nn.Module:
         """The network that is scored: the moving average, where there is one."""

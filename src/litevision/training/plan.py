@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 from torch import nn
 
 from litevision.data import Issue
@@ -166,7 +167,7 @@ def read_plan(folder: Path) -> AnyPlan:
         UnsafeFileError: the folder holds links, so that what is written into it could land elsewhere.
     """
     plan = read_plan_without_images(folder)
-    gone = [sample.path for sample in plan.data.samples if not sample.path.is_file()]
+    gone = [sample.path for sample in plan.data.samples if not _is_file(sample.path)]
     if gone:
         raise FileMissingError(f"{gone[0]}: gone, with {len(gone) - 1} more of the run's images; bring them back first")
     return plan
@@ -188,7 +189,7 @@ def read_plan_without_images(folder: Path) -> AnyPlan:
         if plain["format_version"] != FORMAT_VERSION:
             raise TrainingError(f"{path}: of version {plain['format_version']}; this litevision reads {FORMAT_VERSION}")
         task = task_of(plain["task"])
-        return Plan(
+        plan: AnyPlan = Plan(
             name=plain["name"],
             created=plain["created"],
             recipe=make_recipe(read_recipe(folder / RECIPE), origin=RECIPE, task=task),
@@ -199,8 +200,28 @@ def read_plan_without_images(folder: Path) -> AnyPlan:
             start=None if plain["start"] is None else _from_dict(Weights, plain["start"]),
             fresh_head=plain.get("fresh_head", False),
         )
-    except (ValueError, KeyError, TypeError) as error:
+        _require_labels(plan.data)
+        return plan
+    except TrainingError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, OSError) as error:
         raise TrainingError(f"{path}: cannot be read as the plan of a run ({error}); start anew") from None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _require_labels(data: Any) -> None:
+    for sample in data.samples:
+        labels = sample.labels if hasattr(sample, "labels") else np.array([sample.label])
+        if labels.ndim != 1 or (labels.size and labels.dtype.kind != "i"):
+            raise ValueError(f"the class of {sample.path} is no number")
+        if labels.size and not 0 <= labels.min() <= labels.max() < len(data.classes):
+            raise ValueError(f"{sample.path} is of class {labels.max()}, of {len(data.classes)}")
 
 
 def _from_dict(kind: type[Any], plain: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 
 from litevision.errors import FileMissingError, LitevisionError, UsageError, WeightsError
-from litevision.files import sha256_of
+from litevision.files import refuse_links, sha256_of
 from litevision.image import Preprocess
 from litevision.models.centernet import CenterNet, CenterNetConfig
 from litevision.models.config import NetworkConfig
@@ -129,6 +129,7 @@ def _checkpoint_in(folder: Path) -> Path:
 
 
 def _from_run(folder: Path, checkpoint: Path, label: str) -> TrainedModel:
+    refuse_links(folder)
     try:
         plan = json.loads((folder / PLAN).read_text("utf-8"))
         read_config = CenterNetConfig if plan.get("task") == "detection" else NetworkConfig

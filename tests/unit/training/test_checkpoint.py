@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from litevision.errors import FileMissingError, TrainingError
+from litevision.errors import FileMissingError, LitevisionError, TrainingError
 from litevision.training.checkpoint import Progress, read_checkpoint, write_checkpoint
 
 
@@ -58,4 +58,29 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
 
     torch.save({"format_version": 1, "progress": Evil()}, tmp_path / "last.ckpt")
     with pytest.raises(TrainingError, match="UnpicklingError"):
+        read_checkpoint(tmp_path / "last.ckpt")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"network": None},
+        {"network": [1]},
+        {"network": {"w": 3}},
+        {"network": {"w": torch.zeros(1).expand(10**6)}},
+        {"progress": {"epoch": -5}},
+        {"progress": {"epoch": "x"}},
+        {"progress": {"epochs": [1, 2]}},
+        {"progress": {"best_score": "x"}},
+        {"progress": {"unknown": 1}},
+    ],
+    ids=str,
+)
+def test_a_checkpoint_of_another_form_is_one_line(change: dict[str, object], tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "last.ckpt", Progress(), {"network": {"w": torch.zeros(2)}})
+    states = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    if "progress" in change:
+        change = {"progress": {**states["progress"], **change["progress"]}}
+    torch.save({**states, **change}, tmp_path / "last.ckpt")
+    with pytest.raises(LitevisionError, match=r"last\.ckpt"):
         read_checkpoint(tmp_path / "last.ckpt")

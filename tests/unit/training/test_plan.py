@@ -181,3 +181,20 @@ def test_no_validation_images(data: Path) -> None:
         DataError, match=r"no validation images; add some.*; 6 could not be read \('litevision check-data'"
     ):
         make_plan(data, tiny_recipe(), "mine")
+
+
+@pytest.mark.parametrize("label", [77, -1, "x", None, [1]])
+def test_a_label_that_no_class_has(planned: tuple[Plan, Network], tmp_path: Path, label: object) -> None:
+    planned[0].write(tmp_path / "mine")
+    plain = json.loads((tmp_path / "mine" / PLAN).read_text())
+    plain["data"]["samples"][0][1] = label
+    (tmp_path / "mine" / PLAN).write_text(json.dumps(plain))
+    with pytest.raises(TrainingError, match=r"plan\.json: cannot be read as the plan of a run"):
+        read_plan(tmp_path / "mine")
+
+
+def test_a_plan_that_is_nested_without_end(planned: tuple[Plan, Network], tmp_path: Path) -> None:
+    planned[0].write(tmp_path / "mine")
+    (tmp_path / "mine" / PLAN).write_text("[" * 100_000)
+    with pytest.raises(TrainingError, match=r"plan\.json: cannot be read as the plan of a run"):
+        read_plan(tmp_path / "mine")
