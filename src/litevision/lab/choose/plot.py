@@ -28,7 +28,7 @@ def plot(
 
     Args:
         file: ends in ``.png`` or ``.svg``.
-        best: those on the frontier, which are named.
+        best: those on the Pareto front, which are named.
         budgets: those of time are drawn as lines.
     """
     with plot_style():
@@ -75,7 +75,7 @@ def _family(candidate: Candidate) -> str:
 
 
 def _quickest_first(best: Sequence[Candidate]) -> list[Candidate]:
-    """Of the frontier those that are the most exact for their time, whatever their size."""
+    """Keep those of the front that are the most exact for their time, whatever their size."""
     line: list[Candidate] = []
     for it in sorted(best, key=lambda each: (each.ms, -each.top1)):
         if not line or it.top1 > line[-1].top1:

@@ -174,7 +174,7 @@ def compare(
         )
     for candidate in chosen:
         _finish(candidate, plans[candidate.name], folder / candidate.name)
-    console.note(f"measuring {len(chosen)} bundles in turns, about {seconds * len(chosen):.0f} s")
+    console.note(f"measuring {len(chosen)} bundles, calls interleaved, about {seconds * len(chosen):.0f} s")
     machine = Machine.here()
     rows = measured_rows(chosen, folder, seconds)
     found = Comparison(folder, plans[chosen[0].name], budget, machine, tuple(rows))

@@ -1,4 +1,4 @@
-"""The experiments, run: every network of a design in turns, round after round, in one engine."""
+"""Run the experiments: calls of all networks of a design are interleaved, round after round, in one engine."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
