@@ -25,12 +25,13 @@ from litevision.cli.help import help_of, typed
 from litevision.cli.parser import fields_of
 from litevision.cost.ledger import Ledger, ledger
 from litevision.data import FORMATS, RULES
-from litevision.data.formats import formats_of
+from litevision.data.formats import Format, formats_of
 from litevision.models import Network, build, configure
 from litevision.models.dialect import Dialect
 from litevision.registry import ARCHITECTURES
 from litevision.registry.weight_sets import WeightSet, weight_sets
 from litevision.runtime import BundleMetadata
+from litevision.runtime.engines import EngineSpec
 from litevision.runtime.schema import REST
 from litevision.tasks import TASKS, task_of
 from litevision.training.recipe_file import recipe_tables
@@ -43,7 +44,7 @@ WIDTH = 0.75
 SCALED_FAMILIES = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3")  # those whose papers have a width multiplier
 
 _LABELS = {"classification": "one class an image", "detection": "boxes"}
-_BLOCK = re.compile(r"(?P<start><!-- generated: (?P<name>[a-z0-9_ -]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(?P<start><!-- generated: (?P<name>[A-Za-z0-9_ -]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
 _ATTRIBUTE = re.compile(r"^ {4}(?P<name>\w+): (?P<text>.*(?:\n {8}.*)*)", re.MULTILINE)
 
 
@@ -224,6 +225,12 @@ def options(name: str) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
+
+
+def fields_table(record: type) -> str:
+    """The fields of a table's row, from its docstring."""
+    rows = [(f"`{name}`", _cell(text.replace("``", "`"))) for name, text in attributes(record).items()]
+    return table(("field", "what it says"), rows)
 
 
 def layering() -> str:
@@ -408,6 +415,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "models": models,
     "commands": commands,
     "layering": layering,
+    **{f"fields {row.__name__}": partial(fields_table, row) for row in (Format, EngineSpec)},
     **{f"api {kind}": partial(api, kind) for kind in ("verbs", "types")},
     **{f"options {name}": partial(options, name) for name in COMMANDS},
     "width example": width_example,

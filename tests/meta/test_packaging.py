@@ -73,7 +73,7 @@ def test_no_pin_belongs_to_one_kind_of_machine() -> None:
 
 
 def test_the_version_is_one() -> None:
-    newest = re.search(r"^## \[(.*?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    newest = re.search(r"^## \[(\d.*?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest
     assert litevision.__version__ == PROJECT["version"] == newest[1]
 
