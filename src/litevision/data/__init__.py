@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from litevision.data.formats import FORMATS, Format
     from litevision.data.formats.find import task_of
     from litevision.data.issues import RULES, Issue, Rule
-    from litevision.data.reader import quick_scan, read, read_boxes, read_images
+    from litevision.data.reader import quick_scan, read, read_boxes, read_images, read_readable_images
 
 __all__ = [
     "FORMATS",
@@ -32,6 +32,7 @@ __all__ = [
     "read",
     "read_boxes",
     "read_images",
+    "read_readable_images",
     "task_of",
 ]
 
@@ -41,7 +42,7 @@ _HOMES = {
     "formats": ("FORMATS", "Format"),
     "formats.find": ("task_of",),
     "issues": ("RULES", "Issue", "Rule"),
-    "reader": ("quick_scan", "read", "read_boxes", "read_images"),
+    "reader": ("quick_scan", "read", "read_boxes", "read_images", "read_readable_images"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -13,6 +13,7 @@ from litevision.detections import box_iou
 from litevision.errors import ImageError
 from litevision.image.decode import open_image
 from litevision.image.pixels import Orientation
+from litevision.tables import pluralise
 
 _LEAST_PX = 0.01  # YOLO's six digits move an edge of a 10,000 px image by half of this
 _OVER_EDGE_PX = 1.0  # rounding to whole pixels, or counting them from 1, reaches out no further
@@ -36,7 +37,9 @@ def usable_boxes(
 ) -> UsableBoxes | None:
     """The usable boxes of ``image`` in px of the upright image, cut at its edges.
 
-    None where they were made for another size of it.
+    None where they were made for another size of it, or where one of them cannot be used: an object of unknown place
+    or class would be taught as background, and finding it would count as a mistake. A box that is a point alone, as a
+    slip of the mouse makes it, is no object where others are there.
 
     Args:
         image: as it is written.
@@ -57,6 +60,7 @@ def usable_boxes(
     label_of = {name: label for label, name in enumerate(listing.classes)}
     scale = (width, height, width, height) if listing.relative else (1, 1, 1, 1)
     kept: list[ListedBox] = []
+    is_incomplete, points = image.is_incomplete, 0
     rows: list[tuple[float, ...]] = []
     for box in image.boxes:
         corners = tuple(edge * side for edge, side in zip(box.xyxy, scale, strict=True))
@@ -68,6 +72,14 @@ def usable_boxes(
         if not any(is_left_out for *_, is_left_out in found):
             kept.append(box)
             rows.append(inside)
+        elif max(corners[2] - corners[0], corners[3] - corners[1]) < _LEAST_PX and found[0][0] == "zero-area-box":
+            points += 1
+        else:
+            is_incomplete = True
+    if is_incomplete or (points and not kept):
+        usable = f"{len(kept)} of {pluralise(len(image.boxes), 'readable box')} can be used"
+        issues.append(Issue.of("image-left-out", image.path, usable))
+        return None
     boxes_xyxy = np.array(rows, np.float32).reshape(-1, 4)
     labels = np.array([label_of[box.label] for box in kept], np.int64)
     single = _without_copies(kept, boxes_xyxy, labels, issues)

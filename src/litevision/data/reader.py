@@ -41,9 +41,14 @@ def read(
 
 
 def read_images(
-    path: str | os.PathLike[str], *, seed: int = 0, fractions: Fractions = DEFAULT_FRACTIONS
+    path: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    fractions: Fractions = DEFAULT_FRACTIONS,
+    readable_only: bool = False,
+    workers: int | None = None,
 ) -> LabelledImages:
-    """Read the labelled images at ``path``; no image is opened: `quick_scan` does that.
+    """Read the labelled images at ``path``; images are opened only as ``readable_only`` says.
 
     Splits that the data came with are kept. Data without them is split by a rule that depends on ``seed`` and on the
     images' names alone, each class on its own; copies of an image all stay in train. Where there is a train split but
@@ -53,6 +58,9 @@ def read_images(
         path: a folder or a file, as for `read`.
         seed: gives another split.
         fractions: the shares of train, validation and test where they are made here.
+        readable_only: leave out what `quick_scan` would, before a split is made, so that no damaged image takes the
+            place of another; where the data came with splits, nothing is opened and nothing left out.
+        workers: threads to open images with; by default one for each processor, up to 8.
 
     Raises:
         FileMissingError: nothing at the path.
@@ -61,7 +69,35 @@ def read_images(
     """
     check_fractions(fractions)
     _, listing = list_labels(path, "classification")
-    return label_images(listing, seed=seed, fractions=fractions)
+    data = label_images(listing, seed=seed, fractions=fractions)
+    if not readable_only or not data.made_splits:
+        return data
+    stats = inspect_images([image.path for image in listing.images], quick=True, workers=workers)
+    return readable_images(data, listing, stats, seed=seed, fractions=fractions)
+
+
+def read_readable_images(
+    path: str | os.PathLike[str], *, workers: int | None = None
+) -> tuple[LabelledImages, tuple[Issue, ...]]:
+    """Read the labelled images at ``path`` that can be opened, and an issue for each that cannot.
+
+    The splits are made of those alone; otherwise as `read_images` and `quick_scan`.
+
+    Args:
+        path: a folder or a file, as for `read`.
+        workers: threads; by default one for each processor, up to 8.
+
+    Raises:
+        FileMissingError: nothing at the path.
+        DataError: no labelled images there, of one class alone, or a class of which train has none that can be opened.
+    """
+    _, listing = list_labels(path, "classification")
+    data = label_images(listing, seed=0, fractions=DEFAULT_FRACTIONS)
+    stats = inspect_images([image.path for image in listing.images], quick=True, workers=workers)
+    data = readable_images(data, listing, stats, seed=0, fractions=DEFAULT_FRACTIONS)
+    issues = sorted(image_issues(listing, stats, "classification"), key=lambda issue: issue.order)
+    _require_every_class(data, len(issues))
+    return data, tuple(issues)
 
 
 def read_boxes(
@@ -103,8 +139,17 @@ def read_boxes(
     return replace(data, issues=issues)
 
 
-def label_images(listing: Listing, *, seed: int, fractions: Fractions) -> LabelledImages:
+def label_images(
+    listing: Listing, sizes_hw: Sequence[tuple[int, int] | None] | None = None, *, seed: int, fractions: Fractions
+) -> LabelledImages:
     """The listed images as a classification data set, each in a split.
+
+    Args:
+        listing: what was read.
+        sizes_hw: the size of each image; None for one that cannot be read, which is left out. Without it, all are
+            taken.
+        seed: gives another split.
+        fractions: the shares of train, validation and test.
 
     Raises:
         DataError: one class alone.
@@ -115,16 +160,27 @@ def label_images(listing: Listing, *, seed: int, fractions: Fractions) -> Labell
             "Add images that are something else."
         )
     label_of = {name: label for label, name in enumerate(listing.classes)}
-    labels = [label_of[image.label] for image in listing.images]
-    splits, made = assign_splits(listing.images, [[label] for label in labels], seed=seed, fractions=fractions)
+    images = [image for place, image in enumerate(listing.images) if sizes_hw is None or sizes_hw[place]]
+    labels = [label_of[image.label] for image in images]
+    splits, made = assign_splits(images, [[label] for label in labels], seed=seed, fractions=fractions)
     placed = [
         (SPLITS.index(split), image.name, label, Sample(image.path, label, split))
-        for image, label, split in zip(listing.images, labels, splits, strict=True)
+        for image, label, split in zip(images, labels, splits, strict=True)
     ]
     placed.sort(key=lambda one: one[:3])
     samples = tuple(sample for *_, sample in placed)
     issues = tuple(sorted(listing.issues, key=lambda issue: issue.order))
     return LabelledImages(listing.root, tuple(listing.classes), samples, made, issues)
+
+
+def readable_images(
+    data: LabelledImages, listing: Listing, stats: DatasetStats, *, seed: int, fractions: Fractions
+) -> LabelledImages:
+    """The images of ``data`` that can be opened; where its splits were made here, they are made of those alone."""
+    if data.made_splits:
+        return label_images(listing, stats.sizes_hw, seed=seed, fractions=fractions)
+    sizes_hw = {image.path: size_hw for image, size_hw in zip(listing.images, stats.sizes_hw, strict=True)}
+    return replace(data, samples=tuple(sample for sample in data.samples if sizes_hw[sample.path]))
 
 
 def label_boxes(
@@ -211,12 +267,16 @@ def quick_scan(data: LabelledImages, *, workers: int | None = None) -> tuple[Lab
             good.append(sample)
         issues += [Issue.of(rule, sample.path, detail) for rule, detail in found]
     kept = replace(data, samples=tuple(good))
-    lacking = [name for name, count in zip(kept.classes, kept.counts("train"), strict=True) if not count]
+    _require_every_class(kept, len(issues))
+    return kept, tuple(sorted(issues, key=lambda issue: issue.order))
+
+
+def _require_every_class(data: LabelledImages, left_out: int) -> None:
+    lacking = [name for name, count in zip(data.classes, data.counts("train"), strict=True) if not count]
     if lacking:
         names = ", ".join(map(repr, lacking[:3])) + (f" and {len(lacking) - 3} more" if len(lacking) > 3 else "")
-        dropped = f" ({len(issues):,} files cannot be read)" if issues else ""
+        dropped = f" ({left_out:,} files cannot be read)" if left_out else ""
         raise DataError(
             f"{data.root}: no images of {names} to train with{dropped}; expected some of every class. "
             "Run 'litevision check-data' to see every issue."
         )
-    return kept, tuple(sorted(issues, key=lambda issue: issue.order))

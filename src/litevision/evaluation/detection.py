@@ -50,10 +50,11 @@ def evaluate_detector(
         on_results: is given each few results as they come, for a progress bar.
 
     Raises:
-        UnknownNameError: classes that the bundle does not know: all are named.
+        UnknownNameError: classes with boxes that the bundle does not know: all are named.
         BundleError: the model gives infinities or NaN.
     """
-    places = label_indices(classes, detector.labels)
+    shown = {label for sample in samples for label in sample.labels.tolist()}
+    places = label_indices(classes, detector.labels, shown)
     kept: list[DetectionSample] = []
     found: list[Detections] = []
 

@@ -2,7 +2,7 @@
 
 import difflib
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,25 +110,33 @@ def collect(
     return tuple(skipped)
 
 
-def label_indices(classes: Sequence[str], labels: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Where each of ``classes`` stands among a bundle's ``labels``, by name.
+def label_indices(
+    classes: Sequence[str], labels: Sequence[str], shown: Collection[int] | None = None
+) -> npt.NDArray[np.int64]:
+    """Where each of ``classes`` stands among a bundle's ``labels``, by name; -1 for one that is not ``shown``.
+
+    Args:
+        classes: the data's.
+        labels: the bundle's.
+        shown: the indices of the classes that there is something of; None for all.
 
     Raises:
         UnknownNameError: a class that is no label.
         UsageError: a class that is several labels.
     """
     times = Counter(labels)
-    unknown = [name for name in classes if name not in times]
+    named = [name for label, name in enumerate(classes) if shown is None or label in shown]
+    unknown = [name for name in named if name not in times]
     if unknown:
         raise UnknownNameError(_unknown(unknown, classes, labels))
-    twice = [name for name in classes if times[name] > 1]
+    twice = [name for name in named if times[name] > 1]
     if twice:
         raise UsageError(
             f"the bundle has {times[twice[0]]} labels {twice[0]!r}, so which of them is meant is unknown; "
             "expected class names that are one label each. Leave that class out."
         )
     places = {label: place for place, label in enumerate(labels)}
-    return np.array([places[name] for name in classes], np.int64)
+    return np.array([places.get(name, -1) for name in classes], np.int64)
 
 
 def _unknown(unknown: Sequence[str], classes: Sequence[str], labels: Sequence[str]) -> str:

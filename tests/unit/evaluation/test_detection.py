@@ -291,4 +291,4 @@ def test_unsure_boxes_are_part_of_the_scores(tmp_path: Path) -> None:
 
 def test_unknown_classes_are_named(detector: Detector) -> None:
     with pytest.raises(UnknownNameError, match=r"does not know 1 of the data's 2 classes: 'green'"):
-        evaluate_detector(detector, [], ("red", "green"), split="test")
+        evaluate_detector(detector, [sample([(0, 0, 8, 8)], [1])], ("red", "green"), split="test")

@@ -9,8 +9,10 @@ from litevision.data.check.report import DataReport
 from litevision.data.dataset import LabelledBoxes, LabelledImages
 from litevision.data.formats.find import list_labels
 from litevision.data.image_stats import inspect_images
-from litevision.data.reader import image_issues, label_boxes, label_images
+from litevision.data.issues import Issue
+from litevision.data.reader import image_issues, label_boxes, label_images, readable_images
 from litevision.data.splits import DEFAULT_FRACTIONS, Fractions, check_fractions
+from litevision.data.trainable import obstacles
 
 __all__ = ["DataReport", "check_data"]
 
@@ -48,16 +50,23 @@ def check_data(
     """
     check_fractions(fractions)
     row, listing = list_labels(path)
-    data: LabelledImages | LabelledBoxes
+    images = None
     if row.task == "classification":  # split first: one class alone is an error, and need not wait for every image
-        data = label_images(listing, seed=seed, fractions=fractions)
+        images = label_images(listing, seed=seed, fractions=fractions)
     paths = [image.path for image in listing.images]
     stats = inspect_images(paths, quick=quick, workers=workers, on_progress=on_progress)
-    if row.task == "detection":
-        data = label_boxes(listing, stats.sizes_hw, kind=row.name, seed=seed, fractions=fractions)
+    data: LabelledImages | LabelledBoxes
+    usable: LabelledImages | LabelledBoxes
+    if images:
+        usable = readable_images(images, listing, stats, seed=seed, fractions=fractions)
+        data = usable if images.made_splits else images
+    else:
+        data = usable = label_boxes(listing, stats.sizes_hw, kind=row.name, seed=seed, fractions=fractions)
     issues = list(data.issues)
     issues += image_issues(listing, stats, row.task)
     issues += name_issues(listing)
     issues += class_issues(data, listing)
+    if not any(issue.rule in ("empty-class", "class-only-in-one-split") for issue in issues):  # which say the same
+        issues += (Issue.of("cannot-train", None, obstacle) for obstacle in obstacles(usable))
     issues += duplicate_issues(data, paths, stats, workers=workers)
     return DataReport(data, quick, tuple(sorted(issues, key=lambda issue: issue.order)))

@@ -62,6 +62,7 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
             "Rename it or move it away."
         )
     tables = {file: _Table.read(file) for file in files}
+    _drop_roots(tables, listing)
     listing.classes = _classes(tables, listing)
     folders: set[Path] = set()
     for file, table in tables.items():
@@ -123,6 +124,20 @@ def _places(file: Path, root: Path, split: Split | None) -> Iterator[Path]:
 
 def _names_of(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
+def _drop_roots(tables: Mapping[Path, _Table], listing: Listing) -> None:
+    """Drops each category that is only another's supercategory, as Roboflow writes one above all classes."""
+    rows = [row for table in tables.values() for row in table.categories if isinstance(row, dict)]
+    above = {str(row.get("supercategory")).strip() for row in rows if row.get("supercategory") != row.get("name")}
+    used = {_plain(row.get("category_id")) for t in tables.values() for row in t.annotations if isinstance(row, dict)}
+    for file, table in tables.items():
+        for row in [row for row in table.categories if isinstance(row, dict)]:
+            name = str(row.get("name")).strip()
+            if name in above and _plain(row.get("id")) not in used:
+                table.categories.remove(row)
+                if not any(issue.rule == "root-category" for issue in listing.issues):
+                    listing.report("root-category", file, f"{name!r} stands above other classes, and has no box")
 
 
 def _classes(tables: Mapping[Path, _Table], listing: Listing) -> list[str]:
@@ -228,12 +243,12 @@ def _boxes(file: Path, table: _Table, images: dict[Any, ListedImage | None], lis
         category = plain.get("category_id")
         label = table.names.get(category) if isinstance(category, int) else None
         if label is None:
-            listing.report("unknown-class", file, f"{where}: category_id {_brief(category)}")
+            listing.refuse(image, "unknown-class", file, f"{where}: category_id {_brief(category)}")
             continue
         xywh = plain.get("bbox")
         text = f"{where}: {label} {_brief(xywh)}"
         if not isinstance(xywh, list) or len(xywh) != 4 or not all(type(side) in (int, float) for side in xywh):
-            listing.report("unreadable-box", file, f"{text}; expected [x, y, width, height]")
+            listing.refuse(image, "unreadable-box", file, f"{text}; expected [x, y, width, height]")
             continue
         try:
             x, y, width, height = map(float, xywh)
@@ -250,6 +265,16 @@ def _boxes(file: Path, table: _Table, images: dict[Any, ListedImage | None], lis
                 area=float(area) if isinstance(area, (int, float)) and 0 < area < _MAX_AREA else None,
             )
         )
+
+
+def _plain(id_: object) -> int | str | None:
+    """An id, whichever way it is written: the text 5 and the number 5.0 are 5; None for what is no id."""
+    if isinstance(id_, str):
+        text = id_.strip()
+        return int(text) if text.isdecimal() and len(text) < 19 else text or None
+    if isinstance(id_, float):
+        return int(id_) if id_.is_integer() else None
+    return id_ if type(id_) is int else None
 
 
 def _brief(value: object) -> str:

@@ -149,7 +149,7 @@ def _add(xml: Path, split: Split | None, images: Sequence[Path], listing: Listin
     used.add(path)
     shift = 1.0 if _COUNTS_FROM_1.search((root.child("source") or root).text_of("database")) else 0.0
     image = ListedImage(path, listing.name_of(path), split, labels_file=xml, size_hw=_size(root))
-    image.boxes = [box for element in root.all("object") if (box := _box(element, xml, shift, listing))]
+    image.boxes = [box for element in root.all("object") if (box := _box(element, image, xml, shift, listing))]
     listing.images.append(image)
 
 
@@ -169,10 +169,10 @@ def _size(root: Element) -> tuple[int, int] | None:
     return (height, width) if height > 0 and width > 0 else None
 
 
-def _box(element: Element, xml: Path, shift: float, listing: Listing) -> ListedBox | None:
+def _box(element: Element, image: ListedImage, xml: Path, shift: float, listing: Listing) -> ListedBox | None:
     label = element.text_of("name")
     if not label:
-        listing.report("unknown-class", xml, "an object without a name", element.line)
+        listing.refuse(image, "unknown-class", xml, "an object without a name", element.line)
         return None
     edges = element.child("bndbox")
     texts = [edges.text_of(edge) if edges else "" for edge in _EDGES]
@@ -181,8 +181,11 @@ def _box(element: Element, xml: Path, shift: float, listing: Listing) -> ListedB
     try:
         x1, y1, x2, y2 = map(float, texts)
     except ValueError:
-        listing.report("unreadable-box", xml, f"{written}; expected {' '.join(_EDGES)}", line)
+        listing.refuse(image, "unreadable-box", xml, f"{written}; expected {' '.join(_EDGES)}", line)
         return None
+    if x2 < x1 or y2 < y1:
+        listing.report("swapped-corners", xml, written, line)
+        x1, y1, x2, y2 = min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
     # A box of one pixel in the challenge's count has the same edges; elsewhere it has no area, and stays so.
     corners = (x1 - shift, y1 - shift, x2, y2)
     ignored = element.text_of("difficult").lower() in ("1", "true")

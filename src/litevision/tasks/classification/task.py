@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from litevision.data import LabelledImages, Sample, quick_scan, read_images
+from litevision.data import LabelledImages, Sample, read_images, read_readable_images
+from litevision.data.trainable import obstacles
 from litevision.errors import DataError, UsageError
 from litevision.evaluation import Evaluation, Scores, as_bundle_score, evaluate_bundle, scores
 from litevision.image import Preprocess
@@ -50,11 +51,11 @@ class Classification(Task):
 
     def read(self, path: Path) -> LabelledImages:
         """The labelled images at ``path``."""
-        return read_images(path)
+        return read_images(path, readable_only=True)
 
     def read_trainable(self, path: Path, recipe: Any) -> TrainableData:
         """The images that can be read; of a teacher in ``recipe``, its faults."""
-        data, issues = quick_scan(read_images(path))
+        data, issues = read_readable_images(path)
         _require_trainable(data, len(issues))
         if recipe.loss.teacher != "none":
             from litevision.tasks.classification.teacher import open_teacher
@@ -299,11 +300,8 @@ def _require_trainable(data: LabelledImages, skipped: int) -> None:
     left_out = f"; {skipped} could not be read ('litevision check-data' names them)" if skipped else ""
     if len(data.classes) < 2:
         raise DataError(f"{data.root}: {len(data.classes)} class; expected at least 2, a folder each{left_out}")
-    empty = [name for name, count in zip(data.classes, data.counts("train"), strict=True) if not count]
-    if empty:
-        raise DataError(f"{data.root}: no training images of {', '.join(empty[:5])}; add some, or remove it{left_out}")
-    if not data.of("validation"):
-        raise DataError(f"{data.root}: no validation images; add some, or more images to split{left_out}")
+    for obstacle in obstacles(data):
+        raise DataError(f"{data.root}: {obstacle}{left_out}")
 
 
 def _labels_without_images(scores: Scores) -> str:

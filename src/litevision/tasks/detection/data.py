@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from litevision.data import DetectionSample, LabelledBoxes, read_boxes
-from litevision.data.dataset import Split
+from litevision.data.trainable import obstacles
 from litevision.errors import DataError, UsageError
 from litevision.tasks.base import TrainableData
 
@@ -37,13 +37,8 @@ def read_trainable(path: Path, exclude: Collection[str]) -> TrainableData:
     # What was left out of the labels is counted in the report; notes and warnings are check-data's.
     issues = tuple(issue for issue in data.issues if issue.severity == "error" and issue.path is not None)
     data = replace(data, samples=tuple(one for one in data.samples if one.path not in gone), issues=())
-    purposes: dict[Split, str] = {"train": "to learn from", "validation": "to choose the best epoch by"}
-    for split, purpose in purposes.items():
-        if not sum(data.counts(split)):
-            raise DataError(
-                f"{data.root}: no boxes {purpose} in the {len(data.of(split)):,} images of {split}; "
-                "label some. 'litevision check-data' tells what is there"
-            )
+    for obstacle in obstacles(data):
+        raise DataError(f"{data.root}: {obstacle}. 'litevision check-data' tells what is there")
     return TrainableData(data, issues, tuple(one.path for one in left_out))
 
 

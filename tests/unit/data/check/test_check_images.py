@@ -126,7 +126,7 @@ def test_every_planted_issue_is_found_once_and_nothing_else(clean: Path, seeds: 
     planted = plant(clean, seeds)
     report = check_data(clean)
     assert sorted(found(report), key=str) == sorted(planted, key=str)
-    elsewhere = {"missing-file", "wrapping-folder"}
+    elsewhere = {"missing-file", "wrapping-folder", "cannot-train"}
     assert set(report.counts) == {rule.name for rule in RULES if not rule.of_boxes} - elsewhere
     assert not report.ok
 
@@ -204,6 +204,7 @@ def test_a_table_with_missing_files_and_rows_twice(tmp_path: Path, seeds: Iterat
     assert [(issue.rule, issue.path, issue.detail) for issue in report.issues] == [
         ("missing-file", tmp_path / "cat/none.png", "no such file, line 26"),
         ("missing-file", tmp_path / "dog/0\0.png", "no path (embedded null byte), line 30"),
+        ("cannot-train", None, "no validation images; add some, or more images to split"),
         (
             "duplicate-with-other-label",
             tmp_path / "cat/1.png",
@@ -302,7 +303,7 @@ def test_whatever_a_reader_raises_is_a_finding_of_its_image(
 
     monkeypatch.setattr(image_stats, "open_image", read)
     issues = check_data(clean, quick=quick).issues
-    assert {issue.rule for issue in issues} == {rule}
+    assert {issue.rule for issue in issues} == {rule, "cannot-train"}
 
 
 def test_a_damaged_gif_stops_nothing(shared: Path, clean: Path) -> None:
