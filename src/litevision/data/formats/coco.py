@@ -11,6 +11,7 @@ from typing import Any
 
 from litevision.data.dataset import Split
 from litevision.data.formats.find import Folder
+from litevision.data.formats.image_paths import resolve
 from litevision.data.formats.label_files import UnreadableLabels, is_file, read_bytes
 from litevision.data.listing import EXPECTED_SPLITS, ListedBox, ListedImage, Listing, is_image, split_in, split_named
 from litevision.errors import DataError
@@ -112,14 +113,19 @@ def _split_of(file: Path, root: Path) -> Split | None:
 
 def _places(file: Path, root: Path, split: Split | None) -> Iterator[Path]:
     """Where the images of a file may lie, likeliest first."""
-    base = root if root.is_dir() else (file.parent.parent if file.parent.name == "annotations" else file.parent)
+    base = _base(file, root)
     own = [file.stem.rpartition("_")[2], *(name for name in _names_of(base) if split and split_named(name) == split)]
     for name in own:
         yield from (base / name / "images", base / "images" / name, base / name)
     for name in _names_of(base / "images"):
         if split and split_named(name) == split:
             yield base / "images" / name
-    yield from (file.parent / "images", file.parent, base / "images", base)
+    yield from (file.parent / "images", file.parent, file.parent / "data", base / "images", base / "data", base)
+
+
+def _base(file: Path, root: Path) -> Path:
+    """The folder of the data: that which the user named, else that of a file."""
+    return root if root.is_dir() else (file.parent.parent if file.parent.name == "annotations" else file.parent)
 
 
 def _names_of(folder: Path) -> list[str]:
@@ -129,12 +135,13 @@ def _names_of(folder: Path) -> list[str]:
 def _drop_roots(tables: Mapping[Path, _Table], listing: Listing) -> None:
     """Drops each category that is only another's supercategory, as Roboflow writes one above all classes."""
     rows = [row for table in tables.values() for row in table.categories if isinstance(row, dict)]
-    above = {str(row.get("supercategory")).strip() for row in rows if row.get("supercategory") != row.get("name")}
+    above = {row["supercategory"] for row in rows if isinstance(row.get("supercategory"), str)}
+    above -= {row["supercategory"] for row in rows if row.get("supercategory") == row.get("name")}
     used = {_plain(row.get("category_id")) for t in tables.values() for row in t.annotations if isinstance(row, dict)}
     for file, table in tables.items():
         for row in [row for row in table.categories if isinstance(row, dict)]:
-            name = str(row.get("name")).strip()
-            if name in above and _plain(row.get("id")) not in used:
+            name = row.get("name")
+            if isinstance(name, str) and name in above and _plain(row.get("id")) not in used:
                 table.categories.remove(row)
                 if not any(issue.rule == "root-category" for issue in listing.issues):
                     listing.report("root-category", file, f"{name!r} stands above other classes, and has no box")
@@ -146,8 +153,9 @@ def _classes(tables: Mapping[Path, _Table], listing: Listing) -> list[str]:
     ids: dict[str, Any] = {}
     for file, table in tables.items():
         for place, category in enumerate(table.categories):
-            id_, name = (category.get(key) if isinstance(category, dict) else None for key in ("id", "name"))
-            if type(id_) is not int or not isinstance(name, str) or not name.strip():
+            given, name = (category.get(key) if isinstance(category, dict) else None for key in ("id", "name"))
+            id_ = _plain(given)
+            if id_ is None or not isinstance(name, str) or not name.strip():
                 listing.report("class-id-conflict", file, f"categories[{place}]: {_brief(category)} has no id or name")
                 continue
             name = name.strip()
@@ -165,7 +173,9 @@ def _classes(tables: Mapping[Path, _Table], listing: Listing) -> list[str]:
             ids.setdefault(name, id_)
     if not ids:
         raise DataError(f"{listing.root}: no classes in 'categories'; expected an id and a name for each.")
-    known = sorted(first)
+    known = sorted(id_ for id_ in first if isinstance(id_, int))
+    if len(known) < len(first):  # ids that are words have no order and no gaps
+        return sorted(ids, key=lambda name: (str(ids[name]), name))
     lacking = known[-1] - known[0] + 1 - len(known)
     if lacking or known[0] > 1:
         some = list(itertools.islice((id_ for id_ in range(known[0], known[-1]) if id_ not in first), _SHOWN))
@@ -181,9 +191,13 @@ def _images(
     """The images of a file by their ids; None for one that is left out."""
     found: dict[Any, ListedImage | None] = {}
     by_name: dict[str, tuple[Any, ListedImage]] = {}
+    named = [row.get("file_name") for row in table.images if isinstance(row, dict)]
+    names = [name for name in named if isinstance(name, str) and name]
+    paths = resolve(names, lambda name: _find(name, places), _base(file, listing.root))
     for place, row in enumerate(table.images):
-        id_, name = (row.get(key) if isinstance(row, dict) else None for key in ("id", "file_name"))
-        if not isinstance(id_, (int, str)) or not isinstance(name, str) or not name:
+        given, name = (row.get(key) if isinstance(row, dict) else None for key in ("id", "file_name"))
+        id_ = _plain(given)
+        if id_ is None or not isinstance(name, str) or not name:
             listing.report("missing-image", file, f"images[{place}]: {_brief(row)} has no id or file_name")
             continue
         if id_ in found:
@@ -193,9 +207,9 @@ def _images(
             first_id, found[id_] = by_name[name]
             listing.report("listed-twice", file, f"{name}: under the ids {first_id} and {id_}; their boxes are joined")
             continue
-        path = _find(name, places)
+        path = paths.get(name)
         if path is None:
-            looked = ", ".join(listing.name_of(folder) or "." for folder in places[:4])
+            looked = ", ".join(dict.fromkeys(listing.name_of(folder) or "." for folder in places[:4]))
             listing.report("missing-image", file, f"{name}: not in {looked}")
             found[id_] = None
             continue
@@ -222,38 +236,37 @@ def _find(name: str, places: list[Path]) -> Path | None:
 def _boxes(file: Path, table: _Table, images: dict[Any, ListedImage | None], listing: Listing) -> None:
     """Gives every image its boxes."""
     seen: set[Any] = set()
+    outlines = 0
     for place, plain in enumerate(table.annotations):
         if not isinstance(plain, dict):
             listing.report("unreadable-box", file, f"annotations[{place}]: {_brief(plain)}; expected an object")
             continue
-        id_ = plain.get("id")
-        image_id = plain.get("image_id")
-        where = f"annotation {id_}" if isinstance(id_, (int, str)) else f"annotations[{place}]"
-        if isinstance(id_, (int, str)):
+        id_ = _plain(plain.get("id"))
+        image_id = _plain(plain.get("image_id"))
+        where = f"annotation {id_}" if id_ is not None else f"annotations[{place}]"
+        if id_ is not None:
             if id_ in seen:
                 listing.report("id-twice", file, f"annotations[{place}]: the id {id_} again; both are kept")
             seen.add(id_)
-        if not isinstance(image_id, (int, str)) or image_id not in images:
-            listing.report("missing-image", file, f"{where}: image_id {_brief(image_id)} is no image's")
+        if image_id not in images:
+            listing.report("missing-image", file, f"{where}: image_id {_brief(plain.get('image_id'))} is no image's")
             continue
         image = images[image_id]
         if image is None:  # reported already, once for all its boxes
             continue
         where = f"{where} of {image.name}"
-        category = plain.get("category_id")
-        label = table.names.get(category) if isinstance(category, int) else None
+        label = table.names.get(_plain(plain.get("category_id")))
         if label is None:
-            listing.refuse(image, "unknown-class", file, f"{where}: category_id {_brief(category)}")
+            listing.refuse(image, "unknown-class", file, f"{where}: category_id {_brief(plain.get('category_id'))}")
             continue
-        xywh = plain.get("bbox")
-        text = f"{where}: {label} {_brief(xywh)}"
-        if not isinstance(xywh, list) or len(xywh) != 4 or not all(type(side) in (int, float) for side in xywh):
+        xywh = _numbers(plain.get("bbox"))
+        text = f"{where}: {label} {_brief(plain.get('bbox'))}"
+        if not xywh and (xywh := _around(plain.get("segmentation"))):
+            outlines += 1
+        if len(xywh) != 4:
             listing.refuse(image, "unreadable-box", file, f"{text}; expected [x, y, width, height]")
             continue
-        try:
-            x, y, width, height = map(float, xywh)
-        except OverflowError:
-            x = y = width = height = math.inf
+        x, y, width, height = xywh
         area = plain.get("area")
         image.boxes.append(
             ListedBox(
@@ -261,10 +274,38 @@ def _boxes(file: Path, table: _Table, images: dict[Any, ListedImage | None], lis
                 (x, y, x + width, y + height),
                 text,
                 file,
-                ignored=plain.get("iscrowd") in (1, True),
+                ignored=_plain(plain.get("iscrowd")) == 1 or _plain(plain.get("ignore")) == 1,
                 area=float(area) if isinstance(area, (int, float)) and 0 < area < _MAX_AREA else None,
             )
         )
+    if outlines:
+        listing.report("polygon-labels", file, f"{outlines} of {len(table.annotations)} boxes")
+
+
+def _numbers(written: object) -> list[float]:
+    """Four numbers, or four texts of numbers; empty for anything else."""
+    if not isinstance(written, list) or len(written) != 4:
+        return []
+    if not all(type(side) in (int, float) for side in written) and not all(isinstance(side, str) for side in written):
+        return []
+    try:
+        return [float(side) for side in written]
+    except OverflowError:
+        return [math.inf] * 4
+    except ValueError:
+        return []
+
+
+def _around(outlines: object) -> list[float]:
+    """The box [x, y, width, height] around the outlines of one object; empty where there are none."""
+    if not isinstance(outlines, list):
+        return []
+    parts = outlines if all(isinstance(part, list) for part in outlines) else [outlines]
+    flat = [value for part in parts for value in part]
+    if len(flat) < 6 or len(flat) % 2 or not all(type(value) in (int, float) for value in flat):
+        return []
+    left, top = min(flat[::2]), min(flat[1::2])
+    return [float(left), float(top), float(max(flat[::2]) - left), float(max(flat[1::2]) - top)]
 
 
 def _plain(id_: object) -> int | str | None:
@@ -274,7 +315,7 @@ def _plain(id_: object) -> int | str | None:
         return int(text) if text.isdecimal() and len(text) < 19 else text or None
     if isinstance(id_, float):
         return int(id_) if id_.is_integer() else None
-    return id_ if type(id_) is int else None
+    return int(id_) if isinstance(id_, int) else None
 
 
 def _brief(value: object) -> str:

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -20,7 +20,11 @@ def path_parts(name: str) -> tuple[str, ...]:
 
 
 def resolve(
-    names: Iterable[str], direct: Callable[[str], Path | None], root: Path, suffixes: bool = True
+    names: Iterable[str],
+    direct: Callable[[str], Path | None],
+    root: Path,
+    taken: Collection[Path] = (),
+    suffixes: bool = True,
 ) -> dict[str, Path]:
     """The image of each name; without those that have none, or that could mean several.
 
@@ -32,6 +36,7 @@ def resolve(
         names: as the labels write them.
         direct: the image at the place where a name belongs, if it is there.
         root: the folder of the data.
+        taken: images that other names have already.
         suffixes: whether names end in an image's suffix; without, stems are compared.
     """
     found: dict[str, Path] = {}
@@ -46,7 +51,7 @@ def resolve(
             found[name] = path
     if not missing:
         return found
-    taken = set(found.values())
+    taken = {*taken, *found.values()}
     by_name: dict[str, list[tuple[tuple[str, ...], Path]]] = defaultdict(list)
     for folder, files in walk(root):
         inside = folder.relative_to(root).parts

@@ -1,5 +1,6 @@
 """Read Pascal VOC: an XML file for each image, in Annotations beside JPEGImages, or beside the image itself."""
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -7,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from litevision.data.dataset import SPLITS, Split
 from litevision.data.formats.find import Folder
+from litevision.data.formats.image_paths import resolve
 from litevision.data.formats.label_files import Element, UnreadableLabels, read_lines, read_xml
 from litevision.data.listing import ListedBox, ListedImage, Listing, is_image, split_named, walk
 
@@ -70,9 +72,19 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
             for name in filter(is_image, names):
                 images[PurePosixPath(name).stem].append(folder / name)
     used: set[Path] = set()
+    without: list[tuple[Path, Split | None, Element]] = []
     for folder, xmls in label_files.items():
         for xml, split in _listed(folder, xmls, listing):
-            _add(xml, split, images[xml.stem], listing, used)
+            found = _read(xml, listing)
+            if found is None:
+                used.update(images.get(xml.stem, ()))
+            elif images.get(xml.stem):
+                path = max(images[xml.stem], key=lambda it: _nearness(it, xml, found.text_of("filename")))
+                used.add(path)
+                _add(xml, split, path, found, listing)
+            else:
+                without.append((xml, split, found))
+    _add_by_names(without, listing, used)
     _report_unlabelled(images, label_files, used, listing)
     listing.classes = sorted({box.label for image in listing.images for box in image.boxes})
     return listing
@@ -131,25 +143,47 @@ def _stem(line: str, known: dict[str, Path]) -> str:
     return PurePosixPath(first).stem if is_image(first) else PurePosixPath(first).name
 
 
-def _add(xml: Path, split: Split | None, images: Sequence[Path], listing: Listing, used: set[Path]) -> None:
-    """Reads one label file."""
+def _read(xml: Path, listing: Listing) -> Element | None:
+    """The annotation in a label file; None where it has none, which is reported."""
     try:
         root = read_xml(xml)
         if root.name != "annotation":
             raise UnreadableLabels(f"the element <{root.name}>; expected <annotation>", root.line)
     except UnreadableLabels as error:
-        used.update(images)
         listing.report("unreadable-labels", xml, error.detail, error.line)
-        return
-    named = root.text_of("filename")
-    if not images:
-        listing.report("missing-image", xml, f"no image {named or xml.stem}")
-        return
-    path = max(images, key=lambda it: _nearness(it, xml, named))
-    used.add(path)
+        return None
+    return root
+
+
+def _add_by_names(labels: Sequence[tuple[Path, Split | None, Element]], listing: Listing, used: set[Path]) -> None:
+    """Adds the labels that have no image of their stem: those of the image that they name, else of another case."""
+    named = {xml: root.text_of("filename") or root.text_of("path") for xml, _, root in labels}
+
+    def direct(name: str) -> Path | None:
+        return None
+
+    taken = set(used)
+    by_name = resolve(filter(None, named.values()), direct, listing.root, taken)
+    taken |= set(by_name.values())
+    stems = [xml.stem for xml, name in named.items() if name not in by_name]
+    by_stem = resolve(stems, direct, listing.root, taken, suffixes=False)
+    for xml, split, root in labels:
+        path = by_name.get(named[xml]) or by_stem.get(xml.stem)
+        if path is None:
+            named_so = f" and none {named[xml]}" if named[xml] and PurePosixPath(named[xml]).stem != xml.stem else ""
+            listing.report("missing-image", xml, f"no image {named[xml] if not named_so else xml.stem + named_so}")
+            continue
+        used.add(path)
+        _add(xml, split, path, root, listing)
+
+
+def _add(xml: Path, split: Split | None, path: Path, root: Element, listing: Listing) -> None:
+    """Adds the image of one label file."""
     shift = 1.0 if _COUNTS_FROM_1.search((root.child("source") or root).text_of("database")) else 0.0
     image = ListedImage(path, listing.name_of(path), split, labels_file=xml, size_hw=_size(root))
     image.boxes = [box for element in root.all("object") if (box := _box(element, image, xml, shift, listing))]
+    if any(element.child("bndbox") is None for element in root.all("object")) and image.boxes:
+        listing.report("polygon-labels", xml, "outlines or turned boxes")
     listing.images.append(image)
 
 
@@ -175,6 +209,10 @@ def _box(element: Element, image: ListedImage, xml: Path, shift: float, listing:
         listing.refuse(image, "unknown-class", xml, "an object without a name", element.line)
         return None
     edges = element.child("bndbox")
+    outline = None if edges else _outline(element)
+    if outline:
+        xs, ys = outline[::2], outline[1::2]
+        return ListedBox(label, (min(xs), min(ys), max(xs), max(ys)), label, xml, element.line, _is_ignored(element))
     texts = [edges.text_of(edge) if edges else "" for edge in _EDGES]
     line = edges.line if edges else element.line
     written = f"{label} {' '.join(text or 'nothing' for text in texts)}"
@@ -188,8 +226,32 @@ def _box(element: Element, image: ListedImage, xml: Path, shift: float, listing:
         x1, y1, x2, y2 = min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
     # A box of one pixel in the challenge's count has the same edges; elsewhere it has no area, and stays so.
     corners = (x1 - shift, y1 - shift, x2, y2)
-    ignored = element.text_of("difficult").lower() in ("1", "true")
-    return ListedBox(label, corners, written, xml, line, ignored)
+    return ListedBox(label, corners, written, xml, line, _is_ignored(element))
+
+
+def _is_ignored(element: Element) -> bool:
+    return element.text_of("difficult").lower() in ("1", "true")
+
+
+def _outline(element: Element) -> list[float]:
+    """The points x1 y1 x2 y2 ... of a polygon or of a turned box, in px; empty where there are none."""
+    polygon, turned = element.child("polygon"), element.child("robndbox")
+    try:
+        if polygon:
+            points = polygon.all("pt") or polygon.all("point")
+            if points:  # LabelMe's XML
+                return [float(point.text_of(axis)) for point in points for axis in "xy"]
+            values = {child.name: float(child.text) for child in polygon.children}
+            count = len(values) // 2
+            return [values[f"{axis}{place}"] for place in range(1, count + 1) for axis in "xy"] if count > 2 else []
+        if turned:  # roLabelImg's; the angle in radians
+            x, y, width, height, angle = (float(turned.text_of(name)) for name in ("cx", "cy", "w", "h", "angle"))
+            cos, sin = abs(math.cos(angle)), abs(math.sin(angle))
+            half_x, half_y = (width * cos + height * sin) / 2, (width * sin + height * cos) / 2
+            return [x - half_x, y - half_y, x + half_x, y + half_y]
+    except (ValueError, KeyError):
+        pass
+    return []
 
 
 def _report_unlabelled(
@@ -201,5 +263,5 @@ def _report_unlabelled(
     for stem, paths in images.items():
         if stem not in stems:
             for path in paths:
-                if path.parent in folders:
+                if path.parent in folders and path not in used:
                     listing.report("image-without-labels", path, f"no {stem}.xml")
