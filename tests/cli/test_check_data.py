@@ -59,7 +59,7 @@ unreadable-labels
   labels/train/train01.txt: no text in UTF-8 (byte 0)
 
 zero-area-box
-  labels/train/train00.txt, line 4: 0 0.5 0.5 0 0.2
+  labels/train/train00.txt, line 4: 0 0.5 0.5 0 0
 
 tiny-box
   labels/train/train00.txt, line 5: 0 0.5 0.5 0.03 0.2; 1.9 x 9.6 px
@@ -158,7 +158,7 @@ def test_boxes_have_the_same_table(litevision: Run, tmp_path: Path, monkeypatch:
     assert (code, out.splitlines()[0]) == (0, "boxes: 28 images with 84 boxes of 2 classes (YOLO)")
     assert out.splitlines()[-1] == "no issues"
     with Path("boxes/labels/train/train00.txt").open("a") as file:
-        file.write("0 0.5 0.5 0 0.2\n0 0.5 0.5 0.03 0.2\n")
+        file.write("0 0.5 0.5 0 0\n0 0.5 0.5 0.03 0.2\n")
     Path("boxes/labels/train/train01.txt").write_bytes(b"\xff")
     assert litevision("check-data", "boxes")[:2] == (1, BOXES)
     code, out, _ = litevision("check-data", "boxes/data.yaml", "--json", "-")

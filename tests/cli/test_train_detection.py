@@ -26,7 +26,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     place = tmp_path_factory.mktemp("boxes")
     write_shapes(place / "data", 12, test=4, empty=1, repeated=range(3, 12))
     broken = place / "data/Annotations/train1.xml"
-    broken.write_text(re.sub("<xmax>.*?</xmax>", "<xmax>-5</xmax>", broken.read_text(), count=1))
+    point = "<bndbox><xmin>5</xmin><ymin>5</ymin><xmax>5</xmax><ymax>5</ymax></bndbox>"
+    broken.write_text(re.sub("<bndbox>.*?</bndbox>", point, broken.read_text(), count=1, flags=re.DOTALL))
     changes: dict[str, dict[str, object]] = {
         "schedule": {"epochs": 40, "freeze_backbone_epochs": 0, "batch_size": 2, "warmup_epochs": 2.0},
         "optimizer": {"lr": 0.005, "backbone_lr_mult": 1.0, "layer_decay": 1.0, "weight_decay": 0.0, "clip_norm": 5.0},
@@ -54,7 +55,7 @@ def test_what_the_results_say(done: tuple[Path, str, str]) -> None:
     assert results["data"]["images"] == {"train": 11, "validation": 9, "test": 4}
     assert sum(results["data"]["counts"]["train"]) == 19  # 12 images, one empty, one left out, one box broken
     assert {(Path(one["path"]).name, one["rule"]) for one in results["data"]["skipped"]} == {
-        ("train1.xml", "inverted-box"),
+        ("train1.xml", "zero-area-box"),
         ("train2.png", "excluded"),
     }
     best = results["epochs"][results["best_epoch"] - 1]
@@ -132,7 +133,7 @@ def test_the_card_and_the_report(done: tuple[Path, str, str]) -> None:
     assert "two colours. Licence: CC0-1.0" in card
     page = (run / "report.html").read_text()
     assert f"<b>{test['ap50']:.3f}</b>AP50" in page
-    assert "inverted-box" in page
+    assert "zero-area-box" in page
     assert "CenterNet (neck light) on" in page
     assert page.count("precision against recall of") == 2
     for text in (card, page):
