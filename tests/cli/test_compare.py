@@ -210,7 +210,10 @@ def test_other_images_are_refused(
         (("centernet", "data", "--recipe", "no.toml"), "no.toml: no such recipe; expected a TOML file"),
         (("centernet", "data", "--set", "run.devices=2"), "run.devices is 2; a comparison trains on one device"),
         (("centernet", "nowhere"), "nowhere: no such file or folder. Check the path of the data."),
-        (("centernet", "runs"), "runs: no labels of boxes; expected Pascal VOC, COCO or YOLO, see"),
+        (
+            ("centernet", "runs"),
+            "runs: no labels of boxes; expected Pascal VOC, COCO, YOLO, CVAT,",
+        ),
         (
             ("centernet", "data", "--set", "model.width=0.3"),
             "the neck 'reshape' needs a last map whose channels divide",

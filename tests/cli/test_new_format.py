@@ -71,7 +71,8 @@ def test_its_boxes_are_checked(litevision: Run) -> None:
 
 
 def test_help_and_errors_name_it(litevision: Run, tagged: Path) -> None:
-    assert "an images.tags file, or boxes: Pascal VOC, COCO, YOLO or Box list." in formats.data_help()
+    boxes = "Pascal VOC, COCO, YOLO, CVAT, LabelMe, CSV of boxes or Box list."
+    assert f"an images.tags file, or boxes: {boxes}" in formats.data_help()
     (tagged / "images.boxes").write_text("train cell 0.png 1 2 30 40\n")
     code, _, err = litevision("check-data", str(tagged))
     assert (code, err.count("\n")) == (1, 1)

@@ -1,6 +1,7 @@
 """Labels are told by their content, in folders of any name, and are never taken for another task."""
 
 import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,6 +58,74 @@ def test_a_number_of_classes_without_their_names(tmp_path: Path) -> None:
     (root / "data.yaml").write_text("train: images/train\nval: images/val\ntest: images/test\nnc: 2\n")
     data = read_boxes(root)
     assert (data.classes, [issue.rule for issue in data.issues]) == (("0", "1"), ["numbered-classes"])
+
+
+def write_csv(root: Path, header: str, separator: str) -> None:
+    for split in ("train", "val", "test"):
+        rows = [header.replace(",", separator)]
+        for scene in (one for one in scenes(4) if one.split == split):
+            for label, *edges in scene.boxes:
+                cells = [f"{scene.name}.png", *scene.size_hw[::-1], label, *edges]
+                rows.append(separator.join(map(str, cells)))
+        (root / f"{split}_labels.csv").write_text("\n".join(rows))
+
+
+def write_cvat(root: Path) -> None:
+    for split in ("train", "val", "test"):
+        shapes = "".join(
+            f'<image id="{place}" name="{one.name}.png" width="64" height="48">'
+            + "".join(
+                f'<box label="{label}" xtl="{x1}" ytl="{y1}" xbr="{x2}" ybr="{y2}"/>'
+                if label == "cell"
+                else f'<polygon label="{label}" points="{x1},{y1};{x2},{y1};{x2},{y2};{x1},{y2}"/>'
+                for label, x1, y1, x2, y2 in one.boxes
+            )
+            + "</image>"
+            for place, one in enumerate(scenes(4))
+            if one.split == split
+        )
+        (root / "annotations").mkdir(exist_ok=True)
+        (root / f"annotations/{split}.xml").write_text(f"<annotations><version>1.1</version>{shapes}</annotations>")
+
+
+def labelme_json(scene: Scene) -> str:
+    shapes = [
+        {"label": label, "points": [[x2, y1], [x1, y2]], "shape_type": "rectangle"}
+        for label, x1, y1, x2, y2 in scene.boxes
+    ]
+    sizes = {"imagePath": f"..\\images\\{scene.name}.png", "imageHeight": 48, "imageWidth": 64}
+    return json.dumps({"version": "5.0", "shapes": shapes, **sizes})
+
+
+@pytest.mark.parametrize("form", ["tensorflow", "semicolons", "cvat", "labelme"])
+def test_other_programs_labels_give_the_same_boxes(tmp_path: Path, form: str) -> None:
+    voc = read_boxes(write_voc(tmp_path / "voc", scenes(4)))
+    root = tmp_path / form
+    for scene in scenes(4):
+        write_image(root / "images" / (scene.split if form == "labelme" else "") / f"{scene.name}.png", scene)
+    if form == "cvat":
+        write_cvat(root)
+    elif form == "labelme":
+        write_beside(root, ".json", labelme_json, images="images/{split}", labels="annotations/{split}")
+    elif form == "semicolons":
+        write_csv(root, "image_name,width,height,label,x_min,y_min,x_max,y_max", ";")
+    else:
+        write_csv(root, "filename,width,height,class,xmin,ymin,xmax,ymax", ",")
+    data = read_boxes(root)
+    assert data.kind == {"cvat": "CVAT", "labelme": "LabelMe"}.get(form, "CSV of boxes")
+    assert {issue.rule for issue in data.issues} == ({"polygon-labels"} if form == "cvat" else set())
+    assert (data.classes, data.made_splits) == (("cell", "dot"), False)
+    for one, other in zip(data.samples, voc.samples, strict=True):
+        assert (one.path.name, one.split) == (other.path.name, other.split)
+        assert sorted(one.boxes_xyxy.tolist()) == sorted(other.boxes_xyxy.tolist())
+
+
+def test_labels_of_several_classes_are_refused_by_name(tmp_path: Path) -> None:
+    for split in ("train", "valid"):
+        write_image(tmp_path / split / "a.png", scenes(1)[0])
+        (tmp_path / split / "_classes.csv").write_text("filename, cell, dot\na.png, 1, 1\n")
+    with pytest.raises(DataError, match=r"_classes\.csv: Roboflow's labels of several classes for an image; expected"):
+        check_data(tmp_path)
 
 
 def test_texts_and_tables_that_are_no_boxes_leave_classes_classes(tmp_path: Path) -> None:

@@ -111,6 +111,27 @@ FORMATS: tuple[Format, ...] = (
         module="litevision.data.formats.yolo",
         folders="labels|images|data|obj_train_data",
     ),
+    Format(
+        "CVAT",
+        "detection",
+        files="an XML file of images with shapes",
+        layout="CVAT's own XML of images, `annotations.xml`",
+        module="litevision.data.formats.cvat",
+    ),
+    Format(
+        "LabelMe",
+        "detection",
+        files="a JSON file of shapes for each image",
+        layout="a `.json` with `shapes` for each image",
+        module="litevision.data.formats.labelme",
+    ),
+    Format(
+        "CSV of boxes",
+        "detection",
+        files="a CSV file with filename,class,xmin,ymin,xmax,ymax",
+        layout="a `.csv` with a line for each box, as TensorFlow's tutorials have it; one for each split or for all",
+        module="litevision.data.formats.csv_boxes",
+    ),
 )
 
 
@@ -120,7 +141,7 @@ def formats_of(task: Task) -> list[Format]:
 
 
 def format_names(task: Task) -> str:
-    """The names of a task's formats, as in "Pascal VOC, COCO or YOLO"."""
+    """The names of a task's formats, as in "Pascal VOC, COCO, YOLO, CVAT, LabelMe or CSV of boxes"."""
     return _or([row.name for row in formats_of(task)])
 
 

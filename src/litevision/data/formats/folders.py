@@ -11,6 +11,7 @@ from typing import NoReturn
 from litevision.data.dataset import SPLITS, Split
 from litevision.data.formats import expected_files
 from litevision.data.formats.find import Folder
+from litevision.data.formats.label_files import is_file
 from litevision.data.listing import (
     ListedImage,
     Listing,
@@ -31,6 +32,7 @@ _EXPECTED = (
 # Folders that a data set of boxes has, and that are called after what they hold, not after a class.
 _NO_CLASSES = re.compile(r"(jpeg)?ima?ge?s?|ann?ot(ation)?s?|xmls?|labels?(_?txt)?|jsons?", re.IGNORECASE)
 _OF_LABELS = (".xml", ".txt", ".json", ".csv")
+_SEVERAL = "_classes.csv"
 _MAX_WRAPPING = 2
 _EVALUATED = re.compile("eval", re.IGNORECASE)
 
@@ -54,6 +56,12 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
     content = _content(root)
     if not content.folders and not content.files:
         raise DataError(f"{root}: an empty folder; {_EXPECTED}.")
+    several = next(filter(is_file, (place / _SEVERAL for place in (root, *content.folders))), None)
+    if several:
+        raise DataError(
+            f"{several}: Roboflow's labels of several classes for an image; expected one class for each. "
+            "Export it as a folder structure, or write path,label into a CSV file."
+        )
     listing = Listing(root)
     inner = _unwrapped(root)
     if inner != root:

@@ -3,11 +3,12 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
-from litevision.data.listing import is_image, walk
+from litevision.data.formats.label_files import is_file
+from litevision.data.listing import ListedImage, Listing, is_image, walk
 
 _LABEL_STUDIO = re.compile(r"[0-9a-f]{8}-(?=.)")  # before the name of each file that was uploaded to it
 
@@ -78,6 +79,28 @@ def resolve(
         if len(claimed) == 1 or claimed[0][0] > claimed[1][0]:
             found[claimed[0][1]] = path
     return found
+
+
+def add_named(images: Sequence[ListedImage], listing: Listing) -> None:
+    """Adds ``images``, whose paths are only names as the labels write them, where each of them is.
+
+    Names start at the folder of the label file or of the data, or mean an image below that, as `resolve` says.
+    """
+    root = listing.root if listing.root.is_dir() else listing.root.parent
+    folders = dict.fromkeys([*(image.labels_file.parent for image in images if image.labels_file), root])
+
+    def direct(name: str) -> Path | None:
+        places = (folder / inside / name for folder in folders for inside in ("", "images"))
+        return next(filter(is_file, places), None)
+
+    paths = resolve([image.name for image in images], direct, root)
+    for image in images:
+        path = paths.get(image.name)
+        if path is None:
+            listing.report("missing-image", image.labels_file, f"no image {image.name}", image.line)
+            continue
+        image.path, image.name, image.line = path, listing.name_of(path), None
+        listing.images.append(image)
 
 
 def _spellings(name: str) -> list[tuple[str, ...]]:

@@ -75,6 +75,7 @@ class Element:
     line: int
     text: str = ""
     children: list["Element"] = field(default_factory=list)
+    attributes: dict[str, str] = field(default_factory=dict)
 
     def child(self, name: str) -> "Element | None":
         """The first child of that name."""
@@ -104,14 +105,14 @@ def read_xml(path: Path) -> Element:
     count = 0
     parser = expat.ParserCreate()
 
-    def start(name: str, _: dict[str, str]) -> None:
+    def start(name: str, attributes: dict[str, str]) -> None:
         nonlocal count
         count += 1
         if count > _MAX_ELEMENTS:
             raise UnreadableLabels(f"more than {_MAX_ELEMENTS:,} elements", parser.CurrentLineNumber)
         if len(open_elements) > _MAX_DEPTH:
             raise UnreadableLabels(f"more than {_MAX_DEPTH} elements inside each other", parser.CurrentLineNumber)
-        element = Element(name, parser.CurrentLineNumber)
+        element = Element(name, parser.CurrentLineNumber, attributes=attributes)
         open_elements[-1].children.append(element)
         open_elements.append(element)
 

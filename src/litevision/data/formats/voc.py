@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from litevision.data.dataset import SPLITS, Split
+from litevision.data.formats import cvat
 from litevision.data.formats.find import Folder
 from litevision.data.formats.image_paths import resolve
 from litevision.data.formats.label_files import Element, UnreadableLabels, read_lines, read_xml
@@ -43,7 +44,8 @@ def is_labels_file(path: Path) -> bool:
 def find_labels(folder: Folder) -> Iterator[Path]:
     """The first XML file of a folder of annotations, or of one in which some are annotations by their content."""
     files = [folder.path / name for name in folder.names if name.lower().endswith(".xml")][:_LOOKED_AT]
-    if files and (folder.path.name.lower() == "annotations" or any(map(_is_annotation, files))):
+    named_so = folder.path.name.lower() == "annotations" and not any(map(cvat.is_labels_file, files))
+    if files and (named_so or any(map(_is_annotation, files))):
         yield files[0]
 
 

@@ -137,7 +137,7 @@ def compare(
     budget. Interrupted, the same call goes on; what is finished is not trained again.
 
     Args:
-        data: images with boxes: Pascal VOC, COCO or YOLO.
+        data: images with boxes: Pascal VOC, COCO, YOLO, CVAT, LabelMe or CSV of boxes.
         candidates: of dlaseg, v1-reshape, v1-light, v2-reshape and v2-light; all by default.
         minutes: of training for each candidate; 30 by default.
         epochs: for each candidate, in place of minutes.
