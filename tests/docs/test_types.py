@@ -18,7 +18,7 @@ SNIPPETS = sorted((ROOT / "tests/docs").glob("facade*.py"))
 def snippets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a module for each page that has Python, and the snippets that stand in tests/docs."""
     folder = tmp_path_factory.mktemp("snippets")
-    for page in pages_with("python"):
+    for page in (*pages_with("python"), ROOT / "DESCRIPTION.md"):
         module = name_of(page).removesuffix(".md").replace("/", "_").replace("-", "_")
         (folder / f"{module}.py").write_text(python_of(page))
     for path in SNIPPETS:

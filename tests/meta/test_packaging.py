@@ -97,3 +97,8 @@ def test_every_shipped_photo_has_its_licence_beside_it() -> None:
     photos = [item.name for item in folder.iterdir() if item.name.endswith(".jpg")]
     assert len(photos) == 4
     assert [name for name in photos if f"`{name}`" not in stated] == []
+
+
+def test_the_description_that_an_index_shows_has_no_relative_links() -> None:
+    text = (ROOT / PYPROJECT["project"]["readme"]).read_text()
+    assert re.findall(r"\]\((?!https://)[^)]*\)|src=\"(?!https://)", text) == []
