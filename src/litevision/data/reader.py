@@ -11,6 +11,7 @@ from litevision.data.formats.find import list_labels, task_of
 from litevision.data.image_stats import DatasetStats, inspect_images
 from litevision.data.issues import Issue
 from litevision.data.listing import ListedImage, Listing
+from litevision.data.misread import OF_BOXES, likely_cause
 from litevision.data.splits import DEFAULT_FRACTIONS, Fractions, assign_splits, check_fractions
 from litevision.errors import DataError
 
@@ -204,6 +205,11 @@ def label_boxes(
             boxes, labels, ignored = usable.boxes_xyxy, usable.labels, usable.ignored
             sample = DetectionSample(image.path, boxes, labels, ignored, image.split or "train", size_hw, usable.areas)
             found.append((image, sample))
+    cause = likely_cause(listing, sizes_hw, issues, kind)
+    if cause:  # nothing may be learned from them
+        issues = [issue for issue in issues if issue.rule not in OF_BOXES]
+        issues.append(Issue.of("misread-labels", listing.images[0].labels_file, cause))
+        found = []
     images, labels_of = [image for image, _ in found], [sample.labels.tolist() for _, sample in found]
     splits, made = assign_splits(images, labels_of, seed=seed, fractions=fractions)
     placed = [

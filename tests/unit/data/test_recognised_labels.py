@@ -246,3 +246,46 @@ def test_splits_at_places_of_another_machine(tmp_path: Path, prefix: str) -> Non
         (root / f"{split}.txt").write_text("".join(lines))
     data = read_boxes(root)
     assert ([len(data.of(split)) for split in ("train", "validation", "test")], data.issues) == ([2, 2, 2], ())
+
+
+def test_names_with_underscores_are_names(tmp_path: Path) -> None:
+    write_classes(tmp_path, ("__background__", "cat", "__MACOSX"), 3, itertools.count())
+    (tmp_path / "cat/0.png").rename(tmp_path / "cat/__0.png")
+    data = read_images(tmp_path)
+    assert (data.classes, len(data.samples)) == (("__background__", "cat"), 6)
+
+
+def test_classes_that_look_alike_are_hinted_at(tmp_path: Path) -> None:
+    write_classes(tmp_path, ("K\u00e4se", "Ka\u0308se", "dog", "dog "), 3, itertools.count())
+    details = [issue.detail for issue in check_data(tmp_path).issues if issue.rule == "name-case-collision"]
+    assert sorted(details) == ["class 'K\u00e4se', beside class 'Ka\u0308se'", "class 'dog ', beside class 'dog'"]
+
+
+@pytest.mark.parametrize("path", ["C:\\me\\{}", "/home/me/set/{}", "set/{}"])
+def test_tables_of_paths_of_another_machine(tmp_path: Path, path: str) -> None:
+    write_classes(tmp_path, ("cat", "dog"), 3, itertools.count())
+    names = [f"{label}/{number}.png" for label in ("cat", "dog") for number in range(3)]
+    rows = "".join(f"{path.format(name)},{name[:3]}\n" for name in names)
+    (tmp_path / "list.csv").write_text(f"path,label\n{rows}")
+    report = check_data(tmp_path / "list.csv")
+    assert (len(report.data.samples), report.severity("error")) == (6, 0)
+
+
+def test_nothing_that_can_be_used_is_an_error(tmp_path: Path) -> None:
+    root = write_voc(tmp_path, scenes(3))
+    for image in (root / "JPEGImages").iterdir():
+        image.unlink()
+    report = check_data(root)
+    assert (report.ok, len(report.data.samples), report.counts["cannot-train"]) == (False, 0, 2)
+
+
+def test_damaged_images_take_no_place_in_a_split(tmp_path: Path) -> None:
+    write_classes(tmp_path, ("cat", "dog"), 10, itertools.count())
+    held_out = [sample.path for sample in read_images(tmp_path).samples if sample.split != "train"]
+    for path in held_out:
+        path.write_bytes(b"")
+    data = check_data(tmp_path).data
+    assert [data.counts(split) for split in ("train", "validation", "test")] == [(6, 6), (1, 1), (1, 1)]
+    assert [one.split for one in read_images(tmp_path, readable_only=True).samples] == [
+        one.split for one in data.samples
+    ]

@@ -16,6 +16,8 @@ from litevision.data.trainable import obstacles
 
 __all__ = ["DataReport", "check_data"]
 
+_SAY_WHY = ("empty-class", "class-only-in-one-split", "misread-labels")  # why nothing can be trained
+
 
 def check_data(
     path: str | os.PathLike[str],
@@ -66,7 +68,7 @@ def check_data(
     issues += image_issues(listing, stats, row.task)
     issues += name_issues(listing)
     issues += class_issues(data, listing)
-    if not any(issue.rule in ("empty-class", "class-only-in-one-split") for issue in issues):  # which say the same
+    if not any(issue.rule in _SAY_WHY for issue in issues):
         issues += (Issue.of("cannot-train", None, obstacle) for obstacle in obstacles(usable))
     issues += duplicate_issues(data, paths, stats, workers=workers)
     return DataReport(data, quick, tuple(sorted(issues, key=lambda issue: issue.order)))

@@ -1,5 +1,6 @@
 """Check the classes: how many images and boxes each has, and names that differ in case alone."""
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -90,8 +91,9 @@ def name_issues(listing: Listing) -> Iterator[Issue]:
 
 
 def _collisions(names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Each name that another had before, in another case, and that other."""
+    """Each name that looks like one before it, and that other."""
     first: dict[str, str] = {}
     for name in names:
-        if first.setdefault(name.casefold(), name) != name:
-            yield name, first[name.casefold()]
+        alike = " ".join(unicodedata.normalize("NFC", name).casefold().split())
+        if first.setdefault(alike, name) != name:
+            yield name, first[alike]

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from litevision.data.dataset import SPLITS
 from litevision.data.formats.find import Folder
-from litevision.data.listing import EXPECTED_SPLITS, ListedImage, Listing, split_named
+from litevision.data.formats.image_paths import resolve
+from litevision.data.formats.label_files import is_file
+from litevision.data.listing import EXPECTED_SPLITS, ListedImage, Listing, relative_name, split_named
 from litevision.errors import DataError
 
 _EXPECTED = "expected a CSV file whose first line names the columns path,label or path,label,split"
@@ -42,8 +44,20 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
         raise DataError(f"{file}: cannot be read ({error.strerror or error}). Check who may read it.") from None
     if not images:
         raise DataError(f"{file}: no rows below the line of column names. Add a row for each image.")
+    _find_elsewhere(images, file.parent)
     images.sort(key=lambda image: (SPLITS.index(image.split) if image.split else 0, image.name, image.label))
     return Listing(file, sorted({image.label for image in images}), images)
+
+
+def _find_elsewhere(images: Sequence[ListedImage], folder: Path) -> None:
+    """Finds the images whose paths are another machine's by the ends of these."""
+    missing = [image for image in images if not is_file(image.path)]
+    names = (image.name for image in images)
+    paths = resolve(names, lambda name: folder / name if is_file(folder / name) else None, folder) if missing else {}
+    for image in missing:
+        path = paths.get(image.name)
+        if path:
+            image.path, image.name = path, relative_name(folder, path)
 
 
 def _images(file: Path, rows: Iterator[list[str]]) -> Iterator[ListedImage]:

@@ -3,12 +3,13 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
 from litevision.data.formats.label_files import is_file
 from litevision.data.listing import ListedImage, Listing, is_image, walk
+from litevision.errors import DataError
 
 _LABEL_STUDIO = re.compile(r"[0-9a-f]{8}-(?=.)")  # before the name of each file that was uploaded to it
 
@@ -54,7 +55,7 @@ def resolve(
         return found
     taken = {*taken, *found.values()}
     by_name: dict[str, list[tuple[tuple[str, ...], Path]]] = defaultdict(list)
-    for folder, files in walk(root):
+    for folder, files in _readable(root):
         inside = folder.relative_to(root).parts
         for file in filter(is_image, files):
             path = folder / file
@@ -79,6 +80,14 @@ def resolve(
         if len(claimed) == 1 or claimed[0][0] > claimed[1][0]:
             found[claimed[0][1]] = path
     return found
+
+
+def _readable(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """The folders below ``root`` and their files, up to the first that cannot be read."""
+    try:
+        yield from walk(root)
+    except DataError:
+        return
 
 
 def add_named(images: Sequence[ListedImage], listing: Listing) -> None:
