@@ -66,3 +66,17 @@ def test_a_name_means_one_image_or_none(tmp_path: Path) -> None:
         "y/c/2.jpg": "c/2.jpg",
         "/z/f/e/3.jpg": "f/e/3.jpg",
     }
+
+
+def test_a_missing_image_is_never_one_of_another_split(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        part = [scene for scene in scenes(4, 4, 0) if scene.split == split]
+        plain = coco(part)
+        for place, (image, scene) in enumerate(zip(plain["images"], part, strict=True)):
+            image["file_name"] = f"{place}.png"
+            if (split, place) != ("train", 3):
+                write_image(tmp_path / split / f"{place}.png", scene)
+        (tmp_path / f"{split}.json").write_text(json.dumps(plain))
+    data = read_boxes(tmp_path)
+    assert [len(data.of(split)) for split in ("train", "validation")] == [3, 4]
+    assert [issue.rule for issue in data.issues] == ["missing-image"]

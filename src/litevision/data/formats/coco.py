@@ -193,7 +193,7 @@ def _images(
     by_name: dict[str, tuple[Any, ListedImage]] = {}
     named = [row.get("file_name") for row in table.images if isinstance(row, dict)]
     names = [name for name in named if isinstance(name, str) and name]
-    paths = resolve(names, lambda name: _find(name, places), _base(file, listing.root))
+    paths = resolve(names, lambda name: _find(name, places), _base(file, listing.root), split_of=lambda name: split)
     for place, row in enumerate(table.images):
         given, name = (row.get(key) if isinstance(row, dict) else None for key in ("id", "file_name"))
         id_ = _plain(given)

@@ -11,7 +11,7 @@ from typing import NoReturn
 from litevision.data.dataset import SPLITS, Split
 from litevision.data.formats import expected_files
 from litevision.data.formats.find import Folder
-from litevision.data.formats.label_files import is_file
+from litevision.data.formats.label_files import UnreadableLabels, is_file, read_lines
 from litevision.data.listing import (
     ListedImage,
     Listing,
@@ -57,7 +57,7 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
     if not content.folders and not content.files:
         raise DataError(f"{root}: an empty folder; {_EXPECTED}.")
     several = next(filter(is_file, (place / _SEVERAL for place in (root, *content.folders))), None)
-    if several:
+    if several and _names_classes(several):
         raise DataError(
             f"{several}: Roboflow's labels of several classes for an image; expected one class for each. "
             "Export it as a folder structure, or write path,label into a CSV file."
@@ -83,6 +83,14 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
     _refuse_labels(listing)
     listing.classes = sorted({name for _, name in listing.class_folders})
     return listing
+
+
+def _names_classes(table: Path) -> bool:
+    """Whether the columns of a table are classes; other programs list their ids in a file of the same name."""
+    try:
+        return read_lines(table)[0].lower().startswith("filename")
+    except UnreadableLabels:
+        return False
 
 
 def _unwrapped(root: Path) -> Path:

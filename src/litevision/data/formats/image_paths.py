@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
+from litevision.data.dataset import Split
 from litevision.data.formats.label_files import is_file
-from litevision.data.listing import ListedImage, Listing, is_image, walk
+from litevision.data.listing import ListedImage, Listing, is_image, split_named, walk
 from litevision.errors import DataError
 
 _LABEL_STUDIO = re.compile(r"[0-9a-f]{8}-(?=.)")  # before the name of each file that was uploaded to it
@@ -27,6 +28,7 @@ def resolve(
     root: Path,
     taken: Collection[Path] = (),
     suffixes: bool = True,
+    split_of: Callable[[str], Split | None] = lambda name: None,
 ) -> dict[str, Path]:
     """The image of each name; without those that have none, or that could mean several.
 
@@ -39,6 +41,7 @@ def resolve(
         direct: the image at the place where a name belongs, if it is there.
         root: the folder of the data.
         taken: images that other names have already.
+        split_of: the split of a name; an image in a folder of another split is never meant.
         suffixes: whether names end in an image's suffix; without, stems are compared.
     """
     found: dict[str, Path] = {}
@@ -68,9 +71,9 @@ def resolve(
     claims: dict[Path, list[tuple[int, str]]] = defaultdict(list)
     for name in missing:
         for wanted in _spellings(name):
-            ranked = sorted(
-                ((_shared(wanted, parts), path) for parts, path in by_name.get(wanted[-1], ())), reverse=True
-            )
+            split = split_of(name)
+            candidates = [one for one in by_name.get(wanted[-1], ()) if split in (None, _split(one[0]) or split)]
+            ranked = sorted(((_shared(wanted, parts), path) for parts, path in candidates), reverse=True)
             if ranked and (len(ranked) == 1 or ranked[0][0] > ranked[1][0]):
                 claims[ranked[0][1]].append((ranked[0][0], name))
             if ranked:
@@ -102,7 +105,8 @@ def add_named(images: Sequence[ListedImage], listing: Listing) -> None:
         places = (folder / inside / name for folder in folders for inside in ("", "images"))
         return next(filter(is_file, places), None)
 
-    paths = resolve([image.name for image in images], direct, root)
+    splits = {image.name: image.split for image in images}
+    paths = resolve(splits, direct, root, split_of=splits.get)
     for image in images:
         path = paths.get(image.name)
         if path is None:
@@ -110,6 +114,11 @@ def add_named(images: Sequence[ListedImage], listing: Listing) -> None:
             continue
         image.path, image.name, image.line = path, listing.name_of(path), None
         listing.images.append(image)
+
+
+def _split(parts: Sequence[str]) -> Split | None:
+    """The split whose folder a path lies in."""
+    return next((split for part in reversed(parts[:-1]) if (split := split_named(part))), None)
 
 
 def _spellings(name: str) -> list[tuple[str, ...]]:

@@ -165,10 +165,11 @@ def _add_by_names(labels: Sequence[tuple[Path, Split | None, Element]], listing:
         return None
 
     taken = set(used)
-    by_name = resolve(filter(None, named.values()), direct, listing.root, taken)
+    splits = {named[xml]: split for xml, split, _ in labels} | {xml.stem: split for xml, split, _ in labels}
+    by_name = resolve(filter(None, named.values()), direct, listing.root, taken, split_of=splits.get)
     taken |= set(by_name.values())
     stems = [xml.stem for xml, name in named.items() if name not in by_name]
-    by_stem = resolve(stems, direct, listing.root, taken, suffixes=False)
+    by_stem = resolve(stems, direct, listing.root, taken, suffixes=False, split_of=splits.get)
     for xml, split, root in labels:
         path = by_name.get(named[xml]) or by_stem.get(xml.stem)
         if path is None:
