@@ -289,3 +289,14 @@ def test_damaged_images_take_no_place_in_a_split(tmp_path: Path) -> None:
     assert [one.split for one in read_images(tmp_path, readable_only=True).samples] == [
         one.split for one in data.samples
     ]
+
+
+def test_an_image_without_labels_never_takes_those_of_another(tmp_path: Path) -> None:
+    root = write_yolo(tmp_path, scenes(2))
+    for folder, suffix in (("images", "png"), ("labels", "txt")):
+        for split in ("train", "val"):
+            (root / folder / split / f"{split}00.{suffix}").rename(root / folder / split / f"same.{suffix}")
+    (root / "labels/val/same.txt").unlink()
+    data = read_boxes(root)
+    assert [issue.rule for issue in data.issues] == ["image-without-labels"]
+    assert [len(one.labels) for one in data.samples if one.path.name == "same.png"] == [3, 0]

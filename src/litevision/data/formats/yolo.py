@@ -4,7 +4,7 @@ import math
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from litevision.data.dataset import Split
@@ -90,15 +90,14 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
     if not named:
         below = (names_file_of(folder, names, with_splits=False) for folder, names in walk(root))
         named = list(filter(None, below))
-    listing = Listing(root, relative=True)
+    listing, images = Listing(root, relative=True), Listed()
     described = describe(named, listing) if named else Description(files[0])
-    images: Listed
     if described.places:
         images = [one for place, split in described.places for one in _at(place, split, listing)]
     else:
         images = _from_lists(described.file, listing) or _below(root)
-    texts = _Texts(root)
-    labels = [(path, split, texts.of(path)) for path, split in images]
+    texts = _Texts(root, {_expected_text(path) for path, _ in images})
+    labels = [(path, split, texts.of(path, split)) for path, split in images]
     if not named:
         described.names = _numbered(described.file, [text for *_, text in labels], listing)
     if not described.names:
@@ -170,30 +169,32 @@ def _below(root: Path) -> Listed:
     return found
 
 
-class _Texts:
-    """The label files of images."""
+def _expected_text(path: Path) -> Path:
+    """Where the labels of an image belong: the last ``images`` of its path made ``labels``, else beside it."""
+    beside = path.with_suffix(".txt")
+    parts = list(path.parent.parts)
+    for place in reversed(range(len(parts))):
+        if parts[place].lower() == "images":
+            parts[place] = "labels"
+            mirrored = Path(*parts, f"{path.stem}.txt")
+            return beside if is_file(beside) and not is_file(mirrored) else mirrored
+    return beside
 
-    def __init__(self, root: Path) -> None:
+
+class _Texts:
+    """The label files of images; ``taken`` are those that belong to one."""
+
+    def __init__(self, root: Path, taken: Collection[Path]) -> None:
         self._root = root
+        self._taken = taken
         self._by_stem: dict[str, list[Path]] | None = None
 
-    def of(self, path: Path) -> Path:
-        """Where the labels of an image stand: the last ``images`` of its path made ``labels``, else beside it.
+    def of(self, path: Path, split: Split | None) -> Path:
+        """The labels of an image: those at their place, else the one text of boxes below the root of its stem."""
+        expected = _expected_text(path)
+        return expected if is_file(expected) else self._elsewhere(path, split) or expected
 
-        Where there is none, the one text of boxes below the root that has its stem.
-        """
-        beside = path.with_suffix(".txt")
-        expected = beside
-        parts = list(path.parent.parts)
-        for place in reversed(range(len(parts))):
-            if parts[place].lower() == "images":
-                parts[place] = "labels"
-                mirrored = Path(*parts, f"{path.stem}.txt")
-                expected = beside if is_file(beside) and not is_file(mirrored) else mirrored
-                break
-        return expected if is_file(expected) else self._elsewhere(path) or expected
-
-    def _elsewhere(self, path: Path) -> Path | None:
+    def _elsewhere(self, path: Path, split: Split | None) -> Path | None:
         if self._by_stem is None:
             self._by_stem = defaultdict(list)
             for folder, names in walk(self._root):
@@ -202,6 +203,9 @@ class _Texts:
                         self._by_stem[name[:-4]].append(folder / name)
         near: dict[int, list[Path]] = defaultdict(list)
         for text in self._by_stem.get(path.stem, ()):
+            named = {split_named(part) for part in text.relative_to(self._root).parts[:-1]} - {None}
+            if text in self._taken or (split and named - {split}):  # another image's
+                continue
             near[len(os.path.commonpath((path, text)))].append(text)
         nearest = near[max(near)] if near else []
         return nearest[0] if len(nearest) == 1 and holds_boxes(nearest[0]) else None
@@ -313,12 +317,9 @@ def _have_keypoints(lines: Sequence[Sequence[float]], width: int) -> bool:
     for numbers in lines:
         x, y, box_width, box_height = numbers[:4]
         values = numbers[4:]
-        if not (0 < box_width <= 1.01 and 0 < box_height <= 1.01):
-            return False
-        if not (x - box_width / 2 >= -0.01 and x + box_width / 2 <= 1.01):
-            return False
-        if not (y - box_height / 2 >= -0.01 and y + box_height / 2 <= 1.01):
-            return False
+        for centre, side in ((x, box_width), (y, box_height)):
+            if side <= 0 or centre - side / 2 < -0.01 or centre + side / 2 > 1.01:
+                return False
         points = [values[start : start + width] for start in range(0, len(values), width)]
         if width == 3 and not all(point[2] in (0, 1, 2) for point in points):
             return False
