@@ -82,11 +82,12 @@ def export_bundle(
         labels=tuple(labels),
         preprocess=preprocess,
         normalisation=normalisation,
-        architecture=task.describe_network(config),
+        architecture=config.to_architecture(),
         weights=weights,
         training_data=training_data,
         score=score,
         score_thresholds=score_thresholds,
+        top_k=options.get("top_k"),
         check=NOT_CHECKED,
     )
     plain = copy.deepcopy(network).cpu().float().eval()

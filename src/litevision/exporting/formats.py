@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from litevision.errors import UsageError
 
 if TYPE_CHECKING:
-    from litevision.models.centernet import CenterNet
-    from litevision.models.network import Network
+    from litevision.models.centernet import AnyNetwork
     from litevision.models.pretrained import Pretrained
     from litevision.runtime import BundleMetadata
 
@@ -31,7 +30,7 @@ class ExportedModel:
         check_images: what to check the file with; None for the four images that come with the package.
     """
 
-    network: "Network | CenterNet"
+    network: "AnyNetwork"
     labels: tuple[str, ...]
     facts: "Pretrained"
     check_images: CheckImages | None = None
@@ -71,6 +70,7 @@ def _write_bundle(model: ExportedModel, path: Path) -> "BundleMetadata":
         score=facts.score,
         score_thresholds=facts.score_thresholds,
         check_images=model.check_images,
+        options={} if facts.top_k is None else {"top_k": facts.top_k},
     )
 
 

@@ -4,6 +4,7 @@ N C H W: batch, classes, height, width of the input; K: detections. A cell is 4 
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
@@ -12,12 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from litevision.errors import UnknownNameError, UsageError, WeightsMismatchError
+from litevision.image import Preprocess
 from litevision.models.blocks import ConvNormAct, initialise
-from litevision.models.config import MAX_CHANNELS, MAX_CLASSES, JsonConfig, NetworkConfig
+from litevision.models.config import MAX_CHANNELS, MAX_CLASSES, ModelConfig, NetworkConfig
 from litevision.models.factory import build
 from litevision.models.necks import STRIDE, DlaUpNeck, LightNeck, ReshapeNeck, separable
 from litevision.models.network import FeaturePyramid, Network, require_nchw
 from litevision.models.pretrained import Pretrained
+from litevision.runtime import Architecture
 
 Neck = Literal["light", "dlaup", "reshape"]
 
@@ -25,12 +28,15 @@ LIGHT_CHANNELS = 64
 HEAD_CHANNELS: dict[Neck, int] = {"light": 64, "dlaup": 256, "reshape": 0}
 """Default width of the heads' hidden layer."""
 
+_BACKBONE = "backbone."  # what the names of the backbone's weights begin with
+_STATED = ("neck", "neck_channels", "head_channels")  # in a bundle, beside the backbone and the classes
+
 HEATMAP_BIAS = -2.19
 """The initial logit of every cell, a score of 0.1. Source: CenterNet."""
 
 
 @dataclass(frozen=True)
-class CenterNetConfig(JsonConfig):
+class CenterNetConfig(ModelConfig):
     """The configuration of a detector.
 
     Attributes:
@@ -43,7 +49,9 @@ class CenterNetConfig(JsonConfig):
     """
 
     KIND: ClassVar[str] = "detector's configuration"
+    MODEL: ClassVar[str] = "detector"
     task: ClassVar[str] = "detection"
+    crop_needs_labels: ClassVar[bool] = True
 
     backbone: NetworkConfig
     num_classes: int
@@ -71,6 +79,48 @@ class CenterNetConfig(JsonConfig):
     def in_channels(self) -> int:
         """Channels of the input."""
         return self.backbone.in_channels
+
+    def build(self, *, device: torch.device | str | None = None) -> "CenterNet":
+        """Builds the detector, randomly initialised.
+
+        Raises:
+            UsageError: a backbone that has no map at stride 4, or a neck that cannot take its maps.
+        """
+        with torch.device(device) if device is not None else torch.device(torch.get_default_device()):
+            return CenterNet(self)
+
+    def as_network(self) -> NetworkConfig:
+        """Returns the backbone's configuration, without classes."""
+        return replace(self.backbone, num_classes=0)
+
+    def backbone_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Returns the backbone's part of ``state``."""
+        return {name.removeprefix(_BACKBONE): tensor for name, tensor in state.items() if name.startswith(_BACKBONE)}
+
+    @staticmethod
+    def default_preprocess(size_hw: tuple[int, int]) -> Preprocess:
+        """Returns the letterbox of ``size_hw``, which keeps the whole image."""
+        return Preprocess(size_hw, min(size_hw), "letterbox")
+
+    @staticmethod
+    def top_k_of(recipe: Mapping[str, Any]) -> int | None:
+        """Returns how many boxes a detector gives for an image by the tables of its recipe; None where it says none."""
+        top_k = recipe.get("detection", {}).get("top_k")
+        if top_k is not None and type(top_k) is not int:
+            raise ValueError(f"detection.top_k is {top_k!r}; expected a whole number")
+        return top_k
+
+    def to_architecture(self) -> Architecture:
+        """Returns what a bundle says of the detector: its backbone, and as arguments how the rest is built on it."""
+        backbone, own = self.backbone.to_architecture(), self.to_dict()
+        arguments = {"detector": "centernet", **{key: own[key] for key in _STATED}, **backbone.arguments}
+        return replace(backbone, num_classes=self.num_classes, arguments=arguments)
+
+    @classmethod
+    def from_architecture(cls, architecture: Architecture) -> "CenterNetConfig":
+        given = {key: architecture.arguments[key] for key in _STATED if key in architecture.arguments}
+        backbone = replace(NetworkConfig.from_architecture(architecture), num_classes=NetworkConfig.num_classes)
+        return cls(backbone, architecture.num_classes, **given)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the configuration as plain JSON values."""
@@ -171,6 +221,22 @@ class CenterNet(nn.Module):
 
 AnyNetwork = Network | CenterNet
 """A network of any task."""
+
+AnyConfig = NetworkConfig | CenterNetConfig
+"""The configuration of a network of any task."""
+
+_CONFIGS: dict[str, type[AnyConfig]] = {kind.task: kind for kind in (NetworkConfig, CenterNetConfig)}
+
+
+def config_type(task: str) -> type[AnyConfig]:
+    """Returns the type of the configurations of ``task``.
+
+    Raises:
+        UnknownNameError: no model is of that task.
+    """
+    if task not in _CONFIGS:
+        raise UnknownNameError.of("task", task, _CONFIGS)
+    return _CONFIGS[task]
 
 
 def decode(maps: CenterNetMaps, top_k: int = 100) -> Detections:

@@ -6,25 +6,79 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from litevision.errors import UnknownNameError, UsageError
+from litevision.image import Preprocess
 from litevision.registry.architectures import ARCHITECTURES, NO_OPTIONS
+from litevision.runtime import Architecture
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from litevision.models.centernet import AnyNetwork
+    from litevision.models.network import Network
 
 OUTPUT_STRIDES = (8, 16, 32)
 # Far above any network that somebody trains; a configuration may come with a file of a stranger.
 MAX_CLASSES, MAX_CHANNELS, MAX_PARTS = 1_000_000, 65_536, 1_000
 RowT = TypeVar("RowT")
+_STATED = ("output_stride", "rows", "options")  # in a bundle, beside architecture, dialect, width and classes
+_CROP_FRACTION = 0.875  # 224 of 256: the evaluation crop of torchvision, slim and most of timm
 
 
-class JsonConfig(ABC):
-    """A configuration that can be saved as a JSON object and read back.
+class ModelConfig(ABC):
+    """The configuration of a model of any task: it can be built, and saved as a JSON object and read back.
+
+    What loading and exporting weights do differently for the models of a task, they ask here.
 
     Attributes:
-        KIND: what a message calls it.
+        KIND: what a message calls the configuration.
+        MODEL: what a message calls the model.
+        task: the name of its task.
+        crop_needs_labels: whether cropping an image changes its labels, as those that are boxes.
     """
 
     KIND: ClassVar[str]
+    MODEL: ClassVar[str]
+    task: ClassVar[str]
+    crop_needs_labels: ClassVar[bool]
+
+    @abstractmethod
+    def build(self, *, device: "torch.device | str | None" = None) -> "AnyNetwork":
+        """Builds the model, randomly initialised; on the device ``"meta"`` without memory, for its shapes."""
+
+    @abstractmethod
+    def as_network(self) -> "NetworkConfig":
+        """Returns the configuration of the ``Network`` that the weights fill; no classes where only its backbone."""
+
+    @abstractmethod
+    def backbone_state(self, state: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
+        """Returns the part of the model's state dict that ``as_network`` has, by the names there."""
+
+    @staticmethod
+    @abstractmethod
+    def default_preprocess(size_hw: tuple[int, int]) -> Preprocess:
+        """Returns the preprocessing for an input of ``size_hw`` px where nothing else is known."""
+
+    @staticmethod
+    def top_k_of(recipe: Mapping[str, Any]) -> int | None:
+        """Returns how many boxes the model gives for an image by the tables of a recipe; None where it gives none.
+
+        Raises:
+            ValueError: the recipe has no whole number there.
+        """
+        return None
+
+    @abstractmethod
+    def to_architecture(self) -> Architecture:
+        """Returns what a bundle says of the model."""
+
+    @classmethod
+    @abstractmethod
+    def from_architecture(cls, architecture: Architecture) -> Self:
+        """The inverse of ``to_architecture``; raises KeyError, TypeError or ValueError for anything else."""
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
@@ -53,7 +107,7 @@ class JsonConfig(ABC):
 
 
 @dataclass(frozen=True)
-class NetworkConfig(JsonConfig):
+class NetworkConfig(ModelConfig):
     """The configuration of a network.
 
     Attributes:
@@ -70,7 +124,9 @@ class NetworkConfig(JsonConfig):
     """
 
     KIND: ClassVar[str] = "network configuration"
+    MODEL: ClassVar[str] = "classifier"
     task: ClassVar[str] = "classification"
+    crop_needs_labels: ClassVar[bool] = False
 
     architecture: str
     dialect: str
@@ -105,6 +161,43 @@ class NetworkConfig(JsonConfig):
             raise UsageError(f"dropout must be a probability from 0 to below 1, got {self.dropout}")
         if self.rows is not None and not self.rows:
             raise UsageError("rows must hold at least one row, got none")
+
+    def build(self, *, device: "torch.device | str | None" = None) -> "Network":
+        """Builds the network, randomly initialised; as ``litevision.models.build`` does."""
+        from litevision.models.factory import build
+
+        return build(self, device=device)
+
+    def as_network(self) -> "NetworkConfig":
+        """Returns itself."""
+        return self
+
+    def backbone_state(self, state: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
+        """Returns all of ``state``."""
+        return dict(state)
+
+    @staticmethod
+    def default_preprocess(size_hw: tuple[int, int]) -> Preprocess:
+        """Returns ImageNet's evaluation crop for an input of ``size_hw``: 224 px of a shorter side of 256."""
+        return Preprocess(size_hw, round(min(size_hw) / _CROP_FRACTION), "center", "bilinear")
+
+    def to_architecture(self) -> Architecture:
+        """Returns what a bundle says of the classifier."""
+        record = self.to_dict()
+        arguments = {key: record[key] for key in _STATED}
+        return Architecture(self.architecture, self.dialect, self.width_mult, self.num_classes, arguments)
+
+    @classmethod
+    def from_architecture(cls, architecture: Architecture) -> "NetworkConfig":
+        return cls.from_dict(
+            {
+                "architecture": architecture.name,
+                "dialect": architecture.dialect,
+                "width_mult": architecture.width_mult,
+                "num_classes": architecture.num_classes,
+                **{key: architecture.arguments[key] for key in _STATED},
+            }
+        )
 
     def rows_or(self, table: tuple[RowT, ...]) -> tuple[RowT, ...]:
         """Returns the rows to build: its own, else those of the family's ``table``.

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from litevision.errors import UsageError
 from litevision.image import Preprocess
 from litevision.runtime import DetectionScore, Normalisation, Score, Weights
+from litevision.runtime.schema import OPTIONAL
 
 if TYPE_CHECKING:
     from torchvision.transforms import v2
@@ -30,6 +31,7 @@ class Pretrained:
         training_data: what they were trained on.
         score: measured or claimed with this preprocessing; None where nothing was, or the classifier was replaced.
         score_thresholds: of a detector, the score from which a box of each class counts.
+        top_k: of a detector, the most boxes that it gives for an image; None where that is not known.
         task: what the weights were made for.
         fingerprint: of the weights in the network; another one there means that they were trained since.
 
@@ -50,6 +52,7 @@ class Pretrained:
     training_data: str = "unknown"
     score: Score | DetectionScore | None = None
     score_thresholds: tuple[float, ...] | None = None
+    top_k: int | None = field(default=None, metadata=OPTIONAL)
     task: str = "classification"
     fingerprint: int | None = field(default=None, repr=False, compare=False)
 
@@ -75,11 +78,12 @@ class Pretrained:
         Raises:
             UsageError: ``train`` for a detector, whose boxes would have to be cropped along.
         """
+        from litevision.models.centernet import config_type
         from litevision.models.transforms import ModelInput, training_transform
 
         if not train:
             return ModelInput(self.preprocess, self.normalisation)
-        if self.task == "detection":
+        if config_type(self.task).crop_needs_labels:
             raise UsageError(
                 "transform(train=True) crops images without their boxes, and these weights are a detector's; "
                 "use transform() with boxes of your own, or train with litevision.train"

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn
 
 from litevision.errors import BundleError
 from litevision.image import Preprocess
@@ -87,8 +87,26 @@ class Check:
     top1_agreement: float
 
 
-_SCORES = {"classification": Score, "detection": DetectionScore}
-_LOADERS = {"classification": ("load_classifier", "classify"), "detection": ("load_detector", "detect")}
+class _OfTask(NamedTuple):
+    """What differs between the bundles of one task and another.
+
+    Attributes:
+        score: the type of their scores.
+        loader: the function that opens them.
+        command: the command that uses them.
+        finds_boxes: whether they give boxes, with scores from which on they count, instead of a class.
+    """
+
+    score: type
+    loader: str
+    command: str
+    finds_boxes: bool
+
+
+_TASKS = {
+    "classification": _OfTask(Score, "load_classifier", "classify", finds_boxes=False),
+    "detection": _OfTask(DetectionScore, "load_detector", "detect", finds_boxes=True),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +124,7 @@ class BundleMetadata:
         score: a measured score, where there is one, of the kind that the task has.
         check: the check made at export.
         score_thresholds: of a detector, the score from which on a box of each class should count, in [0, 1].
+        top_k: of a detector, the most boxes that it gives for an image, where that was chosen.
     """
 
     task: Task
@@ -118,16 +137,25 @@ class BundleMetadata:
     score: Score | DetectionScore | None
     check: Check
     score_thresholds: tuple[float, ...] | None = field(default=None, metadata=OPTIONAL)
+    top_k: int | None = field(default=None, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         if len(self.labels) != self.architecture.num_classes:
             raise BundleError(
                 f"{len(self.labels)} labels for {self.architecture.num_classes} classes; expected one for each class."
             )
-        if self.score is not None and not isinstance(self.score, _SCORES[self.task]):
-            raise BundleError(f"a {type(self.score).__name__} for {self.task}; expected {_SCORES[self.task].__name__}.")
+        expected = _TASKS[self.task].score
+        if self.score is not None and not isinstance(self.score, expected):
+            raise BundleError(f"a {type(self.score).__name__} for {self.task}; expected {expected.__name__}.")
         if self.score_thresholds is not None:
             self._check_thresholds(self.score_thresholds)
+        if self.top_k is not None and (self.top_k < 1 or not self.finds_boxes):
+            raise BundleError(f"top_k is {self.top_k} for {self.task}; expected 1 or more, of a detector.")
+
+    @property
+    def finds_boxes(self) -> bool:
+        """Whether the graph finds boxes, of any class, instead of one class for the image."""
+        return _TASKS[self.task].finds_boxes
 
     def check_task(self, task: Task, name: str) -> None:
         """Refuse a bundle for another task; ``name`` is its path.
@@ -136,14 +164,13 @@ class BundleMetadata:
             BundleError: it is for another one.
         """
         if self.task != task:
-            loader, command = _LOADERS[self.task]
             raise BundleError(
                 f"{name}: a bundle for {self.task}; expected one for {task}. "
-                f"Use litevision.{loader}, or 'litevision {command}'."
+                f"Use litevision.{_TASKS[self.task].loader}, or 'litevision {_TASKS[self.task].command}'."
             )
 
     def _check_thresholds(self, thresholds: tuple[float, ...]) -> None:
-        if self.task != "detection" or len(thresholds) != len(self.labels):
+        if not self.finds_boxes or len(thresholds) != len(self.labels):
             raise BundleError(
                 f"{len(thresholds)} score_thresholds for {len(self.labels)} classes of {self.task}; "
                 "expected one for each class of a detector."

@@ -185,10 +185,6 @@ class Task(ABC):
         """The type of the networks' configuration."""
 
     @abstractmethod
-    def build(self, config: Any) -> "nn.Module":
-        """A network, its weights fresh."""
-
-    @abstractmethod
     def network(self, backbone: Any, recipe: "Recipe", num_classes: int) -> "nn.Module":
         """The network to train on top of ``backbone``, a classifier whose weights are in place."""
 
@@ -228,10 +224,6 @@ class Task(ABC):
         self, network: "nn.Module", preprocess: Any, options: Mapping[str, Any]
     ) -> None:
         """Raises `UsageError` for a network of which no bundle can be made."""
-
-    @abstractmethod
-    def describe_network(self, config: Any) -> Any:
-        """What a bundle says of the network."""
 
     @property
     @abstractmethod

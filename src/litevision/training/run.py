@@ -69,7 +69,7 @@ def _train(plan: AnyPlan, network: nn.Module | None, folder: Path, callback: Cal
     fabric.barrier()
     stores = ImageStores(plan, folder)
     try:
-        loop = _loop(plan, plan.task.build(plan.config) if network is None else network, folder, fabric, stores)
+        loop = _loop(plan, plan.config.build() if network is None else network, folder, fabric, stores)
         if resumed is not None:
             loop.load(*resumed)
         loop.write()
@@ -79,7 +79,7 @@ def _train(plan: AnyPlan, network: nn.Module | None, folder: Path, callback: Cal
             return {}
         _, best = read_checkpoint(folder / BEST)
         early, device = loop.stopped_early, _named(fabric)
-        trained = plan.task.build(plan.config)
+        trained = plan.config.build()
         trained.load_state_dict(best["network"])
         return finish(plan, trained, loop.progress, folder, stopped_early=early, device=device)
     finally:

@@ -84,8 +84,7 @@ def _trained(recipe: Recipe) -> TrainedModel | None:
         return None
     trained = open_trained(model.weights)
     if trained is not None:
-        config: Any = trained.config
-        backbone: NetworkConfig = getattr(config, "backbone", config)
+        backbone = trained.config.as_network()
         dialect = None if model.dialect == "auto" else model.dialect
         width = None if model.width == 1.0 else model.width
         held = WeightsRequest(backbone.architecture, backbone.dialect, backbone.width_mult)
@@ -99,11 +98,11 @@ def _go_on(task: Task, recipe: Recipe, classes: tuple[str, ...], trained: Traine
     if isinstance(config, NetworkConfig):
         config = replace(config, dropout=recipe.model.dropout)
     torch.manual_seed(recipe.run.seed)
-    network: nn.Module = task.build(config)
+    network: nn.Module = config.build()
     labels, before = trained.pretrained.labels or (), trained.network().state_dict()
     kept = [(row, labels.index(name)) for row, name in enumerate(classes) if name in labels]
     state = network.state_dict()
-    by_class = _class_tensors(task, trained.config)
+    by_class = _class_tensors(trained.config)
     with torch.no_grad():
         for name, tensor in state.items():
             if name not in by_class:
@@ -122,10 +121,9 @@ def _go_on(task: Task, recipe: Recipe, classes: tuple[str, ...], trained: Traine
     )
 
 
-def _class_tensors(task: Task, config: Any) -> set[str]:
+def _class_tensors(config: Any) -> set[str]:
     """The names of the tensors that have a row for each class: those that another number of classes changes."""
-    with torch.device("meta"):
-        one, other = (task.build(replace(config, num_classes=count)).state_dict() for count in (7, 8))
+    one, other = (replace(config, num_classes=count).build(device="meta").state_dict() for count in (7, 8))
     return {name for name, tensor in one.items() if tensor.shape != other[name].shape}
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,19 +9,16 @@ from torch import Tensor, nn
 from litevision.errors import WeightsError
 from litevision.image import shipped_images
 from litevision.models.blocks import ConvNormAct
-from litevision.models.centernet import CenterNet, CenterNetConfig
-from litevision.models.config import NetworkConfig
-from litevision.models.factory import build
+from litevision.models.centernet import AnyConfig, config_type
 from litevision.models.pretrained import Pretrained, normalise
-from litevision.runtime import Architecture, BundleMetadata
+from litevision.runtime import BundleMetadata
 from litevision.runtime.bundle import checked_metadata, read_bundle
 from litevision.weights.convert.layout import Tensors
 
 _PREFIX = "network."  # the graph names its weights after the module that was exported
-_DETECTOR_KEYS = ("detector", "neck", "neck_channels", "head_channels")
 
 
-def read_bundle_weights(path: Path) -> tuple[NetworkConfig | CenterNetConfig, Tensors, Pretrained]:
+def read_bundle_weights(path: Path) -> tuple[AnyConfig, Tensors, Pretrained]:
     """Reads the configuration, the state dict and the facts of the bundle at ``path``.
 
     The graph holds each convolution with batch normalisation folded in. It is put back as the convolution's kernel,
@@ -35,35 +31,13 @@ def read_bundle_weights(path: Path) -> tuple[NetworkConfig | CenterNetConfig, Te
     data = read_bundle(path)
     metadata = checked_metadata(data, path)
     try:
-        config = bundle_config(metadata.architecture)
-        with torch.device("meta"):
-            network = CenterNet(config) if isinstance(config, CenterNetConfig) else build(config)
+        config = config_type(metadata.task).from_architecture(metadata.architecture)
+        network = config.build(device="meta")
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(
             f"{path}: its network cannot be rebuilt ({error}). Use the version of litevision that exported it"
         ) from None
     return config, _state(network, _initializers(data), path), pretrained_of(metadata)
-
-
-def bundle_config(architecture: Architecture) -> NetworkConfig | CenterNetConfig:
-    """Returns the configuration that a bundle's metadata states.
-
-    Raises:
-        UsageError, KeyError, TypeError: it states none that this version knows.
-    """
-    arguments = dict(architecture.arguments)
-    detector = {key: arguments.pop(key) for key in _DETECTOR_KEYS if key in arguments}
-    network: dict[str, Any] = {
-        "architecture": architecture.name,
-        "dialect": architecture.dialect,
-        "width_mult": architecture.width_mult,
-        "output_stride": arguments["output_stride"],
-        "rows": arguments["rows"],
-        "options": arguments["options"],
-    }
-    if detector.pop("detector", None) is None:
-        return NetworkConfig.from_dict({**network, "num_classes": architecture.num_classes})
-    return CenterNetConfig(NetworkConfig.from_dict(network), architecture.num_classes, **detector)
 
 
 def pretrained_of(metadata: BundleMetadata) -> Pretrained:
@@ -80,6 +54,7 @@ def pretrained_of(metadata: BundleMetadata) -> Pretrained:
         training_data=metadata.training_data,
         score=metadata.score,
         score_thresholds=metadata.score_thresholds,
+        top_k=metadata.top_k,
         task=metadata.task,
     )
 

@@ -41,7 +41,6 @@ _NORMALISATION_OF = {  # what each origin's own training scripts feed
     "slim": "half",
     "tutorial": "half",
 }
-_CROP_FRACTION = 0.875  # 224 of 256: the evaluation crop of torchvision, slim and most of timm
 _IMAGENET_CLASSES = 1000
 
 
@@ -61,7 +60,7 @@ def facts_of(source: WeightsSource, config: NetworkConfig, layout: str) -> Pretr
         weight_set = source.weight_set
         facts = Pretrained(
             name=weight_set.name if weight_set else source.path.name,
-            preprocess=default_preprocess((224, 224)) if weight_set is None else _preprocess(weight_set),
+            preprocess=config.default_preprocess((224, 224)) if weight_set is None else _preprocess(weight_set),
             normalisation=_normalisation(config, weight_set, layout),
             labels=imagenet_labels() if config.num_classes == _IMAGENET_CLASSES else None,
             licence=weight_set.licence if weight_set else "unknown",
@@ -142,11 +141,9 @@ def facts_from_scratch(
         raise UsageError(
             f"the network was trained from scratch, so that its input is not known: give {' and '.join(missing)}"
         )
-    task = network.config.task
     if preprocess is None:
         assert size_hw is not None
-        whole = Preprocess(size_hw, min(size_hw), "letterbox")
-        preprocess = whole if task == "detection" else default_preprocess(size_hw)
+        preprocess = network.config.default_preprocess(size_hw)
     return Pretrained(
         name=name,
         preprocess=preprocess,
@@ -155,7 +152,7 @@ def facts_from_scratch(
         licence="unknown",
         source="trained from scratch",
         sha256=weights_digest(network),
-        task=task,
+        task=network.config.task,
     )
 
 
@@ -177,11 +174,6 @@ def normalisation_named(name: str) -> Normalisation:
     if name not in NORMALISATIONS:
         raise UnknownNameError.of("normalisation", name, NORMALISATIONS)
     return NORMALISATIONS[name]
-
-
-def default_preprocess(size_hw: tuple[int, int]) -> Preprocess:
-    """Returns ImageNet's evaluation crop for an input of ``size_hw``: 224 px of a shorter side of 256."""
-    return Preprocess(size_hw, round(min(size_hw) / _CROP_FRACTION), "center", "bilinear")
 
 
 def resized(facts: Pretrained, size_hw: tuple[int, int]) -> Pretrained:

@@ -5,7 +5,7 @@ import logging
 from dataclasses import dataclass, replace
 
 from litevision.errors import WeightsError, WeightsMismatchError
-from litevision.models.centernet import AnyNetwork, CenterNetConfig
+from litevision.models.centernet import AnyNetwork
 from litevision.models.config import NetworkConfig
 from litevision.models.factory import build
 from litevision.models.network import FeaturePyramid, Network
@@ -100,11 +100,11 @@ def load_network(
     Arguments and errors as for ``load_weights``.
     """
     trained = open_trained(source)
-    if trained is None or not isinstance(trained.config, CenterNetConfig):
+    if trained is None:
         return load_weights(source, name, dialect=dialect, width_mult=width_mult).network
-    backbone = trained.config.backbone
+    held = trained.config.as_network()
     request = WeightsRequest.of(name, dialect, width_mult)
-    request.require(trained.label, WeightsRequest(backbone.architecture, backbone.dialect, backbone.width_mult))
+    request.require(trained.label, WeightsRequest(held.architecture, held.dialect, held.width_mult))
     return trained.network()
 
 
@@ -151,19 +151,17 @@ def identify(
 def _trained_config(source: WeightsSource, request: WeightsRequest) -> NetworkConfig:
     """The configuration of a model that litevision made; of a detector, that of its backbone, without classes."""
     assert source.trained is not None
-    config = source.trained.config
-    if isinstance(config, CenterNetConfig):
-        config = replace(config.backbone, num_classes=0)
+    config = source.trained.config.as_network()
     request.require(source.label, WeightsRequest(config.architecture, config.dialect, config.width_mult))
     return config
 
 
 def require_classifier(source: WeightsSource) -> None:
-    """Raises ``WeightsMismatchError`` for a detector."""
-    if source.trained is not None and isinstance(source.trained.config, CenterNetConfig):
+    """Raises ``WeightsMismatchError`` for a model of another task."""
+    if source.trained is not None and not isinstance(config := source.trained.config, NetworkConfig):
         raise WeightsMismatchError(
-            f"{source.label} is a detector on {source.trained.config.backbone.architecture}, expected a classifier; "
-            "litevision.create.from_run gives the detector, and features_only=True its backbone"
+            f"{source.label} is a {config.MODEL} on {config.as_network().architecture}, expected a classifier; "
+            f"litevision.create.from_run gives the {config.MODEL}, and features_only=True its backbone"
         )
 
 

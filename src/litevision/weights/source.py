@@ -5,17 +5,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from litevision.errors import UnknownNameError, WeightsMismatchError
-from litevision.models.centernet import CenterNetConfig
 from litevision.registry import ALIASES, ARCHITECTURES, resolve
 from litevision.registry.weight_sets import FILE_ENDINGS, WeightSet, find_weight_set, weight_sets
-from litevision.weights.convert.layout import Tensors
 from litevision.weights.download import fetch
 from litevision.weights.read import StoredWeights, read
 from litevision.weights.tensorflow_checkpoint import checkpoint_prefix
 from litevision.weights.trained import TrainedModel, WeightsLike, open_trained, path_of
 
 DEFAULT = "default"
-_BACKBONE = "backbone."
 
 
 class WeightsRequest(NamedTuple):
@@ -103,9 +100,7 @@ def open_source(source: WeightsLike, request: WeightsRequest, name: str | None =
 
 
 def _of_trained(trained: TrainedModel, label: str) -> WeightsSource:
-    state: Tensors = trained.state
-    if isinstance(trained.config, CenterNetConfig):
-        state = {name.removeprefix(_BACKBONE): tensor for name, tensor in state.items() if name.startswith(_BACKBONE)}
+    state = trained.config.backbone_state(trained.state)
     return WeightsSource(label, None, trained.path, StoredWeights(state, "torch"), trained)
 
 

@@ -9,15 +9,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-
 from litevision.errors import FileMissingError, LitevisionError, UsageError, WeightsError
 from litevision.files import refuse_links, sha256_of
 from litevision.image import Preprocess
-from litevision.models.centernet import CenterNet, CenterNetConfig
-from litevision.models.config import NetworkConfig
-from litevision.models.factory import build
-from litevision.models.network import Network
+from litevision.models.centernet import AnyConfig, AnyNetwork, config_type
 from litevision.models.pretrained import Pretrained, fingerprint
 from litevision.runtime import Normalisation
 from litevision.runtime.bundle import checked_metadata, read_bundle
@@ -29,6 +24,8 @@ from litevision.zoo import BUNDLES
 PLAN, RECIPE, BUNDLE = "plan.json", "recipe.toml", "model.onnx"
 CHECKPOINTS = ("best.ckpt", "last.ckpt")
 """A run's checkpoints, the one to use first."""
+
+_FIRST_TASK = "classification"  # that of a plan that says none
 
 
 class RunLike(Protocol):
@@ -60,14 +57,14 @@ class TrainedModel:
 
     label: str
     path: Path
-    config: NetworkConfig | CenterNetConfig
+    config: AnyConfig
     state: Tensors
     pretrained: Pretrained
     is_folded: bool = False
 
-    def network(self) -> Network | CenterNet:
+    def network(self) -> AnyNetwork:
         """Builds the network with its weights, in evaluation mode."""
-        network = CenterNet(self.config) if isinstance(self.config, CenterNetConfig) else build(self.config)
+        network = self.config.build()
         network.load_state_dict(self.state)
         if self.is_folded:
             restore_folded(network, self.pretrained)
@@ -132,9 +129,10 @@ def _from_run(folder: Path, checkpoint: Path, label: str) -> TrainedModel:
     refuse_links(folder)
     try:
         plan = json.loads((folder / PLAN).read_text("utf-8"))
-        read_config = CenterNetConfig if plan.get("task") == "detection" else NetworkConfig
-        config = read_config.from_dict(plan["network"])
+        config = config_type(plan.get("task", _FIRST_TASK)).from_dict(plan["network"])
         pretrained = _facts(folder, plan, checkpoint)
+        if pretrained.top_k is None and (folder / RECIPE).is_file():  # bundles of 0.1.0 do not state it
+            pretrained = replace(pretrained, top_k=config.top_k_of(_tables(folder / RECIPE)))
     except (OSError, AttributeError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{folder}: its {PLAN} cannot be read as that of a run ({error}). Train it anew") from None
     state = _read_state(checkpoint)
@@ -157,15 +155,19 @@ def _facts(folder: Path, plan: Mapping[str, Any], checkpoint: Path) -> Pretraine
         source="trained by litevision from "
         + (f"{start['name']}: {start['provenance']}" if start else "scratch, and not finished"),
         sha256=sha256_of(checkpoint),
-        task=plan.get("task", "classification"),
+        task=plan.get("task", _FIRST_TASK),
     )
 
 
 def _preprocess(recipe: Path) -> Preprocess:
     """Returns the finished model's preprocessing by the run's recipe."""
-    model = tomllib.loads(recipe.read_text("utf-8"))["model"]
+    model = _tables(recipe)["model"]
     height, width = model["size_hw"]
     return Preprocess((height, width), round(min(height, width) / model["crop_fraction"]), model["crop"], "bilinear")
+
+
+def _tables(recipe: Path) -> dict[str, Any]:
+    return tomllib.loads(recipe.read_text("utf-8"))
 
 
 def _read_state(checkpoint: Path) -> Tensors:
@@ -187,11 +189,10 @@ def _read_state(checkpoint: Path) -> Tensors:
     return state
 
 
-def _require_state_of(config: NetworkConfig | CenterNetConfig, state: Tensors, path: Path) -> None:
+def _require_state_of(config: AnyConfig, state: Tensors, path: Path) -> None:
     """Raises ``WeightsError`` unless ``state`` has the tensors of the network of ``config``, which costs no memory."""
     try:
-        with torch.device("meta"):
-            network = CenterNet(config) if isinstance(config, CenterNetConfig) else build(config)
+        network = config.build(device="meta")
     except (ValueError, TypeError) as error:
         raise WeightsError(f"{path}: its network cannot be built ({error})") from None
     expected = network.state_dict()

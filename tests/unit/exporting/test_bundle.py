@@ -19,6 +19,7 @@ from litevision.hub import load
 from litevision.models import NetworkConfig, build, configure
 from litevision.registry import ARCHITECTURES
 from litevision.runtime import METADATA_KEY, Score
+from litevision.tasks import Task
 from litevision.tasks.classification.export import RawToProbabilities
 from litevision.weights.facts import NORMALISATIONS
 from networks import every_form, fill, filled, short
@@ -146,6 +147,10 @@ class Forgetful(RawToProbabilities):
         super().__init__(network, NORMALISATIONS["unit"])
 
 
+def forgetful(task: Task, network: nn.Module, normalisation: object, options: object) -> Forgetful:
+    return Forgetful(network, normalisation)
+
+
 def forget_the_norms(network: nn.Module) -> nn.Module:
     folded = copy.deepcopy(network).eval()
     for part in folded.modules():
@@ -157,7 +162,7 @@ def forget_the_norms(network: nn.Module) -> nn.Module:
 @pytest.mark.parametrize(
     ("target", "fault"),
     [
-        ("litevision.tasks.classification.export.RawToProbabilities", Forgetful),
+        ("litevision.tasks.classification.task.Classification.raw_network", forgetful),
         ("litevision.exporting.graph.fold_batch_norm", forget_the_norms),
     ],
 )

@@ -30,6 +30,7 @@ DETECTOR = replace(
     task="detection",
     score=DetectionScore(0.62, 0.92, 0.7, "cells, test split", 72, (192, 160), "litevision evaluate"),
     score_thresholds=(0.25, 0.4),
+    top_k=20,
 )
 
 
@@ -56,7 +57,8 @@ def test_round_trip_of_a_detector() -> None:
     assert BundleMetadata.from_json(DETECTOR.to_json()) == DETECTOR
     assert BundleMetadata.from_json(replace(DETECTOR, score=None).to_json()).score is None
     plain = json.loads(DETECTOR.to_json())
-    assert plain["score_thresholds"] == [0.25, 0.4]
+    assert (plain["score_thresholds"], plain["top_k"]) == ([0.25, 0.4], 20)
+    assert BundleMetadata.from_json(changed("top_k", of=DETECTOR)).top_k is None
     assert set(plain["score"]) == {"ap", "ap50", "ap75", "dataset", "count", "size_hw", "measured_by"}
 
 
@@ -78,6 +80,8 @@ def test_thresholds_may_be_absent_and_are_not_written_for_a_classifier() -> None
         ("score_thresholds", [0.3], "1 score_thresholds for 2 classes of detection; expected one for each class of a"),
         ("score_thresholds", [0.3, 1.5], r"score_thresholds are \(0\.3, 1\.5\); expected numbers from 0 to 1"),
         ("score_thresholds", 0.3, r"score_thresholds is 0\.3, expected a list"),
+        ("top_k", 0, "top_k is 0 for detection; expected 1 or more, of a detector"),
+        ("top_k", "20", "top_k is '20', expected a whole number"),
     ],
 )
 def test_what_a_detector_cannot_say(key: str, value: Any, message: str) -> None:
@@ -88,6 +92,8 @@ def test_what_a_detector_cannot_say(key: str, value: Any, message: str) -> None:
 def test_a_classifier_has_no_thresholds() -> None:
     with pytest.raises(BundleError, match="2 score_thresholds for 2 classes of classification; expected one for each"):
         replace(FULL, score_thresholds=(0.1, 0.2))
+    with pytest.raises(BundleError, match="top_k is 5 for classification"):
+        replace(FULL, top_k=5)
 
 
 def test_the_json_is_the_documented_one() -> None:

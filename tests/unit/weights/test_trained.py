@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import litevision
 from exports import LABELS, export, probabilities
 from images import noise
 from litevision.errors import BundleError, FileMissingError, UnknownNameError, WeightsError, WeightsMismatchError
@@ -138,6 +139,33 @@ def test_a_detectors_run(tmp_path: Path) -> None:
     backbone = create("mobilenet_v2", weights=run, features_only=True)
     weight = "features.stem.conv.weight"
     assert torch.equal(backbone.get_parameter(weight), detector.get_parameter(f"backbone.{weight}"))
+
+
+def test_a_detectors_export_gives_as_many_boxes_as_its_recipe_says(tmp_path: Path) -> None:
+    detector = fill(CenterNet(CenterNetConfig(configure("mobilenet_v2", rows=SHORT_ROWS["mobilenet_v2"]), 2)))
+    run = write_run(tmp_path / "cells", detector, ("red", "white"))
+    assert create.from_run(run).pretrained.top_k is None
+    with (run / "recipe.toml").open("a") as file:
+        file.write("[detection]\ntop_k = 20\n")
+    again = tmp_path / "again.onnx"
+    sources = {"run.onnx": run, "network.onnx": create.from_run(run), again.name: tmp_path / "run.onnx"}
+    for name, source in sources.items():
+        litevision.export(source, tmp_path / name)
+        bundle = Bundle.open(tmp_path / name)
+        assert {output.name: output.shape[1] for output in bundle.engine.outputs}["scores"] == 20, name
+        assert bundle.metadata.top_k == 20
+    recipe = (run / "recipe.toml").read_text("utf-8")
+    (run / "recipe.toml").write_text(recipe.replace("20", '"many"'), "utf-8")
+    with pytest.raises(WeightsError, match=r"detection\.top_k is 'many'; expected a whole number"):
+        open_trained(run)
+
+
+@pytest.mark.parametrize("task", ["segmentation", 3, []])
+def test_a_run_of_a_task_that_there_is_not(task: Any, run: Path) -> None:
+    plan = json.loads((run / "plan.json").read_text("utf-8"))
+    (run / "plan.json").write_text(json.dumps({**plan, "task": task}), "utf-8")
+    with pytest.raises(WeightsError, match=r"plan\.json cannot be read as that of a run"):
+        open_trained(run)
 
 
 @pytest.mark.parametrize(

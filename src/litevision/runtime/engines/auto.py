@@ -153,7 +153,7 @@ def choose(
     choices = candidates(precisions=precisions, threads=threads, streams=streams, device=device)
     data = read_bundle(path)
     metadata = checked_metadata(data, path)
-    if metadata.task != "classification":
+    if metadata.finds_boxes:
         choices = [choice for choice in choices if choice.precision == choices[0].precision]  # answers of no one class
     if len(choices) == 1:
         return Decision(choices[0], f"{choices[0].title} (the only one here)")

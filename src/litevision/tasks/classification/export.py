@@ -9,9 +9,8 @@ from torch import Tensor
 
 from litevision.errors import BundleError, ExportError
 from litevision.exporting.graph import TOLERANCE, FromRaw
-from litevision.models.config import NetworkConfig
 from litevision.models.network import Network
-from litevision.runtime import Architecture, Bundle, Check, Classifier, Normalisation
+from litevision.runtime import Bundle, Check, Classifier, Normalisation
 
 
 class RawToProbabilities(FromRaw):
@@ -20,13 +19,6 @@ class RawToProbabilities(FromRaw):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.answer(images)
         return logits.flatten(1).softmax(-1)  # slim's layout has two axes of length 1 in between
-
-
-def describe(config: NetworkConfig) -> Architecture:
-    """What a bundle says of a classifier."""
-    record = config.to_dict()
-    arguments = {key: record[key] for key in ("output_stride", "rows", "options")}
-    return Architecture(config.architecture, config.dialect, config.width_mult, config.num_classes, arguments)
 
 
 def check_bundle(

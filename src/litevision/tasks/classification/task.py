@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from litevision.exporting.graph import FromRaw
     from litevision.models.config import NetworkConfig
     from litevision.models.network import Network
-    from litevision.runtime import Architecture
     from litevision.training.image_cache import ImageStores
     from litevision.training.plan import Plan
 
@@ -89,12 +88,6 @@ class Classification(Task):
 
         return NetworkConfig
 
-    def build(self, config: "NetworkConfig") -> "Network":
-        """A network, its weights fresh."""
-        from litevision.models.factory import build
-
-        return build(config)
-
     def network(self, backbone: "Network", recipe: Any, num_classes: int) -> "Network":
         """``backbone`` itself, which is a classifier."""
         return backbone
@@ -149,12 +142,6 @@ class Classification(Task):
             raise UsageError(
                 "a bundle needs a classifier: build the network with num_classes and without final_endpoint"
             )
-
-    def describe_network(self, config: "NetworkConfig") -> "Architecture":
-        """What a bundle says of the network."""
-        from litevision.tasks.classification.export import describe
-
-        return describe(config)
 
     @property
     def graph_outputs(self) -> Sequence[str]:

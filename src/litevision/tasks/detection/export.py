@@ -3,8 +3,8 @@
 from torch import Tensor
 
 from litevision.exporting.graph import FromRaw
-from litevision.models.centernet import CenterNet, CenterNetConfig, Detections, decode
-from litevision.runtime import Architecture, Normalisation
+from litevision.models.centernet import CenterNet, Detections, decode
+from litevision.runtime import Normalisation
 
 
 class RawToDetections(FromRaw):
@@ -16,16 +16,3 @@ class RawToDetections(FromRaw):
 
     def forward(self, images: Tensor) -> Detections:
         return decode(self.answer(images), self.top_k)
-
-
-def describe(config: CenterNetConfig) -> Architecture:
-    """What a bundle says of a detector: its backbone, and among the arguments how the rest is built on it."""
-    backbone, detector = config.backbone.to_dict(), config.to_dict()
-    arguments = {
-        "detector": "centernet",
-        **{key: detector[key] for key in ("neck", "neck_channels", "head_channels")},
-        **{key: backbone[key] for key in ("output_stride", "rows", "options")},
-    }
-    return Architecture(
-        config.backbone.architecture, config.backbone.dialect, config.backbone.width_mult, config.num_classes, arguments
-    )

@@ -30,7 +30,6 @@ from litevision.tasks.detection.recipe import DETECTION_DEFAULTS, DetectionRecip
 if TYPE_CHECKING:
     from litevision.exporting.graph import FromRaw
     from litevision.models.centernet import CenterNet, CenterNetConfig
-    from litevision.runtime import Architecture
     from litevision.training.image_cache import ImageStores
     from litevision.training.plan import Plan
 
@@ -81,12 +80,6 @@ class DetectionTask(Task):
         from litevision.models.centernet import CenterNetConfig
 
         return CenterNetConfig
-
-    def build(self, config: "CenterNetConfig") -> "CenterNet":
-        """A detector, its weights fresh."""
-        from litevision.models.centernet import CenterNet
-
-        return CenterNet(config)
 
     def network(self, backbone: Any, recipe: Any, num_classes: int) -> "CenterNet":
         """A detector on ``backbone``; its neck and heads begin from scratch."""
@@ -153,12 +146,6 @@ class DetectionTask(Task):
             raise UsageError("the crop 'center' cuts objects off; a detection bundle needs 'letterbox' or 'stretch'")
         if options.get("top_k", 1) < 1:
             raise UsageError(f"top_k must be 1 or more, got {options['top_k']}")
-
-    def describe_network(self, config: "CenterNetConfig") -> "Architecture":
-        """What a bundle says of the network."""
-        from litevision.tasks.detection.export import describe
-
-        return describe(config)
 
     @property
     def graph_outputs(self) -> Sequence[str]:
