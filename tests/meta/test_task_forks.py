@@ -10,8 +10,8 @@ from litevision.errors import UnknownNameError
 from litevision.tasks import TASKS, Task, task_of
 
 SRC = Path(__file__).parents[2] / "src/litevision"
-OF_A_TASK = ("Detection", "CenterNet", "LabelledBoxes", "DetectionSample")
-ROOMS = ("tasks", "training", "evaluation", "exporting", "models", "weights", "runtime", "hub.py", "lab", "cli")
+OF_A_TASK = ("Detection", "CenterNet", "LabelledBoxes", "LabelledImages", "DetectionSample")
+ROOMS = ("tasks", "training", "evaluation", "exporting", "models", "weights", "runtime", "hub.py", "lab", "cli", "data")
 # The table of tasks, and the schema of what a bundle of each says.
 ALLOWED = {"tasks/__init__.py": 1, "runtime/metadata.py": 1}
 
@@ -59,6 +59,7 @@ def test_forks_are_seen() -> None:
     lines = (
         "isinstance(plan, DetectionPlan)",
         "isinstance(data, LabelledImages | LabelledBoxes)",
+        "isinstance(data, LabelledImages)",
         "is_detection(path)",
         "task == 'detection'",
         "'classification' != task",

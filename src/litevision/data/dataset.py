@@ -4,6 +4,7 @@ N is the number of boxes of an image. Boxes are in px of the upright image, with
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Generic, Literal, TypeVar
@@ -13,9 +14,11 @@ import numpy.typing as npt
 
 from litevision.data.formats import Task
 from litevision.data.issues import Issue
+from litevision.tables import pluralise
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+_PURPOSES: dict[Split, str] = {"train": "to learn from", "validation": "to choose the best epoch by"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +60,19 @@ class Labelled(Generic[SampleT]):
     """A data set of either task.
 
     Attributes:
+        task: what its labels are for.
+        missing_rule: the rule that a listed image breaks where there is no such file.
+        absent_rule: the rule that a class breaks where no image shows it.
         root: the folder or the file that it was read from.
         classes: the class names, in the order of their labels.
         samples: every usable image, in an order that depends on the data alone.
         made_splits: whether any of its splits was made by us; False where the data came with all that it has.
         issues: what is wrong with the labels and the images, and was left out or dealt with.
     """
+
+    task: ClassVar[Task]
+    missing_rule: ClassVar[str]
+    absent_rule: ClassVar[str]
 
     root: Path
     classes: tuple[str, ...]
@@ -79,7 +89,9 @@ class Labelled(Generic[SampleT]):
 class LabelledImages(Labelled[Sample]):
     """A classification data set: images with one class each; ``classes`` are sorted."""
 
-    task: ClassVar[Task] = "classification"
+    task = "classification"
+    missing_rule = "missing-file"
+    absent_rule = "empty-class"
 
     def counts(self, *splits: Split) -> tuple[int, ...]:
         """The number of images of each class in some splits."""
@@ -89,6 +101,31 @@ class LabelledImages(Labelled[Sample]):
     def image_counts(self, *splits: Split) -> tuple[int, ...]:
         """The same: an image shows one class."""
         return self.counts(*splits)
+
+    def totals(self) -> dict[str, tuple[int, ...]]:
+        """The last rows of a table of counts: the images of each split."""
+        return {"all": tuple(len(self.of(split)) for split in SPLITS)}
+
+    def summary(self) -> str:
+        """What it holds in a few words, as in "60 images of 3 classes"."""
+        return f"{pluralise(len(self.samples), 'image')} of {pluralise(len(self.classes), 'class')}"
+
+    def notes(self) -> Iterator[Issue]:
+        """What is dealt with in the data as a whole: nothing."""
+        yield from ()
+
+    def obstacles(self) -> Iterator[str]:
+        """Why it cannot be trained on, one line each; nothing where it can."""
+        empty = [name for name, count in zip(self.classes, self.counts("train"), strict=True) if not count]
+        if empty:
+            names = ", ".join(map(repr, empty[:3])) + (f" and {len(empty) - 3} more" if len(empty) > 3 else "")
+            yield f"no training images of {names}; add some, or remove it"
+        if not self.of("validation"):
+            yield "no validation images; add some, or more images to split"
+
+    def as_images(self) -> "LabelledImages":
+        """The data set itself."""
+        return self
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -101,7 +138,9 @@ class LabelledBoxes(Labelled[DetectionSample]):
         kind: the name of the label format.
     """
 
-    task: ClassVar[Task] = "detection"
+    task = "detection"
+    missing_rule = "missing-image"
+    absent_rule = "class-without-boxes"
 
     kind: str | None = None
 
@@ -118,3 +157,42 @@ class LabelledBoxes(Labelled[DetectionSample]):
         for sample in self.of(*splits):
             found[np.unique(sample.labels[~sample.ignored])] += 1
         return tuple(map(int, found))
+
+    def totals(self) -> dict[str, tuple[int, ...]]:
+        """The last rows of a table of counts: the boxes and the images of each split."""
+        return {
+            "all": tuple(sum(self.counts(split)) for split in SPLITS),
+            "images": tuple(len(self.of(split)) for split in SPLITS),
+        }
+
+    def summary(self) -> str:
+        """What it holds in a few words, as in "60 images with 80 boxes of 3 classes (COCO)"."""
+        images, boxes = pluralise(len(self.samples), "image"), pluralise(sum(self.counts(*SPLITS)), "box")
+        return f"{images} with {boxes} of {pluralise(len(self.classes), 'class')} ({self.kind})"
+
+    def notes(self) -> Iterator[Issue]:
+        """What is dealt with in the data as a whole: boxes to be ignored, and images without boxes."""
+        boxes = sum(len(sample.labels) for sample in self.samples)
+        ignored = sum(int(sample.ignored.sum()) for sample in self.samples)
+        if ignored:
+            yield Issue.of("ignored-boxes", None, f"{ignored:,} of {boxes:,} boxes")
+        empty = sum(not len(sample.labels) for sample in self.samples)
+        if empty:
+            yield Issue.of("images-without-boxes", None, f"{empty:,} of {len(self.samples):,} images")
+
+    def obstacles(self) -> Iterator[str]:
+        """Why it cannot be trained on, one line each; nothing where it can."""
+        for split, purpose in _PURPOSES.items():
+            images = self.of(split)
+            if not sum(self.counts(split)):
+                ignored = sum(len(sample.labels) for sample in images)
+                why = "label some"
+                if ignored:
+                    marked = "marked as difficult or as a crowd (iscrowd), and are skipped"
+                    why = f"all {ignored:,} are {marked}; unmark some"
+                yield f"no boxes {purpose} in the {len(images):,} images of {split}; {why}"
+
+    def as_images(self) -> LabelledImages:
+        """The images without their boxes, all in one class without a name."""
+        samples = tuple(Sample(sample.path, 0, sample.split) for sample in self.samples)
+        return LabelledImages(self.root, ("",), samples, self.made_splits)

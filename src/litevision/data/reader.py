@@ -1,8 +1,9 @@
 """Read labelled images or boxes of any format as one data set."""
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
 
 from litevision.data.boxes import usable_boxes
 from litevision.data.dataset import SPLITS, DetectionSample, LabelledBoxes, LabelledImages, Sample, Split
@@ -14,6 +15,8 @@ from litevision.data.listing import ListedImage, Listing
 from litevision.data.misread import OF_BOXES, likely_cause
 from litevision.data.splits import DEFAULT_FRACTIONS, Fractions, assign_splits, check_fractions
 from litevision.errors import DataError
+
+Data: TypeAlias = LabelledImages | LabelledBoxes
 
 
 def read(
@@ -36,9 +39,7 @@ def read(
         DataError: no labels there, labels in more than one format, of one class alone, or no usable image.
         UsageError: fractions that cannot be.
     """
-    if task_of(path) == "detection":
-        return read_boxes(path, seed=seed, fractions=fractions, workers=workers)
-    return read_images(path, seed=seed, fractions=fractions)
+    return READERS[task_of(path)].read(path, seed=seed, fractions=fractions, workers=workers)
 
 
 def read_images(
@@ -96,7 +97,7 @@ def read_readable_images(
     data = label_images(listing, seed=0, fractions=DEFAULT_FRACTIONS)
     stats = inspect_images([image.path for image in listing.images], quick=True, workers=workers)
     data = readable_images(data, listing, stats, seed=0, fractions=DEFAULT_FRACTIONS)
-    issues = sorted(image_issues(listing, stats, "classification"), key=lambda issue: issue.order)
+    issues = sorted(image_issues(listing, stats, data.missing_rule), key=lambda issue: issue.order)
     _require_every_class(data, len(issues))
     return data, tuple(issues)
 
@@ -128,7 +129,7 @@ def read_boxes(
     row, listing = list_labels(path, "detection")
     stats = inspect_images([image.path for image in listing.images], quick=True, workers=workers)
     data = label_boxes(listing, stats.sizes_hw, kind=row.name, seed=seed, fractions=fractions)
-    found = [*data.issues, *image_issues(listing, stats, row.task)]
+    found = [*data.issues, *image_issues(listing, stats, data.missing_rule)]
     issues = tuple(sorted(found, key=lambda issue: issue.order))
     if not any(len(sample.labels) for sample in data.samples):
         first = next((issue for issue in issues if issue.severity == "error"), None)
@@ -239,8 +240,14 @@ def _rank(split: Split | None) -> int:
     return SPLITS.index(split) if split else -1
 
 
-def image_issues(listing: Listing, stats: DatasetStats, task: Task) -> Iterator[Issue]:
-    """Report what is wrong with the files of the listed images, once for each line that lists one."""
+def image_issues(listing: Listing, stats: DatasetStats, missing_rule: str) -> Iterator[Issue]:
+    """Report what is wrong with the files of the listed images, once for each line that lists one.
+
+    Args:
+        listing: the images.
+        stats: what their files gave.
+        missing_rule: the rule that an image without a file breaks, as in `Labelled.missing_rule`.
+    """
     reported = set()
     for image, found in zip(listing.images, stats.found, strict=True):
         for rule, detail in found:
@@ -248,7 +255,7 @@ def image_issues(listing: Listing, stats: DatasetStats, task: Task) -> Iterator[
                 continue
             reported.add((image.path, image.line, rule))
             if rule == "missing-file":
-                rule = "missing-image" if task == "detection" else rule
+                rule = missing_rule
                 detail += f", line {image.line}" if image.line else ""
             yield Issue.of(rule, image.path, detail)
 
@@ -286,3 +293,53 @@ def _require_every_class(data: LabelledImages, left_out: int) -> None:
             f"{data.root}: no images of {names} to train with{dropped}; expected some of every class. "
             "Run 'litevision check-data' to see every issue."
         )
+
+
+class _Label(Protocol):
+    """Label what was listed, before its images are inspected and after: what is returned takes the inspection."""
+
+    def __call__(
+        self, listing: Listing, *, kind: str, seed: int, fractions: Fractions
+    ) -> Callable[[DatasetStats], tuple[Data, Data]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReader:
+    """How labels of one task become a data set.
+
+    Attributes:
+        read: reads those at a path, as `read` does.
+        label: gives those that are listed as the data to check, with images that cannot be read where they have a
+            label, and as the data that can be used.
+    """
+
+    read: Callable[..., Data]
+    label: _Label
+
+
+def _label_images(
+    listing: Listing, *, kind: str, seed: int, fractions: Fractions
+) -> Callable[[DatasetStats], tuple[Data, Data]]:
+    images = label_images(listing, seed=seed, fractions=fractions)  # an error need not wait for every image
+
+    def inspected(stats: DatasetStats) -> tuple[Data, Data]:
+        usable = readable_images(images, listing, stats, seed=seed, fractions=fractions)
+        return usable if images.made_splits else images, usable
+
+    return inspected
+
+
+def _label_boxes(
+    listing: Listing, *, kind: str, seed: int, fractions: Fractions
+) -> Callable[[DatasetStats], tuple[Data, Data]]:
+    def inspected(stats: DatasetStats) -> tuple[Data, Data]:
+        data = label_boxes(listing, stats.sizes_hw, kind=kind, seed=seed, fractions=fractions)
+        return data, data
+
+    return inspected
+
+
+READERS: dict[Task, TaskReader] = {
+    LabelledImages.task: TaskReader(read_images, _label_images),
+    LabelledBoxes.task: TaskReader(read_boxes, _label_boxes),
+}

@@ -6,13 +6,11 @@ from collections.abc import Callable
 from litevision.data.check.classes import class_issues, name_issues
 from litevision.data.check.duplicates import duplicate_issues
 from litevision.data.check.report import DataReport
-from litevision.data.dataset import LabelledBoxes, LabelledImages
 from litevision.data.formats.find import list_labels
 from litevision.data.image_stats import inspect_images
 from litevision.data.issues import Issue
-from litevision.data.reader import image_issues, label_boxes, label_images, readable_images
+from litevision.data.reader import READERS, image_issues
 from litevision.data.splits import DEFAULT_FRACTIONS, Fractions, check_fractions
-from litevision.data.trainable import obstacles
 
 __all__ = ["DataReport", "check_data"]
 
@@ -52,23 +50,15 @@ def check_data(
     """
     check_fractions(fractions)
     row, listing = list_labels(path)
-    images = None
-    if row.task == "classification":  # split first: one class alone is an error, and need not wait for every image
-        images = label_images(listing, seed=seed, fractions=fractions)
+    label = READERS[row.task].label(listing, kind=row.name, seed=seed, fractions=fractions)
     paths = [image.path for image in listing.images]
     stats = inspect_images(paths, quick=quick, workers=workers, on_progress=on_progress)
-    data: LabelledImages | LabelledBoxes
-    usable: LabelledImages | LabelledBoxes
-    if images:
-        usable = readable_images(images, listing, stats, seed=seed, fractions=fractions)
-        data = usable if images.made_splits else images
-    else:
-        data = usable = label_boxes(listing, stats.sizes_hw, kind=row.name, seed=seed, fractions=fractions)
+    data, usable = label(stats)
     issues = list(data.issues)
-    issues += image_issues(listing, stats, row.task)
+    issues += image_issues(listing, stats, data.missing_rule)
     issues += name_issues(listing)
     issues += class_issues(data, listing)
     if not any(issue.rule in _SAY_WHY for issue in issues):
-        issues += (Issue.of("cannot-train", None, obstacle) for obstacle in obstacles(usable))
+        issues += (Issue.of("cannot-train", None, obstacle) for obstacle in usable.obstacles())
     issues += duplicate_issues(data, paths, stats, workers=workers)
     return DataReport(data, quick, tuple(sorted(issues, key=lambda issue: issue.order)))

@@ -15,35 +15,26 @@ _MAX_RATIO = 10
 
 def class_issues(data: LabelledImages | LabelledBoxes, listing: Listing) -> Iterator[Issue]:
     """Classes without images or with too few, and classes of very different size."""
-    counts = {split: data.counts(split) for split in SPLITS}
-    names = list(data.classes)
-    images: dict[Split, Sequence[int]] = {split: data.image_counts(split) for split in SPLITS}
-    if isinstance(data, LabelledBoxes):
-        # A class that no box has is an issue of its own; the others are counted in images, as an image is what a
-        # person can add, and one crowded image teaches less than many.
-        shown = [label for label in range(len(names)) if any(counts[split][label] for split in SPLITS)]
-        yield from (
-            Issue.of("class-without-boxes", None, f"class {name!r}")
-            for label, name in enumerate(names)
-            if label not in shown
-        )
-        names = [names[label] for label in shown]
-        images = {split: [each[label] for label in shown] for split, each in images.items()}
-        yield from _box_notes(data)
-    yield from _presence_issues(names, images, listing.class_folders)
-    yield from _imbalance_issues(data.classes, counts["train"])
+    # Boxes are counted in images here, as an image is what a person can add, and one crowded image teaches less than
+    # many.
+    images = {split: data.image_counts(split) for split in SPLITS}
+    yield from _presence_issues(data, images, listing.class_folders)
+    yield from _imbalance_issues(data.classes, data.counts("train"))
+    yield from data.notes()
 
 
 def _presence_issues(
-    classes: Sequence[str], counts: Mapping[Split, Sequence[int]], folders: Mapping[tuple[Split | None, str], Path]
+    data: LabelledImages | LabelledBoxes,
+    counts: Mapping[Split, Sequence[int]],
+    folders: Mapping[tuple[Split | None, str], Path],
 ) -> Iterator[Issue]:
     """Classes without images, or with too few; ``folders`` holds the folder of a class in a split, if it has one."""
-    for label, name in enumerate(classes):
+    for label, name in enumerate(data.classes):
         in_train, *others = (counts[split][label] for split in SPLITS)
         own_folders = [path for (_, of), path in folders.items() if of == name]
         folder = own_folders[0] if own_folders else None
         if not in_train and not any(others):
-            yield Issue.of("empty-class", folder, f"class {name!r}")
+            yield Issue.of(data.absent_rule, folder, f"class {name!r}")
             continue
         if not in_train:
             have = " and ".join(split for split in SPLITS if counts[split][label])
@@ -65,16 +56,6 @@ def _imbalance_issues(classes: Sequence[str], in_train: Sequence[int]) -> Iterat
         (most, large), (least, small) = max(filled), min(filled)
         detail = f"{large!r} has {most:,}, {small!r} has {least:,}: {most / least:.0f} times"
         yield Issue.of("imbalance", None, detail)
-
-
-def _box_notes(data: LabelledBoxes) -> Iterator[Issue]:
-    boxes = sum(len(sample.labels) for sample in data.samples)
-    ignored = sum(int(sample.ignored.sum()) for sample in data.samples)
-    if ignored:
-        yield Issue.of("ignored-boxes", None, f"{ignored:,} of {boxes:,} boxes")
-    empty = sum(not len(sample.labels) for sample in data.samples)
-    if empty:
-        yield Issue.of("images-without-boxes", None, f"{empty:,} of {len(data.samples):,} images")
 
 
 def name_issues(listing: Listing) -> Iterator[Issue]:

@@ -34,14 +34,12 @@ def duplicate_issues(
             bytes alone are looked for.
         workers: threads.
     """
-    if isinstance(data, LabelledImages):
-        samples, classes = data.samples, data.classes
-    else:
-        samples, classes = tuple(Sample(sample.path, 0, sample.split) for sample in data.samples), ("",)
+    images = data.as_images()
+    samples = images.samples
     place = {path: index for index, path in enumerate(paths)}
     order = [place[sample.path] for sample in samples]
     sizes_hw = [stats.sizes_hw[index] for index in order]
-    describe = _Describe(data.root, classes, samples)
+    describe = _Describe(images.root, images.classes, samples)
     copies = set()
     for group in exact_duplicates([sample.path for sample in samples]):
         readable = [index for index in group if sizes_hw[index] is not None]

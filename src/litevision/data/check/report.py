@@ -104,21 +104,13 @@ class DataReport:
         yield "\n" + (counted if self.issues else "no issues")
 
     def _title(self) -> str:
-        data = self.data
-        what = pluralise(len(data.samples), "image")
-        kind = ""
-        if isinstance(data, LabelledBoxes):
-            what += f" with {pluralise(sum(data.counts(*SPLITS)), 'box')}"
-            kind = f" ({data.kind})"
-        made = "; splits made here" if data.made_splits else ""
-        return f"{escape(str(data.root))}: {what} of {pluralise(len(data.classes), 'class')}{kind}{made}"
+        made = "; splits made here" if self.data.made_splits else ""
+        return f"{escape(str(self.data.root))}: {self.data.summary()}{made}"
 
     def _class_rows(self) -> list[tuple[str, ...]]:
         counts = [self.data.counts(split) for split in SPLITS]
-        rows = [(escape(name), [each[label] for each in counts]) for label, name in enumerate(self.data.classes)]
-        rows.append(("all", [sum(each) for each in counts]))
-        if isinstance(self.data, LabelledBoxes):
-            rows.append(("images", [len(self.data.of(split)) for split in SPLITS]))
+        rows = [(escape(name), each) for name, each in zip(self.data.classes, zip(*counts, strict=True), strict=True)]
+        rows += self.data.totals().items()
         return [(name, *(f"{count:,}" for count in (*each, sum(each)))) for name, each in rows]
 
     def _line(self, issue: Issue) -> str:

@@ -66,6 +66,11 @@ class Format:
         """Its module, imported at first use."""
         return cast(FormatReader, importlib.import_module(self.module))
 
+    @property
+    def expected(self) -> str:
+        """What it looks like, after its name where people know it by that."""
+        return self.files if self.is_fallback else f"{self.name} ({self.files})"
+
 
 FORMATS: tuple[Format, ...] = (
     Format(
@@ -147,9 +152,7 @@ def format_names(task: Task) -> str:
 
 def expected_files(task: Task) -> str:
     """What labels of a task look like, for errors."""
-    if task == "detection":
-        return _or([f"{row.name} ({row.files})" for row in formats_of(task)])
-    return _or([row.files for row in formats_of(task)])
+    return _or([row.expected for row in formats_of(task)])
 
 
 def data_help() -> str:

@@ -68,7 +68,7 @@ def list_labels(path: str | os.PathLike[str], task: Task | None = None) -> tuple
     rows = [row for row in formats.FORMATS if task in (None, row.task)]
     expected = expected_files(task or "classification")
     if not stat.S_ISDIR(mode):
-        if task != "detection" and not stat.S_ISREG(mode):
+        if not stat.S_ISREG(mode) and any(row.is_fallback for row in rows):
             raise DataError(f"{path}: neither a folder nor a file. Give {expected}.")
         try:
             row = _file_format(path, rows)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from litevision.data import LabelledImages, Sample, read_images, read_readable_images
-from litevision.data.trainable import obstacles
 from litevision.errors import DataError, UsageError
 from litevision.evaluation import Evaluation, Scores, as_bundle_score, evaluate_bundle, scores
 from litevision.image import Preprocess
@@ -287,7 +286,7 @@ def _require_trainable(data: LabelledImages, skipped: int) -> None:
     left_out = f"; {skipped} could not be read ('litevision check-data' names them)" if skipped else ""
     if len(data.classes) < 2:
         raise DataError(f"{data.root}: {len(data.classes)} class; expected at least 2, a folder each{left_out}")
-    for obstacle in obstacles(data):
+    for obstacle in data.obstacles():
         raise DataError(f"{data.root}: {obstacle}{left_out}")
 
 

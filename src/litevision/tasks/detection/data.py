@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from litevision.data import DetectionSample, LabelledBoxes, read_boxes
-from litevision.data.trainable import obstacles
 from litevision.errors import DataError, UsageError
 from litevision.tasks.base import TrainableData
 
@@ -37,7 +36,7 @@ def read_trainable(path: Path, exclude: Collection[str]) -> TrainableData:
     # What was left out of the labels is counted in the report; notes and warnings are check-data's.
     issues = tuple(issue for issue in data.issues if issue.severity == "error" and issue.path is not None)
     data = replace(data, samples=tuple(one for one in data.samples if one.path not in gone), issues=())
-    for obstacle in obstacles(data):
+    for obstacle in data.obstacles():
         raise DataError(f"{data.root}: {obstacle}. 'litevision check-data' tells what is there")
     return TrainableData(data, issues, tuple(one.path for one in left_out))
 
