@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -152,7 +153,8 @@ def tiny_loop(
     def read(path: Path) -> npt.NDArray[np.uint8]:
         return coloured(int(path.name) % 3, int(path.name))
 
-    store = ImageCache(folder / "cache", [Path(str(index)) for index in range(count)], read, 10**7)
+    place = Path(tempfile.mkdtemp(dir=folder)) / "cache"  # each loop's own, as in a run
+    store = ImageCache(place, [Path(str(index)) for index in range(count)], read, 10**7)
     images = TrainingImages(store, labels, image_transform(recipe.augment, recipe.train_size_hw))
     balanced = recipe.loss.sampler == "balanced"
     order = EpochOrder(labels, recipe.schedule.batch_size, recipe.run.seed, balanced=balanced)

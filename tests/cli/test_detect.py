@@ -277,7 +277,7 @@ def test_a_number_out_of_range_is_a_usage_error(detect: Run, wrong: tuple[str, s
         (["pics/x.gif"], "pics/x.gif#frame=3", True, "x.gif-00003.jpg"),
     ],
 )
-def test_where_a_image_is_saved(detect: Run, inputs: list[str], name: str, frame: bool, expected: str) -> None:
+def test_where_an_image_is_saved(detect: Run, inputs: list[str], name: str, frame: bool, expected: str) -> None:
     Path("pics").mkdir()
     source: Any = PreprocessedImage(name, None) if frame else name
     assert save_images.Saver("out", inputs).name_of(Result(source, (), 1.0)) == Path(expected)

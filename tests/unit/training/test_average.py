@@ -10,7 +10,7 @@ from torch import nn
 
 from litevision.errors import UsageError
 from litevision.runtime import Weights
-from litevision.training.average import average, read_runs
+from litevision.training.average import mean_network, read_runs
 from litevision.training.checkpoint import Progress, write_checkpoint
 from litevision.training.loop import BEST
 from litevision.training.plan import Plan, make_plan
@@ -36,7 +36,7 @@ def write_run(folder: Path, plan: Plan, seed: int) -> Path:
 
 def test_weights_are_the_mean(tmp_path: Path, plan: Plan) -> None:
     runs = [write_run(tmp_path / name, plan, seed) for seed, name in enumerate("abc")]
-    network = average(read_runs(runs), runs)
+    network = mean_network(read_runs(runs), runs)
     states = [torch.load(run / BEST)["network"] for run in runs]
     for name, parameter in network.named_parameters():
         torch.testing.assert_close(parameter, torch.stack([state[name] for state in states]).mean(0))
@@ -45,7 +45,7 @@ def test_weights_are_the_mean(tmp_path: Path, plan: Plan) -> None:
 
 def test_statistics_are_those_of_the_training_images(tmp_path: Path, plan: Plan) -> None:
     runs = [write_run(tmp_path / name, plan, seed) for seed, name in enumerate("ab")]
-    network = average(read_runs(runs), runs)
+    network = mean_network(read_runs(runs), runs)
     images = np.stack([plan.preprocess(sample.path) for sample in plan.data.of("train")])  # one batch
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (plan.normalisation.mean, plan.normalisation.std))
     first = next(module for module in network.modules() if isinstance(module, nn.BatchNorm2d))

@@ -67,18 +67,18 @@ def test_derived_seeds_differ_where_their_parts_do() -> None:
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
-def _images(tmp_path: Path) -> TrainingImages:
+def _images(folder: Path) -> TrainingImages:
     def read(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         return np.random.default_rng(int(path.name)).integers(0, 256, (40, 50, 3), np.uint8)
 
-    store = ImageCache(tmp_path / "cache", [Path(str(number)) for number in range(12)], read, 10**6)
+    store = ImageCache(folder, [Path(str(number)) for number in range(12)], read, 10**6)
     options = Augment(erasing=0.5)
     return TrainingImages(store, [number % 3 for number in range(12)], image_transform(options, (24, 32)))
 
 
 def test_workers_change_nothing(tmp_path: Path) -> None:
     batches = EpochOrder([0] * 12, 4, seed=3).batches(2)
-    found = [list(load_batches(_images(tmp_path), batches, workers)) for workers in (0, 2)]
+    found = [list(load_batches(_images(tmp_path / str(workers)), batches, workers)) for workers in (0, 2)]
     for (images, classes), (others, other_classes) in zip(*found, strict=True):
         assert torch.equal(images, others)
         assert torch.equal(classes, other_classes)
@@ -88,7 +88,7 @@ def test_workers_change_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_image_that_cannot_be_read_is_one_line_and_leaves_no_worker(tmp_path: Path, workers: int) -> None:
+def test_an_image_that_cannot_be_read_is_one_line_and_leaves_no_worker(tmp_path: Path, workers: int) -> None:
     def read(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         raise ImageError(f"{path}: damaged. Copy it again.")
 
@@ -101,7 +101,7 @@ def test_a_image_that_cannot_be_read_is_one_line_and_leaves_no_worker(tmp_path: 
 
 
 def test_workers_end_with_the_batches(tmp_path: Path) -> None:
-    loaded = load_batches(_images(tmp_path), EpochOrder([0] * 12, 4, seed=3).batches(0), workers=2)
+    loaded = load_batches(_images(tmp_path / "cache"), EpochOrder([0] * 12, 4, seed=3).batches(0), workers=2)
     next(loaded)
     assert len(multiprocessing.active_children()) == 2
     loaded.close()
@@ -110,7 +110,9 @@ def test_workers_end_with_the_batches(tmp_path: Path) -> None:
 
 @settings(deadline=None)  # a busy machine is no fault
 @given(st.integers(1, 5), st.integers(1, 4), st.booleans())
-def test_what_is_done_to_a_image_depends_on_no_number_of_processes(batch_size: int, ranks: int, balanced: bool) -> None:
+def test_what_is_done_to_an_image_depends_on_no_number_of_processes(
+    batch_size: int, ranks: int, balanced: bool
+) -> None:
     labels = [index % 3 for index in range(40)]
     (alone,) = [EpochOrder(labels, batch_size * ranks, seed=5, balanced=balanced).batches(1)]
     together = [
@@ -125,7 +127,7 @@ def test_reading_leaves_the_process_own_draws_alone(tmp_path: Path) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    list(load_batches(_images(tmp_path), EpochOrder([0] * 12, 4, seed=3).batches(0), workers=0))
+    list(load_batches(_images(tmp_path / "cache"), EpochOrder([0] * 12, 4, seed=3).batches(0), workers=0))
     assert torch.equal(torch.rand(3), expected)
 
 

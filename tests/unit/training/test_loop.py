@@ -38,7 +38,7 @@ class KilledAt(Quiet):
         self._last = step
 
     def on_step(self, images: int, loss: float) -> None:
-        super().step(images, loss)
+        super().on_step(images, loss)
         if self.steps == self._last:
             raise KilledError
 

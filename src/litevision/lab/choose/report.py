@@ -159,9 +159,6 @@ def choose(
 
     Raises:
         LitevisionError: a budget that is none, no classes, or an engine that is not installed.
-
-    Example:
-        >>> print(choose("5ms", classes=10))  # doctest: +SKIP
     """
     check_classes(classes)
     budgets = tuple(parse_budget(text) for text in ([budget] if isinstance(budget, str) else budget))

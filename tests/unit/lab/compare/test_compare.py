@@ -145,9 +145,9 @@ def test_an_epoch_is_timed_by_its_first_steps(
     watch = timing._Stopwatch(seconds)
     watch.on_epoch_start(1, "all", batches, 0)
     for _ in range(steps - 1):
-        watch.step(4, 1.0)
+        watch.on_step(4, 1.0)
     with pytest.raises(timing._Enough):
-        watch.step(4, 1.0)
+        watch.on_step(4, 1.0)
     assert watch.epoch_seconds == epoch_seconds
 
 

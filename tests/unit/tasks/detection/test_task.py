@@ -134,7 +134,7 @@ class Killer(Quiet):
         self.at = at
 
     def on_step(self, images: int, loss: float) -> None:
-        super().step(images, loss)
+        super().on_step(images, loss)
         if self.steps == self.at:
             raise Killed
 
