@@ -30,7 +30,7 @@ assert run.report.is_file()
 assert 0 <= run.metrics["top1"] <= 100
 assert len(run.results["epochs"]) == 1
 again = lv.create.from_run(run.folder)
-assert again.training == run.network.training
+assert again.config == run.network.config
 scores = lv.evaluate(run, "clothes/")
 assert lv.load_classifier(run).predict("examples/dress.jpg").labels[0] in {"hat", "pants", "shoes"}
 
