@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 from _common import Row, conditions, parser, report, row, workplace
 from _images import ELEPHANT
-from litevision.image.preprocess import _MIN_PIXELS_PER_PIXEL
 from PIL import Image
 
 from litevision.errors import LitevisionError
+from litevision.hub import load_classifier
 from litevision.image import Preprocess, decode, list_images
 from litevision.image.decode import open_image
-from litevision.runtime import Classifier, load
+from litevision.image.transforms import _MIN_PIXELS_PER_PIXEL
+from litevision.runtime import Classifier
 
 MARGIN = 0.05
 ENLARGED = (2, 3, 4)
@@ -54,7 +55,7 @@ def main() -> None:
 
     with workplace() as place:
         make_bundle(place, arguments.weights, images)
-        classifier = load(place / "bundle.onnx", threads=arguments.threads)
+        classifier = load_classifier(place / "bundle.onnx", threads=arguments.threads)
         outcomes = [outcome for path in images for outcome in compare(classifier, path)]
     report(list(rows(outcomes)), found, arguments, "reduced_decoding")
     differing = [it for it in outcomes if it.lead > MARGIN and not it.same]
@@ -99,7 +100,7 @@ def outcome(classifier: Classifier, source: bytes, name: str) -> Outcome:
 def is_reduced(preprocess: Preprocess, source: bytes) -> bool:
     """Whether litevision decodes the file at reduced size."""
     image = open_image(source)
-    place = preprocess.placement(image.upright_hw)
+    place = preprocess.geometry(image.upright_hw)
     (x1, y1, x2, y2), (left, top, right, bottom) = place.source_xyxy, place.target_xyxy
     pixels_per_pixel = min((x2 - x1) / (right - left), (y2 - y1) / (bottom - top))
     _, ratio_xy = image.stored_rgb(max_shrink=pixels_per_pixel / _MIN_PIXELS_PER_PIXEL)
