@@ -131,11 +131,18 @@ class PreprocessedImage(Generic[Input]):
         name: what to call it.
         outcome: the image as the model takes it, or why there is no image.
         ms: milliseconds that it took.
+        file: of a frame, the path of the video or animation that it was read from, or the camera's name; else empty.
+        time_s: of a frame of a video or camera, the seconds from the first frame to it. It grows from frame to frame,
+            also where a recording's own clock jumps back.
+        frame: of a frame of an animation, its number in the file, from 0.
     """
 
     name: str
     outcome: Input | LitevisionError
     ms: float = 0.0
+    file: str = ""
+    time_s: float | None = None
+    frame: int | None = None
 
     @property
     def error(self) -> LitevisionError | None:
@@ -179,3 +186,18 @@ class Result(Generic[Found_co]):
         if isinstance(self.source, PreprocessedImage):
             return self.source.name
         return os.fspath(self.source) if isinstance(self.source, (str, os.PathLike)) else type(self.source).__name__
+
+    @property
+    def file(self) -> str:
+        """The path that the image was read from: of a frame, that of its video or animation; else as ``name``."""
+        return self.source.file or self.source.name if isinstance(self.source, PreprocessedImage) else self.name
+
+    @property
+    def time_s(self) -> float | None:
+        """Seconds from a video's first frame to this one; None where the image is no frame of a video or camera."""
+        return self.source.time_s if isinstance(self.source, PreprocessedImage) else None
+
+    @property
+    def frame(self) -> int | None:
+        """The number of an animation's frame, from 0; None where the image is no frame of an animation."""
+        return self.source.frame if isinstance(self.source, PreprocessedImage) else None

@@ -46,7 +46,7 @@ def animation_frames(path: str, preprocess: Preprocessor) -> Iterator[Preprocess
         yield replace(first, name=path)
         return
     for index, frame in enumerate(chain((first, second), frames)):
-        yield replace(frame, name=f"{path}#frame={index}")
+        yield replace(frame, name=f"{path}#frame={index}", file=path, frame=index)
 
 
 def video_frames(path: str, preprocess: Preprocessor, every_s: float = 1.0) -> Iterator[PreprocessedImage[Any] | None]:
@@ -133,7 +133,7 @@ def _video_frames(
                 # Half a millisecond early is due: times are whole ticks of some clock, and 1 s may be stored as 0.9999.
                 if time_s >= due_s - 5e-4:
                     due_s = (math.floor((time_s + 5e-4) / every_s) + 1) * every_s if every_s else 0.0
-                    yield _preprocessed(frame, preprocess, f"{name}#t={time_s:.3f}")
+                    yield _preprocessed(frame, preprocess, name, time_s)
                 if every_s or format_:
                     yield None
         if time_s is None:
@@ -159,13 +159,14 @@ def _timed(container: "InputContainer") -> "Iterator[tuple[float, VideoFrame]]":
         yield now_s - first_s, frame
 
 
-def _preprocessed(frame: "VideoFrame", preprocess: Preprocessor, name: str) -> PreprocessedImage[Any]:
+def _preprocessed(frame: "VideoFrame", preprocess: Preprocessor, file: str, time_s: float) -> PreprocessedImage[Any]:
+    name = f"{file}#t={time_s:.3f}"
     start = time.perf_counter()
     # The transformation that shows it upright turns it counterclockwise by these degrees.
     upright = np.rot90(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), round(frame.rotation / 90))
     turned_ms = 1e3 * (time.perf_counter() - start)
     prepared = preprocess_image(preprocess, upright, name)
-    return PreprocessedImage(name, prepared.outcome, prepared.ms + turned_ms)
+    return PreprocessedImage(name, prepared.outcome, prepared.ms + turned_ms, file, time_s)
 
 
 def _fault(name: str, time_s: float | None, error: "FFmpegError") -> LitevisionError:

@@ -17,7 +17,7 @@ from images import encoded, noise
 from litevision.errors import FileMissingError, ImageError, MissingExtraError, UsageError
 from litevision.image import Preprocess
 from litevision.runtime import video
-from litevision.runtime.results import PreprocessedImage
+from litevision.runtime.results import PreprocessedImage, Result
 from litevision.runtime.video import animation_frames, video_frames, webcam_device, webcam_frames
 
 PREPROCESS = Preprocess((8, 8), 8, "stretch")
@@ -58,6 +58,13 @@ def test_the_frames_are_those_of_their_times(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mkv", greys, rate=10)
     shown = [int(image(frame).mean()) for frame in frames(clip, 0.5)]
     assert shown == pytest.approx([0, 50, 100, 150, 200], abs=4)
+
+
+def test_a_frame_says_its_file_and_time_as_a_number(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", [RED_AND_BLUE] * 24, rate=10)
+    results = [Result(frame, None, frame.ms) for frame in frames(clip, 0.5)]
+    assert [(it.file, it.frame) for it in results] == [(str(clip), None)] * 5
+    assert [it.time_s for it in results] == pytest.approx([0, 0.5, 1, 1.5, 2])
 
 
 def test_a_film_of_29_97_frames_keeps_step_with_the_seconds(tmp_path: Path) -> None:
@@ -193,6 +200,8 @@ def test_animations(tmp_path: Path) -> None:
     Path(path).write_bytes(encoded(first, "GIF", save_all=True, append_images=others))
     shown = list(animation_frames(path, PREPROCESS))
     assert [frame.name for frame in shown] == [f"{path}#frame={index}" for index in range(3)]
+    results = [Result(frame, None, frame.ms) for frame in shown]
+    assert [(it.file, it.time_s, it.frame) for it in results] == [(path, None, index) for index in range(3)]
     assert np.array_equal(image(shown[0]), PREPROCESS(path))
     assert len({image(frame).tobytes() for frame in shown}) == 3
 
