@@ -14,6 +14,8 @@ import numpy.typing as npt
 from litevision.errors import MissingExtraError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
+    import os
+
     from PIL import Image
 
     from litevision.image import ImageLike
@@ -197,21 +199,25 @@ class Detections:
             data={"class_name": np.array(self.labels, dtype=np.str_)},
         )
 
-    def plot(self, image: "ImageLike | None" = None) -> "Image.Image":
+    def plot(self, image: "ImageLike | None" = None, *, font: "str | os.PathLike[str] | None" = None) -> "Image.Image":
         """Draw the boxes with their labels and scores on the image.
 
         Args:
             image: what to draw on; by default the image that they were found in, where it is kept.
+            font: a font file to use first; by default the package's own, which have the letters of nearly every
+                script, and the system's. A class whose name none of them can draw stands there by its number, with a
+                warning.
 
         Returns:
             An RGB image; ``.save("out.png")`` writes it.
 
         Raises:
-            UsageError: no image is kept and none given, or one of another size.
+            UsageError: no image is kept and none given, or one of another size; a font that cannot be used.
             LitevisionError: it cannot be read, as for `litevision.image.decode`.
         """
         from litevision.image import decode
         from litevision.image.draw import draw_boxes
+        from litevision.image.text import Lettering, warn_of_unnamed
 
         source = self.image if image is None else image
         if source is None:
@@ -223,7 +229,10 @@ class Detections:
                 f"an image of {upright.height} x {upright.width} px (height x width); expected the {height} x {width} "
                 "that the boxes were found in."
             )
-        return draw_boxes(upright, self.xyxy, [f"{it.label} {it.score:.2f}" for it in self], self.class_ids)
+        lettering = Lettering(font)
+        warn_of_unnamed(lettering, self.labels)
+        captions = [lettering.caption(it.label, it.index, it.score) for it in self]
+        return draw_boxes(upright, self.xyxy, captions, self.class_ids, lettering)
 
 
 def _as_array(name: str, value: Any, dtype: type, expected: str) -> npt.NDArray[Any]:

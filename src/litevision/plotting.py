@@ -1,5 +1,6 @@
 """Plots: one palette and one style, written as PNG or SVG without a window system."""
 
+import functools
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from litevision.files import atomic_write
 from litevision.image.draw import PALETTE
+from litevision.image.font_files import FOLDER, SHIPPED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +38,7 @@ def plot_style(ink: str = INK, rule: str = RULE) -> Iterator[None]:
         "axes.labelcolor": ink,
         "axes.spines.right": False,
         "axes.spines.top": False,
-        "font.family": "DejaVu Sans",
+        "font.family": _families(),
         "font.size": 10,
         "grid.color": rule,
         "grid.linewidth": 0.6,
@@ -48,10 +50,20 @@ def plot_style(ink: str = INK, rule: str = RULE) -> Iterator[None]:
         "ytick.color": ink,
     }
     with mpl.rc_context(style), warnings.catch_warnings():
-        # The browser has the glyphs of every script; matplotlib's font is only measured.
+        # Of a letter that no font here has. In an SVG, the browser finds one; matplotlib's is only measured.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         warnings.filterwarnings("ignore", "Matplotlib currently does not support")
         yield
+
+
+@functools.cache
+def _families() -> list[str]:
+    """The fonts of the package by name, for matplotlib to look for each letter in."""
+    from matplotlib import font_manager
+
+    for path in map(FOLDER.joinpath, SHIPPED):
+        font_manager.fontManager.addfont(path)
+    return [font_manager.get_font(FOLDER / name).family_name for name in SHIPPED]
 
 
 def log_milliseconds(axes: "Axes") -> None:

@@ -16,6 +16,8 @@ from clips import write_clip
 from detectors import BLUE, RED, image, write_detector
 from images import encoded, stored_as
 from litevision.cli import save_images
+from litevision.image.font_files import FOLDER
+from litevision.image.text import Lettering
 from litevision.runtime.results import PreprocessedImage, Result
 
 Run = Callable[..., tuple[int, str, str]]
@@ -264,6 +266,42 @@ def test_a_number_out_of_range_is_a_usage_error(detect: Run, wrong: tuple[str, s
     assert err.startswith(f"error: {wrong[0]}: expected ")
 
 
+@pytest.mark.parametrize("labels", [("血小板", "Größe"), ("תא", "🔬"), ("[/b]", "\x1b[31mred")])
+def test_names_in_any_script_are_drawn_and_a_font_may_be_given(detect: Run, labels: tuple[str, str]) -> None:
+    write_detector(Path("named.onnx"), size_hw=(64, 96), labels=labels)
+    assert detect("shots/both.png", "--save", "out", *ORT, model="named.onnx")[::2] == (0, "wrote out: 1 image\n")
+    own = FOLDER / "Unifont.otf"
+    code, _, err = detect("shots/both.png", "--save", "own", "--font", str(own), *ORT, model="named.onnx")
+    assert (code, err) == (0, "wrote own: 1 image\n")
+    assert Path("out/both.png").read_bytes() != Path("own/both.png").read_bytes()
+
+
+def test_a_name_that_no_font_can_draw_is_said_to_stand_by_its_number(detect: Run) -> None:
+    write_detector(Path("named.onnx"), size_hw=(64, 96), labels=("\U00020000", "blue"))
+    code, out, err = detect("shots/both.png", "--save", "out", *ORT, model="named.onnx")
+    assert code == 0
+    assert "\U00020000" in out
+    assert err.splitlines()[0] == (
+        "note: no font has all letters of '\\U00020000': drawn by number. Give a font that has them with --font FILE."
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--save", "out", "--font", "none.ttf"), "error: none.ttf: no such file. Give a font, a .ttf, .otf or .ttc"),
+        (("--save", "out", "--font", "bad.jpg"), "error: bad.jpg: cannot be used as a font ("),
+        (("--font", "x.ttf"), "error: --font FILE is for the labels on saved images; give --save FOLDER with it."),
+    ],
+)
+def test_a_font_that_cannot_be_used_is_one_line(detect: Run, option: tuple[str, ...], message: str) -> None:
+    code, out, err = detect("shots/both.png", *option, *ORT)
+    assert code != 0
+    assert out == ""
+    assert err.startswith(message)
+    assert err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("inputs", "name", "frame", "expected"),
     [
@@ -280,4 +318,4 @@ def test_a_number_out_of_range_is_a_usage_error(detect: Run, wrong: tuple[str, s
 def test_where_an_image_is_saved(detect: Run, inputs: list[str], name: str, frame: bool, expected: str) -> None:
     Path("pics").mkdir()
     source: Any = PreprocessedImage(name, None) if frame else name
-    assert save_images.Saver("out", inputs).name_of(Result(source, (), 1.0)) == Path(expected)
+    assert save_images.Saver("out", inputs, Lettering()).name_of(Result(source, (), 1.0)) == Path(expected)

@@ -99,6 +99,17 @@ def test_every_shipped_photo_has_its_licence_beside_it() -> None:
     assert [name for name in photos if f"`{name}`" not in stated] == []
 
 
+def test_every_shipped_font_has_its_licence_beside_it() -> None:
+    folder = files("litevision.image") / "fonts"
+    stated = folder.joinpath("README.md").read_text()
+    fonts = [item.name for item in folder.iterdir() if item.name.endswith((".ttf", ".otf"))]
+    assert len(fonts) == 4
+    for name in fonts:
+        [row] = [line for line in stated.splitlines() if line.startswith(f"| `{name}`")]
+        [licence] = re.findall(r"`(LICENSE-\w+\.txt)`", row)
+        assert "ermission" in folder.joinpath(licence).read_text() or "License" in folder.joinpath(licence).read_text()
+
+
 def test_the_description_that_an_index_shows_has_no_relative_links() -> None:
     text = (ROOT / PYPROJECT["project"]["readme"]).read_text()
     assert re.findall(r"\]\((?!https://)[^)]*\)|src=\"(?!https://)", text) == []

@@ -5,9 +5,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
+from litevision import console
 from litevision.cli.fields import bundle_names
 from litevision.cli.parser import option
 from litevision.cli.predict import Job, Predict, PredictOptions, predict
+from litevision.errors import UsageError
 
 if TYPE_CHECKING:
     from litevision.cli.tables import OutputFormat, Writer
@@ -45,6 +47,11 @@ class DetectOptions(PredictOptions):
         help="For small objects in large images: also search overlapping tiles, N along the longer side.",
     )
     save: str | None = option(None, metavar="FOLDER", help="Save the images with boxes drawn into this folder.")
+    font: str | None = option(
+        None,
+        metavar="FILE",
+        help="With --save: a font (.ttf, .otf, .ttc) for the labels, used before those of the package and the system.",
+    )
     coco: str | None = option(
         None, metavar="FILE.json", help="Write the boxes into this file, as a COCO list of results."
     )
@@ -62,6 +69,8 @@ class Detect(Predict[DetectOptions]):
     default_model = "blood-cells"
 
     def __init__(self, options: DetectOptions) -> None:
+        if options.font is not None and options.save is None:
+            raise UsageError("--font FILE is for the labels on saved images; give --save FOLDER with it.")
         if options.tiles > 1 and options.batch is None:
             options = replace(options, batch=1)  # the tiles of one image are many already
         super().__init__(options)
@@ -84,8 +93,13 @@ class Detect(Predict[DetectOptions]):
         if options.save is None:
             return Job(bundle, inference.run, inference.preprocess)
         from litevision.cli.save_images import Saver
+        from litevision.image.text import Lettering, describe_unnamed
 
-        saver = Saver(options.save, options.inputs)
+        lettering = Lettering(options.font)
+        described = describe_unnamed(lettering, bundle.metadata.labels, "--font FILE")
+        if described is not None:
+            console.note(f"note: {described}")
+        saver = Saver(options.save, options.inputs, lettering)
 
         def work(sources: "Iterable[ImageLike | PreprocessedImage[Any]]") -> "list[Result[Detections]]":
             return [saver.saved(it) for it in inference.run(sources)]

@@ -13,6 +13,7 @@ from litevision.errors import FileMissingError, ImageError, UsageError
 from litevision.files import atomic_write
 from litevision.image import decode
 from litevision.image.draw import draw_boxes
+from litevision.image.text import Lettering
 from litevision.runtime import Detections, PreprocessedImage, Result
 
 # A frame's name ends with its time or its number; files that sort in their order are easier to make a video of.
@@ -28,10 +29,12 @@ class Saver:
     Args:
         folder: where to.
         inputs: the command's arguments.
+        lettering: what draws the labels.
     """
 
-    def __init__(self, folder: str, inputs: Sequence[str]) -> None:
+    def __init__(self, folder: str, inputs: Sequence[str], lettering: Lettering) -> None:
         self._folder = Path(folder)
+        self._lettering = lettering
         self._root = _shared_folder(inputs)
 
     def saved(self, result: Result[Detections]) -> Result[Detections]:
@@ -52,8 +55,8 @@ class Saver:
             return replace(result, outcome=error)
         if target.exists() and Path(result.name).exists() and target.samefile(result.name):
             raise UsageError(f"{target}: the image itself would be overwritten. Give --save another folder.")
-        texts = [f"{it.label} {it.score:.2f}" for it in found]
-        _write(draw_boxes(image, found.xyxy, texts, found.class_ids), target)
+        captions = [self._lettering.caption(it.label, it.index, it.score) for it in found]
+        _write(draw_boxes(image, found.xyxy, captions, found.class_ids, self._lettering), target)
         return result
 
     def name_of(self, result: Result[Detections]) -> Path:

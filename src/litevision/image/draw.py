@@ -1,16 +1,16 @@
 """Drawing of labelled boxes and scores on images."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from litevision.image.decode import decode
 from litevision.image.sources import ImageLike
-
-Colour = tuple[int, int, int]
+from litevision.image.text import Colour, Lettering
 
 # Okabe and Ito 2008, "Color universal design", https://jfly.uni-koeln.de/color/: told apart with any colour vision.
 PALETTE: tuple[Colour, ...] = (
@@ -26,7 +26,6 @@ _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 
 _TEXT_SHARE = 0.022  # of the image's side, were it square: 12 px at 640 x 480, 76 px at 12 megapixels
 _LEAST_TEXT_PX, _SMALLEST_TEXT_PX = 11, 6  # what can be read, and what can be made out
-_MORE = "…"
 _PANEL_PX, _BAR_PX = 480, 28
 
 
@@ -35,11 +34,12 @@ def draw_boxes(
     boxes_xyxy: Iterable[Sequence[float]] | npt.NDArray[np.floating[Any]],
     texts: Sequence[str] | None = None,
     colours: Sequence[int] | npt.NDArray[np.integer[Any]] | None = None,
+    lettering: Lettering | None = None,
 ) -> Image.Image:
     """Draw boxes and their texts on a copy of an image; the first box lies on top of the others.
 
     A text stands on a plate in the box's colour, above the box or, where there is no room, in it; before it would leave
-    the image, it is made smaller and then cut short. The font has Latin letters.
+    the image, it is made smaller and then cut short.
 
     Args:
         image: in RGB.
@@ -47,6 +47,7 @@ def draw_boxes(
         texts: what stands at each box, nothing where it is empty; None for no texts.
         colours: index into `PALETTE` of each box, counted round, for example the index of its class; None for the
             first colour.
+        lettering: what draws the texts; by default one that begins with the package's own font.
 
     Returns:
         The drawn image, RGB, of the same size.
@@ -58,23 +59,26 @@ def draw_boxes(
     draw = ImageDraw.Draw(drawn)
     text_px = max(_LEAST_TEXT_PX, round(_TEXT_SHARE * (image.width * image.height) ** 0.5))
     line_px = max(1, round(text_px / 4))
-    font = ImageFont.load_default(text_px)
+    lettering = lettering or Lettering()
     rows = list(zip(boxes, texts, inks, strict=True))
     for box, _, ink in reversed(rows):
         _draw_box(draw, box, ink, line_px)
     for box, text, ink in reversed(rows):  # after all boxes, whose lines would cross the texts
         if text:
-            _draw_text(draw, text, box, ink, font, text_px)
+            _draw_text(draw, text, box, ink, lettering, text_px)
     return drawn
 
 
-def draw_scores(source: ImageLike | None, labels: Sequence[str], scores: Sequence[float]) -> Image.Image:
+def draw_scores(
+    source: ImageLike | None, labels: Sequence[str], scores: Sequence[float], lettering: Lettering | None = None
+) -> Image.Image:
     """Draw the classes of an image as bars below it.
 
     Args:
         source: the image, shown at most 480 px wide and high; None for the bars alone.
         labels: the names of the classes, best first.
         scores: the probability of each, in [0, 1].
+        lettering: as for `draw_boxes`.
 
     Returns:
         An RGB image.
@@ -84,11 +88,15 @@ def draw_scores(source: ImageLike | None, labels: Sequence[str], scores: Sequenc
     drawn = Image.new("RGB", (_PANEL_PX, shown.height + _BAR_PX * len(labels)), _WHITE)
     drawn.paste(shown, ((_PANEL_PX - shown.width) // 2, 0))
     draw = ImageDraw.Draw(drawn)
-    font = ImageFont.load_default(_BAR_PX // 2)
+    lettering, text_px, inset_px = lettering or Lettering(), _BAR_PX // 2, _BAR_PX // 4
+    label_x = 2 * inset_px + math.ceil(lettering.line("0.000", text_px).width)
     for row, (label, score) in enumerate(zip(labels, scores, strict=True)):
         top = shown.height + row * _BAR_PX
         draw.rectangle((0, top + 2, max(1, round(score * _PANEL_PX)), top + _BAR_PX - 3), fill=PALETTE[1])
-        draw.text((_BAR_PX // 4, top + _BAR_PX // 2), f"{score:.3f}  {label}", fill=_BLACK, font=font, anchor="lm")
+        for x, text in ((inset_px, f"{score:.3f}"), (label_x, label)):  # apart: a label may run from right to left
+            line = lettering.fitting_line(text, text_px, _PANEL_PX - inset_px - x, _LEAST_TEXT_PX)
+            if line is not None:
+                line.draw(draw, (x, top + (_BAR_PX - line.top - line.bottom) / 2), _BLACK)
     return drawn
 
 
@@ -122,27 +130,22 @@ def _draw_text(
     text: str,
     box: tuple[int, int, int, int],
     ground: Colour,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    lettering: Lettering,
     text_px: int,
 ) -> None:
     width, height = draw.im.size
     pad_px = max(1, text_px // 6)
-    text, room_px = " ".join(text.split()), width - 2 * pad_px
-    while draw.textlength(text, font) > room_px and text_px > _SMALLEST_TEXT_PX:
-        text_px = max(_SMALLEST_TEXT_PX, min(text_px - 1, int(text_px * room_px / draw.textlength(text, font))))
-        font = ImageFont.load_default(text_px)
-    while draw.textlength(text, font) > room_px and text != _MORE:
-        text = text.removesuffix(_MORE)[:-1] + _MORE
-    # The height of all letters, so that plates are alike.
-    _, text_top, _, text_bottom = draw.textbbox((0, 0), "Ápg", font)
-    plate_wh = round(draw.textlength(text, font)) + 2 * pad_px, round(text_bottom - text_top) + 2 * pad_px
+    line = lettering.fitting_line(text, text_px, width - 2 * pad_px, _SMALLEST_TEXT_PX)
+    if line is None:
+        return
+    plate_wh = round(line.width) + 2 * pad_px, round(line.bottom - line.top) + 2 * pad_px
     if plate_wh[0] > width or plate_wh[1] > height:
         return
     left, top, _, _ = box
     x = min(left, width - plate_wh[0])
     y = top - plate_wh[1] if top >= plate_wh[1] else min(top, height - plate_wh[1])
     draw.rectangle((x, y, x + plate_wh[0] - 1, y + plate_wh[1] - 1), fill=ground)
-    draw.text((x + pad_px, y + pad_px - text_top), text, fill=_ink_on(ground), font=font)
+    line.draw(draw, (x + pad_px, y + pad_px - line.top), _ink_on(ground))
 
 
 def _ink_on(ground: Colour) -> Colour:

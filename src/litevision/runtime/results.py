@@ -108,19 +108,26 @@ class Predictions:
         """Write `to_dict` as JSON, as ``litevision classify --json`` does."""
         return json.dumps(self.to_dict(), allow_nan=False)
 
-    def plot(self, image: ImageLike | None = None) -> "Image.Image":
+    def plot(self, image: ImageLike | None = None, *, font: str | os.PathLike[str] | None = None) -> "Image.Image":
         """Draw the classes as bars below the image.
 
         Args:
             image: what to draw above the bars; by default the image that was classified, where it is kept.
+            font: a font file to use first, as for `litevision.Detections.plot`.
 
         Returns:
             An RGB image; ``.save("out.png")`` writes it.
+
+        Raises:
+            LitevisionError: a font or an image that cannot be read.
         """
         from litevision.image.draw import draw_scores
+        from litevision.image.text import Lettering, warn_of_unnamed
 
-        shown = self.image if image is None else image
-        return draw_scores(shown, self.labels, self.scores.tolist())
+        shown, lettering = self.image if image is None else image, Lettering(font)
+        warn_of_unnamed(lettering, self.labels)
+        names = [lettering.name(label, index) for label, index in zip(self.labels, self.index.tolist(), strict=True)]
+        return draw_scores(shown, names, self.scores.tolist(), lettering)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from litevision.evaluation.curves import Curve, curves
 from litevision.evaluation.detection import DetectionEvaluation
 from litevision.image.decode import open_image
 from litevision.image.draw import PALETTE, draw_boxes
+from litevision.image.text import Lettering
 from litevision.training.report import facts, plots
 from litevision.training.report.images import data_uri
 
@@ -113,13 +114,14 @@ def _drawn(sample: DetectionSample, found: Detections, classes: Sequence[str]) -
     full = image.width
     image.thumbnail((_SHOWN_PX, _SHOWN_PX))
     scale = image.width / full
+    lettering = Lettering()
     truth = [
-        f"{classes[label]}{' (ignored)' if ignored else ''}"
-        for label, ignored in zip(sample.labels, sample.ignored, strict=True)
+        f"{lettering.name(classes[label], label)}{' (ignored)' if ignored else ''}"
+        for label, ignored in zip(sample.labels.tolist(), sample.ignored, strict=True)
     ]
-    said = [f"{it.label} {it.score:.2f}" for it in found]
+    said = [lettering.caption(it.label, it.index, it.score) for it in found]
     return tuple(
-        data_uri(draw_boxes(image, boxes_xyxy * scale, texts if len(texts) <= _MOST_TEXTS else None, labels))
+        data_uri(draw_boxes(image, boxes_xyxy * scale, texts if len(texts) <= _MOST_TEXTS else None, labels, lettering))
         for boxes_xyxy, labels, texts in (
             (sample.boxes_xyxy, sample.labels, truth),
             (found.xyxy, found.class_ids, said),
