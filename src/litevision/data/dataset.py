@@ -63,6 +63,7 @@ class Labelled(Generic[SampleT]):
         task: what its labels are for.
         missing_rule: the rule that a listed image breaks where there is no such file.
         absent_rule: the rule that a class breaks where no image shows it.
+        untrained_rule: the rule that a class breaks where none of train does.
         root: the folder or the file that it was read from.
         classes: the class names, in the order of their labels.
         samples: every usable image, in an order that depends on the data alone.
@@ -73,6 +74,7 @@ class Labelled(Generic[SampleT]):
     task: ClassVar[Task]
     missing_rule: ClassVar[str]
     absent_rule: ClassVar[str]
+    untrained_rule: ClassVar[str]
 
     root: Path
     classes: tuple[str, ...]
@@ -92,6 +94,7 @@ class LabelledImages(Labelled[Sample]):
     task = "classification"
     missing_rule = "missing-file"
     absent_rule = "empty-class"
+    untrained_rule = "class-only-in-one-split"
 
     def counts(self, *splits: Split) -> tuple[int, ...]:
         """The number of images of each class in some splits."""
@@ -141,6 +144,7 @@ class LabelledBoxes(Labelled[DetectionSample]):
     task = "detection"
     missing_rule = "missing-image"
     absent_rule = "class-without-boxes"
+    untrained_rule = "class-not-trained"
 
     kind: str | None = None
 

@@ -14,10 +14,12 @@ class Rule:
 
     Attributes:
         name: in kebab-case.
-        severity: an "error" spoils the training or its score, a "warning" may, a "note" is dealt with.
+        severity: an "error" keeps train from starting, a "warning" is left out of it or may spoil its score, a "note"
+            is dealt with.
         what: what is found.
         advice: what to do about it.
         of_boxes: concerns labelled boxes alone.
+        left_out: what breaks it is neither learned nor scored.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Rule:
     what: str
     advice: str
     of_boxes: bool = False
+    left_out: bool = False
 
 
 RULES = tuple(
@@ -61,6 +64,11 @@ class Issue:
         """An issue with the severity and the advice of its rule."""
         found = _BY_NAME[rule]
         return cls(rule, path, found.severity, detail, found.advice, line)
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether what it is about is neither learned nor scored."""
+        return _BY_NAME[self.rule].left_out
 
     @property
     def order(self) -> tuple[int, str, int, str]:

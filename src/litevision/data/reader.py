@@ -132,7 +132,7 @@ def read_boxes(
     found = [*data.issues, *image_issues(listing, stats, data.missing_rule)]
     issues = tuple(sorted(found, key=lambda issue: issue.order))
     if not any(len(sample.labels) for sample in data.samples):
-        first = next((issue for issue in issues if issue.severity == "error"), None)
+        first = next((issue for issue in issues if issue.severity == "error" or issue.is_left_out), None)
         why = f"; first of {len(issues):,} issues: {first.path}: {first.detail}" if first else ""
         raise DataError(
             f"{data.root}: {len(data.samples):,} images that can be used, and no boxes{why}. "
@@ -300,7 +300,7 @@ class _Label(Protocol):
 
     def __call__(
         self, listing: Listing, *, kind: str, seed: int, fractions: Fractions
-    ) -> Callable[[DatasetStats], tuple[Data, Data]]: ...
+    ) -> Callable[[DatasetStats], Data]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,34 +309,20 @@ class TaskReader:
 
     Attributes:
         read: reads those at a path, as `read` does.
-        label: gives those that are listed as the data to check, with images that cannot be read where they have a
-            label, and as the data that can be used.
+        label: gives those that are listed as the data that can be used.
     """
 
     read: Callable[..., Data]
     label: _Label
 
 
-def _label_images(
-    listing: Listing, *, kind: str, seed: int, fractions: Fractions
-) -> Callable[[DatasetStats], tuple[Data, Data]]:
+def _label_images(listing: Listing, *, kind: str, seed: int, fractions: Fractions) -> Callable[[DatasetStats], Data]:
     images = label_images(listing, seed=seed, fractions=fractions)  # an error need not wait for every image
-
-    def inspected(stats: DatasetStats) -> tuple[Data, Data]:
-        usable = readable_images(images, listing, stats, seed=seed, fractions=fractions)
-        return usable if images.made_splits else images, usable
-
-    return inspected
+    return lambda stats: readable_images(images, listing, stats, seed=seed, fractions=fractions)
 
 
-def _label_boxes(
-    listing: Listing, *, kind: str, seed: int, fractions: Fractions
-) -> Callable[[DatasetStats], tuple[Data, Data]]:
-    def inspected(stats: DatasetStats) -> tuple[Data, Data]:
-        data = label_boxes(listing, stats.sizes_hw, kind=kind, seed=seed, fractions=fractions)
-        return data, data
-
-    return inspected
+def _label_boxes(listing: Listing, *, kind: str, seed: int, fractions: Fractions) -> Callable[[DatasetStats], Data]:
+    return lambda stats: label_boxes(listing, stats.sizes_hw, kind=kind, seed=seed, fractions=fractions)
 
 
 READERS: dict[Task, TaskReader] = {

@@ -53,12 +53,12 @@ def check_data(
     label = READERS[row.task].label(listing, kind=row.name, seed=seed, fractions=fractions)
     paths = [image.path for image in listing.images]
     stats = inspect_images(paths, quick=quick, workers=workers, on_progress=on_progress)
-    data, usable = label(stats)
+    data = label(stats)
     issues = list(data.issues)
     issues += image_issues(listing, stats, data.missing_rule)
     issues += name_issues(listing)
     issues += class_issues(data, listing)
     if not any(issue.rule in _SAY_WHY for issue in issues):
-        issues += (Issue.of("cannot-train", None, obstacle) for obstacle in usable.obstacles())
+        issues += (Issue.of("cannot-train", None, obstacle) for obstacle in data.obstacles())
     issues += duplicate_issues(data, paths, stats, workers=workers)
     return DataReport(data, quick, tuple(sorted(issues, key=lambda issue: issue.order)))

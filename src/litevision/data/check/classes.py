@@ -38,7 +38,7 @@ def _presence_issues(
             continue
         if not in_train:
             have = " and ".join(split for split in SPLITS if counts[split][label])
-            yield Issue.of("class-only-in-one-split", folder, f"class {name!r}: only in {have}")
+            yield Issue.of(data.untrained_rule, folder, f"class {name!r}: only in {have}")
             continue
         for split in SPLITS:
             here = counts[split][label]

@@ -19,7 +19,7 @@ class DataReport:
     """Every issue of a data set; ``print`` shows it.
 
     Attributes:
-        data: the images, those with issues too; of labelled boxes only those that can be used.
+        data: the images that can be used, as train would read them.
         quick: whether headers alone were read.
         issues: sorted by rule, errors first, then by path.
     """
@@ -30,7 +30,7 @@ class DataReport:
 
     @property
     def ok(self) -> bool:
-        """Whether there is no error; there may be warnings and notes."""
+        """Whether train can start: there is no error; there may be warnings and notes."""
         return not self.severity("error")
 
     @property

@@ -18,6 +18,7 @@ from litevision.errors import DataError
 
 _MAX_BYTES = 2 * 1024**3  # COCO's own train2017 has 450 MB
 _TABLES = ("images", "annotations", "categories")
+_EXPECTED = f"expected COCO's JSON with the lists {', '.join(_TABLES)}"
 _MAX_AREA = 1e12  # px²; no image is as large
 _SHOWN = 8
 _LOOKED_AT = 20  # JSON files of a folder of another name, which may have one beside each image
@@ -54,19 +55,27 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
     """
     listing = Listing(root)
     # COCO's own folder also has captions and keypoints of the same images.
-    files = [file for file in files if file.stem.startswith("instances")] or files
-    splits = {file: _split_of(file, root) for file in files}
+    chosen = [file for file in files if file.stem.startswith("instances")] or files
+    tables = {file: _Table.read(file) for file in chosen}
+    read = {file: table for file, table in tables.items() if not table.lacks}
+    if not read:
+        lacks = tables[chosen[0]].lacks
+        why = ", as COCO's files of test images have none" if lacks == "annotations" else ""
+        raise DataError(f"{chosen[0]}: no list {lacks!r}{why}; {_EXPECTED}.")
+    for file in (file for file in files if file not in read):
+        lacks = f"no list {tables[file].lacks!r}" if file in tables else "others are called instances"
+        listing.report("unused-labels", file, lacks)
+    splits = {file: _split_of(file, root) for file in read}
     unknown = [file for file, split in splits.items() if split is None]
-    if unknown and len(files) > 1:
+    if unknown and len(read) > 1:
         raise DataError(
-            f"{unknown[0]}: {len(files)} files of labels, and this one's name says no split; {EXPECTED_SPLITS}. "
+            f"{unknown[0]}: {len(read)} files of labels, and this one's name says no split; {EXPECTED_SPLITS}. "
             "Rename it or move it away."
         )
-    tables = {file: _Table.read(file) for file in files}
-    _drop_roots(tables, listing)
-    listing.classes = _classes(tables, listing)
+    _drop_roots(read, listing)
+    listing.classes = _classes(read, listing)
     folders: set[Path] = set()
-    for file, table in tables.items():
+    for file, table in read.items():
         places = [place for place in _places(file, root, splits[file]) if place.is_dir()]
         images = _images(file, table, splits[file], places, listing)
         _boxes(file, table, images, listing)
@@ -79,28 +88,29 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
 
 @dataclass(slots=True)
 class _Table:
-    """One file: its three tables, and the name of each class by its id."""
+    """One file: its three tables, and the name of each class by its id; ``lacks`` is the table that is not there."""
 
     images: list[Any]
     annotations: list[Any]
     categories: list[Any]
+    lacks: str = ""
     names: dict[Any, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, file: Path) -> "_Table":
-        expected = f"expected COCO's JSON with the lists {', '.join(_TABLES)}"
         try:
             plain = json.loads(read_bytes(file, _MAX_BYTES))
         except UnreadableLabels as error:
-            raise DataError(f"{file}: {error.detail}; {expected}.") from None
+            raise DataError(f"{file}: {error.detail}; {_EXPECTED}.") from None
         except json.JSONDecodeError as error:
-            raise DataError(f"{file}, line {error.lineno}: no JSON ({error.msg}); {expected}.") from None
+            raise DataError(f"{file}, line {error.lineno}: no JSON ({error.msg}); {_EXPECTED}.") from None
         except (ValueError, RecursionError) as error:  # bytes that are no text, numbers or nesting without end
-            raise DataError(f"{file}: no JSON ({error}); {expected}.") from None
+            raise DataError(f"{file}: no JSON ({error}); {_EXPECTED}.") from None
         missing = [name for name in _TABLES if not isinstance(plain, dict) or not isinstance(plain.get(name), list)]
-        if missing:
-            raise DataError(f"{file}: no list {missing[0]!r}; {expected}.")
-        return cls(*(plain[name] for name in _TABLES))
+        if "images" in missing:
+            raise DataError(f"{file}: no list 'images'; {_EXPECTED}.")
+        tables: list[list[Any]] = [[] if name in missing else plain[name] for name in _TABLES]
+        return cls(tables[0], tables[1], tables[2], next(iter(missing), ""))
 
 
 def _split_of(file: Path, root: Path) -> Split | None:

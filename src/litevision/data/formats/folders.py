@@ -68,14 +68,19 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
         listing.report("wrapping-folder", inner, "holds all images")
         content = _content(inner)
     by_split = _split_folders(inner, content.folders)
-    if by_split:
+    inside = {} if by_split else _splits_inside(content.folders)
+    if inside:
+        _report_outside(content, listing)
+        for (split, label), folder in inside.items():
+            _add_class(folder, split, listing, label)
+    elif by_split:
         for folder in content.folders:
             if folder not in by_split.values():
                 listing.report("unused-folder", folder, "no split's name")
         _report_outside(content, listing)
         for split in SPLITS:
             if split in by_split:
-                _add_classes(by_split[split], split, listing)
+                _add_classes(_without_wrapping(by_split[split], listing), split, listing)
     else:
         _add_classes(inner, None, listing)
     if not listing.images:
@@ -105,6 +110,33 @@ def _unwrapped(root: Path) -> Path:
         if len(inner.folders) > 1 and not inner.images:
             return folder
     return root
+
+
+def _without_wrapping(folder: Path, listing: Listing) -> Path:
+    """The folder of a split, or the only one in it, as in seg_train/seg_train."""
+    content = _content(folder)
+    if len(content.folders) == 1 and not content.images:
+        inner = content.folders[0]
+        below = _content(inner)
+        if len(below.folders) > 1 and not below.images:
+            listing.report("wrapping-folder", inner, f"holds all images of {folder.name}")
+            return inner
+    return folder
+
+
+def _splits_inside(folders: Sequence[Path]) -> dict[tuple[Split, str], Path]:
+    """The folders of splits inside each class, as in cat/train and dog/train; empty where a class has others."""
+    found: dict[tuple[Split, str], Path] = {}
+    for folder in folders:
+        content = _content(folder)
+        if not content.folders or content.images:
+            return {}
+        for inner in content.folders:
+            split = split_named(inner.name)
+            if split is None or (split, folder.name) in found:
+                return {}
+            found[split, folder.name] = inner
+    return found if len(folders) > 1 else {}
 
 
 def _refuse_without_images(listing: Listing) -> NoReturn:
@@ -227,8 +259,9 @@ def _add_classes(folder: Path, split: Split | None, listing: Listing) -> None:
         _add_class(class_folder, split, listing)
 
 
-def _add_class(folder: Path, split: Split | None, listing: Listing) -> None:
-    label = folder.name
+def _add_class(folder: Path, split: Split | None, listing: Listing, label: str = "") -> None:
+    """Adds the images of one class, which is called as its folder is unless it has a ``label``."""
+    label = label or folder.name
     listing.class_folders[split, label] = folder
     content = _content(folder)
     for path in content.files:

@@ -34,7 +34,7 @@ def read_trainable(path: Path, exclude: Collection[str]) -> TrainableData:
         )
     gone = {one.path for one in left_out}
     # What was left out of the labels is counted in the report; notes and warnings are check-data's.
-    issues = tuple(issue for issue in data.issues if issue.severity == "error" and issue.path is not None)
+    issues = tuple(issue for issue in data.issues if issue.is_left_out and issue.path is not None)
     data = replace(data, samples=tuple(one for one in data.samples if one.path not in gone), issues=())
     for obstacle in data.obstacles():
         raise DataError(f"{data.root}: {obstacle}. 'litevision check-data' tells what is there")

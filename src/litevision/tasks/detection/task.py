@@ -202,7 +202,7 @@ class DetectionTask(Task):
 
     def score_sheet(self, data: LabelledBoxes, evaluation: DetectionEvaluation, scores: DetectionScores) -> ScoreSheet:
         """The scores as a person reads them."""
-        errors = sum(fault.severity == "error" for fault in data.issues)
+        errors = sum(issue.is_left_out for issue in data.issues)
         left_out = f"        {errors:,} errors in the labels are left out; 'litevision check-data' names them"
         figures = (
             ("AP (IoU 0.50 to 0.95)", scores.ap),

@@ -186,12 +186,15 @@ def test_json_holds_everything(clean: Path, seeds: Iterator[int]) -> None:
     report = check_data(clean)
     plain = json.loads(report.to_json())
     assert plain == report.to_dict()
-    assert (plain["classes"], plain["splits"]["validation"]) == (["cat", "dog", "eel", "fox", "gnu"], [3, 3, 0, 0, 1])
+    assert (plain["classes"], plain["splits"]["validation"]) == (["cat", "dog", "eel", "fox", "gnu"], [3, 2, 0, 0, 1])
     assert sum(plain["counts"].values()) == len(plain["issues"]) == len(report.issues)
-    first = plain["issues"][0]
-    assert first["rule"] == "empty-file"
+    assert [issue["rule"] for issue in plain["issues"] if issue["severity"] == "error"] == [
+        "empty-class",
+        "class-only-in-one-split",
+    ]
+    first = next(issue for issue in plain["issues"] if issue["rule"] == "empty-file")
     assert first["path"] == str(clean / "train/cat/empty.jpg")
-    assert (first["severity"], first["detail"]) == ("error", "0 bytes")
+    assert (first["severity"], first["detail"]) == ("warning", "0 bytes")
     assert first["advice"] == "Copy or download it again, or remove it."
 
 
@@ -202,9 +205,9 @@ def test_a_table_with_missing_files_and_rows_twice(tmp_path: Path, seeds: Iterat
     (tmp_path / "list.csv").write_text("\n".join(["path,label,split", *rows, "dog/0\0.png,dog,train"]))
     report = check_data(tmp_path / "list.csv", fractions=(1.0, 0.0, 0.0))
     assert [(issue.rule, issue.path, issue.detail) for issue in report.issues] == [
+        ("cannot-train", None, "no validation images; add some, or more images to split"),
         ("missing-file", tmp_path / "cat/none.png", "no such file, line 26"),
         ("missing-file", tmp_path / "dog/0\0.png", "no path (embedded null byte), line 30"),
-        ("cannot-train", None, "no validation images; add some, or more images to split"),
         (
             "duplicate-with-other-label",
             tmp_path / "cat/1.png",
@@ -260,20 +263,20 @@ def test_the_public_verb_gives_a_report_that_prints(clean: Path, monkeypatch: py
     assert isinstance(report, litevision.DataReport)
     assert str(report) == "\n".join(
         [
-            "data: 70 images of 2 classes",
+            "data: 69 images of 2 classes",
             "",
             "class  train  validation  test  all",
-            "cat       31           2     2   35",
+            "cat       30           2     2   34",
             "dog       31           2     2   35",
-            "all       62           4     4   70",
+            "all       61           4     4   69",
             "",
             "rule        severity  count  what to do",
-            "empty-file  error         1  Copy or download it again, or remove it.",
+            "empty-file  warning       1  Copy or download it again, or remove it.",
             "",
             "empty-file",
             "  train/cat/0.png: 0 bytes",
             "",
-            "1 error, 0 warnings, 0 notes",
+            "0 errors, 1 warning, 0 notes",
         ]
     )
 
@@ -303,7 +306,7 @@ def test_whatever_a_reader_raises_is_a_finding_of_its_image(
 
     monkeypatch.setattr(image_stats, "open_image", read)
     issues = check_data(clean, quick=quick).issues
-    assert {issue.rule for issue in issues} == {rule, "cannot-train"}
+    assert {issue.rule for issue in issues} == {rule, "empty-class"}
 
 
 def test_a_damaged_gif_stops_nothing(shared: Path, clean: Path) -> None:
