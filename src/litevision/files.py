@@ -21,7 +21,8 @@ def cache_folder() -> Path:
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` to write to; rename it to ``path`` on success, delete it on an error."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    # A name may be as long as the system allows, and this one has to be no longer: four bytes a letter at most.
+    partial = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}.part")
     try:
         yield partial
         partial.replace(path)
@@ -103,12 +104,15 @@ def _no_plain_file(found: os.stat_result) -> str | None:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file atomically: until every row is written, ``path`` stays what it was."""
+    r"""Write a CSV file in UTF-8 atomically: until every row is written, ``path`` stays what it was.
+
+    Bytes of a file's name that are no UTF-8 stand as ``\udce9``, so that every program can read the file.
+    """
     import csv  # here: a cold start writes none
 
     with (
         atomic_write(path) as partial,
-        partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out,
+        partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as out,
     ):
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(header)

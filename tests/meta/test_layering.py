@@ -15,14 +15,15 @@ SRC = Path(__file__).parents[2] / "src"
 # registry <- models <- weights, cost <- exporting, training <- lab.
 # exporting also imports runtime (its schema) and image.
 # The command line imports all, and nothing imports it; the package itself names what it offers.
-_MODELS = {"errors", "files", "registry", "models"}
+_MODELS = {"errors", "files", "outputs", "registry", "models"}
 _WORKSHOP = _MODELS | {"weights", "cost"}
 MAY_IMPORT = {
     "errors": set(),
     "console": {"tables"},
     "files": {"errors"},
+    "outputs": {"errors"},
     "tables": set(),
-    "plotting": {"files", "image"},
+    "plotting": {"files", "image", "outputs"},
     "registry": {"errors"},
     "detections": {"errors", "image"},
     "image": {"errors"},

@@ -44,6 +44,7 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    from litevision.cli.checks import check_outputs
     from litevision.cli.commands import load_command
     from litevision.cli.parser import CommandLineError, parse
     from litevision.console import is_verbose, set_verbosity
@@ -80,6 +81,7 @@ def _run(arguments: list[str]) -> int:
         return 0
     if is_verbose():
         _print_facts(parsed.options)
+    check_outputs(parsed.options)
     code: int = module.run(parsed.options)
     return code
 

@@ -17,7 +17,9 @@ class AverageOptions:
     examples: ClassVar = ("litevision average runs/first runs/second --name both",)
     runs: tuple[Path, ...] = argument(metavar="RUN", help="Folders of finished runs that began with the same weights.")
     name: str = option(help="Name of the result's folder.")
-    output: Path = option(Path("runs"), short="-o", metavar="FOLDER", help="Folder in which the result's is made.")
+    output: Path = option(
+        Path("runs"), short="-o", metavar="FOLDER", help="Folder in which the result's is made.", writes="folder"
+    )
 
 
 def run(options: AverageOptions) -> int:

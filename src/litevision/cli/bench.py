@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from litevision import console
-from litevision.cli.checks import check_writable, parse_names
+from litevision.cli.checks import parse_names
 from litevision.cli.fields import (
     BUNDLE_HELP,
     csv_option,
@@ -53,7 +53,7 @@ class BenchOptions:
     )
     device: str = device_option("auto")
     seconds: float = option(1.0, metavar="SECONDS", help="Seconds measured for each row.")
-    csv: Path | None = csv_option("Write the rows and the machine into this file.")
+    csv: Path | None = csv_option("Write the rows and the machine into this file.", columns="engine,precision,")
     json: bool = json_flag()
 
 
@@ -67,8 +67,6 @@ def run(options: BenchOptions) -> int:
 
     batch_sizes = _numbers("--batch", options.batch)
     thread_counts: list[int | None] = [*_numbers("--threads", options.threads)] or [None]
-    if options.csv:
-        check_writable(options.csv)
     machine = Machine.here()
     found = benchmark(
         find_bundle(options.model),

@@ -26,7 +26,10 @@ class CheckDataOptions:
     )
     data: Path = argument(metavar="DATA", help=data_formats)
     json: str | None = option(
-        None, metavar="FILE.json", help="Write all issues into this file as JSON; - prints it alone."
+        None,
+        metavar="FILE.json",
+        help="Write all issues into this file as JSON; - prints it alone.",
+        writes='json:{"path":',
     )
     quick: bool = flag(help="Read only headers: finds no damage in pixels and no near duplicates.")
     all: bool = flag(help="Show every file, not only the first five of a rule.")
@@ -37,14 +40,11 @@ def run(options: CheckDataOptions) -> int:
     """Check the data, print and write the report."""
     import time
 
-    from litevision.cli.checks import check_writable
     from litevision.cli.progress import progress_bar
     from litevision.data import check_data
     from litevision.runtime.cpus import available_cpus
 
     file = Path(options.json) if options.json and options.json != "-" else None
-    if file:
-        check_writable(file, "--json")
     start = time.monotonic()
     with progress_bar("check") as on_progress:
         report = check_data(options.data, quick=options.quick, workers=available_cpus(), on_progress=on_progress)
@@ -60,5 +60,5 @@ def _write(file: Path, report: "DataReport") -> None:
     from litevision.tables import pluralise
 
     with atomic_write(file) as partial:
-        partial.write_text(report.to_json() + "\n")
+        partial.write_text(report.to_json() + "\n", "utf-8")
     console.note(f"wrote {file}: {pluralise(len(report.issues), 'issue')}")

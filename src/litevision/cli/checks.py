@@ -1,13 +1,12 @@
-"""What commands check before they begin: that torch is there, that sizes are sizes, that files can be written."""
+"""What commands check before they begin: that torch is there, that sizes are sizes, that outputs destroy nothing."""
 
-import os
+import dataclasses
 import re
 from importlib.util import find_spec
 from pathlib import Path
 
+from litevision.cli.parser import option_names
 from litevision.errors import MissingExtraError, UsageError
-
-_PLOTS = (".png", ".svg")
 
 
 def require_torch(need: str) -> None:
@@ -41,22 +40,33 @@ def parse_names(text: str | None) -> list[str]:
     return [name.strip() for name in text.split(",")] if text else []
 
 
-def check_writable(file: Path, option: str = "--csv") -> None:
-    """Refuse what cannot be written, before the work rather than after it; ``option`` named it.
+def check_outputs(options: object) -> None:
+    """Refuse outputs that cannot be written or would destroy something, before the work; every command begins so.
+
+    An option that writes says in its field's ``writes`` what; all other paths among the options are inputs.
 
     Raises:
-        UsageError: a folder, or a file in a folder that is not there or not ours.
+        UsageError: as for `litevision.outputs.check_output`, or two outputs into one file.
     """
-    if file.is_dir() or not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
-        raise UsageError(f"{option} {file}: not a file that can be written. Give one in an existing folder.")
+    files: list[tuple[str, str | Path, str]] = []
+    printing: list[str] = []
+    inputs: list[str | Path] = []
+    for field in dataclasses.fields(options):  # type: ignore[arg-type]
+        value, writes = getattr(options, field.name), field.metadata.get("writes")
+        name = option_names(field)[-1]
+        if writes is None:
+            inputs += [it for it in (value if isinstance(value, tuple) else (value,)) if isinstance(it, (str, Path))]
+        elif value is True or value == "-":
+            printing.append(name if value is True else f"{name} -")
+        elif value not in (None, False):
+            files.append((name, value, writes))
+    if len(printing) > 1:
+        *most, last = printing
+        raise UsageError(f"{', '.join(most)} and {last} each need standard output for themselves. Give one of them.")
+    if not files:
+        return
+    from litevision import outputs
 
-
-def check_plot(file: Path) -> None:
-    """Refuse what is no image or cannot be written, before the work rather than after it; ``--plot`` named it.
-
-    Raises:
-        UsageError: neither .png nor .svg; else as for `check_writable`.
-    """
-    if file.suffix.lower() not in _PLOTS:
-        raise UsageError(f"--plot {file}: expected a name that ends in {' or '.join(_PLOTS)}.")
-    check_writable(file, "--plot")
+    outputs.refuse_equal_outputs([(name, path) for name, path, _ in files])
+    for name, path, writes in files:
+        outputs.check_output(path, outputs.kind_named(writes, path, name), option=name, inputs=inputs)

@@ -38,14 +38,14 @@ class ChooseOptions:
     threads: int | None = threads_option()
     all: bool = flag(help="Also show what is not Pareto-optimal or beyond the budget.")
     calibrate: bool = flag(help="Measure this machine again.")
-    csv: Path | None = csv_option("Write all candidates into this file.")
+    csv: Path | None = csv_option("Write all candidates into this file.", columns="name,weights,")
     plot: Path | None = plot_option()
     json: bool = json_flag("Print one JSON document, with all candidates.")
 
 
 def run(options: ChooseOptions) -> int:
     """Predict, choose, print and write."""
-    from litevision.cli.checks import check_plot, check_writable, require_torch
+    from litevision.cli.checks import require_torch
 
     require_torch("litevision choose")
     import functools
@@ -56,10 +56,6 @@ def run(options: ChooseOptions) -> int:
     from litevision.cli.tables import print_report, write_records
     from litevision.lab.choose import choose
 
-    if options.csv:
-        check_writable(options.csv)
-    if options.plot:
-        check_plot(options.plot)
     with ExitStack() as bars:
         # Opened when the first network is counted: the bar of the calibration, before it, must be gone by then.
         bar = functools.cache(lambda: bars.enter_context(progress_bar("predict")))

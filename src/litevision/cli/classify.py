@@ -34,7 +34,10 @@ class ClassifyOptions(PredictOptions):
     )
     top: int = option(5, min=1, help="How many classes to name.")
     csv: str | None = option(
-        None, metavar="FILE.csv", help="Write path,rank,index,label,score,ms into this file; - prints them."
+        None,
+        metavar="FILE.csv",
+        help="Write path,rank,index,label,score,ms into this file; - prints them.",
+        writes="csv:path,rank,",
     )
 
 

@@ -51,7 +51,11 @@ class CompareOptions:
         (), metavar="TABLE.KEY=VALUE", help="Set any option of a recipe; may be given more than once."
     )
     output: Path | None = option(
-        None, short="-o", metavar="FOLDER", help="Folder of the results; runs/compare-DATA unless given."
+        None,
+        short="-o",
+        metavar="FOLDER",
+        help="Folder of the results; runs/compare-DATA unless given.",
+        writes="folder",
     )
     seconds: float = option(5.0, metavar="SECONDS", help="Seconds of inference measured for each candidate.")
     json: bool = json_flag()

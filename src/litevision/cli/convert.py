@@ -27,7 +27,11 @@ class ConvertOptions:
         help="A weight set's name, a weight file, a URL, or the folder of a run.",
     )
     output: Path | None = option(
-        None, short="-o", metavar="FILE", help="File to write; without it the weights are only described."
+        None,
+        short="-o",
+        metavar="FILE",
+        help="File to write; without it the weights are only described.",
+        writes="weights",
     )
     to: str = option(
         "litevision",

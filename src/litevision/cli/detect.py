@@ -46,19 +46,25 @@ class DetectOptions(PredictOptions):
         max=8,
         help="For small objects in large images: also search overlapping tiles, N along the longer side.",
     )
-    save: str | None = option(None, metavar="FOLDER", help="Save the images with boxes drawn into this folder.")
+    save: str | None = option(
+        None, metavar="FOLDER", help="Save the images with boxes drawn into this folder.", writes="folder"
+    )
     font: str | None = option(
         None,
         metavar="FILE",
         help="With --save: a font (.ttf, .otf, .ttc) for the labels, used before those of the package and the system.",
     )
     coco: str | None = option(
-        None, metavar="FILE.json", help="Write the boxes into this file, as a COCO list of results."
+        None,
+        metavar="FILE.json",
+        help="Write the boxes into this file, as a COCO list of results; - prints them.",
+        writes='json:[{"image_id":|[]',
     )
     csv: str | None = option(
         None,
         metavar="FILE.csv",
         help="Write path,label,index,score,x1,y1,x2,y2,ms into this file; - prints them.",
+        writes="csv:path,label,index,",
     )
 
 
@@ -116,7 +122,7 @@ class Detect(Predict[DetectOptions]):
             make_folder(self.options.save)
         if self.options.coco is None:
             return []
-        return [CocoResults(stack.enter_context(output_stream(self.options.coco, "--coco")))]
+        return [CocoResults(stack.enter_context(output_stream(self.options.coco)))]
 
 
 def run(options: DetectOptions) -> int:

@@ -15,7 +15,7 @@ class DrawOptions:
 
     examples: ClassVar = ("litevision draw mobilenet_v2 -o network.svg",)
     model: str = argument(metavar="NAME", choices=network_names, help="Network name; 'litevision models' lists them.")
-    output: Path = option(short="-o", metavar="FILE", help="File to write: .svg, .png, .pdf or .dot.")
+    output: Path = option(short="-o", metavar="FILE", help="File to write: .svg, .png, .pdf or .dot.", writes="drawing")
     width: float = option(1.0, help="Width multiplier of the paper.")
     size: str = size_option(default="224")
     classes: int = option(1000, help="Number of classes; 0 leaves out the classifier.")

@@ -52,13 +52,17 @@ class EvaluateOptions:
     )
     device: str = device_option()
     json: str | None = option(
-        None, metavar="FILE.json", help="Write one JSON document into this file; - prints it instead."
+        None,
+        metavar="FILE.json",
+        help="Write one JSON document into this file; - prints it instead.",
+        writes='json:{"bundle":{',
     )
-    csv: Path | None = csv_option("Write the scores of each class into this file.")
+    csv: Path | None = csv_option("Write the scores of each class into this file.", columns="class,")
     predictions: Path | None = option(
         None,
         metavar="FILE.csv",
         help="Write path,label,predicted,score,correct into this file; of a detector, every box.",
+        writes="csv:path,label,predicted,score,correct|path,label,score,x1,",
     )
 
     @property
@@ -73,14 +77,10 @@ def run(options: EvaluateOptions) -> int:
     Raises:
         UsageError: a file that cannot be written.
     """
-    from litevision.cli.checks import check_writable
     from litevision.cli.progress import ImageProgress
     from litevision.evaluation import select_split
     from litevision.tasks import task_of_data
 
-    for name, file in (("--json", options.json_file), ("--csv", options.csv), ("--predictions", options.predictions)):
-        if file:
-            check_writable(file, name)
     task = task_of_data(options.data)
     task.require_scoring()
     data = task.read(options.data)
@@ -165,7 +165,7 @@ def _write(options: EvaluateOptions, document: dict[str, Any], sheet: "ScoreShee
 
     if options.json_file:
         with atomic_write(options.json_file) as partial:
-            partial.write_text(f"{json.dumps(document, allow_nan=False)}\n")
+            partial.write_text(f"{json.dumps(document, allow_nan=False)}\n", "utf-8")
         console.note(f"wrote {options.json_file}")
     for file, rows in ((options.csv, sheet.per_class), (options.predictions, sheet.predictions)):
         if file:

@@ -32,6 +32,7 @@ class ExportOptions:
         short="-o",
         metavar="FILE",
         help=_formats,
+        writes="export",
     )
     model: str | None = option(None, choices=network_names, help="Network of the weights; detected unless given.")
     dialect: str | None = dialect_option("Library whose form the network has, where the file alone cannot tell.")

@@ -116,14 +116,14 @@ def dialect_option(help: str) -> Any:
 
 def json_flag(help: str = "Print one JSON document.") -> Any:
     """``--json`` of a command that prints nothing else then."""
-    return flag(help=help)
+    return flag(help=help, writes="stdout")
 
 
-def csv_option(help: str) -> Any:
-    """``--csv`` of a table."""
-    return option(None, metavar="FILE.csv", help=help)
+def csv_option(help: str, *, columns: str) -> Any:
+    """``--csv`` of a table whose header begins with ``columns``."""
+    return option(None, metavar="FILE.csv", help=help, writes=f"csv:{columns}")
 
 
 def plot_option() -> Any:
     """``--plot``."""
-    return option(None, metavar="FILE.png|svg", help="Draw the result into this file.")
+    return option(None, metavar="FILE.png|svg", help="Draw the result into this file.", writes="plot")

@@ -32,14 +32,14 @@ class GuidelinesOptions:
     rounds: int = option(5, help="Number of rounds that measure everything; the spread is between them.")
     seconds: float = option(0.3, metavar="SECONDS", help="Seconds measured for each network, over all rounds.")
     aligned: bool = flag(help="Use powers of two for widths, instead of the paper's.")
-    csv: Path | None = csv_option("Write the rows and the machine into this file.")
+    csv: Path | None = csv_option("Write the rows and the machine into this file.", columns="guideline,variant,")
     plot: Path | None = plot_option()
     json: bool = json_flag()
 
 
 def run(options: GuidelinesOptions) -> int:
     """Measure, print and write."""
-    from litevision.cli.checks import check_plot, check_writable, require_torch
+    from litevision.cli.checks import require_torch
 
     require_torch("litevision guidelines")
     import json
@@ -47,10 +47,6 @@ def run(options: GuidelinesOptions) -> int:
     from litevision.cli.tables import print_report, write_records
     from litevision.lab.guidelines import guidelines
 
-    if options.csv:
-        check_writable(options.csv)
-    if options.plot:
-        check_plot(options.plot)
     found = guidelines(
         options.names,
         engine=options.engine,

@@ -70,6 +70,7 @@ def option(
     max: float | None = None,
     short: str | None = None,
     hidden: Sequence[str] = (),
+    writes: str | None = None,
 ) -> Any:
     """Define an option.
 
@@ -83,15 +84,24 @@ def option(
         max: the greatest number that is accepted.
         short: a name of one letter, such as ``-o``.
         hidden: names that are accepted and not shown.
+        writes: of an output, what `litevision.cli.checks.check_outputs` knows it by, so that it destroys nothing.
     """
     return _field(
-        default, help=help, metavar=metavar, choices=choices, min=min, max=max, short=short, hidden=tuple(hidden)
+        default,
+        help=help,
+        metavar=metavar,
+        choices=choices,
+        min=min,
+        max=max,
+        short=short,
+        hidden=tuple(hidden),
+        writes=writes,
     )
 
 
-def flag(*, help: str) -> Any:
-    """Define an option without a value, off unless given."""
-    return _field(False, help=help)
+def flag(*, help: str, writes: str | None = None) -> Any:
+    """Define an option without a value, off unless given; ``writes`` is "stdout" where it prints a document."""
+    return _field(False, help=help, writes=writes)
 
 
 def _field(default: Any, **metadata: Any) -> Any:

@@ -44,8 +44,8 @@ class PredictOptions:
     recursive: bool = flag(help="Also look into folders in folders.")
     frames: bool = flag(help="Read every frame of an animation, not only the first.")
     every: float = option(1.0, min=0, metavar="SECONDS", help="Seconds between frames of a video; 0 for every frame.")
-    json: bool = flag(help="Print one JSON document.")
-    jsonl: bool = flag(help="Print one JSON object a line for each image.")
+    json: bool = flag(help="Print one JSON document.", writes="stdout")
+    jsonl: bool = flag(help="Print one JSON object a line for each image.", writes="stdout")
     csv: str | None
     strict: bool = flag(help="Stop at the first image that cannot be read.")
     engine: str = option(
@@ -124,8 +124,6 @@ def predict(command: Predict[Any]) -> int:
         LitevisionError: nothing can be computed, or the only image cannot be read.
     """
     options = command.options
-    if options.json + options.jsonl + (options.csv == "-") > 1:
-        raise UsageError("--json, --jsonl and --csv - each need standard output for themselves. Give one of them.")
     if sys.stdout is None and _rows_shown(options):
         raise UsageError("standard output is closed. Give --csv a file.")
     with Signals() as signals:
@@ -285,7 +283,8 @@ def _writers(command: Predict[Any], inputs: _Inputs, job: Job | None, stack: Exi
 
     options, form = command.options, command.output_format()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal cannot show is no reason to stop
-        sys.stdout.reconfigure(errors="surrogateescape" if options.csv == "-" else "backslashreplace")
+        encoding = "utf-8" if options.csv == "-" else None
+        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
     writers = command.writers(stack)
     if options.csv is not None:
         writers.append(tables.CsvWriter(stack.enter_context(tables.output_stream(options.csv)), form))

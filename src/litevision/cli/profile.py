@@ -39,12 +39,14 @@ class ProfileOptions:
     repeats: int = option(54, help="Number of runs with the engine's profiler, and as many without it.")
     all: bool = flag(help="Show what the engine adds row by row.")
     json: bool = json_flag("Print one JSON document, with every row.")
-    html: Path | None = option(None, metavar="FILE.html", help="Write a page with plots into this file.")
+    html: Path | None = option(
+        None, metavar="FILE.html", help="Write a page with plots into this file.", writes="profile"
+    )
 
 
 def run(options: ProfileOptions) -> int:
     """Profile, print and write."""
-    from litevision.cli.checks import check_writable, parse_size, require_torch
+    from litevision.cli.checks import parse_size, require_torch
 
     require_torch("litevision profile")
     import json
@@ -52,8 +54,6 @@ def run(options: ProfileOptions) -> int:
     from litevision.cli.tables import print_report
     from litevision.lab.profile import profile
 
-    if options.html:
-        check_writable(options.html, "--html")
     found = profile(
         options.model,
         engine=options.engine,

@@ -189,15 +189,12 @@ class CsvWriter:
 
 
 @contextmanager
-def output_stream(target: str, option: str = "--csv") -> Iterator[TextIO]:
-    """Where what is written to ``target`` goes: "-" is standard output; a file stays what it was if there is an error.
+def output_stream(target: str) -> Iterator[TextIO]:
+    r"""Where what is written to ``target`` goes: "-" is standard output; a file stays what it was if there is an error.
 
-    Raises:
-        UsageError: a file that cannot be written, before the work rather than after it; ``option`` named it.
+    It is UTF-8 whatever the locale; bytes of a name that are none stand as ``\udce9``, so that the file can be read.
     """
-    from litevision.cli.checks import check_writable
-
-    options: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
+    options: dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
     path = Path(target)
     if target == "-":
         yield sys.stdout
@@ -207,7 +204,6 @@ def output_stream(target: str, option: str = "--csv") -> Iterator[TextIO]:
     else:
         from litevision.files import atomic_write
 
-        check_writable(path, option)
         # Resolved, because a link is to stay one.
         with atomic_write(path.resolve()) as partial, partial.open("w", **options) as stream:
             yield stream

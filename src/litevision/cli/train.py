@@ -75,7 +75,9 @@ class TrainOptions:
         (), metavar="TABLE.KEY=VALUE", help="Set any option of a recipe; may be given more than once."
     )
     name: str | None = option(None, help="Name of the run; the network's name and the time unless given.")
-    output: Path = option(Path("runs"), short="-o", metavar="FOLDER", help="Folder in which the run's is made.")
+    output: Path = option(
+        Path("runs"), short="-o", metavar="FOLDER", help="Folder in which the run's is made.", writes="folder"
+    )
     resume: Path | None = option(None, metavar="RUN", help="Go on with an interrupted run, given its folder.")
     show_recipe: bool = flag(help="Print the whole recipe as TOML, with every default, and train nothing.")
 

@@ -1,6 +1,8 @@
 """Draw a network: its parts with their shapes and costs, as SVG, PNG, PDF or dot text."""
 
 import os
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from litevision.errors import MissingExtraError, UsageError
 from litevision.files import atomic_write
 from litevision.models import build, configure
 from litevision.models.network import Network
+from litevision.outputs import MARK, check_output, kind_named
 
 SUFFIXES = (".svg", ".png", ".pdf", ".dot")
 PNG_DPI = 144
@@ -43,10 +46,11 @@ class Drawing:
             path: ends with .svg, .png, .pdf or .dot.
 
         Raises:
-            UsageError: another suffix, or no such folder.
+            UsageError: another suffix, no such folder, or a file there that is no drawing of litevision.
             MissingExtraError: pygraphviz is not installed; .dot works without it.
         """
         path = _checked(path)
+        check_output(path, kind_named("drawing", path))
         form = path.suffix.lower()[1:]
         drawing = self.dot.encode() if form == "dot" else render(self.dot, form)
         with atomic_write(path) as partial:
@@ -89,6 +93,7 @@ def draw(
     """
     if output is not None:
         output = _checked(output)
+        check_output(output, kind_named("drawing", output))
     if isinstance(model, str):
         config = configure(model, width_mult=width, num_classes=classes, dialect=dialect, output_stride=output_stride)
         model = build(config, device="meta")
@@ -123,7 +128,19 @@ def render(text: str, form: str) -> bytes:
         graph.graph_attr["dpi"] = PNG_DPI
     with _stderr_held():
         drawing: bytes = graph.draw(format=form, prog="nop2")
-    return drawing
+    return _marked(drawing, form)
+
+
+def _marked(drawing: bytes, form: str) -> bytes:
+    """Write into a PNG or PDF who made it, so that a later drawing may replace it."""
+    if form == "pdf":
+        return drawing + b"%" + MARK + b"\n"  # a comment behind the end
+    if form != "png":
+        return drawing
+    end_of_header = 33  # the signature's 8 bytes, and the first chunk
+    text = b"tEXtSoftware\0" + MARK
+    chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+    return drawing[:end_of_header] + chunk + drawing[end_of_header:]
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """``export``: from a network, weights or a run to a checked model file, in one call."""
 
 import copy
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from litevision.models.blocks import ClassifierHead
 from litevision.models.centernet import AnyNetwork
 from litevision.models.network import Network
 from litevision.models.pretrained import Pretrained
+from litevision.outputs import check_output, kind_named
 from litevision.runtime import BundleMetadata, Normalisation
 from litevision.weights.facts import current_facts, facts_from_scratch, normalisation_named, resized
 from litevision.weights.load import load_network
@@ -61,7 +63,8 @@ def export(
         What the file says about itself, with the outcome of the check.
 
     Raises:
-        UsageError: something is not known and was not given; the message says what to give.
+        UsageError: something is not known and was not given; the message says what to give. Or ``path`` is the
+            source, or holds something else.
         WeightsError: weights that cannot be used.
         ExportError: the file does not match the network; nothing is written then.
 
@@ -72,6 +75,8 @@ def export(
     """
     path = Path(path)
     chosen = format_of(path)
+    named = [source] if isinstance(source, str | os.PathLike) else []
+    check_output(path, kind_named("export", path), inputs=named)
     if preprocess is not None and size is not None:
         raise UsageError("give size or preprocess, which has a size of its own, not both")
     if isinstance(source, nn.Module):

@@ -1,9 +1,11 @@
 """``convert``: read weights in any layout, and write them in another one."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from litevision.errors import UnknownNameError
+from litevision.outputs import check_output, kind_named
 from litevision.weights.layouts import layout_row, writable_layouts
 from litevision.weights.load import load_weights
 from litevision.weights.save import save_weights
@@ -70,7 +72,8 @@ def convert(
 
     Raises:
         UnknownNameError: no such layout, weights or network.
-        UsageError: a layout that does not have this network, or a file name ending that is not its own.
+        UsageError: a layout that does not have this network, a file name ending that is not its own, or an output
+            that is the source or holds something else.
         WeightsError: weights that cannot be used, or a file that cannot be written.
 
     Example:
@@ -80,6 +83,9 @@ def convert(
     """
     if to not in writable_layouts():
         raise UnknownNameError.of("layout to write", to, writable_layouts())
+    if output is not None:
+        named = [source] if isinstance(source, str | os.PathLike) else []
+        check_output(output, kind_named("weights", output), inputs=named)
     loaded = load_weights(
         source,
         model,

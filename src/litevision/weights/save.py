@@ -6,6 +6,7 @@ from pathlib import Path
 from litevision.errors import UnknownNameError, UsageError, WeightsError
 from litevision.files import atomic_write
 from litevision.models.network import Network
+from litevision.outputs import check_output, kind_named
 from litevision.registry import ARCHITECTURES
 from litevision.weights.convert import extract
 from litevision.weights.facts import PRETRAINED_KEY, current_facts, facts_to_dict
@@ -27,7 +28,8 @@ def save_weights(network: Network, path: str | Path, layout: str = "litevision")
 
     Raises:
         UnknownNameError: no such layout.
-        UsageError: a layout that does not have this network, or another file name ending.
+        UsageError: a layout that does not have this network, another file name ending, or a file there that holds no
+            weights.
         WeightsError: the file cannot be written.
 
     Example:
@@ -52,6 +54,7 @@ def save_weights(network: Network, path: str | Path, layout: str = "litevision")
     write = next((writer for suffix, writer in row.writers.items() if path.name.endswith(suffix)), None)
     if write is None:
         raise UsageError(f"the layout {layout!r} is written to {' or '.join(row.suffixes)}, got {path.name!r}")
+    check_output(path, kind_named("weights", path))
     file = WeightFile(extract(network, chosen), chosen, _header(network) if row.keeps_config else None)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from typing import Any
 from litevision.lab.choose.candidates import Candidate, check_classes, published_candidates
 from litevision.lab.choose.pareto import Budget, pareto_front, parse_budget
 from litevision.lab.latency import LatencyModel, calibrate, latency_model
+from litevision.outputs import check_output, kind_named
 from litevision.registry import ALIASES
 from litevision.runtime.engines import EngineChoice, engine_choice
 from litevision.runtime.machine import Machine
@@ -86,7 +87,12 @@ class Choice(Report):
         }
 
     def plot(self, path: str | Path) -> None:
-        """Write score over predicted milliseconds into a .png or .svg file."""
+        """Write score over predicted milliseconds into a .png or .svg file.
+
+        Raises:
+            UsageError: another ending, or a file there that is no plot of litevision.
+        """
+        check_output(path, kind_named("plot", path))
         from litevision.lab.choose.plot import plot
 
         title = f"{self.choice}, batch 1, {self.classes:,} classes; {self.machine.cpu}"

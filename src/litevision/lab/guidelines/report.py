@@ -8,6 +8,7 @@ from typing import Any
 from litevision.lab.guidelines.designs import Design, find_designs
 from litevision.lab.guidelines.findings import Finding, findings
 from litevision.lab.guidelines.measure import VariantTiming, measure
+from litevision.outputs import check_output, kind_named
 from litevision.runtime.engines import EngineChoice, engine_choice
 from litevision.runtime.machine import Machine
 from litevision.runtime.schema import to_dict
@@ -82,7 +83,12 @@ class GuidelinesReport(Report):
         }
 
     def plot(self, path: str | Path) -> None:
-        """Write a panel for each guideline into a .png or .svg file."""
+        """Write a panel for each guideline into a .png or .svg file.
+
+        Raises:
+            UsageError: another ending, or a file there that is no plot of litevision.
+        """
+        check_output(path, kind_named("plot", path))
         from litevision.lab.guidelines.plot import plot
 
         title = f"{self.choice}; {self.machine.cpu}, {self.machine.usable_cpus} cores"

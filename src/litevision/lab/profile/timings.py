@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from litevision.outputs import check_output, kind_named
 from litevision.runtime.engines import EngineChoice
 from litevision.runtime.machine import Machine
 from litevision.runtime.schema import to_dict
@@ -231,7 +232,12 @@ class Profile(Report):
         return {**plain, **totals}
 
     def write_page(self, path: str | Path) -> None:
-        """Write an HTML page with a roofline plot, bars and the table; it needs no other file."""
+        """Write an HTML page with a roofline plot, bars and the table; it needs no other file.
+
+        Raises:
+            UsageError: a file there that is no such page.
+        """
+        check_output(path, kind_named("profile", path))
         from litevision.lab.profile.page import write_page
 
         write_page(Path(path), self)
