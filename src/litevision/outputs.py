@@ -127,7 +127,9 @@ def kind_named(writes: str, path: str | os.PathLike[str], option: str = "") -> O
         raise UsageError(f"{option} {path}: expected a name that ends in {' or '.join(PLOT_KINDS)}.".strip())
     # The writer itself knows what other endings there are, and refuses the rest; none of them is for text.
     what = "a drawing" if name == "drawing" else "a model's file"
-    return kinds[name].get(suffix) or OutputKind(what, lambda head: b"\0" in head, makes_folder=True)
+    is_known = f" {suffix} " in _OTHERS_SUFFIXES
+    unknown = OutputKind(what, lambda head: b"\0" in head and not is_known, (suffix,), makes_folder=True)
+    return kinds[name].get(suffix) or unknown
 
 
 def check_output(

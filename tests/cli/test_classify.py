@@ -154,7 +154,7 @@ def test_csv_and_json_together(classify: Run) -> None:
 
 
 def test_a_csv_behind_a_link_stays_behind_it(classify: Run) -> None:
-    Path("real.csv").write_text("old")
+    Path("real.csv").write_text("path,rank,of an earlier run")
     Path("out.csv").symlink_to("real.csv")
     assert classify("red.png", "--csv", "out.csv")[0] == 0
     assert Path("out.csv").is_symlink()
@@ -189,7 +189,7 @@ def test_a_csv_that_cannot_be_written_is_refused_first(classify: Run, file: str)
 def test_two_documents_do_not_mix(classify: Run, options: tuple[str, ...]) -> None:
     code, out, err = classify("red.png", *options)
     assert (code, out) == (1, "")
-    assert err.startswith("error: --json, --jsonl and --csv - each need standard output for themselves.")
+    assert re.fullmatch(r"error: --jsonl? and --(jsonl|csv -) each need standard output for themselves. Give .*\n", err)
 
 
 @pytest.mark.parametrize("options", [(), ("--json",), ("--jsonl",), ("--csv", "out.csv"), ("--csv", "-")])

@@ -145,7 +145,7 @@ def test_what_was_changed_is_said(run: Run) -> None:
             "no layout to write 'nobody'. Known: torchvision, timm, litevision, native",
         ),
         (("v1.h5", "--to", "keras"), "the layout 'keras' is written to .weights.h5 or .h5, got 'out.pth'"),
-        (("v2.pth", "-o", "v2.pth/out.pth"), "cannot write v2.pth/out.pth"),
+        (("v2.pth", "-o", "v2.pth/out.pth"), "--output v2.pth/out.pth: not a file that can be written."),
     ],
 )
 def test_an_error_is_one_line_and_writes_nothing(run: Run, arguments: tuple[str, ...], message: str) -> None:

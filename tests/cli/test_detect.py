@@ -219,11 +219,12 @@ def test_a_image_never_overwrites_itself(detect: Run) -> None:
     [
         (
             ("--save", "none.png"),
-            "error: --save none.png: no folder that can be made (File exists). Give another one.\n",
+            "error: --save none.png: a PNG image; expected a folder, to write into. Put the folder's name behind the "
+            "option.\n",
         ),
         (("--coco", "no/out.json"), "error: --coco no/out.json: not a file that can be written."),
         (("--csv", "no/out.csv"), "error: --csv no/out.csv: not a file that can be written."),
-        (("--json", "--jsonl"), "error: --json, --jsonl and --csv - each need standard output"),
+        (("--json", "--jsonl"), "error: --json and --jsonl each need standard output"),
     ],
 )
 def test_what_cannot_be_written_is_refused_first(detect: Run, option: tuple[str, ...], message: str) -> None:

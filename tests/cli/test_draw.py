@@ -36,7 +36,7 @@ def test_the_suffix_says_the_format(litevision: Run, folder: Path, name: str, st
     ("arguments", "message"),
     [
         (["mobilenet_v2", "-o", "net.gif"], "a drawing's file must end with .svg, .png, .pdf or .dot, got 'net.gif'"),
-        (["mobilenet_v2", "-o", "none/net.svg"], "there is no folder 'none' for the drawing. Make it first"),
+        (["mobilenet_v2", "-o", "none/net.svg"], "--output none/net.svg: not a file that can be written."),
         (["mobilenet_v2", "-o", "net.svg", "--size", "x"], "a size is one side in pixels or HxW"),
         (["mobilenet_v2", "-o", "net.svg", "--width", "0"], "width_mult must be a number above 0, got 0.0"),
         (["mobilenet_v9", "-o", "net.svg"], "no model 'mobilenet_v9'."),

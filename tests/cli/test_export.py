@@ -109,13 +109,13 @@ def test_an_output_is_asked_for(litevision: Run) -> None:
 
 def test_a_failed_check_is_refused_and_keeps_the_older_bundle(litevision: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(check_bundle.__kwdefaults__, "tolerance", -1.0)
-    Path("it.onnx").write_text("an older bundle")
+    Path("it.onnx").write_text("an older bundle of litevision")
     code, out, err = litevision("export", "mine.safetensors", "-o", "it.onnx", "--labels", "names.txt")
     assert (code, out) == (1, "")
     assert err.startswith("error: the bundle does not match its module on 4 images")
     assert err.endswith("nothing was written\n")
     assert err.count("\n") == 1
-    assert Path("it.onnx").read_text() == "an older bundle"
+    assert Path("it.onnx").read_text() == "an older bundle of litevision"
 
 
 def test_labels_may_start_with_a_byte_order_mark(litevision: Run) -> None:
