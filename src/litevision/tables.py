@@ -6,9 +6,31 @@ from typing import Literal, NamedTuple
 Align = Literal["left", "right"]
 
 
+_INVISIBLE = frozenset("\u200c\u200d\xa0\u202f\u205f\u3000") | set(map(chr, range(0x2000, 0x200B)))
+"""Joiners, which Persian, Indic scripts and emoji need, and spaces: not printable to Python, yet harmless."""
+
+
 def escape(text: str) -> str:
-    """Escape line breaks, terminal codes and undecodable bytes."""
-    return text if text.isprintable() else repr(text)[1:-1]
+    """Escape line breaks, terminal codes, codes that turn text around, and undecodable bytes; twice is as once."""
+    if text.isprintable():
+        return text
+    codes = {it for it in text if not it.isprintable()} - _INVISIBLE
+    return "".join(repr(it)[1:-1] if it in codes or it == "\\" else it for it in text) if codes else text
+
+
+def display_width(text: str) -> int:
+    """Count the columns that a terminal takes for ``text``: two for a Chinese letter, none for a mark above another."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # here: a cold start prints ASCII alone
+
+    return cell_len(text)
+
+
+def pad(text: str, width: int, align: Align = "left") -> str:
+    """Fill ``text`` with blanks up to ``width`` columns of a terminal."""
+    blanks = " " * (width - display_width(text))
+    return blanks + text if align == "right" else text + blanks
 
 
 def pluralise(count: int, thing: str = "image") -> str:
@@ -35,15 +57,9 @@ class Table(NamedTuple):
 
     def __str__(self) -> str:
         rows = [tuple(self.columns), *(tuple(map(escape, row)) for row in self.rows)]
-        widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-        lines = []
-        for row in rows:
-            cells = [
-                cell.rjust(width) if align == "right" else cell.ljust(width)
-                for cell, width, align in zip(row, widths, self.columns.values(), strict=True)
-            ]
-            lines.append("  ".join(cells).rstrip())
-        return "\n".join(lines)
+        widths = [max(map(display_width, cells)) for cells in zip(*rows, strict=True)]
+        aligns = self.columns.values()
+        return "\n".join("  ".join(map(pad, row, widths, aligns)).rstrip() for row in rows)
 
 
 class Report:
@@ -59,5 +75,5 @@ class Report:
 
 def align_totals(lines: Sequence[tuple[str, str, str]]) -> list[str]:
     """Align lines of a name, a number and a note."""
-    left, middle = (max(len(line[i]) for line in lines) for i in (0, 1))
-    return [f"{name:<{left}}  {number:>{middle}}  {note}".rstrip() for name, number, note in lines]
+    left, middle = (max(display_width(line[i]) for line in lines) for i in (0, 1))
+    return [f"{pad(name, left)}  {pad(number, middle, 'right')}  {note}".rstrip() for name, number, note in lines]

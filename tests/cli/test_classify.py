@@ -143,8 +143,9 @@ def test_csv_on_standard_output(classify: Run) -> None:
     Path(name).write_bytes(Path("red.png").read_bytes())
     code, out, _ = classify(name, "--csv", "-", "--top", "1")
     assert code == 0
-    # In UTF-8 whatever the name's bytes and the locale are, so that every program can read it.
     assert out.startswith('path,rank,index,label,score,ms\n"\\udcff, a.png",1,0,red,0.99')
+    assert classify(name, "--csv", "out.csv", "--top", "1")[0] == 0
+    assert Path("out.csv").read_text(encoding="utf-8").splitlines()[1].startswith('"\\udcff, a.png",1,0,red,0.99')
 
 
 def test_csv_and_json_together(classify: Run) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from litevision.cli.fields import dialect_option, json_flag, network_names, weight_names
 from litevision.cli.parser import argument, flag, option
+from litevision.tables import escape
 from litevision.weights.layouts import LAYOUTS, writable_layouts
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def run(options: ConvertOptions) -> int:
         return 0
     width_column = max(map(len, facts))
     for name, value in facts.items():
-        print(f"{name:<{width_column}}  {value}")
+        print(f"{name:<{width_column}}  {escape(str(value))}")
     return 0
 
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from litevision.cli.fields import dialect_option, network_names, size_option, weight_names
 from litevision.cli.parser import argument, option
+from litevision.tables import escape
 
 
 def _formats() -> str:
@@ -74,7 +75,8 @@ def run(options: ExportOptions) -> int:
         check_images=None if options.check_images is None else list_images(options.check_images),
     )
     check, (height, width) = metadata.check, metadata.preprocess.size_hw
-    print(f"wrote {options.output}: {metadata.architecture.name}, {len(metadata.labels)} classes, {height}x{width}")
+    name, file = escape(metadata.architecture.name), escape(str(options.output))
+    print(f"wrote {file}: {name}, {len(metadata.labels)} classes, {height}x{width}")
     print(f"size: {options.output.stat().st_size / 1e6:.1f} MB")
     print(
         f"checked on {check.images} images in {check.engine}: largest difference of a probability "

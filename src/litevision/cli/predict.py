@@ -14,7 +14,7 @@ from litevision.cli.fields import device_option, engine_names_with_auto, precisi
 from litevision.cli.parser import argument, flag, option
 from litevision.cli.signals import Interrupted, Signals, silence_stdout
 from litevision.errors import LitevisionError, UsageError
-from litevision.tables import escape
+from litevision.tables import display_width, escape
 
 if TYPE_CHECKING:
     from litevision.cli.inputs import Entry
@@ -294,9 +294,10 @@ def _writers(command: Predict[Any], inputs: _Inputs, job: Job | None, stack: Exi
         writers.append(tables.JsonLinesWriter(sys.stdout, form))
     elif options.csv is None:
         # Where a list is still growing, nobody knows how wide its paths will be.
-        paths = [len(escape(entry)) for entry in inputs.entries if isinstance(entry, str)] if inputs.total else []
-        labels = [len(escape(label)) for label in job.bundle.metadata.labels] if job else []
-        widths = {"path": max([0, *paths]), "label": min(_MAX_LABEL_WIDTH, max([0, *labels]))}
+        paths = [entry for entry in inputs.entries if isinstance(entry, str)] if inputs.total else []
+        labels = job.bundle.metadata.labels if job else ()
+        width, label_width = (max((display_width(escape(it)) for it in names), default=0) for names in (paths, labels))
+        widths = {"path": width, "label": min(_MAX_LABEL_WIDTH, label_width)}
         writers.append(tables.TableWriter(sys.stdout, form, widths if inputs.workers else None))
     return writers
 

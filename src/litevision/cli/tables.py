@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TextIO
 
 from litevision import console
-from litevision.tables import Align, Table, escape, escape_lines, pluralise
+from litevision.tables import Align, Table, display_width, escape, escape_lines, pad, pluralise
 
 if TYPE_CHECKING:
     from litevision.runtime.results import Result
@@ -45,7 +45,7 @@ def _draw(columns: Mapping[str, Align], rows: Sequence[Sequence[str]]) -> None:
 
     table = RichTable(box=SIMPLE, pad_edge=False)
     for i, (title, align) in enumerate(columns.items()):
-        table.add_column(title, justify=align, no_wrap=i == 0 or align == "right")
+        table.add_column(Text(escape(title)), justify=align, no_wrap=i == 0 or align == "right")
     for row in rows:
         table.add_row(*(Text(escape(cell)) for cell in row))
     Console().print(table)
@@ -93,8 +93,8 @@ class TableWriter:
     Args:
         stream: where they go.
         form: what the results are.
-        widths: characters of the longest cell of the columns whose names these are; None for what the rows themselves
-            make of it, which are then written at the end.
+        widths: places on the screen of the longest cell of the columns whose names these are; None for what the rows
+            themselves make of it, which are then written at the end.
     """
 
     def __init__(self, stream: TextIO, form: OutputFormat, widths: dict[str, int] | None) -> None:
@@ -112,13 +112,14 @@ class TableWriter:
     def finish(self) -> None:
         if self._rows:
             names = [name for name, _ in self._form.columns]
-            self._print({name: max(map(len, cells)) for name, *cells in zip(names, *self._rows, strict=True)})
+            self._print({name: max(map(display_width, cells)) for name, *cells in zip(names, *self._rows, strict=True)})
 
     def _print(self, widths: dict[str, int]) -> None:
         header = tuple(name for name, _ in self._form.columns)
         rows = self._rows if self._headed else [header, *self._rows]
-        forms = [f"{form[0]}{max(int(form[1:]), widths.get(name, 0))}" for name, form in self._form.columns]
-        lines = ("  ".join(map(format, row, forms)).rstrip() + "\n" for row in rows)
+        columns = [max(int(form[1:]), widths.get(name, 0)) for name, form in self._form.columns]
+        aligns: list[Align] = ["right" if form[0] == ">" else "left" for _, form in self._form.columns]
+        lines = ("  ".join(map(pad, row, columns, aligns)).rstrip() + "\n" for row in rows)
         self._stream.write("".join(lines))
         self._stream.flush()
         self._headed, self._rows = True, []

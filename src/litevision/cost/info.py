@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, overload
 from litevision.cost.graph.ledger import GraphLedger, NodeCost
 from litevision.cost.rows import Shape, Size, describe, fuse, pair_of, shape_text
 from litevision.errors import UsageError
-from litevision.tables import Table, align_totals
+from litevision.tables import Table, align_totals, escape
 from litevision.zoo import BUNDLES
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def graph_sections(costs: GraphLedger, *, every: bool) -> Iterator[str | Table]:
     Args:
         every: a row for each node by itself in place of one for each fused layer as one kernel.
     """
-    inputs = ", ".join(f"{name} {_shape(shape)}" for name, shape in costs.input_shapes.items())
+    inputs = ", ".join(f"{escape(name)} {_shape(shape)}" for name, shape in costs.input_shapes.items())
     yield f"{costs.title}, {len(costs.rows)} nodes, input {inputs}\n"
     rows = _nodes(costs) if every else _fused(costs)
     names = ("params", "MACs", "KB read", "KB written", "%")
@@ -183,7 +183,7 @@ def graph_sections(costs: GraphLedger, *, every: bool) -> Iterator[str | Table]:
     if costs.unknown:
         count = len(costs.unknown)
         yield f"\nnot counted: {count} of {len(costs.rows)} nodes, so that the totals are lower bounds"
-        yield from (f"  {node.name}: {node.note}" for node in costs.unknown[:_UNKNOWNS_SHOWN])
+        yield from (f"  {escape(node.name)}: {escape(node.note)}" for node in costs.unknown[:_UNKNOWNS_SHOWN])
         if count > _UNKNOWNS_SHOWN:
             yield f"  and {count - _UNKNOWNS_SHOWN} more; --json names them all"
 

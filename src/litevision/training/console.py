@@ -167,11 +167,12 @@ def print_results(results: Mapping[str, Any], folder: Path) -> None:
     task = task_of(results["task"])
     for split, found in results["scores"].items():
         if found is not None:
-            print(task.score_line(split, found))
+            print(escape(task.score_line(split, found)))
     bundle = results["bundle"]
-    print(f"bundle: {folder / bundle['path']}, {bundle['bytes'] / 1e6:.1f} MB")
-    print(f"report: {folder / 'report.html'}")
-    print(f"try it: litevision {task.verb} IMAGE --model {folder / bundle['path']}")
+    path = escape(str(folder / bundle["path"]))
+    print(f"bundle: {path}, {bundle['bytes'] / 1e6:.1f} MB")
+    print(f"report: {escape(str(folder / 'report.html'))}")
+    print(f"try it: litevision {task.verb} IMAGE --model {path}")
 
 
 def _make_bar() -> Progress:

@@ -9,7 +9,7 @@ from typing import Any
 from litevision.data.dataset import SPLITS, LabelledBoxes, LabelledImages
 from litevision.data.issues import RULES, Issue, Severity
 from litevision.data.listing import relative_name
-from litevision.tables import escape, pluralise
+from litevision.tables import display_width, escape, pad, pluralise
 
 _SHOWN_EACH = 5
 
@@ -122,10 +122,10 @@ class DataReport:
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> Iterator[str]:
     """Aligned columns; ``right`` are those of numbers."""
-    widths = [max(map(len, cells)) for cells in zip(titles, *rows, strict=True)]
+    widths = [max(map(display_width, cells)) for cells in zip(titles, *rows, strict=True)]
     for row in (titles, *rows):
         cells = [
-            cell.rjust(width) if place in right else cell.ljust(width)
+            pad(cell, width, "right" if place in right else "left")
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         yield "  ".join(cells).rstrip()
