@@ -117,6 +117,7 @@ _HOMES = {
 }
 
 _TRAIN_EXTRA = {"torch", "onnx", "scipy", "matplotlib", "jinja2"}
+_FOR_ONNX_FILES = {"info", "lint", "profile"}
 
 
 if not TYPE_CHECKING:  # a checker that saw this would let every misspelt name pass
@@ -132,6 +133,8 @@ if not TYPE_CHECKING:  # a checker that saw this would let every misspelt name p
                 raise
             from litevision.errors import MissingExtraError
 
+            if error.name == "onnx" and name in _FOR_ONNX_FILES:
+                raise MissingExtraError.of(f"litevision.{name}", "onnx") from None
             raise MissingExtraError.of(f"litevision.{name}", "train") from None
 
 

@@ -139,7 +139,7 @@ def test_without_torch_the_message_names_the_extra(litevision: Run, monkeypatch:
     assert litevision("info", "mobilenet_v2") == (
         1,
         "",
-        "error: litevision info needs parts that are not installed. "
+        "error: building the network 'mobilenet_v2' needs parts that are not installed. "
         "Install them with: pip install 'litevision[train]'\n",
     )
 

@@ -4,7 +4,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from bundles import write_bundle
 from litevision.lab.onnx_builder import INPUT, OnnxGraphBuilder
@@ -42,10 +44,30 @@ def test_quick_layers_are_counted_and_not_shown(lint: Run) -> None:
     assert out.splitlines()[2] == "3 of them take up to 1000 ms each and are not shown (--ms-over)"
 
 
+NAMES = ("model", "remark", "convolutions", "judged", "unjudged")
+
+
+def test_what_was_not_judged_is_named_and_the_exit_code_says_so(lint: Run) -> None:
+    graph = OnnxGraphBuilder((1, 16, 8, 8))
+    made = graph.model(graph.conv(INPUT, 16))
+    made.graph.node.append(helper.make_node("DynamicQuantizeLinear", [INPUT], ["q", "s", "z"]))
+    made.graph.node.append(helper.make_node("ConvInteger", ["q", "w"], ["y"]))
+    made.graph.initializer.append(numpy_helper.from_array(np.ones((4, 16, 1, 1), np.uint8), "w"))
+    made.graph.output.append(helper.make_tensor_value_info("y", TensorProto.INT32, None))
+    Path("mixed.onnx").write_bytes(made.SerializeToString())
+    code, out, _ = lint("mixed.onnx")
+    assert code == 1
+    first, second, third, *_ = out.splitlines()
+    assert first == "1 of 2 convolutions could be judged; not judged:"
+    assert second == "  y: its numbers are integers, and its alternatives would be measured in floating point"
+    assert third == "no layer goes against a guideline; 1 convolution was judged"
+
+
 def test_json(lint: Run) -> None:
     code, out, err = lint("wide.onnx", "--json")
     found = json.loads(out)
-    assert (code, err, list(found)) == (0, "", ["model", "engine", "machine", "layers"])
+    assert (code, err, list(found)) == (0, "", [*NAMES, "engine", "machine", "layers"])
+    assert (found["convolutions"], found["judged"], found["unjudged"]) == (3, 3, [])
     first, _, third = found["layers"]
     assert (first["guideline"], first["macs"], first["instead_macs"]) == ("G1", 32 * 32 * 16 * 96, 32 * 32 * 32 * 48)
     assert third["guideline"] == "G2"
@@ -56,7 +78,7 @@ def test_nothing_to_say(lint: Run) -> None:
     graph = OnnxGraphBuilder((1, 16, 8, 8))
     Path("good.onnx").write_bytes(graph.model(graph.conv(INPUT, 16)).SerializeToString())
     code, out, _ = lint("good.onnx")
-    assert (code, out.splitlines()[0]) == (0, "no layer goes against a guideline")
+    assert (code, out.splitlines()[0]) == (0, "no layer goes against a guideline; 1 convolution was judged")
 
 
 @pytest.mark.parametrize(

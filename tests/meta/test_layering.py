@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "data": {"errors", "tables", "files", "detections", "image"},
     "evaluation": {"errors", "files", "detections", "hub", "image", "runtime", "data", "tasks"},
     "tasks": {"errors", "data"},
-    "exporting": {*_WORKSHOP, "detections", "image", "runtime", "tasks"},
+    "exporting": {*_WORKSHOP, "detections", "image", "runtime", "tasks", "zoo"},
     "training": {
         *_WORKSHOP,
         "console",
@@ -51,7 +51,7 @@ MAY_IMPORT = {
         "tasks",
     },
     "tasks.*": {*_WORKSHOP, "detections", "image", "runtime", "data", "evaluation", "exporting", "tasks", "training"},
-    "lab": {*_WORKSHOP, "console", "plotting", "tables", "hub", "runtime", "data", "tasks", "training"},
+    "lab": {*_WORKSHOP, "console", "exporting", "plotting", "tables", "hub", "runtime", "data", "tasks", "training"},
     "cli": {
         *_WORKSHOP,
         "console",

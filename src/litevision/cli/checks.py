@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -33,6 +34,34 @@ def parse_size(text: str) -> tuple[int, int]:
     if min(size_hw) < 1:
         raise UsageError(f"a size is one side in pixels or HxW, such as 224 or 192x256, got {text!r}")
     return size_hw
+
+
+def require_onnx(need: str) -> None:
+    """Return if the package that reads ONNX files is installed.
+
+    Args:
+        need: the command that needs it, for the message.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
+    if find_spec("onnx") is None:
+        raise MissingExtraError.of(need, "onnx")
+
+
+def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Shapes of inputs by name, of ``name=1x3x224x224`` each; the name "" stands for the only input.
+
+    Raises:
+        UsageError: no such text, or a name twice.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        name, _, sides = text.rpartition("=")
+        if not re.fullmatch(r"(\d+([xX×]\d+)*)?", sides) or (not sides and not name) or name in shapes:
+            raise UsageError(f"--shape {text}: expected NAME=1x3x224x224 once for each input, or NAME= for a scalar.")
+        shapes[name] = tuple(int(side) for side in re.split("[xX×]", sides) if side)
+    return shapes
 
 
 def parse_names(text: str | None) -> list[str]:

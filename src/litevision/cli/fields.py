@@ -109,6 +109,13 @@ def size_option(help: str = "Input side in pixels, or height and width.", defaul
     return option(default, metavar="S|HxW", help=help)
 
 
+def shape_option() -> Any:
+    """``--shape``, once for each input."""
+    return option(
+        (), metavar="NAME=1x3x224x224", help="Shape of an input that a file leaves open; once for each such input."
+    )
+
+
 def dialect_option(help: str) -> Any:
     """``--dialect``."""
     return option(None, choices=dialect_names, help=help)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from litevision.cli.fields import dialect_option, json_flag, model_names, size_option
+from litevision.cli.fields import dialect_option, json_flag, model_names, shape_option, size_option
 from litevision.cli.parser import argument, flag, option
 
 
@@ -17,12 +17,13 @@ class InfoOptions:
 
     examples: ClassVar = ("litevision info mobilenet_v2", "litevision info model.onnx --all --json")
     model: str = argument(
-        metavar="NAME|FILE.onnx|RUN",
+        metavar="NAME|FILE|RUN",
         choices=model_names,
-        help="A network's or bundle's name ('litevision models' lists them), any .onnx file, or the folder of a run.",
+        help="A network or bundle ('litevision models' lists them), any .onnx or weight file, or a run's folder.",
     )
     width: float = option(1.0, help="Width multiplier of the paper.")
     size: str | None = size_option("Input side in pixels, or height and width; 224 unless a file fixes it.")
+    shape: tuple[str, ...] = shape_option()
     classes: int = option(1000, help="Number of classes; 0 leaves out the classifier.")
     dialect: str | None = dialect_option("Library whose form of the network is built; the name's own unless given.")
     output_stride: int = option(
@@ -34,9 +35,9 @@ class InfoOptions:
 
 def run(options: InfoOptions) -> int:
     """Count and print."""
-    from litevision.cli.checks import parse_size, require_torch
+    from litevision.cli.checks import parse_shapes, parse_size, require_onnx
 
-    require_torch("litevision info")
+    require_onnx("litevision info")
     import json
 
     from litevision import console
@@ -48,6 +49,7 @@ def run(options: InfoOptions) -> int:
         options.model,
         width=options.width,
         size=parse_size(options.size) if options.size else None,
+        shapes=parse_shapes(options.shape),
         classes=options.classes,
         dialect=options.dialect,
         output_stride=options.output_stride,

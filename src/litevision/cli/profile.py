@@ -11,6 +11,7 @@ from litevision.cli.fields import (
     json_flag,
     model_names,
     precision_option,
+    shape_option,
     size_option,
     threads_option,
 )
@@ -36,6 +37,7 @@ class ProfileOptions:
     threads: int | None = threads_option()
     batch: int = option(1, help="Batch size.")
     size: str | None = size_option("Input side in pixels, or height and width, for a file that leaves it open.")
+    shape: tuple[str, ...] = shape_option()
     repeats: int = option(54, help="Number of runs with the engine's profiler, and as many without it.")
     all: bool = flag(help="Show what the engine adds row by row.")
     json: bool = json_flag("Print one JSON document, with every row.")
@@ -46,9 +48,9 @@ class ProfileOptions:
 
 def run(options: ProfileOptions) -> int:
     """Profile, print and write."""
-    from litevision.cli.checks import parse_size, require_torch
+    from litevision.cli.checks import parse_shapes, parse_size, require_onnx
 
-    require_torch("litevision profile")
+    require_onnx("litevision profile")
     import json
 
     from litevision.cli.tables import print_report
@@ -61,6 +63,7 @@ def run(options: ProfileOptions) -> int:
         threads=options.threads,
         batch=options.batch,
         size=parse_size(options.size) if options.size else None,
+        shapes=parse_shapes(options.shape),
         repeats=options.repeats,
     )
     if options.html:

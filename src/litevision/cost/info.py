@@ -3,12 +3,14 @@
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
+from litevision.cost.graph.inputs import InputShapes
 from litevision.cost.graph.ledger import GraphLedger, NodeCost
 from litevision.cost.rows import Shape, Size, describe, fuse, pair_of, shape_text
-from litevision.errors import UsageError
+from litevision.errors import MissingExtraError, UsageError
 from litevision.tables import Table, align_totals, escape
 from litevision.zoo import BUNDLES
 
@@ -29,6 +31,7 @@ def info(
     *,
     width: float = 1.0,
     size: Size | None = None,
+    shapes: InputShapes | None = None,
     classes: int = 1000,
     dialect: str | None = None,
     output_stride: int = 32,
@@ -38,6 +41,7 @@ def info(
     *,
     width: float = 1.0,
     size: Size | None = None,
+    shapes: InputShapes | None = None,
     classes: int = 1000,
     dialect: str | None = None,
     output_stride: int = 32,
@@ -49,6 +53,7 @@ def info(
             a shipped bundle.
         width: the paper's width multiplier.
         size: of the input in pixels, as one side or (height, width); by default 224, unless a file fixes it.
+        shapes: of a file's inputs by name, for what else it leaves open.
         classes: 0 for a network without a classifier.
         dialect: whose form of the network; the name's own by default.
         output_stride: 8, 16 or 32: later strides become dilation.
@@ -78,7 +83,11 @@ def info(
                 "Leave them out."
             )
         path = BUNDLES.get(name, Path(name))
-        return _graph_info(path / "model.onnx" if path.is_dir() else path, name, size_hw)
+        return _graph_info(path / "model.onnx" if path.is_dir() else path, name, size_hw, shapes)
+    if shapes:
+        raise UsageError(f"shapes are of the inputs of an .onnx file, and {name} is none. Give its size alone.")
+    if find_spec("torch") is None:
+        raise MissingExtraError.of(f"building the network {name!r}", "train")
     from litevision.cost.ledger import ledger
     from litevision.models import build, configure
 
@@ -86,15 +95,19 @@ def info(
     return ledger(build(config, device="meta"), size_hw or _SIZE_HW)
 
 
-def _graph_info(path: Path, title: str, size_hw: tuple[int, int] | None) -> GraphLedger:
+def _graph_info(path: Path, title: str, size_hw: tuple[int, int] | None, shapes: InputShapes | None) -> GraphLedger:
     from litevision.cost.graph import graph_ledger
 
-    costs = graph_ledger(path, size_hw=size_hw)
-    remark = ""
-    if size_hw is None and None in costs.input_shapes.values():
-        costs = graph_ledger(path, size_hw=_SIZE_HW)
-        remark = "the file leaves an input's size open; counted at 224x224, --size sets another"
-    return replace(costs, title=title, remark=remark)
+    costs = graph_ledger(path, size_hw=size_hw, shapes=shapes)
+    remarks = []
+    if size_hw is None and costs.open_images:
+        costs = graph_ledger(path, size_hw=_SIZE_HW, shapes=shapes)
+        remarks.append("the file leaves an input's size open; counted at 224x224, --size sets another")
+    still_open = [name for name, shape in costs.input_shapes.items() if shape is None]
+    if still_open:
+        names = " and ".join(map(repr, still_open))
+        remarks.append(f"the file leaves the shape of {names} open: close it with --shape NAME=1x80x100")
+    return replace(costs, title=title, remark="; ".join(remarks))
 
 
 def ledger_sections(costs: "Ledger", *, every: bool) -> Iterator[str | Table]:

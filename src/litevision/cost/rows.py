@@ -28,7 +28,8 @@ TITLES = {
 
 
 CONVOLUTIONS = frozenset({"conv", "depthwise_conv", "pointwise_conv", "conv_transpose"})
-STARTS = CONVOLUTIONS | POOLS | {"linear", "matmul", "unknown"}
+_PRODUCTS = {"linear", "matmul", "einsum", "rnn", "gru", "lstm", "attention", "multi_head_attention", "deform_conv"}
+STARTS = CONVOLUTIONS | POOLS | _PRODUCTS | {"unknown"}
 
 Shape = tuple[int, ...]
 Size = int | tuple[int, int]

@@ -98,7 +98,7 @@ def require_coco() -> None:
     try:
         import faster_coco_eval  # noqa: F401
     except ImportError:
-        raise MissingExtraError.of("scoring boxes", "train") from None
+        raise MissingExtraError.of("scoring boxes", "score") from None
 
 
 def detection_scores(evaluation: DetectionEvaluation) -> DetectionScores:

@@ -32,12 +32,18 @@ __all__ = [
     "WeightSet",
     "default_weight_set",
     "find_weight_set",
+    "is_file_name",
     "published_prefix",
     "weight_sets",
 ]
 
 FILE_ENDINGS = (".pth", ".pt", ".bin", ".safetensors", ".h5", ".hdf5", ".keras", ".ckpt", ".index", ".onnx")
 """What no weight set's name ends with: a source that does is meant as a file, be it there or not."""
+
+
+def is_file_name(name: str) -> bool:
+    """Whether ``name`` can only be a file: it has a folder, or an ending that no weight set has."""
+    return "/" in name or "\\" in name or name.lower().endswith(FILE_ENDINGS)
 
 
 @functools.cache

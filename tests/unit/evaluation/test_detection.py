@@ -141,7 +141,7 @@ def test_no_images_give_no_scores() -> None:
 
 def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
-    with pytest.raises(MissingExtraError, match=r"scoring boxes needs parts .* pip install 'litevision\[train\]'"):
+    with pytest.raises(MissingExtraError, match=r"scoring boxes needs parts .* pip install 'litevision\[score\]'"):
         detection_scores(random_evaluation(1))
 
 

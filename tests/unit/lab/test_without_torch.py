@@ -1,14 +1,32 @@
-"""What works on ONNX files alone imports no torch, which takes seconds."""
+"""What works on ONNX files alone needs none of the packages of the extra train but onnx."""
 
 import subprocess
 import sys
 
+import pytest
 
-def test_files_are_counted_linted_and_profiled_without_torch() -> None:
+TRAIN = ("torch", "torchvision", "scipy", "matplotlib", "jinja2", "lightning", "h5py", "safetensors", "onnxscript")
+
+PROGRAMS = {
+    "info": "print(litevision.info('clothing').macs)",
+    "lint": "print(litevision.lint('clothing', seconds=0.001).findings.convolutions)",
+    "profile": "print(sum(row.macs or 0 for row in litevision.profile('clothing', repeats=1).rows))",
+}
+
+
+@pytest.mark.parametrize(("name", "said"), [("info", "299507072"), ("lint", "52"), ("profile", "299507072")])
+def test_files_are_counted_linted_and_profiled_with_onnx_alone(name: str, said: str) -> None:
+    program = f"import sys; sys.modules.update(dict.fromkeys({TRAIN})); import litevision\n{PROGRAMS[name]}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == (f"{said}\n", "", 0)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_without_onnx_the_message_names_its_extra(name: str) -> None:
     program = (
-        "import sys; sys.modules['torch'] = None\n"
-        "import litevision.lab.guidelines, litevision.lab.latency, litevision.lab.lint, litevision.lab.profile\n"
-        "import litevision; print(litevision.info('clothing').macs)"
+        "import sys; sys.modules['onnx'] = None; import litevision\n"
+        f"try: {PROGRAMS[name]}\nexcept litevision.LitevisionError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr, done.returncode) == ("299507072\n", "", 0)
+    assert done.stdout.endswith("pip install 'litevision[onnx]'\n")
+    assert done.returncode == 0

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from onnx import GraphProto, NodeProto, TensorProto
 
 from litevision.cost.graph import operators
+from litevision.cost.graph.learned import LearnedOperands
 from litevision.cost.graph.operators import is_standard
 from litevision.cost.graph.shapes import Shapes
+from litevision.cost.graph.stand_ins import ATTENTION, stand_in
 from litevision.cost.graph.tensors import UNKNOWN_TENSOR, Tensor, constant_of, read_by, subgraphs
 from litevision.cost.rows import short_path
 
@@ -33,6 +35,7 @@ class Constants:
     """The constants of a graph, by name."""
 
     def __init__(self, graph: GraphProto, shapes: Shapes) -> None:
+        self._shapes = shapes
         self._found: dict[str, Constant] = {}
         self._sizes: dict[str, Tensor] = {}
         for tensor in graph.initializer:
@@ -46,6 +49,11 @@ class Constants:
 
     def __contains__(self, name: str) -> bool:
         return name in self._found
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all of them."""
+        return frozenset(self._found)
 
     def is_computed(self, node: NodeProto) -> bool:
         """Whether ``node`` gives the same for every image."""
@@ -78,10 +86,16 @@ class Constants:
             self._keep(node.output[0], constant_of(node))
             return
         names = [*read_by(node)]
+        if node.op_type == "ConstantOfShape" and is_standard(node) and all(name in self._found for name in names):
+            # A weight whose values were left out, to make the file small: it is stored nowhere and counts all the same.
+            self._found[node.output[0]] = Constant((), (node.output[0],))
+            self._sizes[node.output[0]] = self._shapes.tensors.get(node.output[0], UNKNOWN_TENSOR)
+            return
         if not names or not all(name in self._found for name in names) or any(subgraphs(node)):
             return
         stored = tuple(dict.fromkeys(root for name in names for root in self._found[name].stored))
-        numbers = tuple(root for root in stored if not self.is_setting(root))
+        numbers = tuple(dict.fromkeys(root for name in names for root in self._found[name].numbers))
+        numbers = tuple(root for root in numbers if not self.is_setting(root))
         if node.op_type in _STAND_FOR_THE_FIRST:
             numbers = self._found[names[0]].numbers
         for name in filter(None, node.output):
@@ -94,22 +108,31 @@ _NAME = re.compile(r"(.+)\.weight(?:_\w+)?")
 class Weights:
     """The learned numbers among ``constants``, each counted for the first node that asks."""
 
-    def __init__(self, constants: Constants) -> None:
+    def __init__(self, constants: Constants, learned: LearnedOperands) -> None:
         self._constants = constants
+        self._learned = learned
         self._claimed: set[str] = set()
 
     def params(self, node: NodeProto, weight: str | None) -> int:
         """Numbers that ``node`` has learned, with ``weight`` among its inputs.
 
-        Where the operator does not say which of its inputs are learned, all constants are taken for it that hold more
-        than one number of a type that weights are stored in.
+        Of an operator that is not known here, all constants count that hold more than one number of a type that
+        weights are stored in. Of one that has no weights by itself, such as a sum, see `LearnedOperands`.
         """
-        if node.op_type in operators.OPERANDS:
-            bias = _at(node, [operators.BIAS.get(node.op_type, len(node.input))])
+        twin = stand_in(node)
+        if (node.domain, node.op_type) in ATTENTION:
+            return self._claim(_at(node, operators.LEARNED[operators.operator_of(node)]))
+        if twin is None:
+            return self._claim(node.input, apart_from_settings=True)
+        reads = twin.node
+        if reads.op_type in operators.OPERANDS:
+            bias = _at(reads, [operators.BIAS.get(reads.op_type, len(reads.input))])
             return self._claim([*filter(None, [weight]), *bias])
-        if node.op_type in operators.LEARNED:
-            return self._claim(_at(node, operators.LEARNED[node.op_type]))
-        return self._claim(node.input, apart_from_settings=True)
+        if reads.op_type in operators.LEARNED:
+            return self._claim(_at(reads, operators.LEARNED[reads.op_type]))
+        if reads.op_type in operators.FREE:
+            return self._claim(self._learned.of(reads), apart_from_settings=True)
+        return self._claim(reads.input, apart_from_settings=True)
 
     def buffers(self, node: NodeProto) -> int:
         """Running means and variances of ``node``."""

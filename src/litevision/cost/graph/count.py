@@ -2,48 +2,94 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
 from onnx import GraphProto, NodeProto
 
 from litevision.cost.graph import operators
+from litevision.cost.graph.branches import with_branches_taken
 from litevision.cost.graph.constants import Constants, Weights
+from litevision.cost.graph.inputs import InputShapes, bind, graph_inputs, is_image
+from litevision.cost.graph.learned import LearnedOperands
 from litevision.cost.graph.ledger import GraphLedger, NodeCost
-from litevision.cost.graph.load import bind, graph_inputs, load_graph, with_functions_inlined
+from litevision.cost.graph.load import load_graph, with_functions_inlined
 from litevision.cost.graph.memory_traffic import MemoryTraffic, is_view, peak_bytes, reads_shapes_alone
 from litevision.cost.graph.op_spec import op_spec
 from litevision.cost.graph.shapes import Shapes
 from litevision.cost.graph.tensors import subgraphs
 from litevision.errors import UsageError
 
+_MOST_NESTED = 16  # branches within branches
+
+
+@dataclass(frozen=True)
+class CountedGraph:
+    """A graph as it was counted.
+
+    Attributes:
+        model: with its functions inlined, and each If whose condition the file fixes replaced by the branch that runs.
+        shapes: what is known of its tensors.
+        ledger: what its nodes cost.
+    """
+
+    model: onnx.ModelProto
+    shapes: Shapes
+    ledger: GraphLedger
+
 
 def graph_ledger(
-    model: str | os.PathLike[str] | onnx.ModelProto, *, batch: int = 1, size_hw: tuple[int, int] | None = None
+    model: str | os.PathLike[str] | onnx.ModelProto,
+    *,
+    batch: int = 1,
+    size_hw: tuple[int, int] | None = None,
+    shapes: InputShapes | None = None,
 ) -> GraphLedger:
     """Count the cost of every node of an ONNX file or graph for one batch; nothing is run.
 
     Args:
         batch: images in it; a file that fixes another number than 1 is counted at its own.
         size_hw: of the images, for a file that leaves it open.
+        shapes: of inputs by name, for what else the file leaves open.
 
     Raises:
         FileMissingError: no such file, or one that should lie beside it is not there.
         BundleError: not ONNX, or broken.
         UnsafeFileError: it keeps tensors in files outside its folder.
-        UsageError: no such batch or size, or the file fixes another one.
+        UsageError: no such batch, size or input, or the file fixes another one.
     """
+    return count_graph(model, batch=batch, size_hw=size_hw, shapes=shapes).ledger
+
+
+def count_graph(
+    model: str | os.PathLike[str] | onnx.ModelProto,
+    *,
+    batch: int = 1,
+    size_hw: tuple[int, int] | None = None,
+    shapes: InputShapes | None = None,
+) -> CountedGraph:
+    """Count as `graph_ledger` does, with the same arguments and errors, and return the graph that was counted, too."""
     if batch < 1 or (size_hw and min(size_hw) < 1):
         raise UsageError(f"a batch of 1 or more and sides of 1 pixel or more are counted, got {batch} and {size_hw}")
     name = "the graph" if isinstance(model, onnx.ModelProto) else str(Path(model))
     loaded = with_functions_inlined(model if isinstance(model, onnx.ModelProto) else load_graph(Path(model)), name)
-    inputs, names = bind(graph_inputs(loaded.graph), batch, size_hw)
-    return _ledger(loaded.graph, Shapes(loaded, inputs, names), [value.name for value in inputs])
+    inputs, names = bind(graph_inputs(loaded.graph), batch, size_hw, shapes or {})
+    found = Shapes(loaded, inputs, names)
+    for _ in range(_MOST_NESTED):
+        taken = with_branches_taken(loaded, found)
+        if taken is None:
+            break
+        loaded, found = taken, Shapes(taken, inputs, names)
+    ledger = _ledger(loaded.graph, found, [value.name for value in inputs])
+    open_images = tuple(value.name for value in inputs if is_image(value))
+    return CountedGraph(loaded, found, replace(ledger, open_images=open_images))
 
 
 def _ledger(graph: GraphProto, shapes: Shapes, inputs: Sequence[str]) -> GraphLedger:
     constants = Constants(graph, shapes)
-    traffic, weights = MemoryTraffic(graph, shapes, constants), Weights(constants)
+    traffic = MemoryTraffic(graph, shapes, constants)
+    weights = Weights(constants, LearnedOperands(graph, shapes, constants.names))
     used: set[str] = set()
     nodes = []
     for node in graph.node:

@@ -99,6 +99,7 @@ class GraphLedger(CostLedger[NodeCost]):
             last use, the graph's answers to the end; views, and nodes that are ``in_place``, take no room.
         at_least: the totals that are lower bounds: of ``num_params``, ``macs``, ``bytes_read``, ``bytes_written``,
             ``activation_bytes`` and ``peak_activation_bytes``.
+        open_images: the inputs, images by their axes, whose height or width is not known.
         title: what the graph is called.
         remark: what was assumed to count it; empty where nothing was.
     """
@@ -107,6 +108,7 @@ class GraphLedger(CostLedger[NodeCost]):
     kept: frozenset[str]
     peak_activation_bytes: int
     at_least: frozenset[str]
+    open_images: tuple[str, ...] = ()
     title: str = ""
     remark: str = ""
 

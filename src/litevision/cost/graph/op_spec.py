@@ -5,9 +5,10 @@ from math import prod
 
 from onnx import AttributeProto, NodeProto
 
-from litevision.cost.graph import operators
+from litevision.cost.graph import operators, products
 from litevision.cost.graph.constants import Constants
 from litevision.cost.graph.shapes import Shapes
+from litevision.cost.graph.stand_ins import ATTENTION, StandIn, channels_first, stand_in
 from litevision.cost.rows import Shape
 
 
@@ -35,14 +36,39 @@ class OpSpec:
 def op_spec(node: NodeProto, shapes: Shapes, constants: Constants) -> OpSpec:
     """Derive kind, geometry and multiply-adds of ``node`` from its attributes and ``shapes``."""
     is_standard = operators.is_standard(node)
-    if is_standard and node.op_type in operators.FREE:
-        return _free(node, shapes)
-    if is_standard and node.op_type in operators.OPERANDS:
-        return _counted(node, shapes, constants)
-    return OpSpec("unknown", macs=None, note=f"the multiply-adds of {operators.operator_of(node)} are not known here")
+    if (is_standard and node.op_type in products.NAMES) or (node.domain, node.op_type) in ATTENTION:
+        return _composed(node, shapes, is_standard=is_standard)
+    twin = stand_in(node)
+    if twin is not None and twin.node.op_type in operators.FREE:
+        return _free(twin.node, shapes)
+    if twin is not None and twin.node.op_type in operators.OPERANDS:
+        return _counted(twin, shapes, constants)
+    reason = _REASONS.get(node.op_type, "") if is_standard else ""
+    note = f"the multiply-adds of {operators.operator_of(node)} are not known here{reason}"
+    return OpSpec("unknown", macs=None, note=note)
 
 
-def _counted(node: NodeProto, shapes: Shapes, constants: Constants) -> OpSpec:
+_REASONS = {
+    "If": ": which branch runs hangs on the input",
+    "Loop": ": how often its body runs is known only when it runs",
+    "Scan": ": how often its body runs is known only when it runs",
+}
+
+
+def _composed(node: NodeProto, shapes: Shapes, *, is_standard: bool) -> OpSpec:
+    macs = products.composed_macs(node, shapes, is_standard=is_standard)
+    if macs is not None:
+        return OpSpec(operators.kind_of(node.op_type), macs=macs)
+    reason = "a shape is not known"
+    if node.op_type == "Einsum":
+        reason += ", or its factors are more than two and have no one order"
+    return OpSpec(
+        "unknown", macs=None, note=f"the multiply-adds of {operators.operator_of(node)} are not known: {reason}"
+    )
+
+
+def _counted(twin: StandIn, shapes: Shapes, constants: Constants) -> OpSpec:
+    node = twin.node
     left, right = (node.input[slot] if slot < len(node.input) else "" for slot in operators.OPERANDS[node.op_type])
     is_product = node.op_type in operators.PRODUCTS
     weight: str | None = right
@@ -57,9 +83,16 @@ def _counted(node: NodeProto, shapes: Shapes, constants: Constants) -> OpSpec:
         fault = shapes.faults.get(names[2])
         note = f"the shape of {missing!r} is not known" + (f" ({fault})" if fault else "")
         return OpSpec(kind, weight=weight, macs=None, note=note)
+    if twin.channels_last:
+        x, y = channels_first(x), channels_first(y)
+    x, w = (_transposed(shape) if swap else shape for shape, swap in zip((x, w), twin.transposed, strict=True))
     if is_product:
         return _product(node, OpSpec(kind, weight=weight), x, w, y)
     return _convolution(node, OpSpec(kind, weight=weight), x, w, y)
+
+
+def _transposed(shape: Shape) -> Shape:
+    return (*shape[:-2], shape[-1], shape[-2]) if len(shape) > 1 else shape
 
 
 def _product(node: NodeProto, spec: OpSpec, x: Shape, w: Shape, y: Shape) -> OpSpec:

@@ -43,12 +43,13 @@ _FREE = _names(
     """Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool Bernoulli BitCast BitShift BitwiseAnd
     BitwiseNot BitwiseOr BitwiseXor BlackmanWindow Cast CastLike Ceil Concat Constant ConstantOfShape
     ConcatFromSequence Cos Cosh CumProd CumSum DepthToSpace DequantizeLinear Div DynamicQuantizeLinear Equal Erf Exp
-    Expand EyeLike Floor GlobalAveragePool GlobalLpPool GlobalMaxPool Greater GreaterOrEqual GroupNormalization
+    AffineGrid Expand EyeLike Floor GlobalAveragePool GlobalLpPool GlobalMaxPool Greater GreaterOrEqual GridSample
+    GroupNormalization
     HammingWindow HannWindow Hardmax InstanceNormalization IsInf IsNaN LRN LayerNormalization Less LessOrEqual Log
     LogSoftmax LpNormalization LpPool Max MaxPool MaxRoiPool MaxUnpool Mean MeanVarianceNormalization Min Mod Mul
     Multinomial Neg NonMaxSuppression NonZero Not OneHot Or Pad Pow QuantizeLinear RMSNormalization RandomNormal
     RandomNormalLike RandomUniform RandomUniformLike Range Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp
-    ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Resize ReverseSequence Round Scatter
+    ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Resize ReverseSequence RoiAlign Round Scatter
     ScatterElements ScatterND SequenceAt SequenceConstruct SequenceEmpty SequenceErase SequenceInsert Shrink Sign Sin
     Sinh Softmax SpaceToDepth Split SplitToSequence Sqrt Sub Sum Tan Tile TopK Transpose Upsample Where Xor"""
 )
@@ -77,6 +78,11 @@ LEARNED = {
     "LayerNormalization": (1, 2),
     "RMSNormalization": (1,),
     "PRelu": (1,),
+    **dict.fromkeys(("RNN", "GRU", "LSTM"), (1, 2, 3, 7)),
+    "DeformConv": (1, 3),
+    "Attention": (),
+    "com.microsoft:Attention": (1, 2),
+    "com.microsoft:MultiHeadAttention": (3,),
     "Gather": (0,),
     **dict.fromkeys(("Clip", "Pad", "Resize", "Upsample", "QuantizeLinear", "DequantizeLinear"), ()),
     **dict.fromkeys(("NonMaxSuppression", "OneHot", "Expand", "Tile", "Range", "TopK", "Slice", "Pow"), ()),

@@ -12,8 +12,10 @@ import onnx.shape_inference
 from onnx import AttributeProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, helper, numpy_helper
 
 from litevision.cost.graph import operators
+from litevision.cost.graph.stand_ins import ATTENTION, StandIn, stand_in, with_axes
 from litevision.cost.graph.tensors import SMALL, UNKNOWN_TENSOR, Tensor, constant_of, subgraphs, tensor_of_type
 
+_FOREIGN_OPSET = 20  # in which an engine's operators are read: the first one with Gelu
 _REFUSALS = (onnx.shape_inference.InferenceError, onnx.checker.ValidationError)
 
 
@@ -85,20 +87,71 @@ class Shapes:
 
     def _infer(self, node: NodeProto) -> dict[str, TypeProto]:
         first = next(filter(None, node.output), "")
-        if any(name and name not in self._types for name in node.input):
+        twin = stand_in(node)
+        reads = node if twin is None else twin.node
+        if any(name and name not in self._types for name in reads.input) or not reads.output:
             return {}
-        domain = "" if operators.is_standard(node) else node.domain
-        wanted = self._types if any(subgraphs(node)) else {name: self._types[name] for name in node.input if name}
+        if (node.domain, node.op_type) in ATTENTION:
+            return self._infer_attention(node)
         try:
-            schema = onnx.defs.get_schema(node.op_type, self._versions.get(domain, 0), domain)
-            return onnx.shape_inference.infer_node_outputs(
-                schema, node, wanted, self.values, opset_imports=self._opsets
-            )
+            return self._infer_foreign(node, twin) if twin and twin.node is not node else self._infer_as_onnx(node)
         except onnx.defs.SchemaError:
             return {}
         except (*_REFUSALS, RuntimeError, ValueError, KeyError, TypeError) as error:
             self.faults[first] = " ".join(str(error).split())
             return {}
+
+    def _infer_attention(self, node: NodeProto) -> dict[str, TypeProto]:
+        """Onnxruntime's attention gives what it reads, as wide as its values are."""
+        is_projected = node.op_type == "Attention"
+        x, other = (self._types.get(name) for name in (node.input[0], node.input[1 if is_projected else 2]))
+        given = next((a.ints[2] for a in node.attribute if a.name == "qkv_hidden_sizes" and len(a.ints) > 2), 0)
+        if x is None or other is None:
+            return {}
+        dims = other.tensor_type.shape.dim
+        width = given or (dims[-1].dim_value // (3 if is_projected else 1) if dims else 0)
+        found = TypeProto()
+        found.CopyFrom(x)
+        if len(found.tensor_type.shape.dim) != 3 or not width:
+            return {}
+        found.tensor_type.shape.dim[2].dim_value = width
+        return {node.output[0]: found}
+
+    def _infer_as_onnx(self, node: NodeProto) -> dict[str, TypeProto]:
+        domain = "" if operators.is_standard(node) else node.domain
+        wanted = self._types if any(subgraphs(node)) else {name: self._types[name] for name in node.input if name}
+        schema = onnx.defs.get_schema(node.op_type, self._versions.get(domain, 0), domain)
+        return onnx.shape_inference.infer_node_outputs(schema, node, wanted, self.values, opset_imports=self._opsets)
+
+    def _infer_foreign(self, node: NodeProto, twin: StandIn) -> dict[str, TypeProto]:
+        """As the node that stands in for ``node``, which may not take the types of the numbers that this one takes."""
+        own = {name: self._types[name] for name in twin.node.input if name}
+        wanted = {name: _as_float(kind) for name, kind in own.items()} if "QLinear" not in twin.node.op_type else own
+        left_right = [name for name in twin.node.input if name][:2]
+        for name, is_transposed in zip(left_right, twin.transposed, strict=False):
+            rank = len(own[name].tensor_type.shape.dim)
+            if is_transposed and rank > 1:
+                wanted[name] = with_axes(wanted[name], [*range(rank - 2), rank - 1, rank - 2])
+        if twin.channels_last and left_right:
+            rank = len(own[left_right[0]].tensor_type.shape.dim)
+            wanted[left_right[0]] = with_axes(wanted[left_right[0]], [0, rank - 1, *range(1, rank - 1)])
+        version = max(self._versions.get("", 0), _FOREIGN_OPSET)
+        schema = onnx.defs.get_schema(twin.node.op_type, version, "")
+        opsets = [helper.make_opsetid("", version)]
+        found = onnx.shape_inference.infer_node_outputs(schema, twin.node, wanted, {}, opset_imports=opsets)
+        for name, kind in found.items():
+            rank = len(kind.tensor_type.shape.dim)
+            if twin.channels_last and rank > 2:
+                kind = with_axes(kind, [0, *range(2, rank), 1])
+            if wanted is not own and left_right:
+                is_integer = node.op_type in ("MatMulIntegerToFloat", "DynamicQuantizeMatMul", "DequantizeLinear")
+                kind.tensor_type.elem_type = (
+                    TensorProto.FLOAT if is_integer else own[left_right[0]].tensor_type.elem_type
+                )
+            if twin.channels and rank > 1:
+                kind.tensor_type.shape.dim[1].dim_value = twin.channels
+            found[name] = kind
+        return found
 
     def _compute(self, node: NodeProto) -> None:
         """Notes what ``node`` gives, where it is small and the same for every image."""
@@ -130,6 +183,15 @@ class Shapes:
         return all(name in self.values for name in node.input if name) and all(
             size is not None and size <= SMALL for size in sizes
         )
+
+
+def _as_float(kind: TypeProto) -> TypeProto:
+    """``kind`` with floating-point numbers."""
+    twin = TypeProto()
+    twin.CopyFrom(kind)
+    if twin.HasField("tensor_type"):
+        twin.tensor_type.elem_type = TensorProto.FLOAT
+    return twin
 
 
 def _part(node: NodeProto, shape: tuple[int, ...]) -> tuple[int, ...]:

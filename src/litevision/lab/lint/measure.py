@@ -14,16 +14,19 @@ from typing import Any
 
 import numpy as np
 
+from litevision.cost.graph import InputShapes
 from litevision.cost.rows import Size, pair_of
 from litevision.errors import UsageError
-from litevision.hub import find_bundle
+from litevision.exporting.graph_file import graph_file
 from litevision.lab.guidelines.measure import timed_call
-from litevision.lab.lint.rules import Violation, find_violations
+from litevision.lab.lint.rules import Findings, Unjudged, Violation, find_violations
 from litevision.runtime.engines import Engine, EngineChoice, engine_choice, open_engine
 from litevision.runtime.engines.timing import interleaved
 from litevision.runtime.machine import Machine
 from litevision.runtime.schema import to_dict
-from litevision.tables import Align, Report, Table
+from litevision.tables import Align, Report, Table, pluralise
+
+_UNJUDGED_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,21 @@ class LintReport(Report):
         model: as it was given.
         choice: the engine and how it computes.
         violations: in the order of the graph.
+        findings: how much of the graph was compared with the guidelines, and why the rest was not.
+        remark: what was measured in the place of the model; empty where it was the model itself.
     """
 
     model: str
     choice: EngineChoice
     machine: Machine
     violations: tuple[TimedViolation, ...]
+    findings: Findings
+    remark: str = ""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything could be judged; only then does silence mean that nothing is wrong."""
+        return not self.findings.unjudged and self.findings.judged == self.findings.convolutions
 
     def sections(self, *, ms_over: float = 0.1) -> Iterator[str | Table]:
         """Yield a table of the layers that take longer than ``ms_over``, and a line for each guideline."""
@@ -68,8 +80,7 @@ class LintReport(Report):
             columns |= {"ms": "right", "spread": "right", "instead": "left", "ms ": "right", "spread ": "right"}
             yield Table(columns, [_cells(timed) for timed in shown])
             yield ""
-        if not self.violations:
-            yield "no layer goes against a guideline"
+        yield from self._verdict()
         for guideline in sorted({timed.violation.guideline for timed in self.violations}):
             ours = [timed for timed in self.violations if timed.violation.guideline == guideline]
             total, instead = (sum(times) for times in zip(*((each.ms, each.instead_ms) for each in ours), strict=True))
@@ -79,10 +90,28 @@ class LintReport(Report):
             yield f"{hidden} of them take up to {ms_over:g} ms each and are not shown (--ms-over)"
         yield f"{self.choice}; {self.machine}"
 
+    def _verdict(self) -> Iterator[str]:
+        """What was looked at, and what was not."""
+        found = self.findings
+        if not self.is_complete:
+            yield f"{found.judged} of {pluralise(found.convolutions, 'convolution')} could be judged; not judged:"
+            yield from (f"  {each.layer}: {each.reason}" for each in found.unjudged[:_UNJUDGED_SHOWN])
+            if len(found.unjudged) > _UNJUDGED_SHOWN:
+                yield f"  and {len(found.unjudged) - _UNJUDGED_SHOWN} more; --json names them all"
+        if not self.violations and found.judged:
+            were = "was" if found.judged == 1 else "were"
+            yield f"no layer goes against a guideline; {pluralise(found.judged, 'convolution')} {were} judged"
+        elif not self.violations and self.is_complete:
+            yield "no convolution in this graph, and no operation that goes against a guideline"
+
     def to_dict(self) -> dict[str, Any]:
-        """Return every violation as JSON values."""
+        """Return every violation, and what could not be judged, as JSON values."""
         return {
             "model": self.model,
+            "remark": self.remark,
+            "convolutions": self.findings.convolutions,
+            "judged": self.findings.judged,
+            "unjudged": [to_dict(each) for each in self.findings.unjudged],
             "engine": to_dict(self.choice),
             "machine": to_dict(self.machine),
             "layers": [timed.to_dict() for timed in self.violations],
@@ -93,6 +122,7 @@ def lint(
     model: str | os.PathLike[str],
     *,
     size: Size | None = None,
+    shapes: InputShapes | None = None,
     engine: str = "onnxruntime",
     precision: str | None = None,
     threads: int | None = None,
@@ -104,6 +134,7 @@ def lint(
     Args:
         model: any .onnx file, or what `litevision.load` takes.
         size: of the images in pixels, one side or (height, width), for a file that leaves it open.
+        shapes: of inputs by name, for what else a file leaves open.
         engine: onnxruntime or openvino.
         precision: fp32, or bf16 where engine and processor have it.
         threads: that compute a layer; by default all there are.
@@ -115,8 +146,12 @@ def lint(
     """
     choice = engine_choice(engine, precision, threads=threads)
     machine = Machine.here()
-    found = time_violations(find_bundle(model), choice, size_hw=pair_of(size), seconds=seconds, on_progress=on_progress)
-    return LintReport(str(model), choice, machine, tuple(found))
+    notes: list[str] = []
+    with graph_file(model, size_hw=pair_of(size), notes=notes) as path:
+        timed, findings = time_violations(
+            path, choice, size_hw=pair_of(size), shapes=shapes, seconds=seconds, on_progress=on_progress
+        )
+    return LintReport(str(model), choice, machine, tuple(timed), findings, " ".join(notes))
 
 
 def time_violations(
@@ -124,14 +159,16 @@ def time_violations(
     choice: EngineChoice,
     *,
     size_hw: tuple[int, int] | None = None,
+    shapes: InputShapes | None = None,
     seconds: float = 0.2,
     opened_by: Callable[..., Engine] = open_engine,
     on_progress: Callable[[int, int], object] = lambda done, total: None,
-) -> list[TimedViolation]:
+) -> tuple[list[TimedViolation], Findings]:
     """Time every layer of a file that goes against a guideline, in the order of the graph.
 
     Args:
         size_hw: of the images, for a file that leaves it open.
+        shapes: of inputs by name, for what else a file leaves open.
         seconds: measured time for each layer, and for what could stand in its place; layers alike are timed once.
         opened_by: opens the engines.
         on_progress: told how many layers are done, of how many.
@@ -142,22 +179,36 @@ def time_violations(
     """
     if not seconds > 0:
         raise UsageError(f"{seconds:g} seconds for each layer; expected more than 0.")
-    found = list(find_violations(path, choice, size_hw=size_hw, opened_by=opened_by))
-    timed: dict[tuple[str, str], TimedViolation] = {}
-    timed_violations = []
+    findings = find_violations(path, choice, size_hw=size_hw, shapes=shapes, opened_by=opened_by)
+    found = findings.violations
+    timed: dict[tuple[str, str], TimedViolation | str] = {}
+    timed_violations, unjudged = [], list(findings.unjudged)
     for number, violation in enumerate(found):
         on_progress(number, len(found))
         alike = timed.get((violation.what, violation.instead))
         if alike is None:
-            models = [violation.model, violation.instead_model]
-            calls = [timed_call(model, choice, opened_by) for model in models if model]
-            quarters = [1e3 * np.percentile(taken, (25, 50, 75)) for taken in interleaved(calls, seconds)]
-            times = [(float(middle), float(high - low)) for low, middle, high in quarters]
-            (ms, iqr_ms), (instead_ms, instead_iqr_ms) = (*times, (0.0, 0.0))[:2]
-            alike = TimedViolation(violation, ms, iqr_ms, instead_ms, instead_iqr_ms)
-            timed[violation.what, violation.instead] = alike
-        timed_violations.append(replace(alike, violation=violation))
-    return timed_violations
+            alike = timed[violation.what, violation.instead] = _timed(violation, choice, seconds, opened_by)
+        if isinstance(alike, str):
+            unjudged.append(Unjudged(violation.layer, alike))
+        else:
+            timed_violations.append(replace(alike, violation=violation))
+    return timed_violations, replace(findings, unjudged=tuple(unjudged))
+
+
+def _timed(
+    violation: Violation, choice: EngineChoice, seconds: float, opened_by: Callable[..., Engine]
+) -> TimedViolation | str:
+    """A violation with its times, or why it cannot be timed."""
+    models = [violation.model, violation.instead_model]
+    try:
+        calls = [timed_call(model, choice, opened_by) for model in models if model]
+        taken = interleaved(calls, seconds)
+    except Exception as error:  # the engines' own share no other base class: a node of a stranger's, run by itself
+        return f"it cannot be run by itself ({' '.join(str(error).split())[:120]})"
+    quarters = [1e3 * np.percentile(each, (25, 50, 75)) for each in taken]
+    times = [(float(middle), float(high - low)) for low, middle, high in quarters]
+    (ms, iqr_ms), (instead_ms, instead_iqr_ms) = (*times, (0.0, 0.0))[:2]
+    return TimedViolation(violation, ms, iqr_ms, instead_ms, instead_iqr_ms)
 
 
 def _cells(timed: TimedViolation) -> tuple[str, ...]:

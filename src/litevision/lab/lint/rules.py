@@ -11,16 +11,19 @@ from pathlib import Path
 from typing import Literal
 
 import onnx
-from onnx import numpy_helper
+from onnx import NodeProto
 
-from litevision.cost.graph import GraphLedger, NodeCost, graph_ledger
-from litevision.cost.graph.load import with_functions_inlined
+from litevision.cost.graph import InputShapes, NodeCost, count_graph
+from litevision.cost.graph.load import load_graph, with_functions_inlined
 from litevision.cost.graph.operators import IN_PLACE
-from litevision.cost.graph.tensors import constant_of
+from litevision.cost.graph.tensors import subgraphs
 from litevision.errors import UsageError
 from litevision.lab.guidelines.kernels import kernels
+from litevision.lab.lint.lone_node import MOST_ELEMENTS, LoneNodes
+from litevision.lab.made_up import serialised
 from litevision.lab.onnx_builder import INPUT, OnnxGraphBuilder
 from litevision.runtime.engines import Engine, EngineChoice, open_engine
+from litevision.tables import pluralise
 
 WIDEST = 2.0
 """How many times as wide one side of a pointwise convolution may be as the other."""
@@ -56,35 +59,115 @@ class Violation:
     instead_model: onnx.ModelProto | None
 
 
+@dataclass(frozen=True, slots=True)
+class Unjudged:
+    """A layer, or a part of a graph, of which no guideline can be told, and why."""
+
+    layer: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the guidelines say of a graph.
+
+    Attributes:
+        violations: in the order of the graph.
+        convolutions: how many the file holds, those inside branches and loops included.
+        judged: how many of them were compared with the guidelines.
+        unjudged: what was not, each with its reason.
+    """
+
+    violations: tuple[Violation, ...]
+    convolutions: int
+    judged: int
+    unjudged: tuple[Unjudged, ...]
+
+
 def find_violations(
     path: Path,
     choice: EngineChoice,
     *,
     size_hw: tuple[int, int] | None = None,
+    shapes: InputShapes | None = None,
     opened_by: Callable[..., Engine] = open_engine,
-) -> Iterator[Violation]:
+) -> Findings:
     """Find the layers of a file that go against a guideline; G4's are those that the engine does not fuse.
 
     Raises:
         LitevisionError: as for `litevision.lab.lint.measure.lint`.
     """
-    ledger = graph_ledger(path, size_hw=size_hw)
-    if any(cost.op_type == "Conv" and cost.macs is None for cost in ledger.rows):
-        raise UsageError(f"{path}: the file does not say how large its maps are. Give the images' size with --size.")
-    model = with_functions_inlined(onnx.load(path), str(path))
+    counted = count_graph(with_functions_inlined(load_graph(path), str(path)), size_hw=size_hw, shapes=shapes)
+    ledger, model = counted.ledger, counted.model
+    convolutions = [cost for cost in ledger.rows if _is_convolution(cost)]
+    is_open = [name for name, shape in ledger.input_shapes.items() if shape is None]
+    if is_open and any(cost.macs is None for cost in convolutions):
+        raise UsageError(
+            f"{path}: the file does not say how large its maps are. Give the images' size with --size, or the shape of "
+            f"{' and '.join(map(repr, is_open))} with --shape."
+        )
     for value in model.graph.input:
         dims, lengths = value.type.tensor_type.shape.dim, ledger.input_shapes.get(value.name) or ()
         for dim, length in zip(dims, lengths, strict=False):
             dim.dim_value = length
-    opened_by(model.SerializeToString(), choice, name=str(path))  # says in one line what the engine cannot load
+    opened_by(serialised(model, path), choice, name=str(path))  # says in one line what the engine cannot load
     own = {kernel.output for kernel in kernels(model, choice) if kernel.op in _ELEMENT_WISE}
-    fragments = _fragments(ledger)
+    judged = [cost for cost in convolutions if _why_not(cost) is None]
+    unjudged = [Unjudged(cost.layer, why) for cost in convolutions if (why := _why_not(cost)) is not None]
+    fragments = _fragments(judged)
+    alone = LoneNodes(counted)
+    violations: list[Violation] = []
+    names = {cost.name for cost in judged}
     for cost in ledger.rows:
-        if cost.op_type == "Conv" and cost.macs and len(cost.kernel or ()) == 2:
-            yield from _convolution(cost)
-            yield from fragments.get(cost.name, ())
-        elif cost.op_type in _ELEMENT_WISE and cost.outputs[0] in own and None not in cost.in_shapes:
-            yield _element_wise(cost, model)
+        if cost.name in names:
+            violations += _convolution(cost)
+            violations += fragments.get(cost.name, ())
+        elif cost.op_type in _ELEMENT_WISE and cost.outputs and cost.outputs[0] in own:
+            found = alone.of(cost)
+            if isinstance(found, str):
+                unjudged.append(Unjudged(cost.layer, found))
+            elif found is not None:
+                violations.append(_element_wise(cost, found))
+    hidden = 0
+    nodes = {output: node for node in model.graph.node for output in node.output}
+    for cost in ledger.rows:
+        if cost.kind != "unknown" or cost in convolutions:
+            continue
+        inside = _hidden_convolutions(nodes[cost.outputs[0]]) if cost.outputs else 0
+        what = f"{pluralise(inside, 'convolution')} inside; " if inside else ""
+        unjudged.append(Unjudged(cost.layer, f"{what}{cost.note}"))
+        hidden += inside
+    return Findings(tuple(violations), len(convolutions) + hidden, len(judged), tuple(unjudged))
+
+
+def _is_convolution(cost: NodeCost) -> bool:
+    return "Conv" in cost.op_type.rpartition(":")[2] and cost.kind != "constant"
+
+
+def _why_not(cost: NodeCost) -> str | None:
+    """Why no guideline can be told of a convolution; None where they can."""
+    domain, _, operator = cost.op_type.rpartition(":")
+    if cost.macs is None:
+        return cost.note or "its multiply-adds are not known"
+    if "QLinear" in operator or operator == "ConvInteger":
+        return "its numbers are integers, and its alternatives would be measured in floating point"
+    if "nhwc" in (domain + operator).lower():
+        return "its channels come last, which only its own engine computes"
+    if operator == "DeformConv":
+        return "its places are computed, so that no other convolution stands for it"
+    if operator == "ConvTranspose":
+        is_plain = cost.groups in (1, _widths(cost)[0]) and set(cost.kernel or ()) != {1}
+        return None if is_plain else "it is transposed, and no alternative is known here"
+    if sum(map(prod, filter(None, (*cost.in_shapes, *cost.out_shapes)))) > MOST_ELEMENTS:
+        return "its maps are too large to be measured"
+    return None
+
+
+def _hidden_convolutions(node: NodeProto) -> int:
+    """How many convolutions are inside the graphs of ``node``."""
+    return sum(
+        ("Conv" in inner.op_type) + _hidden_convolutions(inner) for graph in subgraphs(node) for inner in graph.node
+    )
 
 
 def balanced_widths(product: int) -> tuple[int, int]:
@@ -111,6 +194,8 @@ def _convolution(cost: NodeCost) -> Iterator[Violation]:
     """G1 for a pointwise convolution of unequal widths, on more than one place; G2 for groups that are not channels."""
     in_channels, out_channels, place = *_widths(cost), _place(cost)
     one, other = sorted((in_channels, out_channels))
+    if cost.kind == "conv_transpose":
+        return
     # At equal MACs, bytes read and written are fewest where both widths are equal: they grow with c1 + c2, MACs with
     # c1 * c2. A map of one place has next to no bytes beside its weights, so there the ratio says nothing.
     if cost.kind == "pointwise_conv" and prod(_sides(cost)) > 1 and other > WIDEST * one:
@@ -134,13 +219,13 @@ def _dense(guideline: Literal["G1", "G2"], cost: NodeCost, what: str) -> Violati
     return Violation(guideline, cost.layer, what, f"{narrow} to {wide}", cost.macs or 0, macs, models[0], models[1])
 
 
-def _fragments(ledger: GraphLedger) -> dict[str, list[Violation]]:
+def _fragments(judged: Sequence[NodeCost]) -> dict[str, list[Violation]]:
     """G3 for convolutions of one map that give maps of one size, by the first one's name."""
     # Two are what a residual block or a ShuffleNet unit needs; from three on, the paper saw launches and waiting cost
     # more than the work. Only maps of one size could come from one convolution, so strides and sides are in the key.
     readers: dict[tuple[object, ...], list[NodeCost]] = defaultdict(list)
-    for cost in ledger.rows:
-        if cost.op_type == "Conv" and cost.macs and len(cost.kernel or ()) == 2:
+    for cost in judged:
+        if cost.kind != "conv_transpose" and cost.macs:
             readers[cost.read[0].tensor, _sides(cost), cost.stride].append(cost)
     return {costs[0].name: [_side_by_side(costs)] for costs in readers.values() if len(costs) >= BRANCHES}
 
@@ -168,33 +253,18 @@ def _side_by_side(costs: Sequence[NodeCost]) -> Violation:
     )
 
 
-def _element_wise(cost: NodeCost, model: onnx.ModelProto) -> Violation:
+def _element_wise(cost: NodeCost, alone: onnx.ModelProto) -> Violation:
     """G4 for an operation that is a kernel of its own."""
     # Fused, it costs next to nothing: the map is in registers. By itself it reads and writes the whole map for one
     # operation a number, which is why nothing stands in its place here but fusion.
-    node = next(node for node in model.graph.node if cost.outputs[0] in node.output)
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    for other in model.graph.node:
-        if other.op_type == "Constant" and (tensor := constant_of(other)):
-            constants[other.output[0]] = tensor
-    shapes = [shape for shape in cost.in_shapes if shape is not None]
-    graph = OnnxGraphBuilder(shapes[0], next(opset.version for opset in model.opset_import if not opset.domain))
-    inputs = iter([INPUT, *map(graph.random, shapes[1:])])
-    alone = onnx.NodeProto()
-    alone.CopyFrom(node)
-    del alone.input[:], alone.output[:]
-    for name in node.input:
-        if name in constants:
-            alone.input.append(graph.constant(numpy_helper.to_array(constants[name])))
-        else:
-            alone.input.append(next(inputs) if name else "")
-    sizes = " and ".join("x".join(map(str, shape[1:])) for shape in shapes)
+    sizes = " and ".join("x".join(map(str, shape[1:])) or "1" for shape in cost.in_shapes if shape is not None)
     what = f"{cost.op_type} on {sizes} is a kernel of its own"
-    return Violation("G4", cost.layer, what, "fused", 0, 0, graph.model(graph.add(alone, 0)), None)
+    return Violation("G4", cost.layer, what, "fused", 0, 0, alone, None)
 
 
 def _add_conv(graph: OnnxGraphBuilder, cost: NodeCost, out_channels: int, groups: int) -> str:
-    kernel, strides, dilations = (value or (1, 1) for value in (cost.kernel, cost.stride, cost.dilation))
+    ones = (1,) * len(_in_sides(cost))
+    kernel, strides, dilations = (value or ones for value in (cost.kernel, cost.stride, cost.dilation))
     return graph.conv(INPUT, out_channels, kernel=kernel, groups=groups, strides=strides, dilations=dilations)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from litevision.cost.graph import GraphLedger, graph_ledger
+from litevision.cost.graph import CountedGraph, InputShapes, count_graph
 from litevision.lab.onnx_builder import INPUT, OnnxGraphBuilder
 
 RELU = "Relu_0"
@@ -35,10 +35,16 @@ def relu(channels: int) -> onnx.ModelProto:
     return graph.model(graph.apply("ReduceMax", graph.apply("Relu", INPUT)))
 
 
-def named_ledger(model: onnx.ModelProto, *, batch: int = 1, size_hw: tuple[int, int] | None = None) -> GraphLedger:
-    """Count ``model``, and give its nodes the names that they have in the ledger, where no two are alike."""
-    ledger = graph_ledger(model, batch=batch, size_hw=size_hw)
-    names = {node.outputs[0]: node.name for node in ledger.rows if node.outputs}
-    for node in model.graph.node:
+def named_graph(
+    model: onnx.ModelProto,
+    *,
+    batch: int = 1,
+    size_hw: tuple[int, int] | None = None,
+    shapes: InputShapes | None = None,
+) -> CountedGraph:
+    """Count ``model``, and give the nodes that were counted the names of the ledger, where no two are alike."""
+    counted = count_graph(model, batch=batch, size_hw=size_hw, shapes=shapes)
+    names = {node.outputs[0]: node.name for node in counted.ledger.rows if node.outputs}
+    for node in counted.model.graph.node:
         node.name = names.get(next(filter(None, node.output), ""), node.name)
-    return ledger
+    return counted

@@ -12,7 +12,7 @@ import onnx
 from litevision.cost.graph import GraphLedger
 from litevision.errors import UsageError
 from litevision.lab.profile.fused import nodes_of_kernels
-from litevision.lab.profile.recorders import WARM_UPS
+from litevision.lab.profile.recorders import WARM_UPS, Inputs
 from litevision.lab.profile.timings import Kernel, Recording
 from litevision.runtime.engines import EngineChoice
 from litevision.runtime.engines.onnxruntime_engine import import_onnxruntime, session_options
@@ -34,7 +34,6 @@ class OnnxruntimeRecorder:
         self._optimised = folder / "optimised.onnx"
         options.optimized_model_filepath = str(self._optimised)
         self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        self._input = self._session.get_inputs()[0].name
         self._counts: list[bool] = []
         self._whole_ms: list[float] = []
 
@@ -44,11 +43,11 @@ class OnnxruntimeRecorder:
     def __exit__(self, *_: object) -> None:
         self._folder.cleanup()
 
-    def sample(self, batch: Any, runs: int) -> None:
-        """Run ``batch``, first to warm up and then ``runs`` times."""
+    def sample(self, inputs: Inputs, runs: int) -> None:
+        """Run with ``inputs``, first to warm up and then ``runs`` times."""
         for i in range(-WARM_UPS, runs):
             start = time.perf_counter()
-            self._session.run(None, {self._input: batch})
+            self._session.run(None, inputs)
             taken_ms = 1e3 * (time.perf_counter() - start)
             self._counts.append(i >= 0)
             if i >= 0:

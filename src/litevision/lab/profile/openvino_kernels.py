@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from litevision.cost.graph import GraphLedger, NodeCost
-from litevision.lab.profile.recorders import WARM_UPS
+from litevision.lab.profile.recorders import WARM_UPS, Inputs
 from litevision.lab.profile.timings import Kernel, Recording
 from litevision.runtime.engines import EngineChoice
 from litevision.runtime.engines.openvino_engine import OpenvinoEngine
@@ -33,17 +33,18 @@ class OpenvinoRecorder:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def sample(self, batch: Any, runs: int) -> None:
-        """Run ``batch``, first to warm up and then ``runs`` times."""
-        compiled = self._engine.compile(single=len(batch) == 1, profiled=True)
+    def sample(self, inputs: Inputs, runs: int) -> None:
+        """Run with ``inputs``, first to warm up and then ``runs`` times."""
+        is_single = len(inputs) == 1 and next(iter(inputs.values())).shape[:1] == (1,)
+        compiled = self._engine.compile(single=is_single, profiled=True)
         request = compiled.create_infer_request()
         for _ in range(WARM_UPS):
-            request.infer({0: batch}, share_inputs=True)
+            request.infer(inputs, share_inputs=True)
         before = _read(request, WARM_UPS)
         taken_s = 0.0
         for _ in range(runs):
             start = time.perf_counter()
-            list(request.infer({0: batch}, share_inputs=True).values())  # as the engine hands them over
+            list(request.infer(inputs, share_inputs=True).values())  # as the engine hands them over
             taken_s += time.perf_counter() - start
         after = _read(request, WARM_UPS + runs)
         self._whole_ms.append(1e3 * taken_s / runs)

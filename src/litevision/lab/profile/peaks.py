@@ -86,7 +86,7 @@ def _quickest(
 
 
 def _job(model: onnx.ModelProto, choice: EngineChoice) -> Job:
-    ledger = microbenchmarks.named_ledger(model)
+    ledger = microbenchmarks.named_graph(model).ledger
     data = model.SerializeToString()
-    (shape,) = ledger.input_shapes.values()
-    return Job(data, open_engine(data, choice, name="the probe"), ledger, np.full(shape or (), 0.5, np.float32))
+    inputs = {name: np.full(shape or (), 0.5, np.float32) for name, shape in ledger.input_shapes.items()}
+    return Job(data, open_engine(data, choice, name="the probe"), ledger, inputs)

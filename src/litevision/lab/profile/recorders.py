@@ -1,7 +1,7 @@
 """Run an engine with its own profiler, interleaved with runs without it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -11,6 +11,8 @@ import numpy.typing as npt
 from litevision.cost.graph import GraphLedger
 from litevision.lab.profile.timings import Recording
 from litevision.runtime.engines import Engine, EngineChoice
+
+Inputs = Mapping[str, npt.NDArray[Any]]
 
 WARM_UPS = 2
 """Runs at the start of a turn, which finds the caches full of others' data; they are not counted."""
@@ -23,8 +25,8 @@ class Recorder(Protocol):
 
     def __exit__(self, *_: object) -> None: ...
 
-    def sample(self, batch: npt.NDArray[Any], runs: int) -> None:
-        """Run ``batch`` to warm up, and then ``runs`` times."""
+    def sample(self, inputs: Inputs, runs: int) -> None:
+        """Run with ``inputs`` to warm up, and then ``runs`` times."""
 
     def finish(self) -> Recording:
         """End recording and return what was recorded."""
@@ -49,13 +51,13 @@ class Job:
         data: the graph.
         engine: which holds it, as a user runs it.
         ledger: of the graph, whose nodes have its names.
-        batch: for its only input.
+        inputs: what it is run with, by name.
     """
 
     data: bytes
     engine: Engine
     ledger: GraphLedger
-    batch: npt.NDArray[Any]
+    inputs: Inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +103,17 @@ def record(jobs: Sequence[Job], *, turns: int, runs: int) -> list[Recorded]:
         for _ in range(turns):
             for job, recorder, taken in zip(jobs, recorders, whole_ms, strict=True):
                 taken += _sample_plain(job, runs)
-                recorder.sample(job.batch, runs)
+                recorder.sample(job.inputs, runs)
         recordings = [recorder.finish() for recorder in recorders]
     return [Recorded(tuple(taken), recording, turns) for taken, recording in zip(whole_ms, recordings, strict=True)]
 
 
 def _sample_plain(job: Job, runs: int) -> list[float]:
     for _ in range(WARM_UPS):
-        job.engine.run(job.batch)
+        job.engine.run_named(job.inputs)
     taken = []
     for _ in range(runs):
         start = time.perf_counter()
-        job.engine.run(job.batch)
+        job.engine.run_named(job.inputs)
         taken.append(1e3 * (time.perf_counter() - start))
     return taken

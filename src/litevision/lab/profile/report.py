@@ -3,8 +3,10 @@
 import os
 from collections.abc import Iterator
 
+from litevision.console import note
+from litevision.cost.graph import InputShapes
 from litevision.cost.rows import Size, pair_of
-from litevision.hub import find_bundle
+from litevision.exporting.graph_file import graph_file
 from litevision.lab.profile.measure import profile_file
 from litevision.lab.profile.timings import LayerTime, Profile
 from litevision.runtime.engines import engine_choice
@@ -19,6 +21,7 @@ def profile(
     threads: int | None = None,
     batch: int = 1,
     size: Size | None = None,
+    shapes: InputShapes | None = None,
     repeats: int = 54,
 ) -> Profile:
     """Measure what each layer of a model takes on this machine, with the engine's own profiler.
@@ -30,15 +33,26 @@ def profile(
         threads: that compute a batch; by default all there are.
         batch: images in a batch.
         size: of the images in pixels, one side or (height, width), for a file that leaves it open.
+        shapes: of inputs by name, for what else a file leaves open.
         repeats: runs with the profiler, and as many without it.
 
     Raises:
         LitevisionError: as for `litevision.lab.profile.measure.profile_file`, or no such model.
     """
     choice = engine_choice(engine, precision, threads=threads)
-    return profile_file(
-        find_bundle(model), choice, title=str(model), batch=batch, size_hw=pair_of(size), repeats=repeats
-    )
+    notes: list[str] = []
+    with graph_file(model, size_hw=pair_of(size), notes=notes) as path:
+        for line in notes:
+            note(f"note: {line}")
+        return profile_file(
+            path,
+            choice,
+            title=str(model),
+            batch=batch,
+            size_hw=pair_of(size),
+            shapes=shapes,
+            repeats=repeats,
+        )
 
 
 def sections(found: Profile, *, every: bool) -> Iterator[str | Table]:
@@ -81,7 +95,7 @@ def _totals(found: Profile) -> Iterator[str]:
     choice, peaks = found.choice, found.peaks
     threads = f"{choice.threads} thread{'s' if choice.threads > 1 else ''}"
     yield (
-        f"\n{found.version} {choice.precision}, {threads}, input {'x'.join(map(str, found.input_shape))}, "
+        f"\n{found.version} {choice.precision}, {threads}, {found.inputs}, "
         f"{found.runs} runs with the profiler and {found.runs} without, in turns"
     )
     yield f"sum of the rows    {found.sum_ms:.3f} ms"

@@ -165,7 +165,7 @@ class Profile(Report):
         model: as it was given.
         choice: the engine and how it computes.
         version: the engine's name and version.
-        input_shape: the batch.
+        input_shapes: of every input by name.
         rows: in the order in which they ran; the last is the time between kernels. What recording costs is taken off.
         whole: one run without the profiler, measured in turns with the runs with it.
         profiled: one run with it.
@@ -179,7 +179,7 @@ class Profile(Report):
     machine: Machine
     choice: EngineChoice
     version: str
-    input_shape: tuple[int, ...]
+    input_shapes: dict[str, tuple[int, ...]]
     rows: tuple[LayerTime, ...]
     whole: TimeStats
     profiled: TimeStats
@@ -192,6 +192,14 @@ class Profile(Report):
     def sum_ms(self) -> float:
         """What the rows add up to."""
         return sum(row.time.ms for row in self.rows)
+
+    @property
+    def inputs(self) -> str:
+        """The shapes of all inputs, in words."""
+        shapes = {name: "x".join(map(str, shape)) or "scalar" for name, shape in self.input_shapes.items()}
+        if len(shapes) == 1:
+            return f"input {next(iter(shapes.values()))}"
+        return "inputs " + ", ".join(f"{name} {shape}" for name, shape in shapes.items())
 
     @property
     def difference(self) -> float:
@@ -229,7 +237,8 @@ class Profile(Report):
         for row, each in zip(plain["rows"], self.rows, strict=True):
             row |= {"share": each.time.ms / self.sum_ms, "gmacs_per_s": each.gmacs_per_s, "gb_per_s": each.gb_per_s}
         totals = {"sum_ms": self.sum_ms, "difference": self.difference, "recording_ms": self.recording_ms}
-        return {**plain, **totals}
+        first = next(iter(self.input_shapes.values()), ())
+        return {**plain, "input_shape": list(first), **totals}
 
     def write_page(self, path: str | Path) -> None:
         """Write an HTML page with a roofline plot, bars and the table; it needs no other file.

@@ -1,5 +1,6 @@
 """The interface of engines: numpy arrays in and out, and nothing of the library behind them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -81,3 +82,6 @@ class Engine(Protocol):
         Args:
             batch_u8_nhwc: ``uint8[N, H, W, 3]`` for the graph's only input.
         """
+
+    def run_named(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Outputs:
+        """Run a graph of any inputs, given by name, and return every output by name."""

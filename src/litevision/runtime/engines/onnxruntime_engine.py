@@ -1,7 +1,7 @@
 """The default engine: onnxruntime, on the CPU or on what its package was built for."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -51,6 +51,9 @@ class OnnxruntimeEngine:
     def run(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> Outputs:
         values = self._session.run(self._names, {self.inputs[0].name: batch_u8_nhwc})
         return dict(zip(self._names, values, strict=True))
+
+    def run_named(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Outputs:
+        return dict(zip(self._names, self._session.run(self._names, dict(inputs)), strict=True))
 
 
 def _device(device: str, available: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 import io
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -52,9 +52,15 @@ class OpenvinoEngine:
         self._compiling = threading.Lock()
 
     def run(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> Outputs:
-        single = len(batch_u8_nhwc) == 1
+        single = batch_u8_nhwc.shape[:1] == (1,)
         compiled = self._compiled.get(single) or self._compile(single)
         values = compiled.infer(batch_u8_nhwc)
+        return {output.name: value for output, value in zip(self.outputs, values, strict=True)}
+
+    def run_named(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Outputs:
+        if len(inputs) == 1:
+            return self.run(next(iter(inputs.values())))
+        values = self._compile(False).infer_named(inputs)
         return {output.name: value for output, value in zip(self.outputs, values, strict=True)}
 
     def _compile(self, single: bool) -> "_Compiled":
@@ -111,13 +117,19 @@ class _Compiled:
         self._idle: SimpleQueue[Any] = SimpleQueue()
 
     def infer(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> Iterable[npt.NDArray[Any]]:
+        return self._infer({0: batch_u8_nhwc})
+
+    def infer_named(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Iterable[npt.NDArray[Any]]:
+        return self._infer(dict(inputs))
+
+    def _infer(self, inputs: Mapping[Any, npt.NDArray[Any]]) -> Iterable[npt.NDArray[Any]]:
         try:
             request = self._idle.get_nowait()
         except Empty:
             request = self._compiled.create_infer_request()
         try:
             # The batch is read where it lies; the answers are copies, which the request's next call leaves alone.
-            values: Iterable[npt.NDArray[Any]] = request.infer({0: batch_u8_nhwc}, share_inputs=True).values()
+            values: Iterable[npt.NDArray[Any]] = request.infer(inputs, share_inputs=True).values()
             return values
         finally:
             self._idle.put(request)

@@ -109,7 +109,7 @@ def test_an_unknown_operator_is_a_row_marked_unknown(call: str, operator: str) -
     unknown, conv = costs.rows
     assert costs.unknown == (unknown,)
     assert (unknown.kind, unknown.macs, unknown.bytes_read, unknown.op_type) == ("unknown", None, None, operator)
-    assert unknown.note == f"the multiply-adds of {operator} are not known here"
+    assert unknown.note.startswith(f"the multiply-adds of {operator} are not known")
     assert costs.macs == conv.macs == 15 * 16
     assert {"macs", "bytes_read", "bytes_written", "peak_activation_bytes"} <= costs.at_least
 

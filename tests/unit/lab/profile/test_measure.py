@@ -67,7 +67,7 @@ def test_every_multiply_add_has_a_kernel(name: str, dialect: str, engine: str, t
     views = {node.name for node in costs.rows if node.is_view}
     assert {node.name for node in costs.rows} - views == {*named, *found.not_run} - views
     assert found.sum_ms == pytest.approx(sum(row.time.ms for row in found.rows))
-    assert (found.runs, found.input_shape) == (9, (1, 64, 64, 3))
+    assert (found.runs, found.input_shapes) == (9, {"images": (1, 64, 64, 3)})
 
 
 def test_activations_are_fused_in_onnxruntime(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_activations_are_fused_in_onnxruntime(tmp_path: Path) -> None:
 def test_a_batch_counts_its_images(engine: str, tmp_path: Path) -> None:
     path = saved(graph(*NETWORKS[1], (64, 64)), tmp_path)
     found = profile_file(path, choice_of(engine), batch=3, repeats=1, peaks=PEAKS)
-    assert found.input_shape == (3, 64, 64, 3)
+    assert found.input_shapes == {"images": (3, 64, 64, 3)}
     assert sum(row.macs or 0 for row in found.rows) == 3 * graph_ledger(path).macs
 
 
@@ -134,17 +134,48 @@ def test_microbenchmarks_hold_what_they_say() -> None:
 def test_a_file_that_leaves_its_size_open_is_measured_at_one(tmp_path: Path) -> None:
     path = one_node(tmp_path, "Relu", ["N", 3, "H", "W"])
     found = profile_file(path, choice_of("onnxruntime"), batch=2, size_hw=(5, 7), repeats=1, peaks=PEAKS)
-    assert found.input_shape == (2, 3, 5, 7)
-    with pytest.raises(UsageError, match=r"leaves the size of 'x'.* open\. Give it with --size"):
+    assert found.input_shapes == {"x": (2, 3, 5, 7)}
+    with pytest.raises(UsageError, match=r"leaves the size of 'x'.* open\. Give it with --size, or --shape x="):
         profile_file(path, choice_of("onnxruntime"), peaks=PEAKS)
 
 
+INPUTS = [
+    ("Add", [1, 3], ("x", "z"), TensorProto.FLOAT),
+    ("Neg", [1, 3], ("x",), TensorProto.INT64),
+    ("Identity", [2, 3], ("x",), TensorProto.BOOL),
+    ("Relu", [1, 3, 4, 4], ("x",), TensorProto.FLOAT16),
+    ("Sqrt", [], ("x",), TensorProto.DOUBLE),
+]
+
+
+@pytest.mark.parametrize(("op_type", "shape", "names", "dtype"), INPUTS)
+@pytest.mark.parametrize("engine", NAMES)
+def test_inputs_of_every_kind_are_made_up(
+    engine: str, op_type: str, shape: list[int], names: tuple[str, ...], dtype: int, tmp_path: Path
+) -> None:
+    path = one_node(tmp_path, op_type, shape, names, dtype=dtype)
+    found = profile_file(path, choice_of(engine), repeats=1, peaks=PEAKS)
+    assert found.input_shapes == dict.fromkeys(names, tuple(shape))
+    assert found.whole.ms > 0
+
+
+def test_shapes_of_inputs_are_given_by_name(tmp_path: Path) -> None:
+    path = one_node(tmp_path, "Add", ["A", "B"], ("x", "z"))
+    choice = choice_of("onnxruntime")
+    found = profile_file(path, choice, shapes={"x": (2, 7)}, repeats=1, peaks=PEAKS)  # z's axes have the same names
+    assert found.input_shapes == {"x": (2, 7), "z": (2, 7)}
+    with pytest.raises(UsageError, match=r"leaves the size of 'x'.* open\. Give its shape with --shape x=1x1\."):
+        profile_file(path, choice, peaks=PEAKS)
+    with pytest.raises(UsageError, match=r"no input 'y'\..* Known: x, z\."):
+        profile_file(path, choice, shapes={"y": (1, 2)}, peaks=PEAKS)
+    with pytest.raises(UsageError, match="'x' has 2 axes in the file, got 1x2x3"):
+        profile_file(path, choice, shapes={"x": (1, 2, 3)}, peaks=PEAKS)
+
+
 def test_inputs_that_cannot_be_made_up_are_refused(tmp_path: Path) -> None:
-    message = "a batch is made up for one alone, of uint8 or float"
-    with pytest.raises(UsageError, match=message):
-        profile_file(one_node(tmp_path, "Add", [1, 3], ("x", "z")), choice_of("onnxruntime"), peaks=PEAKS)
-    with pytest.raises(UsageError, match=message):
-        profile_file(one_node(tmp_path, "Neg", [1, 3], dtype=TensorProto.INT64), choice_of("onnxruntime"), peaks=PEAKS)
+    path = one_node(tmp_path, "Identity", [1], dtype=TensorProto.STRING)
+    with pytest.raises(UsageError, match=r"tensor\(string\).* cannot be made up\. Known types: float"):
+        profile_file(path, choice_of("onnxruntime"), peaks=PEAKS)
 
 
 def test_what_cannot_be_measured_is_one_line(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def found() -> Profile:
     spread = TimeStats(4.0, 0.2)
     peaks = Peaks(100.0, ((1_000, 90.0), (100_000_000, 20.0)))
     choice = engine_choice("onnxruntime", threads=2)
-    about = ("folder/<model>.onnx", MACHINE, choice, "engine 1", (1, 8, 8, 3))
+    about = ("folder/<model>.onnx", MACHINE, choice, "engine 1", {"images": (1, 8, 8, 3)})
     return Profile(*about, rows, spread, spread, ProfilerCost(), 9, peaks, ())
 
 
