@@ -28,7 +28,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 MANY = [("red.png", "more/blue.png")[number % 3 == 0] for number in range(40)]
 COLOURS = ["blue" if path.endswith("blue.png") else "red" for path in MANY]
 ORT = ("--engine", "onnxruntime")
-NO_IMAGE = "not an image that can be read; expected JPEG, PNG, WebP, BMP or GIF."
+NO_IMAGE = "not an image that can be read; expected JPEG, PNG, WebP, TIFF, AVIF or another image format."
 
 
 def conclusion(images: str, errors: str = "no errors", engine: str = ", onnxruntime fp32") -> str:

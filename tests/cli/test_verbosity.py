@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from litevision.image.formats import EXPECTED
+
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -13,7 +15,7 @@ def test_quiet_prints_errors_alone(folder: Path, litevision: Run, order: tuple[s
     arguments = ("red.png", "bad.jpg", "--model", "tiny.onnx", "--csv", "out.csv")
     code, out, err = litevision(*order, *arguments)
     assert (code, out) == (1, "")
-    assert err == "error: bad.jpg: not an image that can be read; expected JPEG, PNG, WebP, BMP or GIF.\n"
+    assert err == f"error: bad.jpg: not an image that can be read; {EXPECTED}.\n"
 
 
 def test_quiet_ends_with_its_command(folder: Path, litevision: Run) -> None:

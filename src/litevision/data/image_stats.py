@@ -16,6 +16,7 @@ import numpy.typing as npt
 from litevision.errors import ImageError, ImageTooLargeError
 from litevision.image import Limits, Preprocess
 from litevision.image.decode import DEFAULT_LIMITS, OpenedImage, open_image
+from litevision.image.formats import format_of
 
 THUMB_PX = 16
 _thumb = Preprocess((THUMB_PX, THUMB_PX), THUMB_PX, "stretch", "bilinear")
@@ -27,16 +28,6 @@ _HEAD_BYTES = 256 * 1024  # all that stands before the pixels of nearly every JP
 
 _END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 _TAIL_BYTES = 4096  # some programs append a few bytes of their own
-
-_SUFFIXES = {
-    "JPEG": (".jpg", ".jpeg"),
-    "MPO": (".jpg", ".jpeg"),  # a JPEG with further images behind it
-    "PNG": (".png",),
-    "WEBP": (".webp",),
-    "BMP": (".bmp",),
-    "GIF": (".gif",),
-}
-_ANIMATED = ("PNG", "WEBP", "GIF")
 
 _CHUNK = 16  # images handed to a thread at once: enough that handing them out costs nothing beside reading them
 _MAX_WORKERS = 8  # each may hold a decoded image
@@ -180,7 +171,9 @@ def _opened(path: Path, limits: Limits, *, whole: bool) -> OpenedImage | Finding
         with path.open("rb") as file:
             data = file.read(-1 if whole else _HEAD_BYTES)
             image = _image(data, limits)
-            if isinstance(image, tuple) and len(data) < status.st_size:
+            # The header's end, or what tells the orientation of a PNG, may stand behind what was read.
+            is_half = isinstance(image, tuple) or image.image.format not in ("JPEG", "MPO")
+            if is_half and len(data) < status.st_size:
                 image = _image(data + file.read(), limits)
             return image
     except FileNotFoundError:
@@ -237,20 +230,21 @@ def _lacks_end(path: Path, image: OpenedImage) -> bool:
 def _of_file(path: Path, image: OpenedImage) -> list[Finding]:
     pillow: Any = image.image
     found = []
-    if path.suffix.lower() not in _SUFFIXES[pillow.format]:
-        found.append(("wrong-extension", f"{pillow.format} content, {path.suffix or 'no suffix'}"))
+    format_ = format_of(pillow)
+    if format_ and path.suffix.lower() not in format_.suffixes.split():
+        found.append(("wrong-extension", f"{format_.name} content, {path.suffix or 'no suffix'}"))
     if image.orientation.method is not None:
         found.append(("exif-rotated", f"to be turned by {image.orientation.method.name.lower().replace('_', ' ')}"))
     if pillow.mode not in ("RGB", "L") and pillow.format != "GIF":  # every GIF has a palette
         found.append(("odd-mode", f"mode {pillow.mode}"))
-    if pillow.format in _ANIMATED:
-        found += _of_frames(pillow)
+    if format_ and format_.frames:
+        found += _of_frames(pillow, "pages" if format_.frames == "pages" else "frames")
     return found
 
 
-def _of_frames(pillow: Any) -> list[Finding]:
+def _of_frames(pillow: Any, what: str = "frames") -> list[Finding]:
     try:
-        return [("animated", f"{pillow.n_frames} frames")] if getattr(pillow, "is_animated", False) else []
+        return [("animated", f"{pillow.n_frames} {what}")] if getattr(pillow, "is_animated", False) else []
     except Exception as error:  # frames are counted by reading them; the first one, which counts, was read before
         return [("animated", f"damaged behind its first frame ({type(error).__name__}: {error})")]
 

@@ -1,61 +1,44 @@
-"""Decoding of images: JPEG, PNG, WebP, BMP or GIF by content, upright, in RGB, within limits."""
+"""Decoding of images: many formats by content, upright, in sRGB, within limits."""
 
-import io
 import itertools
 import os
-import stat
-import threading
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-# The five readers by name: what is registered, Pillow need not look for, and its fifty others stay unloaded.
+# The five common readers: what is registered, Pillow need not look for. `formats` imports others where a file needs it.
 from PIL import (
     BmpImagePlugin,  # noqa: F401
     GifImagePlugin,  # noqa: F401
     Image,
     JpegImagePlugin,
     PngImagePlugin,  # noqa: F401
-    UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
 )
 
-from litevision.errors import (
-    FileMissingError,
-    ImageError,
-    ImageTooLargeError,
-    LitevisionError,
-    UsageError,
-)
-from litevision.image.pixels import Orientation, read_orientation, to_rgb
-from litevision.image.sources import ImageLike, image_of_array, image_of_tensor, is_tensor
+from litevision.errors import ImageError, ImageTooLargeError, UsageError
+from litevision.image import budget
+from litevision.image.faults import faults_of, quiet_pillow, too_many_bytes, too_many_pixels
+from litevision.image.formats import EXPECTED, ImageFormat, format_of, identify
+from litevision.image.pixels import UPRIGHT, Orientation, RgbPixels, read_orientation
+from litevision.image.repair import bare_png, ended_jpeg, keeps_coefficients, tidy_png
+from litevision.image.sources import ImageLike, image_of_array, image_of_tensor, is_tensor, read_file, read_object
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
-_ANIMATED = ("PNG", "WEBP", "GIF")  # a JPEG may hold more images too: previews and depths, which are no frames
-_EXPECTED = "expected JPEG, PNG, WebP, BMP or GIF"
-_DAMAGED, _COPY_AGAIN = "damaged or cut short", "Copy or download it again."
-
-_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8")  # BMP's two letters are too few to tell
-# What people try that is not read, by (offset, magic).
-_FOREIGN = {
-    (0, b"II*\0"): "TIFF",
-    (0, b"MM\0*"): "TIFF",
-    (0, b"%PDF"): "PDF",
-    (4, b"ftyp"): "HEIC, AVIF or video",
-}
+_JPEGS = ("JPEG", "MPO")
+_TURNED_BY_PILLOW = ("TIFF",)  # when it decodes them
+_REDUCED, _SUB_IMAGES, _DNG_VERSION = 254, 330, 50706  # tags of TIFF
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits on an image: pixels as its header states them, and bytes of its file."""
+    """Limits on an image: pixels as its header states them, bytes of its file, and bytes of memory to decode it."""
 
     max_pixels: int = 178_956_970  # twice Pillow's MAX_IMAGE_PIXELS, where Pillow itself refuses
     max_bytes: int = 256 * 1024 * 1024
+    max_decoded_bytes: int = 1536 * 1024 * 1024
 
 
 DEFAULT_LIMITS = Limits()
@@ -72,6 +55,8 @@ class OpenedImage:
         upright_hw: height and width as a person sees the image, whatever size it is decoded at.
         ours: opened here, so that it may be decoded at reduced size; a caller's own image would shrink under their
             hands.
+        limits: that it was opened within.
+        data: the file, where there is one.
     """
 
     image: Image.Image
@@ -79,44 +64,110 @@ class OpenedImage:
     orientation: Orientation
     upright_hw: tuple[int, int]
     ours: bool
+    limits: Limits = DEFAULT_LIMITS
+    data: bytes = field(default=b"", repr=False)
 
-    def stored_rgb(self, *, max_shrink: float = 1.0) -> tuple[Image.Image, tuple[float, float]]:
-        """Decode the RGB pixels in the stored frame; also return their number per pixel of the file, in x and in y.
+    @contextmanager
+    def decoding(
+        self, *, max_shrink: float = 1.0, further_bytes: int = 0
+    ) -> Iterator[tuple[RgbPixels, tuple[float, float]]]:
+        """Decode the pixels in the stored frame, for the length of a with block, within the process's `budget`.
 
         A JPEG opened from a file is decoded at 1/2, 1/4 or 1/8 of its size where that is at most ``max_shrink``:
         libjpeg's DCT scaling then skips most of the inverse transform.
 
+        Args:
+            max_shrink: how much smaller it may be.
+            further_bytes: what the block itself takes beside the pixels.
+
+        Yields:
+            The pixels, and their number per pixel of the file, in x and in y.
+
         Raises:
+            ImageTooLargeError: it takes more memory than the limit.
             ImageError: the file is damaged or cut short.
         """
-        with _faults_of(self.name):
+        format_ = self._format
+        with faults_of(self.name, format_.name if format_ else None):
             ratio_xy = (_draft(self.image, max_shrink) if self.ours else None) or (1.0, 1.0)
-            self.image.load()
-            return to_rgb(self.image), ratio_xy
+            needed_bytes = further_bytes
+            if self.ours:
+                height, width = self.upright_hw
+                needed_bytes += _decoded_bytes(self.image, self.data, format_, height * width)
+            if needed_bytes > self.limits.max_decoded_bytes:
+                width, height = self.image.size
+                raise ImageTooLargeError(
+                    f"{self.name}: {width} x {height} pixels need {needed_bytes / 1e6:,.0f} MB of memory"
+                    f"{f' as {format_.name}' if format_ else ''}, more than the limit of "
+                    f"{self.limits.max_decoded_bytes / 1e6:,.0f} MB. Make the image smaller first."
+                )
+            with budget.PIXELS.reserve(needed_bytes):
+                yield RgbPixels(self._loaded()), ratio_xy
+
+    def stored_rgb(self, *, max_shrink: float = 1.0) -> tuple[Image.Image, tuple[float, float]]:
+        """Decode the RGB pixels in the stored frame; arguments, second value and errors as for `decoding`."""
+        width, height = self.image.size
+        further_bytes = 0 if self.image.mode == "RGB" else 4 * width * height
+        with self.decoding(max_shrink=max_shrink, further_bytes=further_bytes) as (pixels, ratio_xy):
+            return pixels.whole(), ratio_xy
 
     def upright_rgb(self) -> Image.Image:
-        """Decode the whole image as a person sees it, in an image of its own; errors as for `stored_rgb`."""
+        """Decode the whole image as a person sees it, in an image of its own; errors as for `decoding`."""
         stored, _ = self.stored_rgb()
-        upright = self.orientation.upright(stored).copy()
+        with faults_of(self.name):
+            upright = self.orientation.upright(stored)
+            if upright is self.image:
+                upright = upright.copy()
         upright.info.clear()  # its EXIF would turn the image a second time, wherever it goes next
         return upright
 
     def frames(self) -> "Iterator[OpenedImage]":
-        """Iterate over the frames of an animation, each as this image; read each before the next is asked for.
+        """Iterate over the frames of an animation or the pages of a file; read each before the next is asked for.
+
+        Reduced copies of a page, as pyramids and previews in TIFF files, are no pages.
 
         Raises:
             ImageError: the file is damaged or cut short; the frames before are good.
         """
         yield self
-        if self.image.format not in _ANIMATED:
+        if self._format is None or self._format.frames is None:
             return
-        for index in itertools.count(1):
-            with _faults_of(self.name):
+        image: Any = self.image
+        for index in itertools.count(image.tell() + 1):
+            with faults_of(self.name, self._format.name), quiet_pillow():
                 try:
-                    self.image.seek(index)
+                    image.seek(index)
                 except EOFError:
                     return
-            yield self
+                if _is_reduced(image):
+                    continue
+                width, height = image.size
+                if width * height > self.limits.max_pixels:
+                    raise too_many_pixels(f"{self.name}: {width} x {height} pixels", self.limits.max_pixels)
+            if self._format.frames == "pages":  # each has a size and an orientation of its own
+                yield _as_opened(image, self.name, self.limits, self.ours, self.data)
+            else:
+                yield self
+
+    @property
+    def _format(self) -> ImageFormat | None:
+        return format_of(self.image)
+
+    def _loaded(self) -> Image.Image:
+        """The image with its pixels; a JPEG that lacks its end marker alone is given one."""
+        try:
+            self.image.load()
+        except OSError as error:
+            if self.image.format not in _JPEGS or "truncated" not in str(error) or not self.data:
+                raise
+            ended = ended_jpeg(self.data)
+            if ended is None:
+                raise
+            size, image = self.image.size, identify(ended).open(ended)
+            image.draft(None, size)
+            image.load()
+            return image
+        return self.image
 
 
 def decode(source: ImageLike, *, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
@@ -128,21 +179,33 @@ def decode(source: ImageLike, *, limits: Limits = DEFAULT_LIMITS) -> Image.Image
 
     Raises:
         FileMissingError: no file at the path.
-        ImageTooLargeError: more pixels or bytes than the limits.
+        ImageTooLargeError: more pixels, bytes or memory than the limits.
         ImageError: not an image of a format that is read, or damaged.
     """
-    return open_image(source, limits=limits).upright_rgb()
+    with opening(source, limits=limits) as image:
+        return image.upright_rgb()
+
+
+@contextmanager
+def opening(source: ImageLike, *, limits: Limits = DEFAULT_LIMITS) -> Iterator[OpenedImage]:
+    """Open an image for the length of a with block, its file within the process's `budget`; as `open_image`."""
+    size_bytes = 0
+    if isinstance(source, (str, os.PathLike)):
+        with suppress(OSError, ValueError):  # whoever opens it says what is wrong
+            size_bytes = min(os.stat(source).st_size, limits.max_bytes)  # noqa: PTH116  # a Path costs more
+    with budget.FILE_BYTES.reserve(size_bytes):
+        yield open_image(source, limits=limits)
 
 
 def open_image(source: ImageLike, *, limits: Limits = DEFAULT_LIMITS) -> OpenedImage:
     """Open an image: read and check its header; arguments and errors as for `decode`."""
     if isinstance(source, (str, os.PathLike)):
-        return _opened_bytes(_read_file(source, limits), str(source), limits)
+        return _opened_bytes(read_file(source, limits.max_bytes), str(source), limits)
     if isinstance(source, (bytes, bytearray, memoryview)):
         data = bytes(source)
         return _opened_bytes(data, f"image of {len(data)} bytes", limits)
     if isinstance(source, Image.Image):
-        return _opened(source, "Pillow image", limits, ours=False)
+        return _opened_callers(source, limits)
     if isinstance(source, np.ndarray):
         return _opened(image_of_array(source), "array", limits, ours=True)
     if is_tensor(source):
@@ -150,7 +213,7 @@ def open_image(source: ImageLike, *, limits: Limits = DEFAULT_LIMITS) -> OpenedI
     if hasattr(source, "read"):
         name = getattr(source, "name", None)
         name = name if isinstance(name, str) else "file object"
-        return _opened_bytes(_read_object(source, name, limits), name, limits)
+        return _opened_bytes(read_object(source, name, limits.max_bytes), name, limits)
     raise UsageError(
         f"an image of type {type(source).__name__}; expected a path, bytes, a file opened with mode 'rb', a Pillow "
         "image, a uint8 array or a torch tensor."
@@ -159,31 +222,86 @@ def open_image(source: ImageLike, *, limits: Limits = DEFAULT_LIMITS) -> OpenedI
 
 def _opened_bytes(data: bytes, name: str, limits: Limits) -> OpenedImage:
     if not data:
-        raise ImageError(f"{name}: the file is empty (0 bytes); {_EXPECTED}.")
+        raise ImageError(f"{name}: the file is empty (0 bytes); {EXPECTED}.")
     if len(data) > limits.max_bytes:
-        raise _too_many_bytes(name, len(data), limits)
-    with _faults_of(name, limits):
+        raise too_many_bytes(name, len(data), limits.max_bytes)
+    try:
+        format_ = identify(data)
+        with faults_of("", format_.name), quiet_pillow():
+            image = _image_of(data, format_)
+    except ImageError as error:
+        raise type(error)(f"{name}: {str(error).removeprefix(': ')}") from error.__cause__
+    return _opened(image, name, limits, ours=True, data=data)
+
+
+def _image_of(data: bytes, format_: ImageFormat) -> Image.Image:
+    if format_.key == "BMP":
+        image: Any = _image_of_bmp(data, format_)
+    elif format_.key != "PNG":
+        image = format_.open(data)
+    else:
+        data, profile = tidy_png(data)
         try:
-            with _quiet_pillow():
-                image = Image.open(io.BytesIO(data), formats=_FORMATS)
-        except UnidentifiedImageError:
-            raise ImageError(f"{name}: {_why_unidentified(data)}") from None
-    return _opened(image, name, limits, ours=True)
+            image = format_.open(data)
+        except (SyntaxError, ValueError):
+            image = format_.open(bare_png(data))
+        if profile:
+            image.info["icc_profile"] = profile
+    if format_.key == "TIFF":
+        is_raw = _DNG_VERSION in image.tag_v2 or data[8:10] == b"CR"
+        while not is_raw and _is_reduced(image) and image.tell() + 1 < image.n_frames:
+            image.seek(image.tell() + 1)
+        if is_raw or (_is_reduced(image) and _SUB_IMAGES in image.tag_v2):
+            raise ImageError("a camera's raw file, which is not read. Develop it to JPEG first.")
+    return image  # type: ignore[no-any-return]
 
 
-def _opened(image: Image.Image, name: str, limits: Limits, *, ours: bool) -> OpenedImage:
+def _image_of_bmp(data: bytes, format_: ImageFormat) -> Image.Image:
+    from litevision.image.bmp import plain_bmp, with_short_palette
+
+    try:
+        return format_.open(with_short_palette(data))
+    except (OSError, ValueError):
+        with budget.PIXELS.reserve(3 * len(data)):
+            plain = plain_bmp(data)
+        if plain is None:
+            raise
+        inner = identify(plain)
+        return _image_of(plain, inner) if inner.key in ("PNG", *_JPEGS) else inner.open(plain)
+
+
+def _opened_callers(image: Image.Image, limits: Limits) -> OpenedImage:
+    if image.format == "PNG":  # its EXIF may stand after the pixels
+        _check_pixels(image, "Pillow image", limits)
+        with faults_of("Pillow image"):
+            image.load()
+    return _opened(image, "Pillow image", limits, ours=False)
+
+
+def _opened(image: Image.Image, name: str, limits: Limits, *, ours: bool, data: bytes = b"") -> OpenedImage:
+    _check_pixels(image, name, limits)
+    with faults_of(name), quiet_pillow():
+        return _as_opened(image, name, limits, ours, data)
+
+
+def _check_pixels(image: Image.Image, name: str, limits: Limits) -> None:
     width, height = image.size
-    if width * height > limits.max_pixels:
-        raise _too_many_pixels(f"{name}: {width} x {height} = {width * height} pixels", limits.max_pixels)
+    max_pixels = min(limits.max_pixels, 2 * (Image.MAX_IMAGE_PIXELS or limits.max_pixels))
+    if width * height > max_pixels:
+        raise too_many_pixels(f"{name}: {width} x {height} = {width * height} pixels", max_pixels)
     if width * height == 0:
         raise ImageError(f"{name}: {width} x {height} pixels; expected at least one.")
-    if image.format == "PNG":  # its EXIF may stand after the pixels
-        with _faults_of(name):
-            image.load()
-    with _faults_of(name), _quiet_pillow():
-        orientation = read_orientation(image)
+
+
+def _as_opened(image: Image.Image, name: str, limits: Limits, ours: bool, data: bytes) -> OpenedImage:
+    orientation = UPRIGHT if image.format in _TURNED_BY_PILLOW else read_orientation(image)
     upright_width, upright_height = orientation.swapped(image.size)
-    return OpenedImage(image, name, orientation, (upright_height, upright_width), ours)
+    return OpenedImage(image, name, orientation, (upright_height, upright_width), ours, limits, data)
+
+
+def _is_reduced(image: Any) -> bool:
+    """Whether it is a TIFF's reduced copy of another page."""
+    return image.format == "TIFF" and bool(image.tag_v2.get(_REDUCED, 0) & 1)
 
 
 def _draft(image: Image.Image, max_shrink: float) -> tuple[float, float] | None:
@@ -198,81 +316,26 @@ def _draft(image: Image.Image, max_shrink: float) -> tuple[float, float] | None:
     return drafted_width / width, drafted_height / height
 
 
-def _read_file(source: str | os.PathLike[str], limits: Limits) -> bytes:
-    path = Path(source)
-    try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            if stat.S_ISREG(status.st_mode) and status.st_size > limits.max_bytes:
-                raise _too_many_bytes(str(path), status.st_size, limits)
-            return file.read() if stat.S_ISREG(status.st_mode) else file.read(limits.max_bytes + 1)
-    except ImageTooLargeError:
-        raise
-    except MemoryError as error:
-        raise ImageTooLargeError(f"{path}: not enough memory to read it. Make the image smaller first.") from error
-    except FileNotFoundError:
-        if isinstance(source, str) and "://" in source:
-            raise FileMissingError(f"{source}: an address, not a file. Download it first.") from None
-        raise FileMissingError(f"{path}: no such file. Check the path.") from None
-    except IsADirectoryError:
-        raise ImageError(f"{path}: a folder, not an image; {_EXPECTED}.") from None
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    except ValueError as error:
-        raise FileMissingError(f"{str(path)!r}: no path ({error}). Check it.") from None
+_BYTES_OF_MODE = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}  # all others have 4
+_ROW_BYTES = 8  # Pillow keeps a pointer to each
+_COEFFICIENT_BYTES = 2  # libjpeg keeps them all where several scans make one image
 
 
-def _read_object(file: Any, name: str, limits: Limits) -> bytes:
-    try:
-        data = file.read(limits.max_bytes + 1)
-    except (OSError, ValueError) as error:  # ValueError: a closed file
-        raise ImageError(f"{name}: cannot be read ({error}).") from error
-    if not isinstance(data, bytes):
-        raise UsageError(f"{name}: a file that gives {type(data).__name__}; expected bytes. Open it with mode 'rb'.")
-    return data
+def _decoded_bytes(image: Image.Image, data: bytes, format_: ImageFormat | None, file_pixels: int) -> int:
+    """Estimate what decoding takes: the pixels as Pillow keeps them, and what the decoder holds beside them.
 
-
-_warnings_lock = threading.Lock()
-
-
-@contextmanager
-def _quiet_pillow() -> Iterator[None]:
-    # Pillow warns of big images and of odd EXIF, both of which are judged here. catch_warnings swaps state of the
-    # whole process (Python < 3.14), so two threads must not do it at once; headers are read in microseconds.
-    with _warnings_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-@contextmanager
-def _faults_of(name: str, limits: Limits = DEFAULT_LIMITS) -> Iterator[None]:
-    try:
-        yield
-    except LitevisionError:
-        raise
-    except Image.DecompressionBombError as error:
-        own_limit = 2 * (Image.MAX_IMAGE_PIXELS or limits.max_pixels)
-        raise _too_many_pixels(f"{name}: the image", min(limits.max_pixels, own_limit)) from error
-    except MemoryError as error:
-        raise ImageTooLargeError(f"{name}: not enough memory to decode it. Make the image smaller first.") from error
-    except Exception as error:  # damage raises OSError, SyntaxError, ValueError, struct.error, EOFError, ... in Pillow
-        raise ImageError(f"{name}: {_DAMAGED} ({error}). {_COPY_AGAIN}") from error
-
-
-def _too_many_pixels(subject: str, max_pixels: int) -> ImageTooLargeError:
-    return ImageTooLargeError(f"{subject}: more than the limit of {max_pixels} pixels. Make the image smaller first.")
-
-
-def _too_many_bytes(name: str, size_bytes: int, limits: Limits) -> ImageTooLargeError:
-    return ImageTooLargeError(
-        f"{name}: {size_bytes} bytes, more than the limit of {limits.max_bytes}. Make the image smaller first."
-    )
-
-
-def _why_unidentified(data: bytes) -> str:
-    if data.startswith(_MAGIC):
-        return f"{_DAMAGED} (its header cannot be read). {_COPY_AGAIN}"
-    for (offset, magic), foreign in _FOREIGN.items():
-        if data[offset:].startswith(magic):
-            return f"a {foreign} file, which is not read; {_EXPECTED}. Save it as JPEG first."
-    return f"not an image that can be read; {_EXPECTED}."
+    Args:
+        image: opened, and drafted.
+        data: the file.
+        format_: None for arrays, whose pixels are there already.
+        file_pixels: of the image in the file, however much smaller it is decoded.
+    """
+    if format_ is None:
+        return 0
+    width, height = image.size
+    kept_bytes = height * (_ROW_BYTES + width * _BYTES_OF_MODE.get(image.mode, 4))
+    held_bytes = format_.extra_bytes * width * height
+    if isinstance(image, JpegImagePlugin.JpegImageFile) and keeps_coefficients(data):
+        shares = [across * down for _, across, down, _ in image.layer]  # of each component, in a block of the image
+        held_bytes += _COEFFICIENT_BYTES * file_pixels * sum(shares) / max(shares, default=1)
+    return int(kept_bytes + held_bytes)

@@ -1,14 +1,18 @@
 """Forms of image input: paths, bytes, file objects, Pillow images, numpy arrays and torch tensors."""
 
 import os
+import stat
 import sys
+from pathlib import Path
 from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from litevision.errors import InputShapeError, UsageError
+from litevision.errors import FileMissingError, ImageError, ImageTooLargeError, InputShapeError, UsageError
+from litevision.image.faults import out_of_memory, too_many_bytes
+from litevision.image.formats import EXPECTED
 
 _CHANNELS = (1, 3, 4)
 
@@ -43,14 +47,14 @@ ImageLike = (
 )
 """An image in any form that every function of litevision takes:
 
-- a path, or what a JPEG, PNG, WebP, BMP or GIF file holds: bytes, or a file object opened with mode "rb", which is read
-  from where it stands;
-- a Pillow image in any mode but F;
+- a path, or what an image file holds (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, JPEG 2000, ...): bytes, or a file object
+  opened with mode "rb", which is read from where it stands;
+- a Pillow image in any mode; integers of 32 bits up to 255 or 65535, floats in [0, 1] or up to 255;
 - a numpy array of uint8, grey ``[H, W]``, RGB ``[H, W, 3]`` or RGBA ``[H, W, 4]``;
 - a torch tensor of one to four channels, without 2: uint8 of ``[C, H, W]``, ``[H, W, C]`` or ``[H, W]``, or floats of
   ``[C, H, W]`` in [0, 1]. Where the first length is 1, 3 or 4, it counts channels.
 
-EXIF orientation is applied, and transparency is laid on white.
+EXIF orientation is applied, colours of an ICC profile become sRGB, and transparency is laid on white.
 """
 
 
@@ -114,3 +118,52 @@ def image_of_tensor(tensor: Any) -> Image.Image:
     else:
         array = tensor.numpy()
     return image_of_array(array.transpose(1, 2, 0) if channels_first else array, "a tensor")
+
+
+def read_file(source: str | os.PathLike[str], max_bytes: int) -> bytes:
+    """Read a file, no more than one byte over ``max_bytes`` of it where its size is not known before.
+
+    Raises:
+        FileMissingError: no file at the path.
+        ImageTooLargeError: more than ``max_bytes``.
+        ImageError: a folder, or a file that cannot be read.
+    """
+    path = Path(source)
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            if stat.S_ISREG(status.st_mode) and status.st_size > max_bytes:
+                raise too_many_bytes(str(path), status.st_size, max_bytes)
+            return file.read() if stat.S_ISREG(status.st_mode) else file.read(max_bytes + 1)
+    except ImageTooLargeError:
+        raise
+    except MemoryError as error:
+        raise out_of_memory(str(path), "read") from error
+    except FileNotFoundError:
+        if isinstance(source, str) and "://" in source:
+            raise FileMissingError(f"{source}: an address, not a file. Download it first.") from None
+        raise FileMissingError(f"{path}: no such file. Check the path.") from None
+    except IsADirectoryError:
+        raise ImageError(f"{path}: a folder, not an image; {EXPECTED}.") from None
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except ValueError as error:
+        raise FileMissingError(f"{str(path)!r}: no path ({error}). Check it.") from None
+
+
+def read_object(file: Any, name: str, max_bytes: int) -> bytes:
+    """Read a file object, no more than one byte over ``max_bytes`` of it.
+
+    Raises:
+        ImageError: it cannot be read.
+        UsageError: it gives text.
+    """
+    try:
+        data = file.read(max_bytes + 1)
+    except MemoryError as error:
+        raise out_of_memory(name, "read") from error
+    except (OSError, ValueError) as error:  # ValueError: a closed file
+        raise ImageError(f"{name}: cannot be read ({error}).") from error
+    if not isinstance(data, bytes):
+        raise UsageError(f"{name}: a file that gives {type(data).__name__}; expected bytes. Open it with mode 'rb'.")
+    return data

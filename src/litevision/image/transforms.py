@@ -1,6 +1,6 @@
 """Preprocessing of images to network input: resize, crop and letterbox, alike in training and inference."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -9,8 +9,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from litevision.errors import UnknownNameError, UsageError
-from litevision.image.decode import DEFAULT_LIMITS, Limits, OpenedImage, open_image
-from litevision.image.pixels import BoxXyxy
+from litevision.image.decode import DEFAULT_LIMITS, Limits, OpenedImage, opening
+from litevision.image.pixels import STRIP_PIXELS, BoxXyxy, RgbPixels
 from litevision.image.sources import ImageLike
 
 Crop = Literal["center", "stretch", "letterbox"]
@@ -22,6 +22,7 @@ _MOST_SIZE_PX, _MOST_RESIZE_PX = 8192, 65536
 # A reduced-size JPEG must keep this many pixels to a pixel of the output. Measured on 19 images of 2 to 12 megapixels:
 # at 2 the output differs by 0.2 to 0.3 of 255 on average (edges by 11) and no best class changes; at 1.4 by up to 0.8.
 _MIN_PIXELS_PER_PIXEL = 2
+_PIXEL_BYTES = 4  # of RGB, as Pillow keeps it
 _MAX_WHOLE_PIXELS = 2**20  # 16 times a usual input, and 3 MB
 
 
@@ -90,7 +91,12 @@ class Preprocess:
 
     def __call__(self, source: ImageLike | OpenedImage, *, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
         """Make the network input ``uint8[H, W, 3]``; arguments and errors as for `litevision.image.decode`."""
-        image = source if isinstance(source, OpenedImage) else open_image(source, limits=limits)
+        if isinstance(source, OpenedImage):
+            return self._input_of(source)
+        with opening(source, limits=limits) as image:
+            return self._input_of(image)
+
+    def _input_of(self, image: OpenedImage) -> npt.NDArray[np.uint8]:
         place = self.geometry(image.upright_hw)
         x1, y1, x2, y2 = place.target_xyxy
         fill = _LETTERBOX_GREY if self.crop == "letterbox" else 0
@@ -127,16 +133,22 @@ class Preprocess:
         """Resize the part of the image inside ``source_xyxy``; only these pixels are computed."""
         x1, y1, x2, y2 = source_xyxy
         pixels_per_pixel = min((x2 - x1) / target_wh[0], (y2 - y1) / target_wh[1])
-        stored, ratio_xy = image.stored_rgb(max_shrink=pixels_per_pixel / _MIN_PIXELS_PER_PIXEL)
         height, width = image.upright_hw
         box = image.orientation.stored_box(source_xyxy, (width, height))
-        small = _resize_part(
-            stored,
-            _scaled_into(box, ratio_xy, stored.size),
-            image.orientation.swapped(target_wh),
-            Image.Resampling[self.interpolation.upper()],
-            rows_first=not image.orientation.swap,
+        halfway_bytes = _PIXEL_BYTES * min(  # between the passes: all rows or columns of the part, one way resized
+            target_wh[0] * (int(y2 - y1) + 2), image.image.width * image.image.height
         )
+        with image.decoding(max_shrink=pixels_per_pixel / _MIN_PIXELS_PER_PIXEL, further_bytes=halfway_bytes) as (
+            pixels,
+            ratio_xy,
+        ):
+            small = _resize_part(
+                pixels,
+                _scaled_into(box, ratio_xy, pixels.size),
+                image.orientation.swapped(target_wh),
+                Image.Resampling[self.interpolation.upper()],
+                rows_first=not image.orientation.swap,
+            )
         return image.orientation.upright(small)
 
 
@@ -171,14 +183,14 @@ def _scaled_into(box_xyxy: BoxXyxy, ratio_xy: tuple[float, float], size_wh: tupl
 
 
 def _resize_part(
-    image: Image.Image, box_xyxy: BoxXyxy, size_wh: tuple[int, int], filter_: Image.Resampling, *, rows_first: bool
+    pixels: RgbPixels, box_xyxy: BoxXyxy, size_wh: tuple[int, int], filter_: Image.Resampling, *, rows_first: bool
 ) -> Image.Image:
     """Resize a part of an image to the very pixels that resizing the whole and cutting the part out would give.
 
     Pixels around the part take part at its edges.
 
     Args:
-        image: in RGB.
+        pixels: of the whole image.
         box_xyxy: px, continuous edges.
         size_wh: px.
         filter_: bilinear or bicubic; antialiased.
@@ -187,18 +199,18 @@ def _resize_part(
     x1, y1, x2, y2 = box_xyxy
     width, height = size_wh
     scale_x, scale_y = (x2 - x1) / width, (y2 - y1) / height
-    whole_wh = round(image.width / scale_x), round(image.height / scale_y)
+    whole_wh = round(pixels.size[0] / scale_x), round(pixels.size[1] / scale_y)
     if max(scale_x, scale_y) >= 1.5 or whole_wh[0] * whole_wh[1] > _MAX_WHOLE_PIXELS:
-        return _resize_box(image, box_xyxy, size_wh, filter_, rows_first=rows_first)
+        return _resize_box(pixels, box_xyxy, size_wh, filter_, rows_first=rows_first)
     # Pillow keeps box edges in float32. In noise that hardly shrinks or grows, single pixels then differ by 2 of 255;
     # from 1.5 on by 1 at most. An image that small is resized whole at little cost.
-    whole = _resize_box(image, (0, 0, *image.size), whole_wh, filter_, rows_first=rows_first)
+    whole = _resize_box(pixels, (0, 0, *pixels.size), whole_wh, filter_, rows_first=rows_first)
     left, top = round(x1 / scale_x), round(y1 / scale_y)
     return whole.crop((left, top, left + width, top + height))
 
 
 def _resize_box(
-    image: Image.Image, box_xyxy: BoxXyxy, size_wh: tuple[int, int], filter_: Image.Resampling, *, rows_first: bool
+    pixels: RgbPixels, box_xyxy: BoxXyxy, size_wh: tuple[int, int], filter_: Image.Resampling, *, rows_first: bool
 ) -> Image.Image:
     """Compute ``image.resize(size_wh, filter_, box_xyxy)`` with the order of its two passes fixed.
 
@@ -207,11 +219,47 @@ def _resize_box(
     """
     x1, y1, x2, y2 = box_xyxy
     width, height = size_wh
+    whole_width, whole_height = pixels.size
     reach_x, reach_y = (2 * max(1.0, extent / out) + 1 for extent, out in ((x2 - x1, width), (y2 - y1, height)))
     if rows_first:
-        top, bottom = max(0, int(y1 - reach_y)), min(image.height, int(y2 + reach_y) + 1)
-        half = image.resize((width, bottom - top), filter_, (x1, top, x2, bottom))
+        top, bottom = max(0, int(y1 - reach_y)), min(whole_height, int(y2 + reach_y) + 1)
+        half = _resize_rows(pixels, (x1, top, x2, bottom), width, filter_)
         return half.resize(size_wh, filter_, (0, y1 - top, width, y2 - top))
-    left, right = max(0, int(x1 - reach_x)), min(image.width, int(x2 + reach_x) + 1)
-    half = image.resize((right - left, height), filter_, (left, y1, right, y2))
+    left, right = max(0, int(x1 - reach_x)), min(whole_width, int(x2 + reach_x) + 1)
+    half = _resize_columns(pixels, (left, y1, right, y2), height, filter_)
     return half.resize(size_wh, filter_, (x1 - left, 0, x2 - left, height))
+
+
+def _resize_rows(
+    pixels: RgbPixels, box: tuple[float, int, float, int], width: int, filter_: Image.Resampling
+) -> Image.Image:
+    """Resize each row by itself; some rows at a time where the whole would be held twice."""
+    x1, top, x2, bottom = box
+    if not pixels.is_large:
+        return pixels.whole().resize((width, bottom - top), filter_, box)
+    half = Image.new("RGB", (width, bottom - top))
+    for start, end in _strips(top, bottom, pixels.size[0]):
+        strip = pixels.part((0, start, pixels.size[0], end))
+        half.paste(strip.resize((width, end - start), filter_, (x1, 0, x2, end - start)), (0, start - top))
+    return half
+
+
+def _resize_columns(
+    pixels: RgbPixels, box: tuple[int, float, int, float], height: int, filter_: Image.Resampling
+) -> Image.Image:
+    """Resize each column by itself; some columns at a time where the whole would be held twice."""
+    left, y1, right, y2 = box
+    if not pixels.is_large:
+        return pixels.whole().resize((right - left, height), filter_, box)
+    half = Image.new("RGB", (right - left, height))
+    for start, end in _strips(left, right, pixels.size[1]):
+        strip = pixels.part((start, 0, end, pixels.size[1]))
+        half.paste(strip.resize((end - start, height), filter_, (0, y1, end - start, y2)), (start - left, 0))
+    return half
+
+
+def _strips(start: int, end: int, across: int) -> Iterator[tuple[int, int]]:
+    """Cut a range of rows, or columns, of ``across`` px each into parts of about `STRIP_PIXELS`."""
+    step = max(1, STRIP_PIXELS // across)
+    for first in range(start, end, step):
+        yield first, min(end, first + step)

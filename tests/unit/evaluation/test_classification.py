@@ -76,7 +76,7 @@ def test_a_image_that_cannot_be_read_is_left_out_and_named(classifier: Classifie
     assert found.probabilities.argmax(axis=1).tolist() == [0, 2]
     assert [it.path for it in found.skipped] == [bad, missing]
     assert found.skipped[0] == Skipped(
-        bad, f"{bad}: not an image that can be read; expected JPEG, PNG, WebP, BMP or GIF."
+        bad, f"{bad}: not an image that can be read; expected JPEG, PNG, WebP, TIFF, AVIF or another image format."
     )
     assert [answer.source for answer in heard] == paths
     assert [answer.error is None for answer in heard] == [False, True, False, True]

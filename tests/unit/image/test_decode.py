@@ -142,11 +142,6 @@ def test_ycck_jpeg() -> None:
     assert np.abs(np.asarray(image).astype(int) - (200, 40, 90)).max() <= 3
 
 
-def test_floats_are_refused() -> None:
-    with pytest.raises(ImageError, match="mode F"):
-        decode(Image.new("F", (2, 2)))
-
-
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
 def test_first_frame_of_an_animation(kind: str) -> None:
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
@@ -160,7 +155,7 @@ def test_first_image_of_a_phone_mpo() -> None:
     assert decode(data).size == (24, 16)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM"])
 @pytest.mark.parametrize("keep", [0.01, 0.2, 0.6, 0.95])
 def test_cut_images_are_refused(tmp_path: Path, kind: str, keep: float) -> None:
     data = encoded(noise(64, 64), kind)
@@ -176,10 +171,11 @@ def test_cut_images_are_refused(tmp_path: Path, kind: str, keep: float) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"x\.jpg: the file is empty \(0 bytes\); expected JPEG, PNG, WebP, BMP or GIF"),
-        (b"hello, I am a text", r"x\.jpg: not an image that can be read; expected JPEG, PNG, WebP, BMP or GIF"),
-        (encoded(noise(4, 4), "TIFF"), r"x\.jpg: a TIFF file, which is not read"),
-        (b"\0\0\0\x24ftypheic\0\0\0\0", r"x\.jpg: a HEIC, AVIF or video file.*Save it as JPEG first"),
+        (b"", r"x\.jpg: the file is empty \(0 bytes\); expected JPEG, PNG, WebP, TIFF, AVIF or another image format"),
+        (
+            b"hello, I am a text",
+            r"x\.jpg: not an image that can be read; expected JPEG, PNG, WebP, TIFF, AVIF or another image format",
+        ),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:

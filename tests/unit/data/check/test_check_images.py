@@ -69,7 +69,7 @@ def plant(data: Path, seeds: Iterator[int]) -> list[tuple[str, str | None]]:
     whole_jpeg, whole_png = encoded(other(), "JPEG"), encoded(other())
     put("empty-file", "train/cat/empty.jpg", b"")
     put("not-an-image", "train/cat/text.jpg", b"<html>404</html>")
-    put("not-an-image", "test/dog/scan.png", encoded(other(), "TIFF"))
+    put("not-an-image", "test/dog/scan.png", b"%PDF-1.7 a scan")
     put("truncated", "train/cat/cut.jpg", whole_jpeg[: len(whole_jpeg) // 2])
     put("truncated", "train/dog/cut.png", whole_png[: len(whole_png) - 100])
     put("truncated", "train/dog/cut.webp", encoded(other(), "WEBP")[:-200])
@@ -141,10 +141,11 @@ def test_the_details_say_what_was_found(clean: Path, seeds: Iterator[int]) -> No
         ("train/cat/empty.jpg", "0 bytes"),
         (
             "test/dog/scan.png",
-            "a TIFF file, which is not read; expected JPEG, PNG, WebP, BMP or GIF. Save it as JPEG first",
+            "a PDF file, which is not read; expected JPEG, PNG, WebP, TIFF, AVIF or another image format. "
+            "Save its pages as PNG first",
         ),
         ("train/dog/stub.jpg", "its header cannot be read"),
-        ("train/cat/huge.png", "more than the limit of 178956970 pixels"),
+        ("train/cat/huge.png", "20000 x 20000 = 400000000 pixels: more than the limit of 178956970 pixels"),
         ("train/dog/really_png.jpg", "PNG content, .jpg"),
         ("train/dog/more", "1 image below class 'dog'"),
         ("train/cat/copy.png", "same bytes as train/cat/0.png"),
