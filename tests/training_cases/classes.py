@@ -268,3 +268,46 @@ def _(root: Path) -> None:
 @case("one class alone", "")
 def _(root: Path) -> None:
     classes(root, names=("cat",))
+
+
+# Tables
+
+_WORDS = ("Training", "TRAIN", "dev", "eval", "train")
+
+
+def table(
+    header: str = "path,label", row: str = "{path},{label}", encoding: str = "utf-8", name: str = "list.csv"
+) -> Build:
+    """A table of the images in ``img``, some in folders of it."""
+
+    def build(root: Path) -> Path:
+        classes(root / "img")
+        text = header + "\n" if header else ""
+        for number, path in enumerate(sorted((root / "img").rglob("*.png"))):
+            inside = path.relative_to(root).as_posix()
+            label = "K\u00e4se" if path.parent.name == "cat" else "dog big"
+            word = _WORDS[number % len(_WORDS)]
+            text += row.format(path=inside, label=label, stem=inside[:-4], root=root, word=word) + "\n"
+        (root / name).write_bytes(text.encode(encoding))
+        return root / name
+
+    return build
+
+
+_TABLE = "24 images of 2 classes"
+case("a table", _TABLE)(table())
+case("a table with semicolons", _TABLE)(table("path;label", "{path};{label}"))
+case("a table for Excel", _TABLE)(table("sep=;\npath;label", "{path};{label}"))
+case("a table with tabs", _TABLE)(table("path\tlabel", "{path}\t{label}", name="list.tsv"))
+case("a table in UTF-16", _TABLE)(table(encoding="utf-16"))
+case("a table with a byte order mark and CRLF", _TABLE)(table("path,label\r", "{path},{label}\r", "utf-8-sig"))
+case("a table in Windows-1252", _TABLE)(table(encoding="cp1252"))
+case("a table of file names and classes", _TABLE)(table("id,Filename,Class", "7,{path},{label}"))
+case("a table of image ids", _TABLE)(table("image_id,label", "{stem},{label}"))
+case("a table of absolute paths", _TABLE)(table(row="{root}/{path},{label}"))
+case("a table of paths with dots", _TABLE)(table(row="./img/../{path},{label}"))
+case("a table of addresses", _TABLE)(table(row="https://x.org/{path},{label}"))
+case("a table of quoted cells", _TABLE)(table(row='"{path}","{label}"'))
+case("a table with splits of every word", _TABLE)(table("path,label,split", "{path},{label},{word}"))
+case("a table with empty splits", "")(table("path,label,split", "{path},{label},"))
+case("a table without titles", "")(table(""))

@@ -141,8 +141,8 @@ def test_a_table_with_splits(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", r"data\.csv: an empty file; expected a CSV file whose first line names the columns path,label"),
-        ("file,class\n1.jpg,cat\n", r"data\.csv: the first line is 'file,class'; expected .* columns path,label"),
-        ("path;label\n1.jpg;cat\n", r"the first line is 'path;label'; expected"),
+        ("what,class\n1.jpg,cat\n", r"data\.csv: the first line is 'what,class'; expected .* columns path,label"),
+        ("path label\n1.jpg cat\n", r"the first line is 'path_label'; expected"),
         ("path,label\n", r"data\.csv: no rows below the line of column names"),
         ("path,label\n1.jpg,cat\n2.jpg\n", r"data\.csv, line 3: no label\. Fill it in or remove the line"),
         ("path,label\n,cat\n", r"line 2: no path\."),

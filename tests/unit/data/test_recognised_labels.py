@@ -11,6 +11,7 @@ from labelled import write_classes
 from labelled_boxes import Scene, scenes, voc_xml, write_image, write_voc, write_yolo, yolo_txt
 from litevision.data import check_data, read_boxes, read_images, task_of
 from litevision.errors import DataError
+from training_cases import CASES
 
 Name = Callable[[Scene], str]
 
@@ -126,6 +127,34 @@ def test_labels_of_several_classes_are_refused_by_name(tmp_path: Path) -> None:
         (tmp_path / split / "_classes.csv").write_text("filename, cell, dot\na.png, 1, 1\n")
     with pytest.raises(DataError, match=r"_classes\.csv: Roboflow's labels of several classes for an image; expected"):
         check_data(tmp_path)
+
+
+_UNREAD = ("Supervisely", "VoTT", "Labelbox", "BDD100K", "DOTA", "KITTI", "SageMaker", "TFRecord")
+
+
+@pytest.mark.parametrize("form", _UNREAD)
+def test_labels_of_boxes_that_are_not_read_are_named(tmp_path: Path, form: str) -> None:
+    next(case for case in CASES if case.name == form).build(tmp_path)
+    told = rf" looks like labels of boxes as {form}.*, which is not read: export it as COCO, Pascal VOC or YOLO\.$"
+    with pytest.raises(DataError, match=told):
+        check_data(tmp_path)
+
+
+def test_classes_beside_labels_of_boxes_that_are_not_read_are_a_warning(tmp_path: Path) -> None:
+    write_classes(tmp_path, ("cat", "dog"), 10, itertools.count())
+    (tmp_path / "vott.json").write_text('{"assets": {}}')
+    (warning,) = (issue for issue in check_data(tmp_path).issues if issue.rule == "unread-labels")
+    assert (warning.severity, warning.path) == ("warning", tmp_path / "vott.json")
+    assert warning.detail.startswith("looks like labels of boxes as VoTT's JSON, which is not read")
+
+
+def test_a_table_beside_a_folder_of_images_is_named(tmp_path: Path) -> None:
+    write_classes(tmp_path, ("img",), 24, itertools.count())
+    file = tmp_path / "list.csv"
+    file.write_text("\n".join(["path,label", *(f"img/{number}.png,{'ab'[number % 2]}" for number in range(24))]))
+    with pytest.raises(DataError, match=r" list\.csv lists images and classes: give .*list\.csv if those are meant\."):
+        check_data(tmp_path)
+    assert check_data(file).ok
 
 
 def test_texts_and_tables_that_are_no_boxes_leave_classes_classes(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 import random
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from litevision.data import read_images
 from litevision.data.splits import check_fractions, divide
 from litevision.errors import UsageError
+from training_cases.classes import table
 
 FRACTIONS = (0.8, 0.1, 0.1)
 names = st.text("abcdefgh0123456789", min_size=1, max_size=8)
@@ -101,3 +104,13 @@ def test_kept_images_stay_in_train() -> None:
 def test_shares_that_cannot_be(fractions: tuple[float, ...], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         check_fractions(fractions)
+
+
+@pytest.mark.parametrize("row", ["{root}/{path},{label}", "./img/../{path},{label}", "ds/{path},{label}"])
+def test_a_split_does_not_depend_on_how_paths_are_written(tmp_path: Path, row: str) -> None:
+    file = table()(tmp_path)
+    plain = read_images(file)
+    lines = [line.split(",") for line in file.read_text().splitlines()[1:]]
+    rows = [row.format(root=tmp_path, path=path, label=label) for path, label in lines]
+    file.write_text("\n".join(["path,label", *rows]))
+    assert read_images(file).samples == plain.samples

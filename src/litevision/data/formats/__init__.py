@@ -131,6 +131,27 @@ FORMATS: tuple[Format, ...] = (
         module="litevision.data.formats.labelme",
     ),
     Format(
+        "CreateML",
+        "detection",
+        files="a JSON list of images with coordinates",
+        layout="a `.json` for each split, or one for all: a list of images with the centres and sizes of boxes",
+        module="litevision.data.formats.create_ml",
+    ),
+    Format(
+        "Label Studio",
+        "detection",
+        files="a JSON list of tasks",
+        layout="its `.json` of tasks (JSON or JSON-MIN); it also exports COCO, VOC and YOLO",
+        module="litevision.data.formats.label_studio",
+    ),
+    Format(
+        "VIA",
+        "detection",
+        files="a JSON or CSV file of regions",
+        layout="the VGG Image Annotator's `.json` (project or annotations) or `.csv`",
+        module="litevision.data.formats.via",
+    ),
+    Format(
         "CSV of boxes",
         "detection",
         files="a CSV file with filename,class,xmin,ymin,xmax,ymax",

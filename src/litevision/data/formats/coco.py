@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from litevision.data.dataset import Split
+from litevision.data.formats import create_ml, label_studio, via
 from litevision.data.formats.find import Folder
 from litevision.data.formats.image_paths import resolve
-from litevision.data.formats.label_files import UnreadableLabels, is_file, read_bytes
+from litevision.data.formats.label_files import UnreadableLabels, brief, is_file, read_bytes
 from litevision.data.listing import EXPECTED_SPLITS, ListedBox, ListedImage, Listing, is_image, split_in, split_named
 from litevision.errors import DataError
 
 _MAX_BYTES = 2 * 1024**3  # COCO's own train2017 has 450 MB
+_OTHERS = (create_ml, label_studio, via)
 _TABLES = ("images", "annotations", "categories")
 _EXPECTED = f"expected COCO's JSON with the lists {', '.join(_TABLES)}"
 _MAX_AREA = 1e12  # px²; no image is as large
@@ -26,13 +28,13 @@ _ENDS_BYTES = 1024 * 1024
 
 
 def is_labels_file(path: Path) -> bool:
-    """Whether it is a JSON file."""
-    return path.suffix.lower() == ".json"
+    """Whether it is a JSON file of no other program's form."""
+    return path.suffix.lower() == ".json" and not any(one.is_labels_file(path) for one in _OTHERS)
 
 
 def find_labels(folder: Folder) -> Iterator[Path]:
     """The JSON files in which two at least of COCO's lists begin, in their first or their last megabyte."""
-    paths = [path for path in (folder.path / name for name in folder.names) if is_labels_file(path)]
+    paths = [path for path in (folder.path / name for name in folder.names) if path.suffix.lower() == ".json"]
     yield from filter(_begins_lists, paths[:_LOOKED_AT] if folder.by_content else paths)
 
 
@@ -166,7 +168,7 @@ def _classes(tables: Mapping[Path, _Table], listing: Listing) -> list[str]:
             given, name = (category.get(key) if isinstance(category, dict) else None for key in ("id", "name"))
             id_ = _plain(given)
             if id_ is None or not isinstance(name, str) or not name.strip():
-                listing.report("class-id-conflict", file, f"categories[{place}]: {_brief(category)} has no id or name")
+                listing.report("class-id-conflict", file, f"categories[{place}]: {brief(category)} has no id or name")
                 continue
             name = name.strip()
             if id_ in table.names:
@@ -208,7 +210,7 @@ def _images(
         given, name = (row.get(key) if isinstance(row, dict) else None for key in ("id", "file_name"))
         id_ = _plain(given)
         if id_ is None or not isinstance(name, str) or not name:
-            listing.report("missing-image", file, f"images[{place}]: {_brief(row)} has no id or file_name")
+            listing.report("missing-image", file, f"images[{place}]: {brief(row)} has no id or file_name")
             continue
         if id_ in found:
             listing.report("id-twice", file, f"images[{place}]: {name} has the id {id_} of {_name_of(found[id_])}")
@@ -249,7 +251,7 @@ def _boxes(file: Path, table: _Table, images: dict[Any, ListedImage | None], lis
     outlines = 0
     for place, plain in enumerate(table.annotations):
         if not isinstance(plain, dict):
-            listing.report("unreadable-box", file, f"annotations[{place}]: {_brief(plain)}; expected an object")
+            listing.report("unreadable-box", file, f"annotations[{place}]: {brief(plain)}; expected an object")
             continue
         id_ = _plain(plain.get("id"))
         image_id = _plain(plain.get("image_id"))
@@ -259,7 +261,7 @@ def _boxes(file: Path, table: _Table, images: dict[Any, ListedImage | None], lis
                 listing.report("id-twice", file, f"annotations[{place}]: the id {id_} again; both are kept")
             seen.add(id_)
         if image_id not in images:
-            listing.report("missing-image", file, f"{where}: image_id {_brief(plain.get('image_id'))} is no image's")
+            listing.report("missing-image", file, f"{where}: image_id {brief(plain.get('image_id'))} is no image's")
             continue
         image = images[image_id]
         if image is None:  # reported already, once for all its boxes
@@ -267,10 +269,10 @@ def _boxes(file: Path, table: _Table, images: dict[Any, ListedImage | None], lis
         where = f"{where} of {image.name}"
         label = table.names.get(_plain(plain.get("category_id")))
         if label is None:
-            listing.refuse(image, "unknown-class", file, f"{where}: category_id {_brief(plain.get('category_id'))}")
+            listing.refuse(image, "unknown-class", file, f"{where}: category_id {brief(plain.get('category_id'))}")
             continue
         xywh = _numbers(plain.get("bbox"))
-        text = f"{where}: {label} {_brief(plain.get('bbox'))}"
+        text = f"{where}: {label} {brief(plain.get('bbox'))}"
         if not xywh and (xywh := _around(plain.get("segmentation"))):
             outlines += 1
         if len(xywh) != 4:
@@ -326,11 +328,6 @@ def _plain(id_: object) -> int | str | None:
     if isinstance(id_, float):
         return int(id_) if id_.is_integer() else None
     return int(id_) if isinstance(id_, int) else None
-
-
-def _brief(value: object) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _report_unlabelled(folders: set[Path], listing: Listing) -> None:

@@ -1,42 +1,35 @@
 """Read a CSV file with a line for each box, as TensorFlow's tutorials and many competitions have it."""
 
-import csv
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from litevision.data.dataset import Split
 from litevision.data.formats.find import Folder
 from litevision.data.formats.image_paths import add_named
-from litevision.data.formats.label_files import UnreadableLabels, read_lines
+from litevision.data.formats.label_files import UnreadableLabels, size_of
+from litevision.data.formats.table_files import CLASS_TITLES, IMAGE_TITLES, SPLIT_TITLES, read_table, titles_of
 from litevision.data.listing import ListedBox, ListedImage, Listing, split_in, split_named
 from litevision.errors import DataError
 
-_HEAD_BYTES = 4096
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 _COLUMNS = {
-    "image": r"(image|img)?_?(file)?_?(name|path|id)|file|image|img",
-    "class": r"class_?(name|id)?|label_?(name)?|category|object",
-    "xmin": r"x_?min|xmin|x_?1|left",
-    "ymin": r"y_?min|ymin|y_?1|top",
-    "xmax": r"x_?max|xmax|x_?2|right",
-    "ymax": r"y_?max|ymax|y_?2|bottom",
-    "width": "(image_?)?width",
-    "height": "(image_?)?height",
-    "split": "split|set|subset",
+    "image": IMAGE_TITLES,
+    "class": CLASS_TITLES,
+    "xmin": ("xmin", "x_min", "x1", "x_1", "left"),
+    "ymin": ("ymin", "y_min", "y1", "y_1", "top"),
+    "xmax": ("xmax", "x_max", "x2", "x_2", "right"),
+    "ymax": ("ymax", "y_max", "y2", "y_2", "bottom"),
+    "width": ("width", "image_width", "img_width"),
+    "height": ("height", "image_height", "img_height"),
+    "split": SPLIT_TITLES,
 }
+_NEEDED = ("image", "class", *_EDGES)
 
 
 def is_labels_file(path: Path) -> bool:
     """Whether the first line of a CSV file names the edges of boxes."""
-    if path.suffix.lower() not in (".csv", ".tsv"):
-        return False
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES).decode("utf-8-sig", "replace")
-    except OSError:
-        return False
-    return {"image", "class", *_EDGES} <= set(_columns(head.partition("\n")[0]))
+    titles = set(titles_of(path))
+    return bool(titles) and all(not titles.isdisjoint(_COLUMNS[name]) for name in _NEEDED)
 
 
 def find_labels(folder: Folder) -> Iterator[Path]:
@@ -56,7 +49,7 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
     listing = Listing(root)
     images: dict[tuple[Path, str], ListedImage] = {}
     for file in files:
-        for number, row in _rows(file):
+        for number, row in _rows(file, listing):
             split = split_named(row.get("split", "")) or split_in(file.stem) or split_named(file.parent.name)
             _add(file, number, row, split, images, listing)
     boxes = [box for image in images.values() for box in image.boxes]
@@ -68,35 +61,17 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
     return listing
 
 
-def _columns(line: str) -> dict[str, int]:
-    """The place of each column that is known by its title."""
-    titles = [title.strip().strip('"').lower() for title in line.strip().split(_separator(line))]
-    found: dict[str, int] = {}
-    for place, title in enumerate(titles):
-        for name, spelled in _COLUMNS.items():
-            if name not in found and title and re.fullmatch(spelled, title):
-                found[name] = place
-                break
-    return found
-
-
-def _separator(line: str) -> str:
-    return max(",;\t", key=line.count)
-
-
-def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def _rows(file: Path, listing: Listing) -> Iterator[tuple[int, dict[str, str]]]:
     """Each line with its number and its cells by the columns' names."""
     try:
-        lines = read_lines(file)
+        table = read_table(file)
     except UnreadableLabels as error:
         raise DataError(f"{file}: {error.detail}; expected a CSV file of boxes.") from None
-    columns = _columns(lines[0]) if lines else {}
-    if not {"image", "class", *_EDGES} <= set(columns):
+    if any(table.place(_COLUMNS[name]) is None for name in _NEEDED):
         raise DataError(f"{file}: expected a CSV file whose first line names filename,class,xmin,ymin,xmax,ymax.")
-    for number, line in enumerate(lines[1:], 2):
-        if line:
-            cells = next(csv.reader([line], delimiter=_separator(lines[0])))
-            yield number, {name: cells[place].strip() if place < len(cells) else "" for name, place in columns.items()}
+    if table.encoding == "cp1252":
+        listing.report("other-encoding", file, "read as Windows-1252, as it is no UTF-8")
+    yield from table.dicts(_COLUMNS)
 
 
 def _add(
@@ -113,8 +88,7 @@ def _add(
         return
     image = images.get((file, name))
     if image is None:
-        sides = [row.get(side, "") for side in ("height", "width")]
-        size_hw = (int(sides[0]), int(sides[1])) if all(side.isdecimal() and int(side) for side in sides) else None
+        size_hw = size_of(row.get("height"), row.get("width"))
         image = images[file, name] = ListedImage(Path(name), name, split, labels_file=file, size_hw=size_hw)
     edges = [row[edge] for edge in _EDGES]
     if not any(edges) and not row["class"]:  # an image without a box

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from litevision.data.formats.find import Folder
 from litevision.data.formats.image_paths import add_named
-from litevision.data.formats.label_files import Element, UnreadableLabels, read_xml
+from litevision.data.formats.label_files import Element, UnreadableLabels, head_of, read_xml, size_of
 from litevision.data.listing import ListedBox, ListedImage, Listing, split_in, split_named
 from litevision.errors import DataError
 
@@ -19,11 +19,7 @@ def is_labels_file(path: Path) -> bool:
     """Whether it is an XML file whose root is ``<annotations>``."""
     if path.suffix.lower() != ".xml":
         return False
-    try:
-        with path.open("rb") as file:
-            return re.search(rb"<annotations[\s>]", file.read(_HEAD_BYTES)) is not None
-    except OSError:
-        return False
+    return re.search(rb"<annotations[\s>]", head_of(path, _HEAD_BYTES)) is not None
 
 
 def find_labels(folder: Folder) -> Iterator[Path]:
@@ -57,8 +53,7 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
 def _image(element: Element, file: Path, listing: Listing) -> ListedImage:
     attributes = element.attributes
     name = attributes.get("name", "")
-    sides = [attributes.get(side, "") for side in ("height", "width")]
-    size_hw = (int(sides[0]), int(sides[1])) if all(side.isdecimal() and int(side) for side in sides) else None
+    size_hw = size_of(attributes.get("height"), attributes.get("width"))
     split = split_named(attributes.get("subset", "")) or split_in(file.stem) or split_named(file.parent.name)
     image = ListedImage(Path(name), name, split, labels_file=file, line=element.line, size_hw=size_hw)
     outlines = 0

@@ -10,12 +10,15 @@ from pathlib import Path
 
 from litevision.data import formats
 from litevision.data.formats import Format, Task, expected_files
+from litevision.data.formats.table_files import CLASS_TITLES, IMAGE_TITLES, titles_of
+from litevision.data.formats.unread import unread_labels
 from litevision.data.listing import Listing, is_image, is_left_behind, is_own_output, split_named
 from litevision.errors import DataError
 from litevision.image.files import mode_of
 
 _MAX_DEPTH = 3
 _LOOKED_AT = 256  # files of a folder, which may hold a million images
+_EXPORTS = "COCO, Pascal VOC or YOLO"
 _LABEL_FOLDER = re.compile(r"annotations?|annots?|xmls?|labels?", re.IGNORECASE)
 
 
@@ -88,11 +91,47 @@ def list_labels(path: str | os.PathLike[str], task: Task | None = None) -> tuple
     if not found:
         raise DataError(f"{path}: no labels of boxes; expected {expected}.")
     row = found[0][0]
+    if row.is_fallback:
+        return row, _read_beside_unread(row, path, [file for _, file in found])
     other = next((one for one in found if one[0] != row), None)
     if other:
         files = " and ".join(f"{each.name} ({file.relative_to(path)})" for each, file in (found[0], other))
         raise DataError(f"{path}: labels as {files}; expected one format. Name its file, or move the other away.")
     return row, row.reader.list_labels(path, [file for _, file in found])
+
+
+def _read_beside_unread(row: Format, path: Path, files: Sequence[Path]) -> Listing:
+    """What no format of boxes recognises, which is told where it looks like labels of boxes all the same.
+
+    Raises:
+        DataError: as the reader of ``row`` does.
+    """
+    unread = next(filter(None, (unread_labels(folder.path, folder.names) for folder in _folders(path, _any))), None)
+    if unread is None:
+        try:
+            return row.reader.list_labels(path, files)
+        except DataError as error:
+            table = next((one for one in sorted(path.glob("*.[ct]sv")) if _lists_classes(one)), None)
+            named = f" {table.name} lists images and classes: give {table} if those are meant." if table else ""
+            raise DataError(f"{error}{named}") from None
+    file, form = unread
+    name = file.relative_to(path).as_posix()
+    told = f"looks like labels of boxes as {form}, which is not read"
+    try:
+        listing = row.reader.list_labels(path, files)
+    except DataError as error:
+        raise DataError(f"{error} {name} {told}: export it as {_EXPORTS}.") from None
+    listing.report("unread-labels", file, f"{told}; the folders are taken as classes")
+    return listing
+
+
+def _lists_classes(table: Path) -> bool:
+    titles = set(titles_of(table))
+    return not titles.isdisjoint(IMAGE_TITLES) and not titles.isdisjoint(CLASS_TITLES)
+
+
+def _any(name: str) -> bool:
+    return True
 
 
 def _file_format(path: Path, rows: Iterable[Format]) -> Format:
@@ -123,7 +162,7 @@ def _found_below(root: Path, rows: Sequence[Format]) -> Iterator[tuple[Format, P
                 yield row, file
     if is_found:
         return
-    folders = [replace(folder, by_content=True) for folder in _folders(root, lambda name: True)]
+    folders = [replace(folder, by_content=True) for folder in _folders(root, _any)]
     for row in rows:
         for folder in folders:
             for file in row.reader.find_labels(folder):

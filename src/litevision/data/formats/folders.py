@@ -186,7 +186,7 @@ def _refuse_labels(listing: Listing) -> None:
     if unnamed:
         raise DataError(
             f"{listing.root}: {unnamed!r} is what a folder of images or labels is called, and no class; no labels "
-            f"were found beside it. {expected[0].upper()}{expected[1:]}."
+            f"that are read were found beside it. {expected[0].upper()}{expected[1:]}."
         )
 
 

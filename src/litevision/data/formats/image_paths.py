@@ -106,7 +106,11 @@ def add_named(images: Sequence[ListedImage], listing: Listing) -> None:
         return next(filter(is_file, places), None)
 
     splits = {image.name: image.split for image in images}
-    paths = resolve(splits, direct, root, split_of=splits.get)
+    paths: dict[str, Path] = {}
+    for suffixes in (True, False):  # Open Images has ids for names
+        names = [name for name in splits if is_image(name) is suffixes]
+        taken = set(paths.values())
+        paths |= resolve(names, direct, root, taken, suffixes=suffixes, split_of=splits.get) if names else {}
     for image in images:
         path = paths.get(image.name)
         if path is None:

@@ -1,12 +1,18 @@
 """Read label files within limits: text in UTF-8, and XML without document types."""
 
+import json
+import math
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from xml.parsers import expat
 
 _MAX_BYTES = 64 * 1024 * 1024
 _MAX_DEPTH = 64
+_LOOKED_AT = 20
+_MAX_SIDE_PX = 1_000_000_000
 _MAX_ELEMENTS = 200_000  # 20,000 boxes in one image
 
 
@@ -52,6 +58,61 @@ def read_bytes(path: Path, max_bytes: int = _MAX_BYTES) -> bytes:
         return path.read_bytes()
     except (OSError, ValueError) as error:
         raise UnreadableLabels(getattr(error, "strerror", None) or str(error)) from None
+
+
+def head_of(path: Path, size_bytes: int) -> bytes:
+    """The first bytes of a plain file; none where it cannot be read, or is no plain file."""
+    if not is_file(path):
+        return b""
+    try:
+        with path.open("rb") as file:
+            return file.read(size_bytes)
+    except OSError:
+        return b""
+
+
+def read_json(path: Path, max_bytes: int = _MAX_BYTES) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        UnreadableLabels: not such a file.
+    """
+    try:
+        return json.loads(read_bytes(path, max_bytes))
+    except json.JSONDecodeError as error:
+        raise UnreadableLabels(f"no JSON ({error.msg})", error.lineno) from None
+    except (ValueError, RecursionError) as error:  # bytes that are no text, numbers or nesting without end
+        raise UnreadableLabels(f"no JSON ({error})") from None
+
+
+def json_files(folder: Path, names: Sequence[str]) -> list[Path]:
+    """The first few JSON files of a folder, which may have one beside each image."""
+    return [folder / name for name in names if name.lower().endswith(".json")][:_LOOKED_AT]
+
+
+def brief(value: object) -> str:
+    """A JSON value in at most 60 characters, for messages."""
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def number(written: object) -> float:
+    """A coordinate; raises ``ValueError`` for what is none."""
+    if isinstance(written, bool) or not isinstance(written, (int, float, str)):
+        raise ValueError(f"{written!r:.40} is no number")
+    try:
+        return float(written)
+    except OverflowError:
+        return math.inf
+
+
+def size_of(height: object, width: object) -> tuple[int, int] | None:
+    """The stated size of an image, px; None where none is stated. Some programs write 0."""
+    try:
+        sides = number(height), number(width)
+    except ValueError:
+        return None
+    return (int(sides[0]), int(sides[1])) if all(1 <= side <= _MAX_SIDE_PX for side in sides) else None
 
 
 def read_lines(path: Path) -> list[str]:

@@ -1,6 +1,5 @@
 """Read LabelMe: a JSON file of shapes beside each image."""
 
-import json
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -9,11 +8,10 @@ from typing import Any
 
 from litevision.data.formats.find import Folder
 from litevision.data.formats.image_paths import add_named
-from litevision.data.formats.label_files import UnreadableLabels, read_bytes
+from litevision.data.formats.label_files import UnreadableLabels, head_of, json_files, number, read_json, size_of
 from litevision.data.listing import ListedBox, ListedImage, Listing, split_named, walk
 
 _HEAD_BYTES = 1024 * 1024
-_LOOKED_AT = 20
 _SHAPES = re.compile(rb'"shapes"\s*:\s*\[')
 
 
@@ -25,16 +23,11 @@ def is_labels_file(path: Path) -> bool:
 def find_labels(folder: Folder) -> Iterator[Path]:
     """The first JSON file of a folder that holds shapes."""
     if folder.by_content:
-        files = [folder.path / name for name in folder.names if name.lower().endswith(".json")]
-        yield from list(filter(_has_shapes, files[:_LOOKED_AT]))[:1]
+        yield from list(filter(_has_shapes, json_files(folder.path, folder.names)))[:1]
 
 
 def _has_shapes(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return _SHAPES.search(file.read(_HEAD_BYTES)) is not None
-    except OSError:
-        return False
+    return _SHAPES.search(head_of(path, _HEAD_BYTES)) is not None
 
 
 def list_labels(root: Path, files: Sequence[Path]) -> Listing:
@@ -50,17 +43,14 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
         split = next((split for part in reversed(parts) if (split := split_named(part))), None)
         for file in (folder / name for name in names if name.lower().endswith(".json")):
             try:
-                plain = json.loads(read_bytes(file))
-            except (UnreadableLabels, ValueError, RecursionError) as error:
-                listing.report("unreadable-labels", file, getattr(error, "detail", f"no JSON ({error})"))
+                plain = read_json(file)
+            except UnreadableLabels as error:
+                listing.report("unreadable-labels", file, error.detail, error.line)
                 continue
             if isinstance(plain, dict) and isinstance(plain.get("shapes"), list):
                 name = plain.get("imagePath")
                 name = name if isinstance(name, str) and name else f"{file.stem}.jpg"
-                height, width = plain.get("imageHeight"), plain.get("imageWidth")
-                size_hw = None
-                if isinstance(height, int) and isinstance(width, int) and min(height, width) > 0:
-                    size_hw = height, width
+                size_hw = size_of(plain.get("imageHeight"), plain.get("imageWidth"))
                 image = ListedImage(Path(name), name, split, labels_file=file, size_hw=size_hw)
                 _add_shapes(plain["shapes"], image, file, listing)
                 images.append(image)
@@ -75,7 +65,7 @@ def _add_shapes(shapes: Sequence[Any], image: ListedImage, file: Path, listing: 
         shape = shape if isinstance(shape, dict) else {}
         label, points, form = shape.get("label"), shape.get("points", ()), shape.get("shape_type")
         try:
-            xs, ys = [float(point[0]) for point in points], [float(point[1]) for point in points]
+            xs, ys = [number(point[0]) for point in points], [number(point[1]) for point in points]
         except (TypeError, ValueError, IndexError, KeyError):
             xs = ys = []
         if not isinstance(label, str) or not label.strip():

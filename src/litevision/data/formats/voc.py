@@ -10,7 +10,7 @@ from litevision.data.dataset import SPLITS, Split
 from litevision.data.formats import cvat
 from litevision.data.formats.find import Folder
 from litevision.data.formats.image_paths import resolve
-from litevision.data.formats.label_files import Element, UnreadableLabels, read_lines, read_xml
+from litevision.data.formats.label_files import Element, UnreadableLabels, head_of, read_lines, read_xml, size_of
 from litevision.data.listing import ListedBox, ListedImage, Listing, is_image, split_named, walk
 
 # The challenge's own files count pixels from 1 and name the last pixel of an object; labelling tools (LabelImg, CVAT,
@@ -50,8 +50,7 @@ def find_labels(folder: Folder) -> Iterator[Path]:
 
 
 def _is_annotation(path: Path) -> bool:
-    with path.open("rb") as file:
-        return re.search(rb"<annotation[\s>]", file.read(_HEAD_BYTES)) is not None
+    return re.search(rb"<annotation[\s>]", head_of(path, _HEAD_BYTES)) is not None
 
 
 def list_labels(root: Path, files: Sequence[Path]) -> Listing:
@@ -199,11 +198,7 @@ def _nearness(image: Path, xml: Path, named: str) -> tuple[bool, int, bool]:
 def _size(root: Element) -> tuple[int, int] | None:
     """What the file states; some programs write 0."""
     size = root.child("size")
-    try:
-        height, width = (int(float(size.text_of(side))) if size else 0 for side in ("height", "width"))
-    except (ValueError, OverflowError):
-        return None
-    return (height, width) if height > 0 and width > 0 else None
+    return size_of(size.text_of("height"), size.text_of("width")) if size else None
 
 
 def _box(element: Element, image: ListedImage, xml: Path, shift: float, listing: Listing) -> ListedBox | None:

@@ -1,0 +1,76 @@
+"""Read CreateML: a JSON list of images, each with its boxes by their centres."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from litevision.data.formats.find import Folder
+from litevision.data.formats.image_paths import add_named
+from litevision.data.formats.label_files import UnreadableLabels, brief, head_of, json_files, number, read_json
+from litevision.data.listing import ListedBox, ListedImage, Listing, split_in, split_named
+from litevision.errors import DataError
+
+_HEAD_BYTES = 64 * 1024
+_MAX_BYTES = 512 * 1024 * 1024
+_EXPECTED = "expected CreateML's JSON list of images with annotations"
+_BOX = re.compile(rb'"coordinates"\s*:\s*\{')
+
+
+def is_labels_file(path: Path) -> bool:
+    """Whether it is a JSON list in which boxes have coordinates."""
+    head = head_of(path, _HEAD_BYTES) if path.suffix.lower() == ".json" else b""
+    return head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"[") and _BOX.search(head) is not None
+
+
+def find_labels(folder: Folder) -> Iterator[Path]:
+    """The JSON files of a folder that are such lists."""
+    if folder.by_content:
+        yield from filter(is_labels_file, json_files(folder.path, folder.names))
+
+
+def list_labels(root: Path, files: Sequence[Path]) -> Listing:
+    """The images and boxes that ``files`` list; a file's name or folder may say its split.
+
+    Raises:
+        DataError: a file that cannot be read.
+    """
+    listing = Listing(root)
+    images: list[ListedImage] = []
+    for file in files:
+        try:
+            rows = read_json(file, _MAX_BYTES)
+        except UnreadableLabels as error:
+            raise DataError(f"{file}: {error.detail}; {_EXPECTED}.") from None
+        if not isinstance(rows, list):
+            raise DataError(f"{file}: no list; {_EXPECTED}.")
+        split = split_in(file.stem) or split_named(file.parent.name)
+        for place, row in enumerate(rows):
+            row = row if isinstance(row, dict) else {}
+            name = next((row[key] for key in ("image", "imagefilename") if isinstance(row.get(key), str)), "")
+            if not name:
+                listing.report("missing-image", file, f"entry {place}: no image's name")
+                continue
+            image = ListedImage(Path(name), name, split, labels_file=file)
+            boxes = row.get("annotations", row.get("annotation", []))
+            for box in boxes if isinstance(boxes, list) else [boxes]:
+                _add(box if isinstance(box, dict) else {}, image, file, listing)
+            images.append(image)
+    listing.classes = sorted({box.label for image in images for box in image.boxes})
+    add_named(images, listing)
+    return listing
+
+
+def _add(box: dict[str, Any], image: ListedImage, file: Path, listing: Listing) -> None:
+    label, sides = box.get("label"), box.get("coordinates")
+    text = f"{image.name}: {brief(label)} {brief(sides)}"
+    if not isinstance(label, str) or not label.strip():
+        listing.refuse(image, "unknown-class", file, f"{text}; no label")
+        return
+    try:
+        x, y, width, height = (number(sides[key]) for key in ("x", "y", "width", "height"))  # type: ignore[index]
+    except (KeyError, TypeError, ValueError):
+        listing.refuse(image, "unreadable-box", file, f"{text}; expected x, y, width, height")
+        return
+    corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    image.boxes.append(ListedBox(label.strip(), corners, text, file))
