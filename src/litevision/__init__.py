@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from litevision.evaluation.evaluate import evaluate
     from litevision.exporting.export import export
     from litevision.hub import bench, classify, detect, load, load_classifier, load_detector
-    from litevision.image import Preprocess
+    from litevision.image import Preprocess, find_images
     from litevision.lab.choose import choose
     from litevision.lab.compare import compare
     from litevision.lab.guidelines import guidelines
@@ -66,6 +66,7 @@ __all__ = [
     "draw",
     "evaluate",
     "export",
+    "find_images",
     "guidelines",
     "info",
     "lint",
@@ -103,6 +104,7 @@ _HOMES = {
     "draw": "litevision.cost.draw",
     "evaluate": "litevision.evaluation.evaluate",
     "export": "litevision.exporting.export",
+    "find_images": "litevision.image",
     "guidelines": "litevision.lab.guidelines",
     "info": "litevision.cost.info",
     "lint": "litevision.lab.lint",

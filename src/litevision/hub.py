@@ -175,7 +175,8 @@ def classify(
     For more than a few calls, load the model once with `load_classifier`.
 
     Args:
-        images: one image, in any form of `litevision.image.ImageLike`, or several.
+        images: one image, in any form of `litevision.image.ImageLike`, or several: a list, or a folder's, which
+            ``litevision.find_images(folder)`` finds and counts what it passes over.
         model: as for `load`.
         top: how many classes; all of them where the model has fewer.
         **options: the engine and so on, as for `load`.
@@ -226,7 +227,8 @@ def detect(
     For more than a few calls, load the model once with `load_detector`.
 
     Args:
-        images: one image, in any form of `litevision.image.ImageLike`, or several.
+        images: one image, in any form of `litevision.image.ImageLike`, or several: a list, or a folder's, which
+            ``litevision.find_images(folder)`` finds and counts what it passes over.
         model: as for `load`.
         score: as for `litevision.Detector.predict`.
         tiles: as for `litevision.Detector.predict`.

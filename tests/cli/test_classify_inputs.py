@@ -79,7 +79,8 @@ def test_odd_lines(classify_beside: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "out"), [((), ""), (("--json",), '{"model": "tiny.onnx", "results": []}\n'), (("--jsonl",), "")]
+    ("options", "out"),
+    [((), ""), (("--json",), '{"model": "tiny.onnx", "results": [], "passed_over": {}}\n'), (("--jsonl",), "")],
 )
 def test_an_empty_list(classify_beside: Start, options: tuple[str, ...], out: str) -> None:
     process = classify_beside("-", *options)

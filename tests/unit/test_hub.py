@@ -1,7 +1,9 @@
 """Models by name, and classification and detection in one call."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ import pytest
 import litevision
 from bundles import write_bundle
 from detectors import RED, image, write_detector
-from litevision.errors import BundleError, FileMissingError, ImageError, UnknownNameError
+from images import encoded
+from litevision.errors import BundleError, FileMissingError, ImageError, UnknownNameError, UsageError
 from litevision.hub import find_bundle
 from litevision.zoo import BUNDLES
 
@@ -89,3 +92,51 @@ def test_their_errors_are_those_of_predict(classifier: Path) -> None:
         litevision.classify("none.jpg", classifier)
     with pytest.raises(ImageError, match="image of 4 bytes"):
         litevision.classify([RED_IMAGE] * 9 + [b"oops"], classifier)
+
+
+def test_the_images_of_a_folder(classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "photos"
+    for name in ("a", "b", "locked/c", "d", "e"):
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        (folder / f"{name}.png").write_bytes(encoded(RED_IMAGE))
+    (folder / "notes.txt").touch()
+    found = litevision.find_images(folder)
+    assert [it.labels[0] for it in litevision.classify(found, classifier)] == ["red"] * 4
+    assert str(found.passed_over) == "1 file passed over (1 .txt), 1 folder not looked into"
+    assert len(litevision.load_classifier(classifier).predict_batch(found)) == 4
+
+    real = os.scandir
+
+    def scandir(path: str) -> Any:
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr("litevision.image.found.os.scandir", scandir)
+    found = litevision.find_images(folder, recursive=True)
+    results = list(litevision.load_classifier(classifier).stream(found, on_error="keep"))
+    assert [(Path(it.name).name, it.error is None) for it in results] == [
+        ("a.png", True),
+        ("b.png", True),
+        ("d.png", True),
+        ("e.png", True),
+        ("locked", False),
+    ]
+    with pytest.raises(ImageError, match="locked: the folder cannot be read"):
+        litevision.classify(found, classifier)
+
+
+def test_a_folder_or_a_number_is_no_image(classifier: Path, tmp_path: Path) -> None:
+    of_folder = r"a folder.*litevision\.find_images\('.*'\) gives"
+    loaded = litevision.load_classifier(classifier)
+    with pytest.raises(ImageError, match=of_folder):
+        litevision.classify(tmp_path, classifier)
+    for call in (loaded.predict_batch, loaded.stream):
+        with pytest.raises(UsageError, match=of_folder):
+            call(str(tmp_path))
+        with pytest.raises(UsageError, match="images of type int; expected an image, or several in a list"):
+            call(5)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="images of type int"):
+        litevision.classify(5, classifier)  # type: ignore[call-overload]
+    with pytest.raises(FileMissingError, match="an empty path"):
+        litevision.classify("", classifier)

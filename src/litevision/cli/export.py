@@ -61,8 +61,8 @@ def run(options: ExportOptions) -> int:
 
     require_torch("litevision export")
     from litevision.exporting.export import export
-    from litevision.image import list_images
 
+    check_images = None if options.check_images is None else _check_images(options.check_images)
     metadata = export(
         options.source,
         options.output,
@@ -72,7 +72,7 @@ def run(options: ExportOptions) -> int:
         size=None if options.size is None else parse_size(options.size),
         normalisation=options.normalisation,
         labels=None if options.labels is None else _read_labels(options.labels),
-        check_images=None if options.check_images is None else list_images(options.check_images),
+        check_images=check_images,
     )
     check, (height, width) = metadata.check, metadata.preprocess.size_hw
     name, file = escape(metadata.architecture.name), escape(str(options.output))
@@ -83,6 +83,17 @@ def run(options: ExportOptions) -> int:
         f"{check.max_abs_diff:.1e}, the top answer agrees on {check.top1_agreement:.0%}"
     )
     return 0
+
+
+def _check_images(folder: Path) -> list[Path]:
+    from litevision.console import note
+    from litevision.image import find_images
+
+    found = find_images(folder)
+    paths = list(found)
+    if found.passed_over:
+        note(f"{folder}: {found.passed_over}")
+    return paths
 
 
 _MOST_LABEL_BYTES = 67_108_864

@@ -1,14 +1,16 @@
 """What the arguments of a command stand for: images, and readers of what holds or lists images."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from litevision.errors import FileMissingError, LitevisionError, MissingExtraError, UsageError
-from litevision.image import ANIMATION_SUFFIXES, VIDEO_SUFFIXES, list_images
+from litevision.errors import FileMissingError, LitevisionError, MissingExtraError
+from litevision.image import ANIMATION_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, FoundImages, PassedOver
+from litevision.image.found import Unlisted
+from litevision.image.magic import kind_of_file
 from litevision.runtime.results import PreprocessedImage
 
 if TYPE_CHECKING:
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
 
 STDIN = "-"
 _WEBCAM = "webcam:"
-_MAX_LINE_BYTES = 65_536  # 16 times the longest path of Linux
-_IDLE_MS = 5, 200  # how long a list that grows is waited for, at first and at most, before somebody else has a turn
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_RAW_VIDEOS = (".mjpeg", ".mjpg")  # begin as the JPEG that their first frame is
 
 ImageInput = str | PreprocessedImage[Any] | None
 """An image's path, one that is prepared already, or None where the reader would have to wait."""
@@ -44,35 +46,57 @@ class Finder:
         recursive: look into folders in folders.
         frames: every frame of an animation, not the first alone.
         every_s: seconds between two frames of a video or camera; 0 for every frame.
+        videos: also take the videos in folders.
+        passed_over: counts what lies in folders and is not taken.
     """
 
     recursive: bool = False
     frames: bool = False
     every_s: float = 1.0
+    videos: bool = False
+    passed_over: PassedOver = field(default_factory=PassedOver)
 
-    def find(self, argument: str) -> list[Entry]:
-        """What ``argument`` stands for: a path, a pattern, ``webcam:0``, or ``-`` for the paths on standard input."""
+    def find(self, argument: str) -> Iterator[Entry]:
+        """What ``argument`` stands for: a path, a pattern, ``webcam:0``, or ``-`` for what standard input holds."""
         if argument == STDIN:
-            return [self._listed]
-        if os.path.lexists(argument):
-            return self._at(argument)
-        if argument.startswith(_WEBCAM):
-            return self._webcam(argument)
-        if any(sign in argument for sign in "*?["):
-            return self._matching(argument)
-        return self._at(argument)
+            yield self._listed
+        elif argument.startswith(_WEBCAM) and not os.path.lexists(argument):
+            yield self._webcam(argument)
+        else:
+            yield from self._at(argument)
 
-    def _at(self, path: str) -> list[Entry]:
-        try:
-            found = [str(image) for image in list_images(path, recursive=self.recursive)]
-            return [self._reader_or_path(image) for image in found]
-        except LitevisionError as error:
-            return [PreprocessedImage(path, error)]
+    def _at(self, path: str, *, is_listed: bool = False) -> Iterator[Entry]:
+        """What lies at a path, or at those that a pattern fits; in a list of paths, nothing is a pattern."""
+        is_folder = os.path.isdir(path)  # noqa: PTH112
+        suffixes = IMAGE_SUFFIXES + (VIDEO_SUFFIXES if self.videos else ())
+        found = FoundImages(
+            path,
+            recursive=self.recursive,
+            suffixes=suffixes,
+            passed_over=self.passed_over,
+            patterns=not is_listed,
+        )
+        match = _ADDRESS.match(path)
+        if match and not os.path.lexists(path):
+            yield PreprocessedImage(path, _address_error(path, match[0]))
+            return
+        for image in found.walk():
+            if isinstance(image, Unlisted):
+                yield PreprocessedImage(image.path, image.error)
+            else:
+                yield self._reader_or_path(image, is_named=not is_folder)
 
-    def _reader_or_path(self, path: str) -> Entry:
+    def _reader_or_path(self, path: str, *, is_named: bool) -> Entry:
+        """What reads a path: of a file in a folder, the suffix says; of one that is named, the content if it can."""
         suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122  # a Path costs more than all the rest here
-        if suffix in VIDEO_SUFFIXES:
-            _require_av(path)
+        kind = "video" if suffix in VIDEO_SUFFIXES else None
+        if is_named and suffix not in (*IMAGE_SUFFIXES, *_RAW_VIDEOS):
+            kind = kind_of_file(path) or kind
+        if kind == "video":
+            try:
+                _require_av(path)
+            except LitevisionError as error:
+                return PreprocessedImage(path, error)
             from litevision.runtime.video import video_frames
 
             return partial(video_frames, path, every_s=self.every_s)
@@ -82,34 +106,31 @@ class Finder:
             return partial(animation_frames, path)
         return path
 
-    def _webcam(self, name: str) -> list[Entry]:
+    def _webcam(self, name: str) -> Entry:
         from litevision.runtime.video import webcam_device, webcam_frames
 
         try:
             webcam_device(name)
             _require_av(name)
         except LitevisionError as error:
-            return [PreprocessedImage(name, error)]
-        return [partial(webcam_frames, name, every_s=self.every_s)]
-
-    def _matching(self, pattern: str) -> list[Entry]:
-        from glob import glob
-
-        found = sorted(path for path in glob(pattern, recursive=True) if Path(path).is_file())  # noqa: PTH207  # takes absolute patterns too
-        if not found:
-            error = FileMissingError(
-                f"{pattern}: no file has such a name. Check the pattern; '**' stands for any folders."
-            )
-            return [PreprocessedImage(pattern, error)]
-        return [entry for path in found for entry in self._at(path)]
+            return PreprocessedImage(name, error)
+        return partial(webcam_frames, name, every_s=self.every_s)
 
     def _listed(self, preprocess: "Preprocessor") -> Iterator[ImageInput]:
-        """The images whose paths stand on standard input, one a line, as the lines come."""
-        for line in _lines():
-            if isinstance(line, str):
-                yield from images(self._at(line), preprocess)
+        """The images whose paths stand on standard input, as they come, or the image that it holds."""
+        from litevision.cli.stdin import read_stdin
+
+        for it in read_stdin(preprocess):
+            if isinstance(it, str):
+                yield from images(self._at(it, is_listed=True), preprocess)
             else:
-                yield line
+                yield it
+
+
+def _address_error(path: str, scheme: str) -> LitevisionError:
+    if scheme.lower() == "file://":
+        return FileMissingError(f"{path}: an address, not a path. Give {path[len(scheme) :]} instead.")
+    return FileMissingError(f"{path}: an address, not a file. Download it first.")
 
 
 def _require_av(name: str) -> None:
@@ -117,45 +138,3 @@ def _require_av(name: str) -> None:
 
     if find_spec("av") is None:
         raise MissingExtraError.of(f"{name}: reading videos", "video")
-
-
-def _lines() -> Iterator[str | PreprocessedImage[Any] | None]:
-    """The lines of standard input without their ends; None while there is none to read."""
-    import sys
-
-    if sys.stdin is None:
-        yield PreprocessedImage(STDIN, UsageError("standard input is closed; expected paths on it, one a line."))
-        return
-    # Not through sys.stdin: its buffer would hide from poll what is there already.
-    descriptor = sys.stdin.fileno()
-    rest = b""
-    while True:
-        yield from _idle(descriptor)
-        block = os.read(descriptor, _MAX_LINE_BYTES)
-        *lines, rest = (rest + block).split(b"\n")
-        if not block:
-            lines = [rest]
-        yield from (os.fsdecode(line) for line in (line.removesuffix(b"\r") for line in lines) if line)
-        if not block:
-            return
-        if len(rest) > _MAX_LINE_BYTES:
-            error = UsageError(f"standard input: a line of over {_MAX_LINE_BYTES} bytes; expected paths, one a line.")
-            yield PreprocessedImage(STDIN, error)
-            return
-
-
-def _idle(descriptor: int) -> Iterator[None]:
-    """None again and again until there is something to read, or the end."""
-    import select
-
-    if not hasattr(select, "poll"):  # Windows, where a read is waited for
-        return
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    wait_ms, longest_ms = _IDLE_MS
-    if poll.poll(0):
-        return
-    yield None
-    while not poll.poll(wait_ms):
-        wait_ms = min(2 * wait_ms, longest_ms)
-        yield None

@@ -4,9 +4,10 @@ import io
 import signal
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from litevision import console
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from litevision.cli.inputs import Entry
     from litevision.cli.progress import ImageProgress
     from litevision.cli.tables import OutputFormat, Writer
+    from litevision.image import PassedOver
     from litevision.runtime import Bundle
     from litevision.runtime.pipeline import Work
     from litevision.runtime.results import Result
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     Batches = Generator[list[Result[Any]]]
 
+_LISTED = 10_000  # so many inputs are listed before the first is read; of more, the count and the widths stay unknown
 _FEW = 4  # fewer images are computed one by one, each with all threads: workers would not have started by then
 _MAX_LABEL_WIDTH = 30
 
@@ -38,16 +41,17 @@ class PredictOptions:
     inputs: tuple[str, ...] = argument(
         metavar="IMAGE|FOLDER|VIDEO",
         help="Images, folders of images, quoted patterns such as 'shots/**/*.jpg', videos, webcam:0, or - for paths on "
-        "standard input, one a line.",
+        "standard input, one a line, or for the bytes of one image.",
     )
     model: str | None
     recursive: bool = flag(help="Also look into folders in folders.")
     frames: bool = flag(help="Read every frame of an animation, not only the first.")
+    videos: bool = flag(help="Also take the videos in folders; one that is named is read without.")
     every: float = option(1.0, min=0, metavar="SECONDS", help="Seconds between frames of a video; 0 for every frame.")
     json: bool = flag(help="Print one JSON document.", writes="stdout")
     jsonl: bool = flag(help="Print one JSON object a line for each image.", writes="stdout")
     csv: str | None
-    strict: bool = flag(help="Stop at the first image that cannot be read.")
+    strict: bool = flag(help="Stop at the first image or folder that cannot be read.")
     engine: str = option(
         "auto", choices=engine_names_with_auto, help="Engine that computes the network; auto for the faster one."
     )
@@ -146,21 +150,22 @@ def _run(command: Predict[Any], signals: Signals) -> int:
     options = command.options
     inputs = _find_inputs(options)
     # A wrong path should not cost the download of a model.
-    wrong = all(isinstance(entry, PreprocessedImage) for entry in inputs.entries)
+    wrong = inputs.total is not None and all(isinstance(entry, PreprocessedImage) for entry in inputs.entries)
     job = None if wrong else command.job(_open(command, inputs))
 
     progress = ImageProgress(inputs.total, sys.stdout if _rows_shown(options) else None, command.verb)
     with ExitStack() as stack:
         writers = [*_writers(command, inputs, job, stack), progress]
         batches = stack.enter_context(closing(_batches(options, inputs, job)))
-        ended = _write(batches, writers, progress, signals)
+        is_alone = inputs.total == 1 and not inputs.passed_over
+        ended = _write(batches, writers, progress, signals, is_alone=is_alone)
         if isinstance(ended, BrokenPipeError):
             silence_stdout()
         for writer in writers:
             writer.finish()
     if isinstance(ended, BrokenPipeError):
         return 1
-    _conclude(command, progress, job, ended)
+    _conclude(command, inputs.passed_over, progress, job, ended)
     if isinstance(ended, Interrupted):
         return 128 + ended.signum
     if ended:
@@ -172,12 +177,16 @@ class _Inputs(NamedTuple):
     """The command's arguments, looked up.
 
     Attributes:
-        entries: what they stand for.
+        entries: what they stand for, the first of them.
+        rest: those behind, which are found as they are asked for; empty where ``entries`` are all.
+        passed_over: counts what lies in folders and is not taken.
         total: how many images there are, None where nobody knows.
         workers: how many of them are processed at once; 0 where there are so few that each has all threads.
     """
 
     entries: "list[Entry]"
+    rest: "Iterator[Entry]"
+    passed_over: "PassedOver"
     total: int | None
     workers: int
 
@@ -195,11 +204,13 @@ def _find_inputs(options: PredictOptions) -> _Inputs:
     from litevision.cli.inputs import Finder
     from litevision.runtime.cpus import available_cpus
 
-    finder = Finder(options.recursive, options.frames, options.every)
-    entries = [entry for argument in options.inputs for entry in finder.find(argument)]
-    total = None if any(map(callable, entries)) else len(entries)
+    finder = Finder(options.recursive, options.frames, options.every, options.videos)
+    found = chain.from_iterable(map(finder.find, options.inputs))
+    entries = list(islice(found, _LISTED))
+    total = None if any(map(callable, entries)) or len(entries) == _LISTED else len(entries)
     is_few = total is not None and total < _FEW
-    return _Inputs(entries, total, 0 if is_few else options.workers or available_cpus())
+    workers = 0 if is_few else options.workers or available_cpus()
+    return _Inputs(entries, found, finder.passed_over, total, workers)
 
 
 def _rows_shown(options: PredictOptions) -> bool:
@@ -249,7 +260,7 @@ def _batches(options: PredictOptions, inputs: _Inputs, job: Job | None) -> "Batc
         return _wrong(inputs.entries)
     from litevision.cli.inputs import images
 
-    sources = images(inputs.entries, job.preprocess)
+    sources = images(chain(inputs.entries, inputs.rest), job.preprocess)
     if inputs.workers:
         from litevision.runtime.pipeline import stream_batches
 
@@ -289,12 +300,13 @@ def _writers(command: Predict[Any], inputs: _Inputs, job: Job | None, stack: Exi
     if options.csv is not None:
         writers.append(tables.CsvWriter(stack.enter_context(tables.output_stream(options.csv)), form))
     if options.json:
-        writers.append(tables.JsonWriter(sys.stdout, form, command.model))
+        writers.append(tables.JsonWriter(sys.stdout, form, command.model, inputs.passed_over))
     elif options.jsonl:
         writers.append(tables.JsonLinesWriter(sys.stdout, form))
     elif options.csv is None:
         # Where a list is still growing, nobody knows how wide its paths will be.
-        paths = [entry for entry in inputs.entries if isinstance(entry, str)] if inputs.total else []
+        is_listed = inputs.total or len(inputs.entries) == _LISTED
+        paths = [entry for entry in inputs.entries if isinstance(entry, str)] if is_listed else []
         labels = job.bundle.metadata.labels if job else ()
         width, label_width = (max((display_width(escape(it)) for it in names), default=0) for names in (paths, labels))
         widths = {"path": width, "label": min(_MAX_LABEL_WIDTH, label_width)}
@@ -303,13 +315,18 @@ def _writers(command: Predict[Any], inputs: _Inputs, job: Job | None, stack: Exi
 
 
 def _write(
-    batches: "Batches", writers: "Sequence[Writer]", progress: "ImageProgress", signals: Signals
+    batches: "Batches",
+    writers: "Sequence[Writer]",
+    progress: "ImageProgress",
+    signals: Signals,
+    *,
+    is_alone: bool,
 ) -> Interrupted | BrokenPipeError | LitevisionError | None:
     """Write all results, and give what ended that early, unless it was before the first one; then hold signals."""
     ended: Interrupted | BrokenPipeError | LitevisionError | None = None
     try:
         for results in batches:
-            if progress.total == 1 and results[0].error:
+            if is_alone and results[0].error:
                 raise results[0].error
             with signals.held():
                 for writer in writers:
@@ -323,16 +340,32 @@ def _write(
     return ended
 
 
-def _conclude(command: Predict[Any], progress: "ImageProgress", job: Job | None, ended: BaseException | None) -> None:
+def _conclude(
+    command: Predict[Any],
+    passed_over: "PassedOver",
+    progress: "ImageProgress",
+    job: Job | None,
+    ended: BaseException | None,
+) -> None:
     from litevision.tables import pluralise
 
     stopped = f"stopped by {_name(ended)}: " if isinstance(ended, Interrupted) else ""
     engine = f", {job.bundle.engine.choice.title}" if job else ""
-    if progress.done != 1 or stopped:
-        console.note(f"{stopped}{progress.conclusion()}{engine}")
+    passed = f", {passed_over}" if passed_over else ""
+    if progress.done != 1 or stopped or passed:
+        console.note(f"{stopped}{progress.conclusion()}{engine}{passed}{_hint(command.options, passed_over)}")
     for target in command.targets():
         rest = ", as far as it came" if ended else ""
         console.note(f"wrote {target}: {pluralise(progress.done - progress.errors)}{rest}")
+
+
+def _hint(options: PredictOptions, passed_over: "PassedOver") -> str:
+    """The options that take what was passed over."""
+    from litevision.image import VIDEO_SUFFIXES
+
+    is_video = any(passed_over.counts[suffix] for suffix in VIDEO_SUFFIXES)
+    wanted = ["--recursive"] * (passed_over.folders > 0 and not options.recursive) + ["--videos"] * is_video
+    return f"; {' and '.join(wanted)} would take more" if wanted else ""
 
 
 def _name(stop: Interrupted) -> str:

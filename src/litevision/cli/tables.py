@@ -13,6 +13,7 @@ from litevision import console
 from litevision.tables import Align, Table, display_width, escape, escape_lines, pad, pluralise
 
 if TYPE_CHECKING:
+    from litevision.image import PassedOver
     from litevision.runtime.results import Result
 
 
@@ -126,14 +127,19 @@ class TableWriter:
 
 
 class JsonWriter:
-    """One document, ``{"model": ..., "results": [...]}``: a line for each image, all of it on one line for one."""
+    """One document, ``{"model": ..., "results": [...], "passed_over": {...}}``: a line for each image.
 
-    def __init__(self, stream: TextIO, form: OutputFormat, model: str) -> None:
+    For one image, all of it stands on one line. ``passed_over`` counts, by kind, the files of folders that were not
+    taken.
+    """
+
+    def __init__(self, stream: TextIO, form: OutputFormat, model: str, passed_over: "PassedOver") -> None:
         import json
 
         self._stream = stream
         self._form = form
         self._text = json.dumps
+        self._passed_over = passed_over
         self._before = f'{{"model": {json.dumps(model)}, "results": ['
 
     def write(self, results: "Sequence[Result[Any]]") -> None:
@@ -143,7 +149,8 @@ class JsonWriter:
         self._stream.flush()
 
     def finish(self) -> None:
-        self._stream.write("]}\n" if self._before == ",\n" else f"{self._before}]}}\n")
+        start = "" if self._before == ",\n" else self._before
+        self._stream.write(f'{start}], "passed_over": {self._text(self._passed_over.to_dict())}}}\n')
         self._stream.flush()
 
 

@@ -11,6 +11,7 @@ from litevision.data.dataset import Split
 from litevision.data.issues import Issue
 from litevision.errors import DataError
 from litevision.image import IMAGE_SUFFIXES
+from litevision.image.files import is_left_behind
 
 SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
@@ -34,10 +35,6 @@ _BESIDE_SPLITS = {
 EXPECTED_SPLITS = "expected train, validation (or val, valid) or test (or testing)"
 _MAX_DEPTH = 4
 _MAX_RUNS = 1000
-# Left in folders by systems and tools: no person put them there, so they are not worth an issue.
-_LEFT_BEHIND = frozenset(
-    ("thumbs.db", "desktop.ini", "icon\r", "@eadir", "lost+found", "$recycle.bin", "__macosx", "__pycache__")
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +181,6 @@ def scan(folder: Path) -> list[os.DirEntry[str]]:
             return sorted((item for item in items if not is_left_behind(item.name)), key=lambda item: item.name)
     except OSError as error:
         raise DataError(f"{folder}: cannot be read ({error.strerror or error}). Check who may read it.") from None
-
-
-def is_left_behind(name: str) -> bool:
-    """Whether a file or folder is hidden, or put there by a system and not by a person."""
-    return name.startswith(".") or name.lower() in _LEFT_BEHIND
 
 
 def is_own_output(folder: Path, depth: int = 2) -> bool:

@@ -84,7 +84,8 @@ class Classifier(Predictor[Predictions]):
         """Predict for any number of images on all cores, in their order and in bounded memory.
 
         Args:
-            images: read as they are used; at most 2 batches a worker are under way.
+            images: read as they are used; at most 2 batches a worker are under way. ``litevision.find_images(folder)``
+                gives those of a folder; one in it that cannot be read is an error in its place.
             top: as for `predict`.
             on_error: "raise" the error of an image that cannot be read, or "keep" it as a `Result` whose ``error`` is
                 set, and go on.

@@ -127,7 +127,8 @@ class Detector(Predictor[Detections]):
         """Find the objects in any number of images on all cores, in their order and in bounded memory.
 
         Args:
-            images: read as they are used; at most 2 batches a worker are under way.
+            images: read as they are used; at most 2 batches a worker are under way. ``litevision.find_images(folder)``
+                gives those of a folder; one in it that cannot be read is an error in its place.
             score: as for `predict`.
             tiles: as for `predict`.
             on_error: as for `litevision.Classifier.stream`.

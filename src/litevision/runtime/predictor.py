@@ -6,10 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from litevision.errors import LitevisionError, UsageError, unexpected_image_error
-from litevision.image import ImageLike, Preprocess
+from litevision.image import FoundImages, ImageLike, Preprocess
 from litevision.image.decode import OpenedImage
 from litevision.image.sources import is_single_image
 from litevision.runtime.bundle import Bundle
@@ -159,7 +160,16 @@ def stream_results(
     if on_error not in ("raise", "keep"):
         raise UsageError(f"on_error {on_error!r}; expected 'raise' or 'keep'.")
     _refuse_single(images)
-    return _flatten(stream_batches(inference.run, images, workers=workers, batch_size=batch_size), on_error)
+    sources = _with_errors(images) if isinstance(images, FoundImages) else images
+    return _flatten(stream_batches(inference.run, sources, workers=workers, batch_size=batch_size), on_error)
+
+
+def _with_errors(images: FoundImages) -> Iterator[ImageLike | PreprocessedImage[Any]]:
+    """The images, with the error of a folder that cannot be read in its place, so that the others are still given."""
+    from litevision.image.found import Unlisted
+
+    for found in images.walk():
+        yield PreprocessedImage(found.path, found.error) if isinstance(found, Unlisted) else Path(found)
 
 
 def _flatten(batches: Iterator[list[Result[Found]]], on_error: OnError) -> Iterator[Result[Found]]:
@@ -174,8 +184,13 @@ def _flatten(batches: Iterator[list[Result[Found]]], on_error: OnError) -> Itera
 
 
 def _refuse_single(images: object) -> None:
+    if isinstance(images, (str, os.PathLike)) and os.path.isdir(images):  # noqa: PTH112
+        path = os.fspath(images)
+        raise UsageError(f"{path}: a folder; expected images. litevision.find_images({path!r}) gives those in it.")
     if is_single_image(images):
         raise UsageError(f"one image of type {type(images).__name__}; expected several. Use predict for one image.")
+    if not isinstance(images, Iterable):
+        raise UsageError(f"images of type {type(images).__name__}; expected an image, or several in a list.")
 
 
 def _kept(image: ImageLike) -> ImageLike | None:

@@ -188,7 +188,7 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(FileMissingError, match=r"none\.jpg: no such file"):
         decode(tmp_path / "none.jpg")
-    with pytest.raises(ImageError, match="a folder, not an image"):
+    with pytest.raises(ImageError, match=r"a folder, not an image; litevision.find_images"):
         decode(tmp_path)
     with pytest.raises(FileMissingError, match=r"^'a\\x00b': no path \(embedded null byte\)"):
         decode("a\0b")

@@ -78,7 +78,7 @@ def plant(data: Path, seeds: Iterator[int]) -> list[tuple[str, str | None]]:
     put("too-large", "train/cat/huge.png", huge_png())
     put("wrong-extension", "train/dog/really_png.jpg", encoded(other()))
     put("unsupported-extension", "train/cat/notes.txt", b"remember")
-    put("unsupported-extension", "test/dog/photo.tif", encoded(other(), "TIFF"))
+    put("unsupported-extension", "test/dog/photo.xcf", encoded(other(), "TIFF"))
     put("nested-folder", "train/dog/more/deep/1.png", encoded(other()))
     planted[-1] = ("nested-folder", "train/dog/more")
     put("outside-class", "train/stray.png", encoded(other()))
