@@ -107,7 +107,7 @@ def test_a_folder_that_cannot_be_read_costs_the_exit_code(
 def test_a_folder_of_more_than_the_first_listing(mixed: Path, classify: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not listed before the first image is found while it goes on: nothing twice, nothing left out."""
     _, all_at_once, _ = classify("mix", "more", "red.png", "--recursive", "--top=1", *ORT)
-    monkeypatch.setattr("litevision.cli.predict._LISTED", 4)
+    monkeypatch.setattr("litevision.cli.inputs._LISTED", 4)
     code, out, err = classify("mix", "more", "red.png", "--recursive", "--top=1", *ORT)
     assert (code, [line.split() for line in out.splitlines()]) == (
         0,

@@ -5,7 +5,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litevision.errors import FileMissingError, LitevisionError, MissingExtraError
 from litevision.image import ANIMATION_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES, FoundImages, PassedOver
@@ -14,11 +15,14 @@ from litevision.image.magic import kind_of_file
 from litevision.runtime.results import PreprocessedImage
 
 if TYPE_CHECKING:
+    from litevision.cli.predict import PredictOptions
     from litevision.runtime.video import Preprocessor
 
 STDIN = "-"
 _WEBCAM = "webcam:"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_LISTED = 10_000  # so many inputs are listed before the first is read; of more, the count and the widths stay unknown
+_FEW = 4  # fewer images are computed one by one, each with all threads: workers would not have started by then
 _RAW_VIDEOS = (".mjpeg", ".mjpg")  # begin as the JPEG that their first frame is
 
 ImageInput = str | PreprocessedImage[Any] | None
@@ -125,6 +129,51 @@ class Finder:
                 yield from images(self._at(it, is_listed=True), preprocess)
             else:
                 yield it
+
+
+class Inputs(NamedTuple):
+    """The command's arguments, looked up.
+
+    Attributes:
+        entries: what they stand for, the first of them.
+        rest: those behind, which are found as they are asked for; empty where ``entries`` are all.
+        passed_over: counts what lies in folders and is not taken.
+        total: how many images there are, None where nobody knows.
+        workers: how many of them are processed at once; 0 where there are so few that each has all threads.
+    """
+
+    entries: list[Entry]
+    rest: Iterator[Entry]
+    passed_over: PassedOver
+    total: int | None
+    workers: int
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether ``entries`` say how long the paths are: of a list that grows, nobody knows."""
+        return bool(self.total) or len(self.entries) == _LISTED
+
+    def batch_size(self, asked: int | None) -> int:
+        """How many images the network sees at once."""
+        from litevision.runtime.predictor import BATCH_SIZE
+
+        if asked or not self.workers:
+            return asked or 1
+        # Small enough that every worker has its share of a few dozen images.
+        return BATCH_SIZE if self.total is None else max(1, min(BATCH_SIZE, self.total // (2 * self.workers)))
+
+
+def find_inputs(options: "PredictOptions") -> Inputs:
+    """Look up a command's arguments."""
+    from litevision.runtime.cpus import available_cpus
+
+    finder = Finder(options.recursive, options.frames, options.every, options.videos)
+    found = chain.from_iterable(map(finder.find, options.inputs))
+    entries = list(islice(found, _LISTED))
+    total = None if any(map(callable, entries)) or len(entries) == _LISTED else len(entries)
+    is_few = total is not None and total < _FEW
+    workers = 0 if is_few else options.workers or available_cpus()
+    return Inputs(entries, found, finder.passed_over, total, workers)
 
 
 def _address_error(path: str, scheme: str) -> LitevisionError:

@@ -4,10 +4,10 @@ import io
 import signal
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from litevision import console
@@ -18,7 +18,7 @@ from litevision.errors import LitevisionError, UsageError
 from litevision.tables import display_width, escape
 
 if TYPE_CHECKING:
-    from litevision.cli.inputs import Entry
+    from litevision.cli.inputs import Entry, Inputs
     from litevision.cli.progress import ImageProgress
     from litevision.cli.tables import OutputFormat, Writer
     from litevision.image import PassedOver
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     Batches = Generator[list[Result[Any]]]
 
-_LISTED = 10_000  # so many inputs are listed before the first is read; of more, the count and the widths stay unknown
-_FEW = 4  # fewer images are computed one by one, each with all threads: workers would not have started by then
 _MAX_LABEL_WIDTH = 30
 
 
@@ -144,11 +142,12 @@ def predict(command: Predict[Any]) -> int:
 
 
 def _run(command: Predict[Any], signals: Signals) -> int:
+    from litevision.cli.inputs import find_inputs
     from litevision.cli.progress import ImageProgress
     from litevision.runtime.results import PreprocessedImage
 
     options = command.options
-    inputs = _find_inputs(options)
+    inputs = find_inputs(options)
     # A wrong path should not cost the download of a model.
     wrong = inputs.total is not None and all(isinstance(entry, PreprocessedImage) for entry in inputs.entries)
     job = None if wrong else command.job(_open(command, inputs))
@@ -173,52 +172,12 @@ def _run(command: Predict[Any], signals: Signals) -> int:
     return int(progress.errors > 0)
 
 
-class _Inputs(NamedTuple):
-    """The command's arguments, looked up.
-
-    Attributes:
-        entries: what they stand for, the first of them.
-        rest: those behind, which are found as they are asked for; empty where ``entries`` are all.
-        passed_over: counts what lies in folders and is not taken.
-        total: how many images there are, None where nobody knows.
-        workers: how many of them are processed at once; 0 where there are so few that each has all threads.
-    """
-
-    entries: "list[Entry]"
-    rest: "Iterator[Entry]"
-    passed_over: "PassedOver"
-    total: int | None
-    workers: int
-
-    def batch_size(self, asked: int | None) -> int:
-        """How many images the network sees at once."""
-        from litevision.runtime.predictor import BATCH_SIZE
-
-        if asked or not self.workers:
-            return asked or 1
-        # Small enough that every worker has its share of a few dozen images.
-        return BATCH_SIZE if self.total is None else max(1, min(BATCH_SIZE, self.total // (2 * self.workers)))
-
-
-def _find_inputs(options: PredictOptions) -> _Inputs:
-    from litevision.cli.inputs import Finder
-    from litevision.runtime.cpus import available_cpus
-
-    finder = Finder(options.recursive, options.frames, options.every, options.videos)
-    found = chain.from_iterable(map(finder.find, options.inputs))
-    entries = list(islice(found, _LISTED))
-    total = None if any(map(callable, entries)) or len(entries) == _LISTED else len(entries)
-    is_few = total is not None and total < _FEW
-    workers = 0 if is_few else options.workers or available_cpus()
-    return _Inputs(entries, found, finder.passed_over, total, workers)
-
-
 def _rows_shown(options: PredictOptions) -> bool:
     """Whether the results go to standard output."""
     return options.json or options.jsonl or options.csv in (None, "-")
 
 
-def _open(command: Predict[Any], inputs: _Inputs) -> "Bundle":
+def _open(command: Predict[Any], inputs: "Inputs") -> "Bundle":
     from litevision.hub import find_bundle
     from litevision.runtime import Bundle
     from litevision.runtime.engines import AUTO, engine_choice, installed_engines
@@ -254,7 +213,7 @@ def _open(command: Predict[Any], inputs: _Inputs) -> "Bundle":
     return bundle
 
 
-def _batches(options: PredictOptions, inputs: _Inputs, job: Job | None) -> "Batches":
+def _batches(options: PredictOptions, inputs: "Inputs", job: Job | None) -> "Batches":
     """The results, as they come."""
     if job is None:
         return _wrong(inputs.entries)
@@ -289,7 +248,7 @@ def _up_to_a_fault(batches: "Batches") -> "Batches":
             yield results
 
 
-def _writers(command: Predict[Any], inputs: _Inputs, job: Job | None, stack: ExitStack) -> "list[Writer]":
+def _writers(command: Predict[Any], inputs: "Inputs", job: Job | None, stack: ExitStack) -> "list[Writer]":
     from litevision.cli import tables
 
     options, form = command.options, command.output_format()
@@ -305,8 +264,7 @@ def _writers(command: Predict[Any], inputs: _Inputs, job: Job | None, stack: Exi
         writers.append(tables.JsonLinesWriter(sys.stdout, form))
     elif options.csv is None:
         # Where a list is still growing, nobody knows how wide its paths will be.
-        is_listed = inputs.total or len(inputs.entries) == _LISTED
-        paths = [entry for entry in inputs.entries if isinstance(entry, str)] if is_listed else []
+        paths = [entry for entry in inputs.entries if isinstance(entry, str)] if inputs.is_listed else []
         labels = job.bundle.metadata.labels if job else ()
         width, label_width = (max((display_width(escape(it)) for it in names), default=0) for names in (paths, labels))
         widths = {"path": width, "label": min(_MAX_LABEL_WIDTH, label_width)}

@@ -129,6 +129,8 @@ def read_file(source: str | os.PathLike[str], max_bytes: int) -> bytes:
         ImageError: a folder, or a file that cannot be read.
     """
     path = Path(source)
+    if not os.fspath(source):
+        raise FileMissingError("an empty path; expected that of an image. Check it.")
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
@@ -144,7 +146,9 @@ def read_file(source: str | os.PathLike[str], max_bytes: int) -> bytes:
             raise FileMissingError(f"{source}: an address, not a file. Download it first.") from None
         raise FileMissingError(f"{path}: no such file. Check the path.") from None
     except IsADirectoryError:
-        raise ImageError(f"{path}: a folder, not an image; {EXPECTED}.") from None
+        raise ImageError(
+            f"{path}: a folder, not an image; litevision.find_images({str(path)!r}) gives the images in it."
+        ) from None
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except ValueError as error:
