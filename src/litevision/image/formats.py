@@ -17,6 +17,7 @@ from typing import Literal
 from PIL import Image, ImageFile
 
 from litevision.errors import ImageError
+from litevision.image.magic import kind_of
 
 EXPECTED = "expected JPEG, PNG, WebP, TIFF, AVIF or another image format"
 
@@ -243,20 +244,7 @@ def _silence_libtiff() -> None:
 
 
 def _is_video(data: bytes) -> bool:
-    magics = (
-        *(b"\x1aE\xdf\xa3", b"FLV\x01", b"OggS", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),  # Matroska, FLV, Ogg, ASF
-        *(b"\0\0\1\xba", b"\0\0\1\xb3", b"\x06\x0e\x2b\x34", b"YUV4MPEG2", b"DHAV"),  # MPEG, MXF, raw, recorders
-    )
-    is_transport_stream = all(data[start : start + 1] == b"G" for start in (0, 188, 376)) or all(
-        data[start : start + 1] == b"G" for start in (4, 196, 388)
-    )
-    return (
-        data.startswith(magics)
-        or is_transport_stream
-        or _riff(b"AVI ")(data)
-        or data[4:8] in (b"moov", b"mdat", b"wide")
-        or (data[4:8] == b"ftyp" and b"crx " not in _brands(data))
-    )
+    return kind_of(data) == "video"
 
 
 def _begins(pattern: bytes) -> Callable[[bytes], bool]:

@@ -12,7 +12,6 @@ from PIL import Image
 
 from litevision.errors import FileMissingError, ImageError, ImageTooLargeError, InputShapeError, UsageError
 from litevision.image.faults import out_of_memory, too_many_bytes
-from litevision.image.formats import EXPECTED
 
 _CHANNELS = (1, 3, 4)
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from litevision.errors import FileMissingError, ImageError, UsageError
-from litevision.image import IMAGE_SUFFIXES, FoundImages, PassedOver, find_images
+from litevision.image import ANIMATION_SUFFIXES, IMAGE_SUFFIXES, FoundImages, PassedOver, find_images
+from litevision.image.formats import FORMATS
 from litevision.image.found import Unlisted
 
 
@@ -63,6 +64,13 @@ def test_every_suffix_of_an_image_in_any_case(tmp_path: Path, suffix: str) -> No
     assert names(tmp_path, tmp_path) == [f"a{suffix}", f"b{suffix.upper()}"]
 
 
+def test_every_suffix_is_that_of_a_format_that_is_read() -> None:
+    read = {suffix for format_ in FORMATS for suffix in format_.suffixes.split()}
+    assert set(IMAGE_SUFFIXES) <= read
+    frames = {suffix for format_ in FORMATS if format_.frames for suffix in format_.suffixes.split()}
+    assert set(ANIMATION_SUFFIXES) == frames & set(IMAGE_SUFFIXES)
+
+
 def test_a_folder_without_images(folder: Path) -> None:
     (folder / "deep/c.webp").unlink()
     touch(folder, "deep/a.txt", "deep/b.txt")
@@ -73,7 +81,7 @@ def test_a_folder_without_images(folder: Path) -> None:
     ):
         list(find_images(folder / "deep"))
     (folder / "empty").mkdir()
-    with pytest.raises(UsageError, match=r"looked for \.jpg \.jpeg [^;]*\.pbm\.$"):
+    with pytest.raises(UsageError, match=r"looked for \.jpg \.jpeg [^;]*\.pnm\.$"):
         list(find_images(folder / "empty", recursive=True))
 
 
