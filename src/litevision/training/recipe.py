@@ -113,6 +113,7 @@ class Run:
         workers: processes that read images, per device; -1 for one per two cores.
         cache_mb: bound of the cache of decoded training images.
         checkpoint_minutes: a checkpoint is written at each epoch's end, and in between this often.
+        show_outside: whether the report shows images that lie outside the data's folder, too.
     """
 
     seed: int = 0
@@ -125,6 +126,7 @@ class Run:
     workers: int = -1
     cache_mb: int = 4096
     checkpoint_minutes: float = 5.0
+    show_outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from litevision.data.check.report import DataReport
 from litevision.data.formats.find import list_labels
 from litevision.data.image_stats import inspect_images
 from litevision.data.issues import Issue
+from litevision.data.outside import outside_issues
 from litevision.data.reader import READERS, image_issues
 from litevision.data.splits import DEFAULT_FRACTIONS, Fractions, check_fractions
 
@@ -56,6 +57,7 @@ def check_data(
     data = label(stats)
     issues = list(data.issues)
     issues += image_issues(listing, stats, data.missing_rule)
+    issues += outside_issues(listing.root, [path for path, size in zip(paths, stats.sizes_hw, strict=True) if size])
     issues += name_issues(listing)
     issues += class_issues(data, listing)
     if not any(issue.rule in _SAY_WHY for issue in issues):

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -147,8 +148,9 @@ def _names_of(folder: Path) -> list[str]:
 def _drop_roots(tables: Mapping[Path, _Table], listing: Listing) -> None:
     """Drops each category that is only another's supercategory, as Roboflow writes one above all classes."""
     rows = [row for table in tables.values() for row in table.categories if isinstance(row, dict)]
-    above = {row["supercategory"] for row in rows if isinstance(row.get("supercategory"), str)}
-    above -= {row["supercategory"] for row in rows if row.get("supercategory") == row.get("name")}
+    rows = [row for row in rows if isinstance(row.get("supercategory"), str)]
+    above = {row["supercategory"] for row in rows}
+    above -= {row["supercategory"] for row in rows if row["supercategory"] == row.get("name")}
     used = {_plain(row.get("category_id")) for t in tables.values() for row in t.annotations if isinstance(row, dict)}
     for file, table in tables.items():
         for row in [row for row in table.categories if isinstance(row, dict)]:
@@ -333,7 +335,10 @@ def _plain(id_: object) -> int | str | None:
 def _report_unlabelled(folders: set[Path], listing: Listing) -> None:
     """An issue for each image that no file lists, in the folders of those that are listed."""
     listed = {image.path for image in listing.images}
+    inside = os.path.realpath(listing.root if listing.root.is_dir() else _base(listing.root, listing.root))
     for folder in sorted(folders):
+        if not Path(os.path.realpath(folder)).is_relative_to(inside):  # what lies there besides is none of the data's
+            continue
         for path in sorted(folder.iterdir()):
             if is_image(path.name) and not path.name.startswith(".") and path not in listed:
                 listing.report("image-without-labels", path, "in no 'images' list")

@@ -1,5 +1,6 @@
 """Find images by the names that labels have for them, which may be paths of the machine they were written on."""
 
+import os
 import re
 import unicodedata
 from collections import defaultdict
@@ -53,7 +54,7 @@ def resolve(
         if path is None:
             missing.append(name)
         else:
-            found[name] = path
+            found[name] = plain_path(path)
     if not missing:
         return found
     taken = {*taken, *found.values()}
@@ -83,6 +84,17 @@ def resolve(
         if len(claimed) == 1 or claimed[0][0] > claimed[1][0]:
             found[claimed[0][1]] = path
     return found
+
+
+def plain_path(path: Path) -> Path:
+    """The path without what leads up and down again, where it means the same file."""
+    if ".." not in path.parts:
+        return path
+    plain = Path(os.path.normpath(path))
+    try:
+        return plain if plain.samefile(path) else path
+    except OSError:
+        return path
 
 
 def _readable(root: Path) -> Iterator[tuple[Path, list[str]]]:

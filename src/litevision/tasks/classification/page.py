@@ -1,6 +1,6 @@
 """What the report of a classifier shows that no other does: confusions, calibration, mistakes, and Grad-CAM."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class Overlay:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An image in the page; ``uris`` hold it, and are empty where it cannot be read any more."""
+    """An image in the page; ``uris`` hold it, empty where it cannot be read any more or lies outside the data."""
 
     path: Path
     truth: str
@@ -53,8 +53,15 @@ class Shown:
     uris: tuple[str, ...]
 
 
+def _any(path: Path) -> bool:
+    return True
+
+
 def report_parts(
-    results: facts.Results, evaluations: Mapping[str, Evaluation], overlays: Sequence[Overlay]
+    results: facts.Results,
+    evaluations: Mapping[str, Evaluation],
+    overlays: Sequence[Overlay],
+    is_shown: Callable[[Path], bool] = _any,
 ) -> dict[str, Any]:
     """What the template is filled with.
 
@@ -63,15 +70,18 @@ def report_parts(
         evaluations: by split; the calibration and the mistakes are those of the split that the run is judged by, and
             are left out where it is not here.
         overlays: the first ``MOST_IMAGES`` are shown.
+        is_shown: whether an image may be shown.
     """
     split = facts.judged_split(results)
     return {
-        "judged": _judged(results, split, evaluations) if split else None,
+        "judged": _judged(results, split, evaluations, is_shown) if split else None,
         "overlays": overlaid(overlays[:MOST_IMAGES]),
     }
 
 
-def _judged(results: facts.Results, split: str, evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
+def _judged(
+    results: facts.Results, split: str, evaluations: Mapping[str, Evaluation], is_shown: Callable[[Path], bool]
+) -> dict[str, Any]:
     """What the page shows of the split that the run is judged by."""
     found = results["scores"][split]
     judged: dict[str, Any] = {
@@ -84,11 +94,11 @@ def _judged(results: facts.Results, split: str, evaluations: Mapping[str, Evalua
         evaluation = evaluations[split]
         judged["confusions"] = scores(evaluation).confusions(_MOST_CONFUSIONS)
         judged["reliability"] = plots.reliability(calibration(evaluation))
-        judged["mistakes"] = mistakes(evaluation, MOST_IMAGES)
+        judged["mistakes"] = mistakes(evaluation, MOST_IMAGES, is_shown)
     return judged
 
 
-def mistakes(evaluation: Evaluation, most: int) -> list[Shown]:
+def mistakes(evaluation: Evaluation, most: int, is_shown: Callable[[Path], bool]) -> list[Shown]:
     """The wrong answers with the highest scores, highest first."""
     answers = evaluation.probabilities.argmax(1)
     scores = evaluation.probabilities.max(1)
@@ -100,7 +110,7 @@ def mistakes(evaluation: Evaluation, most: int) -> list[Shown]:
             evaluation.classes[evaluation.labels[at]],
             evaluation.classes[answers[at]],
             float(scores[at]),
-            thumbnail(evaluation.paths[at]),
+            thumbnail(evaluation.paths[at]) if is_shown(evaluation.paths[at]) else (),
         )
         for at in worst
     ]

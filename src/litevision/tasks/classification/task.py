@@ -267,10 +267,11 @@ class Classification(Task):
         """What the report's template is filled with."""
         from litevision.tasks.classification.page import make_overlays, report_parts
         from litevision.training.report.facts import judged_split
+        from litevision.training.report.images import shown_images
 
-        split = judged_split(results)
+        split, shown = judged_split(results), shown_images(plan)
         overlays = make_overlays(network, plan.preprocess, plan.normalisation, evaluations[split]) if split else []
-        return report_parts(results, evaluations, overlays)
+        return report_parts(results, evaluations, [one for one in overlays if shown(one.path)], shown)
 
 
 def share(value: float | None) -> str:

@@ -1,6 +1,6 @@
 """What the report of a detector shows that no other does: precision-recall curves, and the worst images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,15 @@ class ShownBoxes:
     uris: tuple[str, ...]
 
 
-def report_parts(results: facts.Results, evaluations: Mapping[str, DetectionEvaluation]) -> dict[str, Any]:
+def report_parts(
+    results: facts.Results, evaluations: Mapping[str, DetectionEvaluation], is_shown: Callable[[Path], bool]
+) -> dict[str, Any]:
     """What the template is filled with.
 
     Args:
         results: as ``results.json`` holds them.
         evaluations: by split; curves and images are those of the split that the run is judged by.
+        is_shown: whether an image may be shown.
     """
     split = facts.judged_split(results)
     evaluation = evaluations[split] if split else None
@@ -51,7 +54,7 @@ def report_parts(results: facts.Results, evaluations: Mapping[str, DetectionEval
         if split
         else [],
         "plots": _plots(evaluation, results["thresholds"]) if evaluation else [],
-        "worst": worst(evaluation, results["thresholds"], MOST_IMAGES) if evaluation else [],
+        "worst": worst(evaluation, results["thresholds"], MOST_IMAGES, is_shown) if evaluation else [],
         "colours": [
             (name, "#{:02x}{:02x}{:02x}".format(*PALETTE[label % len(PALETTE)]))
             for label, name in enumerate(results["data"]["classes"][: len(PALETTE)])
@@ -74,7 +77,9 @@ def _place(curve: Curve, threshold: float) -> int | None:
     return kept - 1 if kept else None
 
 
-def worst(evaluation: DetectionEvaluation, thresholds: Sequence[float], most: int) -> list[ShownBoxes]:
+def worst(
+    evaluation: DetectionEvaluation, thresholds: Sequence[float], most: int, is_shown: Callable[[Path], bool]
+) -> list[ShownBoxes]:
     """The images with most objects missed or seen where there are none, at ``thresholds``; without any, none."""
     least = np.array(thresholds, np.float32)
     found = []
@@ -85,7 +90,13 @@ def worst(evaluation: DetectionEvaluation, thresholds: Sequence[float], most: in
             found.append((missed + wrong, boxes, missed, wrong, sample, kept))
     found.sort(key=lambda one: (-one[0], str(one[4].path)))
     return [
-        ShownBoxes(sample.path, boxes, missed, wrong, _drawn(sample, kept, evaluation.classes))
+        ShownBoxes(
+            sample.path,
+            boxes,
+            missed,
+            wrong,
+            _drawn(sample, kept, evaluation.classes) if is_shown(sample.path) else (),
+        )
         for _, boxes, missed, wrong, sample, kept in found[:most]
     ]
 

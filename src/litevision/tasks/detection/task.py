@@ -312,8 +312,9 @@ class DetectionTask(Task):
     ) -> dict[str, Any]:
         """What the report's template is filled with."""
         from litevision.tasks.detection.page import report_parts
+        from litevision.training.report.images import shown_images
 
-        return report_parts(results, evaluations)
+        return report_parts(results, evaluations, shown_images(plan))
 
 
 def _share(value: float | None) -> str:

@@ -2,19 +2,33 @@
 
 import base64
 import io
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from litevision.data.outside import DataFolder
 from litevision.errors import LitevisionError
 from litevision.image import Preprocess
 from litevision.image.decode import open_image
 
+if TYPE_CHECKING:
+    from litevision.training.plan import Plan
+
 THUMBNAIL_PX = 192
 _FIT = Preprocess((THUMBNAIL_PX, THUMBNAIL_PX), THUMBNAIL_PX, "letterbox")
 _JPEG_QUALITY = 80
+
+
+def shown_images(plan: "Plan[Any, Any]") -> Callable[[Path], bool]:
+    """Which images a report shows: it is sent on, so that those outside the data's folder stay out of it."""
+    if plan.recipe.run.show_outside:
+        return lambda path: True
+    folder = DataFolder(plan.data.root)
+    return lambda path: folder.place_outside(path) is None
 
 
 def thumbnail(path: Path) -> tuple[str, ...]:

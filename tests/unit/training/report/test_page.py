@@ -102,6 +102,13 @@ def overlay(path: str = "hat/a.jpg", truth: str = "hat", answer: str = "hat") ->
     return Overlay(Path(path), np.full((24, 32, 3), 128, np.uint8), heat, truth, answer, 0.9)
 
 
+def test_images_outside_the_data_are_named_and_not_shown(plain_run: Any, tmp_path: Path) -> None:
+    parts = report_parts(plain_run.results, plain_run.evaluations, (), lambda path: False)
+    page = Page(write_report(tmp_path, plain_run.results, parts))
+    assert [load for load in page.loads if load.startswith("data:image/jpeg")] == []
+    assert "lies outside the data&#39;s folder" in page.html or "lies outside the data's folder" in page.html
+
+
 def test_it_loads_nothing_from_anywhere(page: Page) -> None:
     assert [load for load in page.loads if not load.startswith(("data:image/", "#"))] == []
     assert re.findall(r"url\((?!#)", page.html) == []
