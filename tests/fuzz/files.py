@@ -1,0 +1,192 @@
+"""Fuzz targets: images, videos, bundles and other ONNX files."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import onnx
+from PIL import Image
+
+import graphs
+from bundles import plain_metadata, write_bundle
+from clips import RED_AND_BLUE
+from detectors import write_detector
+from fuzz.mutations import mutate_bytes, mutate_protobuf, of_png_chunks
+from fuzz.target import Target
+from images import encoded, exif, scene
+from litevision.cost.info import info
+from litevision.hub import load
+from litevision.image import Preprocess
+from litevision.image.decode import open_image
+from litevision.lab.lint import lint
+from litevision.runtime.video import animation_frames, video_frames
+
+PREPROCESS = Preprocess((32, 32), 32)
+
+# Suffixes with Pillow's options; those that are not read are refused by their content.
+_IMAGES: dict[str, dict[str, Any]] = {
+    "jpg": {"kind": "JPEG", "exif": exif(6), "quality": 60},
+    "cmyk.jpg": {"kind": "JPEG", "mode": "CMYK"},
+    "progressive.jpg": {"kind": "JPEG", "progressive": True, "mode": "L"},
+    "png": {"kind": "PNG"},
+    "palette.png": {"kind": "PNG", "mode": "P", "transparency": 3},
+    "deep.png": {"kind": "PNG", "mode": "I;16"},
+    "webp": {"kind": "WEBP", "exif": exif(3)},
+    "lossless.webp": {"kind": "WEBP", "lossless": True, "mode": "RGBA"},
+    "bmp": {"kind": "BMP"},
+    "palette.bmp": {"kind": "BMP", "mode": "P"},
+    "gif": {"kind": "GIF", "mode": "P"},
+    "tif": {"kind": "TIFF", "compression": "tiff_lzw"},
+    "jpeg.tif": {"kind": "TIFF", "compression": "jpeg"},
+    "avif": {"kind": "AVIF"},
+    "jp2": {"kind": "JPEG2000"},
+}
+_ANIMATIONS = {"gif": "GIF", "apng": "PNG", "webp": "WEBP"}
+_CODECS = {"mp4": "libx264", "webm": "libvpx", "avi": "mpeg4", "mkv": "mpeg4", "flv": "flv", "mov": "mjpeg"}
+
+
+def _write_images(folder: Path) -> Iterator[Path]:
+    image = Image.fromarray(scene(24, 40))
+    deep = Image.fromarray(np.arange(960, dtype=np.uint16).reshape(24, 40))
+    for suffix, options in _IMAGES.items():
+        options = dict(options)
+        mode = options.pop("mode", "RGB")
+        made = deep if mode == "I;16" else image.convert(mode)
+        yield _write(folder / f"a.{suffix}", encoded(made, options.pop("kind"), **options))
+    turned = [image.rotate(angle) for angle in (0, 40, 80)]
+    for suffix, kind in _ANIMATIONS.items():
+        yield _write(folder / f"moving.{suffix}", encoded(turned[0], kind, save_all=True, append_images=turned[1:]))
+
+
+def _read_image(folder: Path, file: Path) -> None:
+    opened = open_image(file)
+    Preprocess((32, 32), 32)(opened)
+    for frame in animation_frames(str(file), PREPROCESS):
+        _raise(frame.error)
+
+
+def _write_clips(folder: Path) -> Iterator[Path]:
+    for suffix, codec in _CODECS.items():
+        path = folder / f"clip.{suffix}"
+        with av.open(str(path), "w") as out:
+            stream = out.add_stream(codec, rate=10)
+            stream.height, stream.width = RED_AND_BLUE.shape[:2]
+            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            for image in [RED_AND_BLUE, RED_AND_BLUE[:, ::-1]] * 2:
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            out.mux(stream.encode())
+        yield path
+
+
+def _read_clip(folder: Path, file: Path) -> None:
+    for frame in video_frames(str(file), PREPROCESS, 0.1):
+        if frame is not None:
+            _raise(frame.error)
+
+
+def _write_bundles(folder: Path) -> Iterator[Path]:
+    yield write_bundle(folder / "classes.onnx")
+    yield write_detector(folder / "boxes.onnx")
+    constant = ([(1, 2, 30, 40), (5, 5, 9, 9)], (0.9, 0.4), (0, 1))
+    yield write_detector(folder / "constant.onnx", constant=constant)
+    yield write_graph(folder / "layers.onnx", metadata=json.dumps(plain_metadata()))
+
+
+def write_graph(path: Path, metadata: str | None = None) -> Path:
+    """A graph with convolutions, constants, a branch and a function; without the two as a bundle."""
+    inner = "" if metadata else _INNER
+    made = graphs.model(_LAYERS.replace("INNER", inner) + (_FUNCTION if inner else ""), **_WEIGHTS)
+    if metadata:
+        onnx.helper.set_model_props(made, {"litevision": metadata})
+        del made.opset_import[1:]
+    onnx.save(made, path)
+    return path
+
+
+_LAYERS = """
+    network (uint8[N, 8, 8, 3] images) => (float[N, 3] probabilities)
+        <int64[2] flat = {0, -1}, int64[1] zero = {0}, int64[1] one = {1}, float scale = {0.0039}>
+    {
+        raw = Cast <to = 1> (images)
+        pixels = Mul (raw, scale)
+        x = Transpose <perm = [0, 3, 1, 2]> (pixels)
+        a = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1], strides = [2, 2]> (x, stem)
+        b = Relu (a)
+        c = Conv <group = 4, kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (b, depthwise)
+        d = Clip (c)
+        e = Conv <group = 2> (d, grouped)
+        f = Add (e, b)
+        g = Conv (f, wide)
+        h = Concat <axis = 1> (g, f)
+        pooled = GlobalAveragePool (h)
+        INNER
+        vector = Reshape (pooled, flat)
+        logits = Gemm <transB = 1> (vector, dense)
+        probabilities = Softmax <axis = -1> (logits)
+    }
+"""
+_INNER = """
+        dims = Shape (pooled)
+        full = Expand (scale, dims)
+        twice = com.example.Twice (full)
+        raised = Pow (twice, scale)
+        ends = Slice (dims, zero, one)
+        tiled = Tile (raised, dims)
+"""
+_FUNCTION = """
+    <domain: "com.example", opset_import: ["" : 21]>
+    Twice (x) => (y) { y = Add (x, x) }
+"""
+_WEIGHTS = {
+    "stem": (4, 3, 3, 3),
+    "depthwise": (4, 1, 3, 3),
+    "grouped": (4, 2, 1, 1),
+    "wide": (16, 4, 1, 1),
+    "dense": (3, 20),
+}
+
+
+def _run(engine: str) -> Callable[[Path, Path], None]:
+    def run(folder: Path, file: Path) -> None:
+        load(file, engine=engine).predict(scene(20, 30))
+
+    return run
+
+
+def _write_graphs(folder: Path) -> Iterator[Path]:
+    yield write_graph(folder / "layers.onnx")
+    yield write_bundle(folder / "classes.onnx")
+    yield write_detector(folder / "boxes.onnx")
+
+
+def _count(folder: Path, file: Path) -> None:
+    costs = info(file)
+    json.dumps(costs.to_dict())
+    list(costs.sections(every=True))
+
+
+def _lint(folder: Path, file: Path) -> None:
+    json.dumps(lint(file, seconds=1e-4, threads=1).to_dict())
+
+
+def _raise(error: Exception | None) -> None:
+    if error is not None:
+        raise error
+
+
+def _write(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+TARGETS = (
+    Target("image", _write_images, (mutate_bytes, of_png_chunks), _read_image, 200),
+    Target("video", _write_clips, (mutate_bytes,), _read_clip, 60),
+    Target("bundle-onnxruntime", _write_bundles, (mutate_protobuf,), _run("onnxruntime"), 100),
+    Target("bundle-openvino", _write_bundles, (mutate_protobuf,), _run("openvino"), 30),
+    Target("info", _write_graphs, (mutate_protobuf,), _count, 100),
+    Target("lint", _write_graphs, (mutate_protobuf,), _lint, 40),
+)

@@ -1,0 +1,119 @@
+"""Fuzz targets: weight files, the checkpoints of a run, and its plan and recipe."""
+
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from fuzz.mutations import (
+    mutate_bytes,
+    mutate_json,
+    mutate_text,
+    of_safetensors_header,
+    within_zip,
+)
+from fuzz.target import Target
+from litevision.models import Network
+from litevision.training.checkpoint import read_checkpoint
+from litevision.training.plan import read_plan_without_images
+from litevision.training.recipe_file import make_recipe, read_recipe
+from litevision.weights.load import load_network
+from litevision.weights.save import save_weights
+from litevision.weights.trained import open_trained
+from trainings import tiny_network
+from weight_files import network
+
+RUNS = Path(__file__).parents[1] / "fixtures/v0_1_0"
+
+
+def _small(dialect: str) -> Network:
+    return network("mobilenet_v1", dialect=dialect, width_mult=0.25, num_classes=2)
+
+
+def _write_safetensors(folder: Path) -> Iterator[Path]:
+    yield save_weights(tiny_network(), folder / "own.safetensors")
+    yield save_weights(_small("timm"), folder / "timm.safetensors", "timm")
+
+
+def _write_torch(folder: Path) -> Iterator[Path]:
+    yield save_weights(tiny_network(), folder / "own.pth")
+    yield save_weights(_small("timm"), folder / "timm.pth", "timm")
+    old = folder / "old.pth"
+    torch.save(torch.load(folder / "timm.pth"), old, _use_new_zipfile_serialization=False)
+    yield old
+
+
+def _write_hdf5(folder: Path) -> Iterator[Path]:
+    yield save_weights(_small("keras"), folder / "a.h5", "keras")
+    yield save_weights(_small("keras"), folder / "a.weights.h5", "keras")
+    archive = folder / "a.keras"
+    with zipfile.ZipFile(archive, "w") as members:
+        members.writestr("config.json", "{}")
+        members.writestr("model.weights.h5", (folder / "a.weights.h5").read_bytes())
+    yield archive
+
+
+def _write_tensorflow(folder: Path) -> Iterator[Path]:
+    import tensorflow as tf
+
+    graph = tf.Graph()
+    with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
+        for name, shape in {"MobilenetV1/Conv2d_0/weights": (3, 3, 3, 4), "MobilenetV1/Logits/biases": (3,)}.items():
+            tf.compat.v1.get_variable(name, shape)
+        session.run(tf.compat.v1.global_variables_initializer())
+        tf.compat.v1.train.Saver().save(session, str(folder / "model.ckpt"))
+    yield folder / "model.ckpt.index"
+    yield folder / "model.ckpt.data-00000-of-00001"
+
+
+def _load(folder: Path, file: Path) -> None:
+    load_network(file)
+
+
+def _write_run(folder: Path) -> Iterator[Path]:
+    for name in ("classes", "boxes"):
+        shutil.copytree(RUNS / name, folder / name)
+        (folder / name / "model.onnx").unlink(missing_ok=True)
+        yield from (folder / name / file for file in ("plan.json", "recipe.toml"))
+
+
+def _read_run(folder: Path, file: Path) -> None:
+    try:
+        read_plan_without_images(file.parent)
+    finally:
+        open_trained(file.parent)
+
+
+def _write_checkpoints(folder: Path) -> Iterator[Path]:
+    shutil.copytree(RUNS / "classes", folder / "classes")
+    yield from (folder / "classes" / name for name in ("best.ckpt", "last.ckpt"))
+
+
+def _read_checkpoint(folder: Path, file: Path) -> None:
+    try:
+        read_checkpoint(file)
+    finally:
+        open_trained(file)
+
+
+def _write_recipes(folder: Path) -> Iterator[Path]:
+    for name in ("classes", "boxes"):
+        yield Path(shutil.copy(RUNS / name / "recipe.toml", folder / f"{name}.toml"))
+
+
+def _read_recipe(folder: Path, file: Path) -> None:
+    tables = read_recipe(file)
+    make_recipe(tables, task="detection" if file.stem == "boxes" else "classification")
+
+
+TARGETS = (
+    Target("safetensors", _write_safetensors, (mutate_bytes, of_safetensors_header), _load),
+    Target("torch", _write_torch, (mutate_bytes, within_zip(mutate_bytes)), _load),
+    Target("hdf5", _write_hdf5, (mutate_bytes, within_zip(mutate_bytes)), _load, count=6),
+    Target("tensorflow", _write_tensorflow, (mutate_bytes,), _load, count=4, needs="tensorflow"),
+    Target("run", _write_run, (mutate_json, mutate_text), _read_run),
+    Target("checkpoint", _write_checkpoints, (mutate_bytes, within_zip(mutate_bytes)), _read_checkpoint, count=30),
+    Target("recipe", _write_recipes, (mutate_text, mutate_bytes), _read_recipe, count=100),
+)
