@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
+_OTHER_FORMATS = {b"ORTM": "onnxruntime's own format", b"TFL3": "TensorFlow Lite"}
+"""What the flatbuffers of other formats have at bytes 4 to 8, where ONNX can have any text."""
+
 _FIELD_NUMBERS = 1 << 29
 _IR_VERSION, _GRAPH, _METADATA, _FUNCTION = 1, 7, 14, 25  # fields of ModelProto
 _OP_TYPE = 4  # a field of NodeProto
@@ -50,6 +53,8 @@ def read_header(data: bytes) -> OnnxHeader:
     Raises:
         ValueError: the bytes are no ONNX file, a cut one, or one that two readers of protobuf may take differently.
     """
+    if other := _OTHER_FORMATS.get(data[4:8]):
+        raise ValueError(f"it can be read as {other} too, as another model")
     view = memoryview(data)
     metadata: dict[str, str] = {}
     numbers = set()

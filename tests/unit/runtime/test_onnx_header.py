@@ -178,3 +178,13 @@ def test_metadata_that_stand_twice_are_refused() -> None:
 
 def test_a_tensor_whose_values_lie_in_this_file_by_word_is_whole() -> None:
     assert read_header(spelled(b"\x70\x00")).external_tensors == ()
+
+
+@pytest.mark.parametrize(("mark", "named"), [("ORTM", "onnxruntime's own format"), ("TFL3", "TensorFlow Lite")])
+def test_a_file_that_can_be_read_as_two_models_is_refused(mark: str, named: str) -> None:
+    made = model(metadata=plain_metadata())
+    made.producer_name = mark  # bytes 4 to 8, by which a flatbuffer is known
+    data = made.SerializeToString()
+    assert data[4:8] == mark.encode()
+    with pytest.raises(ValueError, match=f"it can be read as {named} too, as another model"):
+        read_header(data)
