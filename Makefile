@@ -9,10 +9,9 @@ BIN := $(VENV)/bin
 PHOTO ?= examples/dress.jpg
 MODEL ?= clothing
 
-export PIP_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check docs clean
+.PHONY: demo test check docs audit clean
 
 demo: $(VENV)/$(if $(filter clothing %.onnx,$(MODEL)),.base,.train)
 	@$(BIN)/litevision classify "$(PHOTO)" --model "$(MODEL)"
@@ -31,8 +30,12 @@ docs: $(VENV)/.docs
 	$(BIN)/mkdocs build --strict --quiet
 	@echo "open build/site/index.html"
 
+# Known vulnerabilities of what is locked, as far as the index tells, and lists of all of it in build/ (CycloneDX).
+audit: $(VENV)-audit/.audit
+	@$(VENV)-audit/bin/python tools/audit.py
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-audit
 
 # A half-made environment is removed: the next run would take it for a whole one.
 $(BIN)/python:
@@ -40,16 +43,17 @@ $(BIN)/python:
 	  echo "error: litevision needs Python 3.11 or newer, got $$($(PYTHON) --version 2>&1). Run: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-# A stamp stands for "these extras are installed as these two files ask for"; a second call finds it and installs nothing.
-$(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing litevision into $(VENV), once: some 220 MB, no torch." >&2
-	$(BIN)/python -m pip install --quiet --editable .
-	@touch $@
-
-$(VENV)/.train $(VENV)/.docs $(VENV)/.dev: $(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing litevision[$(call extras,$*)] into $(VENV), once.$(if $(filter docs,$*),, torch makes it some minutes and gigabytes.)" >&2
-	$(BIN)/python -m pip install --quiet --editable '.[$(call extras,$*)]'
+# A stamp stands for "what these two files ask for is installed"; a second call finds it and installs nothing. pip takes
+# nothing whose SHA-256 is not in the lock; the package itself is built with the hatchling of the lock.
+$(VENV)/.base $(VENV)/.train $(VENV)/.docs $(VENV)/.dev: $(VENV)/.%: pyproject.toml lock/%.txt | $(BIN)/python
+	@echo "Installing what litevision needs into $(VENV), once:$(if $(filter base docs,$*), some 220 MB$(comma) no torch., torch makes it some minutes and gigabytes.)" >&2
+	$(BIN)/python -m pip install --quiet --require-hashes -r lock/$*.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.base $(if $(filter dev,$*),$(VENV)/.train $(VENV)/.docs)
 
+$(VENV)-audit/.audit: lock/audit.txt
+	@$(PYTHON) -m venv $(VENV)-audit
+	@$(VENV)-audit/bin/python -m pip install --quiet --require-hashes -r lock/audit.txt
+	@touch $@
+
 comma := ,
-extras = $(if $(filter dev,$1),train$(comma)dev$(comma)docs,$1)

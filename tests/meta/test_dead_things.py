@@ -20,7 +20,7 @@ from litevision.registry import architectures, schema
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src/litevision"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-FOR_DEVELOPERS = ("dev", "docs")
+FOR_DEVELOPERS = ("dev", "docs", "audit")
 IMPORTED_BY = {
     "tensorboard": "torch.utils.tensorboard",
     "onnxscript": "torch.onnx",

@@ -19,12 +19,20 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 PINNED = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if line[:1] != "#")
+LOCKS = {"base": (), "train": ("train",), "docs": ("docs",), "dev": ("train", "dev", "docs"), "audit": ("audit",)}
 DATA = ("py.typed", "registry/imagenet_labels.txt", "image/photos/README.md", "image/photos/elephant.jpg")
 
 
 def direct() -> list[Requirement]:
     """What the package itself and the extras train, dev and docs ask for."""
     return [Requirement(line) for line in (*PROJECT["dependencies"], *EXTRAS["train"], *EXTRAS["dev"], *EXTRAS["docs"])]
+
+
+def lock(name: str) -> dict[str, tuple[str, list[str]]]:
+    """The version and the hashes of each package in a lock."""
+    text = (ROOT / f"lock/{name}.txt").read_text()
+    found = re.findall(r"^([\w.-]+)==(\S+).*((?:\n +--hash=sha256:[0-9a-f]{64}.*)*)", text, re.MULTILINE)
+    return {canonicalize_name(package): (version, re.findall("sha256:", hashes)) for package, version, hashes in found}
 
 
 def installed_closure() -> Iterator[metadata.Distribution]:
@@ -61,6 +69,25 @@ def test_no_dependency_is_under_the_agpl() -> None:
 def test_every_direct_dependency_is_pinned_within_its_bounds(requirement: Requirement) -> None:
     pinned = {canonicalize_name(name): version for name, version in PINNED.items()}
     assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)])
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_package_of_a_lock_is_pinned_as_in_the_constraints_and_has_its_hashes(name: str) -> None:
+    pinned = {canonicalize_name(package): version for package, version in PINNED.items()}
+    locked = lock(name)
+    assert {package for package, (version, _) in locked.items() if pinned.get(package, version) != version} == set()
+    assert [package for package, (_, hashes) in locked.items() if not hashes] == []
+
+
+@pytest.mark.parametrize(("name", "extras"), LOCKS.items())
+def test_every_lock_has_what_its_extras_ask_for(name: str, extras: tuple[str, ...]) -> None:
+    locked = lock(name)
+    asked = map(Requirement, [*PROJECT["dependencies"], *(line for extra in extras for line in EXTRAS[extra])])
+    wrong = [
+        str(one) for one in asked if not one.specifier.contains(locked.get(canonicalize_name(one.name), ("0", []))[0])
+    ]
+    assert wrong == [], "run: python tools/lock.py"
+    assert "hatchling" in locked  # makes the editable install
 
 
 def test_torch_and_torchvision_are_pinned_as_a_pair() -> None:
