@@ -1,6 +1,9 @@
 """What the package says on standard error: notes, debug lines, and how much of them is wanted."""
 
+import os
+import stat
 import sys
+from contextlib import suppress
 
 from litevision.tables import escape
 
@@ -34,6 +37,16 @@ def debug(text: str) -> None:
     """Print a line if ``--verbose`` was given."""
     if is_verbose():
         print(f"debug: {escape(text)}", file=sys.stderr)
+
+
+def leave_closed_terminal() -> None:
+    """Send what is still said to nowhere where the terminal has been closed: writing to it would be an error."""
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)
 
 
 def shows_progress() -> bool:

@@ -1,10 +1,13 @@
 """Atomic writes, the cache folder, JSON caches in it, CSV files and SHA-256 digests."""
 
 import os
+import re
 import secrets
+import shutil
 import stat
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +22,133 @@ def cache_folder() -> Path:
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` to write to; rename it to ``path`` on success, delete it on an error."""
-    # A name may be as long as the system allows, and this one has to be no longer: four bytes a letter at most.
-    partial = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}.part")
-    try:
+def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` to write to; rename it to ``path`` on success, delete it on an error.
+
+    What a killed process left behind of an earlier write to ``path`` is deleted first.
+
+    Args:
+        path: the file to write.
+        durable: wait until it is on the disk, so that a power cut leaves the old file or the new one.
+    """
+    with _hold_temporary(path, is_folder=False) as partial:
         yield partial
+        if durable:
+            _sync(partial)
         partial.replace(path)
+        if durable:
+            _sync(path.parent)
+
+
+@contextmanager
+def folder_beside(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path``, which is deleted in the end; those of killed processes are, first."""
+    with _hold_temporary(path, is_folder=True) as folder:
+        yield folder
+
+
+def sync_file(path: Path) -> None:
+    """Wait until a file and its name are on the disk."""
+    _sync(path)
+    _sync(path.parent)
+
+
+_TEMPORARY = re.compile(r"(\..*\.)[0-9a-f]{8}\.part", re.DOTALL)
+_left_behind: dict[Path, dict[str, list[Path]]] = {}  # by folder and beginning, found once in each process
+
+
+@contextmanager
+def _hold_temporary(path: Path, *, is_folder: bool) -> Iterator[Path]:
+    """Yield a temporary file or folder for ``path`` that this process holds, so that others leave it alone."""
+    # A name may be as long as the system allows, and this one has to be no longer: four bytes a letter at most.
+    beginning = f".{path.name[:50]}."
+    for left in _found_left(path.parent).pop(beginning, ()):
+        _remove_unheld(left)
+    while True:
+        temporary = path.with_name(f"{beginning}{secrets.token_hex(4)}.part")
+        if is_folder:
+            temporary.mkdir(0o700)
+        else:
+            temporary.touch(exist_ok=False)
+        handle = _hold(temporary)
+        if handle is not None:
+            break
+    try:
+        yield temporary
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            _remove(temporary)
+        if handle >= 0:
+            os.close(handle)
+
+
+def _found_left(folder: Path) -> dict[str, list[Path]]:
+    """What may be left behind in ``folder``, by the beginning of its name."""
+    if folder not in _left_behind:
+        found: dict[str, list[Path]] = {}
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if named := _TEMPORARY.fullmatch(entry.name):
+                    found.setdefault(named[1], []).append(Path(entry.path))
+        _left_behind[folder] = found
+    return _left_behind[folder]
+
+
+def _remove_unheld(temporary: Path) -> None:
+    """Delete it, unless a process that lives holds it, or nobody can tell."""
+    with suppress(OSError):
+        handle = _hold(temporary)
+        if handle is not None and handle >= 0:
+            _remove(temporary)
+            os.close(handle)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _sync(path: Path) -> None:
+    if sys.platform == "win32" and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError:  # a file system that cannot
+        pass
+    finally:
+        os.close(handle)
+
+
+if sys.platform == "win32":
+
+    def _hold(temporary: Path) -> int | None:
+        return -1  # what is open cannot be deleted there
+
+else:
+    import fcntl
+
+    def _hold(temporary: Path) -> int | None:
+        """Lock it until the handle is closed; None where another process has it, or it is gone; -1 without locks."""
+        try:
+            handle = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            return None
+        except OSError:  # a file system without locks
+            os.close(handle)
+            return -1
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), temporary.stat()):
+                return handle
+        os.close(handle)
+        return None
 
 
 class JsonCache:

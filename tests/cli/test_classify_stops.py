@@ -1,11 +1,15 @@
 """litevision classify: however it ends, what it wrote is whole."""
 
 import csv
+import fcntl
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from litevision.cli.export import ExportOptions
+from litevision.files import atomic_write, folder_beside
 
 Start = Callable[..., Any]
 
@@ -48,8 +55,14 @@ def stop(process: Any, signum: int) -> tuple[str, str]:
     return "".join(lines) + rest, err
 
 
-@pytest.mark.parametrize(("signum", "name", "code"), [(signal.SIGINT, "SIGINT", 130), (signal.SIGTERM, "SIGTERM", 143)])
-@pytest.mark.parametrize("form", ["--json", "--jsonl"])
+@pytest.mark.parametrize(
+    ("signum", "name", "code", "form"),
+    [
+        (signal.SIGINT, "SIGINT", 130, "--json"),
+        (signal.SIGTERM, "SIGTERM", 143, "--jsonl"),
+        (signal.SIGHUP, "SIGHUP", 129, "--json"),
+    ],
+)
 def test_a_signal_ends_it_with_whole_output(
     classify_beside: Start, signum: int, name: str, code: int, form: str
 ) -> None:
@@ -82,7 +95,7 @@ def test_a_signal_while_nothing_comes(classify_beside: Start) -> None:
 
 
 def test_a_signal_before_the_first_answer_leaves_the_old_csv(classify_beside: Start) -> None:
-    Path("out.csv").write_text("precious")
+    Path("out.csv").write_text("path,rank,index,label,score,ms\n")
     with classify_beside("-", "--csv", "out.csv", "--jsonl") as process:
         while not (Path(f"/proc/{process.pid}/task").exists() and process_waits(process.pid)):
             time.sleep(0.05)
@@ -90,7 +103,7 @@ def test_a_signal_before_the_first_answer_leaves_the_old_csv(classify_beside: St
         assert process.wait(PATIENCE_S) == 143
         assert process.stderr.read() == "stopped by SIGTERM before the first result\n"
         assert process.stdout.read() == ""
-    assert Path("out.csv").read_text() == "precious"
+    assert Path("out.csv").read_text() == "path,rank,index,label,score,ms\n"
     assert not list(Path().glob(".out.csv*"))
 
 
@@ -110,6 +123,51 @@ def test_an_ignored_signal_stays_ignored(classify_beside: Start) -> None:
             process.send_signal(signal.SIGINT)
         process.stdin.close()
         assert process.wait(PATIENCE_S) == 0
+
+
+@pytest.mark.parametrize("shown", [(), ("--jsonl",)], ids=["progress", "results"])
+def test_a_closed_terminal_ends_it_with_what_there_is(folder: Path, shown: tuple[str, ...]) -> None:
+    more = [f"more/{number}.png" for number in range(20_000)]
+    for name in more:
+        os.link("red.png", name)
+    terminal, inside = pty.openpty()
+    command = [sys.executable, "-m", "litevision", "classify", "more", "--csv", "out.csv", *shown]
+    options: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), inside)
+    options |= {"start_new_session": True, "preexec_fn": lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)}
+    command += ["--model", "tiny.onnx", "--engine", "onnxruntime", "--workers", "1"]
+    process = subprocess.Popen(command, **options)
+    os.close(inside)
+    while not any(it.stat().st_size > 1000 for it in Path().glob(".out.csv.*.part")):
+        if select.select([terminal], [], [], 0.1)[0]:
+            os.read(terminal, 65536)
+    os.close(terminal)
+    assert process.wait(PATIENCE_S) == 129
+    with Path("out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert 0 < len(rows) < 3 * 20_000
+    assert len(rows) % 3 == 0
+    assert not list(Path().glob(".out.csv*"))
+
+
+def leave_half(options: ExportOptions) -> int:
+    with folder_beside(Path("model.onnx")) as folder, atomic_write(folder / "x") as partial:
+        partial.write_text("half")
+        signal.raise_signal(LEFT_BY[0])
+    return 0
+
+
+LEFT_BY: list[int] = []
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_every_command_ends_without_leaving_files_under_way(
+    folder: Path, litevision: Start, monkeypatch: pytest.MonkeyPatch, signum: int, code: int
+) -> None:
+    before, LEFT_BY[:] = sorted(folder.rglob("*")), [signum]
+    monkeypatch.setattr("litevision.cli.export.run", leave_half)
+    assert litevision("export", "weights.pth", "-o", "model.onnx") == (code, "", "")
+    assert sorted(folder.rglob("*")) == before
+    assert signal.getsignal(signum) == signal.SIG_DFL
 
 
 def test_nobody_reads_any_more(classify_beside: Start) -> None:

@@ -244,7 +244,7 @@ finally:
 """
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_in_order(data: Path, signum: int) -> None:
     """In a process of its own: one that is stopped in another way would take all the tests with it."""
     program = STOPPED.replace("SIGNUM", str(int(signum)))

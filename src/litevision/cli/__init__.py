@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from litevision.cli.signals import silence_stdout
+from litevision.cli.signals import Interrupted, raised, silence_stdout
 from litevision.errors import LitevisionError
 
 _USAGE = 2  # the exit code of a command line that cannot be read
@@ -22,7 +22,9 @@ def main() -> None:
     if sys.stderr is None:  # closed; what is printed there would land among the results
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - it stays open to the end
     try:
-        sys.exit(_run(sys.argv[1:]))
+        with raised():
+            code = _run(sys.argv[1:])
+        sys.exit(code)
     except LitevisionError as error:
         _print_traceback()
         print(f"error: {escape(str(error))}", file=sys.stderr)
@@ -32,6 +34,8 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Interrupted as stop:
+        sys.exit(128 + stop.signum)
     except MemoryError:
         _print_traceback()
         print("error: not enough memory.", file=sys.stderr)

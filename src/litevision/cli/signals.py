@@ -1,4 +1,4 @@
-"""How a command ends early: Ctrl-C and SIGTERM as one exception, and standard output that nobody reads any more."""
+"""How a command ends early: Ctrl-C, SIGTERM and SIGHUP as one exception, and output that nobody reads any more."""
 
 import os
 import signal
@@ -10,6 +10,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from litevision import console
+
+ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""What asks a process to end, beside Ctrl-C: SIGHUP comes when its terminal is closed."""
 _GRACE_S = 1.0  # timeout(1) and other wrappers send the same signal to a process and to its group
 
 
@@ -22,7 +26,7 @@ class Interrupted(BaseException):
 
 
 class Signals:
-    """While it is entered, SIGINT and SIGTERM raise `Interrupted`; `held` puts that off.
+    """While it is entered, SIGINT, SIGTERM and SIGHUP raise `Interrupted`; `held` puts that off.
 
     The first signal lets the work end in order. Another one, from a second later on, ends the process at once.
     """
@@ -35,7 +39,7 @@ class Signals:
 
     def __enter__(self) -> "Signals":
         if threading.current_thread() is threading.main_thread():
-            for signum in (signal.SIGINT, signal.SIGTERM):
+            for signum in (signal.SIGINT, *ENDING):
                 # What is ignored already, nohup and "&" in a script have their reasons for.
                 if signal.getsignal(signum) is not signal.SIG_IGN:
                     self._old[signum] = signal.signal(signum, self._arrived)
@@ -63,6 +67,7 @@ class Signals:
 
     def _arrived(self, signum: int, _: FrameType | None) -> None:
         now = time.monotonic()
+        console.leave_closed_terminal()
         if self._first_at is None:
             self._first_at = now
             if not self._held:
@@ -71,6 +76,27 @@ class Signals:
         elif now - self._first_at > _GRACE_S:
             signal.signal(signum, signal.SIG_DFL)
             os.kill(os.getpid(), signum)
+
+
+@contextmanager
+def raised() -> Iterator[None]:
+    """Inside, SIGTERM and SIGHUP raise `Interrupted` once, so that files under way are removed; again, they kill."""
+
+    def arrived(signum: int, _: FrameType | None) -> None:
+        signal.signal(signum, signal.SIG_DFL)
+        console.leave_closed_terminal()
+        raise Interrupted(signum)
+
+    replaced = []
+    if threading.current_thread() is threading.main_thread():
+        replaced = [it for it in ENDING if signal.getsignal(it) is signal.SIG_DFL]
+    for signum in replaced:
+        signal.signal(signum, arrived)
+    try:
+        yield
+    finally:
+        for signum in replaced:
+            signal.signal(signum, signal.SIG_DFL)
 
 
 def silence_stdout() -> None:

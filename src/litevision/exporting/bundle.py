@@ -1,7 +1,6 @@
 """Module to bundle: the graph, what it says about itself, and the check, written whole or not at all."""
 
 import copy
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from torch import nn
 
 from litevision.errors import ExportError, LitevisionError, UsageError
 from litevision.exporting.graph import to_onnx
-from litevision.files import atomic_write
+from litevision.files import atomic_write, folder_beside, sync_file
 from litevision.image import Preprocess, shipped_images
 from litevision.runtime import (
     METADATA_KEY,
@@ -95,12 +94,14 @@ def export_bundle(
     check_images = shipped_images() if check_images is None else check_images
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
-            temporary = Path(folder) / path.name
+        with folder_beside(path) as folder:
+            temporary = folder / path.name
             _write(model, metadata, temporary)
             metadata = replace(metadata, check=task.check_bundle(temporary, plain, normalisation, check_images))
             _write(model, metadata, temporary)
+            sync_file(temporary)
             temporary.replace(path)
+        sync_file(path)
     except LitevisionError:
         raise
     except OSError as error:

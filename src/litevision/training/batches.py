@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from litevision.errors import ImageError, TrainingError
 from litevision.runtime import Normalisation
 from litevision.training.image_cache import ImageCache
+from litevision.training.process import SIGNALS
 
 SampleKey = tuple[int, int]
 """An image's index, and the seed of what is done to it."""
@@ -181,7 +182,7 @@ def _collate(images: Images, items: Sequence[Any]) -> Batch | ImageError:
 
 def _start_worker(_: int) -> None:
     # A signal to the whole group is for the run, which ends its workers itself once its checkpoint is written.
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
     shown = sys.excepthook
 

@@ -11,11 +11,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from litevision import console
 from litevision.errors import TrainingError, UsageError
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _NEVER = 2**31 - 1
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""What a run ends in order for; SIGHUP comes when the terminal is closed."""
 
 
 def keep_freed_memory() -> bool:
@@ -147,7 +149,7 @@ class StopRequest:
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
             # What is ignored already, nohup and "&" in a script have their reasons for.
-            heard = [signum for signum in _SIGNALS if signal.getsignal(signum) is not signal.SIG_IGN]
+            heard = [signum for signum in SIGNALS if signal.getsignal(signum) is not signal.SIG_IGN]
             self._old = {signum: signal.signal(signum, self._arrived) for signum in heard}
         return self
 
@@ -156,6 +158,7 @@ class StopRequest:
 
     def _arrived(self, signum: int, _: FrameType | None) -> None:
         self.signum = signum
+        console.leave_closed_terminal()
         self._restore()
 
     def _restore(self) -> None:
