@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -40,14 +39,14 @@ class Figures:
     answers: int = 0
     refusals: int = 0
     findings: int = 0
-    kinds: Counter[str] = field(default_factory=Counter)
+    kinds: dict[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         head = (
             f"{self.reader:20} {self.seconds:4.0f} s {self.inputs:7,} inputs {self.answers:7,} answers "
             f"{self.refusals:7,} refusals {self.findings:5,} findings"
         )
-        return "\n".join([head, *(f"    {count} x {kind}" for kind, count in self.kinds.most_common(20))])
+        return "\n".join([head, *(f"    {count} x {kind}" for kind, count in self.kinds.items())])
 
 
 def main() -> int:
@@ -131,7 +130,7 @@ def count(figures: Figures, event: dict[str, Any], out: Path, folder: Path) -> N
         return
     figures.findings += 1
     kind = event["text"][:160]
-    figures.kinds[kind] += 1
+    figures.kinds[kind] = figures.kinds.get(kind, 0) + 1
     file, kept = folder / event["file"], folder.with_name(f"{folder.name}-kept")  # where the child puts a finding
     if figures.kinds[kind] <= 3:
         shutil.copy(kept if kept.exists() else file, out / f"{event['number']}-{file.name}")

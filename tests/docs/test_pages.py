@@ -6,11 +6,14 @@ import io
 import os
 import re
 import runpy
+import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +22,17 @@ import pytest
 from PIL import Image
 
 import litevision
+from litevision.cli import main
 from litevision.cli.commands import COMMANDS
+from litevision.console import set_verbosity
 from litevision.exporting.cached import bundle_for
+from litevision.lab.latency import calibrate, latency_model
 from litevision.registry.weight_sets import find_weight_set
 from litevision.runtime import FORMAT_VERSION
+from litevision.runtime.engines import engine_choice
 from pages import DOCUMENTS, ROOT, blocks, name_of, pages_with
 
-SOURCES = sorted((ROOT / "src").rglob("*.py"))
+README = ROOT / "README.md"
 REAL_WEIGHTS = ROOT.parent / "shared/weights/mobilenet_v2_in1k_torchvision.pth"
 REAL_CLOTHING = ROOT.parent / "shared/data/clothing/train"
 TRAIN = "litevision train clothes --weights none --epochs 1 --size 64 --batch 8 --name garments"
@@ -34,6 +41,7 @@ SHOWN_CACHE = "/home/you/.cache/litevision"  # stands on the page for the tests'
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)|src=\"([^\"]+)\"")
 INSTALL = re.compile(r"pip install '\.\[([\w,]+)\]'")
 NUMBER = re.compile(r"\d+\.\d+(?:e[-+]\d+)?")
+SHELL = re.compile(r"[|&;<>*?$`]|^\w+=")  # what makes a line more than a program with its arguments
 OF_WEIGHTS = re.compile(r"classify|export|onnx|clothes")  # what is printed then depends on the weights
 
 
@@ -65,7 +73,17 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def with_a_run(template: Path) -> Path:
     """The same with a finished run, runs/garments."""
-    subprocess.run(TRAIN, shell=True, check=True, capture_output=True, cwd=template)
+    with contextlib.chdir(template):
+        code, printed = printed_here(TRAIN)
+    assert code == 0, printed
+    return template
+
+
+@pytest.fixture(scope="session")
+def calibrated(template: Path) -> Path:
+    """The same with a machine that is measured, if hastily: its own command takes most of a minute for it."""
+    choice = engine_choice("onnxruntime", "fp32")
+    latency_model(choice, made_by=partial(calibrate, networks=18, seconds=0.01))
     return template
 
 
@@ -74,8 +92,10 @@ def workplace(
     document: Path, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
     """A copy for one page alone."""
-    needs_a_run = "runs/garments" in document.read_text()
-    template: Path = request.getfixturevalue("with_a_run" if needs_a_run else "template")
+    needs = {"runs/garments": "with_a_run", "$ litevision choose": "calibrated"}
+    text = document.read_text()
+    fixtures = [name for shown, name in needs.items() if shown in text] or ["template"]
+    (template, *_) = [request.getfixturevalue(name) for name in fixtures]
     folder = shutil.copytree(template, tmp_path / "work")
     monkeypatch.chdir(folder)
     yield folder
@@ -102,9 +122,10 @@ def make_clothes(folder: Path) -> None:
 def test_every_block_does_what_the_page_shows(document: Path, workplace: Path) -> None:
     faults = []
     names: dict[str, Any] = {"__name__": "__main__"}
+    run = printed_beside if document == README else printed_here
     for block in blocks(document):
         if block.language == "console":
-            faults += [f"line {block.line}: {fault}" for fault in console_faults(block.text)]
+            faults += [f"line {block.line}: {fault}" for fault in console_faults(block.text, run)]
         if block.language == "python":
             faults += [f"line {block.line}: {fault}" for fault in python_faults(block.text, names)]
     assert not faults, "\n".join(faults)
@@ -116,16 +137,44 @@ def test_the_facade_does_what_it_says(document: Path, workplace: Path) -> None:
     runpy.run_path(str(document))
 
 
-def console_faults(text: str) -> Iterator[str]:
+def console_faults(text: str, run: Callable[[str], tuple[int, str]]) -> Iterator[str]:
     for command, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
-        done = subprocess.run(
-            command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-        )
-        got = done.stdout.replace(os.environ["LITEVISION_CACHE"], SHOWN_CACHE)
-        if (done.returncode != 0) != is_error(expected):
-            yield f"{command}: exit code {done.returncode}\n{got}"
+        code, got = run(command)
+        got = got.replace(os.environ["LITEVISION_CACHE"], SHOWN_CACHE)
+        if (code != 0) != is_error(expected):
+            yield f"{command}: exit code {code}\n{got}"
         elif is_settled(command, expected) and not agree(expected, got):
             yield f"{command}: the page shows\n{expected}but it prints\n{got}"
+
+
+def printed_beside(command: str) -> tuple[int, str]:
+    """Run a line of a page in a shell, as its reader does; give the exit code and what it prints."""
+    done = subprocess.run(command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return done.returncode, done.stdout
+
+
+def printed_here(command: str) -> tuple[int, str]:
+    """The same in this process, where torch is loaded already; what needs a shell still gets one."""
+    if not command.startswith("litevision ") or SHELL.search(command):
+        return printed_beside(command)
+    printed = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(printed),
+        warnings.catch_warnings(),
+    ):
+        warnings.resetwarnings()
+        for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", category)  # as Python itself begins
+        patch.setattr(sys, "argv", shlex.split(command))
+        try:
+            main()
+        except SystemExit as left:
+            code = int(left.code or 0)
+        finally:
+            set_verbosity(quiet=False, verbose=False)
+    return code, printed.buffer.getvalue().decode()  # type: ignore[attr-defined]  # bytes in memory
 
 
 def python_faults(text: str, names: dict[str, Any]) -> Iterator[str]:
