@@ -1,4 +1,4 @@
-"""Atomic writes, the cache folder, JSON caches in it, CSV files and SHA-256 digests."""
+"""Atomic writes, the cache folder, JSON caches in it, CSV and TOML files and SHA-256 digests."""
 
 import os
 import re
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from litevision.errors import UnsafeFileError
+
+_TOML_BYTES, _TOML_DOTS = 262_144, 200
 
 
 def cache_folder() -> Path:
@@ -149,6 +151,29 @@ else:
                 return handle
         os.close(handle)
         return None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file from anybody; errors as for `parse_toml`, or an OSError."""
+    if path.stat().st_size > _TOML_BYTES:
+        raise ValueError(f"more than {_TOML_BYTES:,} bytes; a recipe has a few thousand")
+    return parse_toml(path.read_text("utf-8"))
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Parse TOML from anybody, within what a person writes.
+
+    Raises:
+        ValueError: no TOML, or keys or values that are too deep for a recipe.
+    """
+    import tomllib
+
+    if any(line.count(".") > _TOML_DOTS for line in text.splitlines()):  # tomllib takes the square of a key's parts
+        raise ValueError(f"a line with more than {_TOML_DOTS} dots")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("values too deep in each other") from None
 
 
 class JsonCache:

@@ -1,7 +1,6 @@
 """Recipes as TOML, strictly: an unknown key is an error that names the nearest one."""
 
 import json
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,10 @@ from typing import Any
 import tomli_w
 
 from litevision.errors import FileMissingError, UnknownNameError, UsageError
+from litevision.files import parse_toml, read_toml
 from litevision.runtime.schema import from_dict, to_dict
 from litevision.tasks import DEFAULT, TASKS, Task, task_of
 from litevision.training.recipe import Recipe
-
-_MAX_BYTES, _MAX_DOTS = 262_144, 200
 
 # Keys by the names that they had up to 0.1.0, which are still read.
 _RENAMED = {
@@ -35,21 +33,13 @@ def read_recipe(path: Path) -> Mapping[str, Any]:
     try:
         if path.exists() and not path.is_file():
             raise UsageError(f"{path}: no plain file; expected TOML")
-        if path.stat().st_size > _MAX_BYTES:
-            raise UsageError(f"{path}: more than {_MAX_BYTES:,} bytes; a recipe has a few thousand")
-        return _parse(path.read_text("utf-8"))
+        return read_toml(path)
     except FileNotFoundError:
         raise FileMissingError(f"{path}: no such recipe; expected a TOML file") from None
     except UsageError:
         raise
-    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no TOML, or a number of 5,000 digits
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, no TOML, or a number of 5,000 digits
         raise UsageError(f"{path}: cannot be read as a recipe ({error}); expected TOML") from None
-
-
-def _parse(text: str) -> dict[str, Any]:
-    if any(line.count(".") > _MAX_DOTS for line in text.splitlines()):  # tomllib takes the square of a key's parts
-        raise ValueError(f"a line with more than {_MAX_DOTS} dots")
-    return tomllib.loads(text)
 
 
 def read_settings(settings: Iterable[str]) -> Mapping[str, Any]:
@@ -65,8 +55,8 @@ def read_settings(settings: Iterable[str]) -> Mapping[str, Any]:
         if not (equals and dot and key):
             raise UsageError(f"--set takes table.key=value, such as schedule.epochs=20; got {setting!r}")
         try:
-            value = _parse(f"value = {text}")["value"]
-        except (ValueError, RecursionError):
+            value = parse_toml(f"value = {text}")["value"]
+        except ValueError:
             value = text.strip()
         tables.setdefault(table, {})[key] = value
     return tables

@@ -2,7 +2,6 @@
 
 import json
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from litevision.errors import FileMissingError, LitevisionError, UsageError, WeightsError
-from litevision.files import refuse_links, sha256_of
+from litevision.files import read_toml, refuse_links, sha256_of
 from litevision.image import Preprocess
 from litevision.models.centernet import AnyConfig, AnyNetwork, config_type
 from litevision.models.pretrained import Pretrained, fingerprint
@@ -133,7 +132,7 @@ def _from_run(folder: Path, checkpoint: Path, label: str) -> TrainedModel:
         pretrained = _facts(folder, plan, checkpoint)
         if pretrained.top_k is None and (folder / RECIPE).is_file():  # bundles of 0.1.0 do not state it
             pretrained = replace(pretrained, top_k=config.top_k_of(_tables(folder / RECIPE)))
-    except (OSError, AttributeError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # a plan can hold anything
         raise WeightsError(f"{folder}: its {PLAN} cannot be read as that of a run ({error}). Train it anew") from None
     state = _read_state(checkpoint)
     _require_state_of(config, state, checkpoint)
@@ -167,7 +166,7 @@ def _preprocess(recipe: Path) -> Preprocess:
 
 
 def _tables(recipe: Path) -> dict[str, Any]:
-    return tomllib.loads(recipe.read_text("utf-8"))
+    return read_toml(recipe)
 
 
 def _read_state(checkpoint: Path) -> Tensors:
@@ -193,7 +192,7 @@ def _require_state_of(config: AnyConfig, state: Tensors, path: Path) -> None:
     """Raises ``WeightsError`` unless ``state`` has the tensors of the network of ``config``, which costs no memory."""
     try:
         network = config.build(device="meta")
-    except (ValueError, TypeError) as error:
+    except Exception as error:  # likewise
         raise WeightsError(f"{path}: its network cannot be built ({error})") from None
     expected = network.state_dict()
     wrong = [name for name, tensor in expected.items() if name not in state or state[name].shape != tensor.shape]

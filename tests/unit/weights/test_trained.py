@@ -283,3 +283,29 @@ def test_a_run_of_another_network_is_refused(run: Path) -> None:
         create("mobilenet_v3_large", weights=run)
     with pytest.raises(UnknownNameError):
         load_weights("no-such-run")
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("plan.json", '{"task": "classification", "network": ' + "[" * 9000 + "]" * 9000 + "}"),
+        ("recipe.toml", "[model]\nsize_hw = " + "[" * 3000 + "]" * 3000),
+        ("recipe.toml", "a." * 20_000 + "a = 1"),
+        ("recipe.toml", "#" * 300_000),
+    ],
+    ids=["deep plan", "deep recipe", "key of 20,000 parts", "300 kB of recipe"],
+)
+def test_a_plan_or_recipe_that_nobody_writes_is_one_line(file: str, text: str, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", short("mobilenet_v1", "timm"), LABELS)
+    (run / file).write_text(text)
+    with pytest.raises(WeightsError, match=r"its plan.json cannot be read as that of a run \(.*\)\. Train it anew"):
+        open_trained(run)
+
+
+def test_an_endpoint_that_is_no_name_is_one_line(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", short("mobilenet_v1", "timm"), LABELS)
+    plan = json.loads((run / "plan.json").read_text())
+    plan["network"]["final_endpoint"] = {"a": 1}
+    (run / "plan.json").write_text(json.dumps(plan))
+    with pytest.raises(WeightsError):
+        open_trained(run)
