@@ -1,12 +1,13 @@
 """Check the boxes of one image: which can be used, and what is wrong with the others."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from litevision.data.formats.label_files import MAX_BOXES
 from litevision.data.issues import Issue
 from litevision.data.listing import ListedBox, ListedImage, Listing
 from litevision.detections import box_iou
@@ -19,6 +20,8 @@ _LEAST_PX = 0.01  # YOLO's six digits move an edge of a 10,000 px image by half 
 _OVER_EDGE_PX = 1.0  # rounding to whole pixels, or counting them from 1, reaches out no further
 _TINY_PX = 4.0  # one cell of CenterNet's map, where the image is not enlarged
 _SAME_PX = 0.5
+_ROWS = 512  # compared with all others at once
+_MOST_NEAR = 100  # pairs of one image that are told
 _NEARLY_SAME_IOU = 0.9  # LabelImg's copy of a box lies 2 px beside it: 0.93 for a side of 120 px
 
 
@@ -57,6 +60,10 @@ def usable_boxes(
             issues.append(Issue.of("wrong-size", image.labels_file, detail))
             return None
         issues.append(Issue.of("turned-boxes", image.labels_file, f"{image.name}: {len(image.boxes)} boxes"))
+    if len(image.boxes) > MAX_BOXES:
+        detail = f"{len(image.boxes):,} boxes of {image.name}, more than the limit of {MAX_BOXES:,}"
+        issues.append(Issue.of("unreadable-labels", image.labels_file, detail))
+        return None
     label_of = {name: label for label, name in enumerate(listing.classes)}
     scale = (width, height, width, height) if listing.relative else (1, 1, 1, 1)
     kept: list[ListedBox] = []
@@ -124,11 +131,9 @@ def _without_copies(
     kept: list[ListedBox], boxes_xyxy: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], issues: list[Issue]
 ) -> list[int]:
     """The indices of the boxes without those that copy one before them; ignored boxes may lie where they like."""
-    overlaps = box_iou(boxes_xyxy, boxes_xyxy)
-    real = np.array([not box.ignored for box in kept], np.bool_)
-    near = np.triu((overlaps >= _NEARLY_SAME_IOU) & (labels[:, None] == labels) & real[:, None] & real, 1)
     copies: set[int] = set()
-    for first, second in zip(*map(np.ndarray.tolist, np.nonzero(near)), strict=True):
+    near = 0
+    for first, second, overlap in _near_pairs(kept, boxes_xyxy, labels, copies):
         if first in copies or second in copies:
             continue
         box, other = kept[second], kept[first]
@@ -137,9 +142,27 @@ def _without_copies(
             copies.add(second)
             issues.append(Issue.of("duplicate-box", box.file, beside, box.line))
         else:
-            detail = f"{beside}: {overlaps[first, second]:.2f}"
-            issues.append(Issue.of("near-duplicate-box", box.file, detail, box.line))
+            near += 1
+            if near > _MOST_NEAR:
+                break
+            issues.append(Issue.of("near-duplicate-box", box.file, f"{beside}: {overlap:.2f}", box.line))
     return [index for index in range(len(kept)) if index not in copies]
+
+
+def _near_pairs(
+    kept: list[ListedBox], boxes_xyxy: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], done: Collection[int]
+) -> Iterator[tuple[int, int, float]]:
+    """Pairs of real boxes of one class that nearly cover each other, with their IoU; none of a box that is ``done``."""
+    real = np.array([not box.ignored for box in kept], np.bool_)
+    for start in range(0, len(kept), _ROWS):
+        rows = [row for row in range(start, min(start + _ROWS, len(kept))) if row not in done]
+        overlaps = box_iou(boxes_xyxy[rows], boxes_xyxy)
+        near = (overlaps >= _NEARLY_SAME_IOU) & (labels[rows][:, None] == labels) & real[rows][:, None] & real
+        for place, row in enumerate(rows):
+            if row not in done:
+                yield from (
+                    (row, int(at), float(overlaps[place, at])) for at in np.flatnonzero(near[place]) if at > row
+                )
 
 
 def _turn(image: ListedImage, upright_hw: tuple[int, int]) -> Orientation | None:

@@ -160,7 +160,7 @@ def _walk(folder: Path, inside: tuple[str, ...]) -> Iterator[tuple[Path, list[st
     folders: list[str] = []
     names: list[str] = []
     for item in scan(folder):
-        (folders if item.is_dir() else names).append(item.name)
+        (folders if is_directory(item) else names).append(item.name)
     yield folder, names
     if len(inside) > _MAX_DEPTH:
         return
@@ -183,6 +183,14 @@ def scan(folder: Path) -> list[os.DirEntry[str]]:
         raise DataError(f"{folder}: cannot be read ({error.strerror or error}). Check who may read it.") from None
 
 
+def is_directory(item: os.DirEntry[str]) -> bool:
+    """Whether it is a folder; a link that leads to itself is none."""
+    try:
+        return item.is_dir()
+    except OSError:
+        return False
+
+
 def is_own_output(folder: Path, depth: int = 2) -> bool:
     """Whether a folder is a run or a cache of ours, or holds nothing but such: it is never data."""
     names = ("plan.json", "recipe.toml")
@@ -193,7 +201,7 @@ def is_own_output(folder: Path, depth: int = 2) -> bool:
             return False
         with os.scandir(folder) as items:
             first = list(itertools.islice(items, _MAX_RUNS))
-        inner = [Path(item.path) for item in first if item.is_dir()]
+        inner = [Path(item.path) for item in first if is_directory(item)]
         return (
             len(inner) > 0
             and not any(is_image(item.name) for item in first)

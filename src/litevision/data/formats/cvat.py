@@ -13,6 +13,8 @@ from litevision.errors import DataError
 
 _HEAD_BYTES = 4096
 _LOOKED_AT = 20
+_MAX_BYTES = 256 * 1024 * 1024
+_MAX_ELEMENTS = 1_000_000
 
 
 def is_labels_file(path: Path) -> bool:
@@ -39,7 +41,7 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
     images: list[ListedImage] = []
     for file in files:
         try:
-            annotations = read_xml(file)
+            annotations = read_xml(file, _MAX_BYTES, _MAX_ELEMENTS)
         except UnreadableLabels as error:
             raise DataError(f"{file}: {error.detail}; expected CVAT's XML of images.") from None
         if annotations.child("track"):

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from litevision.data import formats
 from litevision.data.formats import Format, Task, expected_files
+from litevision.data.formats.label_files import is_file
 from litevision.data.formats.table_files import CLASS_TITLES, IMAGE_TITLES, titles_of
 from litevision.data.formats.unread import unread_labels
-from litevision.data.listing import Listing, is_image, is_own_output, split_named
+from litevision.data.listing import Listing, is_directory, is_image, is_own_output, split_named
 from litevision.errors import DataError
 from litevision.image.files import is_left_behind, mode_of
 
@@ -182,10 +183,10 @@ def _folders(root: Path, is_wanted: Callable[[str], bool]) -> Iterator[Folder]:
             if depth == 0 or any(not is_image(item.name) for item in content):
                 content += items
         content.sort(key=lambda item: item.name)
-        names = tuple(item.name for item in content if not item.name.startswith(".") and item.is_file())
+        names = tuple(item.name for item in content if not item.name.startswith(".") and is_file(path / item.name))
         yield Folder(path, root, names)
         for item in content:
-            if depth < _MAX_DEPTH and not is_left_behind(item.name) and item.is_dir() and is_wanted(item.name):
+            if depth < _MAX_DEPTH and not is_left_behind(item.name) and is_directory(item) and is_wanted(item.name):
                 real = os.path.realpath(item.path)
                 if real not in inside and not is_own_output(path / item.name):
                     waiting.append((path / item.name, depth + 1, (*inside, real)))

@@ -15,6 +15,7 @@ from litevision.data.formats.label_files import UnreadableLabels, is_file, read_
 from litevision.data.listing import (
     ListedImage,
     Listing,
+    is_directory,
     is_image,
     is_own_output,
     scan,
@@ -206,7 +207,7 @@ def _content(folder: Path) -> _Content:
     content = _Content([], [])
     for item in scan(folder):
         path = folder / item.name
-        if not item.is_dir():
+        if not is_directory(item):
             content.files.append(path)
         elif not is_own_output(path):
             content.folders.append(path)

@@ -10,10 +10,13 @@ from typing import Any
 from xml.parsers import expat
 
 _MAX_BYTES = 64 * 1024 * 1024
+MAX_BYTES_OF_AN_IMAGE = 8 * 1024 * 1024
+MAX_BOXES = 20_000  # in one image
 _MAX_DEPTH = 64
 _LOOKED_AT = 20
 _MAX_SIDE_PX = 1_000_000_000
-_MAX_ELEMENTS = 200_000  # 20,000 boxes in one image
+_MAX_ELEMENTS = 10 * MAX_BOXES
+_MAX_TEXT = 4096  # letters of an element; names and numbers are short
 
 
 class UnreadableLabels(Exception):  # noqa: N818 - reported as an issue, never raised to a caller of the package
@@ -115,14 +118,14 @@ def size_of(height: object, width: object) -> tuple[int, int] | None:
     return (int(sides[0]), int(sides[1])) if all(1 <= side <= _MAX_SIDE_PX for side in sides) else None
 
 
-def read_lines(path: Path) -> list[str]:
+def read_lines(path: Path, max_bytes: int = _MAX_BYTES) -> list[str]:
     """The lines of a text file in UTF-8, stripped; line i + 1 stands at i.
 
     Raises:
         UnreadableLabels: not such a file.
     """
     try:
-        text = read_bytes(path).decode("utf-8-sig")
+        text = read_bytes(path, max_bytes).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UnreadableLabels(f"no text in UTF-8 (byte {error.start:,})") from None
     return [line.strip() for line in text.split("\n")]
@@ -152,13 +155,13 @@ class Element:
         return child.text.strip() if child else ""
 
 
-def read_xml(path: Path) -> Element:
+def read_xml(path: Path, max_bytes: int = MAX_BYTES_OF_AN_IMAGE, max_elements: int = _MAX_ELEMENTS) -> Element:
     """The root of an XML file. One with a document type is refused: entities could name files or grow without end.
 
     Raises:
         UnreadableLabels: not such a file.
     """
-    data = read_bytes(path)
+    data = read_bytes(path, max_bytes)
     if not data.strip():
         raise UnreadableLabels("an empty file")
     top = Element("", 0)
@@ -169,8 +172,8 @@ def read_xml(path: Path) -> Element:
     def start(name: str, attributes: dict[str, str]) -> None:
         nonlocal count
         count += 1
-        if count > _MAX_ELEMENTS:
-            raise UnreadableLabels(f"more than {_MAX_ELEMENTS:,} elements", parser.CurrentLineNumber)
+        if count > max_elements:
+            raise UnreadableLabels(f"more than {max_elements:,} elements", parser.CurrentLineNumber)
         if len(open_elements) > _MAX_DEPTH:
             raise UnreadableLabels(f"more than {_MAX_DEPTH} elements inside each other", parser.CurrentLineNumber)
         element = Element(name, parser.CurrentLineNumber, attributes=attributes)
@@ -181,7 +184,8 @@ def read_xml(path: Path) -> Element:
         open_elements.pop()
 
     def text(content: str) -> None:
-        open_elements[-1].text += content
+        if len(open_elements[-1].text) < _MAX_TEXT:  # adding to a long text takes time by its length
+            open_elements[-1].text += content[:_MAX_TEXT]
 
     def refuse(*_: object) -> None:
         raise UnreadableLabels("a document type (<!DOCTYPE ...>), which is not read", parser.CurrentLineNumber)

@@ -10,13 +10,21 @@ from pathlib import Path
 from litevision.data.dataset import Split
 from litevision.data.formats.find import Folder
 from litevision.data.formats.image_paths import resolve
-from litevision.data.formats.label_files import UnreadableLabels, is_file, read_bytes, read_lines
+from litevision.data.formats.label_files import (
+    MAX_BOXES,
+    MAX_BYTES_OF_AN_IMAGE,
+    UnreadableLabels,
+    head_of,
+    is_file,
+    read_lines,
+)
 from litevision.data.formats.yolo_classes import (
     EXPECTED_NAMES,
     YAML_SUFFIXES,
     Description,
     class_names,
     describe,
+    guessed_keypoints,
     lines_of,
     names_file_of,
 )
@@ -24,13 +32,12 @@ from litevision.data.listing import SPLIT_NAMES, ListedBox, ListedImage, Listing
 from litevision.errors import DataError
 
 _NO_LABELS = re.compile(r"classes|train|valid?|validation|test|notes|readme.*|requirements|license", re.IGNORECASE)
-_NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?"
+_NUMBER = r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?"
 _LABEL_LINE = re.compile(rf"\d+(\.0*)?(\s+{_NUMBER}){{4,}}", re.IGNORECASE)
 _LOOKED_AT = 20  # text files of a folder, and lines of a file
 _HEAD_BYTES = 1024 * 1024
+_HEAD_LINES = 1000
 _MAX_NUMBERED = 1000
-_KEYPOINT_FILES = 500
-_LEAST_KEYPOINTS = 4  # fewer can lie inside by chance
 
 
 def is_labels_file(path: Path) -> bool:
@@ -54,11 +61,8 @@ def find_labels(folder: Folder) -> Iterator[Path]:
 
 def holds_boxes(path: Path) -> bool:
     """Whether the first lines of a text file are boxes, outlines or keypoints of numbered classes."""
-    try:
-        lines = read_bytes(path)[:_HEAD_BYTES].decode("utf-8-sig").splitlines()
-    except (UnreadableLabels, UnicodeDecodeError):
-        return False
-    lines = [line.strip() for line in lines if line.strip()][:_LOOKED_AT]
+    text = head_of(path, _HEAD_BYTES).decode("utf-8-sig", "replace")
+    lines = [line.strip() for line in text.splitlines()[:_HEAD_LINES] if line.strip()][:_LOOKED_AT]
     return bool(lines) and all(_LABEL_LINE.fullmatch(line) for line in lines)
 
 
@@ -103,9 +107,8 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
     if not described.names:
         raise DataError(f"{described.file}: no class names; {EXPECTED_NAMES}.")
     listing.classes = class_names(described.names, described.file, listing)
-    reader = _Lines(described.names, listing, described.keypoints)
-    if reader.keypoints is None:
-        reader.guess_keypoints([text for *_, text in labels])
+    keypoints = described.keypoints or guessed_keypoints([text for *_, text in labels])
+    reader = _Lines(described.names, listing, keypoints)
     folders: dict[Path, set[Path]] = defaultdict(set)
     for path, split, text in labels:
         folders[text.parent].add(path)
@@ -216,7 +219,8 @@ def _numbered(file: Path, texts: Sequence[Path], listing: Listing) -> dict[str, 
     ids = set()
     for text in filter(is_file, texts):
         try:
-            ids |= {line.split()[0].removesuffix(".0") for line in read_lines(text) if line}
+            lines = read_lines(text, MAX_BYTES_OF_AN_IMAGE)
+            ids |= {line.split(maxsplit=1)[0].removesuffix(".0") for line in lines if line}
         except UnreadableLabels:
             continue
     known = [int(id_) for id_ in ids if id_.isdecimal() and len(id_) < 10]
@@ -236,23 +240,6 @@ class _Lines:
         self.listing = listing
         self.keypoints = keypoints
 
-    def guess_keypoints(self, texts: Sequence[Path]) -> None:
-        """Takes long lines for boxes with keypoints where, in all of them, the points lie inside the first four."""
-        lines: list[list[float]] = []
-        for text in [text for text in texts if is_file(text)][:_KEYPOINT_FILES]:
-            try:
-                lines += [list(map(float, line.split()[1:])) for line in read_lines(text) if line.count(" ") > 5]
-            except (UnreadableLabels, ValueError):
-                continue
-        lengths = {len(numbers) for numbers in lines}
-        if len(lengths) != 1:
-            return
-        values = lengths.pop() - 4
-        for width in (3, 2):
-            if values > 0 and values % width == 0 and _have_keypoints(lines, width):
-                self.keypoints = values // width, width
-                return
-
     def read(self, path: Path, split: Split | None, labels: Path) -> ListedImage | None:
         """One image with the boxes of its label file."""
         image = ListedImage(path, self.listing.name_of(path), split, labels_file=labels)
@@ -261,7 +248,9 @@ class _Lines:
             image.labels_file = None
             return image
         try:
-            lines = read_lines(labels)
+            lines = read_lines(labels, MAX_BYTES_OF_AN_IMAGE)
+            if len(lines) > MAX_BOXES:
+                raise UnreadableLabels(f"{len(lines):,} lines, more than the limit of {MAX_BOXES:,}")
         except UnreadableLabels as error:
             self.listing.report("unreadable-labels", labels, error.detail, error.line)
             return None
@@ -309,26 +298,6 @@ class _Lines:
         x, y, width, height = numbers
         corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
         return ListedBox(label, corners, text, file, number)
-
-
-def _have_keypoints(lines: Sequence[Sequence[float]], width: int) -> bool:
-    """Whether each line is a box inside the image, with points of ``width`` values that lie in it."""
-    seen, inside = 0, 0
-    for numbers in lines:
-        x, y, box_width, box_height = numbers[:4]
-        values = numbers[4:]
-        for centre, side in ((x, box_width), (y, box_height)):
-            if side <= 0 or centre - side / 2 < -0.01 or centre + side / 2 > 1.01:
-                return False
-        points = [values[start : start + width] for start in range(0, len(values), width)]
-        if width == 3 and not all(point[2] in (0, 1, 2) for point in points):
-            return False
-        for point in points:
-            if point[0] or point[1]:  # 0 0 is a point that is not seen
-                seen += 1
-                is_in = abs(point[0] - x) <= 0.55 * box_width and abs(point[1] - y) <= 0.55 * box_height
-                inside += int(is_in)
-    return seen >= _LEAST_KEYPOINTS and inside >= 0.95 * seen
 
 
 def _report_without_images(folders: dict[Path, set[Path]], listing: Listing) -> None:

@@ -8,7 +8,16 @@ from typing import Any
 
 from litevision.data.dataset import Split
 from litevision.data.formats.image_paths import path_parts
-from litevision.data.formats.label_files import UnreadableLabels, is_folder, mode_at, read_bytes, read_lines
+from litevision.data.formats.label_files import (
+    MAX_BYTES_OF_AN_IMAGE,
+    UnreadableLabels,
+    head_of,
+    is_file,
+    is_folder,
+    mode_at,
+    read_bytes,
+    read_lines,
+)
 from litevision.data.listing import SPLIT_NAMES, Listing, split_in
 from litevision.errors import DataError
 
@@ -18,6 +27,8 @@ EXPECTED_NAMES = "expected class names in data.yaml (names:), classes.txt or obj
 _NAMES_FILES = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt")
 _NAMES_SUFFIX = ".names"  # coco.names, as Darknet calls it
 _MAX_YAML_BYTES = 4 * 1024 * 1024
+_KEYPOINT_FILES, _KEYPOINT_LINES = 500, 200  # enough to tell
+_LEAST_KEYPOINTS = 4  # fewer can lie inside by chance
 _KEY_OF_NAMES = re.compile(rb"^(['\"]?)(names|nc)\1\s*:", re.MULTILINE)
 _KEY_OF_A_SPLIT = re.compile(rb"^(['\"]?)(train|val|valid|validation|test)\1\s*:", re.MULTILINE)
 
@@ -68,7 +79,7 @@ def names_file_of(folder: Path, names: Sequence[str], *, with_splits: bool = Tru
     """
     for name in sorted(names, key=lambda name: (not name.lower().startswith("data"), name)):
         if name.lower().endswith(YAML_SUFFIXES):
-            text = _head(folder / name)
+            text = head_of(folder / name, _MAX_YAML_BYTES)
             if _KEY_OF_NAMES.search(text) and (not with_splits or _KEY_OF_A_SPLIT.search(text)):
                 return folder / name
     known = [name for name in _NAMES_FILES if name in names]
@@ -209,9 +220,41 @@ def lines_of(file: Path) -> list[str]:
     return lines
 
 
-def _head(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(_MAX_YAML_BYTES)
-    except OSError:
-        return b""
+def guessed_keypoints(texts: Sequence[Path]) -> tuple[int, int] | None:
+    """The number of keypoints behind each box and of the values of each, where no data.yaml tells it.
+
+    Long lines are taken for boxes with keypoints where, in all of them, the points lie inside the first four numbers.
+    """
+    found: list[list[float]] = []
+    for text in [text for text in texts if is_file(text)][:_KEYPOINT_FILES]:
+        try:
+            lines = read_lines(text, MAX_BYTES_OF_AN_IMAGE)[:_KEYPOINT_LINES]
+            found += [list(map(float, line.split()[1:])) for line in lines if line.count(" ") > 5]
+        except (UnreadableLabels, ValueError):
+            continue
+    lengths = {len(numbers) for numbers in found}
+    if len(lengths) != 1:
+        return None
+    values = lengths.pop() - 4
+    widths = [width for width in (3, 2) if values > 0 and values % width == 0]
+    return next(((values // width, width) for width in widths if _have_keypoints(found, width)), None)
+
+
+def _have_keypoints(lines: Sequence[Sequence[float]], width: int) -> bool:
+    """Whether each line is a box inside the image, with points of ``width`` values that lie in it."""
+    seen, inside = 0, 0
+    for numbers in lines:
+        x, y, box_width, box_height = numbers[:4]
+        values = numbers[4:]
+        for centre, side in ((x, box_width), (y, box_height)):
+            if side <= 0 or centre - side / 2 < -0.01 or centre + side / 2 > 1.01:
+                return False
+        points = [values[start : start + width] for start in range(0, len(values), width)]
+        if width == 3 and not all(point[2] in (0, 1, 2) for point in points):
+            return False
+        for point in points:
+            if point[0] or point[1]:  # 0 0 is a point that is not seen
+                seen += 1
+                is_in = abs(point[0] - x) <= 0.55 * box_width and abs(point[1] - y) <= 0.55 * box_height
+                inside += int(is_in)
+    return seen >= _LEAST_KEYPOINTS and inside >= 0.95 * seen
