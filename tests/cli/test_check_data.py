@@ -38,6 +38,8 @@ duplicate-across-splits
 unsupported-extension
   train/cat/odd\\nname.txt: .txt, in class 'cat'
 
+1 file passed over (1 .txt)
+
 0 errors, 8 warnings, 1 note
 """
 
@@ -176,7 +178,7 @@ def test_strict_is_no_stricter_with_data_without_a_warning(litevision: Run, data
     [
         (["none"], "none: No such file or directory. Check the path of the data."),
         (["data/train/cat"], "data/train/cat: 22 images but no class folders; expected one folder for each class"),
-        (["data/train/cat/0.png"], "data/train/cat/0.png: no text in UTF-8; expected a CSV file"),
+        (["data/train/cat/0.png"], "data/train/cat/0.png: no text in UTF-8 (byte 0); expected a CSV file"),
         (["empty"], "empty: an empty folder; expected one folder for each class"),
         (["data", "--json", "none/out.json"], "--json none/out.json: not a file that can be written."),
     ],

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from litevision.data.formats import Task
 from litevision.data.issues import Issue
+from litevision.image.files import PassedOver
 from litevision.tables import pluralise
 
 Split = Literal["train", "validation", "test"]
@@ -69,6 +70,7 @@ class Labelled(Generic[SampleT]):
         samples: every usable image, in an order that depends on the data alone.
         made_splits: whether any of its splits was made by us; False where the data came with all that it has.
         issues: what is wrong with the labels and the images, and was left out or dealt with.
+        passed_over: what lies beside the images and is neither an image of the data nor a file of labels.
     """
 
     task: ClassVar[Task]
@@ -81,6 +83,7 @@ class Labelled(Generic[SampleT]):
     samples: tuple[SampleT, ...]
     made_splits: bool
     issues: tuple[Issue, ...] = field(default=(), compare=False)
+    passed_over: PassedOver = field(default_factory=PassedOver, compare=False)
 
     def of(self, *splits: Split) -> tuple[SampleT, ...]:
         """The images of some splits."""

@@ -3,7 +3,7 @@
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from litevision.data.dataset import Split
 from litevision.data.issues import Issue
 from litevision.errors import DataError
 from litevision.image import IMAGE_SUFFIXES
-from litevision.image.files import is_left_behind
+from litevision.image.files import PassedOver, is_left_behind
 
 SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
@@ -97,6 +97,7 @@ class Listing:
         issues: what is wrong with the labels, or was skipped.
         relative: whether boxes are given as fractions of the image's size.
         class_folders: the folder of a class in a split; the split is None where the data has no splits.
+        passed_over: what lies beside the images and is neither an image that is listed nor a file of labels.
     """
 
     root: Path
@@ -105,6 +106,7 @@ class Listing:
     issues: list[Issue] = field(default_factory=list)
     relative: bool = False
     class_folders: dict[tuple[Split | None, str], Path] = field(default_factory=dict)
+    passed_over: PassedOver = field(default_factory=PassedOver)
 
     def report(self, rule: str, path: Path | None, detail: str, line: int | None = None) -> None:
         """Adds an issue."""
@@ -114,6 +116,28 @@ class Listing:
         """Adds an issue of a box of ``image`` that cannot be used."""
         image.is_incomplete = True
         self.report(rule, path, detail, line)
+
+    def count_passed_over(self, label_suffixes: Sequence[str]) -> None:
+        """Counts what is passed over in the folders of the images and of the classes.
+
+        Args:
+            label_suffixes: of files that may be labels there.
+        """
+        listed: dict[Path, set[str]] = {folder: set() for folder in self.class_folders.values()}
+        for image in self.images:
+            listed.setdefault(image.path.parent, set()).add(image.path.name)
+        told = {issue.path.stem for issue in self.issues if issue.path}  # by the name of its labels
+        for folder, names in listed.items():
+            try:
+                with os.scandir(folder) as items:
+                    others = [item for item in items if item.name not in names and not is_left_behind(item.name)]
+            except OSError:  # of another machine
+                continue
+            for item in others:
+                if is_directory(item) or item.name.lower().endswith(tuple(label_suffixes)):
+                    continue
+                if not is_image(item.name) or Path(item.name).stem not in told:
+                    self.passed_over.add_file(item.name)
 
     def name_of(self, path: Path) -> str:
         """The path from the data's folder, with ``/``, where it lies in it."""

@@ -172,7 +172,7 @@ def label_images(
     placed.sort(key=lambda one: one[:3])
     samples = tuple(sample for *_, sample in placed)
     issues = tuple(sorted(listing.issues, key=lambda issue: issue.order))
-    return LabelledImages(listing.root, tuple(listing.classes), samples, made, issues)
+    return LabelledImages(listing.root, tuple(listing.classes), samples, made, issues, listing.passed_over)
 
 
 def readable_images(
@@ -219,7 +219,7 @@ def label_boxes(
     ]
     placed.sort(key=lambda one: one[:2])
     samples = tuple(sample for *_, sample in placed)
-    return LabelledBoxes(listing.root, tuple(listing.classes), samples, made, tuple(issues), kind)
+    return LabelledBoxes(listing.root, tuple(listing.classes), samples, made, tuple(issues), listing.passed_over, kind)
 
 
 def _each_once(images: Sequence[ListedImage], issues: list[Issue]) -> list[int]:

@@ -52,6 +52,8 @@ def print_data(plan: AnyPlan, issues: Sequence[Issue]) -> None:
     if left_out:
         what = "images" if counts_images else f"{counted} or images"
         screen.print(f"{len(left_out)} {what} left out in all; 'litevision check-data' tells more")
+    if data.passed_over:
+        screen.print(f"{data.passed_over}; 'litevision check-data' tells more", markup=False)
     excluded = sum(one.rule == "excluded" for one in plan.skipped)
     if excluded:
         screen.print(f"images left out by the recipe: {excluded}")

@@ -71,7 +71,8 @@ def test_many_boxes_of_one_image_and_copies_without_end(tmp_path: Path) -> None:
     assert [issue.detail for issue in report.issues if issue.rule == "unreadable-labels"] == [
         "20,004 boxes of train2017/train00.png, more than the limit of 20,000"
     ]
-    near = [{**first, "id": number, "bbox": [2 + number % 30, 3 + number // 30 * 0.6, 28, 10]} for number in range(1500)]
+    places = [(2 + number % 30, 3 + number // 30 * 0.6) for number in range(1500)]
+    near = [{**first, "id": number, "bbox": [x, y, 28, 10]} for number, (x, y) in enumerate(places)]
     plain["annotations"] = [*plain["annotations"][1:18], *near]
     file.write_text(json.dumps(plain))
     assert checked(root).counts["near-duplicate-box"] == 100

@@ -55,6 +55,7 @@ class DataReport:
             "quick": self.quick,
             "ok": self.ok,
             "counts": self.counts,
+            "passed_over": self.data.passed_over.to_dict(),
             "issues": [
                 {
                     "rule": issue.rule,
@@ -99,6 +100,8 @@ class DataReport:
             yield from (f"  {escape(self._line(issue))}" for issue in shown)
             if len(shown) < len(issues):
                 yield f"  and {len(issues) - len(shown):,} more; {hint} shows them"
+        if self.data.passed_over:
+            yield f"\n{self.data.passed_over}"
         severities: tuple[Severity, ...] = ("error", "warning", "note")
         counted = ", ".join(pluralise(self.severity(severity), severity) for severity in severities)
         yield "\n" + (counted if self.issues else "no issues")

@@ -20,6 +20,10 @@ from litevision.image.files import is_left_behind, mode_of
 _MAX_DEPTH = 3
 _LOOKED_AT = 256  # files of a folder, which may hold a million images
 _EXPORTS = "COCO, Pascal VOC or YOLO"
+_LABEL_SUFFIXES = (
+    *(".xml", ".txt", ".json", ".csv", ".tsv", ".yaml", ".yml", ".names", ".data", ".labels"),
+    *(".cache", ".md"),
+)
 _LABEL_FOLDER = re.compile(r"annotations?|annots?|xmls?|labels?", re.IGNORECASE)
 
 
@@ -78,7 +82,7 @@ def list_labels(path: str | os.PathLike[str], task: Task | None = None) -> tuple
             row = _file_format(path, rows)
         except LookupError:
             raise DataError(f"{path}: no file of labels of boxes; expected {expected}.") from None
-        return row, row.reader.list_labels(path, [path])
+        return row, _counted(row, row.reader.list_labels(path, [path]))
     try:
         found = list(_found_below(path, rows))
         if found and _LABEL_FOLDER.fullmatch(path.name) and not any(is_image(file.name) for file in path.iterdir()):
@@ -93,12 +97,18 @@ def list_labels(path: str | os.PathLike[str], task: Task | None = None) -> tuple
         raise DataError(f"{path}: no labels of boxes; expected {expected}.")
     row = found[0][0]
     if row.is_fallback:
-        return row, _read_beside_unread(row, path, [file for _, file in found])
+        return row, _counted(row, _read_beside_unread(row, path, [file for _, file in found]))
     other = next((one for one in found if one[0] != row), None)
     if other:
         files = " and ".join(f"{each.name} ({file.relative_to(path)})" for each, file in (found[0], other))
         raise DataError(f"{path}: labels as {files}; expected one format. Name its file, or move the other away.")
-    return row, row.reader.list_labels(path, [file for _, file in found])
+    return row, _counted(row, row.reader.list_labels(path, [file for _, file in found]))
+
+
+def _counted(row: Format, listing: Listing) -> Listing:
+    """The listing, with what is passed over counted."""
+    listing.count_passed_over(_LABEL_SUFFIXES if row.task == "detection" else ())
+    return listing
 
 
 def _read_beside_unread(row: Format, path: Path, files: Sequence[Path]) -> Listing:
