@@ -24,9 +24,11 @@ NETWORKS = [
     ("MobileNet", 0.75, False, "mobilenet_v1"),
     ("MobileNet", 0.5, False, "mobilenet_v1"),
     ("MobileNet", 0.25, False, "mobilenet_v1"),
+    ("MobileNet", 0.2, False, "mobilenet_v1"),  # of 6 channels
     ("MobileNetV2", 1.0, False, "mobilenet_v2"),
     ("MobileNetV2", 0.35, False, "mobilenet_v2"),
     ("MobileNetV2", 0.5, False, "mobilenet_v2"),
+    ("MobileNetV2", 0.56, False, "mobilenet_v2"),  # of another width if nothing were cut off
     ("MobileNetV2", 0.75, False, "mobilenet_v2"),
     ("MobileNetV2", 1.3, False, "mobilenet_v2"),
     ("MobileNetV2", 1.4, False, "mobilenet_v2"),

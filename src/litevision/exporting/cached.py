@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from litevision.errors import FileMissingError, MissingExtraError
 from litevision.files import cache_folder, sha256_of
-from litevision.registry.weight_sets import FILE_ENDINGS, find_weight_set
+from litevision.registry.weight_sets import find_weight_set, is_file_name
 from litevision.runtime.metadata import FORMAT_VERSION
 
 
@@ -43,7 +43,7 @@ def kept_at(source: str) -> Path:
         key = f"{file.stem}-{sha256_of(file)[:16]}"
     elif "://" in source:
         key = f"{PurePosixPath(source).stem}-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
-    elif len(file.parts) > 1 or source.endswith(FILE_ENDINGS):
+    elif is_file_name(source):
         raise FileMissingError(f"no weight file at {source}. Check the path, or see 'litevision models' for names.")
     else:
         key = find_weight_set(source).name

@@ -62,21 +62,21 @@ ROWS: tuple[Conv | DepthSepConv, ...] = (
 )
 # fmt: on
 
-MIN_CHANNELS = 8  # slim's min_depth
-
 
 @dataclass(frozen=True)
 class Rules:
     """What V1's dialects do differently, beyond their layers' conventions.
 
     Attributes:
-        widths: ``truncate``: max(int(c * width_mult), 8); ``divisible``: to a multiple of 8, as V2 does.
+        widths: ``truncate``: int(c * width_mult); ``divisible``: to a multiple of 8, as V2 does.
+        min_channels: no layer gets fewer channels by ``truncate``; slim's ``min_depth``, which Keras does not have.
         dropout: slim keeps 0.999 of the features.
     """
 
     dialect: Dialect
     widths: Literal["truncate", "divisible"]
     dropout: float
+    min_channels: int = 1
 
 
 RULES = {
@@ -84,7 +84,12 @@ RULES = {
     "keras": Rules(
         Dialect("keras", padding="bottom_right", bn_eps=1e-3, bn_momentum=0.01), widths="truncate", dropout=0.001
     ),
-    "slim": Rules(Dialect("slim", padding="same", bn_eps=1e-3, bn_momentum=0.0003), widths="truncate", dropout=0.001),
+    "slim": Rules(
+        Dialect("slim", padding="same", bn_eps=1e-3, bn_momentum=0.0003),
+        widths="truncate",
+        dropout=0.001,
+        min_channels=8,
+    ),
 }
 
 
@@ -138,4 +143,4 @@ def scaled(channels: int, width_mult: float, rules: Rules) -> int:
     """Scales ``channels`` of the table by ``width_mult``."""
     if rules.widths == "divisible":
         return make_divisible(channels * width_mult)
-    return max(int(channels * width_mult), MIN_CHANNELS)
+    return max(int(channels * width_mult), rules.min_channels)

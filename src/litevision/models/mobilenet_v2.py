@@ -61,6 +61,8 @@ class Rules:
         projection_shortcut: the tutorial sums in *every* stride-1 block, through a 1x1 convolution with BN; the
             paper sums where the channels agree, and adds nothing to it.
         extra_blocks: blocks that the tutorial adds to each stage's ``repeats``.
+        truncate: Keras cuts a block's scaled channels off to a whole number before it rounds them to a multiple of 8,
+            which makes another width of 9 of the 191 from 0.10 to 2.00.
     """
 
     dialect: Dialect
@@ -68,12 +70,13 @@ class Rules:
     expand_always: bool = False
     projection_shortcut: bool = False
     extra_blocks: int = 0
+    truncate: bool = False
 
 
 RULES = {
     "torchvision": Rules(Dialect("torchvision"), dropout=0.2),
     "timm": Rules(Dialect("timm"), dropout=0.0),
-    "keras": Rules(Dialect("keras", padding="same", bn_eps=1e-3, bn_momentum=0.001), dropout=0.0),
+    "keras": Rules(Dialect("keras", padding="same", bn_eps=1e-3, bn_momentum=0.001), dropout=0.0, truncate=True),
     "slim": Rules(Dialect("slim", padding="same", bn_eps=1e-3, bn_momentum=0.003), dropout=0.2),
     "tutorial": Rules(
         Dialect("tutorial", conv_bias=True),
@@ -108,7 +111,8 @@ def build(config: NetworkConfig, *, depth_mult: float = 1.0, fixed_ends: bool = 
 
     index = 0
     for stage in deepened(config.rows_or(STAGES), depth_mult, fixed_ends):
-        out = make_divisible(stage.out_channels * config.width_mult)
+        scaled = stage.out_channels * config.width_mult
+        out = make_divisible(int(scaled) if rules.truncate else scaled)
         for repeat in range(stage.repeats + rules.extra_blocks):
             table_stride = stage.stride if repeat == 0 else 1
             stride, dilation = backbone.step(table_stride)

@@ -1,5 +1,13 @@
 """Every architecture and weight set by name, as plain data: importing it imports no torch."""
 
-from litevision.registry.architectures import ALIASES, ARCHITECTURES, Architecture, Variant, known_names, resolve
+from litevision.registry.architectures import (
+    ALIASES,
+    ARCHITECTURES,
+    Architecture,
+    Variant,
+    is_network,
+    known_names,
+    resolve,
+)
 
-__all__ = ["ALIASES", "ARCHITECTURES", "Architecture", "Variant", "known_names", "resolve"]
+__all__ = ["ALIASES", "ARCHITECTURES", "Architecture", "Variant", "is_network", "known_names", "resolve"]

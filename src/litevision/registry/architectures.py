@@ -112,6 +112,11 @@ def known_names() -> tuple[str, ...]:
     return (*ARCHITECTURES, *ALIASES)
 
 
+def is_network(name: str) -> bool:
+    """Returns whether ``name`` is ours or another library's name for a network."""
+    return name.lower() in ARCHITECTURES or name.lower() in ALIASES
+
+
 def resolve(name: str, dialect: str | None = None, width_mult: float = 1.0) -> Variant:
     """Resolves a name, ours or another library's.
 

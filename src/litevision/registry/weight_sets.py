@@ -33,6 +33,7 @@ __all__ = [
     "default_weight_set",
     "find_weight_set",
     "is_file_name",
+    "known_weight_set",
     "published_prefix",
     "weight_sets",
 ]
@@ -43,7 +44,11 @@ FILE_ENDINGS = (".pth", ".pt", ".bin", ".safetensors", ".h5", ".hdf5", ".keras",
 
 def is_file_name(name: str) -> bool:
     """Whether ``name`` can only be a file: it has a folder, or an ending that no weight set has."""
-    return "/" in name or "\\" in name or name.lower().endswith(FILE_ENDINGS)
+    if known_weight_set(name) is not None:
+        return False
+    return (
+        "/" in name.removeprefix("hf-hub:").removeprefix("timm/") or "\\" in name or name.lower().endswith(FILE_ENDINGS)
+    )
 
 
 @functools.cache
@@ -57,15 +62,16 @@ def find_weight_set(name: str) -> WeightSet:
 
     Args:
         name: a set's name, its name at its origin (``MobileNet_V2_Weights.IMAGENET1K_V2``,
-            ``mobilenetv3_large_100.ra_in1k``, a Keras file name), or a network's name, ours or another library's, which
+            ``mobilenetv3_large_100.ra_in1k``, with ``timm/`` or ``hf-hub:timm/`` or without, a Keras file name), or a network's name, ours or another library's, which
             gives that network's default set.
 
     Raises:
         UnknownNameError: no such set, or no set for that network.
     """
-    found = _by_name().get(name.lower())
+    found = known_weight_set(name)
     if found:
         return found
+    name = _at_home(name)
     if name.lower() in ARCHITECTURES:
         return default_weight_set(name.lower())
     try:
@@ -83,6 +89,18 @@ def find_weight_set(name: str) -> WeightSet:
         if row.options == variant.options:
             return row
     raise _none_published(name, variant.architecture)
+
+
+def known_weight_set(name: str) -> WeightSet | None:
+    """Returns the weight set called ``name``, here or at its origin; None where there is none, or it names a network."""
+    return _by_name().get(name.lower()) or _by_name().get(_at_home(name).lower())
+
+
+def _at_home(name: str) -> str:
+    """``name`` without what the Hugging Face hub puts before it."""
+    for prefix in ("hf-hub:", "hf_hub:", "timm/"):
+        name = name[len(prefix) :] if name.lower().startswith(prefix) else name
+    return name
 
 
 def default_weight_set(architecture: str, dialect: str | None = None) -> WeightSet:

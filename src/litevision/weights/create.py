@@ -9,7 +9,8 @@ from litevision.errors import UnknownNameError, UsageError, WeightsMismatchError
 from litevision.models.centernet import CenterNet
 from litevision.models.factory import build, configure, family_options
 from litevision.models.network import FeaturePyramid, Network
-from litevision.registry import resolve
+from litevision.registry import is_network, resolve
+from litevision.registry.weight_sets import find_weight_set
 from litevision.weights.load import fill_from, identify, require_classifier
 from litevision.weights.source import WeightsRequest, open_source
 from litevision.weights.trained import WeightsLike, open_trained, path_of
@@ -161,6 +162,12 @@ class Create:
             raise _unknown_argument(next(iter(unknown)), name)
         if out_indices is not None and not features_only:
             raise UsageError("out_indices picks levels of a pyramid: pass features_only=True with it")
+        if not is_network(name) and "." in name:
+            weight_set = find_weight_set(name)
+            raise UnknownNameError(
+                f"{name!r} is a weight set, and create wants a network's name: "
+                f'create("{weight_set.architecture}", weights="{weight_set.name}")'
+            )
         variant = resolve(name, dialect, width_mult)
         source = found = None
         base = configure(name, width_mult=width_mult, dialect=dialect)

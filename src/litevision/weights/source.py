@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from litevision.errors import UnknownNameError, WeightsMismatchError
 from litevision.registry import ALIASES, ARCHITECTURES, resolve
-from litevision.registry.weight_sets import FILE_ENDINGS, WeightSet, find_weight_set, weight_sets
+from litevision.registry.weight_sets import FILE_ENDINGS, WeightSet, find_weight_set, is_file_name, weight_sets
 from litevision.weights.download import fetch
 from litevision.weights.read import StoredWeights, read
 from litevision.weights.tensorflow_checkpoint import checkpoint_prefix
@@ -107,6 +107,8 @@ def _of_trained(trained: TrainedModel, label: str) -> WeightsSource:
 def _is_file(source: str | Path) -> bool:
     """Whether a file is meant, be it there or not."""
     path = Path(source)
+    if isinstance(source, str) and not path.exists() and not is_file_name(source):
+        return checkpoint_prefix(path) is not None
     return (
         isinstance(source, Path)
         or len(path.parts) > 1

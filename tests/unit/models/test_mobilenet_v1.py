@@ -86,3 +86,20 @@ def test_the_logits_keep_two_axes_where_that_is_asked_for() -> None:
     found = kept.eval().forward_endpoints(torch.empty(2, 3, 64, 64, device="meta"))
     assert found["logits"].shape == found["predictions"].shape == (2, 1, 1, 1001)
     assert found["global_pool"].shape == (2, 1024)
+
+
+PAPER = [32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024]
+
+
+@pytest.mark.parametrize("alpha", [0.04, 0.1, 0.2, 0.33, 0.5, 0.81, 1.3])
+def test_keras_has_no_least_width_and_slim_has_8(alpha: float) -> None:
+    for dialect, least in (("keras", 1), ("slim", 8)):
+        network = meta(dialect=dialect, width_mult=alpha)
+        widths = [end.channels for end in network.endpoints if not end.name.endswith("depthwise")]
+        assert widths == [max(int(channels * alpha), least) for channels in PAPER]
+
+
+def test_keras_own_counts() -> None:
+    network = meta(dialect="keras", width_mult=0.2)
+    statistics = sum(buffer.numel() for name, buffer in network.named_buffers() if "num_batches" not in name)
+    assert sum(it.numel() for it in network.parameters()) + statistics == 347_259

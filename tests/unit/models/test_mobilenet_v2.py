@@ -78,3 +78,37 @@ def test_a_block_that_strides_in_the_table_has_no_sum_even_when_dilated(output_s
     for dialect in ("torchvision", "tutorial"):
         sums = [block.residual for block in blocks(meta(dialect=dialect))]
         assert [block.residual for block in blocks(meta(dialect=dialect, output_stride=output_stride))] == sums
+
+
+def keras_divisible(value: float) -> int:
+    """Keras' ``_make_divisible(v, 8)``, retyped from its formula."""
+    rounded = max(8, int(value + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * value else rounded
+
+
+def test_keras_cuts_off_before_it_rounds_at_every_width() -> None:
+    other = []
+    for hundredth in range(10, 201):
+        alpha = hundredth / 100
+        expected = [
+            keras_divisible(32 * alpha),
+            *(keras_divisible(int(channels * alpha)) for channels in PAPER),
+            keras_divisible(1280 * alpha) if alpha > 1 else 1280,
+        ]
+        if hundredth % 7 == 0 or alpha in KERAS_ALONE:
+            ours = meta(dialect="keras", width_mult=alpha)
+            assert [end.channels for end in ours.endpoints] == expected
+        if expected[1:-1] != [keras_divisible(channels * alpha) for channels in PAPER]:
+            other.append(alpha)
+    assert other == KERAS_ALONE
+    assert meta(dialect="torchvision", width_mult=0.56).endpoints[1].channels == 16
+    assert meta(dialect="keras", width_mult=0.56).endpoints[1].channels == 8
+
+
+KERAS_ALONE = [0.14, 0.28, 0.42, 0.56, 0.84, 1.12, 1.49, 1.67, 1.68]
+
+
+def test_keras_own_counts() -> None:
+    network = meta(dialect="keras", width_mult=0.56)
+    statistics = sum(buffer.numel() for name, buffer in network.named_buffers() if "num_batches" not in name)
+    assert sum(it.numel() for it in network.parameters()) + statistics == 2_102_744

@@ -12,6 +12,7 @@ import litevision
 from litevision.errors import UnknownNameError, UsageError, WeightsMismatchError
 from litevision.models.centernet import CenterNet
 from litevision.models.network import Network
+from litevision.registry.weight_sets import find_weight_set
 from litevision.weights.create import FOREIGN_WORDS, Create, CreateArguments, create
 from litevision.weights.trained import path_of
 
@@ -104,3 +105,27 @@ def test_what_is_not_from_a_run() -> None:
         create.from_run("clothing", task="detection")
     with pytest.raises(UsageError, match=r"mobilenet_v2 is no run, checkpoint of a run, or bundle; .*create\(name"):
         create.from_run("mobilenet_v2")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mobilenet_v3_small.timm_lamb_in1k",
+        "mobilenetv3_small_100.lamb_in1k",
+        "timm/mobilenetv3_small_100.lamb_in1k",
+        "hf-hub:timm/mobilenetv3_small_100.lamb_in1k",
+    ],
+)
+def test_a_weight_sets_name_leads_to_the_right_call(name: str) -> None:
+    expected = r'is a weight set.*create\("mobilenet_v3_small", weights="mobilenet_v3_small\.timm_lamb_in1k"\)'
+    with pytest.raises(UnknownNameError, match=expected):
+        create(name)
+    assert find_weight_set(name).name == "mobilenet_v3_small.timm_lamb_in1k"
+
+
+@pytest.mark.parametrize("name", ["timm/mobilenetv2_100.ra_in1kx", "mobilenet_v2.timm_ra_in2k"])
+def test_a_mistyped_weight_set_gets_the_nearest(name: str) -> None:
+    with pytest.raises(UnknownNameError, match=r"no weight set .* Did you mean '.*ra_in1k'"):
+        create(name)
+    with pytest.raises(UnknownNameError, match=r"no weight set .* Did you mean '.*ra_in1k'"):
+        create("mobilenet_v2", weights=name)
