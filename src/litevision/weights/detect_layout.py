@@ -2,13 +2,15 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
+from statistics import median
 
 from litevision.errors import WeightsError, WeightsMismatchError
 from litevision.models.config import NetworkConfig
 from litevision.models.factory import build
 from litevision.models.network import Network
 from litevision.registry import ALIASES, ARCHITECTURES, Variant
+from litevision.registry.architectures import NO_OPTIONS
 from litevision.weights.convert.apply import CLASSIFIER, HEAD, Match, match
 from litevision.weights.convert.layout import TensorMapping, Tensors, tensor_mappings, to_native
 from litevision.weights.layouts import LAYOUTS, layout_named
@@ -79,9 +81,50 @@ def detect_layout(
                 best = fit
         if best is not None and best.mismatches == 0:
             break
+    if best is not None and best.mismatches and width_mult is None and not best.config.options:
+        best = _at_its_width(best, stored.tensors)
     if best is not None and best.mismatches == 0 and best.layout == NATIVE and dialect is None:
         return _settled(best, stored.tensors, likely_dialect)
     return best
+
+
+def _at_its_width(best: DetectedLayout, tensors: Tensors) -> DetectedLayout:
+    """``best`` at the width that the shapes tell, where that is an unusual one."""
+    layout, config = layout_named(best.layout), best.config
+    index = next(
+        i
+        for i, variant in enumerate(_variants(best.layout))
+        if (variant.architecture, variant.dialect, variant.options) == (config.architecture, config.dialect, NO_OPTIONS)
+    )
+    network, wanted = _built(best.layout, index, 1.0)
+    shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    ratios = []
+    for mapping, name in match(wanted, tensors, layout).found.items():
+        shape = to_native(tensors[name], mapping.kind, layout).shape
+        if not mapping.ours.startswith(HEAD) and mapping.kind == "conv" and len(shape) == 4:
+            ratios.append(shape[0] / shapes[mapping.ours][0])
+    if not ratios or not 0.02 < (likely := median(ratios)) < 8:
+        return best
+    # The same channels may come of several widths: the roundest number is taken first, then the nearest.
+    widths = sorted(
+        {round(likely + step / 100, 2) for step in range(-6, 7)},
+        key=lambda width: (abs(width - likely) > 0.03, width * 20 % 1 > 1e-6, abs(width - likely)),
+    )
+    for width in widths:
+        if width > 0:
+            fit = _fit(best.layout, index, width, tensors)
+            best = fit if fit.mismatches < best.mismatches else best
+            if best.mismatches == 0:
+                break
+    return best
+
+
+def whole_of(found: DetectedLayout) -> tuple[Network, tuple[TensorMapping, ...]]:
+    """The network of ``found`` with a whole head, on the meta device, and what its layout stores of it."""
+    config = replace(found.config, num_classes=1000, final_endpoint=None)
+    options = {key: value for key, value in config.options.items() if key != "hidden_channels"}
+    network = build(replace(config, options=options or NO_OPTIONS), device="meta")
+    return network, tuple(tensor_mappings(network, layout_named(found.layout)))
 
 
 def _settled(best: DetectedLayout, tensors: Tensors, likely_dialect: str | None) -> DetectedLayout:
@@ -116,11 +159,18 @@ def _variants(layout: str) -> tuple[Variant, ...]:
     )
 
 
-@cache
-def _built(layout: str, index: int, width_mult: float) -> tuple[Network, tuple[TensorMapping, ...]]:
-    """One of ``_variants`` at a width, on the meta device, and what the layout stores of it."""
+@lru_cache(512)
+def _built(
+    layout: str, index: int, width_mult: float, *, hidden: bool = True
+) -> tuple[Network, tuple[TensorMapping, ...]]:
+    """One of ``_variants`` at a width, on the meta device, and what the layout stores of it.
+
+    Args:
+        hidden: with the layer before V3's classifier; a fine-tuned head may have none.
+    """
     variant = _variants(layout)[index]
-    config = NetworkConfig(variant.architecture, variant.dialect, width_mult, options=variant.options)
+    options = variant.options if hidden else {**variant.options, "hidden_channels": 0}
+    config = NetworkConfig(variant.architecture, variant.dialect, width_mult, options=options)
     network = build(config, device="meta")
     return network, tuple(tensor_mappings(network, layout_named(layout)))
 
@@ -133,6 +183,9 @@ def _fit(layout: str, index: int, width_mult: float, tensors: Tensors) -> Detect
         with suppress(WeightsMismatchError):  # apply raises it again
             tensors = chosen.prepare(network, tensors)
     matched = match(wanted, tensors, chosen)
+    if _has_no_hidden_layer(network, matched, tensors, layout):
+        network, wanted = _built(layout, index, width_mult, hidden=False)
+        matched = match(wanted, tensors, chosen)
     shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
     wrong = classes = 0
     for mapping, name in matched.found.items():
@@ -144,6 +197,18 @@ def _fit(layout: str, index: int, width_mult: float, tensors: Tensors) -> Detect
             wrong += shape != shapes[mapping.ours]
     config = replace(network.config, num_classes=classes, final_endpoint=_end(network, matched))
     return DetectedLayout(layout, config, _lacking(network, matched) + len(matched.unknown) + wrong)
+
+
+def _has_no_hidden_layer(network: Network, matched: Match, tensors: Tensors, layout: str) -> bool:
+    """Whether the file's classifier stands on the pooled map itself, where the network has a layer between them."""
+    if not any(mapping.ours.startswith(f"{HEAD}hidden.") for mapping in matched.missing):
+        return False
+    chosen = layout_named(layout)
+    for mapping, name in matched.found.items():
+        if mapping.ours == f"{CLASSIFIER}weight":
+            shape = to_native(tensors[name], mapping.kind, chosen).shape
+            return len(shape) == 2 and shape[1] == network.endpoints[-1].channels
+    return False
 
 
 def _lacking(network: Network, matched: Match) -> int:

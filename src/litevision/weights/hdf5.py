@@ -23,6 +23,7 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 MAX_BYTES = 1_000_000_000  # a small file can unpack to an enormous one, or declare one
 CPU_LIMIT_S = 6  # beside a second for each 20 MB of the file; 100 MB take a second
 TIME_LIMIT_S = 600.0  # where the system cannot limit the processor's time
+_WITHOUT_WEIGHTS = ("normalization", "random_", "seed_generator")  # layers that count or draw
 _NORM_LEAVES = ("gamma", "beta", "moving_mean", "moving_variance")
 _LEAVES = ("kernel", "bias")
 
@@ -111,6 +112,8 @@ def _arrays(source: Path, path: Path, max_bytes: int) -> Arrays:
         else:
             raise WeightsError(f"{path} is an HDF5 file without Keras layers (no layer_names, no group layers)")
         for name, data_set in found:
+            if data_set.dtype.kind in "iu" and name.startswith(_WITHOUT_WEIGHTS):
+                continue
             if name in arrays:
                 raise WeightsError(f"{path} holds {name} twice, expected one network's layers")
             arrays[name] = _array(data_set, path)
@@ -189,6 +192,9 @@ def _keras3(layers: Any, path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _array(data_set: Any, path: Path) -> npt.NDArray[np.floating[Any]]:
+    if data_set.dtype.kind == "V" and data_set.dtype.itemsize == 2:  # bfloat16, which HDF5 does not know
+        halves: npt.NDArray[Any] = np.asarray(data_set[()]).view(np.uint16).astype(np.uint32)
+        return (halves << 16).view(np.float32)
     if data_set.dtype.kind != "f":
         raise WeightsError(f"{path} holds {data_set.dtype} at {data_set.name}, expected floating-point numbers")
     array = np.asarray(data_set[()])

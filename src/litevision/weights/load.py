@@ -4,6 +4,7 @@ import json
 import logging
 from dataclasses import dataclass, replace
 
+from litevision.console import note
 from litevision.errors import WeightsError, WeightsMismatchError
 from litevision.models.centernet import AnyNetwork
 from litevision.models.config import NetworkConfig
@@ -192,6 +193,8 @@ def fill_from(
 ) -> Applied:
     """Fills ``network`` and sets its ``pretrained``."""
     applied = _apply(network, source, layout, reset_classifier, drop_background)
+    for line in (*source.stored.notes, *_not_finite(source)):
+        note(f"note: {source.label}: {line}")
     facts = facts_of(source, network.config, layout)
     if source.trained is not None and source.trained.is_folded:
         restore_folded(network, facts)
@@ -203,6 +206,18 @@ def fill_from(
     if applied.background_dropped:
         logger.info("%s: class 0 of the file, the background, was left out", source.label)
     return applied
+
+
+def _not_finite(source: WeightsSource) -> list[str]:
+    """Says how many tensors hold NaN or infinity: whoever trained them has diverged, or the file is damaged."""
+    names = [
+        name
+        for name, tensor in source.stored.tensors.items()
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all())
+    ]
+    if not names:
+        return []
+    return [f"{len(names)} tensors hold NaN or infinity (the first: {names[0]}): a training that diverged, or damage"]
 
 
 def _apply(

@@ -7,25 +7,31 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from litevision.errors import FileMissingError, LitevisionError, UnsafeFileError, WeightsError
+from litevision.weights.archives import (
+    WEIGHT_ENDINGS,
+    foreign_file,
+    is_exported,
+    pickle_error,
+    read_exported,
+    read_npz,
+    script_error,
+)
 from litevision.weights.convert.layout import Tensors
 from litevision.weights.hdf5 import HDF5_MAGIC, MAX_BYTES, read_hdf5
 from litevision.weights.layouts import Container
+from litevision.weights.pickles import load_torch, require_small, state_dict_in
 from litevision.weights.tensorflow_checkpoint import checkpoint_prefix, read_checkpoint
-from litevision.weights.writers import STATE_KEY
 
 _ZIP_MAGIC = b"PK\x03\x04"
 _KERAS_MEMBER = "model.weights.h5"
-# Where training scripts keep a state_dict; averaged weights first, since their scores are measured with those.
-_WRAPPERS = ("state_dict_ema", "model_ema", STATE_KEY, "model_state_dict", "model")
 _PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
 _EMA = "/ExponentialMovingAverage"
 
@@ -36,11 +42,13 @@ class StoredWeights:
 
     Attributes:
         metadata: the string fields that a safetensors header, or the dict around a state_dict, carries.
+        notes: what was chosen or left out, a line each.
     """
 
     tensors: Tensors
     container: Container
     metadata: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def read(path: Path) -> StoredWeights:
@@ -57,6 +65,8 @@ def read(path: Path) -> StoredWeights:
         MissingExtraError: a TensorFlow checkpoint without TensorFlow.
     """
     prefix = checkpoint_prefix(path)
+    if prefix is None and path.is_dir():
+        raise FileMissingError(f"{what_folder(path)}; expected a weight file")
     if prefix is None and not path.is_file():
         raise FileMissingError(f"no weight file at {path}")
     try:
@@ -67,30 +77,35 @@ def read(path: Path) -> StoredWeights:
     except LitevisionError:
         raise
     except UnpicklingError as error:
-        raise UnsafeFileError(
-            f"{path} holds pickled objects beyond tensors and would run code ({_refused(error)}); "
-            "it was not opened. Save its state_dict alone, best as safetensors"
-        ) from None  # torch's message advises to load it all the same
+        raise pickle_error(path, _refused(error)) from None  # torch's message advises to load it all the same
     except Exception as error:  # the readers raise a dozen kinds for a malformed file
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise WeightsError(f"{path} cannot be read, it may be broken or truncated ({line}). Fetch it again") from error
 
 
+def what_folder(path: Path) -> str:
+    """Says what a folder is that stands in the place of a weight file or run."""
+    if (path / "saved_model.pb").is_file():
+        return f"{path} is a SavedModel of TensorFlow's; save its Keras model as .keras or .weights.h5 and give that"
+    held = sorted(file.name for file in path.iterdir() if file.name.endswith((*WEIGHT_ENDINGS, ".index")))
+    if held:
+        shown = ", ".join(held[:3]) + (", ..." if len(held) > 3 else "")
+        return f"{path} is a folder that holds no run, but weight files: {shown}"
+    return f"{path} is a folder that holds no run and no weight file"
+
+
 def _read_file(path: Path) -> StoredWeights:
     with path.open("rb") as file:
-        head = file.read(9)
+        head = file.read(512)
     if head.startswith(HDF5_MAGIC):
         return _from_hdf5(path, path)
     if head.startswith(_ZIP_MAGIC):
         return _read_zip(path)
-    if head[8:] == b"{":
+    if head[8:9] == b"{":
         return _read_safetensors(path)
     if head.startswith(b"\x80"):
         return _read_torch(path)
-    raise WeightsError(
-        f"{path} is no weight file that litevision reads (got the first bytes {head!r}); expected .pth, .safetensors, "
-        "Keras .h5, .weights.h5 or .keras, or a TensorFlow checkpoint"
-    )
+    raise foreign_file(head, path)
 
 
 def _from_hdf5(file: Path, path: Path) -> StoredWeights:
@@ -98,52 +113,55 @@ def _from_hdf5(file: Path, path: Path) -> StoredWeights:
     return StoredWeights({name: torch.from_numpy(array) for name, array in arrays.items()}, "hdf5")
 
 
-def _read_zip(path: Path) -> StoredWeights:
-    """A ``.keras`` archive's weights, or torch's own format."""
+def _read_zip(path: Path, *, is_outer: bool = True) -> StoredWeights:
+    """A ``.keras`` archive's weights, torch's own format, arrays of numpy's, or one weight file that was packed."""
     with zipfile.ZipFile(path) as archive:
-        _require_small(archive, path)
+        require_small(archive, path)
         names = archive.namelist()
         if _KERAS_MEMBER in names:
             with tempfile.TemporaryDirectory() as folder:
                 return _from_hdf5(Path(archive.extract(_KERAS_MEMBER, folder)), path)
+        if is_exported(names):
+            return StoredWeights(_plain(read_exported(archive, path), path), "torch")
+        if names and all(name.endswith(".npy") for name in names):
+            tensors = _plain(read_npz(path), path)
+            return StoredWeights(tensors, "hdf5" if any("/" in name for name in tensors) else "torch")
+        packed = [name for name in names if name.lower().endswith(WEIGHT_ENDINGS)]
+        if is_outer and not any(name.endswith("data.pkl") for name in names) and packed:
+            if len(packed) > 1:
+                raise WeightsError(
+                    f"{path} holds several weight files ({', '.join(packed[:3])}, ...); unpack one of them"
+                )
+            with tempfile.TemporaryDirectory() as folder:
+                inner = _read_packed(Path(archive.extract(packed[0], folder)))
+            return replace(inner, notes=(f"the weights are those of {packed[0]} in the archive", *inner.notes))
     if any("/code/" in name for name in names):
-        raise UnsafeFileError(f"{path} is a TorchScript program, expected a state_dict: names with tensors")
+        raise script_error(path)
     return _read_torch(path)
 
 
-def _require_small(archive: zipfile.ZipFile, path: Path) -> None:
-    if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
-        raise UnsafeFileError(f"{path} unpacks to more than {MAX_BYTES / 1e9:g} GB; it was not opened")
-
-
-def load_torch(path: Path) -> Any:
-    """Loads what a file of torch's holds, on the CPU; nothing in it is run.
-
-    Raises:
-        UnsafeFileError: it unpacks to more than ``MAX_BYTES``.
-        UnpicklingError: it holds objects beyond tensors and plain values; for a damaged file, other errors of torch's.
-    """
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            _require_small(archive, path)
-    return torch.load(path, map_location="cpu", weights_only=True)
+def _read_packed(path: Path) -> StoredWeights:
+    with path.open("rb") as file:
+        is_zip = file.read(4) == _ZIP_MAGIC
+    return _read_zip(path, is_outer=False) if is_zip else _read_file(path)
 
 
 def _read_torch(path: Path) -> StoredWeights:
-    loaded = load_torch(path)
-    metadata: dict[str, str] = {}
-    for _ in _WRAPPERS:  # bounded, because a pickle can hold a dict that holds itself
-        if not isinstance(loaded, dict):
-            raise WeightsError(f"{path} holds a {type(loaded).__name__}, expected a state_dict: names with tensors")
-        metadata |= {str(name): value for name, value in loaded.items() if isinstance(value, str)}
-        loaded = next((loaded[key] for key in _WRAPPERS if isinstance(loaded.get(key), dict)), loaded)
-    tensors = {_unprefixed(str(name)): value for name, value in loaded.items() if isinstance(value, Tensor)}
+    found = state_dict_in(load_torch(path), path)
+    tensors = {_unprefixed(name): value for name, value in found.tensors.items()}
     tensors.pop("n_averaged", None)  # AveragedModel's own counter
+    return StoredWeights(_plain(tensors, path), "torch", found.metadata, tuple(found.notes))
+
+
+def _plain(tensors: Tensors, path: Path) -> Tensors:
+    quantised = [name for name, tensor in tensors.items() if tensor.is_quantized or name.endswith("_packed_params")]
+    if quantised or any(name.endswith(".zero_point") for name in tensors):
+        raise WeightsError(
+            f"{path} holds the weights of a quantised model, whole numbers with scales ({len(tensors)} tensors); "
+            "expected those of the floating-point model that it was made of"
+        )
     require_plain(tensors, path)
-    if not tensors:
-        held = ", ".join(map(str, list(loaded)[:5])) or "nothing"
-        raise WeightsError(f"{path} holds no tensors (but {held}), expected a state_dict: names with tensors")
-    return StoredWeights(tensors, "torch", metadata)
+    return tensors
 
 
 def require_plain(tensors: Mapping[str, object], path: Path) -> None:

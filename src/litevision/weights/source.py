@@ -11,6 +11,7 @@ from litevision.weights.download import fetch
 from litevision.weights.read import StoredWeights, read
 from litevision.weights.tensorflow_checkpoint import checkpoint_prefix
 from litevision.weights.trained import TrainedModel, WeightsLike, open_trained, path_of
+from litevision.weights.unwrap import unwrapped
 
 DEFAULT = "default"
 
@@ -84,14 +85,18 @@ def open_source(source: WeightsLike, request: WeightsRequest, name: str | None =
     if isinstance(source, str) and "://" in source:
         path = fetch(source)
         trained = open_trained(path)
-        return WeightsSource(source, None, path, read(path)) if trained is None else _of_trained(trained, source)
+        return (
+            WeightsSource(source, None, path, unwrapped(read(path), request._asdict()))
+            if trained is None
+            else _of_trained(trained, source)
+        )
     trained = open_trained(source)
     if trained is not None:
         return _of_trained(trained, str(source))
     if source == DEFAULT and name is not None:
         weight_set = _default_set(name, request)
     elif _is_file(source):
-        return WeightsSource(str(source), None, Path(source), read(Path(source)))
+        return WeightsSource(str(source), None, Path(source), unwrapped(read(Path(source)), request._asdict()))
     else:
         weight_set = find_weight_set(str(source))
     request.require(weight_set.name, WeightsRequest(weight_set.architecture, weight_set.dialect, weight_set.width_mult))

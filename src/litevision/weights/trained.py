@@ -17,7 +17,8 @@ from litevision.runtime import Normalisation
 from litevision.runtime.bundle import checked_metadata, read_bundle
 from litevision.weights.bundles import pretrained_of, read_bundle_weights, restore_folded
 from litevision.weights.convert.layout import Tensors
-from litevision.weights.read import load_torch, require_plain
+from litevision.weights.pickles import load_torch
+from litevision.weights.read import require_plain, what_folder
 from litevision.zoo import BUNDLES
 
 PLAN, RECIPE, BUNDLE = "plan.json", "recipe.toml", "model.onnx"
@@ -117,7 +118,7 @@ def open_trained(source: WeightsLike) -> TrainedModel | None:
 
 def _checkpoint_in(folder: Path) -> Path:
     if not (folder / PLAN).is_file():
-        raise FileMissingError(f"{folder}: a folder that holds no run; expected a weight file, or a run with a {PLAN}")
+        raise FileMissingError(f"{what_folder(folder)}; expected a weight file, or the folder of a run with a {PLAN}")
     found = next((folder / name for name in CHECKPOINTS if (folder / name).is_file()), None)
     if found is None:
         raise FileMissingError(f"{folder}: a run without {' or '.join(CHECKPOINTS)}; train it first")
