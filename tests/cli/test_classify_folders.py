@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,3 +127,19 @@ def test_a_pipe_in_a_folder_is_no_reason_to_wait(folder: Path, classify_beside: 
         out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, len(out.splitlines())) == (0, 5)
     assert "1 file passed over (1 pipe or device)" in err
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_first_signal_ends_what_waits_for_a_pipe(
+    folder: Path, classify_beside: Start, signum: int, code: int
+) -> None:
+    """A pipe that is named is read, and nobody writes into it: the reader of a worker waits."""
+    os.mkfifo("pipe.png")
+    with classify_beside(*["red.png"] * 6, "pipe.png", "red.png", "--jsonl", "--workers", "2") as process:
+        lines = [json.loads(process.stdout.readline()) for _ in range(4)]
+        assert {line["path"] for line in lines} == {"red.png"}
+        process.send_signal(signum)
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == code
+    assert all(json.loads(line)["path"] == "red.png" for line in out.splitlines())
+    assert f"stopped by {signum.name}: " in err  # type: ignore[attr-defined]

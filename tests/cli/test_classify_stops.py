@@ -95,15 +95,16 @@ def test_a_signal_while_nothing_comes(classify_beside: Start) -> None:
 
 
 def test_a_signal_before_the_first_answer_leaves_the_old_csv(classify_beside: Start) -> None:
-    Path("out.csv").write_text("path,rank,index,label,score,ms\n")
+    before = "path,rank,index,label,score,ms\nold.png,1,0,red,0.9,1.0\n"
+    Path("out.csv").write_text(before)
     with classify_beside("-", "--csv", "out.csv", "--jsonl") as process:
-        while not (Path(f"/proc/{process.pid}/task").exists() and process_waits(process.pid)):
+        while process.poll() is None and not process_waits(process.pid):
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_S) == 143
         assert process.stderr.read() == "stopped by SIGTERM before the first result\n"
         assert process.stdout.read() == ""
-    assert Path("out.csv").read_text() == "path,rank,index,label,score,ms\n"
+    assert Path("out.csv").read_text() == before
     assert not list(Path().glob(".out.csv*"))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 from litevision import console
 from litevision.cli.fields import device_option, engine_names_with_auto, precision_names
 from litevision.cli.parser import argument, flag, option
-from litevision.cli.signals import Interrupted, Signals, silence_stdout
+from litevision.cli.signals import Interrupted, Signals, leave, silence_stdout
 from litevision.errors import LitevisionError, UsageError
 from litevision.tables import display_width, escape
 
@@ -133,7 +133,7 @@ def predict(command: Predict[Any]) -> int:
             return _run(command, signals)
         except Interrupted as stop:
             console.note(f"stopped by {_name(stop)} before the first result")
-            return 128 + stop.signum
+            return leave(128 + stop.signum)
         except (LitevisionError, BrokenPipeError):
             raise
         except OSError as error:  # of a full disk, for example
@@ -166,7 +166,7 @@ def _run(command: Predict[Any], signals: Signals) -> int:
         return 1
     _conclude(command, inputs.passed_over, progress, job, ended)
     if isinstance(ended, Interrupted):
-        return 128 + ended.signum
+        return leave(128 + ended.signum)
     if ended:
         raise ended
     return int(progress.errors > 0)

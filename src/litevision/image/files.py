@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,6 +89,14 @@ class PassedOver:
 def is_left_behind(name: str) -> bool:
     """Whether a file or folder is hidden, or put there by a system and not by a person."""
     return name.startswith(".") or name.lower() in _LEFT_BEHIND
+
+
+def is_special(item: os.DirEntry[str] | Path) -> bool:
+    """Whether it is a pipe, a socket or a device, which a reader could wait for without end."""
+    try:
+        return not item.is_file() and not stat.S_ISREG(item.stat().st_mode)
+    except OSError:
+        return False  # a link to nothing, or a file that may not be read: its reader says so
 
 
 def mode_of(path: Path, what: str = "path") -> int:

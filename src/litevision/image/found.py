@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from litevision.errors import FileMissingError, ImageError, LitevisionError, UsageError
-from litevision.image.files import FOLDER, IMAGE_SUFFIXES, SPECIAL, PassedOver, is_left_behind, mode_of
+from litevision.image.files import FOLDER, IMAGE_SUFFIXES, SPECIAL, PassedOver, is_left_behind, is_special, mode_of
 
 
 class Unlisted(NamedTuple):
@@ -205,7 +205,7 @@ class _Walk:
         elif not self._takes(_join(inner, item.name)):
             if self._counts_others:
                 self._passed_over.add_file(item.name)
-        elif _is_special(item):
+        elif is_special(item):
             self._passed_over.add(SPECIAL)
         else:
             names.append(item.name)
@@ -255,7 +255,7 @@ def _matches(folder: str, parts: tuple[str, ...], passed_over: PassedOver) -> It
             else:
                 passed_over.add(FOLDER)
         elif not rest:
-            if _is_special(Path(path)):
+            if is_special(Path(path)):
                 passed_over.add(SPECIAL)
             elif os.path.lexists(path):
                 yield path
@@ -306,11 +306,3 @@ def _is_folder(item: os.DirEntry[str]) -> bool:
         return item.is_dir()
     except OSError:
         return False  # a link to itself, for example
-
-
-def _is_special(item: os.DirEntry[str] | Path) -> bool:
-    """Whether it is a pipe, a socket or a device, which a reader could wait for without end."""
-    try:
-        return not item.is_file() and not stat.S_ISREG(item.stat().st_mode)
-    except OSError:
-        return False  # a link to nothing, or a file that may not be read: its reader says so

@@ -47,7 +47,7 @@ def kind_of(head: bytes) -> Kind | None:
         return "image" if head[8:12] in _IMAGE_BRANDS else "video"
     if _IMAGES.match(head):
         return "image"
-    if _VIDEOS.match(head) or any(_has_packets(head, offset, size) for offset, size in _TS_PACKETS):
+    if _VIDEOS.match(head) or packet_size(head):
         return "video"
     return None
 
@@ -64,6 +64,10 @@ def kind_of_file(path: str) -> Kind | None:
         return None
 
 
-def _has_packets(head: bytes, offset: int, size: int) -> bool:
-    starts = range(offset, len(head), size)
-    return len(starts) >= 3 and all(head[start] == 0x47 for start in starts)
+def packet_size(head: bytes) -> int | None:
+    """Return the bytes of a packet of an MPEG transport stream; None where the head is of another file."""
+    for offset, size in _TS_PACKETS:
+        starts = range(offset, len(head), size)
+        if len(starts) >= 3 and all(head[start] == 0x47 for start in starts):
+            return size
+    return None

@@ -7,10 +7,13 @@ work (Pillow and the engines release it), so threads are enough.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from typing import Any
+from concurrent.futures import CancelledError, Future
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
 
 from litevision.errors import UsageError
 from litevision.image import ImageLike
@@ -18,6 +21,13 @@ from litevision.runtime.predictor import BATCH_SIZE, Found
 from litevision.runtime.results import PreprocessedImage, Result
 
 __all__ = ["BATCH_SIZE", "Source", "Work", "stream_batches"]
+
+Done = TypeVar("Done")
+
+WORKER_NAME = "litevision"
+"""How the names of the threads begin that compute batches."""
+
+_GRACE_S = 5.0  # after which a worker that still waits for a pipe, or a disk that is gone, is left behind
 
 Source = ImageLike | PreprocessedImage[Any] | None
 """An image; None says that there is none to read at this moment, so that what there is should be computed."""
@@ -50,7 +60,7 @@ def stream_batches(
 def _stream(
     work: Work[Found], sources: Iterable[Source], workers: int, batch_size: int
 ) -> Generator[list[Result[Found]]]:
-    executor = ThreadPoolExecutor(workers, thread_name_prefix="litevision")
+    pool: _Pool[list[Result[Found]]] = _Pool(workers)
     stop = threading.Event()
     pending: deque[Future[list[Result[Found]]]] = deque()
     part: list[ImageLike | PreprocessedImage[Any]] = []
@@ -62,18 +72,56 @@ def _stream(
             if source is not None:
                 part.append(source)
             if part and (source is None or len(part) == size):
-                pending.append(executor.submit(work, _until(stop, part)))
+                pending.append(pool.submit(partial(work, _until(stop, part))))
                 part, size = [], min(2 * size, batch_size)
             while pending and (len(pending) >= 2 * workers or (source is None and pending[0].done())):
                 yield pending.popleft().result()
         if part:
-            pending.append(executor.submit(work, _until(stop, part)))
+            pending.append(pool.submit(partial(work, _until(stop, part))))
         while pending:
             yield pending.popleft().result()
     finally:
-        # Whoever stops early, by an error or Ctrl-C, waits for the images at work alone.
+        # Whoever stops early, by an error or Ctrl-C, waits for the images at work alone, and for those only so long.
         stop.set()
-        executor.shutdown(wait=True, cancel_futures=True)
+        for future in pending:
+            future.cancel()
+        pool.close()
+
+
+class _Pool(Generic[Done]):
+    """Threads that compute one thing after another; none of them keeps the process from ending."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._threads: list[threading.Thread] = []
+        self._tasks: SimpleQueue[tuple[Future[Done], Callable[[], Done]] | None] = SimpleQueue()
+
+    def submit(self, task: Callable[[], Done]) -> Future[Done]:
+        future: Future[Done] = Future()
+        self._tasks.put((future, task))
+        if len(self._threads) < self._workers:
+            name = f"{WORKER_NAME}_{len(self._threads)}"
+            self._threads.append(threading.Thread(target=self._run, name=name, daemon=True))
+            self._threads[-1].start()
+        return future
+
+    def close(self) -> None:
+        """Wait for the threads, but not for ever: one may wait itself, in a system call that nothing ends."""
+        for _ in self._threads:
+            self._tasks.put(None)
+        until = time.monotonic() + _GRACE_S
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+
+    def _run(self) -> None:
+        while item := self._tasks.get():
+            future, task = item
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(task())
+                except BaseException as error:
+                    future.set_exception(error)
+            del item, future, task  # results are not kept while there is nothing to do
 
 
 def _until(

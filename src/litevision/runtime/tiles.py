@@ -22,7 +22,8 @@ def tile_boxes(image_hw: tuple[int, int], preprocess: Preprocess, tiles: int) ->
     """Slice an image into tiles of one size, in px, row by row; ``tiles`` of them on its longer side.
 
     A tile has the shape that fills the model's input, and so shows things about ``tiles`` times as large as the whole
-    image does.
+    image does. No tile is smaller than the model's input, which would enlarge it and show nothing more: of a small
+    image there are fewer, or none.
 
     Args:
         image_hw: of the upright image.
@@ -36,7 +37,10 @@ def tile_boxes(image_hw: tuple[int, int], preprocess: Preprocess, tiles: int) ->
         scale = max(height / preprocess.size_hw[0], width / preprocess.size_hw[1])
         whole_hw = preprocess.size_hw[0] * scale, preprocess.size_hw[1] * scale
     parts = 1 + (tiles - 1) * (1 - _OVERLAP)
-    rows, columns = (_cuts(length, whole / parts) for length, whole in zip(image_hw, whole_hw, strict=True))
+    tile_hw = [max(whole / parts, input_) for whole, input_ in zip(whole_hw, preprocess.size_hw, strict=True)]
+    if all(tile >= length for tile, length in zip(tile_hw, image_hw, strict=True)):
+        return []
+    rows, columns = (_cuts(length, tile) for length, tile in zip(image_hw, tile_hw, strict=True))
     return [(x1, y1, x2, y2) for y1, y2 in rows for x1, x2 in columns]
 
 

@@ -9,11 +9,10 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from litevision.errors import (
     FileMissingError,
     ImageError,
+    ImageTooLargeError,
     LitevisionError,
     MissingExtraError,
     UsageError,
@@ -23,13 +22,14 @@ from litevision.image import ImageLike
 from litevision.image.decode import OpenedImage, open_image
 from litevision.runtime.predictor import preprocess_image
 from litevision.runtime.results import PreprocessedImage
+from litevision.runtime.video_decoder import Damage, ends_early, read_frames, upright
 
 if TYPE_CHECKING:
     from av import FFmpegError
-    from av.container import InputContainer
     from av.video.frame import VideoFrame
 
 WEBCAM = "webcam:"
+_UNREADABLE = "{name}: cannot be read as a video ({reason}). Convert it to MP4, or copy it again."
 
 Preprocessor = Callable[[ImageLike | OpenedImage], Any]
 """Makes the model's input of an image: a `litevision.image.Preprocess`, or an ``Inference.preprocess``."""
@@ -52,8 +52,11 @@ def animation_frames(path: str, preprocess: Preprocessor) -> Iterator[Preprocess
 def video_frames(path: str, preprocess: Preprocessor, every_s: float = 1.0) -> Iterator[PreprocessedImage[Any] | None]:
     """Read a frame of the video at ``path`` every so many seconds, named ``clip.mp4#t=1.000``, upright.
 
-    The first frame is taken, then the first one at or after each multiple of ``every_s``. What cannot be read
-    becomes its error. None stands between the frames, while the decoder goes on.
+    The first frame is taken, then the first one at or after each multiple of ``every_s``. Times grow, also where the
+    recording's own clock jumps back. What cannot be read becomes its error, one for each damaged part, and the frames
+    behind it are read. None stands between the frames, while the decoder goes on. Frames are turned and mirrored as
+    the file says; pixels that are not square are not stretched, so that boxes are in px of the stored frame. A frame
+    may have 35 million pixels (8K). How long a decoder takes is not limited.
 
     Args:
         path: a video file in any format that PyAV reads.
@@ -125,47 +128,49 @@ def _video_frames(
         return
     # "file:" and the list keep FFmpeg from taking a name, or a playlist inside the file, for an address on a network.
     options = {} if format_ else {"protocol_whitelist": "file"}
-    due_s, time_s = 0.0, None
+    due_s, time_s, damage, shown = 0.0, None, None, ""
     try:
         # Titles are in whatever encoding a camera of their time wrote.
         with av.open(file, format=format_, options=options, metadata_errors="replace") as container:
-            for time_s, frame in _timed(container):
+            for found in read_frames(container):
+                if isinstance(found, Damage):
+                    damage = found
+                    if found.start_s is not None or found.end_s is not None:
+                        yield PreprocessedImage(name, _damage_error(name, found), file=name, time_s=found.start_s)
+                    continue
+                time_s, frame = found
                 # Half a millisecond early is due: times are whole ticks of some clock, and 1 s may be stored as 0.9999.
                 if time_s >= due_s - 5e-4:
                     due_s = (math.floor((time_s + 5e-4) / every_s) + 1) * every_s if every_s else 0.0
-                    yield _preprocessed(frame, preprocess, name, time_s)
+                    # Of cameras for slow motion, thousandths of a second do not tell frames apart.
+                    before, shown = shown, f"{time_s:.3f}"
+                    text = shown if shown != before else f"{time_s:.6f}"
+                    yield _preprocessed(frame, preprocess, name, time_s, text)
                 if every_s or format_:
                     yield None
-        if time_s is None:
+        if time_s is None and damage:
+            yield PreprocessedImage(name, ImageError(_UNREADABLE.format(name=name, reason=damage.reason)))
+        elif time_s is None:
             yield PreprocessedImage(name, ImageError(f"{name}: holds no moving image; expected a video."))
+        elif not format_ and (damage is None or damage.end_s is not None) and ends_early(name):
+            early = Damage(time_s, None, "the file is shorter than its header says")
+            yield PreprocessedImage(name, _damage_error(name, early), file=name, time_s=time_s)
+    except ImageTooLargeError as error:
+        yield PreprocessedImage(name, ImageTooLargeError(f"{name}: {error}"))
     except av.FFmpegError as error:
         yield PreprocessedImage(name, _fault(name, time_s, error))
     except Exception as error:
         yield PreprocessedImage(name, unexpected_image_error(name, error))
 
 
-def _timed(container: "InputContainer") -> "Iterator[tuple[float, VideoFrame]]":
-    """Decode the frames of the first video stream, with their seconds since the first one."""
-    if not container.streams.video:
-        return
-    stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
-    rate = float(stream.average_rate or 25)
-    first_s: float | None = None
-    for index, frame in enumerate(container.decode(stream)):
-        # Raw streams have no times.
-        now_s = index / rate if frame.pts is None else frame.time
-        first_s = now_s if first_s is None else first_s
-        yield now_s - first_s, frame
-
-
-def _preprocessed(frame: "VideoFrame", preprocess: Preprocessor, file: str, time_s: float) -> PreprocessedImage[Any]:
-    name = f"{file}#t={time_s:.3f}"
+def _preprocessed(
+    frame: "VideoFrame", preprocess: Preprocessor, file: str, time_s: float, shown: str
+) -> PreprocessedImage[Any]:
+    name = f"{file}#t={shown}"
     start = time.perf_counter()
-    # The transformation that shows it upright turns it counterclockwise by these degrees.
-    upright = np.rot90(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), round(frame.rotation / 90))
+    array = upright(frame)
     turned_ms = 1e3 * (time.perf_counter() - start)
-    prepared = preprocess_image(preprocess, upright, name)
+    prepared = preprocess_image(preprocess, array, name)
     return PreprocessedImage(name, prepared.outcome, prepared.ms + turned_ms, file, time_s)
 
 
@@ -174,5 +179,19 @@ def _fault(name: str, time_s: float | None, error: "FFmpegError") -> LitevisionE
         return FileMissingError(f"{name}: no such file. Check the path.")
     reason = error.strerror or str(error)
     if time_s is None:
-        return ImageError(f"{name}: cannot be read as a video ({reason}). Convert it to MP4, or copy it again.")
-    return ImageError(f"{name}: damaged or cut short after {time_s:.3f} s ({reason}). Copy or download it again.")
+        return ImageError(_UNREADABLE.format(name=name, reason=reason))
+    return _damage_error(name, Damage(time_s, None, reason))
+
+
+def _damage_error(name: str, damage: Damage) -> ImageError:
+    reason = damage.reason
+    if damage.start_s is None:
+        return ImageError(f"{name}: damaged before its first frame ({reason}). Copy or download it again.")
+    if damage.end_s is None:
+        return ImageError(
+            f"{name}: damaged or cut short after {damage.start_s:.3f} s ({reason}). Copy or download it again."
+        )
+    return ImageError(
+        f"{name}: damaged from {damage.start_s:.3f} to {damage.end_s:.3f} s ({reason}); what follows is read. "
+        "Copy or download it again."
+    )

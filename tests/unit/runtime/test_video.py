@@ -1,12 +1,17 @@
 """Frames: which, when, which way up; and what is no video."""
 
+import itertools
+import re
 import struct
+import subprocess
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import av.filter
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -246,6 +251,188 @@ def test_whatever_a_decoder_raises_is_its_videos_error(tmp_path: Path, monkeypat
     def odd(*_: object) -> None:
         raise IndexError("list index out of range")
 
-    monkeypatch.setattr(video, "_timed", odd)
+    monkeypatch.setattr(video, "read_frames", odd)
     (frame,) = frames(write_clip(tmp_path / "a.mp4", [RED_AND_BLUE]))
     assert "a.mp4: cannot be read (unexpected IndexError: list index out of range)" in str(frame.error)
+
+
+# What a recording's own clock, damage and display matrix do.
+
+
+def numbers(path: Path, every_s: float) -> list[float]:
+    """The times of the frames, which must grow, as their names must."""
+    found = frames(path, every_s)
+    assert [frame.error for frame in found] == [None] * len(found)
+    seconds = [frame.time_s for frame in found if frame.time_s is not None]
+    assert len({frame.name for frame in found}) == len(seconds) == len(found)
+    assert seconds == sorted(set(seconds))
+    return seconds
+
+
+def test_a_clock_that_jumps_back_goes_on(tmp_path: Path) -> None:
+    """Parts of a recording appended, as cameras and downloads leave them."""
+    part = write_clip(tmp_path / "part.ts", [RED_AND_BLUE] * 30, rate=10).read_bytes()
+    (tmp_path / "clip.ts").write_bytes(part * 3)
+    assert numbers(tmp_path / "clip.ts", 0.0) == pytest.approx([index / 10 for index in range(90)], abs=2e-3)
+    assert numbers(tmp_path / "clip.ts", 1.0) == pytest.approx(list(range(9)), abs=2e-3)
+
+
+def write_at(path: Path, seconds: list[float]) -> Path:
+    """A clip with frames at these times."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=10, options={"preset": "ultrafast", "bf": "0"})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 10_000)
+        for time in seconds:
+            frame = av.VideoFrame.from_ndarray(RED_AND_BLUE, format="rgb24")
+            frame.pts, frame.time_base = round(10_000 * time), Fraction(1, 10_000)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+    return path
+
+
+def test_late_frames_behind_a_damaged_part_are_no_jump(shared: Path) -> None:
+    clip = shared / "cases/pictures/damaged_middle.mp4"
+    if not clip.is_file():
+        pytest.skip("needs ../shared/cases, which is not here")
+    found = frames(clip, 0.0)
+    seconds = [frame.time_s for frame in found if frame.time_s is not None and not frame.error]
+    assert (len(found), len(seconds)) == (194, 193)
+    assert seconds == sorted(set(seconds))
+    assert seconds[-1] == pytest.approx(19.9)
+
+
+def test_a_clock_that_leaps_by_hours_goes_on(tmp_path: Path) -> None:
+    times = [index / 10 for index in range(5)]
+    clip = write_at(tmp_path / "clip.mkv", [*times, *(5 * 3600 + time for time in times)])
+    assert numbers(clip, 0.0)[-1] < 3
+    assert len(numbers(clip, 0.0)) == 10
+
+
+def test_a_pause_of_minutes_is_kept(tmp_path: Path) -> None:
+    clip = write_at(tmp_path / "clip.mkv", [0, 0.1, 600, 600.1])
+    assert numbers(clip, 0.0) == pytest.approx([0, 0.1, 600, 600.1], abs=1e-3)
+
+
+def test_frames_of_less_than_a_millisecond_have_names_of_their_own(tmp_path: Path) -> None:
+    clip = write_at(tmp_path / "clip.mp4", [index / 5000 for index in range(12)])
+    assert numbers(clip, 0.0) == pytest.approx([index / 5000 for index in range(12)], abs=1e-4)
+
+
+# A display matrix's a, b, c, d, and the filters that ffmpeg applies for it before it shows or converts a video.
+ORIENTATIONS = {
+    (1, 0, 0, 1): (),
+    (-1, 0, 0, 1): ("hflip",),
+    (-1, 0, 0, -1): ("hflip", "vflip"),
+    (1, 0, 0, -1): ("vflip",),
+    (0, 1, 1, 0): ("transpose=cclock_flip",),
+    (0, 1, -1, 0): ("transpose=clock",),
+    (0, -1, -1, 0): ("transpose=clock_flip",),
+    (0, -1, 1, 0): ("transpose=cclock",),
+    (0.7071, 0.7071, -0.7071, 0.7071): (),  # 45 degrees are ignored
+}
+
+
+def filtered(array: npt.NDArray[np.uint8], filters: tuple[str, ...]) -> npt.NDArray[np.uint8]:
+    graph = av.filter.Graph()
+    height, width = array.shape[:2]
+    nodes = [graph.add_buffer(width=width, height=height, format="rgb24", time_base=Fraction(1, 10))]
+    nodes += [graph.add(*name.split("=")) for name in filters]
+    nodes += [graph.add("buffersink")]
+    for before, after in itertools.pairwise(nodes):
+        before.link_to(after)
+    graph.configure()
+    graph.push(av.VideoFrame.from_ndarray(array, format="rgb24"))
+    return graph.pull().to_ndarray(format="rgb24")
+
+
+@pytest.mark.parametrize("matrix", ORIENTATIONS)
+def test_every_display_matrix_is_applied_as_ffmpeg_does(tmp_path: Path, matrix: tuple[float, ...]) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", [noise(48, 64, 1)])
+    whole: list[npt.NDArray[np.uint8]] = []
+
+    def keep(array: Any) -> Any:
+        whole.append(np.ascontiguousarray(array))
+        return array
+
+    list(video_frames(str(clip), keep))
+    a, b, c, d = (round(0x10000 * value) for value in matrix)
+    stored = struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+    data = clip.read_bytes()
+    track = data.index(b"tkhd")
+    turned = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 0x40000000)
+    clip.write_bytes(data[:track] + data[track:].replace(stored, turned, 1))
+    list(video_frames(str(clip), keep))
+    first, second = whole
+    assert np.array_equal(second, filtered(first, ORIENTATIONS[matrix]))
+
+
+def test_a_damaged_part_is_said_and_what_follows_is_read(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", [noise(48, 64, seed) for seed in range(60)], rate=10)
+    data = bytearray(clip.read_bytes())
+    middle = data.index(b"mdat") + (len(data) - data.index(b"mdat")) // 2
+    data[middle : middle + 12_000] = bytes(12_000)
+    clip.write_bytes(data)
+    found = frames(clip, 0.1)
+    errors = [frame for frame in found if frame.error]
+    assert len(errors) == 1
+    assert re.search(
+        r"clip\.mp4: damaged from \d\.\d{3} to \d\.\d{3} s \(.*\); what follows is read", str(errors[0].error)
+    )
+    good = [frame.time_s for frame in found if not frame.error and frame.time_s is not None]
+    assert good == sorted(set(good))
+    assert good[-1] == pytest.approx(5.9)
+    assert 40 < len(good) < 60
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("a.mkv", {}), ("a.webm", {}), ("a.avi", {}), ("a.ts", {}), ("a.mp4", {"movflags": "faststart"})],
+)
+def test_a_video_cut_at_two_thirds_is_said_to_be(tmp_path: Path, name: str, options: dict[str, str]) -> None:
+    clip = tmp_path / name
+    codec = {"a.webm": "libvpx", "a.avi": "mpeg4"}.get(name, "libx264")
+    with av.open(str(clip), "w", options=options) as out:
+        stream = out.add_stream(codec, rate=10)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for seed in range(40):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(noise(48, 64, seed), format="rgb24")))
+        out.mux(stream.encode())
+    assert [frame for frame in frames(clip, 1.0) if frame.error] == []
+    size = clip.stat().st_size * 2 // 3
+    clip.write_bytes(clip.read_bytes()[: size + (size % 188 == 0)])
+    *good, last = frames(clip, 0.0)
+    assert len(good) > 10
+    assert [frame.error for frame in good] == [None] * len(good)
+    assert re.search(r"damaged or cut short after \d\.\d{3} s \(", str(last.error))
+
+
+def test_frames_over_the_limit_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", [RED_AND_BLUE] * 3)
+    monkeypatch.setattr("litevision.runtime.video_decoder.MAX_FRAME_PIXELS", 3071)
+    (fault,) = frames(clip)
+    assert str(fault.error) == (
+        f"{clip}: frames of 64 x 48 = 3072 pixels: more than the limit of 3071. Make the video smaller first."
+    )
+
+
+def test_a_few_bytes_never_take_much_memory(shared: Path) -> None:
+    """A header of 32 x 32 pixels, and frames that ask for more."""
+    clip = shared / "cases/security/fuzz/video-HANG25s-24554_a.webm"
+    if not clip.is_file():
+        pytest.skip("needs ../shared/cases, which is not here")
+    program = (
+        "import resource, sys; from litevision.runtime.video import video_frames; "
+        "print(len(list(video_frames(sys.argv[1], lambda array: None, 0)))); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(clip)], capture_output=True, text=True, check=True)
+    assert int(done.stdout.split()[-1]) < 500_000
+
+
+def test_the_cover_of_a_song_is_no_video(shared: Path) -> None:
+    song = shared / "cases/pictures/cover.m4v"
+    if not song.is_file():
+        pytest.skip("needs ../shared/cases, which is not here")
+    (fault,) = frames(song)
+    assert "holds no moving image" in str(fault.error)
