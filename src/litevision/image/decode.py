@@ -14,6 +14,7 @@ from PIL import (
     BmpImagePlugin,  # noqa: F401
     GifImagePlugin,  # noqa: F401
     Image,
+    ImageFile,
     JpegImagePlugin,
     PngImagePlugin,  # noqa: F401
     WebPImagePlugin,  # noqa: F401
@@ -29,7 +30,8 @@ from litevision.image.sources import ImageLike, image_of_array, image_of_tensor,
 
 _JPEGS = ("JPEG", "MPO")
 _TURNED_BY_PILLOW = ("TIFF",)  # when it decodes them
-_REDUCED, _SUB_IMAGES, _DNG_VERSION = 254, 330, 50706  # tags of TIFF
+_REDUCED, _ROWS_PER_STRIP, _TILE_ROWS, _SUB_IMAGES, _DNG_VERSION = 254, 278, 323, 330, 50706  # tags of TIFF
+_MOST_PIXELS_IN_PYTHON = 2**20  # Pillow decodes some kinds in Python, at some microseconds a pixel
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +282,13 @@ def _opened_callers(image: Image.Image, limits: Limits) -> OpenedImage:
 
 def _opened(image: Image.Image, name: str, limits: Limits, *, ours: bool, data: bytes = b"") -> OpenedImage:
     _check_pixels(image, name, limits)
+    width, height = image.size
+    codec = image.tile[0][0] if isinstance(image, ImageFile.ImageFile) and image.tile else ""
+    if codec in Image.DECODERS and width * height > _MOST_PIXELS_IN_PYTHON:
+        raise ImageTooLargeError(
+            f"{name}: {width} x {height} = {width * height} pixels: more than the limit of {_MOST_PIXELS_IN_PYTHON} "
+            f"pixels for this kind of {image.format}, which is decoded slowly. Convert it to PNG first."
+        )
     with faults_of(name), quiet_pillow():
         return _as_opened(image, name, limits, ours, data)
 
@@ -318,6 +327,7 @@ def _draft(image: Image.Image, max_shrink: float) -> tuple[float, float] | None:
 
 _BYTES_OF_MODE = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}  # all others have 4
 _ROW_BYTES = 8  # Pillow keeps a pointer to each
+_STRIP_BYTES = 8  # four channels of 16 bits
 _COEFFICIENT_BYTES = 2  # libjpeg keeps them all where several scans make one image
 
 
@@ -333,8 +343,13 @@ def _decoded_bytes(image: Image.Image, data: bytes, format_: ImageFormat | None,
     if format_ is None:
         return 0
     width, height = image.size
-    kept_bytes = height * (_ROW_BYTES + width * _BYTES_OF_MODE.get(image.mode, 4))
+    row_bytes = (width * _BYTES_OF_MODE.get(image.mode, 4) + 3) // 4 * 4
+    kept_bytes = height * (_ROW_BYTES + row_bytes)
     held_bytes = format_.extra_bytes * width * height
+    if format_.key == "TIFF":  # libtiff decodes a strip, or a row of tiles, at a time
+        tags: Any = image.tag_v2  # type: ignore[attr-defined]
+        rows = tags.get(_ROWS_PER_STRIP) or tags.get(_TILE_ROWS) or height
+        held_bytes += _STRIP_BYTES * width * min(height, rows)
     if isinstance(image, JpegImagePlugin.JpegImageFile) and keeps_coefficients(data):
         shares = [across * down for _, across, down, _ in image.layer]  # of each component, in a block of the image
         held_bytes += _COEFFICIENT_BYTES * file_pixels * sum(shares) / max(shares, default=1)
