@@ -103,7 +103,8 @@ def is_reduced(preprocess: Preprocess, source: bytes) -> bool:
     place = preprocess.geometry(image.upright_hw)
     (x1, y1, x2, y2), (left, top, right, bottom) = place.source_xyxy, place.target_xyxy
     pixels_per_pixel = min((x2 - x1) / (right - left), (y2 - y1) / (bottom - top))
-    _, ratio_xy = image.stored_rgb(max_shrink=pixels_per_pixel / _MIN_PIXELS_PER_PIXEL)
+    with image.decoding(max_shrink=pixels_per_pixel / _MIN_PIXELS_PER_PIXEL) as (_, ratio_xy):
+        pass
     return max(ratio_xy) < 1
 
 

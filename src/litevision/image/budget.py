@@ -1,11 +1,13 @@
 """Budget of memory that all threads of the process share while they decode images."""
 
+import functools
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_SMALL_BYTES = 64 * 2**20
+SMALL_BYTES = 64 * 2**20
+"""What takes less is of no account beside the budget."""
 
 
 class MemoryBudget:
@@ -24,7 +26,7 @@ class MemoryBudget:
         0
     """
 
-    def __init__(self, limit_bytes: int, small_bytes: int = _SMALL_BYTES) -> None:
+    def __init__(self, limit_bytes: int, small_bytes: int = SMALL_BYTES) -> None:
         """Takes the budget, and what counts as small."""
         self.limit_bytes = limit_bytes
         self.held_bytes = 0
@@ -63,6 +65,8 @@ class MemoryBudget:
 
     def _give(self, size_bytes: int, is_large: bool) -> None:
         self._mine.depth -= 1
+        if is_large:
+            return_free_memory()
         with self._changed:
             self.held_bytes -= size_bytes
             self._held_large -= is_large
@@ -72,6 +76,24 @@ class MemoryBudget:
         if self.held_bytes + size_bytes <= self.limit_bytes:
             return True
         return self.held_bytes == 0 or (size_bytes > self.limit_bytes and self._held_large == 0)
+
+
+@functools.cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    import ctypes
+
+    try:
+        trim: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # not glibc, which alone needs it
+        return None
+    return trim
+
+
+def return_free_memory() -> None:
+    """Give what was freed back to the system: glibc keeps some of it for each thread, which adds up."""
+    trim = _malloc_trim()
+    if trim:
+        trim(0)
 
 
 FILE_BYTES = MemoryBudget(256 * 2**20)

@@ -15,7 +15,7 @@ from PIL import (
     GifImagePlugin,  # noqa: F401
     Image,
     ImageFile,
-    JpegImagePlugin,
+    JpegImagePlugin,  # noqa: F401
     PngImagePlugin,  # noqa: F401
     WebPImagePlugin,  # noqa: F401
 )
@@ -25,12 +25,12 @@ from litevision.image import budget
 from litevision.image.faults import faults_of, quiet_pillow, too_many_bytes, too_many_pixels
 from litevision.image.formats import EXPECTED, ImageFormat, format_of, identify
 from litevision.image.pixels import UPRIGHT, Orientation, RgbPixels, read_orientation
-from litevision.image.repair import bare_png, ended_jpeg, keeps_coefficients, tidy_png
+from litevision.image.reading import JPEGS, decoded_bytes, draft, image_of, is_reduced
+from litevision.image.repair import ended_jpeg
 from litevision.image.sources import ImageLike, image_of_array, image_of_tensor, is_tensor, read_file, read_object
 
-_JPEGS = ("JPEG", "MPO")
 _TURNED_BY_PILLOW = ("TIFF",)  # when it decodes them
-_REDUCED, _ROWS_PER_STRIP, _TILE_ROWS, _SUB_IMAGES, _DNG_VERSION = 254, 278, 323, 330, 50706  # tags of TIFF
+_PIXEL_BYTES = 4  # of RGB
 _MOST_PIXELS_IN_PYTHON = 2**20  # Pillow decodes some kinds in Python, at some microseconds a pixel
 
 
@@ -91,11 +91,11 @@ class OpenedImage:
         """
         format_ = self._format
         with faults_of(self.name, format_.name if format_ else None):
-            ratio_xy = (_draft(self.image, max_shrink) if self.ours else None) or (1.0, 1.0)
+            ratio_xy = (draft(self.image, max_shrink) if self.ours else None) or (1.0, 1.0)
             needed_bytes = further_bytes
             if self.ours:
                 height, width = self.upright_hw
-                needed_bytes += _decoded_bytes(self.image, self.data, format_, height * width)
+                needed_bytes += decoded_bytes(self.image, self.data, format_, height * width)
             if needed_bytes > self.limits.max_decoded_bytes:
                 width, height = self.image.size
                 raise ImageTooLargeError(
@@ -104,24 +104,36 @@ class OpenedImage:
                     f"{self.limits.max_decoded_bytes / 1e6:,.0f} MB. Make the image smaller first."
                 )
             with budget.PIXELS.reserve(needed_bytes):
-                yield RgbPixels(self._loaded()), ratio_xy
+                image = self._another(max_shrink) if needed_bytes > budget.SMALL_BYTES else self.image
+                try:
+                    yield RgbPixels(self._loaded(image)), ratio_xy
+                finally:
+                    if image is not self.image:
+                        image.close()
 
-    def stored_rgb(self, *, max_shrink: float = 1.0) -> tuple[Image.Image, tuple[float, float]]:
-        """Decode the RGB pixels in the stored frame; arguments, second value and errors as for `decoding`."""
+    @contextmanager
+    def upright(self) -> Iterator[Image.Image]:
+        """Decode the whole image as a person sees it, for the length of a with block; errors as for `decoding`."""
         width, height = self.image.size
-        further_bytes = 0 if self.image.mode == "RGB" else 4 * width * height
-        with self.decoding(max_shrink=max_shrink, further_bytes=further_bytes) as (pixels, ratio_xy):
-            return pixels.whole(), ratio_xy
+        format_ = self._format
+        is_shared = self.ours and (format_ is None or format_.frames is None)  # by this image and the file's
+        copies = (self.orientation.method is not None) + (self.image.mode != "RGB" or not is_shared)
+        with self.decoding(further_bytes=_PIXEL_BYTES * width * height * copies) as (pixels, _):
+            stored = pixels.whole()
+            upright = self.orientation.upright(stored)
+            if upright is stored and isinstance(upright, ImageFile.ImageFile):
+                upright = upright._new(upright.im) if is_shared else upright.copy()
+            elif upright is self.image:
+                upright = upright.copy()
+            upright.info = {}  # its EXIF would turn the image a second time, wherever it goes next
+            del stored, pixels
+            yield upright
+            del upright
 
     def upright_rgb(self) -> Image.Image:
         """Decode the whole image as a person sees it, in an image of its own; errors as for `decoding`."""
-        stored, _ = self.stored_rgb()
-        with faults_of(self.name):
-            upright = self.orientation.upright(stored)
-            if upright is self.image:
-                upright = upright.copy()
-        upright.info.clear()  # its EXIF would turn the image a second time, wherever it goes next
-        return upright
+        with self.upright() as upright:
+            return upright
 
     def frames(self) -> "Iterator[OpenedImage]":
         """Iterate over the frames of an animation or the pages of a file; read each before the next is asked for.
@@ -141,7 +153,7 @@ class OpenedImage:
                     image.seek(index)
                 except EOFError:
                     return
-                if _is_reduced(image):
+                if is_reduced(image):
                     continue
                 width, height = image.size
                 if width * height > self.limits.max_pixels:
@@ -152,24 +164,37 @@ class OpenedImage:
                 yield self
 
     @property
+    def _is_animation(self) -> bool:
+        return self._format is not None and self._format.frames == "animation"
+
+    @property
     def _format(self) -> ImageFormat | None:
         return format_of(self.image)
 
-    def _loaded(self) -> Image.Image:
+    def _another(self, max_shrink: float) -> Image.Image:
+        """The same image, opened anew: its pixels go with it, however long this one or an error is kept."""
+        if not (self.ours and self.data) or (self._is_animation and self.image.tell() > 0):
+            return self.image
+        image: Any = image_of(self.data, identify(self.data))
+        draft(image, max_shrink)
+        if image.tell() != self.image.tell():
+            image.seek(self.image.tell())
+        return image  # type: ignore[no-any-return]
+
+    def _loaded(self, image: Image.Image) -> Image.Image:
         """The image with its pixels; a JPEG that lacks its end marker alone is given one."""
         try:
-            self.image.load()
+            image.load()
         except OSError as error:
-            if self.image.format not in _JPEGS or "truncated" not in str(error) or not self.data:
+            if image.format not in JPEGS or "truncated" not in str(error) or not self.data:
                 raise
             ended = ended_jpeg(self.data)
             if ended is None:
                 raise
-            size, image = self.image.size, identify(ended).open(ended)
+            size, image = image.size, identify(ended).open(ended)
             image.draft(None, size)
             image.load()
-            return image
-        return self.image
+        return image
 
 
 def decode(source: ImageLike, *, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
@@ -230,46 +255,10 @@ def _opened_bytes(data: bytes, name: str, limits: Limits) -> OpenedImage:
     try:
         format_ = identify(data)
         with faults_of("", format_.name), quiet_pillow():
-            image = _image_of(data, format_)
+            image = image_of(data, format_)
     except ImageError as error:
         raise type(error)(f"{name}: {str(error).removeprefix(': ')}") from error.__cause__
     return _opened(image, name, limits, ours=True, data=data)
-
-
-def _image_of(data: bytes, format_: ImageFormat) -> Image.Image:
-    if format_.key == "BMP":
-        image: Any = _image_of_bmp(data, format_)
-    elif format_.key != "PNG":
-        image = format_.open(data)
-    else:
-        data, profile = tidy_png(data)
-        try:
-            image = format_.open(data)
-        except (SyntaxError, ValueError):
-            image = format_.open(bare_png(data))
-        if profile:
-            image.info["icc_profile"] = profile
-    if format_.key == "TIFF":
-        is_raw = _DNG_VERSION in image.tag_v2 or data[8:10] == b"CR"
-        while not is_raw and _is_reduced(image) and image.tell() + 1 < image.n_frames:
-            image.seek(image.tell() + 1)
-        if is_raw or (_is_reduced(image) and _SUB_IMAGES in image.tag_v2):
-            raise ImageError("a camera's raw file, which is not read. Develop it to JPEG first.")
-    return image  # type: ignore[no-any-return]
-
-
-def _image_of_bmp(data: bytes, format_: ImageFormat) -> Image.Image:
-    from litevision.image.bmp import plain_bmp, with_short_palette
-
-    try:
-        return format_.open(with_short_palette(data))
-    except (OSError, ValueError):
-        with budget.PIXELS.reserve(3 * len(data)):
-            plain = plain_bmp(data)
-        if plain is None:
-            raise
-        inner = identify(plain)
-        return _image_of(plain, inner) if inner.key in ("PNG", *_JPEGS) else inner.open(plain)
 
 
 def _opened_callers(image: Image.Image, limits: Limits) -> OpenedImage:
@@ -306,51 +295,3 @@ def _as_opened(image: Image.Image, name: str, limits: Limits, ours: bool, data: 
     orientation = UPRIGHT if image.format in _TURNED_BY_PILLOW else read_orientation(image)
     upright_width, upright_height = orientation.swapped(image.size)
     return OpenedImage(image, name, orientation, (upright_height, upright_width), ours, limits, data)
-
-
-def _is_reduced(image: Any) -> bool:
-    """Whether it is a TIFF's reduced copy of another page."""
-    return image.format == "TIFF" and bool(image.tag_v2.get(_REDUCED, 0) & 1)
-
-
-def _draft(image: Image.Image, max_shrink: float) -> tuple[float, float] | None:
-    if not isinstance(image, JpegImagePlugin.JpegImageFile) or max_shrink < 2:
-        return None
-    width, height = image.size
-    shrink = next(step for step in (8, 4, 2) if max_shrink >= step)
-    drafted = image.draft(None, (max(1, width // shrink), max(1, height // shrink)))
-    if drafted is None:
-        return None
-    _, (_, _, drafted_width, drafted_height) = drafted
-    return drafted_width / width, drafted_height / height
-
-
-_BYTES_OF_MODE = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}  # all others have 4
-_ROW_BYTES = 8  # Pillow keeps a pointer to each
-_STRIP_BYTES = 8  # four channels of 16 bits
-_COEFFICIENT_BYTES = 2  # libjpeg keeps them all where several scans make one image
-
-
-def _decoded_bytes(image: Image.Image, data: bytes, format_: ImageFormat | None, file_pixels: int) -> int:
-    """Estimate what decoding takes: the pixels as Pillow keeps them, and what the decoder holds beside them.
-
-    Args:
-        image: opened, and drafted.
-        data: the file.
-        format_: None for arrays, whose pixels are there already.
-        file_pixels: of the image in the file, however much smaller it is decoded.
-    """
-    if format_ is None:
-        return 0
-    width, height = image.size
-    row_bytes = (width * _BYTES_OF_MODE.get(image.mode, 4) + 3) // 4 * 4
-    kept_bytes = height * (_ROW_BYTES + row_bytes)
-    held_bytes = format_.extra_bytes * width * height
-    if format_.key == "TIFF":  # libtiff decodes a strip, or a row of tiles, at a time
-        tags: Any = image.tag_v2  # type: ignore[attr-defined]
-        rows = tags.get(_ROWS_PER_STRIP) or tags.get(_TILE_ROWS) or height
-        held_bytes += _STRIP_BYTES * width * min(height, rows)
-    if isinstance(image, JpegImagePlugin.JpegImageFile) and keeps_coefficients(data):
-        shares = [across * down for _, across, down, _ in image.layer]  # of each component, in a block of the image
-        held_bytes += _COEFFICIENT_BYTES * file_pixels * sum(shares) / max(shares, default=1)
-    return int(kept_bytes + held_bytes)

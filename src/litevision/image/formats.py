@@ -184,7 +184,6 @@ FORMATS: tuple[ImageFormat, ...] = (
         _plugin("Tiff"),
         _starts(b"II*\0", b"MM\0*", b"MM*\0", b"II+\0", b"MM\0+"),
         "pages",
-        8,
     ),
     ImageFormat("AVIF", "AVIF", ".avif .avifs", _plugin("Avif"), _is_branded(b"avif", b"avis"), "animation", 10),
     ImageFormat("HEIC", "HEIF", ".heic .heif .hif", "pi_heif", _is_branded(*_HEIC_BRANDS), None, 10),

@@ -214,7 +214,7 @@ def test_the_frames_of_an_animation(kind: str, options: dict[str, Any]) -> None:
         drawn.append(np.asarray(reader.convert("RGB")))
     assert len({frame.tobytes() for frame in drawn}) == 3
     image = open_image(data)
-    assert np.array_equal([np.asarray(frame.stored_rgb()[0]) for frame in image.frames()], drawn)
+    assert np.array_equal([np.asarray(frame.upright_rgb()) for frame in image.frames()], drawn)
     assert np.array_equal(pixels(data), drawn[0])
 
 
@@ -234,11 +234,11 @@ def test_the_second_image_in_a_jpeg_is_no_frame() -> None:
 @pytest.mark.parametrize(("keep", "good"), [(0.4, 1), (0.5, 1), (0.7, 2), (0.98, 2)])
 def test_a_cut_animation_gives_its_good_frames_and_an_error(kind: str, keep: float, good: int) -> None:
     data = animation(kind)
-    whole = [np.asarray(frame.stored_rgb()[0]) for frame in open_image(data).frames()]
+    whole = [np.asarray(frame.upright_rgb()) for frame in open_image(data).frames()]
     image = open_image(data[: int(len(data) * keep)])
     shown = []
     with pytest.raises(ImageError, match="damaged or cut short"):
-        shown.extend(np.asarray(frame.stored_rgb()[0]) for frame in image.frames())
+        shown.extend(np.asarray(frame.upright_rgb()) for frame in image.frames())
     assert np.array_equal(shown, whole[:good])
 
 
@@ -403,7 +403,8 @@ def test_limits_hold_for_a_pillow_image() -> None:
 
 def test_a_callers_image_keeps_its_size() -> None:
     theirs = Image.open(io.BytesIO(encoded(scene(400, 600), "JPEG")))
-    open_image(theirs).stored_rgb(max_shrink=8)
+    with open_image(theirs).decoding(max_shrink=8):
+        pass
     assert theirs.size == (600, 400)
 
 

@@ -162,7 +162,8 @@ def test_real_photos_of_all_orientations_give_one_input(shared: Path) -> None:
     ("max_shrink", "size_wh"), [(1.99, (801, 601)), (2, (401, 301)), (7.9, (201, 151)), (8, (101, 76)), (99, (101, 76))]
 )
 def test_jpegs_are_decoded_at_reduced_size(max_shrink: float, size_wh: tuple[int, int]) -> None:
-    stored, ratio_xy = open_image(encoded(scene(601, 801), "JPEG")).stored_rgb(max_shrink=max_shrink)
+    with open_image(encoded(scene(601, 801), "JPEG")).decoding(max_shrink=max_shrink) as (pixels, ratio_xy):
+        stored = pixels.whole()
     assert stored.size == size_wh
     assert ratio_xy[0] == pytest.approx(ratio_xy[1])
     assert round(1 / ratio_xy[0]) == round(801 / size_wh[0])
