@@ -153,12 +153,13 @@ class Detections:
 
         return json.dumps(self.to_dict(), allow_nan=False)
 
-    def to_coco(self, image_id: int | str, category_ids: Sequence[int] | None = None) -> list[dict[str, Any]]:
+    def to_coco(self, image_id: int | str, category_ids: Sequence[int | None] | None = None) -> list[dict[str, Any]]:
         """Return the objects as COCO's list of results; ``bbox`` is (left, top, width, height).
 
         Args:
             image_id: what the ground truth calls the image.
-            category_ids: what it calls each of ``class_names``; by default 1, 2, 3 and so on.
+            category_ids: what it calls each of ``class_names``; by default 1, 2, 3 and so on. Objects of a class that
+                has None are left out. `litevision.data.CocoIds` reads both from a file of annotations.
 
         Raises:
             UsageError: not one id for each class.
@@ -169,12 +170,13 @@ class Detections:
         return [
             {
                 "image_id": image_id,
-                "category_id": int(ids[it.index]),
+                "category_id": category_id,
                 "bbox": [x1, y1, x2 - x1, y2 - y1],
                 "score": it.score,
             }
             for it in self
-            for x1, y1, x2, y2 in [it.box_xyxy]
+            for category_id, (x1, y1, x2, y2) in [(ids[it.index], it.box_xyxy)]
+            if category_id is not None
         ]
 
     def to_supervision(self) -> Any:

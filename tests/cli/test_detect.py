@@ -5,20 +5,17 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from bundles import write_bundle
-from clips import write_clip
 from detectors import BLUE, RED, image, write_detector
 from images import encoded, stored_as
-from litevision.cli import save_images
+from litevision import __version__
+from litevision.files import sha256_of
 from litevision.image.font_files import FOLDER
-from litevision.image.text import Lettering
-from litevision.runtime.results import PreprocessedImage, Result
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -59,9 +56,10 @@ def test_table(detect: Run) -> None:
         "path            label   score      x1      y1      x2      y2\n"
         "shots/both.png  red    0.9000    16.0     8.0    48.0    40.0\n"
         "shots/both.png  blue   0.6000    60.0    30.0    90.0    58.0\n"
+        "shots/both.png  1 red, 1 blue\n"
         "none.png        -\n",
     )
-    assert re.fullmatch(r"2 images in \d+\.\d s, .* a second, no errors, onnxruntime fp32\n", err)
+    assert re.fullmatch(r"2 images in \d+\.\d s, .* a second, no errors, onnxruntime fp32\nfound 1 red, 1 blue\n", err)
 
 
 def test_a_table_of_many_is_as_aligned_as_one_of_few(detect: Run) -> None:
@@ -83,6 +81,16 @@ def test_json(detect: Run) -> None:
             {"label": "red", "score": pytest.approx(0.9), "index": 0, "box_xyxy": RED_BOX},
             {"label": "blue", "score": pytest.approx(0.6), "index": 1, "box_xyxy": BLUE_BOX},
         ],
+        "counts": {"red": 1, "blue": 1},
+        "image_hw": [64, 96],
+    }
+    assert document["counts"] == {"red": 1, "blue": 1}
+    assert document["litevision"] == __version__
+    assert document["bundle"] == {
+        "sha256": sha256_of(Path("colours.onnx")),
+        "engine": "onnxruntime",
+        "precision": "fp32",
+        "device": "cpu",
     }
     assert bad["error"].startswith("bad.jpg: not an image")
     assert none["detections"] == []
@@ -97,15 +105,20 @@ def test_json_lines_of_many(detect: Run) -> None:
 
 
 def test_csv(detect: Run) -> None:
-    code, out, err = detect("shots/both.png", "none.png", "--csv", "out.csv")
-    assert (code, out) == (0, "")
+    code, out, err = detect("shots/both.png", "none.png", "bad.jpg", "--csv", "out.csv")
+    assert (code, out) == (1, "")
     assert err.splitlines()[-1] == "wrote out.csv: 2 images"
     with Path("out.csv").open(newline="") as file:
-        header, first, second = csv.reader(file)
-    assert header == ["path", "label", "index", "score", "x1", "y1", "x2", "y2", "ms"]
+        header, first, second, none, bad = csv.reader(file)
+    assert header == ["path", "label", "index", "score", "x1", "y1", "x2", "y2", "ms", "width", "height", "error"]
     assert first[:3] == ["shots/both.png", "red", "0"]
     assert [float(it) for it in first[4:8]] == RED_BOX
     assert second[1:3] == ["blue", "1"]
+    assert first[9:] == ["96", "64", ""]
+    # Nothing found and not readable are told apart, and from what was never looked at.
+    assert (none[:8], none[9:]) == (["none.png", *[""] * 7], ["96", "64", ""])
+    assert bad[:11] == ["bad.jpg", *[""] * 10]
+    assert bad[11].startswith("bad.jpg: not an image")
 
 
 @pytest.mark.parametrize(("score", "labels"), [("0.95", []), ("0.7", ["red"]), ("0", ["red", "blue"])])
@@ -185,33 +198,6 @@ def test_a_turned_photo_is_saved_upright(detect: Run) -> None:
     assert marked("out/turned.jpg")
     with Image.open("out/turned.jpg") as saved:
         assert saved.getexif() == {}
-
-
-def test_frames_of_a_video_are_saved(detect: Run) -> None:
-    write_clip(Path("clip.mp4"), [BOTH] * 25, rate=10)
-    code, out, _ = detect("clip.mp4", "--jsonl", "--save", "out")
-    assert (code, len(out.splitlines())) == (0, 3)
-    saved = sorted(path.name for path in Path("out").iterdir())
-    assert saved == [f"clip.mp4-0000{second}.000.jpg" for second in range(3)]
-    assert all(marked(Path("out", name)) for name in saved)
-
-
-def test_frames_of_an_animation_are_saved(detect: Run) -> None:
-    frames = [Image.fromarray(BOTH), Image.fromarray(np.zeros_like(BOTH))]
-    Path("anim.gif").write_bytes(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
-    assert detect("anim.gif", "--frames", "--save", "out")[0] == 0
-    assert sorted(path.name for path in Path("out").iterdir()) == ["anim.gif-00000.jpg", "anim.gif-00001.jpg"]
-    assert marked("out/anim.gif-00000.jpg")
-
-
-def test_a_image_never_overwrites_itself(detect: Run) -> None:
-    before = Path("shots/both.png").read_bytes()
-    for folder in ("shots", "./shots/../shots"):
-        code, out, err = detect("shots", "--save", folder)
-        assert (code, out) == (1, "")
-        assert err.endswith("the image itself would be overwritten. Give --save another folder.\n")
-        assert err.count("\n") == 1
-    assert Path("shots/both.png").read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -301,22 +287,3 @@ def test_a_font_that_cannot_be_used_is_one_line(detect: Run, option: tuple[str, 
     assert out == ""
     assert err.startswith(message)
     assert err.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("inputs", "name", "frame", "expected"),
-    [
-        (["pics"], "pics/a.jpg", False, "a.jpg"),
-        (["pics", "-"], "pics/a.jpg", False, "pics/a.jpg"),
-        (["-"], "/elsewhere/a.JPG", False, "elsewhere/a.JPG"),
-        (["-"], "../../../../../../../../../a.jpg", False, "a.jpg"),
-        (["pics/*/*.png"], "pics/b/c.png", False, "b/c.png"),
-        (["webcam:0"], "webcam:0#t=12.500", True, "webcam:0-00012.500.jpg"),
-        (["pics/a.jpg"], "pics/a#t=1.000", False, "a#t=1.000.png"),
-        (["pics/x.gif"], "pics/x.gif#frame=3", True, "x.gif-00003.jpg"),
-    ],
-)
-def test_where_an_image_is_saved(detect: Run, inputs: list[str], name: str, frame: bool, expected: str) -> None:
-    Path("pics").mkdir()
-    source: Any = PreprocessedImage(name, None) if frame else name
-    assert save_images.Saver("out", inputs, Lettering()).name_of(Result(source, (), 1.0)) == Path(expected)

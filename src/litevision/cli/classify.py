@@ -36,7 +36,7 @@ class ClassifyOptions(PredictOptions):
     csv: str | None = option(
         None,
         metavar="FILE.csv",
-        help="Write path,rank,index,label,score,ms into this file; - prints them.",
+        help="Write path,rank,index,label,score,ms,error into this file; - prints them.",
         writes="csv:path,rank,",
     )
 
@@ -51,7 +51,9 @@ class Classify(Predict[ClassifyOptions]):
         from litevision.cli.tables import OutputFormat
 
         columns = (("path", "<4"), ("rank", ">4"), ("label", "<5"), ("score", ">6"))
-        return OutputFormat(columns, _cells, ("path", "rank", "index", "label", "score", "ms"), _rows, _to_dict)
+        return OutputFormat(
+            columns, _cells, ("path", "rank", "index", "label", "score", "ms", "error"), _rows, _to_dict
+        )
 
     def job(self, bundle: "Bundle") -> Job:
         from litevision.runtime import Classifier
@@ -75,7 +77,7 @@ def _cells(result: "Result[Predictions]") -> Iterator[tuple[str, ...]]:
 
 def _rows(result: "Result[Predictions]") -> Iterator[tuple[object, ...]]:
     for rank, it in enumerate(result.predictions, start=1):
-        yield result.name, rank, it.index, it.label, it.score, round(result.ms, 3)
+        yield result.name, rank, it.index, it.label, it.score, round(result.ms, 3), ""
 
 
 def _to_dict(result: "Result[Predictions]") -> dict[str, Any]:

@@ -153,6 +153,11 @@ class Inputs(NamedTuple):
         """Whether ``entries`` say how long the paths are: of a list that grows, nobody knows."""
         return bool(self.total) or len(self.entries) == _LISTED
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether ``entries`` are all."""
+        return len(self.entries) < _LISTED
+
     def batch_size(self, asked: int | None) -> int:
         """How many images the network sees at once."""
         from litevision.runtime.predictor import BATCH_SIZE

@@ -4,7 +4,7 @@ import io
 import signal
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import chain
@@ -18,13 +18,13 @@ from litevision.errors import LitevisionError, UsageError
 from litevision.tables import display_width, escape
 
 if TYPE_CHECKING:
-    from litevision.cli.inputs import Entry, Inputs
+    from litevision.cli.inputs import Entry, ImageInput, Inputs
     from litevision.cli.progress import ImageProgress
     from litevision.cli.tables import OutputFormat, Writer
     from litevision.image import PassedOver
     from litevision.runtime import Bundle
     from litevision.runtime.pipeline import Work
-    from litevision.runtime.results import Result
+    from litevision.runtime.results import PreprocessedImage, Result
     from litevision.runtime.video import Preprocessor
 
     Batches = Generator[list[Result[Any]]]
@@ -71,11 +71,13 @@ class Job(NamedTuple):
         bundle: the model.
         work: turns images into results.
         preprocess: makes the model's input of a frame of a video or an animation.
+        on_source: told of each image when it is read, in their order.
     """
 
     bundle: "Bundle"
     work: "Work[Any]"
     preprocess: "Preprocessor"
+    on_source: "Callable[[str | PreprocessedImage[Any]], object] | None" = None
 
 
 class Predict(ABC, Generic[Options]):
@@ -110,6 +112,21 @@ class Predict(ABC, Generic[Options]):
             BundleError: a bundle of another task.
         """
 
+    def prepare(self, entries: "Sequence[Entry]", *, is_complete: bool) -> None:
+        """Look at what the arguments stand for, before the model is opened; ``is_complete`` where that is all.
+
+        Raises:
+            UsageError: outputs that would destroy one of them.
+        """
+
+    def takes_stdout(self) -> bool:
+        """Whether an output of its own goes to standard output, in place of the table."""
+        return False
+
+    def remarks(self) -> "Iterable[str]":
+        """What there is to say at the end, of all results."""
+        return ()
+
     def targets(self) -> Sequence[str]:
         """The files and folders that it writes."""
         return [self.options.csv] if self.options.csv not in (None, "-") else []
@@ -125,8 +142,7 @@ def predict(command: Predict[Any]) -> int:
     Raises:
         LitevisionError: nothing can be computed, or the only image cannot be read.
     """
-    options = command.options
-    if sys.stdout is None and _rows_shown(options):
+    if sys.stdout is None and _rows_shown(command):
         raise UsageError("standard output is closed. Give --csv a file.")
     with Signals() as signals:
         try:
@@ -150,13 +166,16 @@ def _run(command: Predict[Any], signals: Signals) -> int:
     inputs = find_inputs(options)
     # A wrong path should not cost the download of a model.
     wrong = inputs.total is not None and all(isinstance(entry, PreprocessedImage) for entry in inputs.entries)
+    command.prepare(inputs.entries, is_complete=inputs.is_complete)
     job = None if wrong else command.job(_open(command, inputs))
 
-    progress = ImageProgress(inputs.total, sys.stdout if _rows_shown(options) else None, command.verb)
+    progress = ImageProgress(inputs.total, sys.stdout if _rows_shown(command) else None, command.verb)
     with ExitStack() as stack:
         writers = [*_writers(command, inputs, job, stack), progress]
         batches = stack.enter_context(closing(_batches(options, inputs, job)))
+        # A table of one image that cannot be read is its error alone; documents have a place for it.
         is_alone = inputs.total == 1 and not inputs.passed_over
+        is_alone &= not (options.json or options.jsonl or options.csv is not None)
         ended = _write(batches, writers, progress, signals, is_alone=is_alone)
         if isinstance(ended, BrokenPipeError):
             silence_stdout()
@@ -172,9 +191,15 @@ def _run(command: Predict[Any], signals: Signals) -> int:
     return int(progress.errors > 0)
 
 
-def _rows_shown(options: PredictOptions) -> bool:
+def _rows_shown(command: Predict[Any]) -> bool:
     """Whether the results go to standard output."""
-    return options.json or options.jsonl or options.csv in (None, "-")
+    options = command.options
+    return command.takes_stdout() or options.json or options.jsonl or options.csv in (None, "-")
+
+
+def _table_shown(command: Predict[Any]) -> bool:
+    options = command.options
+    return not (options.json or options.jsonl or options.csv is not None or command.takes_stdout())
 
 
 def _open(command: Predict[Any], inputs: "Inputs") -> "Bundle":
@@ -220,6 +245,8 @@ def _batches(options: PredictOptions, inputs: "Inputs", job: Job | None) -> "Bat
     from litevision.cli.inputs import images
 
     sources = images(chain(inputs.entries, inputs.rest), job.preprocess)
+    if job.on_source is not None:
+        sources = _told(sources, job.on_source)
     if inputs.workers:
         from litevision.runtime.pipeline import stream_batches
 
@@ -228,6 +255,15 @@ def _batches(options: PredictOptions, inputs: "Inputs", job: Job | None) -> "Bat
     else:
         batches = (job.work([image]) for image in sources if image is not None)
     return _up_to_a_fault(batches) if options.strict else batches
+
+
+def _told(
+    sources: "Iterator[ImageInput]", on_source: "Callable[[str | PreprocessedImage[Any]], object]"
+) -> "Iterator[ImageInput]":
+    for source in sources:
+        if source is not None:
+            on_source(source)
+        yield source
 
 
 def _wrong(entries: "list[Entry]") -> "Batches":
@@ -259,10 +295,10 @@ def _writers(command: Predict[Any], inputs: "Inputs", job: Job | None, stack: Ex
     if options.csv is not None:
         writers.append(tables.CsvWriter(stack.enter_context(tables.output_stream(options.csv)), form))
     if options.json:
-        writers.append(tables.JsonWriter(sys.stdout, form, command.model, inputs.passed_over))
+        writers.append(tables.JsonWriter(sys.stdout, form, command.model, _made_by(job), inputs.passed_over))
     elif options.jsonl:
-        writers.append(tables.JsonLinesWriter(sys.stdout, form))
-    elif options.csv is None:
+        writers.append(tables.JsonLinesWriter(sys.stdout, form, _made_by(job)))
+    elif _table_shown(command):
         # Where a list is still growing, nobody knows how wide its paths will be.
         paths = [entry for entry in inputs.entries if isinstance(entry, str)] if inputs.is_listed else []
         labels = job.bundle.metadata.labels if job else ()
@@ -270,6 +306,19 @@ def _writers(command: Predict[Any], inputs: "Inputs", job: Job | None, stack: Ex
         widths = {"path": width, "label": min(_MAX_LABEL_WIDTH, label_width)}
         writers.append(tables.TableWriter(sys.stdout, form, widths if inputs.workers else None))
     return writers
+
+
+def _made_by(job: Job | None) -> dict[str, Any]:
+    """What a document says of how its results were made."""
+    from litevision import __version__
+
+    if job is None:
+        return {"litevision": __version__, "bundle": None}
+    from litevision.files import sha256_of
+
+    path, choice = job.bundle.path, job.bundle.engine.choice
+    bundle = {"sha256": sha256_of(path), "engine": choice.name, "precision": choice.precision, "device": choice.device}
+    return {"litevision": __version__, "bundle": bundle}
 
 
 def _write(
@@ -312,6 +361,8 @@ def _conclude(
     passed = f", {passed_over}" if passed_over else ""
     if progress.done != 1 or stopped or passed:
         console.note(f"{stopped}{progress.conclusion()}{engine}{passed}{_hint(command.options, passed_over)}")
+    for remark in command.remarks() if progress.done != 1 or not _table_shown(command) else ():
+        console.note(remark)
     for target in command.targets():
         rest = ", as far as it came" if ended else ""
         console.note(f"wrote {target}: {pluralise(progress.done - progress.errors)}{rest}")

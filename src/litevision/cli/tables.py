@@ -79,6 +79,8 @@ class OutputFormat(NamedTuple):
         csv_header: above the rows of a CSV file.
         csv_rows: a result as such rows.
         to_dict: a result as a JSON object.
+        line: what sums up a result, below its rows of the table.
+        totals: what stands at the end of a JSON document, of all results.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -86,6 +88,8 @@ class OutputFormat(NamedTuple):
     csv_header: tuple[str, ...]
     csv_rows: "Callable[[Result[Any]], Iterable[tuple[object, ...]]]"
     to_dict: "Callable[[Result[Any]], dict[str, Any]]"
+    line: "Callable[[Result[Any]], str]" = lambda result: ""
+    totals: "Callable[[], dict[str, Any]]" = dict
 
 
 class TableWriter:
@@ -106,21 +110,26 @@ class TableWriter:
         self._headed = False
 
     def write(self, results: "Sequence[Result[Any]]") -> None:
-        self._rows += [row for result in results if result.error is None for row in self._form.cells(result)]
+        for result in results:
+            if result.error is None:
+                self._rows += self._form.cells(result)
+                if line := self._form.line(result):
+                    self._rows.append((escape(result.name), line))
         if self._widths:
             self._print(self._widths)
 
     def finish(self) -> None:
         if self._rows:
             names = [name for name, _ in self._form.columns]
-            self._print({name: max(map(display_width, cells)) for name, *cells in zip(names, *self._rows, strict=True)})
+            rows = [row for row in self._rows if len(row) == len(names)]  # others end the line, however long it is
+            self._print({name: max(map(display_width, cells)) for name, *cells in zip(names, *rows, strict=True)})
 
     def _print(self, widths: dict[str, int]) -> None:
         header = tuple(name for name, _ in self._form.columns)
         rows = self._rows if self._headed else [header, *self._rows]
         columns = [max(int(form[1:]), widths.get(name, 0)) for name, form in self._form.columns]
         aligns: list[Align] = ["right" if form[0] == ">" else "left" for _, form in self._form.columns]
-        lines = ("  ".join(map(pad, row, columns, aligns)).rstrip() + "\n" for row in rows)
+        lines = ("  ".join(pad(*it) for it in zip(row, columns, aligns, strict=False)).rstrip() + "\n" for row in rows)
         self._stream.write("".join(lines))
         self._stream.flush()
         self._headed, self._rows = True, []
@@ -129,18 +138,31 @@ class TableWriter:
 class JsonWriter:
     """One document, ``{"model": ..., "results": [...], "passed_over": {...}}``: a line for each image.
 
-    For one image, all of it stands on one line. ``passed_over`` counts, by kind, the files of folders that were not
-    taken.
+    For one image, all of it stands on one line.
+
+    Args:
+        stream: where it goes.
+        form: what the results are.
+        model: as it was asked for.
+        made_by: as for `JsonLinesWriter`.
+        passed_over: counts, by kind, the files of folders that were not taken.
     """
 
-    def __init__(self, stream: TextIO, form: OutputFormat, model: str, passed_over: "PassedOver") -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        form: OutputFormat,
+        model: str,
+        made_by: Mapping[str, object],
+        passed_over: "PassedOver",
+    ) -> None:
         import json
 
         self._stream = stream
         self._form = form
         self._text = json.dumps
         self._passed_over = passed_over
-        self._before = f'{{"model": {json.dumps(model)}, "results": ['
+        self._before = f'{json.dumps({"model": model, **made_by})[:-1]}, "results": ['
 
     def write(self, results: "Sequence[Result[Any]]") -> None:
         for result in results:
@@ -150,22 +172,31 @@ class JsonWriter:
 
     def finish(self) -> None:
         start = "" if self._before == ",\n" else self._before
-        self._stream.write(f'{start}], "passed_over": {self._text(self._passed_over.to_dict())}}}\n')
+        end = self._text({**self._form.totals(), "passed_over": self._passed_over.to_dict()})
+        self._stream.write(f"{start}], {end[1:]}\n")
         self._stream.flush()
 
 
 class JsonLinesWriter:
-    """One object a line for each image, whether or not it could be read."""
+    """One object a line for each image, whether or not it could be read.
 
-    def __init__(self, stream: TextIO, form: OutputFormat) -> None:
+    Args:
+        stream: where they go.
+        form: what the results are.
+        made_by: what each line says of the model and the engine.
+    """
+
+    def __init__(self, stream: TextIO, form: OutputFormat, made_by: Mapping[str, object]) -> None:
         import json
 
         self._stream = stream
         self._form = form
+        self._made_by = made_by
         self._text = json.dumps
 
     def write(self, results: "Sequence[Result[Any]]") -> None:
-        self._stream.write("".join(f"{self._text(_to_dict(self._form, result))}\n" for result in results))
+        rows = ({**_to_dict(self._form, result), **self._made_by} for result in results)
+        self._stream.write("".join(f"{self._text(row)}\n" for row in rows))
         self._stream.flush()
 
     def finish(self) -> None:
@@ -173,7 +204,7 @@ class JsonLinesWriter:
 
 
 class CsvWriter:
-    """One row for each class or object that is named; an image that could not be read has none."""
+    """One row for each class or object that is named, and one with the error of an image that could not be read."""
 
     def __init__(self, stream: TextIO, form: OutputFormat) -> None:
         import csv
@@ -190,6 +221,9 @@ class CsvWriter:
         for result in results:
             if result.error is None:
                 self._writer.writerows(self._form.csv_rows(result))
+            else:
+                blanks = [""] * (len(self._form.csv_header) - 2)
+                self._writer.writerow([result.name, *blanks, str(result.error)])
         self._stream.flush()
 
     def finish(self) -> None:
@@ -218,6 +252,10 @@ def output_stream(target: str) -> Iterator[TextIO]:
 
 
 def _to_dict(form: OutputFormat, result: "Result[Any]") -> dict[str, Any]:
+    row: dict[str, Any] = {"path": result.name}
+    if result.file != result.name:  # a frame
+        row |= {"file": result.file}
+        row |= {key: value for key in ("time_s", "frame") if (value := getattr(result, key)) is not None}
     if result.error is not None:
-        return {"path": result.name, "error": str(result.error)}
-    return {"path": result.name, **form.to_dict(result), "ms": round(result.ms, 3)}
+        return {**row, "error": str(result.error)}
+    return {**row, **form.to_dict(result), "ms": round(result.ms, 3)}

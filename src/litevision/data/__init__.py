@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from litevision.data.check import DataReport, check_data
+    from litevision.data.coco_ids import CocoIds
     from litevision.data.dataset import SPLITS, DetectionSample, LabelledBoxes, LabelledImages, Sample, Split
     from litevision.data.formats import FORMATS, Format
     from litevision.data.formats.find import task_of
@@ -18,6 +19,7 @@ __all__ = [
     "FORMATS",
     "RULES",
     "SPLITS",
+    "CocoIds",
     "DataReport",
     "DetectionSample",
     "Format",
@@ -38,6 +40,7 @@ __all__ = [
 
 _HOMES = {
     "check": ("DataReport", "check_data"),
+    "coco_ids": ("CocoIds",),
     "dataset": ("SPLITS", "DetectionSample", "LabelledBoxes", "LabelledImages", "Sample", "Split"),
     "formats": ("FORMATS", "Format"),
     "formats.find": ("task_of",),

@@ -80,6 +80,18 @@ class CocoIds:
             ids.append(self.categories.get(name, next(iter(alike)) if len(alike) == 1 else None))
         return ids
 
+    def require_classes(self, class_names: Sequence[str]) -> None:
+        """Refuse a model of which the file names no class.
+
+        Raises:
+            DataError: it names none.
+        """
+        if not any(it is not None for it in self.category_ids(class_names)):
+            raise DataError(
+                f"{self.path}: names the classes {', '.join(self.categories) or '(none)'}; expected some of "
+                f"the model's: {', '.join(class_names)}."
+            )
+
 
 def _whole(value: Any) -> int:
     if isinstance(value, bool) or int(value) != float(value):

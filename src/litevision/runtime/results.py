@@ -142,6 +142,7 @@ class PreprocessedImage(Generic[Input]):
         time_s: of a frame of a video or camera, the seconds from the first frame to it. It grows from frame to frame,
             also where a recording's own clock jumps back.
         frame: of a frame of an animation, its number in the file, from 0.
+        duration_s: of a frame of an animation, the seconds for which it is shown, where the file says so.
     """
 
     name: str
@@ -150,6 +151,7 @@ class PreprocessedImage(Generic[Input]):
     file: str = ""
     time_s: float | None = None
     frame: int | None = None
+    duration_s: float | None = None
 
     @property
     def error(self) -> LitevisionError | None:

@@ -109,13 +109,19 @@ def _frames_of(path: str, preprocess: Preprocessor) -> Iterator[PreprocessedImag
     try:
         for image in open_image(path).frames():
             frame = preprocess_image(preprocess, image)
-            yield frame
+            yield replace(frame, duration_s=_duration_s(image))
             if frame.error:
                 return
     except LitevisionError as error:
         yield PreprocessedImage(path, error)
     except Exception as error:
         yield PreprocessedImage(path, unexpected_image_error(path, error))
+
+
+def _duration_s(image: OpenedImage) -> float | None:
+    """The time for which the present frame is shown, as GIF, PNG and WebP say it in milliseconds."""
+    duration_ms = image.image.info.get("duration")
+    return float(duration_ms) / 1e3 if isinstance(duration_ms, int | float) and duration_ms > 0 else None
 
 
 def _video_frames(
