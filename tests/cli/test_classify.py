@@ -90,7 +90,9 @@ def test_json_is_one_document_with_errors_in_place(classify: Run) -> None:
 def test_json_of_one_image_is_one_line(classify: Run) -> None:
     _, out, _ = classify("red.png", "--json", "--top", "1")
     assert re.fullmatch(
-        r'\{"model": "tiny\.onnx", "results": \[\{"path": "red\.png", "predictions": '
+        r'\{"model": "tiny\.onnx", "litevision": "[\w.+]+", "bundle": \{"sha256": "[0-9a-f]{64}", '
+        r'"engine": "onnxruntime", "precision": "fp32", "device": "cpu"\}, '
+        r'"results": \[\{"path": "red\.png", "predictions": '
         r'\[\{"label": "red", "score": 0\.99\d+, "index": 0\}\], "ms": [\d.]+\}\], "passed_over": \{\}\}\n',
         out,
     )
@@ -111,7 +113,10 @@ def test_json_lines(classify: Run) -> None:
     assert [line["predictions"][0]["label"] for line in lines] == COLOURS
     assert {len(line["predictions"]) for line in lines} == {2}
     assert all(line["ms"] > 0 for line in lines)
-    assert last == {"path": "bad.jpg", "error": f"bad.jpg: {NO_IMAGE}"}
+    assert (last["path"], last["error"]) == ("bad.jpg", f"bad.jpg: {NO_IMAGE}")
+    # Each line says what made it, as the one document does at its beginning.
+    document = json.loads(classify("red.png", "--json", *ORT)[1])
+    assert all({key: line[key] for key in ("litevision", "bundle")}.items() <= document.items() for line in lines)
 
 
 def test_csv(classify: Run) -> None:
@@ -119,8 +124,9 @@ def test_csv(classify: Run) -> None:
     assert (code, out) == (1, "")
     assert err.splitlines()[-1] == "wrote out.csv: 1 image"
     with Path("out.csv").open(newline="") as file:
-        header, first, second = csv.reader(file)
-    assert header == ["path", "rank", "index", "label", "score", "ms"]
+        header, first, second, bad = csv.reader(file)
+    assert header == ["path", "rank", "index", "label", "score", "ms", "error"]
+    assert bad == ["bad.jpg", "", "", "", "", "", f"bad.jpg: {NO_IMAGE}"]
     assert first[:4] == ["red.png", "1", "0", "red"]
     assert float(first[4]) == pytest.approx(0.9999092)
     assert float(first[5]) > 0
@@ -143,7 +149,7 @@ def test_csv_on_standard_output(classify: Run) -> None:
     Path(name).write_bytes(Path("red.png").read_bytes())
     code, out, _ = classify(name, "--csv", "-", "--top", "1")
     assert code == 0
-    assert out.startswith('path,rank,index,label,score,ms\n"\\udcff, a.png",1,0,red,0.99')
+    assert out.startswith('path,rank,index,label,score,ms,error\n"\\udcff, a.png",1,0,red,0.99')
     assert classify(name, "--csv", "out.csv", "--top", "1")[0] == 0
     assert Path("out.csv").read_text(encoding="utf-8").splitlines()[1].startswith('"\\udcff, a.png",1,0,red,0.99')
 
@@ -151,7 +157,7 @@ def test_csv_on_standard_output(classify: Run) -> None:
 def test_csv_and_json_together(classify: Run) -> None:
     _, out, _ = classify("red.png", "--csv", "out.csv", "--json")
     assert json.loads(out)["results"][0]["path"] == "red.png"
-    assert Path("out.csv").read_text().startswith("path,rank,index,label,score,ms\nred.png,1,0,red,")
+    assert Path("out.csv").read_text().startswith("path,rank,index,label,score,ms,error\nred.png,1,0,red,")
 
 
 def test_a_csv_behind_a_link_stays_behind_it(classify: Run) -> None:
@@ -197,18 +203,32 @@ def test_two_documents_do_not_mix(classify: Run, options: tuple[str, ...]) -> No
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("none.jpg", "error: none.jpg: No such file or directory. Check the path.\n"),
-        ("bad.jpg", f"error: bad.jpg: {NO_IMAGE}\n"),
-        ("empty", "error: empty: no images in this folder; looked for .jpg .jpeg .jpe .jfif "),
+        ("none.jpg", "none.jpg: No such file or directory. Check the path."),
+        ("bad.jpg", f"bad.jpg: {NO_IMAGE}"),
+        ("empty", "empty: no images in this folder; looked for .jpg .jpeg .jpe .jfif "),
     ],
 )
-def test_one_bad_input_is_one_line(classify: Run, given: str, message: str, options: tuple[str, ...]) -> None:
+def test_one_bad_input_is_one_line_and_one_record(
+    classify: Run, given: str, message: str, options: tuple[str, ...]
+) -> None:
     Path("empty").mkdir()
     code, out, err = classify(given, *options)
-    assert (code, out) == (1, "")
-    assert err.startswith(message)
-    assert err.count("\n") == 1
-    assert not Path("out.csv").exists()
+    assert code == 1
+    first, *rest = err.splitlines()
+    assert first.startswith(f"error: {message}")
+    assert rest == (["wrote out.csv: 0 images"] if "out.csv" in options else [])
+    if not options:
+        assert out == ""
+        return
+    if "--csv" in options:
+        _, row = csv.reader((Path("out.csv").read_text() if "out.csv" in options else out).splitlines())
+        path, error = row[0], row[-1]
+    else:
+        document = json.loads(out)
+        record = document["results"][0] if "--json" in options else document
+        path, error = record["path"], record["error"]
+    assert path == given
+    assert error.startswith(message)
 
 
 def test_a_bad_image_does_not_stop_the_rest(classify: Run) -> None:
@@ -231,7 +251,7 @@ def test_strict_stops_at_the_first_bad_image(classify: Run, before: int) -> None
     code, out, err = classify(*given, "--strict", "--top", "1", "--csv", "out.csv", "--jsonl", *ORT)
     paths = [json.loads(line)["path"] for line in out.splitlines()]
     assert (code, paths) == (1, [*["red.png"] * before, "bad.jpg"])
-    assert Path("out.csv").read_text().count("\n") == 1 + before
+    assert Path("out.csv").read_text().count("\n") == 1 + before + 1
     assert re.fullmatch(
         f"error: bad.jpg: {NO_IMAGE}\n{conclusion(str(before + 1), '1 could not be read')}"
         f"wrote out.csv: {before} images?\n",

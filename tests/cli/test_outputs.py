@@ -35,6 +35,8 @@ OUTPUTS = {
 }
 FOLDERS = {
     ("detect", "--save"): ("detect", "red.png", "--save", "NEW"),
+    ("detect", "--save-crops"): ("detect", "red.png", "--save-crops", "NEW"),
+    ("detect", "--save-labels"): ("detect", "red.png", "--save-labels", "NEW"),
     ("compare", "--output"): ("compare", "centernet", "data", "-o", "NEW"),
     ("train", "--output"): ("train", "data", "-o", "NEW"),
     ("average", "--output"): ("average", "data", "--name", "x", "-o", "NEW"),

@@ -259,3 +259,73 @@ def test_where_an_image_is_saved(detect: Run, inputs: list[str], name: str, fram
     Path("pics").mkdir()
     source: Any = PreprocessedImage(name, None) if frame else name
     assert Saver(OutputNames(Path("out"), "--save", inputs), None).path_of(source) == Path(expected)
+
+
+def test_coco_results_with_the_ids_of_a_file(detect: Run) -> None:
+    truth = {
+        "images": [{"id": 41, "file_name": "deep/both.jpg"}, {"id": 7, "file_name": "other/both.png"}],
+        "categories": [{"id": 0, "name": "things"}, {"id": 3, "name": "Red"}],
+        "annotations": [],
+    }
+    Path("truth.json").write_text(json.dumps(truth))
+    given = ("shots/deep/both.jpg", "none.png", "shots/both.png", "--coco", "out.json")
+    code, _, err = detect(*given, "--coco-ids", "truth.json")
+    results = json.loads(Path("out.json").read_text())
+    assert code == 0
+    assert [(it["image_id"], it["category_id"], it["category"]) for it in results] == [(41, 3, "red"), (7, 3, "red")]
+    assert "1 image is left out, which truth.json does not name\n" in err
+    assert "boxes of classes that truth.json does not name are left out: 2 blue\n" in err
+    truth["categories"] = [{"id": 1, "name": "cat"}]
+    Path("truth.json").write_text(json.dumps(truth))
+    code, _, err = detect(*given, "--coco-ids", "truth.json")
+    assert (code, err) == (
+        1,
+        "error: truth.json: names the classes cat; expected some of the model's: red, blue.\n",
+    )
+    assert detect(*given[:3], "--coco-ids", "truth.json")[2].startswith("error: --coco-ids FILE.json is for the ids in")
+
+
+def test_ids_of_coco_results_are_unique(detect: Run) -> None:
+    for name in ("a/1.png", "b/1.png"):
+        Path(name).parent.mkdir()
+        Path(name).write_bytes(encoded(BOTH))
+    frames = [Image.fromarray(BOTH), Image.fromarray(np.roll(BOTH, 2, axis=0))]
+    Path("123.gif").write_bytes(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    _, _, err = detect("a", "b", "123.gif", "--frames", "--coco", "out.json", "--max", "1")
+    ids = [it["image_id"] for it in json.loads(Path("out.json").read_text())]
+    assert ids == [1, "b/1.png", "123.gif#frame=0", "123.gif#frame=1"]
+    assert "1 image of a number that another file has: their image_id is their path\n" in err
+
+
+def test_coco_results_score_as_evaluate_does(shared: Path, detect: Run, litevision: Run) -> None:
+    """Of photographs of blood, with ids that count categories from 0, as Roboflow's exports do."""
+    coco = pytest.importorskip("faster_coco_eval")
+    photographs = sorted((shared / "data/bccd/JPEGImages").glob("*.jpg"))[:6]
+    read = read_boxes(shared / "data/bccd")
+    by_name = {it.path.name: it for it in read.samples}
+    images, annotations = [], []
+    Path("data").mkdir()
+    for number, path in enumerate(photographs, start=100):
+        sample = by_name[path.name]
+        Path("data", path.name).write_bytes(path.read_bytes())
+        height, width = sample.size_hw
+        images.append({"id": number, "file_name": path.name, "height": height, "width": width})
+        for label, (x1, y1, x2, y2) in zip(sample.labels, sample.boxes_xyxy.tolist(), strict=True):
+            box = [x1, y1, x2 - x1, y2 - y1]
+            row = {"image_id": number, "category_id": int(label), "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+            annotations.append({"id": len(annotations) + 1, **row})
+    categories = [{"id": index, "name": name} for index, name in enumerate(read.classes)]
+    Path("data/truth.json").write_text(
+        json.dumps({"images": images, "categories": categories, "annotations": annotations})
+    )
+    given = ("detect", "data", "--model", "blood-cells", "--engine", "onnxruntime", "--score", "0")
+    assert litevision(*given, "--coco", "found.json", "--coco-ids", "data/truth.json")[0] == 0
+    truth = coco.COCO("data/truth.json", print_function=lambda *_: None)
+    run = coco.COCOeval_faster(truth, truth.loadRes("found.json"), "bbox", print_function=lambda *_: None)
+    run.evaluate()
+    run.accumulate()
+    run.summarize()
+    code, out, _ = litevision("evaluate", "blood-cells", "data", "--split", "all", "--json", "-")
+    assert code == 0
+    assert run.stats[0] == pytest.approx(json.loads(out)["scores"]["ap"], abs=1e-6)
+    assert run.stats[0] > 0.4

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from litevision.cli.fields import model_names
 from litevision.cli.parser import option
-from litevision.cli.predict import Job, Predict, PredictOptions, predict
+from litevision.cli.predict import Job, Predict, predict
+from litevision.cli.predict_options import PredictOptions
 
 if TYPE_CHECKING:
     from litevision.cli.tables import OutputFormat

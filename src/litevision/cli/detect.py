@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from litevision.cli.fields import bundle_names
 from litevision.cli.parser import option
-from litevision.cli.predict import Job, Predict, PredictOptions, predict
+from litevision.cli.predict import Job, Predict, predict
+from litevision.cli.predict_options import PredictOptions
 from litevision.errors import UsageError
 
 if TYPE_CHECKING:

@@ -6,13 +6,11 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from litevision import console
-from litevision.cli.fields import device_option, engine_names_with_auto, precision_names
-from litevision.cli.parser import argument, flag, option
+from litevision.cli.predict_options import PredictOptions
 from litevision.cli.signals import Interrupted, Signals, leave, silence_stdout
 from litevision.errors import LitevisionError, UsageError
 from litevision.tables import display_width, escape
@@ -30,35 +28,6 @@ if TYPE_CHECKING:
     Batches = Generator[list[Result[Any]]]
 
 _MAX_LABEL_WIDTH = 30
-
-
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # a start pays for each method, used or not
-class PredictOptions:
-    """The options that `classify` and `detect` share."""
-
-    inputs: tuple[str, ...] = argument(
-        metavar="IMAGE|FOLDER|VIDEO",
-        help="Images, folders of images, quoted patterns such as 'shots/**/*.jpg', videos, webcam:0, or - for paths on "
-        "standard input, one a line, or for the bytes of one image.",
-    )
-    model: str | None
-    recursive: bool = flag(help="Also look into folders in folders.")
-    frames: bool = flag(help="Read every frame of an animation, not only the first.")
-    videos: bool = flag(help="Also take the videos in folders; one that is named is read without.")
-    every: float = option(1.0, min=0, metavar="SECONDS", help="Seconds between frames of a video; 0 for every frame.")
-    json: bool = flag(help="Print one JSON document.", writes="stdout")
-    jsonl: bool = flag(help="Print one JSON object a line for each image.", writes="stdout")
-    csv: str | None
-    strict: bool = flag(help="Stop at the first image or folder that cannot be read.")
-    engine: str = option(
-        "auto", choices=engine_names_with_auto, help="Engine that computes the network; auto for the faster one."
-    )
-    precision: str | None = option(
-        None, choices=precision_names, help="Precision; fp32 unless --engine auto finds another one faster."
-    )
-    device: str = device_option()
-    workers: int | None = option(None, min=1, help="Images processed at once; all CPUs unless given.")
-    batch: int | None = option(None, min=1, help="Batch size; chosen by the number of images unless given.")
 
 
 Options = TypeVar("Options", bound=PredictOptions)
@@ -295,9 +264,13 @@ def _writers(command: Predict[Any], inputs: "Inputs", job: Job | None, stack: Ex
     if options.csv is not None:
         writers.append(tables.CsvWriter(stack.enter_context(tables.output_stream(options.csv)), form))
     if options.json:
-        writers.append(tables.JsonWriter(sys.stdout, form, command.model, _made_by(job), inputs.passed_over))
+        writers.append(
+            tables.JsonWriter(
+                sys.stdout, form, command.model, tables.made_by(job.bundle if job else None), inputs.passed_over
+            )
+        )
     elif options.jsonl:
-        writers.append(tables.JsonLinesWriter(sys.stdout, form, _made_by(job)))
+        writers.append(tables.JsonLinesWriter(sys.stdout, form, tables.made_by(job.bundle if job else None)))
     elif _table_shown(command):
         # Where a list is still growing, nobody knows how wide its paths will be.
         paths = [entry for entry in inputs.entries if isinstance(entry, str)] if inputs.is_listed else []
@@ -306,19 +279,6 @@ def _writers(command: Predict[Any], inputs: "Inputs", job: Job | None, stack: Ex
         widths = {"path": width, "label": min(_MAX_LABEL_WIDTH, label_width)}
         writers.append(tables.TableWriter(sys.stdout, form, widths if inputs.workers else None))
     return writers
-
-
-def _made_by(job: Job | None) -> dict[str, Any]:
-    """What a document says of how its results were made."""
-    from litevision import __version__
-
-    if job is None:
-        return {"litevision": __version__, "bundle": None}
-    from litevision.files import sha256_of
-
-    path, choice = job.bundle.path, job.bundle.engine.choice
-    bundle = {"sha256": sha256_of(path), "engine": choice.name, "precision": choice.precision, "device": choice.device}
-    return {"litevision": __version__, "bundle": bundle}
 
 
 def _write(

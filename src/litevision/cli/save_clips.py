@@ -181,19 +181,35 @@ class _Animation:
         self._durations_ms.append(round(1e3 * (source.duration_s or _USUAL_FRAME_S)))
 
     def finish(self) -> None:
-        frames = self._frames()
-        first = next(frames)
+        count = len(self._durations_ms)
+        first = next(iter(_Frames(self._folder, range(1))))
         options: dict[str, Any] = {"comment": self._mark}
         if self._kind == "PNG":
             options = {"pnginfo": (info := PngImagePlugin.PngInfo())}
             info.add_text("Software", self._mark.decode())
         elif self._kind == "WEBP":
             options = {"xmp": self._mark, "quality": 92}
-        durations = self._durations_ms if len(self._durations_ms) > 1 else self._durations_ms[0]
-        first.save(self._path, self._kind, save_all=True, append_images=frames, duration=durations, loop=0, **options)
+        durations = self._durations_ms if count > 1 else self._durations_ms[0]
+        first.save(
+            self._path,
+            self._kind,
+            save_all=True,
+            append_images=_Frames(self._folder, range(1, count)),
+            duration=durations,
+            loop=0,
+            **options,
+        )
 
-    def _frames(self) -> Iterator[Image.Image]:
-        for number in range(len(self._durations_ms)):
+
+class _Frames:
+    """Frames that are read whenever they are gone through: of a PNG, Pillow does so twice."""
+
+    def __init__(self, folder: Path, numbers: range) -> None:
+        self._folder = folder
+        self._numbers = numbers
+
+    def __iter__(self) -> Iterator[Image.Image]:
+        for number in self._numbers:
             with Image.open(self._folder / f"{number}.png") as image:
                 yield image.copy()
 
