@@ -1,5 +1,6 @@
 """Atomic writes, the cache folder, JSON caches in it, CSV and TOML files and SHA-256 digests."""
 
+import math
 import os
 import re
 import secrets
@@ -218,6 +219,21 @@ class JsonCache:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(self.path) as partial:
             partial.write_text(json.dumps({"key": self._key, "value": value}, indent=1), "utf-8")
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Return ``value`` as JSON that every reader takes: what is NaN or infinite is null."""
+    import json
+
+    return json.dumps(_with_null(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _with_null(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _with_null(one) for key, one in value.items()}
+    return [_with_null(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def refuse_links(folder: Path) -> None:

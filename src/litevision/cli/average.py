@@ -28,8 +28,9 @@ def run(options: AverageOptions) -> int:
 
     require_torch("litevision average")
     from litevision.training.average import average
-    from litevision.training.console import print_results
+    from litevision.training.console import print_results, print_warnings
 
     done = average(options.runs, name=options.name, output=options.output)
+    print_warnings(done.results)
     print_results(done.results, done.folder)
     return 0

@@ -10,6 +10,7 @@ from litevision.evaluation.scores import (
     Scores,
     as_bundle_score,
     calibration,
+    like_a_constant,
     scores,
     wilson_interval,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "as_bundle_score",
     "calibration",
     "evaluate_bundle",
+    "like_a_constant",
     "scores",
     "select_split",
     "wilson_interval",

@@ -15,6 +15,8 @@ from litevision.runtime import Score
 
 _TOP = 5
 _BINS = 15  # as in Guo et al. 2017, whose calibration errors people compare theirs with
+_SAME_ANSWER = 0.01  # of each class, the most that a probability may differ between images
+_FEW_IMAGES = 20
 # The logarithm of 0 is infinite, which JSON cannot say: what float32 rounded to 0 counts as its least normal number.
 _LEAST_PROBABILITY = float(np.finfo(np.float32).tiny)
 
@@ -214,6 +216,33 @@ def calibration(evaluation: Evaluation, bins: int = _BINS) -> tuple[CalibrationB
         for low, high, count, total, hits in zip(
             edges[:-1].tolist(), edges[1:].tolist(), counts, confidences, rights, strict=True
         )
+    )
+
+
+def like_a_constant(evaluation: Evaluation) -> str:
+    """In what the answers are like one and the same answer to every image, in words; empty where they are better.
+
+    The constant answer is the share of each class in these images. Better is what beats its loss by more than two
+    standard errors, or its top-1 by more than the 95 % interval; of few images only equal answers say anything.
+    """
+    truth, probabilities = evaluation.labels, evaluation.probabilities.astype(np.float64)
+    count = len(truth)
+    shares = np.bincount(truth, minlength=probabilities.shape[1]) / max(1, count)
+    if np.count_nonzero(shares) < 2:
+        return ""
+    if float(np.ptp(probabilities, axis=0).max()) < _SAME_ANSWER:
+        answer = evaluation.classes[int(probabilities[0].argmax())]
+        return f"all {count:,} images get the same answer, {answer!r}"
+    loss = -np.log(np.maximum(probabilities[np.arange(count), truth], _LEAST_PROBABILITY))
+    constant = -np.log(shares[truth])
+    gain = constant - loss
+    noise = 2 * float(gain.std()) / math.sqrt(count)
+    right = int((probabilities.argmax(axis=1) == truth).sum())
+    if count < _FEW_IMAGES or float(gain.mean()) > noise or wilson_interval(right, count)[0] > 100 * shares.max():
+        return ""
+    return (
+        f"the answers to {count:,} images are no better than one answer to all (loss {loss.mean():.3f}, that one's "
+        f"{constant.mean():.3f}; top-1 {100 * right / count:.1f} %, that one's {100 * shares.max():.1f} %)"
     )
 
 

@@ -167,6 +167,10 @@ class Task(ABC):
     def data_from_dict(self, record: Mapping[str, Any]) -> Any:
         """The inverse of `data_to_dict`; raises KeyError, TypeError or ValueError for anything else."""
 
+    @abstractmethod
+    def truth(self, sample: Any, classes: Sequence[str]) -> Any:
+        """What is labelled in an image of ``classes``, to be compared by ``==``, whatever the order of the classes."""
+
     # Recipe and network
 
     @property
@@ -177,6 +181,11 @@ class Task(ABC):
     @property
     def defaults(self) -> Mapping[str, Mapping[str, Any]]:
         """Tables laid over the recipe's defaults."""
+        return {}
+
+    @property
+    def fresh_defaults(self) -> Mapping[str, Mapping[str, Any]]:
+        """Tables laid over `defaults` for a network that is trained from scratch (``model.weights = "none"``)."""
         return {}
 
     @property
@@ -286,6 +295,13 @@ class Task(ABC):
         """The scores as a person reads them."""
 
     # What a run leaves
+
+    @abstractmethod
+    def learned_nothing(self, evaluation: Any, scores: Any) -> str:
+        """What the answers to validation images have in common with those of a model that knows nothing, in words.
+
+        Empty where they are better.
+        """
 
     def best_thresholds(self, evaluation: Any) -> tuple[float, ...] | None:
         """The score of each class from which on a result counts, for the bundle; None where the task has none."""

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from litevision.data import Sample
 from litevision.errors import UsageError
 from litevision.models.factory import build
 from litevision.models.network import Network
 from litevision.tasks import task_of
+from litevision.training.batch_norm import batch_norms, measuring
 from litevision.training.batches import PixelNormaliser
 from litevision.training.checkpoint import Progress, read_checkpoint, write_checkpoint
 from litevision.training.finish import finish
@@ -74,13 +75,8 @@ def mean_network(plans: Sequence[AnyPlan], folders: Sequence[Path]) -> Network:
 def measure_statistics(network: Network, plan: AnyPlan) -> None:
     """Measures the statistics of batch normalisation anew, on training images spread over all classes."""
     images = _spread(plan.data.of(*plan.recipe.schedule.splits), _BN_IMAGES)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.reset_running_stats()
-            module.momentum = None  # the plain mean over all batches
-    network.train()
     normalise = PixelNormaliser(plan.normalisation)
-    with torch.inference_mode():
+    with measuring(network, batch_norms(network)), torch.inference_mode():
         for start in range(0, len(images), _BN_BATCH):
             batch = np.stack([plan.preprocess(sample.path) for sample in images[start : start + _BN_BATCH]])
             network(normalise(torch.from_numpy(batch).permute(0, 3, 1, 2)))

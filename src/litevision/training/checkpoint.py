@@ -30,6 +30,7 @@ class Progress:
         best_loss: its validation loss.
         epochs: a record for each finished epoch, as in ``results.json``.
         interruptions: how often the run was taken up again.
+        first_loss: of the first step, by which later ones are judged; None before it.
     """
 
     epoch: int = 0
@@ -42,6 +43,7 @@ class Progress:
     best_loss: float = float("inf")
     epochs: list[dict[str, Any]] = field(default_factory=list)
     interruptions: int = 0
+    first_loss: float | None = None
 
 
 def write_checkpoint(path: Path, progress: Progress, states: dict[str, Any]) -> None:
@@ -73,6 +75,8 @@ def _require_numbers(progress: Progress) -> None:
         raise ValueError("epochs without records")
     for value in (progress.loss_sum, progress.seconds, progress.wait_seconds, progress.best_score, progress.best_loss):
         float(value)
+    if progress.first_loss is not None:
+        float(progress.first_loss)
 
 
 def read_checkpoint(path: Path) -> tuple[Progress, dict[str, Any]]:

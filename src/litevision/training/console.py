@@ -164,6 +164,12 @@ class ConsoleListener(Callback):
         self._writer.flush()
 
 
+def print_warnings(results: Mapping[str, Any]) -> None:
+    """Prints what a user must know before using the model."""
+    for warning in results.get("warnings") or ():
+        console.note(f"warning: {warning}")
+
+
 def print_results(results: Mapping[str, Any], folder: Path) -> None:
     """Prints the scores, and the files to open next."""
     task = task_of(results["task"])

@@ -1,6 +1,5 @@
 """What a run leaves: the checked bundle, its scores in the engine that will run it, tables, a card and a report."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,13 @@ from litevision import __version__
 from litevision.cost.ledger import ledger
 from litevision.data import SPLITS, Split
 from litevision.exporting.bundle import add_score, export_bundle
-from litevision.files import atomic_write, sha256_of, write_csv
+from litevision.files import atomic_write, json_text, sha256_of, write_csv
 from litevision.runtime import Bundle, Check, Weights
 from litevision.runtime.cpus import available_cpus
 from litevision.runtime.machine import Machine
 from litevision.runtime.schema import to_dict
 from litevision.training.checkpoint import Progress
+from litevision.training.diagnosis import warnings_of
 from litevision.training.plan import AnyPlan
 from litevision.training.recipe import Recipe
 from litevision.training.recipe_file import recipe_tables
@@ -88,6 +88,9 @@ def finish(
         ],
         "scores": {split: scores[split].to_dict() if split in scores else None for split in _HELD_OUT},
         "bundle": bundle_record(bundle, check),
+        "warnings": warnings_of(
+            plan, network, progress, task.learned_nothing(evaluations["validation"], scores["validation"])
+        ),
     }
     write_epochs_csv(folder / "epochs.csv", results)
     classes = task.class_rows(results, judged)
@@ -154,7 +157,8 @@ def bundle_record(bundle: Path, check: Check) -> dict[str, Any]:
 def write_results(folder: Path, results: dict[str, Any]) -> None:
     """Writes ``results.json``, which says that the run is finished."""
     with atomic_write(folder / RESULTS) as partial:
-        partial.write_text(json.dumps(results, indent=1, ensure_ascii=False), "utf-8")
+        # A file name may hold bytes that are no text; as an escape they are JSON all the same.
+        partial.write_text(json_text(results, indent=1), "utf-8", errors="backslashreplace")
 
 
 def described(plan: AnyPlan, network: Any, device: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The training loop, on Lightning Fabric: resumable after any step, and bit for bit the same afterwards."""
 
-import math
+import itertools
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -13,14 +13,17 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from litevision.errors import TrainingError
+from litevision.training.batch_norm import batch_norms, lag_behind, measuring
 from litevision.training.batches import Batch, EpochOrder, Images, derived_seed, load_batches
 from litevision.training.callbacks import Callback
 from litevision.training.checkpoint import Progress, write_checkpoint
-from litevision.training.optimise import make_optimizer, set_learning_rates, set_mode
+from litevision.training.diagnosis import require_sound_step, require_sound_training, require_sound_validation
+from litevision.training.optimise import backbone_of, make_optimizer, set_learning_rates, set_mode
 from litevision.training.process import RunStopped, StopRequest
 from litevision.training.recipe import Recipe
 
 BEST = "best.ckpt"
+_MEASURED_IMAGES, _MEASURED_BATCHES = 1024, 8  # at most, and at least
 
 
 class Validated(Protocol):
@@ -91,7 +94,7 @@ class Loop:
 
         Raises:
             RunStopped: a signal came; the checkpoint is written.
-            TrainingError: a loss that is no number, or a checkpoint that cannot be written.
+            TrainingError: a loss that is no number or exploded, or a checkpoint that cannot be written.
         """
         schedule = self._recipe.schedule
         while self.progress.epoch < schedule.epochs and not self._patience_is_over():
@@ -155,7 +158,7 @@ class Loop:
         progress = self.progress
         batch = min(progress.batch, len(self._order) - 1)  # behind the last batch its rates are still in force
         done = progress.epoch + batch / len(self._order)
-        return set_learning_rates(self._optimizer, self._recipe.schedule, done)
+        return set_learning_rates(self._optimizer, self._recipe.schedule, done, 1 / len(self._order))
 
     def _step(self, batch: Batch) -> float:
         step = self.progress.epoch * len(self._order) + self.progress.batch
@@ -175,11 +178,9 @@ class Loop:
             self._average.update_parameters(self._network)
         mean: Any = self._fabric.all_reduce(loss.detach(), reduce_op="mean")
         value = float(mean)
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"the loss is {value} in epoch {self.progress.epoch + 1}, batch {self.progress.batch + 1}; "
-                f'try a lower optimizer.lr than {self._recipe.optimizer.lr:g}, or run.precision = "fp32"'
-            )
+        require_sound_step(value, self.progress, self._recipe)
+        if self.progress.first_loss is None:
+            self.progress.first_loss = value
         return value
 
     def _keep(self, stop: StopRequest) -> None:
@@ -197,7 +198,10 @@ class Loop:
 
     def _end_epoch(self, callback: Callback, phase: str, head_lr: float) -> None:
         progress = self.progress
+        require_sound_training(progress, self._recipe)
+        self._measure_statistics()
         validation = self._validate()
+        require_sound_validation(validation.loss, progress, self._recipe)
         record = {
             "epoch": progress.epoch + 1,
             "phase": phase,
@@ -220,6 +224,37 @@ class Loop:
         progress.batch, progress.loss_sum, progress.seconds, progress.wait_seconds = 0, 0.0, 0.0, 0.0
         self.write()
         callback.on_epoch_end(record)
+
+    def _measure_statistics(self) -> None:
+        """Measures those of batch normalisation anew where the training is too short for them to follow its batches.
+
+        It takes the first batches of this epoch once more, and in short epochs of the next ones, so that it is the
+        same however often the run was interrupted. Layers that are frozen keep what came with the weights.
+        """
+        if not self._fabric.is_global_zero:  # which alone scores
+            return
+        progress, steps = self.progress, len(self._order)
+        thawed = max(0, progress.epoch + 1 - self._recipe.schedule.freeze_backbone_epochs)
+        of_backbone = set(backbone_of(self._network).modules())
+        updates = {
+            name: (thawed if module in of_backbone else progress.epoch + 1) * steps
+            for name, module in batch_norms(self._network).items()
+            if module.training
+        }
+        if not lag_behind(self._network, updates):
+            return
+        wanted = min(-(-_MEASURED_IMAGES // self._order.images_per_step), max(steps, _MEASURED_BATCHES))
+        epochs = (self._order.batches(epoch) for epoch in itertools.count(progress.epoch))
+        places = list(itertools.islice(itertools.chain.from_iterable(epochs), wanted))
+        network = self.scored_network()
+        with (
+            measuring(network, updates),
+            torch.no_grad(),
+            closing(load_batches(self._images, places, workers_for(self._recipe.run.workers))) as batches,
+        ):
+            for place, (images, truth) in enumerate(batches):
+                torch.manual_seed(derived_seed(self._recipe.run.seed, progress.epoch, place))  # mixup draws from here
+                self._objective.loss(network, (images.to(self._fabric.device), truth.to(self._fabric.device)))
 
     def _validate(self) -> Validated:
         # One process scores for all: only its batch normalisation's statistics are in the checkpoint.

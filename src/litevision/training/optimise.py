@@ -53,22 +53,28 @@ def parameter_groups(network: nn.Module, options: Optimizer) -> list[dict[str, A
     return groups
 
 
-def set_learning_rates(optimizer: torch.optim.Optimizer, schedule: Schedule, epochs_done: float) -> float:
+def set_learning_rates(
+    optimizer: torch.optim.Optimizer, schedule: Schedule, epochs_done: float, step: float = 0.0
+) -> float:
     """Sets every group's learning rate for a step that begins after ``epochs_done`` epochs; gives the head's.
 
-    It depends on nothing but its arguments, so a resumed run needs no state for it.
+    ``step`` is the part of an epoch that a step is. The rates depend on nothing but the arguments, so a resumed run
+    needs no state for them.
     """
     head_lr = 0.0
     for group in optimizer.param_groups:
         start = 0.0 if group["is_head"] else float(schedule.freeze_backbone_epochs)
-        group["lr"] = group["peak_lr"] * rate_factor(schedule, epochs_done, start)
+        group["lr"] = group["peak_lr"] * rate_factor(schedule, epochs_done, start, step)
         if group["is_head"]:
             head_lr = group["lr"]
     return head_lr
 
 
-def rate_factor(schedule: Schedule, epochs_done: float, start: float) -> float:
+def rate_factor(schedule: Schedule, epochs_done: float, start: float, step: float = 0.0) -> float:
     """The learning rate's part of its peak: 0 before ``start``, a linear warm-up, then half a cosine.
+
+    The first step of the warm-up, which would learn nothing, has half of the second one's rate: an epoch can be a
+    single step.
 
     Source: Loshchilov and Hutter 2017, "SGDR", equation 5, without restarts.
     """
@@ -78,7 +84,7 @@ def rate_factor(schedule: Schedule, epochs_done: float, start: float) -> float:
     cosine = schedule.final_lr + (1 - schedule.final_lr) * 0.5 * (
         1 + math.cos(math.pi * min(1.0, epochs_done / schedule.epochs))
     )
-    rising = (epochs_done - start) / warmup if warmup else 1.0
+    rising = max(epochs_done - start, step / 2) / warmup if warmup else 1.0
     return min(1.0, rising) * cosine
 
 

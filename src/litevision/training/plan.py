@@ -21,6 +21,7 @@ from litevision.tasks import Task, task_of, task_of_data
 from litevision.training.process import has_bf16, resolve_device
 from litevision.training.recipe import Precision, Recipe
 from litevision.training.recipe_file import make_recipe, read_recipe, recipe_toml
+from litevision.training.same_data import digests_of
 from litevision.training.start import starting_network
 
 PLAN, RECIPE = "plan.json", "recipe.toml"
@@ -55,6 +56,7 @@ class Plan(Generic[Data, Config]):
         normalisation: what its graph does to an image.
         start: where its first weights come from; None where it is trained from scratch.
         fresh_head: whether these fill the backbone alone, and the classifier, or neck and heads, begin from scratch.
+        digests: of the bytes of each image of ``data``, in its order; empty for a run of 0.1.0.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Plan(Generic[Data, Config]):
     normalisation: Normalisation
     start: Weights | None
     fresh_head: bool = False
+    digests: tuple[str, ...] = ()
 
     @property
     def task(self) -> Task:
@@ -108,6 +111,7 @@ class Plan(Generic[Data, Config]):
             "normalisation": to_dict(self.normalisation),
             "start": None if self.start is None else to_dict(self.start),
             "fresh_head": self.fresh_head,
+            "digests": self.digests,
         }
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -149,7 +153,9 @@ def make_plan(path: Path, recipe: Recipe, name: str) -> tuple[AnyPlan, nn.Module
     _require_judges(data, recipe)
     network, start = starting_network(task, recipe, data.classes)
     skipped = (*_skipped(issues), *(Skipped(str(one), "excluded", "by the recipe") for one in excluded))
-    return Plan(name, created, recipe, data, skipped, network.config, *start), network, issues
+    digests = digests_of([sample.path for sample in data.samples])
+    plan = Plan(name, created, recipe, data, skipped, network.config, *start, digests)
+    return plan, network, issues
 
 
 def first_network(plan: AnyPlan) -> nn.Module:
@@ -199,7 +205,10 @@ def read_plan_without_images(folder: Path) -> AnyPlan:
             normalisation=_from_dict(Normalisation, plain["normalisation"]),
             start=None if plain["start"] is None else _from_dict(Weights, plain["start"]),
             fresh_head=plain.get("fresh_head", False),
+            digests=tuple(map(str, plain.get("digests", ()))),
         )
+        if len(plan.digests) not in (0, len(plan.data.samples)):
+            raise ValueError(f"{len(plan.digests)} digests of {len(plan.data.samples)} images")
         _require_labels(plan.data)
         return plan
     except TrainingError:

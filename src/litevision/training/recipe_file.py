@@ -1,7 +1,7 @@
 """Recipes as TOML, strictly: an unknown key is an error that names the nearest one."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +76,15 @@ def make_recipe(*layers: Mapping[str, Any], origin: str = "the recipe", task: Ta
     """
     task = task_of(task) if isinstance(task, str) else task
     tables = recipe_tables(task.recipe())
+    below = (task.defaults, task.fresh_defaults) if layered_weights(*layers) == "none" else (task.defaults,)
+    layers = (*below, *layers)
     others = {
         name: (other, keys)
         for other in map(task_of, TASKS)
         for name, keys in recipe_tables(other.recipe()).items()
         if name not in tables
     }
-    for layer in (task.defaults, *layers):
+    for layer in layers:
         for table, keys in layer.items():
             if table not in tables and table not in others:
                 raise UnknownNameError.of(f"table in {origin}:", table, tables)
@@ -100,11 +102,31 @@ def make_recipe(*layers: Mapping[str, Any], origin: str = "the recipe", task: Ta
                         f"{table}.{key} is an option of {others[table][0].name}, and these are {task.data_name}; "
                         "leave it out"
                     )
+    _make_room(tables["schedule"], layers)
     faults: list[str] = []
     recipe: Recipe | None = from_dict(task.recipe, tables, "", faults)
     if recipe is None:
         raise UsageError(f"{origin}: {'; '.join(faults)}")
     return recipe
+
+
+def layered_weights(*layers: Mapping[str, Any]) -> str:
+    """The weights that the last of a recipe's layers names; ``default`` where none does."""
+    models = [model for layer in layers if isinstance(model := layer.get("model"), Mapping)]
+    return next((str(model["weights"]) for model in reversed(models) if "weights" in model), "default")
+
+
+def _make_room(schedule: dict[str, Any], layers: Sequence[Mapping[str, Any]]) -> None:
+    """Shortens the phase with a frozen backbone where epochs that a layer above asks for would not outlast it."""
+    set_at = dict.fromkeys(("epochs", "freeze_backbone_epochs"), -1)
+    for place, layer in enumerate(layers):
+        for written in layer.get("schedule", ()):
+            key = _RENAMED.get(("schedule", written), written)
+            if key in set_at:
+                set_at[key] = place
+    epochs, frozen = (schedule[key] for key in set_at)
+    if set_at["epochs"] > set_at["freeze_backbone_epochs"] and type(epochs) is type(frozen) is int and frozen >= epochs:
+        schedule["freeze_backbone_epochs"] = max(0, epochs // 2)
 
 
 def recipe_tables(recipe: Recipe) -> dict[str, dict[str, Any]]:

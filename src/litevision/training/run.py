@@ -11,10 +11,12 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from litevision.runtime.cpus import available_cpus
+from litevision.training.batch_norm import follow_batches
 from litevision.training.batches import EpochOrder
 from litevision.training.callbacks import Callback
 from litevision.training.checkpoint import NAME as LAST
 from litevision.training.checkpoint import read_checkpoint
+from litevision.training.diagnosis import require_converged
 from litevision.training.finish import finish
 from litevision.training.image_cache import ImageStores
 from litevision.training.loop import BEST, Loop
@@ -75,6 +77,7 @@ def _train(plan: AnyPlan, network: nn.Module | None, folder: Path, callback: Cal
         loop.write()
         with StopRequest() as stop:
             loop.run(callback, stop)
+        require_converged(loop.progress, recipe)
         if not fabric.is_global_zero:
             return {}
         _, best = read_checkpoint(folder / BEST)
@@ -97,6 +100,8 @@ def _set_threads(processes: int) -> None:
 
 def _loop(plan: AnyPlan, network: nn.Module, folder: Path, fabric: Fabric, stores: ImageStores) -> Loop:
     setup, recipe = plan.task.set_up(plan, stores), plan.recipe
+    if plan.start is None:
+        follow_batches(network)
     order = EpochOrder(
         setup.labels,
         recipe.schedule.batch_size,

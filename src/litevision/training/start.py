@@ -1,6 +1,5 @@
 """The network that a run begins with: its form, and where its first weights come from."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -163,9 +162,3 @@ def _backbone(recipe: Recipe, classes: tuple[str, ...]) -> tuple[Network, Start]
     network.load_state_dict(loaded.network.state_dict())
     weights = _described(facts.weights, recipe)
     return network, Start(normalisation, weights, fresh_head=bool(loaded.applied.reset))
-
-
-def layered_weights(*layers: Mapping[str, Any]) -> str:
-    """The weights that the last of a recipe's layers names; ``default`` where none does."""
-    named = [layer["model"]["weights"] for layer in layers if "weights" in layer.get("model", {})]
-    return str(named[-1]) if named else "default"

@@ -16,14 +16,15 @@ from litevision.errors import UnknownNameError, UsageError
 from litevision.tasks import TASKS, Task, task_of, task_of_data
 from litevision.training.callbacks import Callback, CallbackList
 from litevision.training.checkpoint import NAME as LAST
-from litevision.training.console import ConsoleListener, print_data, print_recipe
+from litevision.training.console import ConsoleListener, print_data, print_recipe, print_warnings
 from litevision.training.plan import AnyPlan, first_network, make_plan, read_plan
 from litevision.training.process import RunStopped, require_processes, resolve_device
 from litevision.training.recipe import Recipe
-from litevision.training.recipe_file import make_recipe, read_recipe, recipe_tables
+from litevision.training.recipe_file import layered_weights, make_recipe, read_recipe, recipe_tables
 from litevision.training.result import RESULTS, Run
 from litevision.training.run import train as train_planned
-from litevision.training.start import inherited_options, layered_weights
+from litevision.training.same_data import require_same_data
+from litevision.training.start import inherited_options
 from litevision.weights.trained import WeightsLike, path_of
 
 KEYS = {
@@ -118,7 +119,7 @@ def train(
         if any(key != KEYS["device"] for key in options) or any((data, recipe, settings, name)):
             raise UsageError("resume goes on with a run as it was planned; give nothing else with it but device")
         folder = Path(resume)
-        plan, network = resumed_plan(folder, device)
+        plan, network = resumed_plan(folder, device, quiet=quiet)
     else:
         if data is None:
             raise UsageError('give the data to train on, as in litevision.train("clothes/"), or resume="runs/NAME"')
@@ -149,13 +150,17 @@ def train_with_callbacks(
         print_recipe(plan, folder)
     with ExitStack() as stack:
         default = [] if quiet else [stack.enter_context(ConsoleListener(plan, folder))]
-        return train_planned(plan, network, folder, CallbackList([*default, *callbacks]))
+        results = train_planned(plan, network, folder, CallbackList([*default, *callbacks]))
+    if not quiet:
+        print_warnings(results)
+    return results
 
 
-def resumed_plan(folder: Path, device: str | None = None) -> tuple[AnyPlan, nn.Module | None]:
+def resumed_plan(folder: Path, device: str | None = None, *, quiet: bool = False) -> tuple[AnyPlan, nn.Module | None]:
     """The plan of an interrupted run, and the network to begin with where it has no checkpoint yet.
 
     Raises:
+        DataError: the data changed since the run was planned.
         UsageError: a run that is finished, or a device that is not there.
     """
     plan = read_plan(folder)
@@ -165,6 +170,7 @@ def resumed_plan(folder: Path, device: str | None = None) -> tuple[AnyPlan, nn.M
         plan = replace(plan, recipe=replace(plan.recipe, run=replace(plan.recipe.run, device=device)))
     resolve_device(plan.recipe.run.device)
     require_processes(plan.recipe.run.devices)
+    require_same_data(plan, folder, quiet=quiet)
     return plan, None if (folder / LAST).exists() else first_network(plan)
 
 

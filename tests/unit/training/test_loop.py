@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from litevision.errors import TrainingError
+from litevision.models.network import Network
 from litevision.tasks.classification.objective import Validation
 from litevision.tasks.classification.recipe import ClassificationRecipe
 from litevision.training.batches import Batch
@@ -208,9 +209,8 @@ def test_the_average_is_what_a_plain_loop_gives(tmp_path: Path) -> None:
     keeping = Keeping()
     run(loop, keeping)
     found = loop.scored_network().state_dict()
-    for name, tensor in found.items():
-        if not tensor.is_floating_point():
-            continue
+    for name, _ in network.named_parameters():
+        tensor = found[name]
         average = keeping.states[0][name].double()
         for updates, state in enumerate(keeping.states[1:], start=1):
             decay = min(0.3, (1 + updates) / (10 + updates))
@@ -289,12 +289,133 @@ def test_a_loss_that_is_no_number_is_one_clear_line(value: float, tmp_path: Path
         def loss(self, network: nn.Module, batch: Batch) -> Tensor:
             return super().loss(network, batch) * value
 
-    loop = tiny_loop(tmp_path, tiny_recipe({"optimizer": {"lr": 0.004}}), objective=Diverging())
+    loop = tiny_loop(tmp_path, tiny_recipe(), objective=Diverging())
     loop.write()
-    message = rf"^the loss is {value} in epoch 1, batch 1; try a lower optimizer\.lr than 0\.004, or run\.precision"
+    message = rf"^the loss is {value} in epoch 1, batch 1, before any step: .* Start from other model\.weights"
     with pytest.raises(TrainingError, match=message):
         run(loop)
     assert read_checkpoint(tmp_path / "last.ckpt")[0] == Progress()
+
+
+class Exploding(ColourObjective):
+    """Losses from a place on are as given: of training steps, or of validations."""
+
+    def __init__(self, *, after: int, loss: float = 1.0, validation: float = 1.0) -> None:
+        self._left, self._loss, self._validation = after, loss, validation
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        if not torch.is_grad_enabled():  # statistics are measured
+            return super().loss(network, batch)
+        self._left -= 1
+        return super().loss(network, batch) * (self._loss if self._left < 0 else 1)
+
+    def validate(self, network: nn.Module) -> Validation:
+        return Validation(self._validation if self._left <= 0 else 1.0, 50.0)
+
+
+@pytest.mark.parametrize(
+    ("explosion", "where"),
+    [
+        ({"loss": float("nan")}, "the loss is nan in epoch 2, batch 2"),
+        ({"loss": 1e9}, r"the loss is \d\.\d+e\+0\d in epoch 2, batch 2"),
+        ({"loss": 1e4}, r"the training loss is \d\.\d+e\+0\d in epoch 2, after 1\.\d+ at the first step"),
+        ({"validation": float("nan")}, "the validation loss is nan after epoch 2"),
+        ({"validation": 1e16}, r"the validation loss is 1e\+16 after epoch 2"),
+    ],
+)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_training_that_diverges_ends_with_its_cause(
+    explosion: dict[str, float], where: str, precision: str, tmp_path: Path
+) -> None:
+    recipe = tiny_recipe({"optimizer": {"lr": 0.004}, "run": {"precision": precision}, "schedule": {"epochs": 9}})
+    after = 4 if "loss" in explosion else 6
+    loop = tiny_loop(tmp_path, recipe, objective=Exploding(after=after, **explosion))
+    loop.write()
+    advice = r', or run\.precision = "fp32"' if precision == "bf16" else ""
+    message = (
+        rf"^{where}: the training diverged, and no model file was made\. Try a lower optimizer\.lr than 0\.004{advice}"
+        r"\. Epoch 1 was the best so far, and best\.ckpt keeps it\.$"
+    )
+    with pytest.raises(TrainingError, match=message):
+        run(loop)
+    assert read_checkpoint(tmp_path / "last.ckpt")[0].epoch == 1
+
+
+def slow(network: Network, momentum: float = 0.0003) -> Network:
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = momentum
+    return network
+
+
+def normalised_by(loop: Loop) -> list[Tensor]:
+    return [tensor for name, tensor in loop.scored_network().state_dict().items() if name.endswith("running_var")]
+
+
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_slow_statistics_of_batch_normalisation_are_measured_before_every_validation(
+    ema_decay: float, tmp_path: Path
+) -> None:
+    recipe = tiny_recipe({"run": {"ema_decay": ema_decay}, "schedule": {"freeze_backbone_epochs": 0}})
+    found = {}
+    for momentum in (0.0003, 0.001, 0.01, 0.1):
+        folder = tmp_path / str(momentum)
+        folder.mkdir()
+        loop = tiny_loop(folder, recipe, network=slow(tiny_network(), momentum))
+        run(loop)
+        found[momentum] = normalised_by(loop)
+    for one in found.values():
+        torch.testing.assert_close(one, found[0.1], rtol=0.01, atol=0)
+        assert all((tensor - 1).abs().max() > 0.01 for tensor in one)
+
+
+def test_statistics_of_a_frozen_backbone_stay(tmp_path: Path) -> None:
+    network = slow(tiny_network())
+    before = {name: tensor.clone() for name, tensor in network.named_buffers()}
+    loop = tiny_loop(tmp_path, tiny_recipe({"schedule": {"epochs": 1, "freeze_backbone_epochs": 1}}), network=network)
+    run(loop)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in loop.scored_network().named_buffers())
+
+
+def test_statistics_that_follow_their_batches_are_left_as_they_are(tmp_path: Path) -> None:
+    """With a weight of 0.9 for each batch, six steps leave nothing of the start."""
+    recipe = tiny_recipe({"run": {"ema_decay": 0.0}, "schedule": {"freeze_backbone_epochs": 0}})
+    network = slow(tiny_network(), 0.9)
+    seen: list[Tensor] = []
+
+    class Keeping(Quiet):
+        def on_step(self, images: int, loss: float) -> None:
+            seen.append(next(network.buffers()).clone())
+
+    loop = tiny_loop(tmp_path, recipe, network=network)
+    run(loop, Keeping())
+    assert torch.equal(next(loop.scored_network().buffers()), seen[-1])
+
+
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_a_run_with_slow_statistics_that_is_killed_ends_the_same(ema_decay: float, tmp_path: Path) -> None:
+    recipe = tiny_recipe(WHOLE, {"run": {"ema_decay": ema_decay}, "augment": {"mixup": 0.2}})
+    ends = []
+    for name, steps in (("whole", ()), ("killed", (2, 1, 1))):
+        folder = tmp_path / name
+        folder.mkdir()
+        loop = tiny_loop(folder, recipe, network=slow(tiny_network()))
+        loop.write()
+        for step in steps:
+            with pytest.raises(KilledError):
+                run(loop, KilledAt(step))
+            loop = tiny_loop(folder, recipe, network=slow(tiny_network(seed=9)))
+            loop.load(*read_checkpoint(folder / "last.ckpt"))
+        run(loop)
+        ends.append(checkpoints(folder))
+    assert differences(*ends) == []
+
+
+def test_an_epoch_of_one_step_has_a_learning_rate(tmp_path: Path) -> None:
+    recipe = tiny_recipe({"schedule": {"epochs": 4, "batch_size": 12, "warmup_epochs": 1.0}})
+    records = run(tiny_loop(tmp_path, recipe)).records
+    assert records[0]["lr"] == pytest.approx(recipe.optimizer.lr / 2)
+    assert records[0]["lr"] < records[1]["lr"]
 
 
 def test_a_checkpoint_that_cannot_be_written_ends_the_run_and_keeps_the_one_before(
@@ -320,11 +441,12 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_run_and_keeps_the_one_befo
 
 
 def test_records_say_what_was_done(tmp_path: Path) -> None:
-    first, second = run(tiny_loop(tmp_path, tiny_recipe())).records
+    recipe = tiny_recipe()
+    first, second = run(tiny_loop(tmp_path, recipe)).records
     assert (first["epoch"], first["phase"], second["epoch"], second["phase"]) == (1, "head", 2, "all")
     # The last of three steps begins after 2/3 of an epoch, in the warm-up of one epoch.
     cosine = 0.01 + 0.99 * 0.5 * (1 + torch.cos(torch.tensor(torch.pi / 3)).item())
-    assert first["lr"] == pytest.approx(2e-3 * (2 / 3) * cosine)
+    assert first["lr"] == pytest.approx(recipe.optimizer.lr * (2 / 3) * cosine)
     assert 0 <= first["data_wait_share"] <= 1
     assert first["images_per_s"] == pytest.approx(12 / first["seconds"])
 

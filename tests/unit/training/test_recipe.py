@@ -37,6 +37,40 @@ def test_later_layers_lie_on_top() -> None:
     assert (recipe.schedule.epochs, recipe.schedule.batch_size) == (5, 4)
 
 
+FROZEN = {"schedule": {"epochs": 30, "freeze_backbone_epochs": 5}}
+
+
+@pytest.mark.parametrize("task", ["classification", "detection"])
+@pytest.mark.parametrize(
+    ("layers", "frozen"),
+    [
+        ([{"schedule": {"epochs": 1}}], 0),
+        ([{"schedule": {"epochs": 2}}], 1),
+        ([FROZEN, {"schedule": {"epochs": 5}}], 2),
+        ([FROZEN, {"schedule": {"epochs": 6}}], 5),
+        ([{"schedule": {"epochs": 60, "head_epochs": 5}}, {"schedule": {"epochs": 1}}], 0),
+        ([{"schedule": {"epochs": 1}}, {"schedule": {"freeze_backbone_epochs": 1}}], 1),
+        ([{"schedule": {"epochs": 1, "freeze_backbone_epochs": 1}}], 1),
+    ],
+)
+def test_the_frozen_phase_gives_way_to_epochs_that_are_asked_for_above_it(
+    layers: list[dict[str, dict[str, int]]], frozen: int, task: str
+) -> None:
+    assert make_recipe(*layers, task=task).schedule.freeze_backbone_epochs == frozen
+
+
+@pytest.mark.parametrize("task", ["classification", "detection"])
+def test_a_network_from_scratch_has_defaults_of_its_own(task: str) -> None:
+    usual, fresh = (make_recipe({"model": {"weights": weights}}, task=task) for weights in ("default", "none"))
+    assert fresh.schedule.freeze_backbone_epochs == 0
+    assert (fresh.optimizer.backbone_lr_mult, fresh.optimizer.layer_decay) == (1, 1)
+    assert fresh.schedule.epochs > usual.schedule.epochs
+    assert fresh.schedule.warmup_epochs > 0
+    given = make_recipe({"model": {"weights": "none"}, "schedule": {"freeze_backbone_epochs": 3}}, task=task)
+    assert given.schedule.freeze_backbone_epochs == 3
+    assert make_recipe({"model": {"weights": "none"}}, {"model": {"weights": "default"}}, task=task) == usual
+
+
 @pytest.mark.parametrize(
     ("tables", "message"),
     [

@@ -26,6 +26,7 @@ from litevision.training.plan import AnyPlan, first_network
 from litevision.training.recipe import Recipe
 from litevision.training.recipe_file import make_recipe, read_recipe
 from litevision.training.run import train
+from litevision.training.same_data import require_same_data
 
 MINUTES = 30.0
 
@@ -187,6 +188,7 @@ def _finish(candidate: Candidate, plan: AnyPlan, folder: Path) -> None:
     if is_finished(folder):
         console.note(f"{candidate.name}: trained already, {folder}")
         return
+    require_same_data(plan, folder)
     network = None if (folder / LAST).exists() else first_network(plan)
     console.note(f"{candidate.name}: {'training' if network else 'going on'}")
     print_recipe(plan, folder)

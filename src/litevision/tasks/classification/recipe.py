@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from litevision.errors import UsageError
 from litevision.training.recipe import Range, Recipe
@@ -53,6 +53,13 @@ class Loss:
     teacher: str = "none"
     teacher_weight: float = 0.5
     teacher_temperature: float = 2.0
+
+
+FRESH_DEFAULTS: dict[str, dict[str, Any]] = {
+    "schedule": {"epochs": 60, "freeze_backbone_epochs": 0, "batch_size": 16, "warmup_epochs": 2.0},
+    "optimizer": {"lr": 5e-3, "backbone_lr_mult": 1.0, "layer_decay": 1.0},
+}
+"""What a recipe begins with where the network is trained from scratch: no part of it knows anything to be kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from litevision.data import LabelledImages, Sample, read_images, read_readable_images
 from litevision.errors import DataError, UsageError
-from litevision.evaluation import Evaluation, Scores, as_bundle_score, evaluate_bundle, scores
+from litevision.evaluation import (
+    Evaluation,
+    Scores,
+    as_bundle_score,
+    evaluate_bundle,
+    like_a_constant,
+    scores,
+)
 from litevision.image import Preprocess
 from litevision.runtime import Bundle, Check, Classifier, Normalisation, Score
 from litevision.runtime.metadata import Task as TaskName
@@ -22,7 +29,7 @@ from litevision.tasks.base import (
     TrainableData,
     TrainingSetup,
 )
-from litevision.tasks.classification.recipe import ClassificationRecipe
+from litevision.tasks.classification.recipe import FRESH_DEFAULTS, ClassificationRecipe
 
 if TYPE_CHECKING:
     from litevision.exporting.graph import FromRaw
@@ -75,10 +82,19 @@ class Classification(Task):
         samples = tuple(Sample(Path(file), label, split) for file, label, split in record["samples"])
         return LabelledImages(Path(record["root"]), tuple(record["classes"]), samples, record["made_splits"])
 
+    def truth(self, sample: Sample, classes: Sequence[str]) -> str:
+        """The class."""
+        return classes[sample.label]
+
     @property
     def recipe(self) -> type[ClassificationRecipe]:
         """The recipe's type."""
         return ClassificationRecipe
+
+    @property
+    def fresh_defaults(self) -> Mapping[str, Mapping[str, Any]]:
+        """More epochs of smaller batches, all parts at one learning rate."""
+        return FRESH_DEFAULTS
 
     @property
     def config(self) -> "type[NetworkConfig]":
@@ -218,6 +234,10 @@ class Classification(Task):
             ),
             Rows(("path", "label", "predicted", "score", "correct"), _answers(evaluation), count),
         )
+
+    def learned_nothing(self, evaluation: Evaluation, scores: Scores) -> str:
+        """One answer to every image, or answers no better than that."""
+        return like_a_constant(evaluation)
 
     def class_rows(self, results: Mapping[str, Any], split: str) -> Rows:
         """Each class with its images, precision, recall and F1, an undefined one left empty."""

@@ -1,6 +1,6 @@
 """The data of a detection run: read, checked, and as plain values that a resumed run reads."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,12 @@ def read_trainable(path: Path, exclude: Collection[str]) -> TrainableData:
     for obstacle in data.obstacles():
         raise DataError(f"{data.root}: {obstacle}. 'litevision check-data' tells what is there")
     return TrainableData(data, issues, tuple(one.path for one in left_out))
+
+
+def truth_of(sample: DetectionSample, classes: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Class and corners of each box of an image, and whether it is ignored, in their order."""
+    names = [classes[label] for label in sample.labels]
+    return list(zip(names, sample.boxes_xyxy.tolist(), sample.ignored.tolist(), strict=True))
 
 
 def boxes_to_dict(data: LabelledBoxes) -> dict[str, Any]:

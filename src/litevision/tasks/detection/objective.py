@@ -1,5 +1,6 @@
 """What is particular to detection: its training images, its loss, and its validation score."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,6 +133,8 @@ class DetectionObjective:
             maps = network(self._normalised(batch_u8_nhwc.to(device).permute(0, 3, 1, 2)))
             samples = [self._validation[index] for index in part]
             loss_sum += len(samples) * float(self._loss_of(maps, self._targets(samples).to(device)))
+            if not math.isfinite(loss_sum):  # boxes that are no numbers have no score
+                return DetectionValidation(loss_sum, 0.0, 0.0)
             answers = [tensor.cpu().numpy() for tensor in decode(maps, self._options.top_k)]
             found += [self._in_image(sample, *answer) for sample, *answer in zip(samples, *answers, strict=True)]
         evaluation = DetectionEvaluation("validation", self._classes, tuple(self._validation), tuple(found))
@@ -160,8 +163,9 @@ class DetectionObjective:
         labels: npt.NDArray[np.int64],
     ) -> Detections:
         """What was found, as the runtime's detector gives it."""
-        moved = self._preprocess.geometry(sample.size_hw).invert_boxes(boxes_xyxy)
-        clipped = clip_boxes(moved, sample.size_hw)
+        with np.errstate(over="ignore", invalid="ignore"):  # sizes of a network that knows nothing yet
+            moved = self._preprocess.geometry(sample.size_hw).invert_boxes(boxes_xyxy)
+            clipped = clip_boxes(moved, sample.size_hw)
         seen = box_area(clipped) > 0
         return Detections(clipped[seen], scores[seen], labels[seen], self._classes, sample.size_hw)
 

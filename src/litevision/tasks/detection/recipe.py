@@ -72,6 +72,13 @@ DETECTION_DEFAULTS: dict[str, dict[str, Any]] = {
 """What a recipe for detection begins with in place of the defaults of the other tables."""
 
 
+FRESH_DEFAULTS: dict[str, dict[str, Any]] = {
+    "schedule": {"epochs": 120, "freeze_backbone_epochs": 0},
+    "optimizer": {"backbone_lr_mult": 1.0, "layer_decay": 1.0},
+}
+"""What lies over `DETECTION_DEFAULTS` where the network is trained from scratch."""
+
+
 @dataclass(frozen=True, slots=True)
 class DetectionRecipe(Recipe):
     """Every option of a run that trains a detector."""

@@ -24,8 +24,8 @@ from litevision.tasks.base import (
     TrainableData,
     TrainingSetup,
 )
-from litevision.tasks.detection.data import boxes_from_dict, boxes_to_dict, read_trainable
-from litevision.tasks.detection.recipe import DETECTION_DEFAULTS, DetectionRecipe
+from litevision.tasks.detection.data import boxes_from_dict, boxes_to_dict, read_trainable, truth_of
+from litevision.tasks.detection.recipe import DETECTION_DEFAULTS, FRESH_DEFAULTS, DetectionRecipe
 
 if TYPE_CHECKING:
     from litevision.exporting.graph import FromRaw
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from litevision.training.image_cache import ImageStores
     from litevision.training.plan import Plan
 
+_NOTHING_FOUND = 5e-4  # an AP50 that is 0.000
 _FIGURES = ("ap", "ap50", "threshold", "precision", "recall", "f1")
 
 
@@ -64,6 +65,10 @@ class DetectionTask(Task):
         """The inverse of `data_to_dict`; raises KeyError, TypeError or ValueError for anything else."""
         return boxes_from_dict(record)
 
+    def truth(self, sample: DetectionSample, classes: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Class and corners of each box, and whether it is ignored, in their order."""
+        return truth_of(sample, classes)
+
     @property
     def recipe(self) -> type[DetectionRecipe]:
         """The recipe's type."""
@@ -73,6 +78,11 @@ class DetectionTask(Task):
     def defaults(self) -> Mapping[str, Mapping[str, Any]]:
         """Larger inputs, letterboxed, and more epochs of smaller batches."""
         return DETECTION_DEFAULTS
+
+    @property
+    def fresh_defaults(self) -> Mapping[str, Mapping[str, Any]]:
+        """More epochs, all parts at one learning rate."""
+        return FRESH_DEFAULTS
 
     @property
     def config(self) -> "type[CenterNetConfig]":
@@ -245,6 +255,11 @@ class DetectionTask(Task):
                 f"{boxes:,} boxes in {images}",
             ),
         )
+
+    def learned_nothing(self, evaluation: DetectionEvaluation, scores: DetectionScores) -> str:
+        """No object that is found."""
+        found_none = scores.boxes and (scores.ap50 or 0.0) < _NOTHING_FOUND
+        return f"AP50 is 0, none of {scores.boxes:,} objects is found" if found_none else ""
 
     def best_thresholds(self, evaluation: DetectionEvaluation) -> tuple[float, ...]:
         """The score of each class at which F1 is highest."""

@@ -22,7 +22,9 @@ def model_card(results: facts.Results, seeds: Sequence[float] | None = None) -> 
     """
     task = task_of(results.get("task", DEFAULT))
     given = task.card_sections(results, seeds)
+    warnings = results.get("warnings") or ()
     sections = {
+        **({"Warnings": bulleted(list(map(plain, warnings)))} if warnings else {}),
         "What it is": f"{given.what_it_is}\n\n{file_table(results)}",
         "Intended use and limits": bulleted(given.limits),
         "Labels": ", ".join(map(plain, results["data"]["classes"])),

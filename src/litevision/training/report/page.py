@@ -35,6 +35,7 @@ def write_report(folder: Path, results: facts.Results, parts: Mapping[str, Any])
     html = environment.get_template(f"{task.name}/page.html").render(
         run=results,
         headline=facts.score_in_words(results),
+        warnings=results.get("warnings") or (),
         curves=plots.curves(epochs, results["best_epoch"], task.score_curve) if epochs else [],
         split=facts.judged_split(results),
         start=facts.start_in_words(results),
