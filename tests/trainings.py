@@ -19,6 +19,7 @@ from litevision.data import Sample
 from litevision.models.network import Network
 from litevision.tasks.classification.objective import Validation, image_transform
 from litevision.tasks.classification.recipe import ClassificationRecipe
+from litevision.training.balance import class_chances
 from litevision.training.batches import Batch, EpochOrder, TrainingImages
 from litevision.training.callbacks import Callback
 from litevision.training.checkpoint import read_checkpoint
@@ -156,8 +157,8 @@ def tiny_loop(
     place = Path(tempfile.mkdtemp(dir=folder)) / "cache"  # each loop's own, as in a run
     store = ImageCache(place, [Path(str(index)) for index in range(count)], read, 10**7)
     images = TrainingImages(store, labels, image_transform(recipe.augment, recipe.train_size_hw))
-    balanced = recipe.loss.sampler == "balanced"
-    order = EpochOrder(labels, recipe.schedule.batch_size, recipe.run.seed, balanced=balanced)
+    chances = class_chances(labels) if recipe.loss.sampler == "balanced" else None
+    order = EpochOrder(len(labels), recipe.schedule.batch_size, recipe.run.seed, chances=chances)
     fabric = Fabric(accelerator="cpu", devices=1)
     return Loop(fabric, network or tiny_network(), objective or ColourObjective(), recipe, order, images, folder)
 

@@ -43,14 +43,12 @@ class TrainingSetup(NamedTuple):
     Attributes:
         objective: the loss of a batch, and the validation score.
         images: the training images.
-        labels: the class of each, to draw all classes equally often.
-        balanced: whether to draw them so.
+        chances: of each to be drawn, in proportion; None where an epoch shows each once.
     """
 
     objective: "Objective"
     images: "Images"
-    labels: Sequence[int]
-    balanced: bool = False
+    chances: Sequence[float] | None = None
 
 
 @dataclass(frozen=True)

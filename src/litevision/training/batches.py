@@ -45,24 +45,28 @@ class EpochOrder:
 
     def __init__(
         self,
-        labels: Sequence[int],
+        count: int,
         batch_size: int,
         seed: int,
         *,
-        balanced: bool = False,
+        chances: Sequence[float] | None = None,
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
-        """Takes the images' labels; of each ``batch_size * ranks`` images, ``rank`` gets its part."""
-        self._labels = np.asarray(labels)
-        self._batch_size = min(batch_size, max(1, len(labels) // ranks))
+        """Takes the number of images; of each ``batch_size * ranks`` of them, ``rank`` gets its part.
+
+        With ``chances``, one for each image, an epoch draws as many images as there are with chances in proportion to
+        them, some more than once; without, it shows each image once.
+        """
+        self._count = count
+        self._batch_size = min(batch_size, max(1, count // ranks))
         self._seed = seed
-        self._balanced = balanced
+        self._chances = None if chances is None else np.asarray(chances, np.float64)
         self._rank, self._ranks = rank, ranks
 
     def __len__(self) -> int:
         """Batches in an epoch; the images that fill none are left out, others in each epoch."""
-        return len(self._labels) // (self._batch_size * self._ranks)
+        return self._count // (self._batch_size * self._ranks)
 
     @property
     def images_per_step(self) -> int:
@@ -88,11 +92,9 @@ class EpochOrder:
         return batches
 
     def _order(self, random: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        if not self._balanced:
-            return random.permutation(len(self._labels))
-        per_class = np.bincount(self._labels)
-        chances = 1.0 / per_class[self._labels]
-        return random.choice(len(self._labels), len(self._labels), p=chances / chances.sum())
+        if self._chances is None:
+            return random.permutation(self._count)
+        return random.choice(self._count, self._count, p=self._chances / self._chances.sum())
 
 
 class Images(Protocol):

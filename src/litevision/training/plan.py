@@ -1,5 +1,6 @@
 """A run before it begins: its data, its network and its recipe, checked; and the file that a resumed run reads."""
 
+import copy
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+import torch
 from torch import nn
 
 from litevision.data import Issue
@@ -18,6 +20,7 @@ from litevision.models.config import NetworkConfig
 from litevision.runtime import Normalisation, Weights
 from litevision.runtime.schema import from_dict, to_dict
 from litevision.tasks import Task, task_of, task_of_data
+from litevision.training.optimise import set_mode
 from litevision.training.process import has_bf16, resolve_device
 from litevision.training.recipe import Precision, Recipe
 from litevision.training.recipe_file import make_recipe, read_recipe, recipe_toml
@@ -152,6 +155,7 @@ def make_plan(path: Path, recipe: Recipe, name: str) -> tuple[AnyPlan, nn.Module
     data, issues, excluded = task.read_trainable(path.absolute(), recipe)
     _require_judges(data, recipe)
     network, start = starting_network(task, recipe, data.classes)
+    _require_variance(network, recipe, len(data.of(*recipe.schedule.splits)))
     skipped = (*_skipped(issues), *(Skipped(str(one), "excluded", "by the recipe") for one in excluded))
     digests = digests_of([sample.path for sample in data.samples])
     plan = Plan(name, created, recipe, data, skipped, network.config, *start, digests)
@@ -252,6 +256,26 @@ def _require_judges(data: Any, recipe: Recipe) -> None:
             f"{data.root}: no test images, and schedule.train_on = {recipe.schedule.train_on!r} leaves no others to "
             "measure a score on; add a test split, or train on train alone"
         )
+
+
+def _require_variance(network: nn.Module, recipe: Recipe, images: int) -> None:
+    """Raises `UsageError` where a batch of one image ends in maps of one cell: one number has no variance."""
+    schedule = recipe.schedule
+    if min(schedule.batch_size, images // recipe.run.devices) > 1:
+        return
+    probe = copy.deepcopy(network)
+    head_alone = schedule.freeze_backbone_epochs >= schedule.epochs
+    set_mode(probe, head_alone=head_alone, freeze_bn=recipe.optimizer.freeze_bn)
+    try:
+        with torch.no_grad():
+            probe(torch.zeros(1, 3, *recipe.train_size_hw))
+    except ValueError:
+        height, width = recipe.train_size_hw
+        few = "" if schedule.batch_size == 1 else f" ({images} training images fill no larger one)"
+        raise UsageError(
+            f"a batch of one image{few} at {height}x{width} leaves batch normalisation one number to learn a variance "
+            "from; expected schedule.batch_size of 2 or more, a larger model.size_hw, or optimizer.freeze_bn = true"
+        ) from None
 
 
 def _resolved(recipe: Recipe) -> Recipe:

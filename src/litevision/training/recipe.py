@@ -99,6 +99,20 @@ class Optimizer:
 
 
 @dataclass(frozen=True, slots=True)
+class Balance:
+    """What is done where some classes have many more images, or boxes, than others.
+
+    Attributes:
+        class_weights: none, or balanced: each class counts in inverse proportion to its images, or boxes.
+        sampler: shuffle (each image once an epoch) or balanced (each class equally often; of boxes, images that show a
+            rare class more often, by the square root of how rare it is).
+    """
+
+    class_weights: Literal["none", "balanced"] = "none"
+    sampler: Literal["shuffle", "balanced"] = "shuffle"
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """How the machine is used, and what is kept.
 

@@ -78,29 +78,32 @@ def make_recipe(*layers: Mapping[str, Any], origin: str = "the recipe", task: Ta
     tables = recipe_tables(task.recipe())
     below = (task.defaults, task.fresh_defaults) if layered_weights(*layers) == "none" else (task.defaults,)
     layers = (*below, *layers)
-    others = {
-        name: (other, keys)
+    of_others = {
+        (name, key): (other, value)
         for other in map(task_of, TASKS)
         for name, keys in recipe_tables(other.recipe()).items()
-        if name not in tables
+        for key, value in keys.items()
+        if key not in tables.get(name, ())
     }
     for layer in layers:
         for table, keys in layer.items():
-            if table not in tables and table not in others:
+            if table not in tables and not any(table == name for name, _ in of_others):
                 raise UnknownNameError.of(f"table in {origin}:", table, tables)
             if not isinstance(keys, Mapping):
                 raise UsageError(f"{origin}: {table!r} is a table, [{table}]; got {keys!r}")
-            known = tables[table] if table in tables else others[table][1]
+            known = tables.get(table, {})
             for written, value in keys.items():
                 key = _RENAMED.get((table, written)) or written
-                if key not in known:
-                    raise UnknownNameError.of(f"key in [{table}] of {origin}:", key, known)
-                if table in tables:
+                if key in known:
                     known[key] = value
-                elif value != known[key]:
+                    continue
+                if (table, key) not in of_others:
+                    foreign = [name for of, name in of_others if of == table]
+                    raise UnknownNameError.of(f"key in [{table}] of {origin}:", key, known or foreign)
+                other, default = of_others[table, key]
+                if value != default:
                     raise UsageError(
-                        f"{table}.{key} is an option of {others[table][0].name}, and these are {task.data_name}; "
-                        "leave it out"
+                        f"{table}.{key} is an option of {other.name}, and these are {task.data_name}; leave it out"
                     )
     _make_room(tables["schedule"], layers)
     faults: list[str] = []

@@ -103,10 +103,10 @@ def _loop(plan: AnyPlan, network: nn.Module, folder: Path, fabric: Fabric, store
     if plan.start is None:
         follow_batches(network)
     order = EpochOrder(
-        setup.labels,
+        len(setup.images),
         recipe.schedule.batch_size,
         recipe.run.seed,
-        balanced=setup.balanced,
+        chances=setup.chances,
         rank=fabric.global_rank,
         ranks=fabric.world_size,
     )

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from litevision.errors import ImageError, TrainingError
 from litevision.tasks.classification.objective import image_transform
 from litevision.tasks.classification.recipe import Augment
+from litevision.training.balance import class_chances
 from litevision.training.batches import EpochOrder, TrainingImages, derived_seed, load_batches
 from litevision.training.image_cache import ImageCache
 
@@ -22,7 +23,7 @@ from litevision.training.image_cache import ImageCache
 @settings(deadline=None)  # a busy machine is no fault
 @given(st.integers(1, 90), st.integers(1, 40), st.integers(1, 4), st.integers(0, 3))
 def test_an_epoch_shows_each_image_at_most_once(count: int, batch_size: int, ranks: int, epoch: int) -> None:
-    orders = [EpochOrder([0] * count, batch_size, seed=7, rank=rank, ranks=ranks) for rank in range(ranks)]
+    orders = [EpochOrder(count, batch_size, seed=7, rank=rank, ranks=ranks) for rank in range(ranks)]
     shown = [index for order in orders for batch in order.batches(epoch) for index, _ in batch]
     assert len(set(shown)) == len(shown) == len(orders[0]) * orders[0].images_per_step
     assert len(shown) > count - orders[0].images_per_step
@@ -30,14 +31,14 @@ def test_an_epoch_shows_each_image_at_most_once(count: int, batch_size: int, ran
 
 
 def test_epochs_and_seeds_differ_and_repeat() -> None:
-    order = EpochOrder([0] * 64, 8, seed=1)
-    assert order.batches(0) == EpochOrder([0] * 64, 8, seed=1).batches(0)
+    order = EpochOrder(64, 8, seed=1)
+    assert order.batches(0) == EpochOrder(64, 8, seed=1).batches(0)
     assert order.batches(0) != order.batches(1)
-    assert order.batches(0) != EpochOrder([0] * 64, 8, seed=2).batches(0)
+    assert order.batches(0) != EpochOrder(64, 8, seed=2).batches(0)
 
 
 def test_an_epoch_can_begin_anywhere() -> None:
-    order = EpochOrder([0] * 64, 8, seed=1)
+    order = EpochOrder(64, 8, seed=1)
     assert order.batches(3, first=5) == order.batches(3)[5:]
 
 
@@ -46,19 +47,21 @@ def test_a_balanced_order_shows_classes_equally_often() -> None:
     shown = Counter(
         labels[index]
         for epoch in range(10)
-        for batch in EpochOrder(labels, 10, seed=0, balanced=True).batches(epoch)
+        for batch in EpochOrder(len(labels), 10, seed=0, chances=class_chances(labels)).batches(epoch)
         for index, _ in batch
     )
     assert shown[0] / sum(shown.values()) == pytest.approx(0.5, abs=0.02)
 
 
 def test_a_image_shown_twice_is_not_augmented_alike() -> None:
-    places = [place for batch in EpochOrder([0] * 5 + [1], 6, seed=0, balanced=True).batches(0) for place in batch]
+    places = [
+        place for batch in EpochOrder(6, 6, seed=0, chances=class_chances([0] * 5 + [1])).batches(0) for place in batch
+    ]
     assert len({seed for _, seed in places}) == len(places)
 
 
 def test_fewer_images_than_a_batch_are_one_batch() -> None:
-    assert len(EpochOrder([0, 1, 1], 32, seed=0)) == 1
+    assert len(EpochOrder(3, 32, seed=0)) == 1
 
 
 def test_derived_seeds_differ_where_their_parts_do() -> None:
@@ -77,7 +80,7 @@ def _images(folder: Path) -> TrainingImages:
 
 
 def test_workers_change_nothing(tmp_path: Path) -> None:
-    batches = EpochOrder([0] * 12, 4, seed=3).batches(2)
+    batches = EpochOrder(12, 4, seed=3).batches(2)
     found = [list(load_batches(_images(tmp_path / str(workers)), batches, workers)) for workers in (0, 2)]
     for (images, classes), (others, other_classes) in zip(*found, strict=True):
         assert torch.equal(images, others)
@@ -96,12 +99,12 @@ def test_an_image_that_cannot_be_read_is_one_line_and_leaves_no_worker(tmp_path:
     images = TrainingImages(store, [0] * 8, image_transform(Augment(), (24, 32)))
     message = r"^\d\.jpg: damaged\. Copy it again\. Or remove it, then start anew; 'litevision check-data' "
     with pytest.raises(TrainingError, match=message):
-        list(load_batches(images, EpochOrder([0] * 8, 4, seed=0).batches(0), workers))
+        list(load_batches(images, EpochOrder(8, 4, seed=0).batches(0), workers))
     assert multiprocessing.active_children() == []
 
 
 def test_workers_end_with_the_batches(tmp_path: Path) -> None:
-    loaded = load_batches(_images(tmp_path / "cache"), EpochOrder([0] * 12, 4, seed=3).batches(0), workers=2)
+    loaded = load_batches(_images(tmp_path / "cache"), EpochOrder(12, 4, seed=3).batches(0), workers=2)
     next(loaded)
     assert len(multiprocessing.active_children()) == 2
     loaded.close()
@@ -114,9 +117,10 @@ def test_what_is_done_to_an_image_depends_on_no_number_of_processes(
     batch_size: int, ranks: int, balanced: bool
 ) -> None:
     labels = [index % 3 for index in range(40)]
-    (alone,) = [EpochOrder(labels, batch_size * ranks, seed=5, balanced=balanced).batches(1)]
+    chances = class_chances(labels) if balanced else None
+    (alone,) = [EpochOrder(len(labels), batch_size * ranks, seed=5, chances=chances).batches(1)]
     together = [
-        EpochOrder(labels, batch_size, seed=5, balanced=balanced, rank=rank, ranks=ranks).batches(1)
+        EpochOrder(len(labels), batch_size, seed=5, chances=chances, rank=rank, ranks=ranks).batches(1)
         for rank in range(ranks)
     ]
     for number, batch in enumerate(alone):
@@ -127,7 +131,7 @@ def test_reading_leaves_the_process_own_draws_alone(tmp_path: Path) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    list(load_batches(_images(tmp_path / "cache"), EpochOrder([0] * 12, 4, seed=3).batches(0), workers=0))
+    list(load_batches(_images(tmp_path / "cache"), EpochOrder(12, 4, seed=3).batches(0), workers=0))
     assert torch.equal(torch.rand(3), expected)
 
 

@@ -13,6 +13,7 @@ from litevision.data.dataset import Sample
 from litevision.runtime import Normalisation
 from litevision.tasks.classification.recipe import Augment, ClassificationRecipe
 from litevision.tasks.classification.teacher import Teacher
+from litevision.training.balance import class_weights
 from litevision.training.batches import Batch, PixelNormaliser, Transform
 from litevision.training.image_cache import ImageCache
 
@@ -57,7 +58,7 @@ class ClassificationObjective:
         self._loss = recipe.loss
         self._mix = batch_mix(recipe.augment, len(train_counts))
         self._normalise = PixelNormaliser(normalisation)
-        self._weights = balanced_weights(train_counts) if recipe.loss.class_weights == "balanced" else None
+        self._weights = class_weights(train_counts) if recipe.loss.class_weights == "balanced" else None
         self._validation = validation
         self._store = store
         self._teacher = teacher
@@ -99,12 +100,6 @@ class ClassificationObjective:
     def _normalised(self, images: Tensor) -> Tensor:
         """Images of 0 to 255 as the network takes them, channels last."""
         return self._normalise(images).contiguous(memory_format=torch.channels_last)
-
-
-def balanced_weights(counts: Sequence[int]) -> Tensor:
-    """A weight for each class in inverse proportion to its images; 1 on average over the images."""
-    counted = torch.tensor(counts, dtype=torch.float32)
-    return counted.sum() / (len(counts) * counted)
 
 
 def image_transform(options: Augment, size_hw: tuple[int, int]) -> Transform:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from litevision.errors import UsageError
-from litevision.training.recipe import Range, Recipe
+from litevision.training.recipe import Balance, Range, Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +35,17 @@ class Augment:
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(Balance):
     """What is made small.
 
     Attributes:
         label_smoothing: part of each label that is spread over all classes (Szegedy et al. 2016).
-        class_weights: none, or balanced: each class counts in inverse proportion to its images.
-        sampler: shuffle (each image once an epoch) or balanced (each class equally often).
         teacher: a bundle, weight set or weight file to learn from as well (Hinton et al. 2015); "none" for none.
         teacher_weight: the teacher's part of the loss.
         teacher_temperature: what both sides' logits are divided by.
     """
 
     label_smoothing: float = 0.1
-    class_weights: Literal["none", "balanced"] = "none"
-    sampler: Literal["shuffle", "balanced"] = "shuffle"
     teacher: str = "none"
     teacher_weight: float = 0.5
     teacher_temperature: float = 2.0

@@ -120,6 +120,7 @@ class Classification(Task):
         """Objective and images of a run."""
         from litevision.tasks.classification.objective import ClassificationObjective, image_transform
         from litevision.tasks.classification.teacher import open_teacher
+        from litevision.training.balance import class_chances
         from litevision.training.batches import TrainingImages
 
         recipe, data = plan.recipe, plan.data
@@ -134,7 +135,8 @@ class Classification(Task):
             teacher,
         )
         images = TrainingImages(stores.train, labels, image_transform(recipe.augment, recipe.train_size_hw))
-        return TrainingSetup(objective, images, labels, balanced=recipe.loss.sampler == "balanced")
+        chances = class_chances(labels) if recipe.loss.sampler == "balanced" else None
+        return TrainingSetup(objective, images, chances)
 
     def image_options_in_words(self, recipe: Any) -> str:
         """What is done to training images, in words."""

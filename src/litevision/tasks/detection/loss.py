@@ -27,18 +27,21 @@ def centernet_loss(
     *,
     size_weight: float = SIZE_WEIGHT,
     offset_weight: float = OFFSET_WEIGHT,
+    class_weights: Tensor | None = None,
 ) -> CenterNetLosses:
     """The loss of ``maps``, in float32, whatever they are in: heatmap + 0.1 size + 1 offset.
+
+    With ``class_weights``, float32 [C], the heatmap of each class counts by its own.
 
     Source: section 3 of arXiv:1904.07850 and CenterNet's ``losses.py``.
     """
     size = _l1(maps.size, targets.size, targets)
     offset = _l1(maps.offset, targets.offset, targets)
-    heatmap = focal_loss(maps.heatmap, targets)
+    heatmap = focal_loss(maps.heatmap, targets, class_weights)
     return CenterNetLosses(heatmap + size_weight * size + offset_weight * offset, heatmap, size, offset)
 
 
-def focal_loss(logits: Tensor, targets: CenterNetTargets) -> Tensor:
+def focal_loss(logits: Tensor, targets: CenterNetTargets, class_weights: Tensor | None = None) -> Tensor:
     """The penalty-reduced focal loss of a heatmap, a scalar.
 
     With p the score and y the target: (1 - p)^2 log p where a peak should be, and (1 - y)^4 p^2 log(1 - p) elsewhere;
@@ -51,6 +54,11 @@ def focal_loss(logits: Tensor, targets: CenterNetTargets) -> Tensor:
     everywhere = logits.sigmoid().pow(ALPHA) * F.logsigmoid(-logits) * (1 - targets.heatmap).pow(BETA)
     wanted = logits.flatten()[targets.peaks]  # the target is 1 there, so the sum over all places has nothing there
     found = (-wanted).sigmoid().pow(ALPHA) * F.logsigmoid(wanted)
+    if class_weights is not None:
+        classes, height, width = logits.shape[1:]
+        weights = class_weights.to(logits.device)
+        everywhere = everywhere * weights.view(1, -1, 1, 1)
+        found = found * weights[targets.peaks // (height * width) % classes]
     return -(everywhere.sum() + found.sum()) / max(1, len(targets.peaks))
 
 

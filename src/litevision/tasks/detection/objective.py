@@ -107,19 +107,24 @@ class DetectionObjective:
         classes: tuple[str, ...],
         validation: Sequence[DetectionSample],
         store: ImageCache,
+        class_weights: Tensor | None = None,
     ) -> None:
-        """Takes ``store``, which reads the ``validation`` images as ``preprocess`` makes them."""
+        """Takes ``store``, which reads the ``validation`` images as ``preprocess`` makes them.
+
+        ``class_weights`` count in training alone.
+        """
         self._options = options
         self._preprocess = preprocess
         self._normalise = PixelNormaliser(normalisation)
         self._classes = classes
         self._validation = validation
         self._store = store
+        self._weights = class_weights
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar."""
         images_u8, targets = batch
-        return self._loss_of(network(self._normalised(images_u8)), targets)
+        return self._loss_of(network(self._normalised(images_u8)), targets, self._weights)
 
     @torch.inference_mode()
     def validate(self, network: nn.Module) -> DetectionValidation:
@@ -169,10 +174,16 @@ class DetectionObjective:
         seen = box_area(clipped) > 0
         return Detections(clipped[seen], scores[seen], labels[seen], self._classes, sample.size_hw)
 
-    def _loss_of(self, maps: tuple[Tensor, Tensor, Tensor], targets: CenterNetTargets) -> Tensor:
+    def _loss_of(
+        self, maps: tuple[Tensor, Tensor, Tensor], targets: CenterNetTargets, class_weights: Tensor | None = None
+    ) -> Tensor:
         options = self._options
         return centernet_loss(
-            CenterNetMaps(*maps), targets, size_weight=options.size_weight, offset_weight=options.offset_weight
+            CenterNetMaps(*maps),
+            targets,
+            size_weight=options.size_weight,
+            offset_weight=options.offset_weight,
+            class_weights=class_weights,
         ).total
 
     def _normalised(self, images: Tensor) -> Tensor:

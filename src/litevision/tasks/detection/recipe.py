@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from litevision.errors import UsageError
-from litevision.training.recipe import Range, Recipe
+from litevision.training.recipe import Balance, Range, Recipe
 
 Radius = Literal["overlap", "reference"]
 
@@ -86,6 +86,7 @@ class DetectionRecipe(Recipe):
     task: ClassVar[str] = "detection"
 
     detection: Detection = field(default_factory=Detection)
+    loss: Balance = field(default_factory=Balance)
 
     def ranges(self) -> tuple[Range, ...]:
         """The bounded options that only detection has."""

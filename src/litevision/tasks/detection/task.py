@@ -45,7 +45,7 @@ class DetectionTask(Task):
     counted: ClassVar[str] = "boxes"
     head_name: ClassVar[str] = "neck and heads"
     head_name_short: ClassVar[str] = "heads"
-    data_name: ClassVar[str] = "images with boxes, whose own options are in [detection]"
+    data_name: ClassVar[str] = "images with boxes, whose own options are in [detection] and [loss]"
 
     def read(self, path: Path) -> LabelledBoxes:
         """The images with boxes at ``path``."""
@@ -126,14 +126,18 @@ class DetectionTask(Task):
     def set_up(self, plan: "Plan[LabelledBoxes, CenterNetConfig]", stores: "ImageStores") -> TrainingSetup:
         """Objective and images of a run."""
         from litevision.tasks.detection.objective import DetectionImages, DetectionObjective
+        from litevision.training.balance import class_weights, repeat_factors
 
-        options, classes = plan.recipe.detection, plan.data.classes
-        samples, validation = plan.data.of(*plan.recipe.schedule.splits), plan.data.of("validation")
+        recipe, classes, splits = plan.recipe, plan.data.classes, plan.recipe.schedule.splits
+        samples, validation = plan.data.of(*splits), plan.data.of("validation")
+        weights = class_weights(plan.data.counts(*splits)) if recipe.loss.class_weights == "balanced" else None
         objective = DetectionObjective(
-            options, plan.preprocess, plan.normalisation, classes, validation, stores.validation
+            recipe.detection, plan.preprocess, plan.normalisation, classes, validation, stores.validation, weights
         )
-        images = DetectionImages(stores.train, samples, options, plan.preprocess, len(classes))
-        return TrainingSetup(objective, images, [0] * len(samples))  # no image is of one class
+        images = DetectionImages(stores.train, samples, recipe.detection, plan.preprocess, len(classes))
+        shown = [set(sample.labels[~sample.ignored].tolist()) for sample in samples]
+        chances = repeat_factors(shown) if recipe.loss.sampler == "balanced" else None
+        return TrainingSetup(objective, images, chances)
 
     def image_options_in_words(self, recipe: Any) -> str:
         """What is done to training images, in words."""

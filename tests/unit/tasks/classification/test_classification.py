@@ -15,7 +15,7 @@ from litevision.hub import load
 from litevision.image import Preprocess
 from litevision.models.network import Network
 from litevision.runtime import Normalisation, Weights
-from litevision.tasks.classification.objective import ClassificationObjective, balanced_weights, batch_mix
+from litevision.tasks.classification.objective import ClassificationObjective, batch_mix
 from litevision.tasks.classification.recipe import Augment, ClassificationRecipe
 from litevision.training.image_cache import ImageCache
 from trainings import CLASSES, select_split, tiny_network, tiny_recipe, write_colours
@@ -66,12 +66,6 @@ def logits() -> Tensor:
 
 def plain(*changes: Any) -> ClassificationRecipe:
     return tiny_recipe({"loss": {"label_smoothing": 0.0}}, *changes)
-
-
-def test_balanced_weights_by_hand() -> None:
-    weights = balanced_weights([10, 30, 60])
-    assert weights.tolist() == pytest.approx([100 / 30, 100 / 90, 100 / 180])
-    assert float((weights * torch.tensor([10, 30, 60])).sum() / 100) == pytest.approx(1)
 
 
 def test_images_are_normalised_and_channels_last(batch: tuple[Tensor, Tensor], logits: Tensor, tmp_path: Path) -> None:

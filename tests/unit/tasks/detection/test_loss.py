@@ -103,3 +103,15 @@ def test_any_memory_format() -> None:
     maps, targets = maps_of(7, 2), targets_of(8, [3, 4])
     last = CenterNetMaps(*(part.contiguous(memory_format=torch.channels_last) for part in maps))
     torch.testing.assert_close(tuple(centernet_loss(last, targets)), tuple(centernet_loss(maps, targets)))
+
+
+def test_each_class_counts_by_its_weight() -> None:
+    targets, maps = targets_of(3, [4, 5]), maps_of(4, 2)
+    plain = centernet_loss(maps, targets)
+    heavy, light = (
+        centernet_loss(maps, targets, class_weights=torch.tensor(pair)) for pair in ([1.0, 0.0], [0.0, 1.0])
+    )
+    assert float(heavy.heatmap + light.heatmap) == pytest.approx(float(plain.heatmap), rel=1e-6)
+    both = centernet_loss(maps, targets, class_weights=torch.tensor([3.0, 0.5]))
+    assert float(both.heatmap) == pytest.approx(float(3 * heavy.heatmap + 0.5 * light.heatmap), rel=1e-6)
+    assert (both.size, both.offset) == (plain.size, plain.offset)

@@ -102,7 +102,7 @@ def test_images_without_boxes_to_judge_by(data: Path) -> None:
         ({"detection": {"exclude": ["test1"]}}, r"names 'test1', .*\(1 such in all\); expected names such as"),
         ({"model": {"crop": "center"}}, r"the crop 'center' cuts objects off; expected model\.crop = \"letterbox\""),
         ({"augment": {"mixup": 0.2}}, r"augment\.mixup is an option of classification, and these are images with"),
-        ({"loss": {"sampler": "balanced"}}, r"loss\.sampler is an option of classification"),
+        ({"loss": {"label_smoothing": 0.2}}, r"loss\.label_smoothing is an option of classification"),
     ],
 )
 def test_faults_are_one_clear_line(data: Path, changes: dict[str, Any], message: str) -> None:

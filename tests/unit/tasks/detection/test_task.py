@@ -89,7 +89,7 @@ def test_batches_do_not_depend_on_who_reads_them(root: Path, tmp_path: Path, wor
             tmp_path / folder, [one.path for one in samples], lambda path: read_for_training(PREPROCESS, 1.4, path), 0
         )
         images = DetectionImages(store, samples, options, PREPROCESS, len(CLASSES))
-        places = EpochOrder([0] * len(samples), 4, 3).batches(epoch=1)
+        places = EpochOrder(len(samples), 4, 3).batches(epoch=1)
         return list(load_batches(images, places, processes))
 
     found, again = batches("a", workers), batches("b", 0)
