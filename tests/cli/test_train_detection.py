@@ -76,7 +76,10 @@ def test_evaluate_gives_the_same_scores(
     assert json.loads(out)["scores"] == results["scores"]["test"]
     code, out, _ = litevision("evaluate", "runs/mine/model.onnx", "data", "--csv", "c.csv", "--predictions", "p.csv")
     assert code == 0
-    assert re.search(rf"^AP50 +{results['scores']['test']['ap50']:.4f}$", out, re.MULTILINE)
+    interval = "{:.4f} to {:.4f}".format(*results["scores"]["test"]["ap50_interval"])
+    score = results["scores"]["test"]["ap50"]
+    assert re.search(rf"^AP50 +{score:.4f}, 95 % interval {interval}$", out, re.MULTILINE)
+    assert "95 % intervals by bootstrap over the 4 images" in out
     assert "split   test: 4 images with 6 boxes" in out
     with Path("c.csv").open(newline="") as file:
         assert [row["class"] for row in csv.DictReader(file)] == list(CLASSES)

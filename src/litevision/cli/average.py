@@ -28,9 +28,10 @@ def run(options: AverageOptions) -> int:
 
     require_torch("litevision average")
     from litevision.training.average import average
-    from litevision.training.console import print_results, print_warnings
+    from litevision.training.console import print_averaged, print_results, print_warnings
 
     done = average(options.runs, name=options.name, output=options.output)
+    print_averaged(done.results)
     print_warnings(done.results)
     print_results(done.results, done.folder)
     return 0

@@ -136,6 +136,11 @@ def _document(bundle: "Bundle", data: Any, evaluation: Any, scores: Any) -> dict
             "classes": list(data.classes),
             "made_splits": data.made_splits,
             "skipped": [{"path": str(it.path), "detail": it.detail} for it in evaluation.skipped],
+            "labels_left_out": [
+                {"path": it.path and str(it.path), "line": it.line, "rule": it.rule, "detail": it.detail}
+                for it in data.issues
+                if it.is_left_out
+            ],
         },
         "split": evaluation.split,
         "scores": scores.to_dict(),

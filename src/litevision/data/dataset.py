@@ -18,6 +18,8 @@ from litevision.image.files import PassedOver
 from litevision.tables import pluralise
 
 Split = Literal["train", "validation", "test"]
+MOST_BOXES = 100
+"""The objects that a detector finds in an image unless it is told another number."""
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 _PURPOSES: dict[Split, str] = {"train": "to learn from", "validation": "to choose the best epoch by"}
 
@@ -178,7 +180,12 @@ class LabelledBoxes(Labelled[DetectionSample]):
         return f"{images} with {boxes} of {pluralise(len(self.classes), 'class')} ({self.kind})"
 
     def notes(self) -> Iterator[Issue]:
-        """What is dealt with in the data as a whole: boxes to be ignored, and images without boxes."""
+        """What concerns the data as a whole: crowded images, boxes to be ignored, and images without boxes."""
+        images, lost, most = self.crowded(MOST_BOXES)
+        if images:
+            found = f"{pluralise(images, 'image')} with more than {MOST_BOXES} objects, {most:,} at most"
+            detail = f"{found}: {lost:,} can never be found; train with --set detection.top_k={most}"
+            yield Issue.of("too-many-objects", None, detail)
         boxes = sum(len(sample.labels) for sample in self.samples)
         ignored = sum(int(sample.ignored.sum()) for sample in self.samples)
         if ignored:
@@ -186,6 +193,12 @@ class LabelledBoxes(Labelled[DetectionSample]):
         empty = sum(not len(sample.labels) for sample in self.samples)
         if empty:
             yield Issue.of("images-without-boxes", None, f"{empty:,} of {len(self.samples):,} images")
+
+    def crowded(self, most: int) -> tuple[int, int, int]:
+        """How many images show more than ``most`` objects, how many objects that is too many, and the most in one."""
+        counts = np.array([int((~sample.ignored).sum()) for sample in self.samples], np.int64)
+        over = np.maximum(counts - most, 0)
+        return int((over > 0).sum()), int(over.sum()), int(counts.max(initial=0))
 
     def obstacles(self) -> Iterator[str]:
         """Why it cannot be trained on, one line each; nothing where it can."""

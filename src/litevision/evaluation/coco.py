@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from litevision.detections import box_area, box_convert
 from litevision.errors import MissingExtraError, UsageError
+from litevision.evaluation.bootstrap import ap_intervals
 from litevision.evaluation.curves import OperatingPoint, curves
 from litevision.evaluation.detection import DetectionEvaluation
 from litevision.runtime import DetectionScore
@@ -66,6 +67,9 @@ class DetectionScores:
         ar_medium: of medium ones.
         ar_large: of large ones.
         per_class: each class.
+        ap_interval: where the AP of many more such images lies with 95 % confidence, by bootstrap over the images;
+            None where it was not asked for, or of fewer than two images.
+        ap50_interval: likewise.
     """
 
     count: int
@@ -83,10 +87,15 @@ class DetectionScores:
     ar_medium: float | None
     ar_large: float | None
     per_class: tuple[ClassDetectionScores, ...]
+    ap_interval: tuple[float, float] | None = None
+    ap50_interval: tuple[float, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The scores as ``json.dumps`` and ``json.loads`` keep them."""
-        return {**asdict(self), "per_class": [asdict(it) for it in self.per_class]}
+        plain = asdict(self)
+        for name in ("ap_interval", "ap50_interval"):
+            plain[name] = None if plain[name] is None else list(plain[name])
+        return {**plain, "per_class": [asdict(it) for it in self.per_class]}
 
 
 def require_coco() -> None:
@@ -101,8 +110,8 @@ def require_coco() -> None:
         raise MissingExtraError.of("scoring boxes", "score") from None
 
 
-def detection_scores(evaluation: DetectionEvaluation) -> DetectionScores:
-    """How good the boxes are.
+def detection_scores(evaluation: DetectionEvaluation, *, intervals: bool = False) -> DetectionScores:
+    """How good the boxes are, with the ``intervals`` of AP and AP50 where these are wanted.
 
     Raises:
         UsageError: no images.
@@ -114,6 +123,7 @@ def detection_scores(evaluation: DetectionEvaluation) -> DetectionScores:
     require_coco()
     stats, precision = _computed(evaluation)
     bests = curves(evaluation)
+    ap_interval, ap50_interval = ap_intervals(evaluation) if intervals else (None, None)
     per_class = []
     for place, curve in enumerate(bests):
         table = precision[:, :, place, _ANY_SIZE, _UP_TO_100]
@@ -122,6 +132,8 @@ def detection_scores(evaluation: DetectionEvaluation) -> DetectionScores:
         count=len(evaluation.samples),
         boxes=sum(curve.count for curve in bests),
         per_class=tuple(per_class),
+        ap_interval=ap_interval,
+        ap50_interval=ap50_interval,
         **dict(zip(_STATS, stats, strict=True)),
     )
 

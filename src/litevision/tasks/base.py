@@ -217,6 +217,10 @@ class Task(ABC):
     def epoch_in_words(self, record: Mapping[str, Any]) -> str:
         """The validation score in an epoch's record, in words."""
 
+    def warnings(self, data: Any, recipe: "Recipe") -> Sequence[str]:
+        """What of the data does not go with the recipe and will cost score, a sentence each."""
+        return ()
+
     def loss_options_in_words(self, recipe: "Recipe") -> str:
         """What of the loss is worth a word; empty for nothing."""
         return ""

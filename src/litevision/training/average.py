@@ -15,16 +15,17 @@ from torch import Tensor
 
 from litevision.data import Sample
 from litevision.errors import UsageError
+from litevision.files import sha256_of
 from litevision.models.factory import build
 from litevision.models.network import Network
 from litevision.tasks import task_of
 from litevision.training.batch_norm import batch_norms, measuring
 from litevision.training.batches import PixelNormaliser
 from litevision.training.checkpoint import Progress, read_checkpoint, write_checkpoint
-from litevision.training.finish import finish
+from litevision.training.finish import Averaged, finish
 from litevision.training.loop import BEST
 from litevision.training.plan import AnyPlan, read_plan
-from litevision.training.result import Run
+from litevision.training.result import RESULTS, Run
 
 _BN_IMAGES = 1024
 _BN_BATCH = 64
@@ -35,10 +36,13 @@ def read_runs(folders: Sequence[Path]) -> list[AnyPlan]:
     """The plans of the runs, which must fit each other.
 
     Raises:
-        UsageError: fewer than two, of detection, or other networks, images, splits or starts.
+        UsageError: fewer than two, the same one twice, of detection, or other networks, images, splits or starts.
     """
     if len(folders) < 2:
         raise UsageError(f"averaging takes at least two runs, got {len(folders)}")
+    twice = next((one for place, one in enumerate(folders) if one.resolve() in _resolved(folders[:place])), None)
+    if twice is not None:
+        raise UsageError(f"{twice} is given twice; averaging takes each run once")
     plans: list[AnyPlan] = []
     for folder in folders:
         plan = read_plan(folder)
@@ -56,7 +60,15 @@ def read_runs(folders: Sequence[Path]) -> list[AnyPlan]:
                 raise UsageError(f"{folder} has other {what} than {folders[0]}; average runs that differ in neither")
     if plans[0].start is None:
         raise UsageError(f"{folders[0]} was trained from scratch; only runs from the same weights can be averaged")
+    same = {sha256_of(folder / BEST): folder for folder in reversed(folders) if (folder / BEST).is_file()}
+    copies = [folder for folder in folders if (folder / BEST).is_file() and folder not in same.values()]
+    if copies:
+        raise UsageError(f"{copies[0]} holds the same weights as another run; averaging takes each run once")
     return plans
+
+
+def _resolved(folders: Sequence[Path]) -> list[Path]:
+    return [folder.resolve() for folder in folders]
 
 
 def mean_network(plans: Sequence[AnyPlan], folders: Sequence[Path]) -> Network:
@@ -122,6 +134,14 @@ def average(runs: Sequence[str | os.PathLike[str]], *, name: str, output: str | 
     plan.write(folder)
     network = mean_network(plans, folders)
     write_checkpoint(folder / BEST, Progress(), {"network": network.state_dict()})
-    averaged = [(run.name, one.recipe) for run, one in zip(folders, plans, strict=True)]
+    averaged = [Averaged(run.name, one.recipe, _top1_of(run)) for run, one in zip(folders, plans, strict=True)]
     finish(plan, network, Progress(), folder, stopped_early=False, device="cpu", averaged=averaged)
     return Run(folder)
+
+
+def _top1_of(folder: Path) -> dict[str, float]:
+    """What the run's own model scores, in percent by split; nothing where it is not finished."""
+    if not (folder / RESULTS).is_file():
+        return {}
+    scores = Run(folder).results.get("scores") or {}
+    return {split: found["top1"] for split, found in scores.items() if found}

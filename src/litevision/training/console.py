@@ -13,7 +13,7 @@ from rich.text import Text
 
 from litevision import console
 from litevision.data import SPLITS, Issue
-from litevision.tables import escape
+from litevision.tables import escape, pluralise
 from litevision.tasks import task_of
 from litevision.training.callbacks import Callback
 from litevision.training.plan import RECIPE, AnyPlan
@@ -71,10 +71,13 @@ def print_recipe(plan: AnyPlan, folder: Path) -> None:
         start += f", with the {task.head_name} from scratch for {len(plan.data.classes)} classes"
     loss = task.loss_options_in_words(recipe)
     network = f"{task.start_in_words(recipe)}{plan.backbone.architecture} x{plan.backbone.width_mult:g}"
+    splits = len(plan.data.of(*schedule.splits))
+    batch = min(schedule.batch_size, max(1, splits // recipe.run.devices))
+    alone = f", of these {schedule.freeze_backbone_epochs} for the {task.head_name} alone"
     lines = (
         f"network   {network} at {height}x{width}, from {start}",
-        f"schedule  {schedule.epochs} epochs, of these {schedule.freeze_backbone_epochs} for the {task.head_name} "
-        f"alone; {schedule.batch_size} images a step at {train_height}x{train_width}, {recipe.run.precision}",
+        f"schedule  {pluralise(schedule.epochs, 'epoch')}{alone if schedule.freeze_backbone_epochs else ''}; "
+        f"{pluralise(batch, 'image')} a step at {train_height}x{train_width}, {recipe.run.precision}",
         f"learning  {optimizer.name}, lr {optimizer.lr:g}, backbone x{optimizer.backbone_lr_mult:g}, "
         f"weight decay {optimizer.weight_decay:g}, EMA {recipe.run.ema_decay:g}{f', {loss}' if loss else ''}",
         f"images    {task.image_options_in_words(recipe)}",
@@ -134,18 +137,18 @@ class ConsoleListener(Callback):
             steps = self._done - self._first
             rate = images * steps / (now - self._started)
             left = (self._plan.recipe.schedule.epochs - self._epoch + 1) * self._batches - self._done
-            minutes = left * (now - self._started) / steps / 60
+            minutes = round(left * (now - self._started) / steps / 60)
             console.note(
                 f"epoch {self._epoch}, batch {self._done} of {self._batches}: loss {loss:.3f}, "
-                f"{rate:.1f} images a second, about {minutes:.0f} minutes left"
+                f"{rate:.1f} images a second, about {pluralise(minutes, 'minute')} left"
             )
 
     @rank_zero_only
     def on_epoch_end(self, record: Mapping[str, Any]) -> None:
         line = (
-            f"epoch {record['epoch']:3d}  train loss {record['train_loss']:.3f}  validation loss "
-            f"{record['validation_loss']:.3f}  {self._plan.task.epoch_in_words(record)}  "
-            f"{record['images_per_s']:.1f} images/s, {record['data_wait_share']:.0%} of the time waiting for them"
+            f"epoch {record['epoch']:3d}  loss {record['train_loss']:.3f}  val {record['validation_loss']:.3f}  "
+            f"{self._plan.task.epoch_in_words(record)}  {record['images_per_s']:.0f} images/s, "
+            f"{record['data_wait_share']:.0%} wait"
         )
         if self._bar is None:
             console.note(line)
@@ -168,6 +171,13 @@ def print_warnings(results: Mapping[str, Any]) -> None:
     """Prints what a user must know before using the model."""
     for warning in results.get("warnings") or ():
         console.note(f"warning: {warning}")
+
+
+def print_averaged(results: Mapping[str, Any]) -> None:
+    """Prints what each of the averaged runs scores alone."""
+    for run in results["averaged"]:
+        scores = ", ".join(f"{split} top-1 {top1:.2f} %" for split, top1 in run["top1"].items())
+        print(f"{escape(run['name'])} alone: {scores or 'not finished, so without a score'}")
 
 
 def print_results(results: Mapping[str, Any], folder: Path) -> None:

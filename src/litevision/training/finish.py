@@ -1,8 +1,8 @@
 """What a run leaves: the checked bundle, its scores in the engine that will run it, tables, a card and a report."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -31,6 +31,14 @@ _CHECKED_WITH = 16
 _HELD_OUT: tuple[Split, ...] = ("validation", "test")
 
 
+class Averaged(NamedTuple):
+    """One of the runs of whose weights a network is the mean; ``top1`` is in percent, by split, where it is known."""
+
+    name: str
+    recipe: Recipe
+    top1: Mapping[str, float]
+
+
 def finish(
     plan: AnyPlan,
     network: nn.Module,
@@ -39,7 +47,7 @@ def finish(
     *,
     stopped_early: bool,
     device: str,
-    averaged: Sequence[tuple[str, Recipe]] = (),
+    averaged: Sequence[Averaged] = (),
 ) -> dict[str, Any]:
     """Writes everything into ``folder`` and gives the content of ``results.json``.
 
@@ -50,7 +58,7 @@ def finish(
         folder: the run's.
         stopped_early: whether validation ended the run before its last epoch.
         device: what trained, as the report names it.
-        averaged: the names and recipes of the runs of whose weights these are the mean.
+        averaged: the runs of whose weights these are the mean.
     """
     network, task, data = network.eval(), plan.task, plan.data
     bundle = folder / BUNDLE
@@ -83,14 +91,23 @@ def finish(
         **how_it_went(progress, stopped_early=stopped_early),
         **({} if thresholds is None else task.describe_thresholds(evaluations[judged], thresholds)),
         "averaged": [
-            {"name": name, "recipe": recipe_tables(_without_folders(recipe)), "seed": recipe.run.seed}
-            for name, recipe in averaged
+            {
+                "name": run.name,
+                "recipe": recipe_tables(_without_folders(run.recipe)),
+                "seed": run.recipe.run.seed,
+                "top1": dict(run.top1),
+            }
+            for run in averaged
         ],
         "scores": {split: scores[split].to_dict() if split in scores else None for split in _HELD_OUT},
         "bundle": bundle_record(bundle, check),
-        "warnings": warnings_of(
-            plan, network, progress, task.learned_nothing(evaluations["validation"], scores["validation"])
-        ),
+        "warnings": [
+            *task.warnings(data, plan.recipe),
+            *warnings_of(
+                plan, network, progress, task.learned_nothing(evaluations["validation"], scores["validation"])
+            ),
+            *_no_better(averaged, scores["validation"].to_dict()),
+        ],
     }
     write_epochs_csv(folder / "epochs.csv", results)
     classes = task.class_rows(results, judged)
@@ -100,6 +117,17 @@ def finish(
     write_report(folder, results, task.report_parts(plan, network, results, evaluations))
     write_results(folder, results)
     return results
+
+
+def _no_better(averaged: Sequence[Averaged], scores: Mapping[str, Any]) -> Iterator[str]:
+    """Says that averaging did not pay, where the best of the runs does better on the validation images."""
+    known = [run for run in averaged if "validation" in run.top1]
+    best = max(known, key=lambda run: run.top1["validation"], default=None)
+    if best is not None and best.top1["validation"] > scores["top1"]:
+        yield (
+            f"averaging did not pay: top-1 {scores['top1']:.2f} % on the validation images, where {best.name} alone "
+            f"has {best.top1['validation']:.2f} %. Use that run."
+        )
 
 
 def write_epochs_csv(path: Path, results: Results) -> None:

@@ -179,6 +179,7 @@ def begin(plan: AnyPlan, issues: Sequence[Issue], folder: Path, *, quiet: bool =
     """Shows the data and writes the plan: in the first process, the others plan the same for themselves."""
     if not quiet:
         print_data(plan, issues)
+        print_warnings({"warnings": plan.task.warnings(plan.data, plan.recipe)})
     plan.write(folder)
 
 

@@ -1,5 +1,7 @@
 """The mean of several runs' weights, and batch normalisation measured anew."""
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from torch import nn
 
 from litevision.errors import UsageError
 from litevision.runtime import Weights
-from litevision.training.average import mean_network, read_runs
+from litevision.training.average import average, mean_network, read_runs
 from litevision.training.checkpoint import Progress, write_checkpoint
 from litevision.training.loop import BEST
 from litevision.training.plan import Plan, make_plan
@@ -77,3 +79,31 @@ def test_fresh_starts_have_no_mean(tmp_path: Path, plan: Plan) -> None:
     runs = [write_run(tmp_path / name, replace(plan, start=None), 0) for name in "ab"]
     with pytest.raises(UsageError, match="a was trained from scratch; only runs from the same weights"):
         read_runs(runs)
+
+
+def test_the_same_run_twice_is_refused(tmp_path: Path, plan: Plan) -> None:
+    first, other = (write_run(tmp_path / name, plan, seed) for seed, name in enumerate("ab"))
+    (tmp_path / "link").symlink_to(first)
+    for twice in ([first, first], [first, other, tmp_path / "b/../a"], [first, tmp_path / "link"]):
+        with pytest.raises(UsageError, match=r"is given twice; averaging takes each run once"):
+            read_runs(twice)
+    copy = write_run(tmp_path / "copy", plan, 0)
+    shutil.copy(first / BEST, copy / BEST)
+    with pytest.raises(UsageError, match="copy holds the same weights as another run"):
+        read_runs([first, other, copy])
+
+
+def test_it_is_said_what_each_run_scores_and_whether_it_paid(tmp_path: Path, plan: Plan) -> None:
+    runs = [write_run(tmp_path / name, plan, seed) for seed, name in enumerate("abc")]
+    for run, top1 in zip(runs, (10.0, 100.0), strict=False):  # the third is not finished
+        scores = {"validation": {"top1": top1}, "test": {"top1": 50.0}}
+        (run / "results.json").write_text(json.dumps({"scores": scores}))
+    done = average(runs, name="mean", output=tmp_path)
+    assert [(run["name"], run["top1"]) for run in done.results["averaged"]] == [
+        ("a", {"validation": 10.0, "test": 50.0}),
+        ("b", {"validation": 100.0, "test": 50.0}),
+        ("c", {}),
+    ]
+    [*_, warning] = done.results["warnings"]
+    assert warning.startswith("averaging did not pay: top-1 ")
+    assert "where b alone has 100.00 %. Use that run." in warning

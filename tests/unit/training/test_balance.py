@@ -43,7 +43,7 @@ def test_repeat_factors_are_those_of_the_rarest_class() -> None:
 def test_boxes_have_the_options_too(option: str) -> None:
     recipe = make_recipe({"loss": {option: "balanced"}}, task="detection")
     assert getattr(recipe.loss, option) == "balanced"
-    with pytest.raises(UnknownNameError, match=rf"no key in \\[loss\\] of the recipe: '{option}s'\\. Did you mean"):
+    with pytest.raises(UnknownNameError, match=rf"no key in \[loss\] of the recipe: '{option}s'\. Did you mean"):
         make_recipe({"loss": {f"{option}s": "balanced"}}, task="detection")
 
 

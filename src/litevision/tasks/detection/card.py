@@ -96,8 +96,9 @@ def _score(results: facts.Results) -> str:
     by_size = ", ".join(f"{size} {facts.share(scores[f'ap_{size}'])}" for size in ("small", "medium", "large"))
     text = (
         f"Measured from the model file, in onnxruntime, on {scores['count']:,} {split} images with "
-        f"{scores['boxes']:,} boxes, as COCO does: AP {facts.share(scores['ap'])}, AP50 {facts.share(scores['ap50'])}, "
-        f"AP75 {facts.share(scores['ap75'])}; AP by size: {by_size}.\n\n"
+        f"{scores['boxes']:,} boxes, as COCO does: AP {facts.share(scores['ap'])}{_interval(scores, 'ap')}, AP50 "
+        f"{facts.share(scores['ap50'])}{_interval(scores, 'ap50')}, AP75 "
+        f"{facts.share(scores['ap75'])}; AP by size: {by_size}.\n\n"
     )
     rows = [
         (
@@ -118,6 +119,12 @@ def _score(results: facts.Results) -> str:
         + f"\n\nThreshold: the score from which on a box counts, chosen on the validation images{seen} and kept in "
         "the model file; precision, recall and F1 are those at it, at IoU 0.5."
     )
+
+
+def _interval(scores: facts.Results, name: str) -> str:
+    interval = scores.get(f"{name}_interval")
+    low, high = map(facts.share, interval) if interval else ("", "")
+    return f" (95 % bootstrap interval {low} to {high})" if interval else ""
 
 
 def snippet(path: str, crop: Crop) -> str:

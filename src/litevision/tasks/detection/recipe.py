@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from litevision.data.dataset import MOST_BOXES
 from litevision.errors import UsageError
 from litevision.training.recipe import Balance, Range, Recipe
 
@@ -57,7 +58,7 @@ class Detection(BoxAugment):
     neck: Literal["light", "dlaup", "reshape"] = "light"
     neck_channels: int = 0
     head_channels: int = -1
-    top_k: int = 100
+    top_k: int = MOST_BOXES
     radius: Radius = "overlap"
     center_radius: int = 0
     size_weight: float = 0.1

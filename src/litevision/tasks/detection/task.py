@@ -1,7 +1,7 @@
 """Detection as a `litevision.tasks.base.Task`."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +14,7 @@ from litevision.image import Preprocess
 from litevision.runtime import Bundle, Check, DetectionScore, Detector, Normalisation
 from litevision.runtime.detector import DEFAULT_SCORE_THRESHOLD
 from litevision.runtime.metadata import Task as TaskName
+from litevision.tables import pluralise
 from litevision.tasks.base import (
     CardSections,
     OnResults,
@@ -26,6 +27,7 @@ from litevision.tasks.base import (
 )
 from litevision.tasks.detection.data import boxes_from_dict, boxes_to_dict, read_trainable, truth_of
 from litevision.tasks.detection.recipe import DETECTION_DEFAULTS, FRESH_DEFAULTS, DetectionRecipe
+from litevision.tasks.detection.score_sheet import class_rows, score_line, score_sentence, score_sheet
 
 if TYPE_CHECKING:
     from litevision.exporting.graph import FromRaw
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from litevision.training.plan import Plan
 
 _NOTHING_FOUND = 5e-4  # an AP50 that is 0.000
-_FIGURES = ("ap", "ap50", "threshold", "precision", "recall", "f1")
 
 
 class DetectionTask(Task):
@@ -146,6 +147,14 @@ class DetectionTask(Task):
         extras += [f"{key} {value:g}" for key in ("colour", "hue", "mosaic") if (value := getattr(options, key))]
         return ", ".join([f"scaled by {options.scale[0]:g} to {options.scale[1]:g}", *extras])
 
+    def warnings(self, data: LabelledBoxes, recipe: Any) -> Sequence[str]:
+        """More objects in an image than the detector gives boxes."""
+        top_k = recipe.detection.top_k
+        images, lost, most = data.crowded(top_k)
+        shown = f"{pluralise(images, 'image')} {'shows' if images == 1 else 'show'} more objects than the {top_k} boxes"
+        advice = f"{lost:,} objects can never be found. Train with --set detection.top_k={most}"
+        return (f"{shown} that detection.top_k allows: {advice}.",) if images else ()
+
     def start_in_words(self, recipe: Any) -> str:
         """What stands on the backbone."""
         return f"CenterNet (neck {recipe.detection.neck}) on "
@@ -206,7 +215,7 @@ class DetectionTask(Task):
 
     def scores(self, evaluation: DetectionEvaluation) -> DetectionScores:
         """How good the boxes are."""
-        return detection_scores(evaluation)
+        return detection_scores(evaluation, intervals=True)
 
     def bundle_score(
         self, scores: DetectionScores, dataset: str, size_hw: tuple[int, int], measured_by: str
@@ -216,49 +225,7 @@ class DetectionTask(Task):
 
     def score_sheet(self, data: LabelledBoxes, evaluation: DetectionEvaluation, scores: DetectionScores) -> ScoreSheet:
         """The scores as a person reads them."""
-        errors = sum(issue.is_left_out for issue in data.issues)
-        left_out = f"        {errors:,} errors in the labels are left out; 'litevision check-data' names them"
-        figures = (
-            ("AP (IoU 0.50 to 0.95)", scores.ap),
-            ("AP50", scores.ap50),
-            ("AP75", scores.ap75),
-            ("AP small (to 32 x 32 px)", scores.ap_small),
-            ("AP medium (to 96 x 96 px)", scores.ap_medium),
-            ("AP large", scores.ap_large),
-            ("recall, 100 an image", scores.ar100),
-        )
-        boxes = sum(map(len, evaluation.found))
-        images = f"{scores.count:,} image{'' if scores.count == 1 else 's'}"
-        return ScoreSheet(
-            f"{images} with {scores.boxes:,} boxes",
-            [
-                *([left_out] if errors else []),
-                "",
-                *(f"{name:26}{_share(value)}" for name, value in figures),
-                "",
-                "threshold: the score at which F1 is highest on these images; precision, recall and F1 are those at it",
-            ],
-            {
-                "class": "left",
-                **dict.fromkeys(("boxes", "AP", "AP50", "threshold", "precision", "recall", "F1"), "right"),
-            },
-            [
-                (it.name, f"{it.count:,}", *(_share(getattr(it, figure)) for figure in _FIGURES))
-                for it in scores.per_class
-                if it.count
-            ],
-            [],
-            Rows(
-                ("class", "boxes", *_FIGURES),
-                [(it.name, it.count, *(getattr(it, figure) for figure in _FIGURES)) for it in scores.per_class],
-                f"{len(scores.per_class):,} class{'' if len(scores.per_class) == 1 else 'es'}",
-            ),
-            Rows(
-                ("path", "label", "score", "x1", "y1", "x2", "y2"),
-                _boxes(evaluation),
-                f"{boxes:,} boxes in {images}",
-            ),
-        )
+        return score_sheet(data, evaluation, scores)
 
     def learned_nothing(self, evaluation: DetectionEvaluation, scores: DetectionScores) -> str:
         """No object that is found."""
@@ -285,30 +252,15 @@ class DetectionTask(Task):
 
     def class_rows(self, results: Mapping[str, Any], split: str) -> Rows:
         """Each class with its boxes, AP, and what comes of its threshold."""
-        scores = results["scores"].get(split)
-        keys = _FIGURES[2:]
-        pairs = zip(scores["per_class"], results["at_thresholds"], strict=True) if scores else ()
-        return Rows(
-            ("split", "class", "boxes", "ap", "ap50", *keys),
-            [(split, row["name"], row["count"], row["ap"], row["ap50"], *map(at.get, keys)) for row, at in pairs],
-        )
+        return class_rows(results, split)
 
     def score_sentence(self, split: str, scores: Mapping[str, Any]) -> str:
-        """The count, AP50 and AP."""
-        from litevision.training.report.facts import share
-
-        return (
-            f"On {scores['count']:,} {split} images with {scores['boxes']:,} objects, the average precision is "
-            f"{share(scores['ap50'])} where half of an overlap is enough (AP50), and {share(scores['ap'])} on average "
-            "over overlaps from 0.50 to 0.95 (COCO's AP); 1 would be perfect."
-        )
+        """The count, AP50 and AP with their intervals."""
+        return score_sentence(split, scores)
 
     def score_line(self, split: str, scores: Mapping[str, Any]) -> str:
         """The score of a split in one line."""
-        return (
-            f"{split}: AP50 {scores['ap50']:.3f}, AP {scores['ap']:.3f} of {scores['boxes']:,} boxes in "
-            f"{scores['count']:,} images"
-        )
+        return score_line(split, scores)
 
     def card_sections(self, results: Mapping[str, Any], seeds: Sequence[float] | None = None) -> CardSections:
         """What of the model card differs by task."""
@@ -334,17 +286,6 @@ class DetectionTask(Task):
         from litevision.training.report.images import shown_images
 
         return report_parts(results, evaluations, shown_images(plan))
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _boxes(evaluation: DetectionEvaluation) -> Iterator[tuple[Path, str, float, float, float, float, float]]:
-    """Path, class, score and box of all that was found."""
-    for sample, found in zip(evaluation.samples, evaluation.found, strict=True):
-        for it in found:
-            yield sample.path, it.label, it.score, *it.box_xyxy
 
 
 TASK = DetectionTask()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import tomli_w
 
+from litevision.tables import pluralise
 from litevision.tasks import DEFAULT, task_of
 from litevision.training.report import facts
 from litevision.training.report.markdown import bulleted, document, fenced, plain, table
@@ -146,7 +147,9 @@ def training_section(results: facts.Results) -> str:
         )
     epochs = results["epochs"]
     minutes = sum(facts.finite(epoch.get("seconds")) for epoch in epochs) / 60
-    took = f" in {minutes:,.0f} minutes" if minutes == minutes else ""
+    took = (
+        f" in {pluralise(round(minutes), 'minute') if minutes >= 1 else 'under a minute'}" if minutes == minutes else ""
+    )
     best = f"; epoch {results['best_epoch']} was kept" if results["best_epoch"] else ""
     machine = "; ".join(f"{key}: {plain(value)}" for key, value in facts.flat(results["machine"]))
-    return f"{len(epochs)} epochs{took}{best}; seed {results['seed']}; {machine}."
+    return f"{pluralise(len(epochs), 'epoch')}{took}{best}; seed {results['seed']}; {machine}."
