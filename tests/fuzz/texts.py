@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from bundles import plain_metadata
 from detectors import detection_metadata
@@ -17,6 +18,7 @@ from litevision.data import check_data
 from litevision.data.reader import read
 from litevision.runtime.metadata import BundleMetadata
 from litevision.runtime.predictor import preprocess_image
+from training_cases import others
 from trainings import write_colours
 
 SCENES = scenes(train=3, validation=1, test=1)
@@ -104,6 +106,23 @@ def _labelme(folder: Path) -> None:
         (folder / f"{one.name}.json").write_text(json.dumps(document))
 
 
+def _exported(name: str, content: Callable[[], Any]) -> Callable[[Path], Sequence[Path]]:
+    """One file of another program, of a few of the scenes that it labels."""
+
+    def prepare(folder: Path) -> Sequence[Path]:
+        for one in others.SCENES[:6]:
+            write_image(folder / "images" / f"{one.name}.png", one)
+        plain = content()
+        if isinstance(plain, dict):
+            text = json.dumps(dict(list(plain.items())[:6]))
+        else:
+            text = "\n".join(plain.splitlines()[:19]) if isinstance(plain, str) else json.dumps(plain[:6])
+        (folder / name).write_text(text)
+        return [folder / name]
+
+    return prepare
+
+
 def _metadata(folder: Path) -> Iterator[Path]:
     score = {"top1": 70.1, "top5": 90.0, "dataset": "a", "count": 5, "size_hw": [8, 8], "measured_by": "b"}
     for name, plain in {"classes": {**plain_metadata(), "score": score}, "boxes": detection_metadata()}.items():
@@ -148,5 +167,11 @@ TARGETS = (
     Target("labelme", _labelme, _JSON, _check),
     Target("csv", _list, _TEXT, _check),
     Target("csv-boxes", _boxes, _TEXT, _check),
+    Target("create-ml", _exported("a.json", others.create_ml), _JSON, _check),
+    Target("label-studio", _exported("a.json", others.label_studio), _JSON, _check),
+    Target("label-studio-min", _exported("a.json", others.label_studio_short), _JSON, _check),
+    Target("via", _exported("a.json", others.via), _JSON, _check),
+    Target("via-csv", _exported("a.csv", others.via_csv), _TEXT, _check),
+    Target("open-images", _exported("train.csv", others.open_images), _TEXT, _check),
     Target("list", _paths, _TEXT, _read_paths),
 )

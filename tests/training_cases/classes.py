@@ -311,3 +311,22 @@ case("a table of quoted cells", _TABLE)(table(row='"{path}","{label}"'))
 case("a table with splits of every word", _TABLE)(table("path,label,split", "{path},{label},{word}"))
 case("a table with empty splits", "")(table("path,label,split", "{path},{label},"))
 case("a table without titles", "")(table(""))
+
+
+# Formats
+
+
+def in_format(suffix: str, name: str) -> Build:
+    """Class folders of images in one format."""
+
+    def build(root: Path) -> None:
+        for number in range(24):
+            path = root / ("cat", "dog")[number % 2] / f"{number}{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encoded(Image.fromarray(blobs(number)), name))
+
+    return build
+
+
+for _suffix, _name in ((".tif", "TIFF"), (".avif", "AVIF"), (".jp2", "JPEG2000"), (".jfif", "JPEG"), (".ppm", "PPM")):
+    case(f"images in {_suffix}", "24 images of 2 classes")(in_format(_suffix, _name))

@@ -41,7 +41,7 @@ def each_file(place: str, content: Any) -> Build:
     return build
 
 
-def create_ml() -> list[object]:
+def create_ml() -> list[Any]:
     return [
         {
             "image": f"{scene.name}.png",
@@ -64,7 +64,7 @@ def percent(x1: float, y1: float, x2: float, y2: float) -> dict[str, object]:
 _SIZE = {"original_width": 64, "original_height": 48}
 
 
-def label_studio() -> list[object]:
+def label_studio() -> list[Any]:
     return [
         {
             "id": number,
@@ -82,7 +82,7 @@ def label_studio() -> list[object]:
     ]
 
 
-def label_studio_short() -> list[object]:
+def label_studio_short() -> list[Any]:
     return [
         {
             "image": f"/data/local-files/?d=images/{scene.name}.png",

@@ -23,6 +23,7 @@ _thumb = Preprocess((THUMB_PX, THUMB_PX), THUMB_PX, "stretch", "bilinear")
 
 _TINY_PX = 32
 _EXTREME_ASPECT = 5
+_DRAWN = 0.5  # of the pixels in one colour of a palette: photos reduced to a palette reach 0.1 to 0.3
 _UNIFORM_LEVELS = 2  # of 255; compression alone moves a level by one
 _HEAD_BYTES = 256 * 1024  # all that stands before the pixels of nearly every JPEG: its thumbnail has 64 kB at most
 
@@ -237,9 +238,21 @@ def _of_file(path: Path, image: OpenedImage) -> list[Finding]:
         found.append(("exif-rotated", f"to be turned by {image.orientation.method.name.lower().replace('_', ' ')}"))
     if pillow.mode not in ("RGB", "L") and pillow.format != "GIF":  # every GIF has a palette
         found.append(("odd-mode", f"mode {pillow.mode}"))
+    if pillow.mode == "P":
+        found += _of_palette(pillow)
     if format_ and format_.frames:
         found += _of_frames(pillow, "pages" if format_.frames == "pages" else "frames")
     return found
+
+
+def _of_palette(pillow: Any) -> list[Finding]:
+    """Whether a palette image is a drawing on one colour, as what servers send in place of a missing image."""
+    try:
+        counts = pillow.histogram()
+    except Exception:  # its pixels were read before
+        return []
+    share = max(counts) / sum(counts)
+    return [("placeholder", f"{share:.0%} of a {pillow.format} is one colour")] if share >= _DRAWN else []
 
 
 def _of_frames(pillow: Any, what: str = "frames") -> list[Finding]:

@@ -131,7 +131,7 @@ class Listing:
             try:
                 with os.scandir(folder) as items:
                     others = [item for item in items if item.name not in names and not is_left_behind(item.name)]
-            except OSError:  # of another machine
+            except (OSError, ValueError):  # of another machine, or a name that no folder can have
                 continue
             for item in others:
                 if is_directory(item) or item.name.lower().endswith(tuple(label_suffixes)):

@@ -26,9 +26,9 @@ class DataFolder:
     def place_outside(self, path: Path) -> Path | None:
         """The folder in which an image really lies, where it lies outside of the data's; None where it is inside."""
         parent = self._real_parents.get(path.parent)
-        if parent is None:
-            parent = self._real_parents[path.parent] = os.path.realpath(path.parent)
         try:
+            if parent is None:
+                parent = self._real_parents[path.parent] = os.path.realpath(path.parent)
             if path.is_symlink():
                 parent = os.path.dirname(os.path.realpath(path))  # noqa: PTH120 - of a text, many times
         except (OSError, ValueError):  # a name that no file can have

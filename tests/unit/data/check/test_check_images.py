@@ -126,7 +126,15 @@ def test_every_planted_issue_is_found_once_and_nothing_else(clean: Path, seeds: 
     planted = plant(clean, seeds)
     report = check_data(clean)
     assert sorted(found(report), key=str) == sorted(planted, key=str)
-    elsewhere = {"missing-file", "wrapping-folder", "cannot-train", "other-encoding", "unread-labels", "outside-data"}
+    elsewhere = {
+        "missing-file",
+        "wrapping-folder",
+        "cannot-train",
+        "other-encoding",
+        "unread-labels",
+        "outside-data",
+        "placeholder",
+    }
     assert set(report.counts) == {rule.name for rule in RULES if not rule.of_boxes} - elsewhere
     assert not report.ok
 
@@ -315,3 +323,21 @@ def test_a_damaged_gif_stops_nothing(shared: Path, clean: Path) -> None:
     path = clean / "a.gif"
     shutil.copy(case, path)
     assert "animated" in {rule for rule, _ in inspect_image(path).found}
+
+
+def drawing() -> bytes:
+    """A GIF that says that there is no image."""
+    image = Image.new("RGB", (120, 90), "white")
+    image.paste((90, 90, 90), (20, 40, 100, 50))
+    image.paste((160, 160, 160), (30, 55, 90, 60))
+    return encoded(image.quantize(16), "GIF")
+
+
+def test_a_drawing_among_photos_is_told_and_a_set_of_drawings_is_not(clean: Path) -> None:
+    (clean / "train/cat/imageNotFound.gif").write_bytes(drawing())
+    (clean / "train/cat/photo.gif").write_bytes(encoded(Image.fromarray(blobs(900)).quantize(200), "GIF"))
+    (issue,) = (issue for issue in check_data(clean).issues if issue.rule == "placeholder")
+    assert (issue.path, issue.severity) == (clean / "train/cat/imageNotFound.gif", "warning")
+    for number in range(10):
+        (clean / f"train/dog/icon{number}.gif").write_bytes(drawing())
+    assert "placeholder" not in check_data(clean).counts
