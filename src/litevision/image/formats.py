@@ -211,7 +211,7 @@ FORMATS: tuple[ImageFormat, ...] = (
     ImageFormat("DCX", "DCX", ".dcx", _plugin("Dcx"), _starts(b"\xb1\x68\xde\x3a"), "pages"),
     ImageFormat("MSP", "MSP", ".msp", _plugin("Msp"), _starts(b"DanM", b"LinS"), None, 8),
     ImageFormat("PIXAR", "PIXAR", ".pxr", _plugin("Pixar"), _starts(b"\200\350\0\0")),
-    ImageFormat("Photo CD", "PCD", ".pcd", _plugin("Pcd"), lambda data: data[2048:2052] == b"PCD_"),
+    ImageFormat("PCD image", "PCD", ".pcd", _plugin("Pcd"), lambda data: data[2048:2052] == b"PCD_"),
     ImageFormat("FLI", "FLI", ".fli .flc", _plugin("Fli"), _is_fli, "animation"),
     ImageFormat("DIB", "DIB", ".dib .bmp", _plugin("Bmp"), _is_dib),
     ImageFormat("PCX", "PCX", ".pcx", _plugin("Pcx"), _is_pcx),

@@ -17,7 +17,7 @@ BoxXyxy = tuple[float, float, float, float]
 STRIP_PIXELS = 2**22
 """Of a large image, converted at once: 16 MB."""
 
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # tags of TIFF
+_BITS_PER_SAMPLE, _COLOUR_MEANING, _WHITE_IS_ZERO = 258, 262, 0  # tags of TIFF
 
 
 class RgbPixels:
@@ -41,7 +41,7 @@ class RgbPixels:
         self.size = image.size
         self._image = image
         self._white = _white_level(image) if image.mode[0] in "IF" else 0.0
-        self._inverted = self._white > 0 and _tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO
+        self._inverted = self._white > 0 and _tag(image, _COLOUR_MEANING) == _WHITE_IS_ZERO
         self._convert = _conversion(image)
         self._is_rgb = image.mode == "RGB" and self._convert is None and not image.has_transparency_data
 
