@@ -19,6 +19,7 @@ _COLOURS = {
 _OTHER = ("others", GREY)
 _PT2_PER_MB = 5.0
 _LABEL_PT = 6.5
+_LABEL_WIDTH_PT = 80.0
 
 
 def plot(
@@ -45,11 +46,17 @@ def plot(
                 axes.scatter(
                     [it.ms for it in dots], [it.top1 for it in dots], s=areas, color=colour, alpha=alpha, linewidths=0
                 )
+        log_milliseconds(axes)
+        figure.canvas.draw()  # from here on, the places of dots are known
         line = _quickest_first(best)
         axes.step([it.ms for it in line], [it.top1 for it in line], where="post", color=INK, linewidth=1, zorder=1)
+        placed: list[tuple[float, float]] = []
         for it in line:
-            words = f"{it.name.removeprefix('mobilenet_').removeprefix('shufflenet_')} {it.width_mult:g} @{_size(it)}"
-            axes.annotate(words, (it.ms, it.top1), (4, -9), textcoords="offset points", fontsize=_LABEL_PT)
+            words = f"{it.name.removeprefix('mobilenet_')} {it.width_mult:g} @{_size(it)}"
+            xy_pt = axes.transData.transform((it.ms, it.top1)) * 72 / figure.dpi
+            y_pt = _free_height(float(xy_pt[0]), float(xy_pt[1]) - 9, placed)
+            offset = (4, y_pt - float(xy_pt[1]))
+            axes.annotate(words, (it.ms, it.top1), offset, textcoords="offset points", fontsize=_LABEL_PT, zorder=4)
         for budget in budgets:
             if budget.of == "ms":
                 axes.axvline(budget.most, color=ORANGE, linewidth=1, linestyle="--")
@@ -60,13 +67,27 @@ def plot(
                     xycoords=("data", "axes fraction"),
                     textcoords="offset points",
                 )
-        log_milliseconds(axes)
         axes.set_xlabel("predicted milliseconds an image, log scale")
         axes.set_ylabel("published top-1 on ImageNet, %")
         axes.grid()
         axes.set_title(title, fontsize=9, loc="left")
-        axes.legend(loc="lower right", title="area: the bundle's size\nline: the most exact for its time")
+        axes.legend(
+            loc="lower right",
+            title="area: the bundle's size\nline: the most exact for its time",
+            frameon=True,
+            facecolor="white",
+            framealpha=1,
+            edgecolor="none",
+        )
         save_figure(figure, file)
+
+
+def _free_height(x_pt: float, y_pt: float, placed: list[tuple[float, float]]) -> float:
+    """Move a label down until no earlier one stands there; ``placed`` remembers it."""
+    while any(abs(x_pt - x) < _LABEL_WIDTH_PT and abs(y_pt - y) < _LABEL_PT + 1 for x, y in placed):
+        y_pt -= _LABEL_PT + 1
+    placed.append((x_pt, y_pt))
+    return y_pt
 
 
 def _family(candidate: Candidate) -> str:

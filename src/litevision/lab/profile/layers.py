@@ -65,6 +65,11 @@ def _grouped(
         yield mains.get(name), group
 
 
+def is_overcorrected(rows: Sequence[LayerTime], whole_ms: Sequence[float]) -> bool:
+    """Whether so much was taken off for recording that less than half of the run is left, most of it zeros."""
+    return sum(row.time.ms for row in rows) < TimeStats.of(whole_ms).ms / 2
+
+
 def _own_ms(kernel: Kernel, cost: ProfilerCost) -> tuple[float, ...]:
     return tuple(max(0.0, taken - cost.inside_ms) for taken in kernel.ms)
 

@@ -7,11 +7,11 @@ from litevision.cost.graph import InputShapes
 from litevision.cost.graph.load import load_graph, with_functions_inlined
 from litevision.errors import UsageError
 from litevision.lab.made_up import made_up_inputs, serialised
-from litevision.lab.profile.layers import not_run, rows_of
+from litevision.lab.profile.layers import is_overcorrected, not_run, rows_of
 from litevision.lab.profile.microbenchmarks import named_graph
 from litevision.lab.profile.peaks import added_ms, is_free, measure_cost, measure_peaks
 from litevision.lab.profile.recorders import Job, record
-from litevision.lab.profile.timings import Peaks, Profile, TimeStats
+from litevision.lab.profile.timings import Peaks, Profile, ProfilerCost, TimeStats
 from litevision.runtime.engines import EngineChoice, open_engine
 from litevision.runtime.machine import Machine
 
@@ -69,17 +69,23 @@ def profile_file(
         cost = cost.scaled_to(max(0.0, added_ms(learnt)))
     else:
         (run,) = record([job], turns=_TURNS, runs=runs)
+    rows = rows_of(run.recording, ledger, peaks, cost)
+    is_raw = is_overcorrected(rows, run.whole_ms)
+    if is_raw:
+        cost = ProfilerCost()
+        rows = rows_of(run.recording, ledger, peaks, cost)
     return Profile(
         model=title or str(path),
         machine=machine,
         choice=choice,
         version=engine.version,
         input_shapes={name: value.shape for name, value in inputs.items()},
-        rows=tuple(rows_of(run.recording, ledger, peaks, cost)),
+        rows=tuple(rows),
         whole=TimeStats.of(run.whole_ms),
         profiled=TimeStats.of(run.recording.whole_ms),
         cost=cost,
         runs=_TURNS * runs,
         peaks=peaks,
         not_run=not_run(run.recording, ledger),
+        is_raw=is_raw,
     )

@@ -71,8 +71,9 @@ class Roofline:
         intensities = [_intensity(row) for row in rows]
         rates = [row.gmacs_per_s or 0.0 for row in rows]
         peaks = profile.peaks
-        ridge = peaks.gmacs_per_s / peaks.gb_per_s
-        self._x = _around([*intensities, ridge])
+        fastest = max(rate for _, rate in peaks.bandwidths)
+        ridges = [peaks.gmacs_per_s / rate for rate in (peaks.gb_per_s, fastest)]
+        self._x = _around([*intensities, *ridges])
         self._y = _around([*rates, peaks.gmacs_per_s, peaks.gmacs_per_s / 10])
         most_ms = rows[0].time.ms if rows else 1.0
         self.dots = [
@@ -88,7 +89,7 @@ class Roofline:
         self.x_ticks = [(self.x(value), f"{value:g}") for value in _ticks(self._x)]
         self.y_ticks = [(self.y(value), f"{value:g}") for value in _ticks(self._y)]
         self.roof = self.y(peaks.gmacs_per_s)
-        fastest = max(rate for _, rate in peaks.bandwidths)
+        self.highest = max(rates, default=0.0)
         self.slopes = [
             (f"{rate:.0f} GB/s, {where}", *self._slope(peaks, rate))
             for rate, where in ((peaks.gb_per_s, "memory"), (fastest, "cache"))

@@ -104,7 +104,7 @@ def _totals(found: Profile) -> Iterator[str]:
         f"{found.difference:+.1%}"
     )
     yield (
-        f"with the profiler  {found.profiled.ms:.3f} ms; its cost is taken off: "
+        f"with the profiler  {found.profiled.ms:.3f} ms; its cost {'is left in' if found.is_raw else 'is taken off'}: "
         f"{1e3 * found.cost.inside_ms:.1f} us in each of {found.num_kernels} kernels, "
         f"{1e3 * found.cost.between_ms:.1f} us after it"
     )
@@ -112,5 +112,10 @@ def _totals(found: Profile) -> Iterator[str]:
         f"peaks              {peaks.gmacs_per_s:.1f} GMAC/s; {peaks.gb_per_s:.1f} GB/s from memory, "
         f"{max(rate for _, rate in peaks.bandwidths):.1f} GB/s from cache"
     )
-    if found.is_noisy:
+    if found.is_raw:
+        yield (
+            "These are raw times, with the profiler's cost in them: measured beside other work, it was above what the "
+            "kernels take. Measure again when that is done."
+        )
+    elif found.is_noisy:
         yield "The sum is more than 5 % off: other work disturbs these figures. Measure again when it is done."

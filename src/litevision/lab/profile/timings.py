@@ -173,6 +173,7 @@ class Profile(Report):
         runs: with the profiler.
         peaks: of this machine, in the same engine with the same threads.
         not_run: nodes that no kernel stands for: computed when the file was loaded, or optimised away.
+        is_raw: whether what recording costs is left in, as it was measured, beside other work, above what kernels take.
     """
 
     model: str
@@ -187,6 +188,7 @@ class Profile(Report):
     runs: int
     peaks: Peaks
     not_run: tuple[str, ...]
+    is_raw: bool = False
 
     @cached_property
     def sum_ms(self) -> float:

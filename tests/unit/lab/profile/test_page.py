@@ -1,11 +1,12 @@
 """The page: whole in itself, with bars that add up."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from litevision.lab.profile.layers import BETWEEN
+from litevision.lab.profile.layers import BETWEEN, is_overcorrected
 from litevision.lab.profile.page import Roofline, bars, write_page
 from litevision.lab.profile.timings import Bound, LayerKind, LayerTime, Peaks, Profile, ProfilerCost, TimeStats
 from litevision.runtime.engines import engine_choice
@@ -88,3 +89,26 @@ def test_a_page_of_no_multiply_adds_is_drawn(found: Profile, tmp_path: Path) -> 
     html = (tmp_path / "page.html").read_text()
     assert "<circle" not in html
     assert "other work disturbed" in html  # the rows are 1 ms of 4
+
+
+@pytest.mark.parametrize("cache_gb_per_s", [90.0, 2500.0])
+def test_every_line_lies_within_the_plot(found: Profile, cache_gb_per_s: float) -> None:
+    """Whatever the machine: 16 cores have a cache forty times as fast as their memory."""
+    peaks = Peaks(1000.0, ((1_000, cache_gb_per_s), (100_000_000, 60.0)))
+    plot = Roofline(replace(found, peaks=peaks))
+    for _, x1, y1, x2, y2 in plot.slopes:
+        assert plot.left <= x1 < x2 <= plot.right
+        assert plot.bottom >= y1 > y2 >= plot.top
+
+
+def test_a_dot_above_the_measured_peak_is_said_to_be_one(found: Profile, tmp_path: Path) -> None:
+    for peak, said in ((100.0, False), (10.0, True)):
+        write_page(tmp_path / "page.html", replace(found, peaks=Peaks(peak, ((1_000, 90.0), (100_000_000, 20.0)))))
+        assert ("dots above it show that other work disturbed" in (tmp_path / "page.html").read_text()) == said
+
+
+def test_what_recording_took_is_left_in_where_hardly_anything_else_would_be_left(found: Profile) -> None:
+    assert not is_overcorrected(found.rows, [4.0] * 3)
+    assert is_overcorrected(found.rows, [9.0] * 3)
+    assert "raw times, with the profiler's cost in them" in str(replace(found, is_raw=True))
+    assert "raw times" not in str(found)
