@@ -64,7 +64,12 @@ def test_the_other_shells_know_every_option(litevision: Run, shell: str) -> None
             lines = re.findall(rf"^complete -c litevision -n '__fish_seen_subcommand_from {name}' (.*)$", script, re.M)
             known = {f"--{found[1]}" for line in lines if (found := re.search(r"-l ([\w-]+)", line))}
         fields = [field for field in fields_of(load_command(name)[1]) if not field.metadata.get("positional")]
-        assert {option_names(field)[-1] for field in fields} | {"--help", "--quiet", "--verbose"} <= known
+        assert {option_names(field)[-1] for field in fields} | {
+            "--help",
+            "--quiet",
+            "--verbose",
+            "--unchecked",
+        } <= known
     assert "--photos" not in script
 
 

@@ -1,9 +1,12 @@
 import json
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from litevision.errors import DownloadError
 from litevision.registry import ALIASES, ARCHITECTURES
 from litevision.registry.weight_sets import weight_sets
 from litevision.zoo import BUNDLES
@@ -33,6 +36,39 @@ def test_json_holds_everything_that_the_registry_holds(litevision: Run) -> None:
     assert "mobilenetv2_140" in found["mobilenet_v2"]["aliases"]
     published = {row["name"]: row for row in answer["weights"]}["mobilenet_v2.tv_in1k_v2"]
     assert (published["top1"], published["top5"], published["size_hw"]) == (72.154, 90.822, [224, 224])
+    assert {(row["checked"], row["check"] == "sha256") for row in answer["weights"]} == {(True, True), (False, False)}
+    assert {"prefix", "md5", "nothing"} < {row["check"] for row in answer["weights"]}
+
+
+@pytest.mark.parametrize("before", [None, "0"])
+def test_weights_without_a_full_hash_ask_for_a_flag(
+    litevision: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    monkeypatch.setenv("LITEVISION_CACHE", str(tmp_path))
+    monkeypatch.delenv("LITEVISION_OFFLINE", raising=False)
+    monkeypatch.delenv("LITEVISION_UNCHECKED", raising=False)
+    if before is not None:
+        monkeypatch.setenv("LITEVISION_UNCHECKED", before)
+    name = "shufflenet_v2_x1_0.tv_in1k_v1"
+    row = next(line for line in litevision("models", "--weights")[1].splitlines() if line.startswith(name))
+    assert row.split()[-2:] == ["unchecked", "BSD-3-Clause"]
+    asked: list[str] = []
+
+    def transfer(url: str, *_: object, **__: object) -> None:
+        asked.append(url)
+        raise DownloadError("no network in tests")
+
+    monkeypatch.setattr("litevision.weights.download.transfer", transfer)
+    code, out, err = litevision("convert", "shufflenet_v2_x1_0", "-o", str(tmp_path / "x.safetensors"))
+    assert (code, out) == (1, "")
+    assert err.startswith(f"error: {name} cannot be checked: only the first digits of its sha256 are known, so a file")
+    assert err.count("\n") == 1
+    assert asked == []
+    for flags in (("--unchecked", "convert"), ("convert", "--unchecked")):
+        code, _, err = litevision(*flags, "shufflenet_v2_x1_0", "-o", str(tmp_path / "x.safetensors"))
+        assert "no network in tests" in err
+    assert len(asked) == 2
+    assert os.environ.get("LITEVISION_UNCHECKED") == before
 
 
 def test_the_text_has_a_line_for_each(litevision: Run) -> None:

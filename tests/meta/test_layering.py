@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "data": {"errors", "tables", "files", "detections", "image"},
     "evaluation": {"errors", "files", "detections", "hub", "image", "runtime", "data", "tasks"},
     "tasks": {"errors", "data"},
-    "exporting": {*_WORKSHOP, "detections", "image", "runtime", "tasks", "zoo"},
+    "exporting": {*_WORKSHOP, "console", "detections", "image", "runtime", "tasks", "zoo"},
     "training": {
         *_WORKSHOP,
         "console",

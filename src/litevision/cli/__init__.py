@@ -2,11 +2,14 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from litevision.cli.signals import Interrupted, raised, silence_stdout
 from litevision.errors import LitevisionError
 
+_UNCHECKED = "LITEVISION_UNCHECKED"
 _USAGE = 2  # the exit code of a command line that cannot be read
 
 
@@ -53,7 +56,7 @@ def _run(arguments: list[str]) -> int:
     from litevision.cli.parser import CommandLineError, parse
     from litevision.console import is_verbose, set_verbosity
 
-    quiet, verbose = False, False
+    quiet, verbose, unchecked = False, False, False
     while arguments and arguments[0].startswith("-"):
         first, *arguments = arguments
         if first in ("-h", "--help"):
@@ -63,9 +66,10 @@ def _run(arguments: list[str]) -> int:
 
             print(f"litevision {__version__}")
             return 0
-        if first not in ("--quiet", "--verbose"):
+        if first not in ("--quiet", "--verbose", "--unchecked"):
             raise CommandLineError(f"no option {first!r}. See litevision --help.")
         quiet, verbose = quiet or first == "--quiet", verbose or first == "--verbose"
+        unchecked = unchecked or first == "--unchecked"
     set_verbosity(quiet=quiet, verbose=verbose)
     if not arguments:
         _print_help()
@@ -86,8 +90,24 @@ def _run(arguments: list[str]) -> int:
     if is_verbose():
         _print_facts(parsed.options)
     check_outputs(parsed.options)
-    code: int = module.run(parsed.options)
+    with _unchecked(unchecked or parsed.unchecked):
+        code: int = module.run(parsed.options)
     return code
+
+
+@contextmanager
+def _unchecked(accepted: bool) -> Iterator[None]:
+    """Inside, and in processes started there, published weights may be fetched unchecked, if ``accepted``."""
+    before = os.environ.get(_UNCHECKED)
+    if accepted:
+        os.environ[_UNCHECKED] = "1"
+    try:
+        yield
+    finally:
+        if accepted and before is None:
+            del os.environ[_UNCHECKED]
+        elif accepted:
+            os.environ[_UNCHECKED] = str(before)
 
 
 def _print_help() -> int:

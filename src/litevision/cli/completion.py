@@ -71,7 +71,7 @@ _litevision() {
     done
     COMPREPLY=()
     if [[ -z $command ]]; then
-        COMPREPLY=($(compgen -W "@COMMANDS@ --help --version --quiet --verbose" -- "$current"))
+        COMPREPLY=($(compgen -W "@COMMANDS@ --help --version --quiet --verbose --unchecked" -- "$current"))
         return
     fi
     case $command in

@@ -124,6 +124,8 @@ def _weight_set(row: "WeightSet") -> dict[str, Any]:
         "num_classes": row.num_classes,
         "top1": row.top1,
         "top5": row.top5,
+        "checked": row.is_checked,
+        "check": row.check,
         "licence": row.licence,
         "source": row.source,
         "tags": list(row.tags),
@@ -157,6 +159,7 @@ def _print(found: "Mapping[str, list[dict[str, Any]]]") -> None:
                 "classes": "right",
                 "top-1": "right",
                 "top-5": "right",
+                "check": "left",
                 "licence": "left",
             },
             [_weight_set_cells(row) for row in found["weights"] if "notop" not in row["tags"]],
@@ -220,6 +223,7 @@ def _weight_set_cells(row: dict[str, Any]) -> tuple[str, ...]:
         str(row["num_classes"] or "-"),
         "-" if row["top1"] is None else f"{row['top1']:.3f}",
         "-" if row["top5"] is None else f"{row['top5']:.3f}",
+        row["check"] if row["checked"] else "unchecked",
         row["licence"],
     )
 

@@ -28,7 +28,9 @@ GLOBAL_OPTIONS = {
     "-h, --help": "Show this help.",
     "--quiet": "Print no progress and no notes on standard error, only errors.",
     "--verbose": "Print what is done on standard error, and the traceback of an error.",
+    "--unchecked": "Fetch published weights though their full hash is not known; it is recorded and kept to.",
 }
+_GLOBAL_NAMES = ("help", "quiet", "verbose", "unchecked")
 _TYPE_WORDS: dict[Any, str] = {int: "a whole number", float: "a number"}
 _METAVARS: dict[Any, str] = {int: "N", float: "NUMBER", Path: "FILE", str: "NAME"}
 
@@ -45,12 +47,14 @@ class Parsed(NamedTuple):
         wants_help: ``--help`` was given.
         quiet: ``--quiet`` was given.
         verbose: ``--verbose`` was given.
+        unchecked: ``--unchecked`` was given.
     """
 
     options: Any
     wants_help: bool
     quiet: bool
     verbose: bool
+    unchecked: bool
 
 
 def argument(
@@ -154,7 +158,7 @@ def parse(options: type, arguments: Sequence[str], *, command: str) -> Parsed:
         # Which each option is tried with; without a width it would look for the terminal's, by way of slow imports.
         formatter_class=lambda prog: argparse.HelpFormatter(prog, width=80),
     )
-    for names in (("-h", "--help"), ("--quiet",), ("--verbose",)):
+    for names in (("-h", "--help"), ("--quiet",), ("--verbose",), ("--unchecked",)):
         parser.add_argument(*names, action="store_true", default=False)
     fields = fields_of(options)
     for field in fields:
@@ -164,18 +168,18 @@ def parse(options: type, arguments: Sequence[str], *, command: str) -> Parsed:
     end = arguments.index("--") if "--" in arguments else len(arguments)
     found, rest = parser.parse_known_args(arguments[:end])
     if found.help:
-        return Parsed(None, True, found.quiet, found.verbose)
+        return Parsed(None, True, found.quiet, found.verbose, found.unchecked)
     for text in rest:
         if text.startswith("-") and text != "-":
             parser.error(_unknown_option(text, fields))
-    values = {name: value for name, value in vars(found).items() if name not in ("help", "quiet", "verbose")}
+    values = {name: value for name, value in vars(found).items() if name not in _GLOBAL_NAMES}
     values |= _positional(parser, fields, [*rest, *arguments[end + 1 :]])
     for field in fields:
         if field.name not in values and field.default is dataclasses.MISSING:
             parser.error(f"{option_names(field)[-1]} {metavar_of(field)} is missing")
         if isinstance(values.get(field.name), list):
             values[field.name] = tuple(values[field.name])
-    return Parsed(options(**values), False, found.quiet, found.verbose)
+    return Parsed(options(**values), False, found.quiet, found.verbose, found.unchecked)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -244,7 +248,7 @@ def _positional(parser: _Parser, fields: Sequence[dataclasses.Field[Any]], given
 
 def _unknown_option(text: str, fields: Sequence[dataclasses.Field[Any]]) -> str:
     name = text.partition("=")[0]
-    known = ["--help", "--quiet", "--verbose"]
+    known = ["--help", "--quiet", "--verbose", "--unchecked"]
     known += [option_names(field)[-1] for field in fields if not field.metadata.get("positional")]
     near = near_names(name, known)
     return f"no option {name!r}" + (f". Did you mean {' or '.join(near)}?" if near else "")

@@ -1,13 +1,19 @@
-"""Bundles of published weights, exported once and cached. Finding one in the cache needs no torch."""
+"""Bundles of published weights, exported once and cached. Finding one in the cache needs no torch.
+
+Beside each lies its sha256. A bundle that is not what was recorded, or of which nothing is, is made anew: somebody may
+have put another one in its place.
+"""
 
 import hashlib
 import importlib.util
 from pathlib import Path, PurePosixPath
 
+from litevision.console import note
 from litevision.errors import FileMissingError, MissingExtraError
 from litevision.files import cache_folder, sha256_of
 from litevision.registry.weight_sets import find_weight_set, is_file_name
 from litevision.runtime.metadata import FORMAT_VERSION
+from litevision.weights.weight_cache import digest_of, hold_lock, record_digest, record_path, recorded_digest
 
 
 def bundle_for(source: str) -> Path:
@@ -24,13 +30,30 @@ def bundle_for(source: str) -> Path:
     """
     path = kept_at(source)
     if path.is_file():
-        return path
+        fault = _fault_of(path)
+        if fault is None:
+            return path
+        note(f"{path} {fault}; making it anew")
     if importlib.util.find_spec("torch") is None:
         raise MissingExtraError.of(f"Making the bundle of {source!r}, once,", "train")
     from litevision.exporting.export import export
 
-    export(source, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with hold_lock(path, f"another process that makes the bundle of {source}", progress=True):
+        if not path.is_file() or _fault_of(path) is not None:  # else the other process has made it
+            record_path(path).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            export(source, path)
+            record_digest(path, digest_of(path, "sha256"))
     return path
+
+
+def _fault_of(path: Path) -> str | None:
+    """What is wrong with a cached bundle, in words that follow its name; None for nothing."""
+    recorded = recorded_digest(path)
+    if recorded is None:
+        return "has no record of what it should be"
+    return None if digest_of(path, "sha256") == recorded else "is not the file that was made"
 
 
 def kept_at(source: str) -> Path:

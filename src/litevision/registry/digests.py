@@ -2,7 +2,8 @@
 
 A sha256 stands here only where at least two unrelated public projects pin the same one for the file, and where it
 begins with the digits in the file's name, if it has any. A size stands here where such a pin, or the download from the
-publisher itself, gives it in bytes. A file that is not here is checked by what its publisher gives.
+publisher itself, gives it in bytes. A file without a sha256 here is "unchecked": it is compared with what its publisher
+gives, and fetched only where that is asked for.
 """
 
 # fmt: off

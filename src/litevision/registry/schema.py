@@ -80,6 +80,22 @@ class WeightSet:
     aliases: tuple[str, ...] = ()
     num_bytes_tolerance: int = 0
 
+    @property
+    def check(self) -> Literal["sha256", "prefix", "md5", "size", "nothing"]:
+        """The strongest that a download can be compared with; ``prefix`` is the first digits of its sha256."""
+        if self.sha256 is not None:
+            return "sha256"
+        if self.hash_prefix is not None:
+            return "prefix"
+        if self.md5 is not None:
+            return "md5"
+        return "nothing" if self.num_bytes is None else "size"
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether its full sha256 is known: all else can be made to fit, and is taken only where it is asked for."""
+        return self.check == "sha256"
+
 
 def published_prefix(url: str) -> str | None:
     """The leading sha256 digits in a file name of torch.hub's pattern, or None."""

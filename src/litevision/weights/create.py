@@ -11,6 +11,7 @@ from litevision.models.factory import build, configure, family_options
 from litevision.models.network import FeaturePyramid, Network
 from litevision.registry import is_network, resolve
 from litevision.registry.weight_sets import find_weight_set
+from litevision.weights.download import accept_unchecked
 from litevision.weights.load import fill_from, identify, require_classifier
 from litevision.weights.source import WeightsRequest, open_source
 from litevision.weights.trained import WeightsLike, open_trained, path_of
@@ -64,6 +65,7 @@ class CreateArguments(TypedDict, total=False):
     in_channels: int
     reset_classifier: bool
     drop_background: bool | None
+    unchecked: bool
     depth_mult: float | None
     fixed_ends: bool | None
     spatial_squeeze: bool | None
@@ -105,6 +107,7 @@ class Create:
         in_channels: int = 3,
         reset_classifier: bool = False,
         drop_background: bool | None = None,
+        unchecked: bool = False,
         depth_mult: float | None = None,
         fixed_ends: bool | None = None,
         spatial_squeeze: bool | None = None,
@@ -132,6 +135,7 @@ class Create:
             in_channels: channels of the input.
             reset_classifier: leaves the classifier randomly initialised where the file has none or other classes.
             drop_background: leaves out class 0 of the file; by default that of slim's 1001 for a network of 1000.
+            unchecked: fetches a weight set though its full sha256 is not known (``WeightSet.is_checked``).
             depth_mult: MobileNetV2: multiplies each stage's repeats, rounded up (timm's 110d and 120d).
             fixed_ends: MobileNetV2: keeps the first and last layers as the table has them.
             spatial_squeeze: MobileNetV1: False gives logits [N, 1, 1, classes], as slim can.
@@ -173,7 +177,8 @@ class Create:
         base = configure(name, width_mult=width_mult, dialect=dialect)
         if weights is not None:
             request = WeightsRequest.of(name, dialect, None if width_mult == 1.0 else width_mult)
-            source = open_source(weights, request, name)
+            with accept_unchecked(unchecked):
+                source = open_source(weights, request, name)
             if not features_only:
                 require_classifier(source)
             found = identify(source, request, variant)

@@ -7,37 +7,51 @@
 
 A file gets its name only when its size and every published hash agree. Its own full sha256 is then recorded and checked
 at the first use in every later process, so that a file that changes on disk is noticed even where its publisher gives
-no hash. A file that a person put at its place by hand is checked in the same way.
+no hash; it is then fetched anew, and must be what was recorded. A weight set whose full sha256 is not known here is
+fetched only where that is asked for. A file that a person put at its place by hand is checked in the same way.
 """
 
 import contextlib
-import functools
+import contextvars
 import hashlib
 import os
 import re
-import sys
-import time
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
 
 from litevision.console import note
 from litevision.errors import DownloadError, HashMismatchError, LitevisionError, UsageError
-from litevision.files import cache_folder
+from litevision.files import cache_folder, sync_file
 from litevision.registry.weight_sets import WeightSet, find_weight_set, published_prefix
-from litevision.weights.http_transfer import Retry, check_url, discard, progress_display, transfer
+from litevision.weights.http_open import Retry, check_url
+from litevision.weights.http_transfer import discard, progress_display, transfer
+from litevision.weights.weight_cache import Algorithm, digest_of, hold_lock, record_digest, record_path, recorded_digest
 
 MAX_BYTES = 1_000_000_000
-LOCK_POLL_S = 0.1
-
-Algorithm = Literal["sha256", "md5"]
 
 
 def offline_by_environment() -> bool:
     """Whether ``$LITEVISION_OFFLINE`` forbids the network (1, true, yes or on)."""
-    return os.environ.get("LITEVISION_OFFLINE", "").strip().lower() in ("1", "true", "yes", "on")
+    return _is_set("LITEVISION_OFFLINE")
+
+
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "").strip().lower() in ("1", "true", "yes", "on")
+
+
+_accepts_unchecked: contextvars.ContextVar[bool] = contextvars.ContextVar("accepts_unchecked", default=False)
+
+
+@contextlib.contextmanager
+def accept_unchecked(accepted: bool) -> Iterator[None]:
+    """Inside, weight sets whose full sha256 is not known are fetched, if ``accepted``, as ``fetch(unchecked=True)``."""
+    token = _accepts_unchecked.set(accepted or _accepts_unchecked.get())
+    try:
+        yield
+    finally:
+        _accepts_unchecked.reset(token)
 
 
 def cache_path(source: WeightSet | str) -> Path:
@@ -50,6 +64,7 @@ def fetch(
     *,
     sha256: str | None = None,
     offline: bool | None = None,
+    unchecked: bool | None = None,
     progress: bool = True,
     max_bytes: int = MAX_BYTES,
     retry: Retry | None = None,
@@ -60,13 +75,17 @@ def fetch(
         source: a weight set, its name, or an ``https`` address.
         sha256: the 64 digits that the file must have, beside what its publisher gives.
         offline: use the cache alone; by default as ``$LITEVISION_OFFLINE`` says.
+        unchecked: fetch a weight set though its full sha256 is not known; by default as ``$LITEVISION_UNCHECKED`` or
+            `accept_unchecked` says.
         progress: report a download on stderr.
         max_bytes: refuse a larger file.
         retry: how to retry transient errors.
 
     Raises:
-        DownloadError: no file in the cache and none to be had; the message gives the steps by hand.
-        HashMismatchError: the file is not the published one. A wrong download is removed; a file in the cache stays.
+        DownloadError: no file in the cache and none to be had; the message gives the steps by hand. Or a weight set
+            without a full sha256 that nobody asked for as ``unchecked``.
+        HashMismatchError: the file is not the published one. A wrong download is removed; a wrong file in the cache
+            is fetched anew, but stays where nothing can be fetched.
         UnknownNameError: no weight set of that name.
     """
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
@@ -74,18 +93,34 @@ def fetch(
     if max_bytes < 1:
         raise UsageError(f"max_bytes must be 1 or more, got {max_bytes}")
     candidates = _candidates(source, sha256)
+    is_offline = offline_by_environment() if offline is None else offline
+    wrong: HashMismatchError | None = None
     for candidate in candidates:
         if candidate.path.is_file():
-            _check_cached(candidate)
-            return candidate.path
-    if offline_by_environment() if offline is None else offline:
+            try:
+                _check_cached(candidate)
+                return candidate.path
+            except HashMismatchError as error:
+                wrong = error
+                break
+    if is_offline:
+        if wrong is not None:
+            raise HashMismatchError(f"{wrong}; offline mode is on, so it cannot be fetched anew")
         raise _no_file(candidates[0], "offline mode is on and the file is not in the cache")
+    if wrong is not None:
+        note(f"{wrong}; fetching it anew")
+    elif not (candidates[0].is_checked or (_accepted_by_caller() if unchecked is None else unchecked)):
+        raise _unchecked(candidates[0])
     reasons = []
     for candidate in candidates:
         try:
             return _download(candidate, max_bytes, retry or Retry(), progress)
+        except HashMismatchError:
+            raise
         except DownloadError as error:
             reasons.append(str(error))
+    if wrong is not None:
+        raise HashMismatchError(f"{wrong}, and it cannot be fetched anew: {reasons[0]}")
     also = [f"{candidate.url}: {reason}" for candidate, reason in zip(candidates[1:], reasons[1:], strict=True)]
     reason = reasons[0] + (f" (and from {'; '.join(also)})" if also else "")
     raise _no_file(candidates[0], reason)
@@ -100,6 +135,13 @@ class _Candidate:
     path: Path
     hashes: tuple[tuple[Algorithm, str], ...]  # the second is the full hash or its leading digits
     num_bytes: range | None = None
+    known: str | None = None  # of a weight set, what is known to check it by
+    expects_full_hash: bool = False
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether it may be fetched unasked: its full sha256 is known, or a person gave the address."""
+        return self.known is None or self.expects_full_hash
 
     def sizes(self, max_bytes: int) -> range:
         """The sizes that are accepted."""
@@ -115,7 +157,8 @@ def _candidates(source: WeightSet | str, sha256: str | None) -> list[_Candidate]
         check_url(source)
         folder = hashlib.sha256(source.encode()).hexdigest()[:16]
         file_name = _file_name(source)
-        return [_Candidate(file_name, source, cache_folder() / "weights" / folder / file_name, asked)]
+        path = cache_folder() / "weights" / folder / file_name
+        return [_Candidate(file_name, source, path, asked, expects_full_hash=bool(asked))]
     row = find_weight_set(source) if isinstance(source, str) else source
     hashes: tuple[tuple[Algorithm, str], ...] = (
         *asked,
@@ -126,15 +169,36 @@ def _candidates(source: WeightSet | str, sha256: str | None) -> list[_Candidate]
     num_bytes = None
     if row.num_bytes is not None:
         num_bytes = range(row.num_bytes - row.num_bytes_tolerance, row.num_bytes + row.num_bytes_tolerance + 1)
-    found = []
+    found: list[_Candidate] = []
+    full = row.is_checked or bool(asked)
     for url in (row.url, *row.mirrors):
         path = cache_folder() / "weights" / row.name / _file_name(url)
         prefix = published_prefix(url)
         if _file_name(url) == _file_name(row.url):
-            found.append(_Candidate(row.name, url, path, hashes, num_bytes))
+            found.append(_Candidate(row.name, url, path, hashes, num_bytes, row.check, full))
         elif prefix and not asked:  # the same tensors in another container, of which nobody asked for a hash
-            found.append(_Candidate(row.name, url, path, (("sha256", prefix),)))
+            found.append(_Candidate(row.name, url, path, (("sha256", prefix),), None, row.check))
     return found
+
+
+def _accepted_by_caller() -> bool:
+    return _accepts_unchecked.get() or _is_set("LITEVISION_UNCHECKED")
+
+
+_KNOWN_IN_WORDS = {
+    "prefix": "only the first digits of its sha256 are known",
+    "md5": "only its md5 is known",
+    "size": "only its size is known",
+    "nothing": "nothing of it is known",
+}
+
+
+def _unchecked(candidate: _Candidate) -> DownloadError:
+    return DownloadError(
+        f"{candidate.label} cannot be checked: {_KNOWN_IN_WORDS[candidate.known or 'nothing']}, so a file that "
+        "somebody changed would be taken for it. Fetch it all the same with --unchecked (in Python unchecked=True, or "
+        "LITEVISION_UNCHECKED=1); its sha256 is then recorded and kept to. 'litevision models' marks the checked sets"
+    )
 
 
 def _file_name(url: str) -> str:
@@ -156,19 +220,21 @@ def _download(candidate: _Candidate, max_bytes: int, retry: Retry, progress: boo
         raise DownloadError(f"the file is larger than max_bytes {max_bytes:,}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(path, candidate.label, progress):
-            if path.is_file():  # another process was quicker
-                _check_cached(candidate)
-                return path
+        with hold_lock(path, f"another download of {candidate.label}", progress):
+            with contextlib.suppress(HashMismatchError):
+                if path.is_file() and (recorded_digest(path) or candidate.hashes):  # another process was quicker
+                    _check_cached(candidate)
+                    return path
             part = path.with_name(path.name + ".part")
             host = urllib.parse.urlsplit(candidate.url).hostname
             with progress_display(f"{candidate.label} from {host}", show=progress) as on_progress:
                 transfer(candidate.url, part, sizes, retry=retry, on_progress=on_progress)
             _check_download(candidate, part)
-            digest = _digest(part, "sha256")
+            digest = digest_of(part, "sha256")
+            sync_file(part)
             part.replace(path)
             discard(part)
-            _record(path, digest)
+            record_digest(path, digest)
     except LitevisionError:
         raise
     except OSError as error:
@@ -176,15 +242,19 @@ def _download(candidate: _Candidate, max_bytes: int, retry: Retry, progress: boo
             f"{path.parent} cannot be used ({error}), set LITEVISION_CACHE to another folder"
         ) from error
     if progress:
-        note(f"saved {path}")
+        unchecked = f", unchecked: its full sha256 was not known; {digest} is recorded and kept to"
+        note(f"saved {path}{'' if candidate.expects_full_hash else unchecked}")
     return path
 
 
 def _check_download(candidate: _Candidate, part: Path) -> None:
-    for algorithm, expected in candidate.hashes:
-        got = _digest(part, algorithm)
+    recorded = recorded_digest(candidate.path)
+    for algorithm, expected in (*candidate.hashes, *((("sha256", recorded),) if recorded else ())):
+        got = digest_of(part, algorithm)
         if not got.startswith(expected):
             discard(part)
+            if expected == recorded:
+                expected += f" as {record_path(candidate.path)} has it from its first download"
             raise HashMismatchError(
                 f"{candidate.url} has the wrong {algorithm}: got {got}, expected {expected}; the download was removed, "
                 "run again, and if it stays so do not use that source"
@@ -195,80 +265,25 @@ def _check_cached(candidate: _Candidate) -> None:
     """Raises unless the file in the cache is what it should be; records its hash if nobody has yet."""
     path = candidate.path
     size = path.stat().st_size
-    advice = "delete it and run again"
     if candidate.num_bytes is not None and size not in candidate.num_bytes:
-        raise HashMismatchError(f"{path} has {size:,} bytes, expected {candidate.num_bytes.start:,}; {advice}")
-    recorded = _recorded(path)
+        raise HashMismatchError(f"{path} has {size:,} bytes, expected {candidate.num_bytes.start:,}")
+    recorded = recorded_digest(path)
+    if recorded is None and record_path(path).exists() and not candidate.expects_full_hash:
+        raise HashMismatchError(f"{record_path(path)} is damaged, so nobody can tell whether {path.name} is whole")
     expectations = (*candidate.hashes, *((("sha256", recorded),) if recorded else ()))
     for algorithm, expected in expectations:
-        got = _digest(path, algorithm)
+        got = digest_of(path, algorithm)
         if not got.startswith(expected):
-            raise HashMismatchError(f"{path} has the wrong {algorithm}: got {got}, expected {expected}; {advice}")
+            raise HashMismatchError(f"{path} has the wrong {algorithm}: got {got}, expected {expected}")
     if recorded is None:
         with contextlib.suppress(OSError):  # a cache that cannot be written still serves
-            _record(path, _digest(path, "sha256"))
+            record_digest(path, digest_of(path, "sha256"))
 
 
-def _digest(path: Path, algorithm: Algorithm) -> str:
-    stat = path.stat()
-    return _digest_once(path, algorithm, stat.st_size, stat.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=256)
-def _digest_once(path: Path, algorithm: Algorithm, size: int, mtime_ns: int) -> str:
-    """The file's hash; once per process as long as size and time stay, which the arguments are there to tell."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
-
-
-def _record_path(path: Path) -> Path:
-    return path.with_name(path.name + ".sha256")
-
-
-def _record(path: Path, digest: str) -> None:
-    record = _record_path(path)
-    unfinished = record.with_name(f"{record.name}.{os.getpid()}")
-    unfinished.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
-    unfinished.replace(record)
-
-
-def _recorded(path: Path) -> str | None:
-    try:
-        found = re.match(r"[0-9a-f]{64}\b", _record_path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    return found.group() if found else None
-
-
-@contextlib.contextmanager
-def _lock(path: Path, label: str, progress: bool) -> Iterator[None]:
-    """Holds the download of ``path`` for one process or thread; the system frees it when its holder dies."""
-    with path.with_name(path.name + ".lock").open("a") as handle:
-        waiting = False
-        while not _try_lock(handle):
-            if progress and not waiting:
-                note(f"waiting for another download of {label}")
-            waiting = True
-            time.sleep(LOCK_POLL_S)
-        yield
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(handle: IO[str]) -> bool:
-        try:
-            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
-        except PermissionError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _try_lock(handle: IO[str]) -> bool:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+def discard_unreadable(source: str) -> bool:
+    """Removes the cached file of an address that turned out to be no weight file; gives whether there was one."""
+    path = cache_path(source)
+    there = path.is_file()
+    for file in (path, record_path(path)):
+        file.unlink(missing_ok=True)
+    return there

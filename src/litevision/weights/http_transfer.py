@@ -1,64 +1,25 @@
-"""Download one file over HTTP into a ``.part`` file: resumed where the server allows it, retried on transient errors.
-
-Only ``https``, and ``http`` from this machine itself (for tests and local servers). A redirect may not leave that.
-"""
+"""Download one file over HTTP into a ``.part`` file: resumed where the server allows it, retried on faults."""
 
 import contextlib
 import http.client
 import json
 import re
-import ssl
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from litevision import console
 from litevision.errors import DownloadError
+from litevision.weights.http_open import Retry, TransientError, check_url, network_error, open_in_time, retry_after_s
 
 OnProgress = Callable[[int, int | None], None]  # bytes so far, bytes in all where known
 
 CHUNK_BYTES = 1 << 18
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
-MAX_RETRY_AFTER_S = 30.0
-
-
-@dataclass(frozen=True)
-class Retry:
-    """How often a transient error (a 5xx, a timeout, a broken connection) is retried.
-
-    Attributes:
-        attempts: the first try included.
-        first_wait_s: the wait after the first fault; it doubles each time.
-        timeout_s: the longest silence of the server.
-        least_bytes_per_s: what it must send on average, once ``patience_s`` have passed.
-        patience_s: how long it may be slower.
-        sleep: what waits.
-    """
-
-    attempts: int = 4
-    first_wait_s: float = 1.0
-    timeout_s: float = 30.0
-    least_bytes_per_s: float = 4096.0
-    patience_s: float = 60.0
-    sleep: Callable[[float], None] = time.sleep
-
-    def waits_s(self) -> list[float]:
-        """The wait after each attempt but the last."""
-        return [self.first_wait_s * 2**index for index in range(self.attempts - 1)]
-
-
-class TransientError(DownloadError):
-    """A fault that may be gone at the next try."""
-
-    def __init__(self, reason: str, retry_after_s: float = 0.0) -> None:
-        super().__init__(reason)
-        self.retry_after_s = retry_after_s
 
 
 class PartState(NamedTuple):
@@ -67,18 +28,6 @@ class PartState(NamedTuple):
     url: str
     validator: str | None
     total_bytes: int | None
-
-
-def check_url(url: str) -> None:
-    """Raises ``DownloadError`` unless ``url`` may be fetched."""
-    with contextlib.suppress(ValueError):  # of https://[, or a name of a host that is none
-        parts = urllib.parse.urlsplit(url)
-        (parts.hostname or "").encode("idna")
-        if parts.scheme == "https" and parts.hostname:
-            return
-        if parts.scheme == "http" and parts.hostname in LOOPBACK:
-            return
-    raise DownloadError(f"only https addresses are fetched, got {url!r}")
 
 
 def transfer(url: str, part: Path, sizes: range, *, retry: Retry, on_progress: OnProgress) -> None:
@@ -123,7 +72,7 @@ def _attempt(url: str, part: Path, sizes: range, retry: Retry, on_progress: OnPr
         headers["Range"] = f"bytes={have_bytes}-"
         if state.validator:
             headers["If-Range"] = state.validator
-    with _open(urllib.request.Request(url, headers=headers), retry.timeout_s, part) as response:
+    with _open(urllib.request.Request(url, headers=headers), retry, part) as response:
         _check_kind(response)
         if state is None and response.status == http.HTTPStatus.PARTIAL_CONTENT:
             raise DownloadError("the server sent a part of the file, which nobody asked for")
@@ -150,10 +99,9 @@ def _resumable(url: str, part: Path) -> PartState | None:
     return None
 
 
-def _open(request: urllib.request.Request, timeout_s: float, part: Path) -> http.client.HTTPResponse:
+def _open(request: urllib.request.Request, retry: Retry, part: Path) -> http.client.HTTPResponse:
     try:
-        response: http.client.HTTPResponse = _opener().open(request, timeout=timeout_s)
-        return response
+        return open_in_time(request, retry)
     except urllib.error.HTTPError as error:
         error.close()
         reason = f"the server answered {error.code} {error.reason}"
@@ -161,71 +109,14 @@ def _open(request: urllib.request.Request, timeout_s: float, part: Path) -> http
             discard(part)
             raise TransientError(reason) from error
         if error.code in PASSING_STATUS:
-            raise TransientError(reason, _retry_after_s(error)) from error
+            raise TransientError(reason, retry_after_s(error)) from error
         raise DownloadError(reason) from error
     except DownloadError:
         raise
     except (OSError, http.client.HTTPException) as error:
-        raise _network_error(error) from error
+        raise network_error(error) from error
     except ValueError as error:  # a redirect to what is no address
         raise DownloadError(f"the server's answer cannot be read ({error})") from error
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    """An opener that knows http and https alone, so that no redirect can reach a local file."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.UnknownHandler(),
-        _Redirects(),
-    ):
-        opener.add_handler(handler)
-    return opener
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows a redirect only to where a first request could go, and never from https to http."""
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        try:
-            check_url(newurl)
-        except DownloadError as error:
-            fp.close()
-            raise DownloadError(f"the server redirects to a place that is not followed: {error}") from None
-        if req.type == "https" and not newurl.lower().startswith("https:"):
-            fp.close()
-            raise DownloadError(f"the server redirects from https to {newurl!r}")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _network_error(error: Exception) -> DownloadError:
-    """A fault of the connection in words, passing or not."""
-    cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    if isinstance(cause, TimeoutError):
-        return TransientError("the server was silent for too long")
-    reason = str(cause) or type(cause).__name__
-    if isinstance(cause, ConnectionRefusedError | ssl.SSLCertVerificationError):
-        return DownloadError(reason)
-    if isinstance(cause, ConnectionError | http.client.HTTPException | ssl.SSLError):
-        return TransientError(reason)
-    return DownloadError(reason)
-
-
-def _retry_after_s(error: urllib.error.HTTPError) -> float:
-    text = error.headers.get("Retry-After", "")
-    return min(float(text), MAX_RETRY_AFTER_S) if text.isdecimal() else 0.0
 
 
 def _total_bytes(response: http.client.HTTPResponse, start: int, state: PartState | None, part: Path) -> int | None:
@@ -284,6 +175,8 @@ def _copy(
     on_progress(done, total)
     with part.open("ab" if start else "wb") as out:
         while chunk := _read(response):
+            if done == 0 and _is_markup(chunk):
+                raise DownloadError("the server sent a web page instead of the file (a login page of this network?)")
             done += len(chunk)
             if done >= sizes.stop:
                 break
@@ -297,6 +190,12 @@ def _copy(
     if done not in sizes:
         discard(part)
         raise DownloadError(f"the server sent {done:,} bytes or more, expected {_sizes_text(sizes)}")
+
+
+def _is_markup(start: bytes) -> bool:
+    """Whether a file that starts so is HTML or XML, which no weights are: a "<" with nothing but text behind it."""
+    text = start[:256].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return text.startswith(b"<") and not re.search(rb"[\x00-\x08\x0e-\x1f]", text)
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:

@@ -16,6 +16,7 @@ from litevision.weights.bundles import restore_folded
 from litevision.weights.convert import Applied, Layout, apply
 from litevision.weights.convert.apply import BACKGROUND_CLASSES, described
 from litevision.weights.detect_layout import NATIVE, DetectedLayout, detect_layout
+from litevision.weights.download import accept_unchecked
 from litevision.weights.facts import PRETRAINED_KEY, facts_of
 from litevision.weights.layouts import layout_named
 from litevision.weights.source import WeightsRequest, WeightsSource, open_source
@@ -50,6 +51,7 @@ def load_weights(
     final_endpoint: str | None = None,
     reset_classifier: bool = False,
     drop_background: bool | None = None,
+    unchecked: bool = False,
 ) -> Loaded:
     """Loads weights into the network that they belong to.
 
@@ -62,13 +64,15 @@ def load_weights(
         final_endpoint: by default the end of what the file holds.
         reset_classifier: as ``create`` has it.
         drop_background: leaves out class 0 of the file; by default that of slim's 1001.
+        unchecked: fetches a weight set though its full sha256 is not known (``WeightSet.is_checked``).
 
     Raises:
         UnknownNameError: neither a file nor a weight set nor a network of that name.
         WeightsError: weights that cannot be used.
     """
     request = WeightsRequest.of(name, dialect, width_mult)
-    opened = open_source(source, request, name)
+    with accept_unchecked(unchecked):
+        opened = open_source(source, request, name)
     require_classifier(opened)
     found = identify(opened, request, None if name is None else resolve(name, dialect), any_width=True)
     config = found.config

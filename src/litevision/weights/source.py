@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from litevision.errors import UnknownNameError, WeightsMismatchError
+from litevision.errors import BundleError, UnknownNameError, WeightsError, WeightsMismatchError
 from litevision.registry import ALIASES, ARCHITECTURES, resolve
 from litevision.registry.weight_sets import FILE_ENDINGS, WeightSet, find_weight_set, is_file_name, weight_sets
-from litevision.weights.download import fetch
+from litevision.weights.download import discard_unreadable, fetch
 from litevision.weights.read import StoredWeights, read
 from litevision.weights.tensorflow_checkpoint import checkpoint_prefix
 from litevision.weights.trained import TrainedModel, WeightsLike, open_trained, path_of
@@ -84,12 +84,16 @@ def open_source(source: WeightsLike, request: WeightsRequest, name: str | None =
     source = path_of(source)
     if isinstance(source, str) and "://" in source:
         path = fetch(source)
-        trained = open_trained(path)
-        return (
-            WeightsSource(source, None, path, unwrapped(read(path), request._asdict()))
-            if trained is None
-            else _of_trained(trained, source)
-        )
+        try:
+            trained = open_trained(path)
+            stored = None if trained is not None else read(path)
+        except (WeightsError, BundleError) as error:
+            discard_unreadable(source)  # nobody else would, and every later call would find it
+            raise type(error)(f"{error} It was removed from the cache; the next call fetches {source} anew.") from error
+        if trained is not None:
+            return _of_trained(trained, source)
+        assert stored is not None
+        return WeightsSource(source, None, path, unwrapped(stored, request._asdict()))
     trained = open_trained(source)
     if trained is not None:
         return _of_trained(trained, str(source))

@@ -1,5 +1,6 @@
 """Bundles that are made once and kept."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from litevision.exporting.cached import bundle_for
 from litevision.hub import load
 from litevision.models import build, configure
 from litevision.weights.save import save_weights
+from litevision.zoo import BUNDLES
 from networks import SHORT_ROWS
 
 WITHOUT_TORCH = """
@@ -63,10 +65,43 @@ def test_a_files_bundle_is_made_once_and_found_without_torch(tmp_path: Path, cac
     assert made.name.startswith("mine-")
     assert load(made).bundle.metadata.weights.name == "mine.safetensors"
     before = contents(made.parent)
-    assert list(before) == [made.name]
+    assert sorted(before) == [made.name, f"{made.name}.lock", f"{made.name}.sha256"]
     assert bundle_for(str(file)) == made
     assert without_torch(file) == str(made)
     assert contents(made.parent) == before
+
+
+def damage(bundle: Path, kind: str) -> None:
+    record = bundle.with_name(f"{bundle.name}.sha256")
+    if kind == "truncated":
+        bundle.write_bytes(bundle.read_bytes()[:1000])
+    elif kind == "swapped":
+        bundle.write_bytes(BUNDLES["clothing"].read_bytes())
+    elif kind == "record is no text":
+        record.write_bytes(b"\xff\xfe" * 40)
+    elif kind == "no record":
+        record.unlink()
+    os.utime(bundle, ns=(1, 1))
+
+
+def test_a_damaged_or_swapped_bundle_is_made_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = weight_file(tmp_path / "mine.safetensors")
+    made = bundle_for(str(file))
+    for kind, said in (
+        ("truncated", "is not the file that was made"),
+        ("swapped", "is not the file that was made"),
+        ("record is no text", "has no record of what it should be"),
+    ):
+        damage(made, kind)
+        capsys.readouterr()
+        assert bundle_for(str(file)) == made
+        assert capsys.readouterr().err == f"{made} {said}; making it anew\n"
+        assert load(made).bundle.metadata.weights.name == "mine.safetensors"
+        assert bundle_for(str(file)) == made
+        assert capsys.readouterr().err == ""
+    for kind in ("swapped", "no record"):
+        damage(made, kind)
+        assert without_torch(file).startswith("MissingExtraError Making the bundle of")
 
 
 def test_another_file_of_the_same_name_has_a_bundle_of_its_own(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import http.server
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -18,8 +19,9 @@ import pytest
 
 from litevision.errors import DownloadError, HashMismatchError, UnknownNameError, UsageError
 from litevision.registry.weight_sets import WeightSet, find_weight_set
-from litevision.weights.download import cache_folder, cache_path, fetch
-from litevision.weights.http_transfer import Retry, progress_display
+from litevision.weights.download import accept_unchecked, cache_folder, cache_path, fetch
+from litevision.weights.http_open import Retry
+from litevision.weights.http_transfer import progress_display
 
 CONTENT = bytes(range(256)) * 4000  # 1,024,000 bytes
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -60,6 +62,7 @@ class Site:
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setenv("LITEVISION_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("LITEVISION_OFFLINE", raising=False)
+    monkeypatch.setenv("LITEVISION_UNCHECKED", "1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     site = Site()
     thread = threading.Thread(target=site.server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -324,6 +327,40 @@ def test_a_login_page_is_no_weight_file(site: Site) -> None:
     assert left_in_cache() == []
 
 
+@pytest.mark.parametrize(
+    "page", [b"\xef\xbb\xbf\r\n <!DOCTYPE html><title>Log in</title>", b"<html>" * 9, b"<?xml version='1.0'?><Error/>"]
+)
+def test_a_web_page_is_known_by_its_content(site: Site, page: bytes) -> None:
+    with pytest.raises(DownloadError, match="a web page instead of the file"):
+        fetch(site.serve("/net.pth", whole(page, kind="application/octet-stream")), progress=False)
+    assert [name for name in left_in_cache() if not name.endswith((".part", ".json"))] == []
+    header = b"<\0\0\0\0\0\0\0{}"  # of safetensors, 60 bytes long
+    assert fetch(site.serve("/net.pth", whole(header)), progress=False).read_bytes() == header
+
+
+def test_headers_that_never_end_are_given_up(site: Site, waits: Waits) -> None:
+    def drops(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        with contextlib.suppress(OSError):
+            for _ in range(1000):
+                handler.wfile.write(b"X")
+                time.sleep(0.01)
+
+    retry = dataclasses.replace(waits.retry(attempts=1, timeout_s=0.2), patience_s=0.1)
+    with pytest.raises(DownloadError, match="the server is too slow: its headers did not end"):
+        fetch(site.serve("/net.pth", drops), progress=False, retry=retry)
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "-5", "0x10", "1e3", "\u0661"])
+def test_a_length_that_is_none_is_no_traceback(site: Site, waits: Waits, length: str) -> None:
+    def reply(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nETag: {ETAG}\r\n\r\n".encode())
+        handler.wfile.write(CONTENT[:100])
+
+    with contextlib.suppress(DownloadError):
+        assert fetch(site.serve("/net.pth", reply), progress=False, retry=waits.retry()).read_bytes() == CONTENT[:100]
+
+
 # Refusals
 
 
@@ -346,8 +383,10 @@ def test_the_hash_that_the_caller_asks_for_must_hold(site: Site) -> None:
     with pytest.raises(HashMismatchError):
         fetch(url, sha256="1" * 64, progress=False)
     assert fetch(url, sha256=SHA256.upper(), progress=False).read_bytes() == CONTENT
-    with pytest.raises(HashMismatchError, match="delete it and run again"):
+    with pytest.raises(HashMismatchError, match="the download was removed"):
         fetch(url, sha256="1" * 64, progress=False)
+    with pytest.raises(HashMismatchError, match="offline mode is on, so it cannot be fetched anew"):
+        fetch(url, sha256="1" * 64, offline=True)
     with pytest.raises(UsageError, match="sha256 must be 64 hexadecimal digits, got 'abc'"):
         fetch(url, sha256="abc")
 
@@ -421,16 +460,98 @@ def test_offline_serves_the_cache_and_nothing_else(site: Site, monkeypatch: pyte
     assert len(site.requests) == 2
 
 
-def test_a_file_that_changed_on_disk_is_noticed(site: Site) -> None:
+def test_a_file_that_changed_on_disk_is_fetched_anew(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     url = site.serve("/net.pth", whole())
     path = fetch(url, progress=False)
     path.write_bytes(CONTENT[::-1])
     os.utime(path, ns=(1, 1))
-    with pytest.raises(
-        HashMismatchError, match=rf"{path} has the wrong sha256: got .*, expected {SHA256}; delete it and"
-    ):
-        fetch(url)
+    wrong = rf"{path} has the wrong sha256: got .*, expected {SHA256}"
+    with pytest.raises(HashMismatchError, match=f"{wrong}; offline mode is on, so it cannot be fetched anew"):
+        fetch(url, offline=True)
     assert path.exists()
+    capsys.readouterr()
+    assert fetch(url, progress=False).read_bytes() == CONTENT
+    assert re.fullmatch(f"{wrong}; fetching it anew\n", capsys.readouterr().err)
+    path.write_bytes(CONTENT[:-1])
+    site.serve("/net.pth", whole(CONTENT[::-1]))
+    with pytest.raises(HashMismatchError, match=rf"expected {SHA256} as .*net.pth.sha256 has it from its first downl"):
+        fetch(url, progress=False)
+    site.serve("/net.pth", status(404))
+    with pytest.raises(HashMismatchError, match="and it cannot be fetched anew: the server answered 404"):
+        fetch(url, progress=False)
+    assert path.read_bytes() == CONTENT[:-1]
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xfe\x00", b"", b"oops  net.pth\n"])
+def test_a_damaged_record_is_no_record(site: Site, damage: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    url = site.serve("/net.pth", whole())
+    path = fetch(url, progress=False)
+    record = path.with_name("net.pth.sha256")
+    record.write_bytes(damage)
+    path.write_bytes(CONTENT[::-1])
+    with pytest.raises(HashMismatchError, match=r"net.pth.sha256 is damaged, so nobody can tell"):
+        fetch(url, offline=True)
+    assert record.read_bytes() == damage
+    assert fetch(url, progress=False).read_bytes() == CONTENT
+    assert "fetching it anew" in capsys.readouterr().err
+    assert record.read_text() == f"{SHA256}  net.pth\n"
+    # Where the full hash is known, the file speaks for itself.
+    record.write_bytes(damage)
+    assert fetch(url, sha256=SHA256, offline=True) == path
+    assert record.read_text() == f"{SHA256}  net.pth\n"
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        ({"hash_prefix": SHA256[:8]}, "only the first digits of its sha256 are known"),
+        ({"md5": MD5}, "only its md5 is known"),
+        ({"num_bytes": len(CONTENT)}, "only its size is known"),
+        ({}, "nothing of it is known"),
+    ],
+)
+def test_a_set_without_its_full_hash_is_fetched_only_where_that_is_asked_for(
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    known: dict[str, object],
+    words: str,
+) -> None:
+    monkeypatch.delenv("LITEVISION_UNCHECKED")
+    row = weight_set(site.serve("/net.pth", whole()), **known)
+    assert not row.is_checked
+    with pytest.raises(DownloadError) as caught:
+        fetch(row, progress=False)
+    message = str(caught.value)
+    assert message.startswith(f"{row.name} cannot be checked: {words}, so a file that somebody changed would be taken")
+    assert "--unchecked (in Python unchecked=True, or LITEVISION_UNCHECKED=1)" in message
+    assert site.requests == []
+    path = fetch(row, unchecked=True)
+    assert f"saved {path}, unchecked: its full sha256 was not known; {SHA256} is recorded" in capsys.readouterr().err
+    assert fetch(row) == path  # asked for once; from here on it is held to what was recorded
+    path.write_bytes(CONTENT[::-1])
+    site.serve("/net.pth", whole(CONTENT[::-1]))
+    with pytest.raises(HashMismatchError):
+        fetch(row, progress=False)
+
+
+def test_a_set_with_its_full_hash_needs_no_asking(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("LITEVISION_UNCHECKED")
+    row = weight_set(site.serve("/net.pth", whole()), sha256=SHA256, num_bytes=len(CONTENT))
+    assert fetch(row).read_bytes() == CONTENT
+    assert "unchecked" not in capsys.readouterr().err
+    assert fetch(weight_set(site.base + "/net.pth"), sha256=SHA256, progress=False).read_bytes() == CONTENT
+
+
+def test_asking_ends_with_its_block(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LITEVISION_UNCHECKED")
+    row = weight_set(site.serve("/net.pth", whole()))
+    with accept_unchecked(False), pytest.raises(DownloadError, match="cannot be checked"):
+        fetch(row)
+    with accept_unchecked(True), accept_unchecked(False):
+        assert fetch(row, progress=False).read_bytes() == CONTENT
 
 
 def test_a_file_put_there_by_hand_is_checked_and_recorded(site: Site) -> None:
@@ -438,8 +559,8 @@ def test_a_file_put_there_by_hand_is_checked_and_recorded(site: Site) -> None:
     path = cache_path(row)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"<html>")
-    with pytest.raises(HashMismatchError, match=rf"expected {SHA256[:8]}; delete it"):
-        fetch(row)
+    with pytest.raises(HashMismatchError, match=rf"expected {SHA256[:8]}; offline mode is on"):
+        fetch(row, offline=True)
     path.write_bytes(CONTENT)
     assert fetch(row) == path
     assert (path.parent / "net.pth.sha256").read_text() == f"{SHA256}  net.pth\n"
@@ -450,8 +571,8 @@ def test_a_cached_file_of_the_wrong_size_is_refused(site: Site) -> None:
     path = cache_path(row)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"1234")
-    with pytest.raises(HashMismatchError, match="has 4 bytes, expected 5; delete it and run again"):
-        fetch(row)
+    with pytest.raises(HashMismatchError, match="has 4 bytes, expected 5; offline mode is on"):
+        fetch(row, offline=True)
 
 
 def test_a_cache_that_cannot_be_written(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -524,7 +645,7 @@ def test_processes_share_one_download(site: Site) -> None:
 
 
 def test_a_download_says_two_lines_where_there_is_no_terminal(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    path = fetch(weight_set(site.serve("/net.pth", whole())))
+    path = fetch(weight_set(site.serve("/net.pth", whole()), sha256=SHA256))
     out, err = capsys.readouterr()
     assert out == ""
     assert err == f"downloading mobilenet_v2.tv_in1k_v2 from 127.0.0.1\nsaved {path}\n"
