@@ -1,11 +1,13 @@
 """Atomic writes, the cache folder, JSON caches in it, CSV and TOML files and SHA-256 digests."""
 
+import errno
 import math
 import os
 import re
 import secrets
 import shutil
 import stat
+import struct
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -133,15 +135,30 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+    def _lock_description(handle: int) -> None:
+        """Lock a file by its description: flock would keep HDF5 from writing it, a lock of the process would be lost.
+
+        Raises:
+            OSError: another process has it, or this system knows no such lock.
+        """
+        command = getattr(fcntl, "F_OFD_SETLK", None)
+        if command is None:
+            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+        fcntl.fcntl(handle, command, struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+
     def _hold(temporary: Path) -> int | None:
         """Lock it until the handle is closed; None where another process has it, or it is gone; -1 without locks."""
+        is_folder = temporary.is_dir()
         try:
-            handle = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW)
+            handle = os.open(temporary, (os.O_RDONLY if is_folder else os.O_RDWR) | os.O_NOFOLLOW)
         except FileNotFoundError:
             return None
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            if is_folder:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            else:
+                _lock_description(handle)
+        except (BlockingIOError, PermissionError):
             os.close(handle)
             return None
         except OSError:  # a file system without locks

@@ -134,3 +134,11 @@ def test_a_link_with_the_name_of_a_temporary_file_is_left_alone(tmp_path: Path) 
         partial.write_text("whole")
     assert precious.read_text() == "mine"
     assert (tmp_path / ".out.csv.0123abcd.part").is_symlink()
+
+
+def test_a_writer_that_locks_its_file_may_do_so(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with files.atomic_write(tmp_path / "x.h5", durable=True) as partial, h5py.File(partial, "w") as written:
+        written["a"] = 1
+    with h5py.File(tmp_path / "x.h5") as read:
+        assert read["a"][()] == 1
