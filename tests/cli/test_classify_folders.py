@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,3 +144,23 @@ def test_the_first_signal_ends_what_waits_for_a_pipe(
     assert process.returncode == code
     assert all(json.loads(line)["path"] == "red.png" for line in out.splitlines())
     assert f"stopped by {signum.name}: " in err  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["pipe.png", "pipe.mp4"])
+def test_the_first_signal_ends_what_waits_for_a_pipe_before_anything_else(
+    folder: Path, classify_beside: Start, name: str
+) -> None:
+    """Read by the process itself, by Python or by FFmpeg, which passes over what interrupts it."""
+    os.mkfifo(name)
+    with classify_beside(name, "red.png", "--jsonl") as process:
+        while process.poll() is None and not waits_for_pipe(process.pid):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, out) == (143, "")
+    assert err == "stopped by SIGTERM before the first result\n"
+
+
+def waits_for_pipe(pid: int) -> bool:
+    """Whether the process waits for somebody who opens the other end of a pipe."""
+    return Path(f"/proc/{pid}/wchan").read_text() in ("wait_for_partner", "fifo_open")

@@ -16,6 +16,7 @@ from images import encoded
 Run = Callable[..., tuple[int, str, str]]
 Start = Callable[..., Any]
 
+ORT = ("--engine", "onnxruntime")
 RED, BLUE = "red.png", "more/blue.png"
 
 
@@ -178,3 +179,84 @@ def test_a_camera_that_is_not_there(classify: Run) -> None:
     assert (code, out) == (1, "")
     assert err.startswith("error: webcam:99: no camera at /dev/video99. Cameras here: ")
     assert classify("webcam:first")[2].startswith("error: webcam:first: no camera's name; expected webcam:0")
+
+
+def test_an_image_on_standard_input(classify_beside: Start) -> None:
+    """As from ``curl ... | litevision classify -``."""
+    process = classify_beside("-", "--jsonl", text=False)
+    out, _ = process.communicate(Path(RED).read_bytes())
+    assert (process.returncode, answers(out.decode())) == (0, [("-", "red")])
+    process = classify_beside("-", "--jsonl", text=False)
+    out, err = process.communicate(Path(RED).read_bytes()[:40])
+    assert (process.returncode, answers(out.decode()), err.count(b"error: ")) == (1, [("-", "error")], 1)
+    assert b"error: -: " in err or b"error: image of 40 bytes: " in err
+
+
+def test_a_video_on_standard_input_is_one_line(classify_beside: Start) -> None:
+    clip = write_clip(Path("clip.mp4"), [colour(255, 0)] * 3)
+    process = classify_beside("-", "--jsonl", text=False)
+    out, err = process.communicate(clip.read_bytes())
+    assert (process.returncode, answers(out.decode())) == (1, [("-", "error")])
+    assert b"error: standard input: a video; expected paths, or an image. Write it to a file and name that.\n" in err
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        b"red.png\0more/blue.png\0two\nlines.png\0",
+        b"two\nlines.png\0red.png\0more/blue.png",
+        b"\xef\xbb\xbfred.png\0more/blue.png\0two\nlines.png\0",
+    ],
+)
+def test_paths_from_find_print0(classify_beside: Start, given: bytes) -> None:
+    Path("two\nlines.png").write_bytes(Path(RED).read_bytes())
+    process = classify_beside("-", "--jsonl", text=False)
+    out, _ = process.communicate(given)
+    assert sorted(answers(out.decode())) == [(BLUE, "blue"), (RED, "red"), ("two\nlines.png", "red")]
+    assert process.returncode == 0
+
+
+def test_a_byte_order_mark_before_a_list(classify_beside: Start) -> None:
+    process = classify_beside("-", "--jsonl", text=False)
+    out, _ = process.communicate(b"\xef\xbb\xbfred.png\r\nmore/blue.png\r\n")
+    assert answers(out.decode()) == [(RED, "red"), (BLUE, "blue")]
+
+
+def test_a_name_that_begins_as_an_image_does(classify_beside: Start) -> None:
+    Path("GIF89a.png").write_bytes(Path(RED).read_bytes())
+    process = classify_beside("-", "--jsonl", text=False)
+    out, _ = process.communicate(b"GIF89a.png\nred.png\n")
+    assert answers(out.decode()) == [("GIF89a.png", "red"), (RED, "red")]
+
+
+def test_what_is_named_is_known_by_its_content(classify: Run) -> None:
+    clip = write_clip(Path("clip.mp4"), [colour(255, 0)] * 12, rate=10).read_bytes()
+    for name in ("clip", "clip.dat", "clip.xyz"):
+        Path(name).write_bytes(clip)
+    for name in ("photo", "photo.mp4", "photo.dat"):
+        Path(name).write_bytes(Path(RED).read_bytes())
+    code, out, _ = classify("clip", "clip.d*", "clip.xyz", "photo", "photo.mp4", "photo.d?t", "--jsonl", *ORT)
+    frames = [(f"{name}#t={second}.000", "red") for name in ("clip", "clip.dat", "clip.xyz") for second in (0, 1)]
+    assert (code, answers(out)) == (0, [*frames, *((name, "red") for name in ("photo", "photo.mp4", "photo.dat"))])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("", "an empty path; expected an image or a folder."),
+        ("https://example.com/a.jpg", "https://example.com/a.jpg: an address, not a file. Download it first."),
+        ("s3://bucket/a*.jpg", "s3://bucket/a*.jpg: an address, not a file. Download it first."),
+        ("gs://bucket/a.mp4", "gs://bucket/a.mp4: an address, not a file. Download it first."),
+        ("rtsp://camera/1", "rtsp://camera/1: an address, not a file. Download it first."),
+        ("file:///tmp/a.jpg", "file:///tmp/a.jpg: an address, not a path. Give /tmp/a.jpg instead."),
+    ],
+)
+def test_what_is_no_path_is_one_line(classify: Run, given: str, message: str) -> None:
+    assert classify(given) == (1, "", f"error: {message}\n")
+
+
+def test_a_name_that_begins_with_a_dash(classify: Run) -> None:
+    Path("-dash.png").write_bytes(Path(RED).read_bytes())
+    _, _, err = classify("-dash.png")
+    assert err == "error: no option '-dash.png'. Give ./-dash.png for the file. See litevision classify --help.\n"
+    assert answers(classify("./-dash.png", "--jsonl")[1])[0][1] == "red"

@@ -15,6 +15,7 @@ flag; ``tuple[str, ...]`` for what may be given more than once. ``check_images``
 
 import argparse
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, get_args, get_origin
@@ -250,5 +251,7 @@ def _unknown_option(text: str, fields: Sequence[dataclasses.Field[Any]]) -> str:
     name = text.partition("=")[0]
     known = ["--help", "--quiet", "--verbose", "--unchecked"]
     known += [option_names(field)[-1] for field in fields if not field.metadata.get("positional")]
+    if os.path.lexists(text):
+        return f"no option {text!r}. Give ./{text} for the file"
     near = near_names(name, known)
     return f"no option {name!r}" + (f". Did you mean {' or '.join(near)}?" if near else "")

@@ -52,11 +52,16 @@ class Signals:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Puts the exception off to the end of the block."""
+        # One that C code was called back by and passed over, as FFmpeg does while it opens a pipe, is not forgotten.
+        self._raise_waiting()
         self._held = True
         try:
             yield
         finally:
             self._held = False
+        self._raise_waiting()
+
+    def _raise_waiting(self) -> None:
         if self._waiting is not None:
             signum, self._waiting = self._waiting, None
             raise Interrupted(signum)
@@ -70,9 +75,9 @@ class Signals:
         console.leave_closed_terminal()
         if self._first_at is None:
             self._first_at = now
+            self._waiting = signum
             if not self._held:
                 raise Interrupted(signum)
-            self._waiting = signum
         elif now - self._first_at > _GRACE_S:
             signal.signal(signum, signal.SIG_DFL)
             os.kill(os.getpid(), signum)
