@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -84,6 +85,16 @@ def test_a_folder_of_a_single_damaged_image_and_others(mixed: Path, classify: Ru
     assert code == 1
     assert "only/a.jpg: not an image" in err
     assert "1 file passed over (1 .txt)" in err
+
+
+@pytest.mark.parametrize("given", [[f"bad/{number}.jpg" for number in range(5)], ["bad"]])
+def test_where_nothing_can_be_read_there_is_no_header_and_no_rate(mixed: Path, classify: Run, given: list[str]) -> None:
+    Path("bad").mkdir()
+    for number in range(5):
+        Path(f"bad/{number}.jpg").write_bytes(b"oops")
+    code, out, err = classify(*given, *ORT)
+    assert (code, out, err.count("error: ")) == (1, "", 5)
+    assert re.search(r"^5 images in \d+\.\d s, 5 could not be read", err, re.MULTILINE)
 
 
 def test_a_folder_that_cannot_be_read_costs_the_exit_code(

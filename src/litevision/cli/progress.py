@@ -59,10 +59,11 @@ class ImageProgress:
         self._shown.close()
 
     def conclusion(self) -> str:
-        """The count, the rate and the errors."""
+        """The count, the rate of what was read, and the errors."""
         seconds = time.monotonic() - self._start
         errors = f"{self.errors:,} could not be read" if self.errors else "no errors"
-        return f"{pluralise(self.done)} in {seconds:,.1f} s, {_rate(self.done, seconds)}, {errors}"
+        rate = f", {_rate(self.done, seconds)}" if self.errors < self.done else ""
+        return f"{pluralise(self.done)} in {seconds:,.1f} s{rate}, {errors}"
 
 
 def _display(total: int | None, rows_on: TextIO | None, title: str) -> "_Lines | _Bar":

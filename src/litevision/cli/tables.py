@@ -129,7 +129,7 @@ class TableWriter:
                 self._rows += self._form.cells(result)
                 if line := self._form.line(result):
                     self._rows.append((escape(result.name), line))
-        if self._widths:
+        if self._widths and self._rows:
             self._print(self._widths)
 
     def finish(self) -> None:
