@@ -111,7 +111,7 @@ def test_a_folder_that_cannot_be_read_costs_the_exit_code(
     code, out, err = classify("mix", "--recursive", "--jsonl", *ORT)
     *good, bad = map(json.loads, out.splitlines())
     message = "mix/deep: the folder cannot be read (Permission denied). Check who may read it."
-    assert (code, len(good), bad) == (1, 3, {"path": "mix/deep", "error": message})
+    assert (code, len(good), bad["path"], bad["error"]) == (1, 3, "mix/deep", message)
     assert f"error: {message}\n" in err
     code, _, err = classify("mix/deep")
     assert (code, err) == (1, f"error: {message}\n")
