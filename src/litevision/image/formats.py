@@ -25,7 +25,7 @@ Frames = Literal["animation", "pages"] | None
 _HEAD_BYTES = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)  # every start pays for what dataclasses write
 class ImageFormat:
     """A format that is read.
 

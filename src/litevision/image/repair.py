@@ -8,7 +8,6 @@ these faults is found.
 import re
 import zlib
 from collections.abc import Iterator
-from typing import NamedTuple
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _IEND = b"\0\0\0\0IEND\xaeB`\x82"
@@ -21,29 +20,21 @@ _FRAMES_OF_PNG = (b"acTL", b"fcTL", b"fdAT")
 _NEEDED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"iCCP", b"eXIf", b"IEND")
 
 
-class _Chunk(NamedTuple):
-    kind: bytes
-    start: int
-    body_start: int
-    end: int  # of the body; the checksum follows
+class _Chunk:
+    __slots__ = ("body_start", "end", "kind", "start")
+
+    def __init__(self, kind: bytes, start: int, body_start: int, end: int) -> None:
+        self.kind, self.start, self.body_start = kind, start, body_start
+        self.end = end  # of the body; the checksum follows
 
 
-class TidiedPng(NamedTuple):
-    """A PNG file that Pillow reads, and what had to be taken out of it.
-
-    Attributes:
-        data: the file; the very same bytes where nothing was wrong.
-        icc_profile: a colour profile that is longer than Pillow takes from a file.
-    """
-
-    data: bytes
-    icc_profile: bytes | None = None
-
-
-def tidy_png(data: bytes) -> TidiedPng:
+def tidy_png(data: bytes) -> tuple[bytes, bytes | None]:
     """Leave out optional chunks that are damaged or too large, and put behind the header what tells the orientation.
 
     Chunks of the pixels are not looked at: damage there stays for Pillow to find.
+
+    Returns:
+        The file, the very same bytes where nothing was wrong; and a colour profile that was too long to leave in it.
     """
     kept: list[_Chunk] = []
     moved: list[_Chunk] = []  # states the orientation behind the pixels
@@ -74,26 +65,16 @@ def tidy_png(data: bytes) -> TidiedPng:
                 continue
         kept.append(chunk)
     if is_same and not end_is_cut:
-        return TidiedPng(data)
+        return data, None
     kept[1:1] = moved
     parts = [data[chunk.start : chunk.end + 4] for chunk in kept]
-    return TidiedPng(b"".join((_SIGNATURE, *parts, _IEND if end_is_cut else b"")), profile)
+    return b"".join((_SIGNATURE, *parts, _IEND if end_is_cut else b"")), profile
 
 
 def bare_png(data: bytes) -> bytes:
     """Leave out every chunk that the still image does not need, such as those of a damaged animation."""
     parts = [data[chunk.start : chunk.end + 4] for chunk in _chunks(data) if chunk.kind in _NEEDED]
     return b"".join((_SIGNATURE, *parts))
-
-
-def png_chunk(data: bytes, kind: bytes) -> bytes | None:
-    """Return the first chunk of a kind that stands before the pixels."""
-    for chunk in _chunks(data):
-        if chunk.kind == kind:
-            return data[chunk.body_start : chunk.end]
-        if chunk.kind == b"IDAT":
-            return None
-    return None
 
 
 def _chunks(data: bytes) -> Iterator[_Chunk]:

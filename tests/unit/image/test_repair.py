@@ -66,7 +66,7 @@ def test_an_orientation_among_odd_chunks_is_applied() -> None:
 
 def test_a_png_without_faults_is_not_touched() -> None:
     data = encoded(IMAGE, pnginfo=None, exif=exif(6))
-    assert tidy_png(data).data is data
+    assert tidy_png(data)[0] is data
 
 
 def test_damage_of_the_pixels_stays_an_error() -> None:
