@@ -23,7 +23,7 @@ _thumb = Preprocess((THUMB_PX, THUMB_PX), THUMB_PX, "stretch", "bilinear")
 
 _TINY_PX = 32
 _EXTREME_ASPECT = 5
-_DRAWN = 0.5  # of the pixels in one colour of a palette: photos reduced to a palette reach 0.1 to 0.3
+_DRAWN = 0.5  # of the pixels in one colour of a palette: natural images reduced to a palette reach 0.1 to 0.3
 _UNIFORM_LEVELS = 2  # of 255; compression alone moves a level by one
 _HEAD_BYTES = 256 * 1024  # all that stands before the pixels of nearly every JPEG: its thumbnail has 64 kB at most
 

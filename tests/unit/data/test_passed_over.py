@@ -41,3 +41,11 @@ def test_readers_of_training_count_the_same(tmp_path: Path) -> None:
     root = write_yolo(tmp_path, scenes())
     (root / "images/train/clip.mp4").write_bytes(b"x")
     assert read_boxes(root).passed_over.to_dict() == {".mp4": 1}
+
+
+def test_a_folder_that_none_can_be_is_passed_over(tmp_path: Path) -> None:
+    write_classes(tmp_path, ("cat", "dog"), 12, itertools.count())
+    rows = [f"{name}/{number}.png,{name}" for name in ("cat", "dog") for number in range(12)]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label", *rows, "a\0b/1.png,cat", "/\0/2.png,dog"]))
+    report = check_data(tmp_path / "list.csv", quick=True)
+    assert (len(report.data.samples), report.counts["missing-file"]) == (24, 2)

@@ -15,7 +15,7 @@ from litevision.data.splits import DEFAULT_FRACTIONS, Fractions, check_fractions
 
 __all__ = ["DataReport", "check_data"]
 
-_DRAWING, _PHOTOS_EACH = "placeholder", 20
+_DRAWING, _OTHERS_EACH = "placeholder", 20
 _SAY_WHY = ("empty-class", "class-only-in-one-split", "misread-labels")  # why nothing can be trained
 
 
@@ -59,7 +59,7 @@ def check_data(
     issues = list(data.issues)
     of_images = list(image_issues(listing, stats, data.missing_rule))
     drawings = sum(issue.rule == _DRAWING for issue in of_images)
-    are_rare = drawings * _PHOTOS_EACH <= len(paths)  # else the data is of drawings
+    are_rare = drawings * _OTHERS_EACH <= len(paths)  # else the data is of drawings
     issues += (issue for issue in of_images if are_rare or issue.rule != _DRAWING)
     issues += outside_issues(listing.root, [path for path, size in zip(paths, stats.sizes_hw, strict=True) if size])
     issues += name_issues(listing)
