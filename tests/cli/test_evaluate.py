@@ -84,7 +84,13 @@ def test_json_is_one_document(evaluate: Run) -> None:
     assert (code, out.count("\n"), list(found)) == (0, 1, ["bundle", "data", "split", "scores"])
     sha256 = hashlib.sha256(Path("tiny.onnx").read_bytes()).hexdigest()
     assert found["bundle"] == {"path": "tiny.onnx", "sha256": sha256, "engine": "onnxruntime fp32"}
-    assert found["data"] == {"path": "data", "classes": ["blue", "green", "red"], "made_splits": False, "skipped": []}
+    assert found["data"] == {
+        "path": "data",
+        "classes": ["blue", "green", "red"],
+        "made_splits": False,
+        "skipped": [],
+        "labels_left_out": [],
+    }
     assert (found["split"], found["scores"]["count"], found["scores"]["top1"]) == ("test", 10, 80)
     assert found["scores"]["top5"] is None
     assert found["scores"]["confusion"] == [[4, 0, 1], [1, 2, 0], [0, 0, 2]]

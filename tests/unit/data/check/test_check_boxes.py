@@ -269,7 +269,7 @@ def test_every_rule_of_boxes_is_planted_somewhere(tmp_path: Path) -> None:
         for rule, *_ in plant(write(tmp_path / str(place), scenes()))
     }
     elsewhere = {"turned-boxes", "polygon-labels", "keypoint-labels", "numbered-classes", "split-twice"}
-    elsewhere |= {"root-category", "misread-labels", "class-not-trained", "unused-labels"}
+    elsewhere |= {"root-category", "misread-labels", "class-not-trained", "unused-labels", "too-many-objects"}
     assert {rule.name for rule in RULES if rule.of_boxes} - planted == elsewhere
 
 
@@ -303,6 +303,11 @@ def test_a_class_that_is_tested_alone_and_a_rare_one(tmp_path: Path) -> None:
         ("too-few-images", "class 'fly': 0 in validation"),
         ("too-few-images", "class 'fly': 6 in train"),
         ("imbalance", "'fly' has 702, 'cell' has 24: 29 times"),
+        (
+            "too-many-objects",
+            "6 images with more than 100 objects, 117 at most: 102 can never be found; train with --set "
+            "detection.top_k=117",
+        ),
     ]
 
 
