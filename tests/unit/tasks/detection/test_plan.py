@@ -128,6 +128,7 @@ def test_images_that_are_gone(data: Path, tmp_path: Path) -> None:
 
 
 def test_runs_of_detection_are_not_averaged(data: Path, tmp_path: Path) -> None:
-    make_plan(data, recipe_of(), "mine")[0].write(tmp_path / "mine")
+    for name in ("mine", "other"):
+        make_plan(data, recipe_of(), name)[0].write(tmp_path / name)
     with pytest.raises(UsageError, match=r"mine is a run of detection; averaging takes runs of classification"):
-        read_runs([tmp_path / "mine", tmp_path / "mine"])
+        read_runs([tmp_path / "mine", tmp_path / "other"])
