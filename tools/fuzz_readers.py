@@ -86,7 +86,8 @@ def run(reader: str, seconds: float, out: Path) -> Figures:
         with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
             folder, event, started = Path(name), None, None
             command = [sys.executable, __file__, reader, "--child", str(first), "--out", name]
-            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+            errors = out / "stderr.txt"
+            with errors.open("w") as stderr, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr) as child:
                 for event in events(child):
                     started = started or time.monotonic()
                     if "kind" in event:
@@ -96,7 +97,9 @@ def run(reader: str, seconds: float, out: Path) -> Figures:
                 is_ended = child.poll() is not None
                 child.kill()
             if event is None or started is None:
-                sys.exit(f"error: {reader}: the child ended with {child.returncode} before its first input")
+                sys.exit(
+                    f"error: {reader}: the child ended with {child.returncode} before its first input, see {errors}"
+                )
             figures.seconds += time.monotonic() - started
             if "kind" not in event:
                 text = f"its process ended with {child.returncode}" if is_ended else f"silent for {SILENCE_S} s"

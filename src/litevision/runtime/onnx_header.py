@@ -13,7 +13,9 @@ _OTHER_FORMATS = {b"ORTM": "onnxruntime's own format", b"TFL3": "TensorFlow Lite
 """What the flatbuffers of other formats have at bytes 4 to 8, where ONNX can have any text."""
 
 _FIELD_NUMBERS = 1 << 29
-_IR_VERSION, _GRAPH, _METADATA, _FUNCTION = 1, 7, 14, 25  # fields of ModelProto
+_IR_VERSION, _GRAPH, _OPSET, _METADATA, _FUNCTION = 1, 7, 8, 14, 25  # fields of ModelProto
+_OPSET_VERSION = 2  # a field of OperatorSetIdProto
+_MOST_VERSIONS = 10_000  # an engine may go through all that are older; the newest of today is 26
 _OP_TYPE = 4  # a field of NodeProto
 _TENSOR_NAME, _EXTERNAL_DATA, _DATA_LOCATION = 8, 13, 14  # fields of TensorProto
 _DEFAULT_LOCATION, _EXTERNAL_LOCATION = 0, 1
@@ -65,6 +67,10 @@ def read_header(data: bytes) -> OnnxHeader:
             if entry.get(1, "") in metadata:
                 raise ValueError(f"it holds the metadata {entry.get(1, '')!r} twice")
             metadata[entry.get(1, "")] = entry.get(2, "")
+        if number == _OPSET and isinstance(value, memoryview):
+            for key, version in _fields(value):
+                if key == _OPSET_VERSION and not (isinstance(version, int) and version <= _MOST_VERSIONS):
+                    raise ValueError("it asks for operators of a version that is none")
     if not {_IR_VERSION, _GRAPH} <= numbers:
         raise ValueError("it holds no ONNX graph")
     op_types: set[bytes] = set()

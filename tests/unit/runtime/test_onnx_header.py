@@ -188,3 +188,11 @@ def test_a_file_that_can_be_read_as_two_models_is_refused(mark: str, named: str)
     assert data[4:8] == mark.encode()
     with pytest.raises(ValueError, match=f"it can be read as {named} too, as another model"):
         read_header(data)
+
+
+@pytest.mark.parametrize("version", [2**32, 2**63 - 1, -1, 10_001])
+def test_operators_of_a_version_that_is_none_are_refused(version: int) -> None:
+    made = model(metadata=plain_metadata())
+    made.opset_import[0].version = version  # openvino goes through all versions below it
+    with pytest.raises(ValueError, match="it asks for operators of a version that is none"):
+        read_header(made.SerializeToString())

@@ -44,11 +44,18 @@ def load_graph(path: Path) -> onnx.ModelProto:
 
 def _refuse_bytes(model: onnx.ModelProto) -> None:
     """Raises a ValueError for names that are no UTF-8, which protobuf gives as bytes."""
-    for holder in (model.graph, *model.functions):
-        for node in holder.node:
+    graph = model.graph
+    for text in (it.name for it in (*graph.input, *graph.output, *graph.value_info, *graph.initializer)):
+        _require_text(text)
+    for holder in (graph, *model.functions):
+        for node in _with_inner(holder.node):
             for text in (node.op_type, node.domain, node.name, *node.input, *node.output):
-                if not isinstance(text, str):
-                    raise ValueError(f"the name {text!r} is no UTF-8")
+                _require_text(text)
+
+
+def _require_text(name: object) -> None:
+    if not isinstance(name, str):
+        raise ValueError(f"the name {name!r} is no UTF-8")
 
 
 def with_functions_inlined(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
