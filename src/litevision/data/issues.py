@@ -61,9 +61,9 @@ class Issue:
 
     @classmethod
     def of(cls, rule: str, path: Path | None, detail: str, line: int | None = None) -> "Issue":
-        """An issue with the severity and the advice of its rule."""
+        """An issue with the severity and the advice of its rule; ``detail`` becomes one line."""
         found = _BY_NAME[rule]
-        return cls(rule, path, found.severity, detail, found.advice, line)
+        return cls(rule, path, found.severity, " ".join(detail.splitlines()), found.advice, line)
 
     @property
     def is_left_out(self) -> bool:

@@ -204,3 +204,24 @@ def test_normalisations_that_nobody_folded_go_with_their_convolutions(engine: st
     layers = [row.nodes for row in found.rows if row.kind == "layer"]
     assert layers == [(f"CONV{i}", f"NORM{i}") for i in range(3)]
     assert [row.macs for row in found.rows if row.kind == "layer"] == [8 * 8 * 32 * 32] * 3
+
+
+@pytest.mark.parametrize("engine", NAMES)
+def test_a_graph_that_loads_and_cannot_run_is_one_line(engine: str, tmp_path: Path) -> None:
+    made = helper.make_model(
+        helper.make_graph(
+            [helper.make_node("ConstantOfShape", ["x"], ["y"])],  # of as many bytes as no machine has
+            "huge",
+            [helper.make_tensor_value_info("x", TensorProto.INT64, [4])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["a", "b", "c", "d"])],
+        ),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=10,
+    )
+    made.graph.node[0].input[0] = "shape"
+    made.graph.initializer.append(helper.make_tensor("shape", TensorProto.INT64, [4], [2**20] * 4))
+    made.graph.node.append(helper.make_node("Identity", ["x"], ["z"]))
+    made.graph.output.append(helper.make_tensor_value_info("z", TensorProto.INT64, [4]))
+    onnx.save(made, tmp_path / "huge.onnx")
+    with pytest.raises(BundleError, match=r"huge\.onnx: .*cannot (compute|load) it"):
+        profile_file(tmp_path / "huge.onnx", choice_of(engine), repeats=1, peaks=PEAKS)
