@@ -1,7 +1,7 @@
 """Models by name: find a bundle, load it as a classifier or detector, or classify and detect in one call. No torch."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypedDict, TypeGuard, Unpack, cast, overload, runtime_checkable
 
@@ -259,13 +259,16 @@ def bench(
     precisions: Sequence[str] = (),
     device: str = "auto",
     seconds: float = 1.0,
+    size_hw: tuple[int, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
 ) -> "Benchmark":
     """Measure a model in every engine, precision and batch size on this machine.
 
     Calls of the engines are interleaved, so that background load affects all of them equally.
 
     Args:
-        model: as for `load`.
+        model: as for `load`, or any ONNX or weight file; labels are not needed, and nothing is downloaded: a published
+            name stands for its network with random weights.
         batch_sizes: images in a batch.
         threads: numbers of threads that compute a batch; None for all that this process may use.
         streams: batches at once, each from a thread of its own.
@@ -273,6 +276,8 @@ def bench(
         precisions: only these; where there are none, all that the processor has.
         device: as for `litevision.Bundle.open`.
         seconds: measured time for each row.
+        size_hw: of the images, px, for a file that leaves it open.
+        shapes: of inputs by name, for what else a file leaves open.
 
     Returns:
         ``rows``, a typed `litevision.runtime.benchmark.BenchmarkRow` each, and ``notes``, what they say in words.
@@ -286,18 +291,24 @@ def bench(
         >>> [(row.engine, row.precision, row.batch_size, row.median_ms > 0) for row in found.rows]
         [('onnxruntime', 'fp32', 1, True)]
     """
+    from litevision.exporting.graph_file import graph_file
     from litevision.runtime.benchmark import benchmark
 
-    return benchmark(
-        _path_of(model),
-        batch_sizes=batch_sizes,
-        threads=threads,
-        streams=streams,
-        engines=engines,
-        precisions=precisions,
-        device=device,
-        seconds=seconds,
-    )
+    if isinstance(model, HasBundle):
+        model = model.bundle
+    with graph_file(model.path if isinstance(model, Bundle) else model, size_hw=size_hw) as path:
+        return benchmark(
+            path,
+            batch_sizes=batch_sizes,
+            threads=threads,
+            streams=streams,
+            engines=engines,
+            precisions=precisions,
+            device=device,
+            seconds=seconds,
+            size_hw=size_hw,
+            shapes=shapes,
+        )
 
 
 def _are_few(images: Iterable[ImageLike]) -> TypeGuard[Sequence[ImageLike]]:
@@ -308,9 +319,3 @@ def _open(model: Model, **options: Unpack[LoadOptions]) -> Bundle:
     if isinstance(model, HasBundle):
         return _open(model.bundle, **options)
     return model if isinstance(model, Bundle) else Bundle.open(find_bundle(model), **options)
-
-
-def _path_of(model: Model) -> Path:
-    if isinstance(model, HasBundle):
-        return _path_of(model.bundle)
-    return model.path if isinstance(model, Bundle) else find_bundle(model)

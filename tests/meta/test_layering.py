@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "hub": {"errors", "console", "detections", "image", "zoo", "runtime", "exporting"},
     "models": {"errors", "registry", "image", "runtime"},
     "weights": {*_MODELS, "console", "image", "zoo", "runtime"},
-    "cost": {*_MODELS, "tables", "zoo", "runtime"},
+    "cost": {*_MODELS, "tables", "weights", "zoo", "runtime"},
     "data": {"errors", "tables", "files", "detections", "image"},
     "evaluation": {"errors", "files", "detections", "hub", "image", "runtime", "data", "tasks"},
     "tasks": {"errors", "data"},

@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from litevision import console
-from litevision.cli.checks import parse_names
+from litevision.cli.checks import parse_names, parse_shapes, parse_size
 from litevision.cli.fields import (
-    BUNDLE_HELP,
+    MODEL_HELP,
     csv_option,
     device_option,
     engine_names,
     json_flag,
     model_names,
     precision_names,
+    shape_option,
+    size_option,
 )
 from litevision.cli.parser import argument, option
 from litevision.errors import UsageError
@@ -36,7 +38,7 @@ class BenchOptions:
         "litevision bench clothing",
         "litevision bench model.onnx --batch 1,8 --threads 1,4 --csv bench.csv",
     )
-    model: str = argument(metavar="BUNDLE|RUN|NAME", choices=model_names, help=BUNDLE_HELP)
+    model: str = argument(metavar="FILE|RUN|NAME", choices=model_names, help=MODEL_HELP)
     batch: str = option("1,8,32", metavar="N,N", help="Batch sizes, with commas between them.")
     threads: str | None = option(
         None, metavar="N,N", help="Numbers of threads that compute a batch; all CPUs unless given."
@@ -52,6 +54,8 @@ class BenchOptions:
         help="Precisions; those that this processor has unless given.",
     )
     device: str = device_option("auto")
+    size: str | None = size_option("Input side in pixels, or height and width, for a file that leaves it open.")
+    shape: tuple[str, ...] = shape_option()
     seconds: float = option(1.0, metavar="SECONDS", help="Seconds measured for each row.")
     csv: Path | None = csv_option("Write the rows and the machine into this file.", columns="engine,precision,")
     json: bool = json_flag()
@@ -61,24 +65,31 @@ def run(options: BenchOptions) -> int:
     """Measure, print and write."""
     import json
 
-    from litevision.hub import find_bundle
+    from litevision.exporting.graph_file import graph_file
     from litevision.runtime.benchmark import benchmark
     from litevision.runtime.machine import Machine
 
     batch_sizes = _numbers("--batch", options.batch)
     thread_counts: list[int | None] = [*_numbers("--threads", options.threads)] or [None]
     machine = Machine.here()
-    found = benchmark(
-        find_bundle(options.model),
-        batch_sizes=batch_sizes,
-        threads=thread_counts,
-        streams=options.streams,
-        engines=parse_names(options.engine),
-        precisions=parse_names(options.precision),
-        device=options.device,
-        seconds=options.seconds,
-        on_row=_show,
-    )
+    size_hw = parse_size(options.size) if options.size else None
+    made: list[str] = []
+    with graph_file(options.model, size_hw=size_hw, notes=made) as path:
+        for line in made:
+            console.note(f"note: {line}")
+        found = benchmark(
+            path,
+            batch_sizes=batch_sizes,
+            threads=thread_counts,
+            streams=options.streams,
+            engines=parse_names(options.engine),
+            precisions=parse_names(options.precision),
+            device=options.device,
+            seconds=options.seconds,
+            size_hw=size_hw,
+            shapes=parse_shapes(options.shape),
+            on_row=_show,
+        )
     if options.csv:
         _write(options.csv, options.model, machine, found)
     if options.json:

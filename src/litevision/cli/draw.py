@@ -14,7 +14,11 @@ class DrawOptions:
     """Draw a network: a box for each of its parts, with shapes, parameters and multiply-adds."""
 
     examples: ClassVar = ("litevision draw mobilenet_v2 -o network.svg",)
-    model: str = argument(metavar="NAME", choices=network_names, help="Network name; 'litevision models' lists them.")
+    model: str = argument(
+        metavar="NAME|FILE|RUN",
+        choices=network_names,
+        help="Network name ('litevision models' lists them), a weight file or bundle, or the folder of a run.",
+    )
     output: Path = option(short="-o", metavar="FILE", help="File to write: .svg, .png, .pdf or .dot.", writes="drawing")
     width: float = option(1.0, help="Width multiplier of the paper.")
     size: str = size_option(default="224")

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from litevision.cli.fields import dialect_option, network_names, size_option, weight_names
-from litevision.cli.parser import argument, option
+from litevision.cli.parser import argument, flag, option
 from litevision.tables import escape
+
+if TYPE_CHECKING:
+    from litevision.runtime import BundleMetadata, Normalisation
 
 
 def _formats() -> str:
@@ -47,6 +50,23 @@ class ExportOptions:
         choices=("imagenet", "half", "unit"),
         help="Range of the input: half is [-1, 1], unit is [0, 1]; the weights' own unless given.",
     )
+    mean: str | None = option(None, metavar="R,G,B", help="Mean of each channel in [0, 1], with --std, in place of it.")
+    std: str | None = option(None, metavar="R,G,B", help="Standard deviation of each channel in [0, 1], with --mean.")
+    crop: str | None = option(
+        None,
+        choices=("center", "stretch", "letterbox"),
+        help="How an image becomes the input: resize and cut out the middle, squash, or fit inside with grey borders; "
+        "the weights' own unless given.",
+    )
+    crop_fraction: float | None = option(
+        None, metavar="PART", help="Part of the resized shorter side that the crop center keeps, such as 0.875."
+    )
+    interpolation: str | None = option(
+        None, choices=("bilinear", "bicubic"), help="Filter of the resize; the weights' own unless given."
+    )
+    classes: int | None = option(None, help="Number of classes; the weights' own unless given.")
+    reset_classifier: bool = flag(help="Initialise the classifier anew where the numbers of classes differ.")
+    drop_background: bool = flag(help="Leave out class 0 of a file with one class more (1001).")
     check_images: Path | None = option(
         None,
         metavar="FOLDER",
@@ -70,13 +90,20 @@ def run(options: ExportOptions) -> int:
         dialect=options.dialect,
         width_mult=options.width,
         size=None if options.size is None else parse_size(options.size),
-        normalisation=options.normalisation,
+        normalisation=_normalisation(options),
+        crop=cast("Any", options.crop),  # Preprocess refuses another word
+        crop_fraction=options.crop_fraction,
+        interpolation=cast("Any", options.interpolation),
+        num_classes=options.classes,
+        reset_classifier=options.reset_classifier,
+        drop_background=options.drop_background or None,
         labels=None if options.labels is None else _read_labels(options.labels),
         check_images=check_images,
     )
     check, (height, width) = metadata.check, metadata.preprocess.size_hw
     name, file = escape(metadata.architecture.name), escape(str(options.output))
     print(f"wrote {file}: {name}, {len(metadata.labels)} classes, {height}x{width}")
+    print(f"input: {_described(metadata)}")
     print(f"size: {options.output.stat().st_size / 1e6:.1f} MB")
     print(
         f"checked on {check.images} images in {check.engine}: largest difference of a probability "
@@ -94,6 +121,43 @@ def _check_images(folder: Path) -> list[Path]:
     if found.passed_over:
         note(f"{folder}: {found.passed_over}")
     return paths
+
+
+def _normalisation(options: ExportOptions) -> "str | Normalisation | None":
+    from litevision.errors import UsageError
+    from litevision.runtime import Normalisation
+
+    if options.mean is None and options.std is None:
+        return options.normalisation
+    if options.mean is None or options.std is None or options.normalisation is not None:
+        raise UsageError("--mean and --std go together, in place of --normalisation")
+    return Normalisation(_three("--mean", options.mean), _three("--std", options.std))
+
+
+def _three(option: str, text: str) -> tuple[float, float, float]:
+    from litevision.errors import UsageError
+
+    try:
+        red, green, blue = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{option} {text}: expected three numbers such as 0.485,0.456,0.406") from None
+    least = 1e-6 if option == "--std" else 0.0
+    if not all(least <= part <= 1 for part in (red, green, blue)):
+        raise UsageError(f"{option} {text}: expected numbers of pixels in [0, 1], such as 0.485,0.456,0.406")
+    return red, green, blue
+
+
+def _described(metadata: "BundleMetadata") -> str:
+    """What the bundle does with an image, in a line."""
+    preprocess, normalisation = metadata.preprocess, metadata.normalisation
+    sides = "x".join(map(str, preprocess.size_hw))
+    resize = {
+        "center": f"shorter side to {preprocess.resize_px}, center crop {sides}",
+        "stretch": f"stretched to {sides}",
+        "letterbox": f"fitted into {sides}",
+    }[preprocess.crop]
+    mean, std = (",".join(f"{part:g}" for part in parts) for parts in (normalisation.mean, normalisation.std))
+    return f"{resize}, {preprocess.interpolation}, mean {mean}, std {std}; dialect {metadata.architecture.dialect}"
 
 
 _MOST_LABEL_BYTES = 67_108_864

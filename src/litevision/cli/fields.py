@@ -6,7 +6,7 @@ from typing import Any
 from litevision.cli.parser import flag, option
 
 BUNDLE_HELP = "A bundle (.onnx), the folder of a finished run, or a model's name."
-MODEL_HELP = "Any .onnx file, the folder of a finished run, or a model's name."
+MODEL_HELP = "Any .onnx or weight file, the folder of a finished run, or a model's name."
 
 
 def engine_names() -> Sequence[str]:

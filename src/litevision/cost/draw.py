@@ -11,11 +11,13 @@ from pathlib import Path
 from litevision.cost.dot import dot_text
 from litevision.cost.ledger import ledger
 from litevision.cost.rows import Size, pair_of
-from litevision.errors import MissingExtraError, UsageError
+from litevision.errors import BundleError, MissingExtraError, UsageError
 from litevision.files import atomic_write
 from litevision.models import build, configure
 from litevision.models.network import Network
 from litevision.outputs import MARK, check_output, kind_named
+from litevision.registry import is_network
+from litevision.registry.weight_sets import is_file_name
 
 SUFFIXES = (".svg", ".png", ".pdf", ".dot")
 PNG_DPI = 144
@@ -73,8 +75,8 @@ def draw(
     """Draw a network: a box for each of its parts, with shapes, parameters and multiply-adds.
 
     Args:
-        model: an architecture's name or alias, or a network, which is neither run nor changed; the options after
-            ``size`` are those of a name.
+        model: an architecture's name or alias, a weight file, a bundle, the folder of a run, or a network, which is
+            neither run nor changed; the options after ``size`` are those of a name.
         output: a .svg, .png, .pdf or .dot file to write.
         width: the paper's width multiplier.
         size: of the input in pixels, as one side or (height, width).
@@ -94,6 +96,8 @@ def draw(
     if output is not None:
         output = _checked(output)
         check_output(output, kind_named("drawing", output))
+    if isinstance(model, str) and not is_network(model) and (Path(model).exists() or is_file_name(model)):
+        model = _network_in(model)
     if isinstance(model, str):
         config = configure(model, width_mult=width, num_classes=classes, dialect=dialect, output_stride=output_stride)
         model = build(config, device="meta")
@@ -101,6 +105,26 @@ def draw(
     if output is not None:
         drawing.save(output)
     return drawing
+
+
+def _network_in(name: str) -> Network:
+    """The network in a bundle, a weight file or the folder of a run.
+
+    Raises:
+        UsageError: an ONNX file of another's making, or a detector.
+    """
+    from litevision.weights.load import load_network
+
+    try:
+        network = load_network(name)
+    except BundleError as error:
+        raise UsageError(
+            f"{name}: no bundle of litevision whose network could be drawn ({error}). "
+            "'litevision info' lists the nodes of any ONNX file."
+        ) from None
+    if not isinstance(network, Network):
+        raise UsageError(f"{name}: a detector, which has no drawing; 'litevision info' lists its layers.")
+    return network
 
 
 def _checked(path: str | Path) -> Path:

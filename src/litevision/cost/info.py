@@ -11,6 +11,8 @@ from litevision.cost.graph.inputs import InputShapes
 from litevision.cost.graph.ledger import GraphLedger, NodeCost
 from litevision.cost.rows import Shape, Size, describe, fuse, pair_of, shape_text
 from litevision.errors import MissingExtraError, UsageError
+from litevision.registry import is_network
+from litevision.registry.weight_sets import is_file_name
 from litevision.tables import Table, align_totals, escape
 from litevision.zoo import BUNDLES
 
@@ -49,8 +51,8 @@ def info(
     """Count what every layer of a network or ONNX file costs; nothing is run.
 
     Args:
-        model: an architecture's name or alias, a module, any .onnx file, the folder of a run, or the name of
-            a shipped bundle.
+        model: an architecture's name or alias, a module, any .onnx file, a weight file, the folder of a run, or the
+            name of a shipped bundle.
         width: the paper's width multiplier.
         size: of the input in pixels, as one side or (height, width); by default 224, unless a file fixes it.
         shapes: of a file's inputs by name, for what else it leaves open.
@@ -91,6 +93,12 @@ def info(
     from litevision.cost.ledger import ledger
     from litevision.models import build, configure
 
+    if not is_network(name) and (Path(name).is_file() or is_file_name(name)):
+        from litevision.weights.load import load_network
+
+        if (width, classes, output_stride) != (1.0, 1000, 32):
+            raise UsageError(f"width, classes and output stride build a network from its name, and {name} is a file.")
+        return ledger(load_network(name, dialect=dialect), size_hw or _SIZE_HW)
     config = configure(name, width_mult=width, num_classes=classes, dialect=dialect, output_stride=output_stride)
     return ledger(build(config, device="meta"), size_hw or _SIZE_HW)
 

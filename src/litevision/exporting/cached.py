@@ -9,7 +9,7 @@ import importlib.util
 from pathlib import Path, PurePosixPath
 
 from litevision.console import note
-from litevision.errors import FileMissingError, MissingExtraError
+from litevision.errors import FileMissingError, MissingExtraError, UsageError
 from litevision.files import cache_folder, sha256_of
 from litevision.registry.weight_sets import find_weight_set, is_file_name
 from litevision.runtime.metadata import FORMAT_VERSION
@@ -36,14 +36,20 @@ def bundle_for(source: str) -> Path:
         note(f"{path} {fault}; making it anew")
     if importlib.util.find_spec("torch") is None:
         raise MissingExtraError.of(f"Making the bundle of {source!r}, once,", "train")
-    from litevision.exporting.export import export
+    from litevision.exporting.export import MissingLabelsError, export
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with hold_lock(path, f"another process that makes the bundle of {source}", progress=True):
         if not path.is_file() or _fault_of(path) is not None:  # else the other process has made it
             record_path(path).unlink(missing_ok=True)
             path.unlink(missing_ok=True)
-            export(source, path)
+            try:
+                export(source, path)
+            except MissingLabelsError:
+                raise UsageError(
+                    f"{source}: its classes have no names. Make a bundle that has them, and give that: "
+                    f"litevision export {source} --labels FILE.txt -o model.onnx"
+                ) from None
             record_digest(path, digest_of(path, "sha256"))
     return path
 

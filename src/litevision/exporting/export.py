@@ -11,6 +11,7 @@ from torch import nn
 from litevision.errors import UsageError
 from litevision.exporting.formats import CheckImages, ExportedModel, format_of
 from litevision.image import Preprocess
+from litevision.image.transforms import Crop, Interpolation
 from litevision.models.blocks import ClassifierHead
 from litevision.models.centernet import AnyNetwork
 from litevision.models.network import Network
@@ -22,6 +23,10 @@ from litevision.weights.load import load_network
 from litevision.weights.trained import WeightsLike
 
 
+class MissingLabelsError(UsageError):
+    """The classes of a network have no names, and none were given."""
+
+
 def export(
     source: nn.Module | WeightsLike,
     path: str | Path,
@@ -30,6 +35,12 @@ def export(
     size: int | tuple[int, int] | None = None,
     normalisation: str | Normalisation | None = None,
     preprocess: Preprocess | None = None,
+    crop: Crop | None = None,
+    crop_fraction: float | None = None,
+    interpolation: Interpolation | None = None,
+    drop_background: bool | None = None,
+    reset_classifier: bool = False,
+    num_classes: int | None = None,
     model: str | None = None,
     dialect: str | None = None,
     width_mult: float | None = None,
@@ -50,7 +61,14 @@ def export(
         labels: the name of each class.
         size: the input's side in px, or its height and width.
         normalisation: ``imagenet``, ``half`` ([-1, 1]), ``unit`` ([0, 1]), or a ``Normalisation``.
-        preprocess: what makes the input of an image, in place of ``size``.
+        preprocess: what makes the input of an image, in place of ``size`` and the three that follow.
+        crop: how an image becomes the input: ``center`` (resize the shorter side, cut out the middle), ``stretch``
+            (squash to the input's size) or ``letterbox`` (fit inside, pad with grey).
+        crop_fraction: the part of the resized shorter side that ``center`` keeps, such as 0.875 (224 of 256).
+        interpolation: the filter of the resize, ``bilinear`` or ``bicubic``; always with antialiasing.
+        drop_background: leaves out class 0 of a weight file; by default that of slim's 1001.
+        reset_classifier: initialises the classifier anew where a weight file has none, or ``num_classes`` differs.
+        num_classes: by default as many as the weights have; 0 leaves their classifier out.
         model: the network of a weight file; recognised unless given.
         dialect: whose form it has, where the file alone cannot tell.
         width_mult: its width, if it is an unusual one.
@@ -77,19 +95,40 @@ def export(
     chosen = format_of(path)
     named = [source] if isinstance(source, str | os.PathLike) else []
     check_output(path, kind_named("export", path), inputs=named)
-    if preprocess is not None and size is not None:
-        raise UsageError("give size or preprocess, which has a size of its own, not both")
+    if preprocess is not None and (size, crop, crop_fraction, interpolation) != (None,) * 4:
+        raise UsageError(
+            "give preprocess, or size, crop, crop_fraction and interpolation, not both: it has its own of each"
+        )
     if isinstance(source, nn.Module):
-        if (model, dialect, width_mult) != (None, None, None):
-            raise UsageError("model, dialect and width_mult describe a weight file; the source is a network already")
+        if (model, dialect, width_mult, drop_background, num_classes) != (None,) * 5 or reset_classifier:
+            raise UsageError(
+                "model, dialect, width_mult, drop_background, reset_classifier and num_classes are of a weight file; "
+                "the source is a network already"
+            )
         network = _with_its_own_classes(_unwrapped(source))
     else:
-        network = load_network(source, model, dialect=dialect, width_mult=width_mult)
+        network = load_network(
+            source,
+            model,
+            dialect=dialect,
+            width_mult=width_mult,
+            num_classes=num_classes,
+            drop_background=drop_background,
+            reset_classifier=reset_classifier,
+        )
     facts = _facts(network, path, size, normalisation, preprocess)
+    changed = _with_resize(facts.preprocess, crop, crop_fraction, interpolation)
+    if changed != facts.preprocess:
+        facts = replace(facts, preprocess=changed, score=None, score_thresholds=None)
     if labels is None:
         labels = facts.labels
-    if labels is None:
+    if not network.config.num_classes:
         raise UsageError(
+            f"{path.name}: the network has no classifier, so that there are no classes to name. Train one first: "
+            "litevision train DATA --weights FILE, or litevision.create(..., weights=..., reset_classifier=True)"
+        )
+    if labels is None:
+        raise MissingLabelsError(
             f"the network has {network.config.num_classes} classes: name them with labels "
             "(on the command line --labels FILE, one name a line)"
         )
@@ -100,6 +139,20 @@ def export(
         licence=facts.licence if licence is None else licence,
     )
     return chosen.write(ExportedModel(network, tuple(labels), facts, check_images), path)
+
+
+def _with_resize(
+    preprocess: Preprocess, crop: Crop | None, crop_fraction: float | None, interpolation: Interpolation | None
+) -> Preprocess:
+    """Returns ``preprocess`` with what was given of the way in which an image becomes the input."""
+    if crop_fraction is not None:
+        if not 0 < crop_fraction <= 1:
+            raise UsageError(f"crop_fraction is a part of the image above 0 and up to 1, got {crop_fraction:g}")
+        if (crop or preprocess.crop) != "center":
+            raise UsageError(f"crop_fraction goes with crop 'center', got {crop or preprocess.crop!r}")
+        resize_px = round(min(preprocess.size_hw) / crop_fraction)
+        preprocess = replace(preprocess, resize_px=resize_px)
+    return replace(preprocess, crop=crop or preprocess.crop, interpolation=interpolation or preprocess.interpolation)
 
 
 def _unwrapped(module: nn.Module) -> AnyNetwork:

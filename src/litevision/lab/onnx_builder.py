@@ -1,13 +1,31 @@
 """Small ONNX graphs, grown node by node, with random weights."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
+from litevision.errors import UsageError
+
 INPUT = "input"
+_MOST_BYTES = 2**31 - 1  # of a protobuf message
 _OPSET, _IR_VERSION = 18, 8
+
+
+def serialised(model: onnx.ModelProto, path: Path) -> bytes:
+    """Return ``model`` with the weights that lie in files beside ``path``, where ``load_graph`` has looked at them.
+
+    Raises:
+        UsageError: together they are too much for one piece.
+    """
+    onnx.load_external_data_for_model(model, str(path.parent))
+    if model.ByteSize() > _MOST_BYTES:
+        raise UsageError(f"{path}: more than 2 GB with its weights, which no engine takes in one piece.")
+    data: bytes = model.SerializeToString()
+    return data
 
 
 class OnnxGraphBuilder:

@@ -1,7 +1,7 @@
 """Benchmark of engines, precisions, batch sizes and threads, side by side on this machine."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +9,16 @@ import numpy as np
 
 from litevision.errors import LitevisionError, UsageError
 from litevision.image import ImageLike
-from litevision.runtime.bundle import checked_metadata, read_bundle
-from litevision.runtime.engines import Engine, EngineChoice, Precision, candidates, open_engine
-from litevision.runtime.engines.timing import count_changes, sample_images, time_engines
+from litevision.runtime.bundle import check_foreign, checked_metadata, is_bundle, read_bundle
+from litevision.runtime.engines import Engine, EngineChoice, Precision, TensorInfo, candidates, open_engine
+from litevision.runtime.engines.made_up import made_up_inputs
+from litevision.runtime.engines.timing import count_changes, sample_images, time_engines, time_graphs
+from litevision.runtime.onnx_header import read_header
 
 _TIE = 1.05
+_SIZE_HW = (224, 224)
+_CHANNELS = (1, 3, 4)
+_QUANTISED = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "ConvInteger", "QGemm"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +82,15 @@ def benchmark(
     device: str = "auto",
     seconds: float = 1.0,
     sample: Sequence[ImageLike] = (),
+    size_hw: tuple[int, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
     opened_by: Callable[..., Engine] = open_engine,
     on_row: Callable[[BenchmarkRow], object] = lambda row: None,
 ) -> Benchmark:
-    """Time the bundle at ``path`` in each engine; calls are interleaved, and warming up is not counted.
+    """Time the file at ``path`` in each engine; calls are interleaved, and warming up is not counted.
 
     Args:
-        path: the bundle.
+        path: a bundle, or any ONNX file, whose inputs are then made up.
         batch_sizes: images in a batch.
         threads: threads that compute a batch; None for all that this process may use.
         streams: batches at once, each from a thread of its own.
@@ -92,6 +99,8 @@ def benchmark(
         device: as for `litevision.runtime.Bundle.open`.
         seconds: measured time for each row.
         sample: images to use; the images that come with the package where there are none.
+        size_hw: of the images, px, for a file of another's making that leaves it open; 224 by default.
+        shapes: of inputs by name, for what else such a file leaves open.
         opened_by: opens the engines.
         on_row: told of every row as soon as it is there.
 
@@ -104,6 +113,10 @@ def benchmark(
         raise UsageError(f"{seconds:g} seconds for each row; expected more than 0.")
     choices = [candidates(engines, precisions, threads=count, streams=streams, device=device) for count in threads]
     data = read_bundle(path)
+    if not is_bundle(data):
+        check_foreign(data, path)
+        foreign = _Foreign(path, size_hw, dict(shapes or {}))
+        return _benchmark_foreign(data, foreign, choices, batch_sizes, streams, seconds, opened_by, on_row)
     images_u8_nhwc = sample_images(checked_metadata(data, path).preprocess, sample)
     rows: list[BenchmarkRow] = []
     faults: dict[str, str] = {}
@@ -117,6 +130,70 @@ def benchmark(
                 rows.append(_row(engine, batch_size, taken, changes, len(images_u8_nhwc)))
                 on_row(rows[-1])
     return Benchmark(tuple(rows), (*faults.values(), *notes(rows)))
+
+
+@dataclass(frozen=True)
+class _Foreign:
+    """A file of another's making, and what closes the axes that it leaves open."""
+
+    path: Path
+    size_hw: tuple[int, int] | None
+    shapes: dict[str, Sequence[int]]
+
+    def shape(self, given: TensorInfo, batch_size: int) -> tuple[int, ...] | None:
+        """The shape of an input for a batch; None where something stays open."""
+        if given.name in self.shapes or ("" in self.shapes and len(self.shapes) == 1):
+            return tuple(self.shapes.get(given.name, self.shapes.get("", ())))
+        sides = list(given.shape)
+        if sides and sides[0] is None:
+            sides[0] = batch_size
+        if len(sides) == 4:
+            places = (1, 2) if sides[3] in _CHANNELS and sides[1] not in _CHANNELS else (2, 3)
+            for place, side in zip(places, self.size_hw or _SIZE_HW, strict=True):
+                sides[place] = side if sides[place] is None else sides[place]
+        return None if None in sides else tuple(side for side in sides if side is not None)
+
+    def notes(self, data: bytes, inputs: Sequence[TensorInfo]) -> Iterator[str]:
+        """Say what was assumed."""
+        images = [each for each in inputs if len(each.shape) == 4 and each.name not in self.shapes]
+        is_open = any(None in each.shape[1:] for each in images)
+        if is_open and self.size_hw is None and "" not in self.shapes:
+            yield "the file leaves its images' size open; measured at 224x224, --size sets another"
+        if read_header(data).op_types & _QUANTISED:
+            yield "the file's own numbers are whole ones in part (int8); the precision is that of the others"
+
+
+def _benchmark_foreign(
+    data: bytes,
+    file: _Foreign,
+    choices: Sequence[Sequence[EngineChoice]],
+    batch_sizes: Sequence[int],
+    streams: int,
+    seconds: float,
+    opened_by: Callable[..., Engine],
+    on_row: Callable[[BenchmarkRow], object],
+) -> Benchmark:
+    """Time a file without metadata of ours; answers are not compared, for nobody knows what they mean."""
+    rows: list[BenchmarkRow] = []
+    said: dict[str, str] = {}
+    for group in choices:
+        opened = _opened(group, functools.partial(opened_by, data, name=str(file.path)), said)
+        given = opened[0].inputs
+        said |= {line: line for line in file.notes(data, given)}
+        fixed = next((each.shape[0] for each in given if each.shape and each.shape[0] is not None), None)
+        if fixed is not None or file.shapes:
+            sizes: Sequence[int] = [fixed or 1]
+            if list(batch_sizes) != sizes:
+                said["batch"] = f"the inputs have a fixed batch of {fixed or 1}: other batch sizes are left out"
+        else:
+            sizes = batch_sizes
+        for batch_size in sizes:
+            inputs = made_up_inputs(given, {each.name: file.shape(each, batch_size) for each in given}, file.path)
+            timed = time_graphs(opened, inputs, streams=streams, seconds=seconds)
+            for engine, taken in zip(opened, timed, strict=True):
+                rows.append(_row(engine, batch_size, taken, 0, 0))
+                on_row(rows[-1])
+    return Benchmark(tuple(rows), (*said.values(), *notes(rows)))
 
 
 def notes(rows: Sequence[BenchmarkRow]) -> tuple[str, ...]:

@@ -160,6 +160,30 @@ def checked_metadata(data: bytes, path: Path) -> BundleMetadata:
     return BundleMetadata.from_json(header.metadata[METADATA_KEY], name=str(path))
 
 
+def is_bundle(data: bytes) -> bool:
+    """Whether the bytes of an ONNX file have metadata of ours; what is no ONNX file at all is left to its reader."""
+    try:
+        return METADATA_KEY in read_header(data).metadata
+    except ValueError:
+        return True
+
+
+def check_foreign(data: bytes, path: Path) -> None:
+    """Refuse an ONNX file of another's making whose times cannot be measured.
+
+    Raises:
+        BundleError: it keeps tensors in other files, or computes as long as its file says.
+    """
+    header = read_header(data)
+    if header.external_tensors:
+        raise BundleError(
+            f"{path}: keeps tensors in other files ({', '.join(header.external_tensors[:3])}), which is not read. "
+            "Save the model as one file."
+        )
+    if found := sorted(header.op_types & _UNBOUNDED):
+        raise BundleError(f"{path}: computes with {' and '.join(found)}, which can take any time; it is not measured.")
+
+
 def _check_input(engine: Engine, metadata: BundleMetadata, path: Path) -> None:
     size_hw = metadata.preprocess.size_hw
     expected = TensorInfo(_INPUT, "uint8", (None, *size_hw, 3))

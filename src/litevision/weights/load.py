@@ -99,14 +99,25 @@ def load_network(
     *,
     dialect: str | None = None,
     width_mult: float | None = None,
+    num_classes: int | None = None,
+    drop_background: bool | None = None,
+    reset_classifier: bool = False,
 ) -> AnyNetwork:
     """Loads any weights: a classifier, or the detector of a run or a bundle.
 
     Arguments and errors as for ``load_weights``.
     """
     trained = open_trained(source)
-    if trained is None:
-        return load_weights(source, name, dialect=dialect, width_mult=width_mult).network
+    if trained is None or (num_classes, drop_background, reset_classifier) != (None, None, False):
+        return load_weights(
+            source,
+            name,
+            dialect=dialect,
+            width_mult=width_mult,
+            num_classes=num_classes,
+            drop_background=drop_background,
+            reset_classifier=reset_classifier,
+        ).network
     held = trained.config.as_network()
     request = WeightsRequest.of(name, dialect, width_mult)
     request.require(trained.label, WeightsRequest(held.architecture, held.dialect, held.width_mult))

@@ -41,13 +41,15 @@ def bind(
         bound.append(twin)
         if value.name in shapes:
             _set(twin, shapes[value.name], names)
+    for twin in bound:
+        if twin.name in shapes:
             continue
         dims = twin.type.tensor_type.shape.dim
-        if dims and not (_side_of(dims[0]) and batch == 1):
-            _close(dims[0], batch, names, f"the batch of {value.name!r}")
+        if dims and not ((_side_of(dims[0]) or dims[0].dim_param in names) and batch == 1):
+            _close(dims[0], batch, names, f"the batch of {twin.name!r}")
         if size_hw is not None:
             for dim, side, axis in zip(_image_axes(twin), size_hw, ("height", "width"), strict=False):
-                _close(dim, side, names, f"the {axis} of {value.name!r}")
+                _close(dim, side, names, f"the {axis} of {twin.name!r}")
     for twin in bound:
         for dim in twin.type.tensor_type.shape.dim:
             if dim.dim_param in names:

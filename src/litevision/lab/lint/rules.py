@@ -20,8 +20,7 @@ from litevision.cost.graph.tensors import subgraphs
 from litevision.errors import UsageError
 from litevision.lab.guidelines.kernels import kernels
 from litevision.lab.lint.lone_node import MOST_ELEMENTS, LoneNodes
-from litevision.lab.made_up import serialised
-from litevision.lab.onnx_builder import INPUT, OnnxGraphBuilder
+from litevision.lab.onnx_builder import INPUT, OnnxGraphBuilder, serialised
 from litevision.runtime.engines import Engine, EngineChoice, open_engine
 from litevision.tables import pluralise
 

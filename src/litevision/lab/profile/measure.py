@@ -8,13 +8,14 @@ from typing import Any
 from litevision.cost.graph import InputShapes
 from litevision.cost.graph.load import load_graph, with_functions_inlined
 from litevision.errors import BundleError, LitevisionError, UsageError
-from litevision.lab.made_up import made_up_inputs, serialised
+from litevision.lab.onnx_builder import serialised
 from litevision.lab.profile.layers import is_overcorrected, not_run, rows_of
 from litevision.lab.profile.microbenchmarks import named_graph
 from litevision.lab.profile.peaks import added_ms, is_free, measure_cost, measure_peaks
 from litevision.lab.profile.recorders import Job, record
 from litevision.lab.profile.timings import Peaks, Profile, ProfilerCost, TimeStats
 from litevision.runtime.engines import Engine, EngineChoice, open_engine
+from litevision.runtime.engines.made_up import made_up_inputs
 from litevision.runtime.machine import Machine
 
 _TURNS = 9

@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +53,20 @@ def time_engines(
     """
     with ThreadPoolExecutor(streams) as pool:
         return interleaved([_work(engine, batch_u8_nhwc, streams, pool) for engine in engines], seconds)
+
+
+def time_graphs(
+    engines: Sequence[Engine], inputs: Mapping[str, npt.NDArray[Any]], *, streams: int, seconds: float
+) -> list[list[float]]:
+    """Time graphs of any inputs, given by name; else as `time_engines`."""
+    with ThreadPoolExecutor(streams) as pool:
+
+        def call(engine: Engine) -> Callable[[], object]:
+            if streams == 1:
+                return lambda: engine.run_named(inputs)
+            return lambda: list(pool.map(engine.run_named, [inputs] * streams))
+
+        return interleaved([call(engine) for engine in engines], seconds)
 
 
 def interleaved(

@@ -1,4 +1,4 @@
-"""What any ONNX file can be run with: its weights in one piece, and numbers for its inputs."""
+"""Numbers for the inputs of any graph, so that it can be timed."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,13 +6,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 
-from litevision.cost.rows import Shape
 from litevision.errors import UsageError
-from litevision.runtime.engines import TensorInfo
+from litevision.runtime.engines.base import TensorInfo
 
-_MOST_BYTES = 2**31 - 1  # of a protobuf message
 _DTYPES: dict[str, Any] = {
     "float": np.float32,
     "float16": np.float16,
@@ -22,21 +19,8 @@ _DTYPES: dict[str, Any] = {
 }
 
 
-def serialised(model: onnx.ModelProto, path: Path) -> bytes:
-    """Return ``model`` with the weights that lie in files beside ``path``, where ``load_graph`` has looked at them.
-
-    Raises:
-        UsageError: together they are too much for one piece.
-    """
-    onnx.load_external_data_for_model(model, str(path.parent))
-    if model.ByteSize() > _MOST_BYTES:
-        raise UsageError(f"{path}: more than 2 GB with its weights, which no engine takes in one piece.")
-    data: bytes = model.SerializeToString()
-    return data
-
-
 def made_up_inputs(
-    inputs: Sequence[TensorInfo], shapes: Mapping[str, Shape | None], path: Path
+    inputs: Sequence[TensorInfo], shapes: Mapping[str, tuple[int, ...] | None], path: Path
 ) -> dict[str, npt.NDArray[Any]]:
     """Make numbers up for every input: noise for pixels and other real numbers, ones for counts and indices.
 
