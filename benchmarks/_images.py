@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from litevision.image import decode, list_images
+from litevision.image import decode, find_images
 from litevision.runtime.cpus import available_cpus
 
 ELEPHANT = Path(__file__).parents[1] / "examples/elephant.jpg"
@@ -48,7 +48,7 @@ def make_images(folder: Path, count: int, size_wh: tuple[int, int], sources: Seq
 
 def sources(folder: Path | None) -> list[Path]:
     """The photos that images are made of."""
-    return [ELEPHANT, *(list_images(folder) if folder else [])]
+    return [ELEPHANT, *(find_images(folder) if folder else [])]
 
 
 def _part(original: Image.Image, size_wh: tuple[int, int], rng: np.random.Generator) -> Image.Image:

@@ -20,7 +20,7 @@ from PIL import Image
 
 from litevision.errors import LitevisionError
 from litevision.hub import load_classifier
-from litevision.image import Preprocess, decode, list_images
+from litevision.image import Preprocess, decode, find_images
 from litevision.image.decode import open_image
 from litevision.image.transforms import _MIN_PIXELS_PER_PIXEL
 from litevision.runtime import Classifier
@@ -47,7 +47,7 @@ def main() -> None:
     options.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="photos (examples/)")
     arguments = options.parse_args()
     folders = arguments.folders or [ELEPHANT.parent]
-    images = [path for folder in folders for path in list_images(folder, recursive=True)]
+    images = [path for folder in folders for path in find_images(folder, recursive=True)]
     if arguments.quick:
         images = images[:2]
     found = conditions(arguments)

@@ -107,7 +107,7 @@ def list_labels(path: str | os.PathLike[str], task: Task | None = None) -> tuple
 
 def _counted(row: Format, listing: Listing) -> Listing:
     """The listing, with what is passed over counted."""
-    listing.count_passed_over(_LABEL_SUFFIXES if row.task == "detection" else ())
+    listing.count_passed_over(() if row.is_fallback else _LABEL_SUFFIXES)
     return listing
 
 
