@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypedDict, TypeGuard, Unpack, cast, overload, runtime_checkable
 
 from litevision.errors import FileMissingError
+from litevision.files import refuse_links
 from litevision.image import ImageLike
 from litevision.image.sources import is_single_image
 from litevision.runtime.bundle import Bundle
@@ -53,6 +54,7 @@ def find_bundle(model: str | os.PathLike[str]) -> Path:
 
     Raises:
         FileMissingError: a folder without a bundle.
+        UnsafeFileError: a folder that holds links.
         LitevisionError: as for ``litevision.exporting.cached.bundle_for``.
     """
     name = os.fspath(model)
@@ -66,6 +68,7 @@ def find_bundle(model: str | os.PathLike[str]) -> Path:
         path = Path(name, "model.onnx")
         if not path.is_file():
             raise FileMissingError(f"{name}: a folder without model.onnx; expected the folder of a finished run.")
+        refuse_links(Path(name))
         return path
     from litevision.console import note
     from litevision.exporting.cached import bundle_for, kept_at

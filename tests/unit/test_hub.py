@@ -12,7 +12,7 @@ import litevision
 from bundles import write_bundle
 from detectors import RED, image, write_detector
 from images import encoded
-from litevision.errors import BundleError, FileMissingError, ImageError, UnknownNameError, UsageError
+from litevision.errors import BundleError, FileMissingError, ImageError, UnknownNameError, UnsafeFileError, UsageError
 from litevision.hub import find_bundle
 from litevision.zoo import BUNDLES
 
@@ -35,6 +35,14 @@ def test_where_bundles_are_found(tmp_path: Path) -> None:
     assert find_bundle("any/where.ONNX") == Path("any/where.ONNX")
     (tmp_path / "model.onnx").touch()
     assert find_bundle(tmp_path) == find_bundle(str(tmp_path)) == tmp_path / "model.onnx"
+
+
+def test_a_run_whose_model_is_a_link_is_refused(classifier: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "model.onnx").symlink_to(classifier)
+    with pytest.raises(UnsafeFileError, match=r"model\.onnx: a symbolic link; a run holds plain files alone"):
+        litevision.load(run)
 
 
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from litevision.lab.profile.microbenchmarks import named_graph
 from litevision.lab.profile.peaks import added_ms, is_free, measure_cost, measure_peaks
 from litevision.lab.profile.recorders import Job, record
 from litevision.lab.profile.timings import Peaks, Profile, ProfilerCost, TimeStats
+from litevision.runtime.bundle import check_foreign
 from litevision.runtime.engines import Engine, EngineChoice, open_engine
 from litevision.runtime.engines.made_up import made_up_inputs
 from litevision.runtime.machine import Machine
@@ -58,6 +59,7 @@ def profile_file(
         with_functions_inlined(load_graph(path), str(path)), batch=batch, size_hw=size_hw, shapes=shapes
     )
     ledger, data = counted.ledger, serialised(counted.model, path)
+    check_foreign(data, path)
     engine = open_engine(data, choice, name=str(path))
     inputs = made_up_inputs(engine.inputs, ledger.input_shapes, path)
     _try_once(engine, inputs, path)

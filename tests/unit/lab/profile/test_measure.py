@@ -207,6 +207,25 @@ def test_normalisations_that_nobody_folded_go_with_their_convolutions(engine: st
 
 
 @pytest.mark.parametrize("engine", NAMES)
+def test_a_graph_that_says_how_long_it_runs_is_not_measured(engine: str, tmp_path: Path) -> None:
+    def value(name: str, dtype: int = TensorProto.FLOAT, shape: tuple[int, ...] = (1, 8)) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, dtype, shape)
+
+    nodes = [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Relu", ["a"], ["b"])]
+    ins = [value("i", TensorProto.INT64, ()), value("go", TensorProto.BOOL, ()), value("a")]
+    body = helper.make_graph(nodes, "body", ins, [value("on", TensorProto.BOOL, ()), value("b")])
+    loop = helper.make_node("Loop", ["", "yes", "x"], ["y"], body=body)
+    yes = helper.make_tensor("yes", TensorProto.BOOL, [], [True])
+    made = helper.make_model(
+        helper.make_graph([loop], "endless", [value("x")], [value("y")], [yes]),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=10,
+    )
+    with pytest.raises(BundleError, match="computes with Loop, which can take any time; it is not measured"):
+        profile_file(saved(made, tmp_path), choice_of(engine), peaks=PEAKS)
+
+
+@pytest.mark.parametrize("engine", NAMES)
 def test_a_graph_that_loads_and_cannot_run_is_one_line(engine: str, tmp_path: Path) -> None:
     made = helper.make_model(
         helper.make_graph(
