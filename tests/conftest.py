@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
-# A run in the background ("&" in a script) ignores SIGINT, and so would every process that a test starts and stops.
+# A run in the background ("&" in a script) ignores SIGINT and one of nohup SIGHUP, and so would every process that a
+# test starts and stops.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -67,9 +67,7 @@ def stored(photo: Image.Image, profile: bytes | None, mode: str = "RGB") -> byte
         photo.save(stream, "JPEG", quality=95, subsampling=0)
         return stream.getvalue()
     target = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    moved = ImageCms.profileToProfile(
-        photo, ImageCms.createProfile("sRGB"), target, ImageCms.Intent.RELATIVE_COLORIMETRIC, mode
-    )
+    moved = ImageCms.profileToProfile(photo, ImageCms.createProfile("sRGB"), target, ImageCms.Intent.PERCEPTUAL, mode)
     assert moved is not None
     moved.save(stream, "JPEG", quality=95, subsampling=0, icc_profile=profile)
     return stream.getvalue()

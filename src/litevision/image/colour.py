@@ -90,7 +90,7 @@ def _transform(source: Any, mode: str) -> Convert:
         ImageCms.createProfile("sRGB"),
         mode,
         "RGB",
-        ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        ImageCms.Intent.PERCEPTUAL,
         ImageCms.Flags.BLACKPOINTCOMPENSATION,
     )
 
