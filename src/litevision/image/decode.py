@@ -26,7 +26,7 @@ from litevision.image.faults import faults_of, quiet_pillow, too_many_bytes, too
 from litevision.image.formats import EXPECTED, ImageFormat, format_of, identify
 from litevision.image.pixels import UPRIGHT, Orientation, RgbPixels, read_orientation
 from litevision.image.reading import JPEGS, decoded_bytes, draft, image_of, is_reduced
-from litevision.image.repair import ended_jpeg
+from litevision.image.repair import ended_jpeg, is_too_short
 from litevision.image.sources import ImageLike, image_of_array, image_of_tensor, is_tensor, read_file, read_object
 
 _TURNED_BY_PILLOW = ("TIFF",)  # when it decodes them
@@ -279,6 +279,8 @@ def _opened(image: Image.Image, name: str, limits: Limits, *, ours: bool, data: 
             f"pixels for this kind of {image.format}, which is decoded slowly. Convert it to PNG first."
         )
     with faults_of(name), quiet_pillow():
+        if image.format in JPEGS and data and is_too_short(data, image.size):
+            raise OSError(f"{len(data)} bytes cannot hold {width} x {height} pixels")  # nor is memory taken for them
         return _as_opened(image, name, limits, ours, data)
 
 

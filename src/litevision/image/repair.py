@@ -152,6 +152,18 @@ def ended_jpeg(data: bytes) -> bytes | None:
     return data.rstrip(b"\xff") + b"\xff\xd9"
 
 
+def is_too_short(data: bytes, size_wh: tuple[int, int]) -> bool:
+    """Whether a JPEG cannot hold the pixels that its header states: each block of 8 x 8 takes a bit at the very least.
+
+    A few bytes would otherwise ask for the memory of a large image, before anybody sees that it is not there.
+    Arithmetic coding takes less than a bit, so such files pass. Source: ITU T.81, F.1.2 and G.1.2.
+    """
+    if any(marker in data for marker in (b"\xff\xc9", b"\xff\xca")):  # arithmetic coding
+        return False
+    width, height = size_wh
+    return -(-width // 8) * -(-height // 8) > 8 * len(data)
+
+
 def _checksum(image: object) -> int:
     from PIL import Image
 

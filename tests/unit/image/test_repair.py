@@ -1,8 +1,10 @@
 """What stands around the pixels never costs them; pixels that are missing stay an error."""
 
+import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,6 +113,18 @@ def test_a_progressive_jpeg_that_lacks_a_scan_is_refused() -> None:
     last = data.rindex(b"\xff\xc4")  # the tables of the last scan
     with pytest.raises(ImageError, match="damaged or cut short"):
         decode(data[:last])
+
+
+@pytest.mark.parametrize("options", [{"progressive": True}, {"subsampling": 0}, {"optimize": True}])
+def test_a_jpeg_too_short_for_its_size_is_refused_before_it_takes_memory(options: dict[str, Any]) -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (2048, 1536), "teal").save(stream, "JPEG", quality=1, **options)
+    data = stream.getvalue()
+    assert decode(data).size == (2048, 1536)  # the flattest image there is passes
+    frame = data.index(b"\xff\xc2" if "progressive" in options else b"\xff\xc0") + 5
+    claimed = data[:frame] + struct.pack(">HH", 10000, 10000) + data[frame + 4 :]
+    with pytest.raises(ImageError, match=r"cut short \(\d+ bytes cannot hold 10000 x 10000 pixels\)"):
+        decode(claimed)
 
 
 @pytest.mark.parametrize("name", ["itxt_1_5MB.png", "icc_1_2MB.png", "jpeg_without_eoi.jpg", "bad_crc_ancillary.png"])

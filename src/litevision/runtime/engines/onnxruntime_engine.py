@@ -35,8 +35,7 @@ class OnnxruntimeEngine:
             self.inputs = tuple(map(_info, self._session.get_inputs()))
             self.outputs = tuple(map(_info, self._session.get_outputs()))
         except Exception as error:  # onnxruntime's exceptions share no other base class
-            reason = str(error).strip().splitlines()[0]
-            raise BundleError(f"{name}: {self.version} cannot load it ({reason}).") from error
+            raise _cannot_load(self.version, name, error) from error
         if self._session.get_providers()[0] != _PROVIDERS[device]:
             # It goes on with the CPU where a driver or a library of the device is missing.
             if choice.device != AUTO:
@@ -54,6 +53,27 @@ class OnnxruntimeEngine:
 
     def run_named(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Outputs:
         return dict(zip(self._names, self._session.run(self._names, dict(inputs)), strict=True))
+
+
+def check_graph(data: bytes, name: str) -> None:
+    """Refuse a graph that ONNX's own rules do not allow: unknown operators, inputs that are missing, types that clash.
+
+    OpenVINO's reader trusts the file in this, and some such graphs end the process there.
+
+    Raises:
+        BundleError: onnxruntime refuses it.
+    """
+    onnxruntime = import_onnxruntime()
+    options = session_options(onnxruntime, EngineChoice())
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        onnxruntime.InferenceSession(data, options, providers=[_PROVIDERS["cpu"]])
+    except Exception as error:  # onnxruntime's exceptions share no other base class
+        raise _cannot_load(f"onnxruntime {onnxruntime.__version__}", name, error) from error
+
+
+def _cannot_load(version: str, name: str, error: Exception) -> BundleError:
+    return BundleError(f"{name}: {version} cannot load it ({str(error).strip().splitlines()[0]}).")
 
 
 def _device(device: str, available: Sequence[str]) -> str:

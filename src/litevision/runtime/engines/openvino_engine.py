@@ -17,6 +17,7 @@ import numpy.typing as npt
 from litevision.errors import BundleError, MissingExtraError, UsageError
 from litevision.runtime.engines import AUTO, ENGINES
 from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo
+from litevision.runtime.engines.onnxruntime_engine import check_graph
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 _DTYPES = {"float32": "float", "float64": "double"}
@@ -44,6 +45,7 @@ class OpenvinoEngine:
         self.choice = replace(choice, device=device)
         self.version = f"openvino {openvino.__version__.partition('-')[0]}"
         self._name = name
+        check_graph(data, name)
         with self._load_errors():
             self._model = _read_onnx(data)
             self.inputs = tuple(map(_info, self._model.inputs))
