@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "image": {"errors"},
     "zoo": set(),
     "runtime": {"errors", "files", "registry", "detections", "image", "zoo"},
-    "hub": {"errors", "console", "detections", "image", "zoo", "runtime", "exporting"},
+    "hub": {"errors", "console", "files", "detections", "image", "zoo", "runtime", "exporting"},
     "models": {"errors", "registry", "image", "runtime"},
     "weights": {*_MODELS, "console", "image", "zoo", "runtime"},
     "cost": {*_MODELS, "tables", "weights", "zoo", "runtime"},
