@@ -82,7 +82,7 @@ def run(options: ChooseOptions) -> int:
         print(json.dumps(found.to_dict()))
     else:
         print_report(found.sections(every=options.all))
-    return 0
+    return int(not found.fitting)
 
 
 def _calibrate(choice: "EngineChoice") -> "LatencyModel":
