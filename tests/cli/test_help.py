@@ -23,7 +23,7 @@ SHOWN = {
     "check-data": ["Pascal VOC, COCO, YOLO, CVAT, LabelMe, CreateML, Label Studio, VIA or CSV of boxes", "only the first five"],
     "train": [
         "Random seed. [default: 0]",
-        "[default: 32; 8 for detection]",
+        "[default: 32, 16 from scratch; 8 for detection]",
         "[default: 224x224; 416x416 for detection]",
         "the folder of a run",
         "[default: runs]",
