@@ -20,7 +20,10 @@ SHOWN = {
     "classify": ["litevision classify photo.jpg", "[default: 5]", "clothing unless given", "Choices: onnxruntime"],
     "detect": ["N along the longer side", "from 0 to 1", "blood-cells unless given", "Seconds between frames"],
     "evaluate": ["runs/first", "Choices: train, validation, test, all.", "[default: onnxruntime]"],
-    "check-data": ["Pascal VOC, COCO, YOLO, CVAT, LabelMe, CreateML, Label Studio, VIA or CSV of boxes", "only the first five"],
+    "check-data": [
+        "Pascal VOC, COCO, YOLO, CVAT, LabelMe, CreateML, Label Studio, VIA or CSV of boxes",
+        "only the first five",
+    ],
     "train": [
         "Random seed. [default: 0]",
         "[default: 32, 16 from scratch; 8 for detection]",

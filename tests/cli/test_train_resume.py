@@ -91,7 +91,10 @@ def test_an_error_leaves_no_process_behind(place: Path) -> None:
     process = start(place, "data", "--name", "diverging", *settings(RECIPE, diverging))
     out, err = process.communicate(timeout=600)
     assert (process.returncode, out) == (1, "")
-    assert re.match(r"error: the loss is (nan|inf) in epoch \d, batch \d; try a lower ", err.splitlines()[-1])
+    assert re.match(
+        r"error: the loss is (nan|inf) in epoch \d, batch \d: the training diverged, and no model file was made",
+        err.splitlines()[-1],
+    )
     assert "Traceback" not in err
 
 
@@ -100,6 +103,7 @@ def strangers_run(place: Path, tmp_path: Path, uninterrupted: dict[str, Any]) ->
     """A whole run but for its results, which a resume would write anew; beside it, what its links could lead to."""
     shutil.copytree(place / "data", tmp_path / "data")
     shutil.copytree(place / "runs/whole", tmp_path / "run")
+    shutil.copytree(place / "runs/whole", tmp_path / "second")
     (tmp_path / "run/results.json").unlink()
     (tmp_path / "victim/train").mkdir(parents=True)
     (tmp_path / "victim/train/precious.txt").write_text("precious")
@@ -118,7 +122,7 @@ def strangers_run(place: Path, tmp_path: Path, uninterrupted: dict[str, Any]) ->
         ("run.lock", "../victim/train/precious.txt"),
     ],
 )
-@pytest.mark.parametrize("command", [("train", "--resume"), ("average", "--name", "x", "run")])
+@pytest.mark.parametrize("command", [("train", "--resume"), ("average", "--name", "x", "second")])
 def test_a_strangers_run_is_never_followed_out_of_its_folder(
     strangers_run: Path,
     command: tuple[str, ...],

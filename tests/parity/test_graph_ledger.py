@@ -87,8 +87,7 @@ def test_a_bundles_graph_multiplies_as_the_network_does(name: str, dialect: str)
         part.num_features * (1 if has_no_bias else 2)
         for has_no_bias, part in zip(without_bias(network), norms(network), strict=True)
     )
-    normalisation = 6  # a scale and a shift for each colour, which the bundle holds and the network does not
-    assert found.num_params == expected.num_params - folded + normalisation
+    assert found.num_params == expected.num_params - folded
 
 
 def norms(network: nn.Module) -> list[nn.BatchNorm2d]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TextIO
 
-from litevision.tables import pluralise
+from litevision.tables import escape, pluralise
 
 if TYPE_CHECKING:
     from litevision.data.coco_ids import CocoIds
@@ -54,7 +54,7 @@ class CocoResults:
             verb = "is" if self._images_left_out == 1 else "are"
             yield f"{pluralise(self._images_left_out)} {verb} left out, which {self._ids.path} does not name"
         if self._ids is not None and self._boxes_left_out:
-            counts = ", ".join(f"{count:,} {name}" for name, count in self._boxes_left_out.items())
+            counts = ", ".join(f"{count:,} {escape(name)}" for name, count in self._boxes_left_out.items())
             yield f"boxes of classes that {self._ids.path} does not name are left out: {counts}"
         if self._renamed:
             yield f"{pluralise(self._renamed)} of a number that another file has: their image_id is their path"

@@ -211,7 +211,9 @@ def class_ids(given: Sequence[str], labels: Sequence[str]) -> set[int]:
 
 def count_text(counts: Mapping[str, int]) -> str:
     """Counts as ``12 RBC, 1 WBC``, the most frequent class first."""
-    return ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items(), key=lambda it: -it[1]))
+    from litevision.tables import escape
+
+    return ", ".join(f"{count:,} {escape(name)}" for name, count in sorted(counts.items(), key=lambda it: -it[1]))
 
 
 class CountWriter:

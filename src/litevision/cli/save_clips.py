@@ -111,10 +111,10 @@ def _follows(source: PreprocessedImage[Any], last: PreprocessedImage[Any] | None
 class _Video:
     """H.264, or MPEG-4 where there is no encoder for it, in an MP4; each frame is shown from its time on."""
 
-    def __init__(self, files: ExitStack, path: Path, mark: str, every_s: float) -> None:
+    def __init__(self, files: ExitStack, partial: Path, mark: str, every_s: float) -> None:
         import av
 
-        self._container: OutputContainer = files.enter_context(av.open(str(path), "w", format="mp4"))
+        self._container: OutputContainer = files.enter_context(av.open(str(partial), "w", format="mp4"))
         self._container.metadata["comment"] = mark
         self._every_s = every_s
         self._stream: VideoStream | None = None

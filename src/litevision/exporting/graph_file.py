@@ -82,8 +82,8 @@ def _kept(name: str) -> Path | None:
     return kept if kept.is_file() else None
 
 
-def _make(name: str, path: Path, size_hw: tuple[int, int] | None, *, is_published: bool) -> str:
-    """Write the graph of the network ``name`` to ``path``; say in a line what it is."""
+def _make(name: str, unfinished: Path, size_hw: tuple[int, int] | None, *, is_published: bool) -> str:
+    """Write the graph of the network ``name`` to ``unfinished``; say in a line what it is."""
     from litevision.exporting.graph import to_onnx
     from litevision.models.factory import build, configure
     from litevision.runtime.metadata import Normalisation
@@ -93,7 +93,7 @@ def _make(name: str, path: Path, size_hw: tuple[int, int] | None, *, is_publishe
     if not is_published:
         network = load_network(name)
         size_hw = size_hw or (network.pretrained.preprocess.size_hw if network.pretrained else (224, 224))
-        path.write_bytes(to_onnx(network.float().cpu(), neutral, size_hw).SerializeToString())
+        unfinished.write_bytes(to_onnx(network.float().cpu(), neutral, size_hw).SerializeToString())
         return f"{name} at {size_hw[0]}x{size_hw[1]}"
     row = None
     try:
@@ -103,5 +103,5 @@ def _make(name: str, path: Path, size_hw: tuple[int, int] | None, *, is_publishe
         options: dict[str, Any] = dict(row.options)
         config = configure(row.architecture, dialect=row.dialect, width_mult=row.width_mult, **options)
     size_hw = size_hw or (row.input.size_hw if row else (224, 224))
-    path.write_bytes(to_onnx(build(config), neutral, size_hw).SerializeToString())
+    unfinished.write_bytes(to_onnx(build(config), neutral, size_hw).SerializeToString())
     return f"{name} at {size_hw[0]}x{size_hw[1]} with random weights, on which times do not depend"

@@ -120,7 +120,7 @@ def test_every_arrow_is_drawn_and_nothing_printed(capfd: pytest.CaptureFixture[s
 
 def test_a_drawing_replaces_a_file_whole(tmp_path: Path) -> None:
     path = tmp_path / "net.dot"
-    path.write_text("old")
+    draw(network("mobilenet_v2"), path)
     draw(network("mobilenet_v2", num_classes=0), path)
     assert path.read_text().endswith("}\n")
     assert "classifier" not in path.read_text()

@@ -114,7 +114,7 @@ def test_another_file_of_the_same_name_has_a_bundle_of_its_own(tmp_path: Path) -
 
 def test_a_failure_leaves_nothing_in_the_cache(tmp_path: Path, cache: Path) -> None:
     file = weight_file(tmp_path / "mine.safetensors", num_classes=3)
-    with pytest.raises(ValueError, match="the network has 3 classes: name them"):
+    with pytest.raises(ValueError, match="its classes have no names"):
         bundle_for(str(file))
     assert not list(cache.rglob("*.onnx"))
 

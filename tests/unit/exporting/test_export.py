@@ -113,7 +113,7 @@ def test_what_is_given_comes_first(clothing: Network, written: list[ExportedMode
     assert sized.facts.preprocess == Preprocess((96, 160), 96, "center", "bilinear")  # all of the shorter side
     assert sized.facts.score is None
     assert (boxed.facts.preprocess.crop, boxed.check_images) == ("letterbox", ["a.jpg"])
-    with pytest.raises(UsageError, match="give size or preprocess"):
+    with pytest.raises(UsageError, match="give preprocess, or size, crop, crop_fraction and interpolation, not both"):
         litevision.export(clothing, "it.onnx", size=64, preprocess=Preprocess((80, 80), 80))
 
 
