@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypedDict, TypeGuard, Unpack, cast, overload, runtime_checkable
 
 from litevision.errors import FileMissingError
-from litevision.files import refuse_links
 from litevision.image import ImageLike
 from litevision.image.sources import is_single_image
 from litevision.runtime.bundle import Bundle
@@ -68,6 +67,8 @@ def find_bundle(model: str | os.PathLike[str]) -> Path:
         path = Path(name, "model.onnx")
         if not path.is_file():
             raise FileMissingError(f"{name}: a folder without model.onnx; expected the folder of a finished run.")
+        from litevision.files import refuse_links  # here: a bundle by its own name or path needs no shutil
+
         refuse_links(Path(name))
         return path
     from litevision.console import note
