@@ -39,12 +39,15 @@ class Figures:
     answers: int = 0
     refusals: int = 0
     findings: int = 0
+    worst_s: float = 0.0  # of the processor, for one input
+    worst_mb: float = 0.0
     kinds: dict[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         head = (
             f"{self.reader:20} {self.seconds:4.0f} s {self.inputs:7,} inputs {self.answers:7,} answers "
-            f"{self.refusals:7,} refusals {self.findings:5,} findings"
+            f"{self.refusals:7,} refusals {self.findings:5,} findings, "
+            f"{self.worst_s:.1f} s and {self.worst_mb:,.0f} MB at most"
         )
         return "\n".join([head, *(f"    {count} x {kind}" for kind, count in self.kinds.items())])
 
@@ -127,6 +130,8 @@ def events(child: "subprocess.Popen[bytes]") -> Iterator[dict[str, Any]]:
 
 def count(figures: Figures, event: dict[str, Any], out: Path, folder: Path) -> None:
     figures.inputs += 1
+    figures.worst_s = max(figures.worst_s, event.get("seconds", 0.0))
+    figures.worst_mb = max(figures.worst_mb, event.get("megabytes", 0.0))
     if event["kind"] != "finding":
         figures.answers += event["kind"] == "answer"
         figures.refusals += event["kind"] == "refusal"
@@ -158,7 +163,7 @@ def feed(reader: str, first: int, folder: Path) -> int:
         verdict = source.judge(file, data)
         if verdict.kind == "finding":
             folder.with_name(f"{folder.name}-kept").write_bytes(data)
-        print(json.dumps({**event, "kind": verdict.kind, "text": verdict.text}), file=says, flush=True)
+        print(json.dumps({**event, **asdict(verdict)}), file=says, flush=True)
         if verdict.is_costly:
             return 0  # what it left behind should not count against the next
     return 0

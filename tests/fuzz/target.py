@@ -8,7 +8,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from types import FrameType
@@ -52,11 +52,15 @@ class Verdict:
     Attributes:
         text: the error's.
         is_costly: whether it took more time or memory than it may, so that the process should not go on.
+        seconds: of the processor.
+        megabytes: of resident memory, beside what there was.
     """
 
     kind: Kind
     text: str = ""
     is_costly: bool = False
+    seconds: float = 0.0
+    megabytes: float = 0.0
 
 
 class _Late(BaseException):
@@ -106,10 +110,10 @@ class Feed:
             file.write_bytes(self.whole[file])
         taken_s, taken_mb = _cpu_s() - start_s, _peak_mb() - start_mb
         if taken_s > CPU_LIMIT_S:
-            return Verdict("finding", f"{taken_s:.0f} s of the processor, {verdict.text}", True)
-        if taken_mb > MEMORY_LIMIT_MB and len(data) < 1_000_000:
-            return Verdict("finding", f"{taken_mb:.0f} MB for {len(data)} bytes, {verdict.text}", True)
-        return verdict
+            verdict = Verdict("finding", f"{taken_s:.0f} s of the processor, {verdict.text}", True)
+        elif taken_mb > MEMORY_LIMIT_MB and len(data) < 1_000_000:
+            verdict = Verdict("finding", f"{taken_mb:.0f} MB for {len(data)} bytes, {verdict.text}", True)
+        return replace(verdict, seconds=round(taken_s, 2), megabytes=round(taken_mb))
 
 
 def limit_memory() -> None:
