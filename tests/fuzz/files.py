@@ -1,30 +1,40 @@
 """Fuzz targets: images, videos, bundles and other ONNX files."""
 
 import json
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import onnx
-from PIL import Image
+from fontTools import subset
+from PIL import Image, ImageCms
 
 import graphs
 from bundles import plain_metadata, write_bundle
 from clips import RED_AND_BLUE
 from detectors import write_detector
-from fuzz.mutations import mutate_bytes, mutate_protobuf, of_png_chunks
+from fuzz.mutations import mutate_bytes, mutate_protobuf, of_font_table, of_png_chunks
 from fuzz.target import Target
 from images import encoded, exif, scene
 from litevision.cost.info import info
 from litevision.hub import load
 from litevision.image import Preprocess
 from litevision.image.decode import open_image
+from litevision.image.font_files import FOLDER, SHIPPED, user_font
 from litevision.lab.lint import lint
+from litevision.lab.profile import Peaks, profile_file
+from litevision.lab.profile.report import sections
+from litevision.runtime.benchmark import benchmark
+from litevision.runtime.engines import engine_choice
 from litevision.runtime.video import animation_frames, video_frames
+from litevision.weights.load import load_network
 
 PREPROCESS = Preprocess((32, 32), 32)
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+PEAKS = Peaks(100.0, ((1_000, 50.0), (1_000_000, 10.0)))
 
 # Suffixes with Pillow's options; those that are not read are refused by their content.
 _IMAGES: dict[str, dict[str, Any]] = {
@@ -44,18 +54,53 @@ _IMAGES: dict[str, dict[str, Any]] = {
     "avif": {"kind": "AVIF"},
     "jp2": {"kind": "JPEG2000"},
 }
+# Those that are seldom met, and what the common ones seldom hold.
+_RARE_IMAGES: dict[str, dict[str, Any]] = {
+    "icc.jpg": {"kind": "JPEG", "icc_profile": SRGB},
+    "icc.png": {"kind": "PNG", "icc_profile": SRGB},
+    "restarts.jpg": {"kind": "JPEG", "restart_marker_rows": 1},
+    "deep.tif": {"kind": "TIFF", "mode": "I;16"},
+    "float.tif": {"kind": "TIFF", "mode": "F"},
+    "bits.tif": {"kind": "TIFF", "mode": "1", "compression": "group4"},
+    "pages.tif": {"kind": "TIFF", "save_all": True, "append_images": [Image.new("RGB", (30, 20))]},
+    "cmyk.tif": {"kind": "TIFF", "mode": "CMYK"},
+    "mpo": {"kind": "MPO", "save_all": True, "append_images": [Image.new("RGB", (30, 20))]},
+    "j2k": {"kind": "JPEG2000", "no_jp2": True},
+    "ico": {"kind": "ICO", "mode": "RGBA", "sizes": [(16, 16)], "bitmap_format": "bmp"},
+    "icns": {"kind": "ICNS"},
+    "dds": {"kind": "DDS", "mode": "RGBA", "pixel_format": "DXT5"},
+    "tga": {"kind": "TGA", "compression": "tga_rle"},
+    "pcx": {"kind": "PCX"},
+    "sgi": {"kind": "SGI"},
+    "ppm": {"kind": "PPM"},
+    "pfm": {"kind": "PPM", "mode": "F"},
+    "qoi": {"kind": "QOI"},
+    "blp": {"kind": "BLP", "mode": "P"},
+    "msp": {"kind": "MSP", "mode": "1"},
+    "dib": {"kind": "DIB"},
+}
 _ANIMATIONS = {"gif": "GIF", "apng": "PNG", "webp": "WEBP"}
+RUNS = Path(__file__).parents[1] / "fixtures/v0_1_0"
 _CODECS = {"mp4": "libx264", "webm": "libvpx", "avi": "mpeg4", "mkv": "mpeg4", "flv": "flv", "mov": "mjpeg"}
 
 
-def _write_images(folder: Path) -> Iterator[Path]:
+def _write_each(folder: Path, formats: Mapping[str, Mapping[str, Any]]) -> Iterator[Path]:
     image = Image.fromarray(scene(24, 40))
     deep = Image.fromarray(np.arange(960, dtype=np.uint16).reshape(24, 40))
-    for suffix, options in _IMAGES.items():
-        options = dict(options)
+    for suffix, given in formats.items():
+        options = dict(given)
         mode = options.pop("mode", "RGB")
         made = deep if mode == "I;16" else image.convert(mode)
         yield _write(folder / f"a.{suffix}", encoded(made, options.pop("kind"), **options))
+
+
+def _write_rare_images(folder: Path) -> list[Path]:
+    return list(_write_each(folder, _RARE_IMAGES))
+
+
+def _write_images(folder: Path) -> Iterator[Path]:
+    yield from _write_each(folder, _IMAGES)
+    image = Image.fromarray(scene(24, 40))
     turned = [image.rotate(angle) for angle in (0, 40, 80)]
     for suffix, kind in _ANIMATIONS.items():
         yield _write(folder / f"moving.{suffix}", encoded(turned[0], kind, save_all=True, append_images=turned[1:]))
@@ -172,6 +217,40 @@ def _lint(folder: Path, file: Path) -> None:
     json.dumps(lint(file, seconds=1e-4, threads=1).to_dict())
 
 
+def _bench(folder: Path, file: Path) -> None:
+    list(benchmark(file, batch_sizes=(1,), threads=(1,), precisions=("fp32",), seconds=1e-4).notes)
+
+
+def _profile(folder: Path, file: Path) -> None:
+    found = profile_file(file, engine_choice("openvino", threads=1), repeats=1, peaks=PEAKS)
+    list(sections(found, every=True))
+
+
+def _load_weights(folder: Path, file: Path) -> None:
+    load_network(file)
+
+
+def _write_networks(folder: Path) -> Iterator[Path]:
+    yield Path(shutil.copy(RUNS / "classes/model.onnx", folder))
+
+
+def _write_fonts(folder: Path) -> Iterator[Path]:
+    options = subset.Options(notdef_outline=True, glyph_names=False, layout_features=[])
+    for name, letters in {"plane.ttf": "ab", "all.ttf": "a\U0001d538"}.items():
+        font = subset.load_font(FOLDER / SHIPPED[0], options)
+        shrunk = subset.Subsetter(options)
+        shrunk.populate(text=letters)
+        shrunk.subset(font)
+        font.save(folder / name)
+        font.close()
+        yield folder / name
+
+
+def _read_font(folder: Path, file: Path) -> None:
+    font = user_font(file)
+    font.marks([it for it in "ab日\U0001d538" if font.has(it)])
+
+
 def _raise(error: Exception | None) -> None:
     if error is not None:
         raise error
@@ -188,5 +267,10 @@ TARGETS = (
     Target("bundle-onnxruntime", _write_bundles, (mutate_protobuf,), _run("onnxruntime"), 100),
     Target("bundle-openvino", _write_bundles, (mutate_protobuf,), _run("openvino"), 30),
     Target("info", _write_graphs, (mutate_protobuf,), _count, 100),
+    Target("image-rare", _write_rare_images, (mutate_bytes,), _read_image, 100),
+    Target("font", _write_fonts, (mutate_bytes, of_font_table), _read_font, 100),
+    Target("bundle-weights", _write_networks, (mutate_protobuf,), _load_weights, 30),
+    Target("bench", _write_graphs, (mutate_protobuf,), _bench, 20),
+    Target("profile", _write_graphs, (mutate_protobuf,), _profile, 10, needs="openvino"),
     Target("lint", _write_graphs, (mutate_protobuf,), _lint, 40),
 )

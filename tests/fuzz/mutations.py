@@ -254,6 +254,20 @@ def of_png_chunks(data: bytes, random: Random) -> bytes:
     )
 
 
+def of_font_table(data: bytes, random: Random) -> bytes:
+    """A table of a TrueType or OpenType font changed, mostly that of its letters, with its length mended."""
+    tables = [data[start : start + 16] for start in range(12, 12 + 16 * int.from_bytes(data[4:6], "big"), 16)]
+    found = [struct.unpack(">4sIII", table) for table in tables if len(table) == 16]
+    if not found:
+        return mutate_bytes(data, random)
+    letters = [row for row in found if row[0] == b"cmap"]
+    tag, check, offset, length = random.choice(letters) if letters and random.random() < 0.7 else random.choice(found)
+    changed = mutate_bytes(data[offset : offset + length], random)
+    row = struct.pack(">4sIII", tag, check, len(data), len(changed))
+    place = 12 + 16 * found.index((tag, check, offset, length))
+    return data[:place] + row + data[place + 16 :] + changed
+
+
 def within_zip(change: Mutation) -> Mutation:
     """``change`` of one member of an archive, which is written anew with the right sizes and checksums."""
 

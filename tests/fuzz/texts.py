@@ -15,6 +15,7 @@ from images import scene
 from labelled_boxes import scenes, write_coco, write_image, write_voc, write_yolo
 from litevision.cli.inputs import Finder, images
 from litevision.data import check_data
+from litevision.data.coco_ids import CocoIds
 from litevision.data.reader import read
 from litevision.runtime.metadata import BundleMetadata
 from litevision.runtime.predictor import preprocess_image
@@ -123,6 +124,23 @@ def _exported(name: str, content: Callable[[], Any]) -> Callable[[Path], Sequenc
     return prepare
 
 
+@_of(".txt", ".data", ".names")
+def _darknet(folder: Path) -> None:
+    write_yolo(folder / "data", SCENES)
+    (folder / "data/data.yaml").unlink()
+    listed = [path for path in (folder / "data").rglob("*.png") if "train" in path.parts]
+    (folder / "data/train.txt").write_text("\n".join(str(path.relative_to(folder)) for path in listed))
+    (folder / "obj.names").write_text("cell\ndot\n")
+    (folder / "obj.data").write_text("classes = 2\ntrain = data/train.txt\nnames = obj.names\n")
+
+
+def _read_ids(folder: Path, file: Path) -> None:
+    ids = CocoIds.read(file)
+    ids.category_ids(["cell", "Dot"])
+    for one in SCENES:
+        ids.image_id(f"images/{one.name}.png")
+
+
 def _metadata(folder: Path) -> Iterator[Path]:
     score = {"top1": 70.1, "top5": 90.0, "dataset": "a", "count": 5, "size_hw": [8, 8], "measured_by": "b"}
     for name, plain in {"classes": {**plain_metadata(), "score": score}, "boxes": detection_metadata()}.items():
@@ -173,5 +191,7 @@ TARGETS = (
     Target("via", _exported("a.json", others.via), _JSON, _check),
     Target("via-csv", _exported("a.csv", others.via_csv), _TEXT, _check),
     Target("open-images", _exported("train.csv", others.open_images), _TEXT, _check),
+    Target("darknet", _darknet, _TEXT, _check),
+    Target("coco-ids", _coco, _JSON, _read_ids),
     Target("list", _paths, _TEXT, _read_paths),
 )

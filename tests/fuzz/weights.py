@@ -1,10 +1,12 @@
 """Fuzz targets: weight files, the checkpoints of a run, and its plan and recipe."""
 
+import json
 import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from fuzz.mutations import (
@@ -19,11 +21,12 @@ from litevision.models import Network
 from litevision.training.checkpoint import read_checkpoint
 from litevision.training.plan import read_plan_without_images
 from litevision.training.recipe_file import make_recipe, read_recipe
+from litevision.training.result import Run
 from litevision.weights.load import load_network
 from litevision.weights.save import save_weights
 from litevision.weights.trained import open_trained
 from trainings import tiny_network
-from weight_files import network
+from weight_files import network, stored
 
 RUNS = Path(__file__).parents[1] / "fixtures/v0_1_0"
 
@@ -43,6 +46,30 @@ def _write_torch(folder: Path) -> Iterator[Path]:
     old = folder / "old.pth"
     torch.save(torch.load(folder / "timm.pth"), old, _use_new_zipfile_serialization=False)
     yield old
+
+
+def _write_archives(folder: Path) -> Iterator[Path]:
+    state = stored(_small("timm"), "timm").tensors
+    np.savez(folder / "arrays.npz", **{name: tensor.numpy() for name, tensor in state.items()})
+    yield folder / "arrays.npz"
+    with zipfile.ZipFile(folder / "packed.zip", "w") as members:
+        members.write(save_weights(_small("timm"), folder / "inner.safetensors", "timm"), "a.safetensors")
+    yield folder / "packed.zip"
+    # As torch.export saves a program, whose weights alone are read.
+    rows = {}
+    with zipfile.ZipFile(folder / "program.pt2", "w") as members:
+        for number, (name, tensor) in enumerate(state.items()):
+            dtype = {"torch.float32": 7, "torch.int64": 5}[str(tensor.dtype)]
+            meta = {
+                "dtype": dtype,
+                "sizes": [{"as_int": side} for side in tensor.shape],
+                "strides": [{"as_int": stride} for stride in tensor.stride()],
+                "storage_offset": {"as_int": 0},
+            }
+            rows[name] = {"path_name": f"weight_{number}", "use_pickle": False, "tensor_meta": meta}
+            members.writestr(f"a/data/weights/weight_{number}", tensor.numpy().tobytes())
+        members.writestr("a/data/weights/model_weights_config.json", json.dumps({"config": rows}))
+    yield folder / "program.pt2"
 
 
 def _write_hdf5(folder: Path) -> Iterator[Path]:
@@ -76,14 +103,18 @@ def _write_run(folder: Path) -> Iterator[Path]:
     for name in ("classes", "boxes"):
         shutil.copytree(RUNS / name, folder / name)
         (folder / name / "model.onnx").unlink(missing_ok=True)
-        yield from (folder / name / file for file in ("plan.json", "recipe.toml"))
+        yield from (folder / name / file for file in ("plan.json", "recipe.toml", "results.json"))
 
 
 def _read_run(folder: Path, file: Path) -> None:
     try:
         read_plan_without_images(file.parent)
     finally:
-        open_trained(file.parent)
+        try:
+            open_trained(file.parent)
+        finally:
+            run = Run(file.parent)
+            assert isinstance(run.task + run.split + "".join(run.metrics), str)
 
 
 def _write_checkpoints(folder: Path) -> Iterator[Path]:
@@ -111,6 +142,9 @@ def _read_recipe(folder: Path, file: Path) -> None:
 TARGETS = (
     Target("safetensors", _write_safetensors, (mutate_bytes, of_safetensors_header), _load),
     Target("torch", _write_torch, (mutate_bytes, within_zip(mutate_bytes)), _load),
+    Target(
+        "archive", _write_archives, (mutate_bytes, within_zip(mutate_bytes), within_zip(mutate_json)), _load, count=20
+    ),
     Target("hdf5", _write_hdf5, (mutate_bytes, within_zip(mutate_bytes)), _load, count=6),
     Target("tensorflow", _write_tensorflow, (mutate_bytes,), _load, count=4, needs="tensorflow"),
     Target("run", _write_run, (mutate_json, mutate_text), _read_run),

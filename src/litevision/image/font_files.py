@@ -222,9 +222,12 @@ def _format_4(table: bytes, start: int) -> Iterator[int]:
     ends, firsts, deltas, offsets = (
         struct.unpack_from(f">{count}H", table, start + 14 + 2 * count * part + (2 if part else 0)) for part in range(4)
     )
+    done = 0  # segments are in order; what goes back would be passed over once more for each of them
     for i, (first, end, delta, offset) in enumerate(zip(firsts, ends, deltas, offsets, strict=True)):
         at = start + 16 + 6 * count + 2 * i + offset
-        for code in range(first, end + 1):
+        codes = range(max(first, done), end + 1)
+        done = max(done, codes.stop)
+        for code in codes:
             if code == 0xFFFF:
                 continue
             glyph = code
@@ -238,7 +241,10 @@ def _format_4(table: bytes, start: int) -> Iterator[int]:
 
 def _format_12(table: bytes, start: int) -> Iterator[int]:
     (count,) = struct.unpack_from(">I", table, start + 12)
+    done = 0  # groups are in order, as segments are
     for first, last, glyph in struct.iter_unpack(">III", table[start + 16 : start + 16 + 12 * count]):
-        for code in range(first, min(last, _LAST_CODE) + 1):
+        codes = range(max(first, done), min(last, _LAST_CODE) + 1)
+        done = max(done, codes.stop)
+        for code in codes:
             if glyph or code > first:
                 yield code

@@ -143,5 +143,5 @@ def _top1_of(folder: Path) -> dict[str, float]:
     """What the run's own model scores, in percent by split; nothing where it is not finished."""
     if not (folder / RESULTS).is_file():
         return {}
-    scores = Run(folder).results.get("scores") or {}
-    return {split: found["top1"] for split, found in scores.items() if found}
+    scores = Run(folder).results["scores"]
+    return {split: found["top1"] for split, found in scores.items() if found and "top1" in found}

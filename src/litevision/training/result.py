@@ -85,14 +85,19 @@ class Run:
         """
         try:
             found: dict[str, Any] = json.loads((self.folder / RESULTS).read_text("utf-8"))
-        except (OSError, ValueError) as error:
+            if not isinstance(found["task"], str):
+                raise TypeError("its task is no name")
+            for scores in found["scores"].values():
+                dict(scores or {})
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise TrainingError(f"{self.folder / RESULTS}: cannot be read as a run's results ({error})") from None
         return found
 
     @property
     def task(self) -> str:
         """The task that was learned: ``classification`` or ``detection``."""
-        return str(self.results["task"])
+        task: str = self.results["task"]
+        return task
 
     @property
     def split(self) -> str:
@@ -103,7 +108,7 @@ class Run:
     @property
     def metrics(self) -> dict[str, float]:
         """The scores of the model file on `split`: ``top1``, ``macro_f1`` and so on, or ``ap``, ``ap50`` and so on."""
-        scores = self.results["scores"][self.split] or {}
+        scores = self.results["scores"].get(self.split) or {}
         return {name: value for name, value in scores.items() if isinstance(value, int | float)}
 
     @property

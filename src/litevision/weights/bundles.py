@@ -26,7 +26,7 @@ def read_bundle_weights(path: Path) -> tuple[AnyConfig, Tensors, Pretrained]:
 
     Raises:
         FileMissingError, BundleError: no such file, or no bundle.
-        WeightsError: a bundle whose network this version cannot rebuild.
+        WeightsError: a bundle whose network this version cannot rebuild, or whose weights cannot be read.
     """
     data = read_bundle(path)
     metadata = checked_metadata(data, path)
@@ -37,7 +37,7 @@ def read_bundle_weights(path: Path) -> tuple[AnyConfig, Tensors, Pretrained]:
         raise WeightsError(
             f"{path}: its network cannot be rebuilt ({error}). Use the version of litevision that exported it"
         ) from None
-    return config, _state(network, _initializers(data), path), pretrained_of(metadata)
+    return config, _state(network, _initializers(data, path), path), pretrained_of(metadata)
 
 
 def pretrained_of(metadata: BundleMetadata) -> Pretrained:
@@ -59,17 +59,21 @@ def pretrained_of(metadata: BundleMetadata) -> Pretrained:
     )
 
 
-def _initializers(data: bytes) -> Tensors:
+def _initializers(data: bytes, path: Path) -> Tensors:
     """Reads the weights in a graph, by their module's path."""
     import onnx
     from onnx import numpy_helper
 
-    graph = onnx.load_model_from_string(data).graph
-    return {
-        one.name.removeprefix(_PREFIX): torch.from_numpy(numpy_helper.to_array(one).copy())
-        for one in graph.initializer
-        if one.name.startswith(_PREFIX)
-    }
+    tensors: Tensors = {}
+    for one in onnx.load_model_from_string(data).graph.initializer:
+        if one.name.startswith(_PREFIX):
+            try:
+                tensors[one.name.removeprefix(_PREFIX)] = torch.from_numpy(numpy_helper.to_array(one).copy())
+            except Exception as error:  # numpy, torch and onnx each raise their own for a kind or size that is none
+                raise WeightsError(
+                    f"{path}: the weight {one.name[:100]!r} in its graph cannot be read ({error}). Export it again"
+                ) from None
+    return tensors
 
 
 def _state(network: nn.Module, stored: Mapping[str, Tensor], path: Path) -> Tensors:
@@ -82,7 +86,7 @@ def _state(network: nn.Module, stored: Mapping[str, Tensor], path: Path) -> Tens
             if weight is None:
                 continue  # found missing below
             # The exporter leaves out biases that are all 0, as those of a backbone from scratch that was never trained.
-            bias = wanted.pop(f"{name}.conv.bias", torch.zeros(len(weight)))
+            bias = wanted.pop(f"{name}.conv.bias", torch.zeros(weight.shape[:1]))
             if part.conv.bias is not None:
                 state[f"{name}.conv.bias"] = torch.zeros_like(bias)
             one = torch.ones_like(bias)

@@ -1,5 +1,6 @@
 """Text in any script: every letter has a glyph, on machines with and without fonts."""
 
+import itertools
 import shutil
 import struct
 import unicodedata
@@ -166,6 +167,15 @@ def test_the_map_of_letters_is_the_one_that_fonttools_reads(name: str) -> None:
     tt_font = pytest.importorskip("fontTools.ttLib").TTFont
     expected = set(tt_font(FOLDER / name).getBestCmap())
     assert font_files._letters_of(FOLDER / name, 0) == expected - {0xFFFF}
+
+
+def test_a_map_that_names_letters_again_and_again_is_read_once() -> None:
+    count = 8000
+    segments = [[0xFFF0] * count, [0], [1] * count, [1] * count, [0] * count]  # ends, padding, firsts, deltas, offsets
+    plane = struct.pack(f">7H{4 * count + 1}H", 4, 0, 0, 2 * count, 0, 0, 0, *itertools.chain(*segments))
+    assert list(itertools.islice(font_files._format_4(plane, 0), 0x20000)) == list(range(1, 0xFFF1))
+    groups = struct.pack(">HHIII", 12, 0, 0, 0, count) + struct.pack(">III", 1, 0x10FFFF, 1) * count
+    assert list(itertools.islice(font_files._format_12(groups, 0), 0x200000)) == list(range(1, 0x110000))
 
 
 def test_a_font_of_the_system_is_asked_for_by_its_letters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,13 @@
 import copy
 import json
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import Tensor, nn
@@ -189,6 +191,31 @@ def test_a_bundle_gives_back_its_network(name: str, dialect: str, tmp_path: Path
     facts = loaded.pretrained
     assert facts is not None
     assert (facts.labels, facts.preprocess.size_hw, facts.training_data) == (LABELS, (64, 64), "nothing")
+
+
+def _cut(weight: onnx.TensorProto) -> None:
+    weight.raw_data = weight.raw_data[:-4]
+
+
+def _of_no_kind(weight: onnx.TensorProto) -> None:
+    weight.data_type = 77
+
+
+def _single_number(weight: onnx.TensorProto) -> None:
+    weight.CopyFrom(onnx.numpy_helper.from_array(np.float32(1), weight.name))
+
+
+@pytest.mark.parametrize("damage", [_cut, _of_no_kind, _single_number])
+def test_a_bundle_whose_weights_cannot_be_read_is_one_line(
+    damage: Callable[[onnx.TensorProto], None], tmp_path: Path
+) -> None:
+    path = tmp_path / "it.onnx"
+    graph = onnx.load(BUNDLES["clothing"])
+    damage(next(one for one in graph.graph.initializer if one.name.endswith(".conv.weight")))
+    onnx.save(graph, path)
+    with pytest.raises(WeightsError, match=r"conv\.weight") as caught:
+        open_trained(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_bundles_network_can_be_trained_on(tmp_path: Path) -> None:
