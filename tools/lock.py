@@ -20,7 +20,7 @@ SETS = {
     "dev": (("train", "dev", "docs"), "3.11.5"),
     "audit": (("audit",), "3.11"),
 }
-BUILD = "hatchling"  # makes the editable install
+BUILD = "hatchling\neditables"  # make the editable install, which gets no build environment of its own
 
 
 def main() -> None:
