@@ -129,6 +129,7 @@ _SCAN, _END = 0xDA, 0xD9
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xDA)))
 _PROGRESSIVE = (0xC2, 0xCA)
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_ARITHMETIC = 0xC9  # and frames above
 # Bits of any kind. Where pixels are missing, they are decoded as pixels, each in its own way.
 _FILLINGS = (b"", b"\0" * 64, b"\xaa" * 64, bytes(range(1, 65)))
 
@@ -158,10 +159,10 @@ def is_too_short(data: bytes, size_wh: tuple[int, int]) -> bool:
     A few bytes would otherwise ask for the memory of a large image, before anybody sees that it is not there.
     Arithmetic coding takes less than a bit, so such files pass. Source: ITU T.81, F.1.2 and G.1.2.
     """
-    if any(marker in data for marker in (b"\xff\xc9", b"\xff\xca")):  # arithmetic coding
-        return False
     width, height = size_wh
-    return -(-width // 8) * -(-height // 8) > 8 * len(data)
+    if -(-width // 8) * -(-height // 8) <= 8 * len(data):
+        return False
+    return next((marker for marker, _ in _segments(data) if marker in _FRAMES), 0) < _ARITHMETIC
 
 
 def _checksum(image: object) -> int:

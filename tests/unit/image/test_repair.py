@@ -13,7 +13,7 @@ from PIL import Image, ImageFile, PngImagePlugin
 from images import encoded, exif, noise, scene
 from litevision.errors import ImageError
 from litevision.image import decode
-from litevision.image.repair import tidy_png
+from litevision.image.repair import is_too_short, tidy_png
 
 IMAGE = noise(30, 40)
 PNG = encoded(IMAGE)
@@ -125,6 +125,10 @@ def test_a_jpeg_too_short_for_its_size_is_refused_before_it_takes_memory(options
     claimed = data[:frame] + struct.pack(">HH", 10000, 10000) + data[frame + 4 :]
     with pytest.raises(ImageError, match=r"cut short \(\d+ bytes cannot hold 10000 x 10000 pixels\)"):
         decode(claimed)
+    remarked = claimed[:2] + b"\xff\xfe" + struct.pack(">H", 6) + b"\xff\xc9\xff\xca" + claimed[2:]
+    assert is_too_short(remarked, (10000, 10000))
+    coded = claimed[: frame - 4] + bytes((claimed[frame - 4] + 9,)) + claimed[frame - 3 :]  # arithmetically
+    assert not is_too_short(coded, (10000, 10000))
 
 
 @pytest.mark.parametrize("name", ["itxt_1_5MB.png", "icc_1_2MB.png", "jpeg_without_eoi.jpg", "bad_crc_ancillary.png"])
