@@ -1,7 +1,6 @@
 """Read COCO: one JSON file of images, boxes and classes, or one for each split."""
 
 import itertools
-import json
 import math
 import os
 import re
@@ -14,7 +13,7 @@ from litevision.data.dataset import Split
 from litevision.data.formats import create_ml, label_studio, via
 from litevision.data.formats.find import Folder
 from litevision.data.formats.image_paths import resolve
-from litevision.data.formats.label_files import UnreadableLabels, brief, is_file, read_bytes
+from litevision.data.formats.label_files import brief, indispensable, is_file, read_json
 from litevision.data.listing import EXPECTED_SPLITS, ListedBox, ListedImage, Listing, is_image, split_in, split_named
 from litevision.errors import DataError
 
@@ -101,14 +100,8 @@ class _Table:
 
     @classmethod
     def read(cls, file: Path) -> "_Table":
-        try:
-            plain = json.loads(read_bytes(file, _MAX_BYTES))
-        except UnreadableLabels as error:
-            raise DataError(f"{file}: {error.detail}; {_EXPECTED}.") from None
-        except json.JSONDecodeError as error:
-            raise DataError(f"{file}, line {error.lineno}: no JSON ({error.msg}); {_EXPECTED}.") from None
-        except (ValueError, RecursionError) as error:  # bytes that are no text, numbers or nesting without end
-            raise DataError(f"{file}: no JSON ({error}); {_EXPECTED}.") from None
+        with indispensable(file, _EXPECTED):
+            plain = read_json(file, _MAX_BYTES)
         missing = [name for name in _TABLES if not isinstance(plain, dict) or not isinstance(plain.get(name), list)]
         if "images" in missing:
             raise DataError(f"{file}: no list 'images'; {_EXPECTED}.")

@@ -7,20 +7,16 @@ from typing import Any
 
 from litevision.data.formats.find import Folder
 from litevision.data.formats.image_paths import add_named
-from litevision.data.formats.label_files import UnreadableLabels, brief, head_of, json_files, number, read_json
+from litevision.data.formats.label_files import brief, is_json_list, json_files, number, read_json_list
 from litevision.data.listing import ListedBox, ListedImage, Listing, split_in, split_named
-from litevision.errors import DataError
 
-_HEAD_BYTES = 64 * 1024
-_MAX_BYTES = 512 * 1024 * 1024
 _EXPECTED = "expected CreateML's JSON list of images with annotations"
 _BOX = re.compile(rb'"coordinates"\s*:\s*\{')
 
 
 def is_labels_file(path: Path) -> bool:
     """Whether it is a JSON list in which boxes have coordinates."""
-    head = head_of(path, _HEAD_BYTES) if path.suffix.lower() == ".json" else b""
-    return head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"[") and _BOX.search(head) is not None
+    return is_json_list(path, _BOX)
 
 
 def find_labels(folder: Folder) -> Iterator[Path]:
@@ -38,14 +34,8 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
     listing = Listing(root)
     images: list[ListedImage] = []
     for file in files:
-        try:
-            rows = read_json(file, _MAX_BYTES)
-        except UnreadableLabels as error:
-            raise DataError(f"{file}: {error.detail}; {_EXPECTED}.") from None
-        if not isinstance(rows, list):
-            raise DataError(f"{file}: no list; {_EXPECTED}.")
         split = split_in(file.stem) or split_named(file.parent.name)
-        for place, row in enumerate(rows):
+        for place, row in enumerate(read_json_list(file, _EXPECTED)):
             row = row if isinstance(row, dict) else {}
             name = next((row[key] for key in ("image", "imagefilename") if isinstance(row.get(key), str)), "")
             if not name:

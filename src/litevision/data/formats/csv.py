@@ -7,7 +7,7 @@ from pathlib import Path
 from litevision.data.dataset import SPLITS
 from litevision.data.formats.find import Folder
 from litevision.data.formats.image_paths import resolve
-from litevision.data.formats.label_files import UnreadableLabels, is_file
+from litevision.data.formats.label_files import indispensable, is_file
 from litevision.data.formats.table_files import CLASS_TITLES, IMAGE_TITLES, SPLIT_TITLES, Table, read_table
 from litevision.data.listing import EXPECTED_SPLITS, ListedImage, Listing, is_image, split_named
 from litevision.errors import DataError
@@ -35,10 +35,8 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
         DataError: not such a file, no rows, or a row without a path, a label or a split that is known.
     """
     file = root
-    try:
+    with indispensable(file, f"{_EXPECTED}, or a folder of class folders"):
         table = read_table(file)
-    except UnreadableLabels as error:
-        raise DataError(f"{file}: {error.detail}; {_EXPECTED}, or a folder of class folders.") from None
     listing = Listing(file)
     if table.encoding == "cp1252":
         listing.report("other-encoding", file, "read as Windows-1252, as it is no UTF-8")

@@ -6,7 +6,7 @@ from pathlib import Path
 from litevision.data.dataset import Split
 from litevision.data.formats.find import Folder
 from litevision.data.formats.image_paths import add_named
-from litevision.data.formats.label_files import UnreadableLabels, size_of
+from litevision.data.formats.label_files import indispensable, size_of
 from litevision.data.formats.table_files import CLASS_TITLES, IMAGE_TITLES, SPLIT_TITLES, read_table, titles_of
 from litevision.data.listing import ListedBox, ListedImage, Listing, split_in, split_named
 from litevision.errors import DataError
@@ -63,10 +63,8 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
 
 def _rows(file: Path, listing: Listing) -> Iterator[tuple[int, dict[str, str]]]:
     """Each line with its number and its cells by the columns' names."""
-    try:
+    with indispensable(file, "expected a CSV file of boxes"):
         table = read_table(file)
-    except UnreadableLabels as error:
-        raise DataError(f"{file}: {error.detail}; expected a CSV file of boxes.") from None
     if any(table.place(_COLUMNS[name]) is None for name in _NEEDED):
         raise DataError(f"{file}: expected a CSV file whose first line names filename,class,xmin,ymin,xmax,ymax.")
     if table.encoding == "cp1252":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from litevision.data.formats.find import Folder
 from litevision.data.formats.image_paths import add_named
-from litevision.data.formats.label_files import Element, UnreadableLabels, head_of, read_xml, size_of
+from litevision.data.formats.label_files import Element, head_of, indispensable, read_xml, size_of
 from litevision.data.listing import ListedBox, ListedImage, Listing, split_in, split_named
 from litevision.errors import DataError
 
@@ -40,10 +40,8 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
     listing = Listing(root)
     images: list[ListedImage] = []
     for file in files:
-        try:
+        with indispensable(file, "expected CVAT's XML of images"):
             annotations = read_xml(file, _MAX_BYTES, _MAX_ELEMENTS)
-        except UnreadableLabels as error:
-            raise DataError(f"{file}: {error.detail}; expected CVAT's XML of images.") from None
         if annotations.child("track"):
             raise DataError(f"{file}: CVAT's XML of a video; expected that of images. Export 'CVAT for images'.")
         images += [_image(element, file, listing) for element in annotations.all("image")]

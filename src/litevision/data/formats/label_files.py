@@ -2,14 +2,20 @@
 
 import json
 import math
+import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
+from litevision.errors import DataError
+
 _MAX_BYTES = 64 * 1024 * 1024
+_HEAD_BYTES = 64 * 1024
+MAX_BYTES_OF_A_SET = 512 * 1024 * 1024
 MAX_BYTES_OF_AN_IMAGE = 8 * 1024 * 1024
 MAX_BOXES = 20_000  # in one image
 _MAX_DEPTH = 64
@@ -25,6 +31,20 @@ class UnreadableLabels(Exception):  # noqa: N818 - reported as an issue, never r
     def __init__(self, detail: str, line: int | None = None) -> None:
         super().__init__(detail)
         self.detail, self.line = detail, line
+
+
+@contextmanager
+def indispensable(file: Path, expected: str) -> Iterator[None]:
+    """Turn `UnreadableLabels` into an error of a file without which there are no labels.
+
+    Raises:
+        DataError: the file cannot be read; ``expected`` says what it should hold.
+    """
+    try:
+        yield
+    except UnreadableLabels as error:
+        line = f", line {error.line}" if error.line else ""
+        raise DataError(f"{file}{line}: {error.detail}; {expected}.") from None
 
 
 def mode_at(path: Path) -> int:
@@ -63,7 +83,7 @@ def read_bytes(path: Path, max_bytes: int = _MAX_BYTES) -> bytes:
         raise UnreadableLabels(getattr(error, "strerror", None) or str(error)) from None
 
 
-def head_of(path: Path, size_bytes: int) -> bytes:
+def head_of(path: Path, size_bytes: int = _HEAD_BYTES) -> bytes:
     """The first bytes of a plain file; none where it cannot be read, or is no plain file."""
     if not is_file(path):
         return b""
@@ -86,6 +106,25 @@ def read_json(path: Path, max_bytes: int = _MAX_BYTES) -> Any:
         raise UnreadableLabels(f"no JSON ({error.msg})", error.lineno) from None
     except (ValueError, RecursionError) as error:  # bytes that are no text, numbers or nesting without end
         raise UnreadableLabels(f"no JSON ({error})") from None
+
+
+def is_json_list(path: Path, sign: re.Pattern[bytes]) -> bool:
+    """Whether it is a JSON file of a list, in whose beginning ``sign`` is found."""
+    head = head_of(path) if path.suffix.lower() == ".json" else b""
+    return head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"[") and sign.search(head) is not None
+
+
+def read_json_list(path: Path, expected: str) -> list[Any]:
+    """The list in a JSON file.
+
+    Raises:
+        DataError: not such a file; ``expected`` says what it should hold.
+    """
+    with indispensable(path, expected):
+        plain = read_json(path, MAX_BYTES_OF_A_SET)
+    if not isinstance(plain, list):
+        raise DataError(f"{path}: no list; {expected}.")
+    return plain
 
 
 def json_files(folder: Path, names: Sequence[str]) -> list[Path]:

@@ -8,12 +8,9 @@ from typing import Any
 
 from litevision.data.formats.find import Folder
 from litevision.data.formats.image_paths import add_named
-from litevision.data.formats.label_files import UnreadableLabels, brief, head_of, json_files, number, read_json, size_of
+from litevision.data.formats.label_files import brief, is_json_list, json_files, number, read_json_list, size_of
 from litevision.data.listing import ListedBox, ListedImage, Listing, is_image, split_in, split_named
-from litevision.errors import DataError
 
-_HEAD_BYTES = 64 * 1024
-_MAX_BYTES = 512 * 1024 * 1024
 _EXPECTED = "expected Label Studio's JSON list of tasks with boxes"
 _KINDS = ("rectanglelabels", "polygonlabels", "ellipselabels", "labels")
 _SHAPE = re.compile(rb'"(rectangle|polygon|ellipse)labels"')
@@ -21,8 +18,7 @@ _SHAPE = re.compile(rb'"(rectangle|polygon|ellipse)labels"')
 
 def is_labels_file(path: Path) -> bool:
     """Whether it is a JSON list with labels of rectangles or polygons."""
-    head = head_of(path, _HEAD_BYTES) if path.suffix.lower() == ".json" else b""
-    return head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"[") and _SHAPE.search(head) is not None
+    return is_json_list(path, _SHAPE)
 
 
 def find_labels(folder: Folder) -> Iterator[Path]:
@@ -42,14 +38,8 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
     listing = Listing(root)
     images: list[ListedImage] = []
     for file in files:
-        try:
-            tasks = read_json(file, _MAX_BYTES)
-        except UnreadableLabels as error:
-            raise DataError(f"{file}: {error.detail}; {_EXPECTED}.") from None
-        if not isinstance(tasks, list):
-            raise DataError(f"{file}: no list; {_EXPECTED}.")
         split = split_in(file.stem) or split_named(file.parent.name)
-        for place, task in enumerate(tasks):
+        for place, task in enumerate(read_json_list(file, _EXPECTED)):
             task = task if isinstance(task, dict) else {}
             name = _image_of(task)
             if not name:

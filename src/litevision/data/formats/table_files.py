@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from litevision.data.formats.label_files import UnreadableLabels, head_of, read_bytes
+from litevision.data.formats.label_files import MAX_BYTES_OF_A_SET, UnreadableLabels, head_of, read_bytes
 
 TABLE_SUFFIXES = (".csv", ".tsv")
 IMAGE_TITLES = (
@@ -21,7 +21,6 @@ CLASS_TITLES = (
 )
 SPLIT_TITLES = ("split", "set", "subset")
 _HEAD_BYTES = 4096
-_MAX_BYTES = 512 * 1024 * 1024
 _SEPARATORS = ",;\t|"
 _CONTROL = re.compile(r"[\0-\x08\x0e-\x1f]")
 _CONTROLLED = 4096
@@ -61,7 +60,7 @@ def read_table(file: Path) -> Table:
     Raises:
         UnreadableLabels: it cannot be read, or holds no text.
     """
-    data = read_bytes(file, _MAX_BYTES)
+    data = read_bytes(file, MAX_BYTES_OF_A_SET)
     encoding = "utf-16" if data.startswith(_UTF_16) else "utf-8-sig"
     try:
         text = data.decode(encoding)

@@ -8,13 +8,19 @@ from typing import Any
 
 from litevision.data.formats.find import Folder
 from litevision.data.formats.image_paths import add_named
-from litevision.data.formats.label_files import UnreadableLabels, brief, head_of, json_files, number, read_json
+from litevision.data.formats.label_files import (
+    MAX_BYTES_OF_A_SET,
+    brief,
+    head_of,
+    indispensable,
+    json_files,
+    number,
+    read_json,
+)
 from litevision.data.formats.table_files import TABLE_SUFFIXES, read_table, titles_of
 from litevision.data.listing import ListedBox, ListedImage, Listing, split_in, split_named
 from litevision.errors import DataError
 
-_HEAD_BYTES = 64 * 1024
-_MAX_BYTES = 512 * 1024 * 1024
 _EXPECTED = "expected the VGG Image Annotator's files and regions"
 _REGION = re.compile(rb'"shape_attributes"|"_via_img_metadata"')
 _NAMES = ("class", "label", "name", "type", "category", "object")  # of the attribute that says what a region shows
@@ -25,7 +31,7 @@ def is_labels_file(path: Path) -> bool:
     """Whether it is a JSON or a CSV file of regions with attributes of their shape."""
     if path.suffix.lower() in TABLE_SUFFIXES:
         return "region_shape_attributes" in titles_of(path)
-    return path.suffix.lower() == ".json" and _REGION.search(head_of(path, _HEAD_BYTES)) is not None
+    return path.suffix.lower() == ".json" and _REGION.search(head_of(path)) is not None
 
 
 def find_labels(folder: Folder) -> Iterator[Path]:
@@ -65,7 +71,7 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
 
 def _entries(file: Path, listing: Listing) -> Iterator[tuple[str, Iterable[Any]]]:
     """Each image's name with its regions, of which a table has one a line."""
-    try:
+    with indispensable(file, _EXPECTED):
         if file.suffix.lower() in TABLE_SUFFIXES:
             wanted = ("filename", "region_shape_attributes", "region_attributes")
             for line, row in read_table(file).dicts({title: (title,) for title in wanted}):
@@ -75,9 +81,7 @@ def _entries(file: Path, listing: Listing) -> Iterator[tuple[str, Iterable[Any]]
                 shape, attributes = (_parsed(row.get(title, "")) for title in wanted[1:])
                 yield row["filename"], [{"shape_attributes": shape, "region_attributes": attributes}] if shape else []
             return
-        plain = read_json(file, _MAX_BYTES)
-    except UnreadableLabels as error:
-        raise DataError(f"{file}: {error.detail}; {_EXPECTED}.") from None
+        plain = read_json(file, MAX_BYTES_OF_A_SET)
     plain = plain.get("_via_img_metadata", plain) if isinstance(plain, dict) else plain
     entries = plain.values() if isinstance(plain, dict) else plain
     if not isinstance(plain, (dict, list)):

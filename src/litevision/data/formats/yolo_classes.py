@@ -12,6 +12,7 @@ from litevision.data.formats.label_files import (
     MAX_BYTES_OF_AN_IMAGE,
     UnreadableLabels,
     head_of,
+    indispensable,
     is_file,
     is_folder,
     mode_at,
@@ -172,13 +173,12 @@ def load_yaml(file: Path) -> dict[str, Any]:
     """
     import yaml  # here: most data has no YAML file
 
-    try:
+    with indispensable(file, EXPECTED_NAMES):
         text = read_bytes(file, _MAX_YAML_BYTES)
+    try:
         _refuse_shared(yaml.compose(text, Loader=yaml.BaseLoader))
         # BaseLoader makes text, lists and mappings alone.
         plain = yaml.load(text, Loader=yaml.BaseLoader)
-    except UnreadableLabels as error:
-        raise DataError(f"{file}: {error.detail}; {EXPECTED_NAMES}.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
@@ -211,10 +211,8 @@ def lines_of(file: Path) -> list[str]:
     Raises:
         DataError: it cannot be read.
     """
-    try:
+    with indispensable(file, "expected text, one entry a line"):
         lines = read_lines(file)
-    except UnreadableLabels as error:
-        raise DataError(f"{file}: {error.detail}; expected text, one entry a line.") from None
     while lines and not lines[-1]:
         lines.pop()
     return lines
