@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from litevision.cli.inputs import STDIN
 from litevision.errors import UsageError
 from litevision.outputs import MARK
+from litevision.runtime.results import PreprocessedImage
 
 if TYPE_CHECKING:
     from litevision.cli.inputs import Entry
@@ -135,6 +136,12 @@ class OutputNames:
             return False
         mark = _mark_in(target)
         return mark is not None and mark != self.mark
+
+
+def key_of(source: object) -> str:
+    """What an image of a run is called where names are reserved for its files: its path, or a frame's name."""
+    assert isinstance(source, (str, PreprocessedImage))
+    return source if isinstance(source, str) else source.name
 
 
 def frame_name(name: str, suffix: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image, PngImagePlugin
 
-from litevision.cli.output_names import OutputNames, frame_name
+from litevision.cli.output_names import OutputNames, frame_name, key_of
 from litevision.errors import LitevisionError, UsageError
 from litevision.files import atomic_write
 from litevision.image import decode
@@ -77,7 +77,7 @@ class Saver:
     def reserve(self, source: str | PreprocessedImage[Any]) -> None:
         """Choose the file's name; called in the order of the images, and not for frames, which become a clip."""
         if not is_frame(source):
-            self.names.reserve(_key(source), self.path_of(source))
+            self.names.reserve(key_of(source), self.path_of(source))
 
     def save(self, result: Result[Detections], kept: KeptImage) -> Result[Detections]:
         """Save the image; give the result, of a frame with the drawn image. A damaged image is an error from here on.
@@ -85,9 +85,7 @@ class Saver:
         Raises:
             OSError: it cannot be written.
         """
-        source = result.source
-        assert isinstance(source, (str, PreprocessedImage))
-        target = None if is_frame(source) else self.names.take(_key(source))
+        target = None if is_frame(result.source) else self.names.take(key_of(result.source))
         if result.error is not None:
             return result
         found = result.predictions
@@ -116,10 +114,9 @@ class Cropper:
 
     def reserve(self, source: str | PreprocessedImage[Any]) -> None:
         """Choose the beginning of the names of an image's crops; called in the order of the images."""
-        name = source if isinstance(source, str) else source.name
-        path = self.names.relative(frame_name(name, ""))
-        flat = "_".join(PurePath(path).with_suffix("").parts)
-        self.names.reserve(_key(source), Path(f"{flat}.png"))
+        key = key_of(source)
+        flat = "_".join(PurePath(self.names.relative(frame_name(key, ""))).with_suffix("").parts)
+        self.names.reserve(key, Path(f"{flat}.png"))
 
     def save(self, result: Result[Detections], kept: KeptImage) -> Result[Detections]:
         """Save the crops of one image.
@@ -127,9 +124,7 @@ class Cropper:
         Raises:
             OSError: one cannot be written.
         """
-        source = result.source
-        assert isinstance(source, (str, PreprocessedImage))
-        stem = self.names.take(_key(source)).stem
+        stem = self.names.take(key_of(result.source)).stem
         if result.error is not None or not result.predictions:
             return result
         try:
@@ -182,7 +177,3 @@ def folder_name(label: str) -> str:
     """A class's name as that of a folder on every system."""
     name = _NO_NAME.sub("_", label).strip(" .")[:80]
     return f"_{name}" if not name or _RESERVED.fullmatch(name) else name
-
-
-def _key(source: str | PreprocessedImage[Any]) -> str:
-    return source if isinstance(source, str) else source.name

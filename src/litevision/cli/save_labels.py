@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from litevision.cli.output_names import OutputNames, frame_name
+from litevision.cli.output_names import OutputNames, frame_name, key_of
 from litevision.cli.save_images import KeptImage
 from litevision.data.write_labels import LabelWriter
 from litevision.errors import LitevisionError, UsageError
@@ -30,7 +30,7 @@ class LabelSaver:
 
     def reserve(self, source: str | PreprocessedImage[Any]) -> None:
         """Choose the image's name, of which no other one has the stem; called in the order of the images."""
-        key = _key(source)
+        key = key_of(source)
         is_file = isinstance(source, str)
         path = self.names.relative(key if is_file else frame_name(key, ""))
         stem = self.names.reserve(key, path.with_suffix("") if is_file else path)
@@ -42,12 +42,10 @@ class LabelSaver:
         Raises:
             OSError: the copy cannot be written.
         """
-        source = result.source
-        assert isinstance(source, (str, PreprocessedImage))
-        stem = self.names.take(_key(source))
+        stem = self.names.take(key_of(result.source))
         if result.error is not None:
             return result
-        target = _with_suffix(stem, source)
+        target = _with_suffix(stem, result.source)
         try:
             # Decoded here too, as nothing is to be in a data set that cannot be trained on.
             upright = kept.upright(result.predictions)
@@ -65,9 +63,7 @@ class LabelSaver:
 
     def write(self, results: Sequence[Result[Detections]]) -> None:
         for result in results:
-            source = result.source
-            assert isinstance(source, (str, PreprocessedImage))
-            key = _key(source)
+            key = key_of(result.source)
             if key not in self._order:  # none of the images could be read, so that nothing was reserved
                 continue
             target = self._order[key].popleft()
@@ -92,12 +88,8 @@ def require_empty(folder: Path) -> None:
         )
 
 
-def _with_suffix(stem: Path, source: str | PreprocessedImage[Any]) -> Path:
+def _with_suffix(stem: Path, source: object) -> Path:
     if not isinstance(source, str):
         return stem.with_name(f"{stem.name}.jpg")
     suffix = Path(source).suffix
     return stem.with_name(f"{stem.name}{suffix}{'' if suffix.lower() in IMAGE_SUFFIXES else '.png'}")
-
-
-def _key(source: str | PreprocessedImage[Any]) -> str:
-    return source if isinstance(source, str) else source.name
