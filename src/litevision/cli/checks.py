@@ -5,9 +5,13 @@ import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from litevision.cli.parser import option_names
 from litevision.errors import MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 def require_torch(need: str) -> None:
@@ -69,7 +73,7 @@ def parse_names(text: str | None) -> list[str]:
     return [name.strip() for name in text.split(",")] if text else []
 
 
-def check_outputs(options: object) -> None:
+def check_outputs(options: "DataclassInstance") -> None:
     """Refuse outputs that cannot be written or would destroy something, before the work; every command begins so.
 
     An option that writes says in its field's ``writes`` what; all other paths among the options are inputs.
@@ -80,7 +84,7 @@ def check_outputs(options: object) -> None:
     files: list[tuple[str, str | Path, str]] = []
     printing: list[str] = []
     inputs: list[str | Path] = []
-    for field in dataclasses.fields(options):  # type: ignore[arg-type]
+    for field in dataclasses.fields(options):
         value, writes = getattr(options, field.name), field.metadata.get("writes")
         name = option_names(field)[-1]
         if writes is None:

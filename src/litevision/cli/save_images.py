@@ -50,9 +50,9 @@ class KeptImage:
             LitevisionError: it cannot be decoded whole.
         """
         if self._upright is None:
-            if self.data is None:
-                assert found.image is not None
-            self._upright = decode(self.file() if self.data is not None else found.image)  # type: ignore[arg-type]
+            source = found.image if self.data is None else self.file()
+            assert source is not None
+            self._upright = decode(source)
         return self._upright
 
 
