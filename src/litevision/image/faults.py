@@ -10,7 +10,7 @@ from PIL import Image
 
 from litevision.errors import ImageError, ImageTooLargeError, LitevisionError
 
-_COPY_AGAIN, _AS_PNG = "Copy or download it again.", "Convert it to PNG first."
+COPY_AGAIN, AS_PNG = "Copy or download it again.", "Convert it to PNG first."
 _SMALLER = "Make the image smaller first."
 # What Pillow says of files that are whole, and of a kind that it cannot decode.
 _UNSUPPORTED = re.compile(
@@ -49,8 +49,8 @@ def faults_of(name: str, format_name: str | None = None) -> Iterator[None]:
         cause = "its header cannot be read" if cause == _BY_NO_REASON else cause
         if isinstance(error, NotImplementedError) or _UNSUPPORTED.search(cause):
             kind = f"a {format_name} file" if format_name else "an image"
-            raise ImageError(f"{name}: {kind} of a kind that is not read ({cause}). {_AS_PNG}") from error
-        raise ImageError(f"{name}: damaged or cut short ({cause}). {_COPY_AGAIN}") from error
+            raise ImageError(f"{name}: {kind} of a kind that is not read ({cause}). {AS_PNG}") from error
+        raise ImageError(f"{name}: damaged or cut short ({cause}). {COPY_AGAIN}") from error
 
 
 _warnings_lock = threading.Lock()

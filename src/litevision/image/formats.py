@@ -17,7 +17,8 @@ from typing import Literal
 from PIL import Image, ImageFile
 
 from litevision.errors import ImageError
-from litevision.image.magic import kind_of
+from litevision.image.faults import AS_PNG, COPY_AGAIN
+from litevision.image.magic import AVIF_BRANDS, HEIC_BRANDS, kind_of
 
 EXPECTED = "expected JPEG, PNG, WebP, TIFF, AVIF or another image format"
 
@@ -168,8 +169,6 @@ def _plugin(key: str) -> str:
     return f"PIL.{key}ImagePlugin"
 
 
-_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-
 # The common ones first. The last ones are told by little, and so only where no other format is.
 FORMATS: tuple[ImageFormat, ...] = (
     ImageFormat("JPEG", "JPEG", ".jpg .jpeg .jpe .jfif .jfi .mpo", _plugin("Jpeg"), _starts(b"\xff\xd8\xff")),
@@ -185,8 +184,8 @@ FORMATS: tuple[ImageFormat, ...] = (
         _starts(b"II*\0", b"MM\0*", b"MM*\0", b"II+\0", b"MM\0+"),
         "pages",
     ),
-    ImageFormat("AVIF", "AVIF", ".avif .avifs", _plugin("Avif"), _is_branded(b"avif", b"avis"), "animation", 10),
-    ImageFormat("HEIC", "HEIF", ".heic .heif .hif", "pi_heif", _is_branded(*_HEIC_BRANDS), None, 10),
+    ImageFormat("AVIF", "AVIF", ".avif .avifs", _plugin("Avif"), _is_branded(*AVIF_BRANDS), "animation", 10),
+    ImageFormat("HEIC", "HEIF", ".heic .heif .hif", "pi_heif", _is_branded(*HEIC_BRANDS), None, 10),
     ImageFormat(
         "JPEG 2000",
         "JPEG2000",
@@ -251,17 +250,15 @@ def _begins(pattern: bytes) -> Callable[[bytes], bool]:
     return lambda data: re.match(pattern, data, re.IGNORECASE | re.DOTALL) is not None
 
 
-_AS_PNG = "Convert it to PNG first."
-_COPY_AGAIN = "Copy or download it again."
 # What people try that is not read: whether it is one, what to call it, what to do.
 _OTHERS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
     (_is_video, "a video, not an image", "Give its name a video's suffix, such as .mp4."),
     (_starts(b"%PDF"), "a PDF file, which is not read", "Save its pages as PNG first."),
-    (_starts(b"%!PS", b"\xc5\xd0\xd3\xc6"), "a PostScript file, which is not read", _AS_PNG),
+    (_starts(b"%!PS", b"\xc5\xd0\xd3\xc6"), "a PostScript file, which is not read", AS_PNG),
     (
         _begins(rb"(\xef\xbb\xbf)?\s*(<\?xml.*?)?(<!--.*?-->\s*)?(<!doctype svg[^>]*>\s*)?<svg"),
         "an SVG drawing, which is not read",
-        _AS_PNG,
+        AS_PNG,
     ),
     (
         _begins(rb"(\xef\xbb\xbf)?\s*(<!doctype html|<html)"),
@@ -269,29 +266,29 @@ _OTHERS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
         "Download it again.",
     ),
     (_starts(b"version https://git-lfs"), "a Git LFS pointer in place of the file", "Fetch it with 'git lfs pull'."),
-    (_starts(b"\xff\x0a", b"\0\0\0\x0cJXL "), "a JPEG XL file, which is not read", _AS_PNG),
+    (_starts(b"\xff\x0a", b"\0\0\0\x0cJXL "), "a JPEG XL file, which is not read", AS_PNG),
     (
         _starts(b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"IIU\0"),
         "a camera's raw file, which is not read",
         "Develop it to JPEG first.",
     ),
     (lambda data: b"crx " in _brands(data), "a camera's raw file, which is not read", "Develop it to JPEG first."),
-    (_starts(b"v/1\1"), "an OpenEXR file, which is not read", _AS_PNG),
-    (_starts(b"#?RADIANCE", b"#?RGBE"), "a Radiance HDR file, which is not read", _AS_PNG),
-    (lambda data: data[128:132] == b"DICM", "a DICOM file, which is not read", _AS_PNG),
-    (_starts(b"SIMPLE  ="), "a FITS file, which is not read", _AS_PNG),
-    (_starts(b"PF\n", b"PF\r", b"PF "), "a colour PFM file, which is not read", _AS_PNG),
-    (_begins(rb"P7\s"), "a PAM file, which is not read", _AS_PNG),
-    (_starts(b"gimp xcf"), "a GIMP file (XCF), which is not read", _AS_PNG),
-    (_starts(b"\xd7\xcd\xc6\x9a", b"\1\0\0\0"), "a Windows metafile, which is not read", _AS_PNG),
-    (_starts(b"\x93NUMPY"), "a NumPy array's file; give the array itself", _AS_PNG),
+    (_starts(b"v/1\1"), "an OpenEXR file, which is not read", AS_PNG),
+    (_starts(b"#?RADIANCE", b"#?RGBE"), "a Radiance HDR file, which is not read", AS_PNG),
+    (lambda data: data[128:132] == b"DICM", "a DICOM file, which is not read", AS_PNG),
+    (_starts(b"SIMPLE  ="), "a FITS file, which is not read", AS_PNG),
+    (_starts(b"PF\n", b"PF\r", b"PF "), "a colour PFM file, which is not read", AS_PNG),
+    (_begins(rb"P7\s"), "a PAM file, which is not read", AS_PNG),
+    (_starts(b"gimp xcf"), "a GIMP file (XCF), which is not read", AS_PNG),
+    (_starts(b"\xd7\xcd\xc6\x9a", b"\1\0\0\0"), "a Windows metafile, which is not read", AS_PNG),
+    (_starts(b"\x93NUMPY"), "a NumPy array's file; give the array itself", AS_PNG),
     (_riff(b"WAVE"), "a sound file, not an image", ""),
     (_starts(b"ID3", b"fLaC"), "a sound file, not an image", ""),
     (lambda data: data[257:262] == b"ustar", "an archive, not an image", "Unpack it first."),
-    (_starts(b"\xd0\xcf\x11\xe0"), "an OLE document (Office, FPX, MIC), which is not read", _AS_PNG),
-    (_starts(b"\x89HDF", b"GRIB", b"BUFR"), "a file of measurements, which is not read", _AS_PNG),
+    (_starts(b"\xd0\xcf\x11\xe0"), "an OLE document (Office, FPX, MIC), which is not read", AS_PNG),
+    (_starts(b"\x89HDF", b"GRIB", b"BUFR"), "a file of measurements, which is not read", AS_PNG),
     (_starts(b"PK\3\4", b"\x1f\x8b", b"Rar!", b"7z\xbc\xaf"), "an archive, not an image", "Unpack it first."),
     (_starts(b"\0\5\x16\7"), "what macOS keeps beside a file, not the file", "Delete it, or copy the file itself."),
-    (_starts(b"RIFF"), "damaged or cut short (a RIFF file that is no WebP image)", _COPY_AGAIN),
-    (_starts(b"BM", b"\xff\xd8"), "damaged or cut short (its header cannot be read)", _COPY_AGAIN),
+    (_starts(b"RIFF"), "damaged or cut short (a RIFF file that is no WebP image)", COPY_AGAIN),
+    (_starts(b"BM", b"\xff\xd8"), "damaged or cut short (its header cannot be read)", COPY_AGAIN),
 )

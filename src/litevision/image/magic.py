@@ -11,20 +11,9 @@ HEAD_BYTES = 1024
 """How much of a file's start `kind_of` needs."""
 
 # Of the ISO media format (MP4 and its kin), the brands that stand for still images.
-_IMAGE_BRANDS = (
-    b"avif",
-    b"avis",
-    b"heic",
-    b"heix",
-    b"heim",
-    b"heis",
-    b"hevc",
-    b"hevx",
-    b"mif1",
-    b"msf1",
-    b"jp2 ",
-    b"crx ",
-)
+AVIF_BRANDS = (b"avif", b"avis")
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_IMAGE_BRANDS = (*AVIF_BRANDS, *HEIC_BRANDS, b"jp2 ", b"crx ")
 _IMAGES = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP|BM.{4}\0\0\0\0|II\*\0|MM\0\*|II\+\0|MM\0\+"
     rb"|\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51|P[1-6][\s#]",
