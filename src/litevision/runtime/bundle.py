@@ -12,7 +12,7 @@ import numpy.typing as npt
 from litevision.errors import BundleError, FileMissingError, InputShapeError, LitevisionError
 from litevision.runtime.engines import AUTO, Engine, Outputs, TensorInfo, engine_choice, open_engine
 from litevision.runtime.metadata import METADATA_KEY, BundleMetadata
-from litevision.runtime.onnx_header import read_header
+from litevision.runtime.onnx_header import OnnxHeader, read_header
 
 _INPUT = "images"
 _MOST_BYTES = 2**31  # protobuf's own limit
@@ -141,12 +141,7 @@ def checked_metadata(data: bytes, path: Path) -> BundleMetadata:
         header = read_header(data)
     except ValueError as error:
         raise BundleError(f"{path}: not an ONNX file ({error}). Make one with 'litevision export'.") from None
-    if header.external_tensors:
-        # A path inside a foreign file may point anywhere on this machine (CVE-2022-25882 and five since).
-        raise BundleError(
-            f"{path}: keeps tensors in other files ({', '.join(header.external_tensors[:3])}), which is not read. "
-            "Save the model as one file, or make one with 'litevision export'."
-        )
+    _refuse_external(header, path)
     if found := sorted(header.op_types & _UNBOUNDED) or ["functions"] * header.has_functions:
         raise BundleError(
             f"{path}: computes with {' and '.join(found)}, which no bundle needs, and which can take any time. "
@@ -175,13 +170,18 @@ def check_foreign(data: bytes, path: Path) -> None:
         BundleError: it keeps tensors in other files, or computes as long as its file says.
     """
     header = read_header(data)
+    _refuse_external(header, path)
+    if found := sorted(header.op_types & _UNBOUNDED):
+        raise BundleError(f"{path}: computes with {' and '.join(found)}, which can take any time; it is not measured.")
+
+
+def _refuse_external(header: OnnxHeader, path: Path) -> None:
+    """Refuse tensors in other files: a path inside a file may point anywhere (CVE-2022-25882 and five since)."""
     if header.external_tensors:
         raise BundleError(
             f"{path}: keeps tensors in other files ({', '.join(header.external_tensors[:3])}), which is not read. "
-            "Save the model as one file."
+            "Save the model as one file, or make one with 'litevision export'."
         )
-    if found := sorted(header.op_types & _UNBOUNDED):
-        raise BundleError(f"{path}: computes with {' and '.join(found)}, which can take any time; it is not measured.")
 
 
 def _check_input(engine: Engine, metadata: BundleMetadata, path: Path) -> None:
