@@ -6,6 +6,7 @@ there is somebody's: the guard refuses it before the work begins.
 
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -51,25 +52,27 @@ class OutputKind(NamedTuple):
         what: in words, for messages.
         is_ours: whether a file with these bytes at its beginning was written so before.
         suffixes: what its name may end with where other programs' files do.
+        example: what a name that is suggested ends with; none is suggested where it is empty.
         makes_folder: the folder that it stands in is made where it is missing.
     """
 
     what: str
     is_ours: Callable[[bytes], bool]
     suffixes: tuple[str, ...] = ()
+    example: str = ""
     makes_folder: bool = False
 
 
 def csv_kind(*columns: str) -> OutputKind:
     """A CSV file whose header begins with ``columns``, or with one of them where they are several headers."""
     begins = tuple(column.encode() for column in columns)
-    return OutputKind("a CSV file", lambda head: head.removeprefix(b"\xef\xbb\xbf").startswith(begins))
+    return OutputKind("a CSV file", lambda head: head.removeprefix(b"\xef\xbb\xbf").startswith(begins), (), ".csv")
 
 
 def json_kind(*begins: str) -> OutputKind:
     """A JSON document that begins so, whatever blanks stand between."""
     expected = tuple(it.encode() for it in begins)
-    return OutputKind("a JSON document", lambda head: b"".join(head[:4096].split()).startswith(expected))
+    return OutputKind("a JSON document", lambda head: b"".join(head[:4096].split()).startswith(expected), (), ".json")
 
 
 def _is_own_png(head: bytes) -> bool:
@@ -88,9 +91,9 @@ DRAWING_KINDS = {
     ".png": OutputKind("a drawing of litevision as PNG", _is_own_png, (".png",)),
     ".svg": OutputKind("a drawing of litevision as SVG", _is_own_svg, (".svg",)),
     ".pdf": OutputKind("a drawing as PDF", lambda head: head.startswith(b"%PDF") and MARK in head, (".pdf",)),
-    ".dot": OutputKind("a drawing in Graphviz' language", lambda head: head.startswith(b"digraph network")),
+    ".dot": OutputKind("a drawing in Graphviz' language", lambda head: head.startswith(b"digraph network"), (), ".dot"),
 }
-PROFILE_KIND = OutputKind("a profile's HTML page", lambda head: b": profile</title>" in head[:4096])
+PROFILE_KIND = OutputKind("a profile's HTML page", lambda head: b": profile</title>" in head[:4096], (), ".html")
 BUNDLE_KIND = OutputKind("a bundle (.onnx) of litevision", lambda head: MARK in head, (".onnx",), makes_folder=True)
 WEIGHTS_KINDS = {
     ".safetensors": OutputKind(
@@ -128,7 +131,8 @@ def kind_named(writes: str, path: str | os.PathLike[str], option: str = "") -> O
     # The writer itself knows what other endings there are, and refuses the rest; none of them is for text.
     what = "a drawing" if name == "drawing" else "a model's file"
     is_known = f" {suffix} " in _OTHERS_SUFFIXES
-    unknown = OutputKind(what, lambda head: b"\0" in head and not is_known, (suffix,), makes_folder=True)
+    example = next(iter(kinds[name]))
+    unknown = OutputKind(what, lambda head: b"\0" in head and not is_known, (suffix,), example, makes_folder=True)
     return kinds[name].get(suffix) or unknown
 
 
@@ -235,13 +239,7 @@ def _identity(path: Path) -> object:
     if found is not None:
         return found.st_dev, found.st_ino
     real = os.path.realpath(path)
-    return os.path.normcase(real).casefold() if os.path.normcase("A") == "a" or _mac() else real
-
-
-def _mac() -> bool:
-    import sys
-
-    return sys.platform == "darwin"
+    return os.path.normcase(real).casefold() if os.path.normcase("A") == "a" or sys.platform == "darwin" else real
 
 
 def _bytes_of(path: Path, size: int, *, whole: bool = False) -> bytes | None:
@@ -266,8 +264,7 @@ def _what_is_there(head: bytes) -> str:
 
 
 def _next_step(option: str, kind: OutputKind) -> str:
-    example = kind.what.rpartition(" ")[2]
-    suffix = {"a CSV file": ".csv", "a JSON document": ".json"}.get(kind.what, (*kind.suffixes, f" ({example})")[0])
+    suffix = kind.example or next(iter(kind.suffixes), "")
     where = f"Give a new name behind {option}" if option else "Give a new name"
-    new = f", such as results{suffix}" if suffix.startswith(".") else ""
+    new = f", such as results{suffix}" if suffix else ""
     return f"expected {kind.what}, new or written before. {where}{new}."

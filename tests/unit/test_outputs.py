@@ -88,6 +88,24 @@ def test_a_second_drawing_replaces_the_first(tmp_path: Path, name: str) -> None:
         drawing.save(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("writes", "taken", "suggested"),
+    [
+        ("drawing", "photo.jpg", "results.png"),
+        ("drawing", "photo.dot", "results.dot"),
+        ("weights", "photo.jpg", "results.safetensors"),
+        ("weights", "photo.pth", "results.pth"),
+        ("export", "photo.jpg", "results.onnx"),
+        ("profile", "photo.jpg", "results.html"),
+        ("json:{", "photo.jpg", "results.json"),
+    ],
+)
+def test_a_name_is_suggested_that_the_option_takes(tmp_path: Path, writes: str, taken: str, suggested: str) -> None:
+    (tmp_path / taken).write_bytes(b"\xff\xd8\xff\xe0" + bytes(99))
+    with pytest.raises(UsageError, match=f"a JPEG image, which would be overwritten; .*such as {suggested}"):
+        check_output(tmp_path / taken, kind_named(writes, taken))
+
+
 @pytest.mark.parametrize("name", ["out.svg", "out.png"])
 def test_a_second_plot_replaces_the_first(tmp_path: Path, name: str) -> None:
     file = tmp_path / name
