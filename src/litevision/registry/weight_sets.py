@@ -62,8 +62,8 @@ def find_weight_set(name: str) -> WeightSet:
 
     Args:
         name: a set's name, its name at its origin (``MobileNet_V2_Weights.IMAGENET1K_V2``,
-            ``mobilenetv3_large_100.ra_in1k``, with ``timm/`` or ``hf-hub:timm/`` or without, a Keras file name), or a network's name, ours or another library's, which
-            gives that network's default set.
+            ``mobilenetv3_large_100.ra_in1k``, with ``timm/`` or ``hf-hub:timm/`` or without, a Keras file name), or a
+            network's name, ours or another library's, which gives that network's default set.
 
     Raises:
         UnknownNameError: no such set, or no set for that network.

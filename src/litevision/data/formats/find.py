@@ -117,7 +117,7 @@ def _read_beside_unread(row: Format, path: Path, files: Sequence[Path]) -> Listi
     Raises:
         DataError: as the reader of ``row`` does.
     """
-    unread = next(filter(None, (unread_labels(folder.path, folder.names) for folder in _folders(path, _any))), None)
+    unread = next(filter(None, (unread_labels(folder.path, folder.names) for folder in _folders(path))), None)
     if unread is None:
         try:
             return row.reader.list_labels(path, files)
@@ -139,10 +139,6 @@ def _read_beside_unread(row: Format, path: Path, files: Sequence[Path]) -> Listi
 def _lists_classes(table: Path) -> bool:
     titles = set(titles_of(table))
     return not titles.isdisjoint(IMAGE_TITLES) and not titles.isdisjoint(CLASS_TITLES)
-
-
-def _any(name: str) -> bool:
-    return True
 
 
 def _file_format(path: Path, rows: Iterable[Format]) -> Format:
@@ -173,7 +169,7 @@ def _found_below(root: Path, rows: Sequence[Format]) -> Iterator[tuple[Format, P
                 yield row, file
     if is_found:
         return
-    folders = [replace(folder, by_content=True) for folder in _folders(root, _any)]
+    folders = [replace(folder, by_content=True) for folder in _folders(root)]
     for row in rows:
         for folder in folders:
             for file in row.reader.find_labels(folder):
@@ -183,7 +179,7 @@ def _found_below(root: Path, rows: Sequence[Format]) -> Iterator[tuple[Format, P
             return
 
 
-def _folders(root: Path, is_wanted: Callable[[str], bool]) -> Iterator[Folder]:
+def _folders(root: Path, is_wanted: Callable[[str], bool] = lambda name: True) -> Iterator[Folder]:
     """``root`` and the wanted folders below it; of one that holds nothing but images, only the first few files."""
     waiting: list[tuple[Path, int, tuple[str, ...]]] = [(root, 0, (os.path.realpath(root),))]
     while waiting:

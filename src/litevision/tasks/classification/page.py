@@ -53,15 +53,11 @@ class Shown:
     uris: tuple[str, ...]
 
 
-def _any(path: Path) -> bool:
-    return True
-
-
 def report_parts(
     results: facts.Results,
     evaluations: Mapping[str, Evaluation],
     overlays: Sequence[Overlay],
-    is_shown: Callable[[Path], bool] = _any,
+    is_shown: Callable[[Path], bool] = lambda path: True,
 ) -> dict[str, Any]:
     """What the template is filled with.
 
