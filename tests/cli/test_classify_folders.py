@@ -143,7 +143,7 @@ def test_a_pipe_in_a_folder_is_no_reason_to_wait(folder: Path, classify_beside: 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_the_first_signal_ends_what_waits_for_a_pipe(
-    folder: Path, classify_beside: Start, signum: int, code: int
+    folder: Path, classify_beside: Start, signum: signal.Signals, code: int
 ) -> None:
     """A pipe that is named is read, and nobody writes into it: the reader of a worker waits."""
     os.mkfifo("pipe.png")
@@ -154,7 +154,7 @@ def test_the_first_signal_ends_what_waits_for_a_pipe(
         out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == code
     assert all(json.loads(line)["path"] == "red.png" for line in out.splitlines())
-    assert f"stopped by {signum.name}: " in err  # type: ignore[attr-defined]
+    assert f"stopped by {signum.name}: " in err
 
 
 @pytest.mark.parametrize("name", ["pipe.png", "pipe.mp4"])

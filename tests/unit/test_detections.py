@@ -64,7 +64,7 @@ def test_an_unknown_box_format_is_named() -> None:
     with pytest.raises(
         UnknownNameError, match=r"^no box format 'xyhw'\. Did you mean 'xywh' .* Known: xyxy, xywh, cxcywh"
     ):
-        box_convert(array(), "xyhw", "xyxy")  # type: ignore[arg-type]
+        box_convert(array(), "xyhw", "xyxy")  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_area_and_overlap_by_hand() -> None:
@@ -270,9 +270,9 @@ def test_what_cannot_be_drawn_on() -> None:
 
 
 def test_plain_lists_become_arrays() -> None:
-    found = Detections([[0, 0, 4, 4]], [0.5], [1], CLASSES, (4, 4))  # type: ignore[arg-type]
+    found = Detections([[0, 0, 4, 4]], [0.5], [1], CLASSES, (4, 4))  # type: ignore[arg-type]  # lists, as users pass
     assert (found.xyxy.dtype, found.scores.dtype, found.class_ids.dtype) == (np.float32, np.float32, np.int64)
-    nothing = Detections([], [], [], CLASSES, (4, 4))  # type: ignore[arg-type]
+    nothing = Detections([], [], [], CLASSES, (4, 4))  # type: ignore[arg-type]  # lists, as users pass
     assert (len(nothing), nothing.xyxy.shape, nothing.counts()) == (0, (0, 4), {})
 
 

@@ -143,8 +143,8 @@ def test_a_folder_or_a_number_is_no_image(classifier: Path, tmp_path: Path) -> N
         with pytest.raises(UsageError, match=of_folder):
             call(str(tmp_path))
         with pytest.raises(UsageError, match="images of type int; expected an image, or several in a list"):
-            call(5)  # type: ignore[arg-type]
+            call(5)  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(UsageError, match="images of type int"):
-        litevision.classify(5, classifier)  # type: ignore[call-overload]
+        litevision.classify(5, classifier)  # type: ignore[call-overload]  # wrong on purpose
     with pytest.raises(FileMissingError, match="an empty path"):
         litevision.classify("", classifier)

@@ -348,7 +348,7 @@ def test_other_tensors_are_refused(tensor: torch.Tensor, message: str) -> None:
 
 def test_other_types_are_refused() -> None:
     with pytest.raises(UsageError, match=r"^an image of type int; expected a path, bytes, .* or a torch tensor\.$"):
-        decode(3)  # type: ignore[arg-type]
+        decode(3)  # type: ignore[arg-type]  # wrong on purpose
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def no_system_font(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def drawn(text: str, lettering: Lettering, size_px: int = 24) -> np.ndarray:
     image = Image.new("L", (600, 60), 255)
-    lettering.line(text, size_px).draw(ImageDraw.Draw(image), (8, 40), 0)  # type: ignore[arg-type]
+    lettering.line(text, size_px).draw(ImageDraw.Draw(image), (8, 40), 0)  # type: ignore[arg-type]  # one channel, not RGB
     return np.asarray(image)
 
 

@@ -137,7 +137,7 @@ def test_one_image_where_several_are_expected_is_refused(classifier: Classifier,
 
 def test_what_streams_refuse(classifier: Classifier) -> None:
     with pytest.raises(UsageError, match=r"^on_error 'skip'; expected 'raise' or 'keep'\.$"):
-        classifier.stream([], on_error="skip")  # type: ignore[arg-type]
+        classifier.stream([], on_error="skip")  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(UsageError, match=r"^batch_size 0; expected at least 1\.$"):
         classifier.predict_batch([], batch_size=0)
 

@@ -158,7 +158,7 @@ def test_stopping_early_waits_for_no_whole_chunk() -> None:
     decoded = 0
 
     class Slow(GreyClassifier):
-        def preprocess(self, source: Any) -> npt.NDArray[np.uint8]:  # type: ignore[override]
+        def preprocess(self, source: Any) -> npt.NDArray[np.uint8]:  # type: ignore[override]  # a method for the attribute
             nonlocal decoded
             decoded += 1
             time.sleep(0.01)

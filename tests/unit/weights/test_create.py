@@ -54,7 +54,7 @@ def test_types_and_signature_name_the_same_arguments() -> None:
 )
 def test_a_mistyped_argument_gets_the_nearest_of_all(argument: str, message: str) -> None:
     with pytest.raises(UnknownNameError, match=message):
-        create("mobilenet_v2", **{argument: 1})  # type: ignore[call-overload]
+        create("mobilenet_v2", **{argument: 1})  # type: ignore[call-overload]  # wrong on purpose
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_mistyped_argument_gets_the_nearest_of_all(argument: str, message: str
 )
 def test_words_of_other_libraries_are_answered_with_ours(argument: str, message: str) -> None:
     with pytest.raises(UnknownNameError) as raised:
-        create("mobilenet_v2", **{argument: True})  # type: ignore[call-overload]
+        create("mobilenet_v2", **{argument: True})  # type: ignore[call-overload]  # wrong on purpose
     assert str(raised.value).startswith(message)
 
 
@@ -88,7 +88,7 @@ def test_an_option_of_another_family() -> None:
 def test_a_torchvision_enum_is_a_name_and_a_bool_is_none() -> None:
     assert path_of(MobileNet_V2_Weights.IMAGENET1K_V2) == "MobileNet_V2_Weights.IMAGENET1K_V2"
     with pytest.raises(UsageError, match=r"weights are read from .*, got bool True; weights=\"default\" takes"):
-        create("mobilenet_v2", weights=True)  # type: ignore[call-overload]
+        create("mobilenet_v2", weights=True)  # type: ignore[call-overload]  # wrong on purpose
 
 
 def test_networks_back_from_what_litevision_made() -> None:

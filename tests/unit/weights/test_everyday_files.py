@@ -157,7 +157,7 @@ def test_a_dense_layer_that_is_left_over_is_the_classifier(name: str, kind: str,
     options = {"hidden_channels": 0} if "v3" in name else {}
     expected = tamed(network(name, dialect=dialect, width_mult=width, num_classes=5, **options))
     if kind == "without a bias":
-        nn.init.zeros_(expected.head.classifier.bias)  # type: ignore[union-attr]
+        nn.init.zeros_(expected.head.classifier.bias)  # type: ignore[union-attr]  # not of a detector
     state = extract(expected, layout_named("timm" if dialect == "timm" else "torchvision"))
     found = [state.pop(key) for key in list(state) if key.startswith(("classifier", "fc"))]
     file = tmp_path / "tuned.pth"
