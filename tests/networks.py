@@ -12,6 +12,8 @@ from litevision.models.dla import Level
 from litevision.models.mobilenet_v1 import Conv, DepthSepConv
 from litevision.models.mobilenet_v2 import Stage as V2Stage
 from litevision.models.mobilenet_v3 import Bneck
+from litevision.models.mobilenet_v4 import Conv as V4Conv
+from litevision.models.mobilenet_v4 import FusedBottleneck, UniversalBottleneck
 from litevision.models.shufflenet_v2 import Stage as ShuffleStage
 from litevision.registry import ARCHITECTURES
 from originals import randomise
@@ -27,12 +29,23 @@ SHORT_ROWS = {
         Bneck(3, 60, 24, True, "relu", 1),
         Bneck(3, 60, 40, False, "hardswish", 2),
     ),
+    "mobilenet_v4_conv_small": (
+        FusedBottleneck(3, 2, 16, 2),
+        UniversalBottleneck(3, 5, 2, 24, 2),
+        UniversalBottleneck(5, 0, 2, 24),
+        UniversalBottleneck(0, 3, 2, 24),
+        UniversalBottleneck(0, 0, 2, 24),
+        V4Conv(3, 32, 2),
+    ),
     "shufflenet_v2_x0_5": (ShuffleStage(16, 2), ShuffleStage(36, 3)),
     "dla34": (Level(0, 8, 1), Level(1, 16, 2), Level(2, 24, 2)),
 }
 """For one network of each family, few rows that hold every kind of layer: what tracers take long for in a whole one."""
 
-every_network = pytest.mark.parametrize(("name", "dialect"), NETWORKS)
+# MobileNetV4's Large, ten times the others' size, has no kind of row that its Medium has not.
+every_network = pytest.mark.parametrize(
+    ("name", "dialect"), [(name, dialect) for name, dialect in NETWORKS if name != "mobilenet_v4_conv_large"]
+)
 every_form = pytest.mark.parametrize(
     ("name", "dialect"), [(name, dialect) for name, dialect in NETWORKS if name in SHORT_ROWS]
 )

@@ -10,7 +10,7 @@ import torch
 
 from litevision.cost.ledger import ledger
 from litevision.models import build, configure
-from networks import NETWORKS, every_network, filled, images
+from networks import NETWORKS, filled, images
 
 FOLDER = Path(__file__).parent / "expected"
 ODD_HW = (65, 97)  # where the dialects' paddings differ
@@ -40,7 +40,7 @@ def text_of(record: dict[str, Any]) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-@every_network
+@pytest.mark.parametrize(("name", "dialect"), NETWORKS)
 def test_is_as_expected(name: str, dialect: str, pytestconfig: pytest.Config) -> None:
     file, now = FOLDER / f"{name}-{dialect}.json", found(name, dialect)
     if pytestconfig.getoption("--accept"):

@@ -13,7 +13,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -77,7 +77,7 @@ def models() -> str:
                 ", ".join(row.dialects),
                 f"{costs.num_params:,}",
                 f"{costs.macs:,}",
-                f"{best.top1:.1f}",
+                f"{best.top1:.1f}" + ("" if best.input.size_hw[0] == SIZE_PX else f" ({best.input.size_hw[0]} px)"),
                 f"`{best.name}`",
                 best.licence,
             )
@@ -86,12 +86,20 @@ def models() -> str:
     return table((*head, "their licence"), rows, right=(2, 3, 4))
 
 
-def _comparable(architecture: str) -> Iterator[WeightSet]:
-    """The sets of the whole ImageNet classifier at width 1 and 224 px."""
-    for row in weight_sets():
-        plain = row.width_mult == 1 and not row.options and row.num_classes == 1000
-        if row.architecture == architecture and plain and row.top1 and row.input.size_hw == (SIZE_PX, SIZE_PX):
-            yield row
+def _comparable(architecture: str) -> list[WeightSet]:
+    """The sets of the whole ImageNet classifier at width 1 and 224 px, or at the next larger size that there is."""
+    sets = [
+        row
+        for row in weight_sets()
+        if row.architecture == architecture
+        and row.width_mult == 1
+        and not row.options
+        and row.num_classes == 1000
+        and row.top1
+        and row.input.size_hw >= (SIZE_PX, SIZE_PX)
+    ]
+    smallest = min(row.input.size_hw for row in sets)
+    return [row for row in sets if row.input.size_hw == smallest]
 
 
 def width_example() -> str:

@@ -1,4 +1,4 @@
-"""litevision: MobileNetV1, V2, V3 and ShuffleNetV2, from exact networks to small checked model files.
+"""litevision: MobileNetV1 to V4 and ShuffleNetV2, from exact networks to small checked model files.
 
 ``load`` and what it gives need no torch; ``create``, ``load_weights``, ``save_weights`` and ``export`` do.
 Importing the package imports neither half.

@@ -21,7 +21,7 @@ def format_program_help() -> str:
     parts = [
         "Usage: litevision COMMAND [ARGUMENTS] [OPTIONS]",
         fill(
-            "MobileNet V1-V3 and ShuffleNetV2: classify images, detect objects, train on your own images, read "
+            "MobileNet V1-V4 and ShuffleNetV2: classify images, detect objects, train on your own images, read "
             "anyone's weights, see what a network costs.",
             _columns(),
         ),

@@ -169,6 +169,7 @@ class ClassifierHead(nn.Module):
 
     Args:
         hidden_channels: width of a linear layer with ``act`` before the classifier; 0 for none.
+        hidden: another layer in its place, [N, C] -> [N, hidden_channels], with its own activation.
         num_classes: 0 gives the features before the dropout, [N, num_features].
         spatial_squeeze: False keeps two axes of length 1, [N, 1, 1, classes], as slim can.
         dropout: drops features; ``nn.Dropout`` of a pooled vector is what ``Dropout2d`` is on a 1x1 map.
@@ -180,14 +181,16 @@ class ClassifierHead(nn.Module):
         num_classes: int,
         *,
         hidden_channels: int = 0,
+        hidden: nn.Module | None = None,
         act: Activation = "none",
         dropout: float = 0.0,
         spatial_squeeze: bool = True,
     ) -> None:
         super().__init__()
         self.num_features = hidden_channels or in_channels
-        self.hidden = nn.Linear(in_channels, hidden_channels) if hidden_channels else nn.Identity()
-        self.act = activation(act) if hidden_channels else nn.Identity()
+        has_linear = hidden is None and hidden_channels > 0
+        self.hidden = nn.Linear(in_channels, hidden_channels) if has_linear else hidden or nn.Identity()
+        self.act = activation(act) if has_linear else nn.Identity()
         self.dropout = nn.Dropout(dropout) if num_classes else nn.Identity()
         self.classifier = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
         self.spatial_squeeze = spatial_squeeze

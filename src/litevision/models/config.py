@@ -199,15 +199,18 @@ class NetworkConfig(ModelConfig):
             }
         )
 
-    def rows_or(self, table: tuple[RowT, ...]) -> tuple[RowT, ...]:
+    def rows_or(self, table: tuple[RowT, ...], kinds: tuple[type[RowT], ...] = ()) -> tuple[RowT, ...]:
         """Returns the rows to build: its own, else those of the family's ``table``.
 
+        Args:
+            kinds: of the family's rows; by default those in ``table``.
+
         Raises:
-            UsageError: a row of a kind that the table has not.
+            UsageError: a row of another kind.
         """
         if self.rows is None:
             return table
-        kinds = tuple(dict.fromkeys(type(row) for row in table))
+        kinds = kinds or tuple(dict.fromkeys(type(row) for row in table))
         for row in self.rows:
             if not isinstance(row, kinds):
                 expected = " or ".join(kind.__name__ for kind in kinds)

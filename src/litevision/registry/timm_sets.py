@@ -1,7 +1,8 @@
 """timm's pretrained weights for our networks, as in its ``models/efficientnet.py``, ``mobilenetv3.py`` and ``dla.py``.
 
 Rows that a test compares with the installed timm. Scores: timm's ``results/results-imagenet.csv`` at the commit in
-``RESULTS``, at 224 px; other sizes stand there too. Left out, because our networks cannot express them:
+``RESULTS``, at the size in the row, which is the one that the set was trained at wherever a score at it is published;
+other sizes stand there too. Left out, because our networks cannot express them:
 ``mobilenetv1_100h`` (a head with one layer more), ``mobilenetv3_large_150d`` and ``mobilenetv3_rw`` (other rows).
 
 timm keeps each set as safetensors, which runs no code, at the Hugging Face hub, and the older ones also as ``.pth`` at
@@ -41,11 +42,12 @@ class TimmSet(NamedTuple):
     normalisation: str
     top1: float | None
     top5: float | None
+    size_px: int = SIZE_PX
 
 
 # fmt: off
 ROWS = (
-    #    model                               tag                    resize     crop_pct  mean, std   top1    top5
+    #    model                               tag                    resize     crop_pct  mean, std   top1    top5    size
     TimmSet("mobilenetv1_100",                  "ra4_e3600_r224_in1k", "bicubic",  0.875, "inception", 75.384, 92.312),
     TimmSet("mobilenetv1_125",                  "ra4_e3600_r224_in1k", "bicubic",  0.9,   "inception", 76.928, 93.216),
     TimmSet("mobilenetv2_050",                  "lamb_in1k",           "bicubic",  0.875, "default",   65.930, 86.102),
@@ -66,6 +68,15 @@ ROWS = (
     TimmSet("tf_mobilenetv3_small_075",         "in1k",                "bilinear", 0.875, "inception", 65.732, 86.142),
     TimmSet("tf_mobilenetv3_small_100",         "in1k",                "bilinear", 0.875, "inception", 67.932, 87.684),
     TimmSet("tf_mobilenetv3_small_minimal_100", "in1k",                "bilinear", 0.875, "inception", 62.894, 84.284),
+    TimmSet("mobilenetv4_conv_small",           "e2400_r224_in1k",     "bicubic",  0.875, "default",   73.730, 91.426),
+    TimmSet("mobilenetv4_conv_small",           "e1200_r224_in1k",     "bicubic",  0.875, "default",   73.436, 91.342),
+    TimmSet("mobilenetv4_conv_small",           "e3600_r256_in1k",     "bicubic",  1.0,   "inception", 75.616, None,   320),
+    TimmSet("mobilenetv4_conv_small_050",       "e3000_r224_in1k",     "bicubic",  0.875, "inception", 64.778, None),
+    TimmSet("mobilenetv4_conv_medium",          "e500_r224_in1k",      "bicubic",  0.95,  "default",   79.092, None),
+    TimmSet("mobilenetv4_conv_medium",          "e500_r256_in1k",      "bicubic",  0.95,  "default",   79.922, 95.186, 256),
+    TimmSet("mobilenetv4_conv_medium",          "e250_r384_in12k_ft_in1k", "bicubic", 0.95, "default", 82.776, None,   384),
+    TimmSet("mobilenetv4_conv_large",           "e500_r256_in1k",      "bicubic",  0.95,  "default",   81.862, 95.690, 256),
+    TimmSet("mobilenetv4_conv_large",           "e600_r384_in1k",      "bicubic",  0.95,  "default",   82.974, 96.244, 384),
     TimmSet("dla34",                            "in1k",                "bilinear", 0.875, "default",   74.632, 92.052),
 )
 
@@ -91,8 +102,12 @@ PTH = {
 }
 # fmt: on
 
-# Where a set differs from the rest. The csv has no row for these two: one is newer, one has other classes.
+# Where a set differs from the rest. The csv has no row for these: they are newer, or have other classes.
 SOURCES = {
+    "mobilenetv4_conv_small.e3600_r256_in1k": HUB_PAGE,
+    "mobilenetv4_conv_small_050.e3000_r224_in1k": HUB_PAGE,
+    "mobilenetv4_conv_medium.e250_r384_in12k_ft_in1k": HUB_PAGE,
+    "mobilenetv4_conv_large.e500_r256_in1k": HUB_PAGE,
     "mobilenetv3_large_100.ra4_e3600_r224_in1k": HUB_PAGE,
     "mobilenetv3_large_100.miil_in21k": HUB_PAGE,
 }
@@ -100,6 +115,7 @@ NUM_CLASSES = {"mobilenetv3_large_100.miil_in21k": 11221}
 TRAINING_DATA = {
     "mobilenetv3_large_100.miil_in21k": "ImageNet-21k-P",
     "mobilenetv3_large_100.miil_in21k_ft_in1k": "ImageNet-21k-P, then ImageNet-1k",
+    "mobilenetv4_conv_medium.e250_r384_in12k_ft_in1k": "ImageNet-12k, then ImageNet-1k",
 }
 LICENCES = {"dla34.in1k": "BSD-3-Clause"}
 
@@ -130,7 +146,7 @@ def _weight_set(row: TimmSet) -> WeightSet:
         num_classes=NUM_CLASSES.get(timm_name, 1000),
         background_class=False,
         # timm rounds the resize down: 224 / 0.95 is 235.
-        input=InputSpec((SIZE_PX, SIZE_PX), int(SIZE_PX / row.crop_pct), row.interpolation, mean, std),
+        input=InputSpec((row.size_px, row.size_px), int(row.size_px / row.crop_pct), row.interpolation, mean, std),
         licence=LICENCES.get(timm_name, "Apache-2.0"),
         source=SOURCES.get(timm_name, RESULTS).format(timm_name),
         top1=row.top1,

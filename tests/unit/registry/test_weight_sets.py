@@ -38,8 +38,8 @@ def test_every_row_is_well_formed(row: WeightSet) -> None:
     if row.sha256 and row.hash_prefix:
         assert row.sha256.startswith(row.hash_prefix)
     assert (row.num_classes == 0) == ("notop" in row.tags) == row.name.endswith("_notop")
-    assert row.top1 is None or (row.num_classes == 1000 and 40 < row.top1 < 80)
-    assert row.top5 is None or row.top1 < row.top5 < 95
+    assert row.top1 is None or (row.num_classes == 1000 and 40 < row.top1 < 83)
+    assert row.top5 is None or row.top1 < row.top5 < 97
     assert row.input.size_hw[0] <= row.input.resize_px <= row.input.size_hw[0] / 0.85
     json.dumps(dataclasses.asdict(row))  # plain data
 
@@ -51,7 +51,7 @@ def test_names_and_aliases_are_unique() -> None:
 
 
 def test_the_sets_are_all_there() -> None:
-    assert (len(of_origin("tv_")), len(of_origin("timm_")), len(of_origin("keras_"))) == (9, 21, 88)
+    assert (len(of_origin("tv_")), len(of_origin("timm_")), len(of_origin("keras_"))) == (9, 30, 88)
 
 
 def test_every_digest_belongs_to_a_set() -> None:
@@ -206,8 +206,12 @@ def test_timm_rows(row: WeightSet) -> None:
     assert row.url == f"https://huggingface.co/{cfg.hf_hub_id}/resolve/main/model.safetensors"
     assert row.mirrors == ((cfg.url,) if cfg.url else ())
     assert row.num_classes == cfg.num_classes
-    assert (3, *row.input.size_hw) == cfg.input_size
-    assert row.input.resize_px == int(cfg.input_size[1] / cfg.crop_pct)
+    at_training_size = (3, *row.input.size_hw) == cfg.input_size
+    if not at_training_size:  # the one that has no published score there
+        assert row.aliases[0] == "mobilenetv4_conv_small.e3600_r256_in1k"
+        assert (3, *row.input.size_hw) == cfg.test_input_size
+    crop_pct = cfg.crop_pct if at_training_size else cfg.test_crop_pct
+    assert row.input.resize_px == int(row.input.size_hw[0] / crop_pct)
     assert (row.input.interpolation, cfg.crop_mode) == (cfg.interpolation, "center")
     assert (row.input.mean, row.input.std) == (cfg.mean, cfg.std)
     assert row.licence.lower() == cfg.license
@@ -219,7 +223,14 @@ def test_no_timm_set_is_missing() -> None:
 
     inexpressible = ("mobilenetv1_100h", "mobilenetv3_large_150d", "mobilenetv3_rw")
     ours = ("mobilenetv1_", "mobilenetv2_", "mobilenetv3_", "tf_mobilenetv3_", "dla34")
-    theirs = {name for name in timm.list_pretrained() if name.startswith(ours) and not name.startswith(inexpressible)}
+    ours += ("mobilenetv4_conv_small", "mobilenetv4_conv_medium", "mobilenetv4_conv_large")
+    theirs = {
+        name
+        for name in timm.list_pretrained()
+        if name.startswith(ours)
+        and not name.startswith(inexpressible)
+        and not name.endswith("_in12k")  # 11,821 classes, whose names timm does not publish with the weights
+    }
     assert theirs == {row.aliases[0] for row in of_origin("timm_")}
 
 

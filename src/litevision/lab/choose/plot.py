@@ -7,13 +7,14 @@ from matplotlib.figure import Figure
 
 from litevision.lab.choose.candidates import Candidate
 from litevision.lab.choose.pareto import Budget
-from litevision.plotting import BLUE, GREEN, GREY, INK, ORANGE, PINK, log_milliseconds, plot_style, save_figure
+from litevision.plotting import BLUE, GREEN, GREY, INK, ORANGE, PINK, SKY, log_milliseconds, plot_style, save_figure
 from litevision.registry import ALIASES
 
 _COLOURS = {
     "mobilenet_v1": ("MobileNetV1", BLUE),
     "mobilenet_v2": ("MobileNetV2", ORANGE),
     "mobilenet_v3": ("MobileNetV3", GREEN),
+    "mobilenet_v4": ("MobileNetV4", SKY),
     "shufflenet_v2": ("ShuffleNetV2", PINK),
 }
 _OTHER = ("others", GREY)

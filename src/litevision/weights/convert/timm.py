@@ -7,6 +7,7 @@ from torch import nn
 from litevision.models import mobilenet_v1 as v1
 from litevision.models import mobilenet_v2 as v2
 from litevision.models import mobilenet_v3 as v3
+from litevision.models import mobilenet_v4 as v4
 from litevision.models.blocks import ConvNormAct
 from litevision.models.network import Network
 from litevision.weights.convert.layout import BATCH_COUNTS, LayerMapping, Layout, conv_norm
@@ -70,6 +71,33 @@ def inverted_residual(network: Network, ours: str, theirs: str) -> Iterator[Laye
     yield from conv_norm(f"{ours}.project", f"{theirs}.{project}", f"{theirs}.bn{bn + 1}")
 
 
+def mobilenet_v4(network: Network) -> Iterator[LayerMapping]:
+    """``conv_stem``, ``blocks.{stage}.{i}``, the last convolution as one more stage, ``conv_head``, ``classifier``."""
+    rows = network.config.rows or v4.TABLES[network.config.architecture].rows
+    yield from conv_norm("features.stem", "conv_stem", "bn1")
+    stage, i = 0, -1
+    for block, row in enumerate(rows):
+        stage, i = (stage + 1, 0) if row.stride == 2 and block else (stage, i + 1)
+        ours, theirs = f"features.block_{block}", f"blocks.{stage}.{i}"
+        if isinstance(row, v4.Conv):
+            yield from conv_norm(ours, f"{theirs}.conv", f"{theirs}.bn1")
+        elif isinstance(row, v4.FusedBottleneck):
+            yield from conv_norm(f"{ours}.expand", f"{theirs}.conv_exp", f"{theirs}.bn1")
+            yield from conv_norm(f"{ours}.project", f"{theirs}.conv_pwl", f"{theirs}.bn2")
+        else:
+            for part, name in {
+                "start": "dw_start",
+                "expand": "pw_exp",
+                "middle": "dw_mid",
+                "project": "pw_proj",
+            }.items():
+                if not isinstance(network.get_submodule(f"{ours}.{part}"), nn.Identity):
+                    yield from conv_norm(f"{ours}.{part}", f"{theirs}.{name}.conv", f"{theirs}.{name}.bn")
+    yield from conv_norm("features.conv_last", f"blocks.{stage + 1}.0.conv", f"blocks.{stage + 1}.0.bn1")
+    yield from conv_norm("head.hidden", "conv_head", "norm_head")
+    yield LayerMapping("head.classifier", "classifier")
+
+
 def dla(network: Network) -> Iterator[LayerMapping]:
     """``base_layer``, ``level{i}``, in its blocks ``conv1``, ``bn1``, ``conv2``, ``bn2``; ``fc``, a 1x1 convolution."""
     for ours, part in network.features.named_modules(prefix="features"):
@@ -94,6 +122,12 @@ _DEAD_PROJECTIONS = {
 LAYOUT = Layout(
     name="timm",
     dialects=("timm", "timm_tf"),
-    mappings={"mobilenet_v1": mobilenet_v1, "mobilenet_v2": mobilenet_v2, "mobilenet_v3": mobilenet_v3, "dla": dla},
+    mappings={
+        "mobilenet_v1": mobilenet_v1,
+        "mobilenet_v2": mobilenet_v2,
+        "mobilenet_v3": mobilenet_v3,
+        "mobilenet_v4": mobilenet_v4,
+        "dla": dla,
+    },
     dropped={**BATCH_COUNTS, **_DEAD_PROJECTIONS},
 )
