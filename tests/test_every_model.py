@@ -178,7 +178,7 @@ def test_custom_rows(name: str, dialect: str) -> None:
     network = short(name, dialect)
     assert network.config.rows == SHORT_ROWS[name]
     assert NetworkConfig.from_json(network.config.to_json()) == network.config
-    assert num_params(network) < num_params(filled(name, dialect)) / 3
+    assert num_params(network.features) < num_params(filled(name, dialect).features) / 3
     pyramid = FeaturePyramid(network)
     with torch.inference_mode():
         assert network(images(2, (33, 65))).shape == (2, 10)
