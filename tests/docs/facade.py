@@ -40,3 +40,8 @@ transform = network.pretrained.transform(train=True)
 lv.export(network, "model2.onnx", labels=[f"class {number}" for number in range(10)])
 assert lv.info("mobilenet_v2", size=96).macs > 0
 print(network.pretrained.preprocess.size_hw, network.pretrained.labels, network.pretrained.licence)
+
+centernet = lv.create("centernet", backbone="mobilenet_v2", dialect="tutorial", neck="reshape", num_classes=10)
+assert sum(it.numel() for it in centernet.parameters()) == 4_314_190
+assert centernet.config.num_classes == 10
+assert [row.name for row in lv.list_models("center*")] == ["centernet"]

@@ -32,7 +32,7 @@ def run(options: ModelsOptions) -> int:
     """List and print."""
     import json
 
-    from litevision.registry import ALIASES, ARCHITECTURES
+    from litevision.registry import ALIASES, ARCHITECTURES, DETECTORS
     from litevision.registry.weight_sets import weight_sets
     from litevision.zoo import BUNDLES
 
@@ -43,6 +43,9 @@ def run(options: ModelsOptions) -> int:
     if options.architectures or wants_all:
         costs = _costs()
         found["architectures"] = [_architecture(row, costs) for row in ARCHITECTURES.values()]
+        found["detectors"] = [
+            {"name": row.name, "title": row.title, "paper": f"arXiv:{row.paper}"} for row in DETECTORS.values()
+        ]
         found["aliases"] = [_alias(name, variant) for name, variant in ALIASES.items()]
     if options.weights or wants_all:
         found["weights"] = [_weight_set(row) for row in weight_sets()]
@@ -140,6 +143,10 @@ def _print(found: "Mapping[str, list[dict[str, Any]]]") -> None:
         print()
     if "architectures" in found:
         _print_architectures(found["architectures"])
+        print("\nDetectors, on the backbone of any architecture")
+        print_table(
+            dict.fromkeys(("name", "title", "paper"), "left"), [tuple(row.values()) for row in found["detectors"]]
+        )
         print("\nOther libraries' names")
         print_table(
             {"name": "left", "architecture": "left", "dialect": "left", "width": "right", "options": "left"},

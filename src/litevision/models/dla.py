@@ -43,6 +43,7 @@ LEVELS = (
     Level(1, 512, 2),  # 14 x 14
 )
 # fmt: on
+ROW_KINDS = (Level,)
 
 DIALECT = Dialect("timm")
 

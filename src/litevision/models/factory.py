@@ -2,7 +2,7 @@
 
 import importlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ import torch
 from litevision.errors import UnknownNameError
 from litevision.models.config import NetworkConfig
 from litevision.models.network import Network
+from litevision.models.rows import rows_of
 from litevision.registry import ARCHITECTURES, resolve
 
 
@@ -53,7 +54,7 @@ def configure(
     output_stride: int | None = None,
     final_endpoint: str | None = None,
     dropout: float | None = None,
-    rows: Sequence[Any] | None = None,
+    rows: Iterable[Any] | str | None = None,
     in_channels: int = 3,
     **options: Any,
 ) -> NetworkConfig:
@@ -67,7 +68,7 @@ def configure(
         in_channels=in_channels,
         output_stride=32 if output_stride is None else output_stride,
         dropout=dropout,
-        rows=None if rows is None else tuple(rows),
+        rows=None if rows is None else rows_of(variant.architecture, rows),
         final_endpoint=final_endpoint,
         options={**variant.options, **options},
     )

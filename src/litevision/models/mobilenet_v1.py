@@ -4,7 +4,7 @@ The dialect ``slim`` is TF-slim's reference implementation, which guides to retr
 endpoints, output strides, and widths that are cut off, not rounded.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from litevision.errors import UsageError
@@ -12,6 +12,7 @@ from litevision.models.blocks import ClassifierHead, conv_factory
 from litevision.models.config import NetworkConfig
 from litevision.models.dialect import Dialect, make_divisible
 from litevision.models.network import Backbone, Network
+from litevision.models.rows import one_side
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class TableRow:
     out_channels: int
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "kernel_size", one_side(self.kernel_size))  # slim's [3, 3]
         if self.kernel_size < 1 or self.kernel_size % 2 == 0:
             raise UsageError(f"a row's kernel_size must be odd and above 0, got {self.kernel_size}")
         if self.out_channels < 1:
@@ -61,6 +63,7 @@ ROWS: tuple[Conv | DepthSepConv, ...] = (
     DepthSepConv(3, 1, 1024),  # 7 x 7
 )
 # fmt: on
+ROW_KINDS = (Conv, DepthSepConv)
 
 
 @dataclass(frozen=True)
@@ -93,16 +96,21 @@ RULES = {
 }
 
 
-def build(config: NetworkConfig, *, spatial_squeeze: bool = True) -> Network:
+def build(config: NetworkConfig, *, spatial_squeeze: bool = True, min_channels: int | None = None) -> Network:
     """Builds MobileNetV1.
 
     Args:
+        min_channels: no layer gets fewer, slim's ``min_depth``; None takes the dialect's own.
         spatial_squeeze: False gives logits [N, 1, 1, classes], slim's layout before it squeezes.
 
     Source: Table 1; ``slim/nets/mobilenet_v1.py``. The head's 7x7 average pool shrinks to a smaller map and is global
     on a larger one, which makes it a global pool at every size.
     """
     rules = RULES[config.dialect]
+    if min_channels is not None:
+        if min_channels < 1:
+            raise UsageError(f"min_channels must be 1 or more, got {min_channels}")
+        rules = replace(rules, min_channels=min_channels)
     conv = conv_factory(rules.dialect)
     # Keras pads its stem by SAME, and its stride-2 depthwise layers at the bottom and right alone, so that a map of odd
     # size comes out one smaller there than slim's.
@@ -142,5 +150,5 @@ def build(config: NetworkConfig, *, spatial_squeeze: bool = True) -> Network:
 def scaled(channels: int, width_mult: float, rules: Rules) -> int:
     """Scales ``channels`` of the table by ``width_mult``."""
     if rules.widths == "divisible":
-        return make_divisible(channels * width_mult)
+        return max(make_divisible(channels * width_mult), rules.min_channels)
     return max(int(channels * width_mult), rules.min_channels)

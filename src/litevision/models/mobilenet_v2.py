@@ -47,6 +47,7 @@ STAGES = (
     Stage(6, 320, 1, 1),  # 7 x 7
 )
 # fmt: on
+ROW_KINDS = (Stage,)
 STEM_CHANNELS = 32
 LAST_CHANNELS = 1280
 

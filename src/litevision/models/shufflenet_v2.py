@@ -54,6 +54,7 @@ SCALES = {
     "shufflenet_v2_x2_0": Scale((Stage(244, 4),  Stage(488, 8),  Stage(976, 4)),  2048),
 }
 # fmt: on
+ROW_KINDS = (Stage,)
 STEM_CHANNELS = 24
 
 

@@ -3,6 +3,8 @@
 from litevision.registry.architectures import (
     ALIASES,
     ARCHITECTURES,
+    CENTERNET,
+    DETECTORS,
     Architecture,
     Variant,
     is_network,
@@ -10,4 +12,14 @@ from litevision.registry.architectures import (
     resolve,
 )
 
-__all__ = ["ALIASES", "ARCHITECTURES", "Architecture", "Variant", "is_network", "known_names", "resolve"]
+__all__ = [
+    "ALIASES",
+    "ARCHITECTURES",
+    "CENTERNET",
+    "DETECTORS",
+    "Architecture",
+    "Variant",
+    "is_network",
+    "known_names",
+    "resolve",
+]

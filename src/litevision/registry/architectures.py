@@ -68,6 +68,10 @@ ARCHITECTURES = {
 }
 # fmt: on
 
+CENTERNET = "centernet"
+DETECTORS = {CENTERNET: Architecture(CENTERNET, "centernet", "CenterNet", "1904.07850", ())}
+"""What stands on the backbone of any of these; it has that one's dialects."""
+
 _DEEPER_110 = MappingProxyType({"depth_mult": 1.2, "fixed_ends": True})
 _DEEPER_120 = MappingProxyType({"depth_mult": 1.4, "fixed_ends": True})
 
@@ -116,8 +120,8 @@ ALIASES: dict[str, Variant] = {
 
 
 def known_names() -> tuple[str, ...]:
-    """Returns our names, then the aliases."""
-    return (*ARCHITECTURES, *ALIASES)
+    """Returns our names, then the aliases, then the detectors."""
+    return (*ARCHITECTURES, *ALIASES, *DETECTORS)
 
 
 def is_network(name: str) -> bool:
@@ -168,4 +172,8 @@ def _variant_of(name: str) -> Variant:
         return Variant(folded, ARCHITECTURES[folded].dialects[0])
     if folded in ALIASES:
         return ALIASES[folded]
+    if folded in DETECTORS:
+        raise UsageError(
+            f"{name!r} is a detector on the backbone of a network; expected the network's name, such as mobilenet_v2"
+        )
     raise UnknownNameError.of("model", name, known_names(), see="'litevision models'")

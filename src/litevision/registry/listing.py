@@ -3,7 +3,7 @@
 from fnmatch import fnmatchcase
 from typing import Literal, overload
 
-from litevision.registry.architectures import ALIASES, ARCHITECTURES, Architecture
+from litevision.registry.architectures import ALIASES, ARCHITECTURES, DETECTORS, Architecture
 from litevision.registry.weight_sets import WeightSet, weight_sets
 
 
@@ -16,7 +16,7 @@ def list_models(pattern: str | None = None, *, weights: Literal[True]) -> list[W
 
 
 def list_models(pattern: str | None = None, *, weights: bool = False) -> list[Architecture] | list[WeightSet]:
-    """Lists the networks, or the published weight sets.
+    """Lists the networks and the detector, or the published weight sets.
 
     Args:
         pattern: only those with a name like it: with ``*`` and ``?`` a wildcard, otherwise a part of the name. Other
@@ -39,7 +39,8 @@ def list_models(pattern: str | None = None, *, weights: bool = False) -> list[Ar
     theirs: dict[str, list[str]] = {}
     for alias, variant in ALIASES.items():
         theirs.setdefault(variant.architecture, []).append(alias)
-    return [row for row in ARCHITECTURES.values() if _matches(pattern, row.name, *theirs.get(row.name, ()))]
+    rows = (*ARCHITECTURES.values(), *DETECTORS.values())
+    return [row for row in rows if _matches(pattern, row.name, *theirs.get(row.name, ()))]
 
 
 def _matches(pattern: str | None, *names: str) -> bool:

@@ -1,76 +1,63 @@
 """``create``: a network by name, from scratch or with pretrained weights, and a trained model back from its run."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Required, TypedDict, Unpack, overload
+from typing import Any, Literal, Required, TypedDict, Unpack, cast, overload
 
 from litevision.errors import UnknownNameError, UsageError, WeightsMismatchError
-from litevision.models.centernet import CenterNet
+from litevision.models.centernet import CenterNet, CenterNetConfig, Neck
 from litevision.models.factory import build, configure, family_options
 from litevision.models.network import FeaturePyramid, Network
-from litevision.registry import is_network, resolve
+from litevision.models.rows import rows_of
+from litevision.registry import CENTERNET, is_network, resolve
 from litevision.registry.weight_sets import find_weight_set
 from litevision.weights.download import accept_unchecked
+from litevision.weights.foreign_words import FOREIGN_WORDS, LAST_MAP, translate
 from litevision.weights.load import fill_from, identify, require_classifier
 from litevision.weights.source import WeightsRequest, open_source
 from litevision.weights.trained import WeightsLike, open_trained, path_of
 
 DEFAULT_CLASSES = 1000
-_FAMILY_OPTIONS = ("depth_mult", "fixed_ends", "spatial_squeeze", "hidden_channels", "bottleneck_ratio")
-
-FOREIGN_WORDS = {
-    # word                      whose          what stands for it here
-    "pretrained":              ("timm",        'weights="default"'),
-    "pretrained_cfg":          ("timm",        "weights=, a weight set's name"),
-    "checkpoint_path":         ("timm",        "weights=, the file"),
-    "in_chans":                ("timm",        "in_channels="),
-    "drop_rate":               ("timm",        "dropout="),
-    "global_pool":             ("timm",        "num_classes=0, which gives the pooled features"),
-    "drop_path_rate":          ("timm",        "nothing: these networks drop no paths"),
-    "scriptable":              ("timm",        "nothing: litevision.export makes the file to deploy"),
-    "exportable":              ("timm",        "nothing: litevision.export makes the file to deploy"),
-    "progress":                ("torchvision", "nothing: a download shows its progress on a terminal"),
-    "inverted_residual_setting": ("torchvision", "rows="),
-    "stages_out_channels":     ("torchvision", "rows="),
-    "dilated":                 ("torchvision", "output_stride="),
-    "norm_layer":              ("torchvision", "dialect=, which brings its batch normalisation"),
-    "alpha":                   ("Keras",       "width_mult="),
-    "depth_multiplier":        ("Keras",       "width_mult=, or depth_mult= for timm's deeper MobileNetV2"),
-    "include_top":             ("Keras",       "num_classes=0 for pooled features, or features_only=True for maps"),
-    "pooling":                 ("Keras",       "num_classes=0, which gives the pooled features"),
-    "classes":                 ("Keras",       "num_classes="),
-    "input_shape":             ("Keras",       "nothing: any size fits; in_channels= where the input is not RGB"),
-    "input_tensor":            ("Keras",       "nothing: call the network with its input"),
-    "minimalistic":            ("Keras",       "the name mobilenet_v3_large_minimalistic"),
-    "classifier_activation":   ("Keras",       "nothing: the network gives logits, an exported bundle probabilities"),
-    "n_classes":               ("others",      "num_classes="),
-    "width":                   ("the command line", "width_mult="),
-}  # fmt: skip
-"""Arguments that users of other libraries type, with what stands for them here."""
+DEFAULT_OBJECT_CLASSES = 80
+_DEFAULT_BACKBONE = "mobilenet_v2"
+_FAMILY_OPTIONS = ("depth_mult", "fixed_ends", "spatial_squeeze", "min_channels", "hidden_channels", "bottleneck_ratio")
 
 
-class CreateArguments(TypedDict, total=False):
-    """The keyword arguments of ``create`` beside ``features_only``; their meanings stand there."""
-
+class _BackboneArguments(TypedDict, total=False):
     width_mult: float
     num_classes: int | None
     dialect: str | None
     weights: WeightsLike | None
     output_stride: int | None
-    out_indices: Sequence[int] | None
-    final_endpoint: str | None
-    dropout: float | None
-    rows: Sequence[Any] | None
+    rows: Iterable[Any] | str | None
     in_channels: int
-    reset_classifier: bool
-    drop_background: bool | None
     unchecked: bool
     depth_mult: float | None
     fixed_ends: bool | None
-    spatial_squeeze: bool | None
+    min_channels: int | None
     hidden_channels: int | None
     bottleneck_ratio: float | None
+
+
+class CreateArguments(_BackboneArguments, total=False):
+    """The keyword arguments of ``create`` for a network, beside ``features_only``; their meanings stand there."""
+
+    out_indices: Sequence[int] | None
+    final_endpoint: str | None
+    dropout: float | None
+    reset_classifier: bool
+    drop_background: bool | None
+    spatial_squeeze: bool | None
+
+
+class DetectorArguments(_BackboneArguments, total=False):
+    """The keyword arguments of ``create`` for a detector; their meanings stand there."""
+
+    backbone: str
+    neck: Neck
+    neck_channels: int | None
+    head_channels: int | None
 
 
 class _PyramidArguments(CreateArguments, total=False):
@@ -83,6 +70,11 @@ class _NetworkArguments(CreateArguments, total=False):
 
 class Create:
     """Makes networks: ``create(name, ...)`` by name, ``create.from_run(run)`` from what litevision trained."""
+
+    @overload  # a name that is known as a text alone may be any network's
+    def __call__(  # type: ignore[overload-overlap]
+        self, name: Literal["centernet"], **arguments: Unpack[DetectorArguments]
+    ) -> CenterNet: ...
 
     @overload
     def __call__(self, name: str, **arguments: Unpack[_PyramidArguments]) -> FeaturePyramid: ...
@@ -103,7 +95,7 @@ class Create:
         out_indices: Sequence[int] | None = None,
         final_endpoint: str | None = None,
         dropout: float | None = None,
-        rows: Sequence[Any] | None = None,
+        rows: Iterable[Any] | str | None = None,
         in_channels: int = 3,
         reset_classifier: bool = False,
         drop_background: bool | None = None,
@@ -111,27 +103,38 @@ class Create:
         depth_mult: float | None = None,
         fixed_ends: bool | None = None,
         spatial_squeeze: bool | None = None,
+        min_channels: int | None = None,
         hidden_channels: int | None = None,
         bottleneck_ratio: float | None = None,
-        **unknown: object,
-    ) -> Network | FeaturePyramid:
+        backbone: str | None = None,
+        neck: Neck | None = None,
+        neck_channels: int | None = None,
+        head_channels: int | None = None,
+        **foreign: object,
+    ) -> Network | FeaturePyramid | CenterNet:
         """Creates a network by name, from scratch or with pretrained weights, in training mode.
 
+        Other libraries' words for these arguments (``alpha``, ``in_chans``, ``conv_defs``, ``pretrained`` and so on)
+        are taken where they mean the same; the types name ours alone.
+
         Args:
-            name: ours (``mobilenet_v2``), or timm's, torchvision's or Keras' (``mobilenetv2_050``, ``MobileNetV2``).
+            name: ours (``mobilenet_v2``), or timm's, torchvision's or Keras' (``mobilenetv2_050``, ``MobileNetV2``);
+                ``centernet`` for a detector on the backbone of any of them.
             width_mult: the paper's alpha, above 0; with weights that say their width, 1 takes theirs.
             num_classes: length of the logits; 0 gives the pooled features [N, num_features]. By default as many as
-                litevision's own output has, else 1000.
+                litevision's own output has, else 1000. Of a detector the kinds of objects, by default COCO's 80.
             dialect: the library whose form it has: ``torchvision``, ``timm``, ``timm_tf``, ``keras``, ``slim`` or
                 ``tutorial``; by default the weights' own, else the first that exists for the network.
             weights: a weight set's name, a file, a URL, a bundle, a run or its folder; ``"default"`` takes the
-                network's default set. What is known of them is then ``network.pretrained``.
+                network's default set, ``"imagenet"`` Keras'. What is known of them is then ``network.pretrained``. Of a
+                detector they fill the backbone.
             output_stride: 8, 16 or 32: later strides become dilation.
             features_only: gives a ``FeaturePyramid``, whose ``feature_info`` declares channels and strides.
             out_indices: the levels of that pyramid; by default all.
             final_endpoint: stops at this endpoint; the network then gives that map.
             dropout: probability before the classifier; by default the dialect's own.
-            rows: rows of the family's table to use instead, for example ``mobilenet_v2.Stage`` records.
+            rows: rows of the family's table to use instead: ``mobilenet_v2.Stage`` records, slim's or torchvision's
+                own, plain sequences in that order, or text such as ``"Conv(3, 2, 32), DepthSepConv(3, 1, 64)"``.
             in_channels: channels of the input.
             reset_classifier: leaves the classifier randomly initialised where the file has none or other classes.
             drop_background: leaves out class 0 of the file; by default that of slim's 1001 for a network of 1000.
@@ -139,8 +142,13 @@ class Create:
             depth_mult: MobileNetV2: multiplies each stage's repeats, rounded up (timm's 110d and 120d).
             fixed_ends: MobileNetV2: keeps the first and last layers as the table has them.
             spatial_squeeze: MobileNetV1: False gives logits [N, 1, 1, classes], as slim can.
+            min_channels: MobileNetV1: no layer gets fewer, slim's ``min_depth``.
             hidden_channels: MobileNetV3: width of the layer before the classifier.
             bottleneck_ratio: ShuffleNetV2's tutorial form: width of the units' inner layers.
+            backbone: of ``centernet``: the network whose backbone it takes; by default ``mobilenet_v2``.
+            neck: of ``centernet``: ``light`` (by default), ``dlaup`` or ``reshape``, as `CenterNetConfig` says.
+            neck_channels: of ``centernet``: channels of the map that ``light`` gives.
+            head_channels: of ``centernet``: of the hidden layer in each head, 0 for none.
 
         Raises:
             UnknownNameError: no such name, dialect, endpoint or argument; the message has the nearest ones, and for
@@ -154,16 +162,33 @@ class Create:
             >>> network.num_features
             1280
         """
+        if foreign:
+            own = _changed(locals())
+            if unknown := [word for word in foreign if word not in FOREIGN_WORDS]:
+                raise _unknown_argument(unknown[0], name)
+            name, meant = translate(name, own, foreign)
+            made_of_ours: Network | FeaturePyramid | CenterNet = self(name, **{**own, **meant})
+            return made_of_ours
+        is_detector = name.lower() == CENTERNET
+        detector = {"neck": neck, "neck_channels": neck_channels, "head_channels": head_channels}
+        detector = {key: value for key, value in detector.items() if value is not None}
+        if is_detector:
+            unfit = {"features_only", "out_indices", "final_endpoint", "dropout", "reset_classifier", "drop_background"}
+            for argument in unfit & _changed(locals()).keys():
+                raise UsageError(f"{argument} belongs to a classifier, and {name} is a detector; leave it out")
+            name = backbone or _DEFAULT_BACKBONE
+        elif detector or backbone is not None:
+            wrong = next(iter(detector), "backbone")
+            raise UsageError(f'{wrong} belongs to a detector: create("{CENTERNET}", backbone="{name}", ...)')
         given = {
             "depth_mult": depth_mult,
             "fixed_ends": fixed_ends,
             "spatial_squeeze": spatial_squeeze,
+            "min_channels": min_channels,
             "hidden_channels": hidden_channels,
             "bottleneck_ratio": bottleneck_ratio,
         }
         options = {key: value for key, value in given.items() if value is not None}
-        if unknown:
-            raise _unknown_argument(next(iter(unknown)), name)
         if out_indices is not None and not features_only:
             raise UsageError("out_indices picks levels of a pyramid: pass features_only=True with it")
         if not is_network(name) and "." in name:
@@ -179,24 +204,30 @@ class Create:
             request = WeightsRequest.of(name, dialect, None if width_mult == 1.0 else width_mult)
             with accept_unchecked(unchecked):
                 source = open_source(weights, request, name)
-            if not features_only:
+            if not (features_only or is_detector):
                 require_classifier(source)
             found = identify(source, request, variant)
             base = found.config
-            if source.trained is not None and num_classes is None:
+            if source.trained is not None and num_classes is None and not is_detector:
                 num_classes = base.num_classes
-        network = build(
-            replace(
-                base,
-                num_classes=DEFAULT_CLASSES if num_classes is None else num_classes,
-                in_channels=in_channels,
-                final_endpoint=final_endpoint,
-                output_stride=base.output_stride if output_stride is None else output_stride,
-                dropout=base.dropout if dropout is None else dropout,
-                rows=base.rows if rows is None else tuple(rows),
-                options={**base.options, **options},
-            )
+        config = replace(
+            base,
+            num_classes=DEFAULT_CLASSES if num_classes is None or is_detector else num_classes,
+            in_channels=in_channels,
+            output_stride=base.output_stride if output_stride is None else output_stride,
+            dropout=base.dropout if dropout is None else dropout,
+            rows=base.rows if rows is None else rows_of(base.architecture, rows),
+            options={**base.options, **options},
         )
+        if is_detector:
+            count = DEFAULT_OBJECT_CLASSES if num_classes is None else num_classes
+            centernet = CenterNet(CenterNetConfig(config, count, **cast("Any", detector)))
+            if source is not None and found is not None:
+                fill_from(centernet.backbone, source, found.layout)
+            return centernet
+        if final_endpoint == LAST_MAP:
+            final_endpoint = build(config, device="meta").endpoints[-1].name
+        network = build(replace(config, final_endpoint=final_endpoint))
         made = FeaturePyramid(network, out_indices) if features_only else network
         if source is not None and found is not None:
             fill_from(made, source, found.layout, reset_classifier=reset_classifier, drop_background=drop_background)
@@ -242,15 +273,21 @@ class Create:
 create = Create()
 
 
+def _changed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those arguments of ``create`` among ``values`` that are not as by default."""
+    parameters = inspect.signature(Create.__call__).parameters.values()
+    return {
+        it.name: values[it.name]
+        for it in parameters
+        if it.kind == it.KEYWORD_ONLY and values[it.name] is not it.default
+    }
+
+
 def _unknown_argument(argument: str, name: str) -> UnknownNameError:
-    """Returns the error for an argument that ``create`` does not have; it names ours for another library's."""
-    if argument in FOREIGN_WORDS:
-        library, ours = FOREIGN_WORDS[argument]
-        return UnknownNameError(f"create has no {argument!r}, a word of {library}; here it is {ours}")
-    common = [
-        key
-        for key, kind in inspect.signature(Create.__call__).parameters.items()
-        if kind.kind == kind.KEYWORD_ONLY and key not in _FAMILY_OPTIONS
-    ]
-    known = [*common, *family_options(resolve(name).architecture)]
+    """Returns the error for an argument that nobody knows; it lists all that ``name`` takes."""
+    if name.lower() == CENTERNET:
+        known = list(DetectorArguments.__annotations__)
+    else:
+        others = {*_FAMILY_OPTIONS} - {*family_options(resolve(name).architecture)}
+        known = [word for word in ("features_only", *CreateArguments.__annotations__) if word not in others]
     return UnknownNameError.of(f"argument of create for {name}:", argument, known)

@@ -14,6 +14,8 @@ from litevision.weights.trained import TrainedModel, WeightsLike, open_trained, 
 from litevision.weights.unwrap import unwrapped
 
 DEFAULT = "default"
+IMAGENET = "imagenet"
+"""Keras' word for its default set."""
 
 
 class WeightsRequest(NamedTuple):
@@ -97,7 +99,10 @@ def open_source(source: WeightsLike, request: WeightsRequest, name: str | None =
     trained = open_trained(source)
     if trained is not None:
         return _of_trained(trained, str(source))
-    if source == DEFAULT and name is not None:
+    if source in (DEFAULT, IMAGENET) and name is not None:
+        if source == IMAGENET and request.dialect is None:
+            keras = [row for row in ARCHITECTURES[resolve(name).architecture].dialects if row == "keras"]
+            request = request._replace(dialect=next(iter(keras), None))
         weight_set = _default_set(name, request)
     elif _is_file(source):
         return WeightsSource(str(source), None, Path(source), unwrapped(read(Path(source)), request._asdict()))

@@ -6,12 +6,12 @@ import sys
 import pytest
 
 import litevision
-from litevision.registry import ARCHITECTURES
+from litevision.registry import ARCHITECTURES, DETECTORS
 from litevision.registry.weight_sets import weight_sets
 
 
 def test_everything_without_a_pattern() -> None:
-    assert litevision.list_models() == list(ARCHITECTURES.values())
+    assert litevision.list_models() == [*ARCHITECTURES.values(), *DETECTORS.values()]
     assert litevision.list_models(weights=True) == list(weight_sets())
 
 
@@ -22,6 +22,7 @@ def test_everything_without_a_pattern() -> None:
         ("shufflenet_v2_x?_5", ["shufflenet_v2_x0_5", "shufflenet_v2_x1_5"]),
         ("MobileNetV2", ["mobilenet_v2"]),  # Keras' name
         ("tf_*small_100", ["mobilenet_v3_small"]),  # timm's
+        ("centernet", ["centernet"]),
         ("resnet", []),
     ],
 )
@@ -39,4 +40,4 @@ def test_weight_sets_by_pattern() -> None:
 def test_it_needs_no_torch() -> None:
     program = "import sys; sys.modules['torch'] = None; import litevision; print(len(litevision.list_models()))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert int(done.stdout) == len(ARCHITECTURES)
+    assert int(done.stdout) == len(ARCHITECTURES) + len(DETECTORS)
