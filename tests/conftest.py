@@ -1,6 +1,8 @@
 """Fixtures that tests of every part use."""
 
+import functools
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,13 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--accept", action="store_true", help="rewrite the files of tests/expected from what is found now")
+
+
+def pytest_runtest_setup() -> None:
+    """Keep torch's table of what ONNX calls each operation: each export makes it anew, half the time of a small one."""
+    module = sys.modules.get("torch.onnx._internal.exporter._registration")
+    if module is not None and not hasattr(module.ONNXRegistry.from_torchlib, "cache_info"):
+        module.ONNXRegistry.from_torchlib = staticmethod(functools.cache(module.ONNXRegistry.from_torchlib))
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from litevision.models.centernet import AnyNetwork
 
 BUNDLE, RESULTS, CARD, REPORT = "model.onnx", "results.json", "model_card.md", "report.html"
+_FIRST_TASK = "classification"  # that of results that say none
 
 
 class Run:
@@ -85,7 +86,7 @@ class Run:
         """
         try:
             found: dict[str, Any] = json.loads((self.folder / RESULTS).read_text("utf-8"))
-            if not isinstance(found["task"], str):
+            if not isinstance(found.get("task", _FIRST_TASK), str):
                 raise TypeError("its task is no name")
             for scores in found["scores"].values():
                 dict(scores or {})
@@ -96,7 +97,7 @@ class Run:
     @property
     def task(self) -> str:
         """The task that was learned: ``classification`` or ``detection``."""
-        task: str = self.results["task"]
+        task: str = self.results.get("task", _FIRST_TASK)
         return task
 
     @property
