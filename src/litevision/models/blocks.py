@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -207,25 +206,3 @@ class ClassifierHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classify(self.pool(x))
-
-
-def initialise(module: nn.Module, *, linear_std: float = 0.01) -> None:
-    """Fills ``module`` for training from scratch: Kaiming-normal convolutions (fan out), unit BN, zero biases.
-
-    On the meta device there is nothing to fill, and torch's own random functions would first import its compiler.
-    """
-    if any(parameter.is_meta for parameter in module.parameters()):
-        return
-    for part in module.modules():
-        if isinstance(part, nn.Conv2d):
-            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
-        elif isinstance(part, nn.Linear):
-            nn.init.normal_(part.weight, std=linear_std)
-        elif isinstance(part, nn.BatchNorm2d):
-            nn.init.ones_(part.weight)
-        else:
-            continue
-        bias: Any = part.bias
-        if isinstance(bias, Tensor):
-            with torch.no_grad():
-                bias.zero_()

@@ -14,9 +14,10 @@ from torch.nn import functional as F
 
 from litevision.errors import UnknownNameError, UsageError, WeightsMismatchError
 from litevision.image import Preprocess
-from litevision.models.blocks import ConvNormAct, initialise
+from litevision.models.blocks import ConvNormAct
 from litevision.models.config import MAX_CHANNELS, MAX_CLASSES, ModelConfig, NetworkConfig
 from litevision.models.factory import build
+from litevision.models.initialisation import initialise
 from litevision.models.necks import STRIDE, DlaUpNeck, LightNeck, ReshapeNeck, separable
 from litevision.models.network import FeaturePyramid, Network, require_nchw
 from litevision.models.pretrained import Pretrained

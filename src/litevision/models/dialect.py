@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Padding = Literal["symmetric", "same", "bottom_right"]
+Initialisation = Literal["kaiming", "fan_out", "glorot", "truncated", "torch"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,12 @@ class Dialect:
         bn_eps: added to the variance in batch normalisation.
         bn_momentum: weight of the new batch in the running statistics (torch's convention, 1 minus Keras').
         conv_bias: whether convolutions that batch normalisation follows carry a bias of their own.
+        initialisation: how the weights of a k x k kernel from c to n channels are drawn. ``kaiming``: normal, standard
+            deviation sqrt(2 / (k k n)), of linear layers 0.01. ``fan_out``: the same, n counting as 1 in depthwise
+            kernels; linear layers uniform within 1 / sqrt(n), but V3's hidden layer as a 1x1 kernel. ``glorot``:
+            uniform within sqrt(6 / (k k (c + n))), n counting as 1 in depthwise kernels. ``truncated``: normal, 0.09,
+            without what lies beyond 0.18. ``torch``: uniform within 1 / sqrt(k k c), c counting as 1 in depthwise
+            kernels, and biases alike. All other biases begin at 0, and batch normalisation at scale 1 and shift 0.
     """
 
     name: str
@@ -28,6 +35,7 @@ class Dialect:
     bn_eps: float = 1e-5
     bn_momentum: float = 0.1
     conv_bias: bool = False
+    initialisation: Initialisation = "kaiming"
 
 
 def make_divisible(channels: float, divisor: int = 8, *, min_value: int | None = None) -> int:

@@ -83,12 +83,14 @@ class Rules:
 
 
 RULES = {
-    "timm": Rules(Dialect("timm"), widths="divisible", dropout=0.0),
+    "timm": Rules(Dialect("timm", initialisation="fan_out"), widths="divisible", dropout=0.0),
     "keras": Rules(
-        Dialect("keras", padding="bottom_right", bn_eps=1e-3, bn_momentum=0.01), widths="truncate", dropout=0.001
+        Dialect("keras", padding="bottom_right", bn_eps=1e-3, bn_momentum=0.01, initialisation="glorot"),
+        widths="truncate",
+        dropout=0.001,
     ),
     "slim": Rules(
-        Dialect("slim", padding="same", bn_eps=1e-3, bn_momentum=0.0003),
+        Dialect("slim", padding="same", bn_eps=1e-3, bn_momentum=0.0003, initialisation="truncated"),
         widths="truncate",
         dropout=0.001,
         min_channels=8,

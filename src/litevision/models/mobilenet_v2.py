@@ -76,9 +76,15 @@ class Rules:
 
 RULES = {
     "torchvision": Rules(Dialect("torchvision"), dropout=0.2),
-    "timm": Rules(Dialect("timm"), dropout=0.0),
-    "keras": Rules(Dialect("keras", padding="same", bn_eps=1e-3, bn_momentum=0.001), dropout=0.0, truncate=True),
-    "slim": Rules(Dialect("slim", padding="same", bn_eps=1e-3, bn_momentum=0.003), dropout=0.2),
+    "timm": Rules(Dialect("timm", initialisation="fan_out"), dropout=0.0),
+    "keras": Rules(
+        Dialect("keras", padding="same", bn_eps=1e-3, bn_momentum=0.001, initialisation="glorot"),
+        dropout=0.0,
+        truncate=True,
+    ),
+    "slim": Rules(
+        Dialect("slim", padding="same", bn_eps=1e-3, bn_momentum=0.003, initialisation="truncated"), dropout=0.2
+    ),
     "tutorial": Rules(
         Dialect("tutorial", conv_bias=True),
         dropout=0.2,

@@ -148,7 +148,7 @@ class Rules:
 
 
 _TIMM = Rules(
-    Dialect("timm"),
+    Dialect("timm", initialisation="fan_out"),
     expansion="ratio",
     stem_scales_from=0.75,
     hidden_scales_from=math.inf,
@@ -156,7 +156,7 @@ _TIMM = Rules(
     dropout=0.0,
 )
 _KERAS = Rules(
-    Dialect("keras", padding="same", bn_eps=1e-3, bn_momentum=0.001),
+    Dialect("keras", padding="same", bn_eps=1e-3, bn_momentum=0.001, initialisation="glorot"),
     expansion="ratio",
     stem_scales_from=math.inf,
     hidden_scales_from=1.0,
@@ -173,11 +173,11 @@ RULES = {
         dropout=0.2,
     ),
     "timm": _TIMM,
-    "timm_tf": replace(_TIMM, dialect=Dialect("timm_tf", padding="same", bn_eps=1e-3)),
+    "timm_tf": replace(_TIMM, dialect=Dialect("timm_tf", padding="same", bn_eps=1e-3, initialisation="fan_out")),
     "keras": _KERAS,
     "slim": replace(
         _KERAS,
-        dialect=Dialect("slim", padding="same", bn_eps=1e-3, bn_momentum=0.003),
+        dialect=Dialect("slim", padding="same", bn_eps=1e-3, bn_momentum=0.003, initialisation="truncated"),
         stem_scales_from=0.0,
         hidden_scales_from=math.inf,
         last="table",
@@ -185,7 +185,7 @@ RULES = {
     # Every convolution has a bias; BN follows each outside the head and the squeeze-and-excite, whose width is a
     # quarter of the expansion, unrounded. This reading gives exactly its counts, 5,493,702 of 5,518,134 trainable.
     "tutorial": Rules(
-        Dialect("tutorial", padding="same", bn_eps=1e-3, bn_momentum=0.01, conv_bias=True),
+        Dialect("tutorial", padding="same", bn_eps=1e-3, bn_momentum=0.01, conv_bias=True, initialisation="glorot"),
         expansion="column",
         stem_scales_from=0.0,
         hidden_scales_from=0.0,

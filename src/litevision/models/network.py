@@ -8,9 +8,10 @@ import torch.fx
 from torch import Tensor, nn
 
 from litevision.errors import InputShapeError, UnknownNameError, UsageError
-from litevision.models.blocks import ClassifierHead, initialise
+from litevision.models.blocks import ClassifierHead
 from litevision.models.config import MAX_CHANNELS, MAX_PARTS, NetworkConfig
 from litevision.models.dialect import Dialect
+from litevision.models.initialisation import initialise
 from litevision.models.pretrained import Pretrained
 
 
@@ -119,7 +120,7 @@ class Network(nn.Module):
             self.num_features = self.endpoints[-1].channels
         self.features = nn.Sequential(OrderedDict((end.name, backbone.parts[end.name]) for end in self.endpoints))
         self.head = head if last is None else nn.Identity()
-        initialise(self)
+        initialise(self, dialect.initialisation, pointwise=(head.hidden,))
 
     def forward(self, x: Tensor) -> Tensor:
         """Computes logits [N, classes]; without classes pooled features, after ``final_endpoint`` its map.

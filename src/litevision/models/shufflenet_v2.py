@@ -75,9 +75,9 @@ class Rules:
 
 
 RULES = {
-    "torchvision": Rules(Dialect("torchvision")),
+    "torchvision": Rules(Dialect("torchvision", initialisation="torch")),
     "tutorial": Rules(
-        Dialect("tutorial", padding="same", bn_eps=1e-3, bn_momentum=0.01, conv_bias=True),
+        Dialect("tutorial", padding="same", bn_eps=1e-3, bn_momentum=0.01, conv_bias=True, initialisation="glorot"),
         plain_ends=True,
         processed_first=True,
         has_bottleneck_ratio=True,

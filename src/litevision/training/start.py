@@ -98,6 +98,8 @@ def _go_on(task: Task, recipe: Recipe, classes: tuple[str, ...], trained: Traine
         config = replace(config, dropout=recipe.model.dropout)
     torch.manual_seed(recipe.run.seed)
     network: nn.Module = config.build()
+    if isinstance(network, Network):
+        _with_quiet_classifier(network)
     labels, before = trained.pretrained.labels or (), trained.network().state_dict()
     kept = [(row, labels.index(name)) for row, name in enumerate(classes) if name in labels]
     state = network.state_dict()
@@ -143,7 +145,7 @@ def _backbone(recipe: Recipe, classes: tuple[str, ...]) -> tuple[Network, Start]
     torch.manual_seed(recipe.run.seed)
     if model.weights == "none":
         config = configure(model.name, width_mult=model.width, dialect=dialect)
-        network = build(replace(config, num_classes=len(classes), dropout=model.dropout))
+        network = _with_quiet_classifier(build(replace(config, num_classes=len(classes), dropout=model.dropout)))
         normalisation = normalisation_named("imagenet" if model.normalisation == "auto" else model.normalisation)
         return network, Start(normalisation, None, fresh_head=False)
     width = None if model.width == 1.0 else model.width
@@ -160,5 +162,18 @@ def _backbone(recipe: Recipe, classes: tuple[str, ...]) -> tuple[Network, Start]
     normalisation = facts.normalisation if model.normalisation == "auto" else normalisation_named(model.normalisation)
     network = build(replace(loaded.network.config, dropout=model.dropout))
     network.load_state_dict(loaded.network.state_dict())
+    if loaded.applied.reset:
+        _with_quiet_classifier(network)
     weights = _described(facts.weights, recipe)
     return network, Start(normalisation, weights, fresh_head=bool(loaded.applied.reset))
+
+
+def _with_quiet_classifier(network: Network) -> Network:
+    """The network with a classifier that begins with small weights, and so with nearly the same score for each class.
+
+    Some libraries begin with large ones where there are few classes: timm's lie within 1 / sqrt(classes).
+    """
+    classifier: Any = network.head.classifier
+    nn.init.normal_(classifier.weight, std=0.01)
+    nn.init.zeros_(classifier.bias)
+    return network
