@@ -27,7 +27,8 @@ def _in_recipe(table: str, key: str, help: str) -> Callable[[], str]:
             value = task.defaults.get(table, {}).get(key, getattr(getattr(task.recipe(), table), key))
             values[name] = "x".join(map(str, value)) if isinstance(value, (tuple, list)) else f"{value:g}"
             fresh = task.fresh_defaults.get(table, {}).get(key)
-            values[name] += "" if fresh is None else f", {fresh:g} from scratch"
+            more = " or more" if key == "epochs" and task.fresh_defaults["schedule"].get("min_steps") else ""
+            values[name] += "" if fresh is None else f", {fresh:g}{more} from scratch"
         usual = values[DEFAULT]
         others = "".join(f"; {value} for {name}" for name, value in values.items() if value != usual)
         return f"{help} [default: {usual}{others}]"

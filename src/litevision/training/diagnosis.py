@@ -1,20 +1,27 @@
 """Trainings that went wrong, and what of the cause can be seen: losses that explode, weights that never moved."""
 
+import copy
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from litevision.errors import LitevisionError, TrainingError
+from litevision.training.batch_norm import batch_norms
 from litevision.training.checkpoint import Progress
 from litevision.training.plan import AnyPlan, first_network
 from litevision.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from litevision.training.loop import Validated
 
 _STEP, _EPOCH, _VALIDATION, _END = 1e6, 100.0, 1000.0, 10.0
 """How many times the first step's loss, or 1 where that is less, a loss may be."""
 _LEAST_MOVED = 1e-4
 _FEW_STEPS = 100
+_MUCH_LESS, _LEAST_GAIN = 0.7, 0.1
+"""Which part of a loss, and how far below it, is so much less that statistics are at fault."""
 
 
 def require_sound_step(loss: float, progress: Progress, recipe: Recipe) -> None:
@@ -58,7 +65,42 @@ def require_converged(progress: Progress, recipe: Recipe) -> None:
         )
 
 
-def warnings_of(plan: AnyPlan, network: nn.Module, progress: Progress, learned_nothing: str) -> list[str]:
+def statistics_in_words(
+    recipe: Recipe, network: nn.Module, progress: Progress, validate: Callable[[nn.Module], "Validated"]
+) -> str:
+    """What is wrong with the statistics of batch normalisation that a run ends with; empty where they fit the weights.
+
+    They fit where validation images are answered about as well by them as by the statistics of these images themselves.
+
+    Args:
+        recipe: of the run.
+        network: the weights that are kept.
+        progress: what was done.
+        validate: the validation score of a network.
+    """
+    norms = batch_norms(probe := copy.deepcopy(network).eval())
+    if recipe.optimizer.freeze_bn or recipe.schedule.freeze_backbone_epochs >= len(progress.epochs) or not norms:
+        return ""  # they stay as they came
+    for norm in norms.values():
+        norm.train()
+        norm.momentum = 0.0
+    try:
+        own = validate(probe)
+    except ValueError:  # a last batch of one image, and maps of one cell
+        return ""
+    loss = progress.best_loss
+    if own.score <= progress.best_score or own.loss > _MUCH_LESS * loss or loss - own.loss < _LEAST_GAIN:
+        return ""
+    return (
+        f"the statistics of batch normalisation do not fit the weights: the validation loss is {loss:.3f}, and "
+        f"{own.loss:.3f} with the statistics of these images themselves. Give more epochs or smaller batches, so that "
+        "they can follow"
+    )
+
+
+def warnings_of(
+    plan: AnyPlan, network: nn.Module, progress: Progress, learned_nothing: str, statistics: str = ""
+) -> list[str]:
     """What a user must know of a finished run before using its model, a sentence each; nothing where all is well.
 
     Args:
@@ -66,6 +108,7 @@ def warnings_of(plan: AnyPlan, network: nn.Module, progress: Progress, learned_n
         network: the weights that are kept.
         progress: what was done.
         learned_nothing: what the task found in the answers to the validation images; empty for nothing.
+        statistics: what `statistics_in_words` found.
     """
     losses = [epoch["train_loss"] for epoch in progress.epochs]
     if not losses:
@@ -77,9 +120,15 @@ def warnings_of(plan: AnyPlan, network: nn.Module, progress: Progress, learned_n
             lr = plan.recipe.optimizer.lr
             return [f"the weights never moved ({moved:.1g} of their size): raise optimizer.lr, which is {lr:g}."]
     if not learned_nothing:
-        return []
+        return [f"{statistics}."] if statistics else []
+    if statistics:
+        return [f"the model learned nothing that validation shows: {learned_nothing}. {_sentence(statistics)}."]
     cause = _cause(plan, first, losses[-1], _steps(plan, len(losses)))
     return [f"the model learned nothing that validation shows: {learned_nothing}. {cause}."]
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _is_sound(loss: float, progress: Progress, times: float) -> bool:

@@ -48,6 +48,7 @@ def finish(
     stopped_early: bool,
     device: str,
     averaged: Sequence[Averaged] = (),
+    statistics: str = "",
 ) -> dict[str, Any]:
     """Writes everything into ``folder`` and gives the content of ``results.json``.
 
@@ -59,6 +60,7 @@ def finish(
         stopped_early: whether validation ended the run before its last epoch.
         device: what trained, as the report names it.
         averaged: the runs of whose weights these are the mean.
+        statistics: what is wrong with those of batch normalisation, in words.
     """
     network, task, data = network.eval(), plan.task, plan.data
     bundle = folder / BUNDLE
@@ -104,7 +106,11 @@ def finish(
         "warnings": [
             *task.warnings(data, plan.recipe),
             *warnings_of(
-                plan, network, progress, task.learned_nothing(evaluations["validation"], scores["validation"])
+                plan,
+                network,
+                progress,
+                task.learned_nothing(evaluations["validation"], scores["validation"]),
+                statistics,
             ),
             *_no_better(averaged, scores["validation"].to_dict()),
         ],

@@ -45,6 +45,8 @@ class Schedule:
 
     Attributes:
         epochs: passes over the training images, those of the head included.
+        min_steps: steps that a training has at least: with few images it gets more epochs than ``epochs``, unless these
+            are asked for.
         freeze_backbone_epochs: of these, the first that train the classifier alone, the backbone frozen.
         batch_size: images a step and process.
         warmup_epochs: in which the learning rate grows linearly, from 0 and, for the backbone, from where it thaws.
@@ -55,12 +57,18 @@ class Schedule:
     """
 
     epochs: int = 12
+    min_steps: int = 0
     freeze_backbone_epochs: int = 1
     batch_size: int = 32
     warmup_epochs: float = 1.0
     final_lr: float = 0.01
     patience: int = 0
     train_on: Literal["train", "train+validation"] = "train"
+
+    def epochs_for(self, images: int, devices: int) -> int:
+        """The epochs of a training on some images, by as many processes."""
+        batch = min(self.batch_size, max(1, images // devices))
+        return max(self.epochs, -(-self.min_steps // max(1, images // (batch * devices))))
 
     @property
     def splits(self) -> tuple[Split, ...]:
@@ -221,6 +229,7 @@ def _ranges(recipe: Recipe) -> tuple[Range, ...]:
         ("model.size_hw", min(model.size_hw), 16, 4096),
         ("model.crop_fraction", model.crop_fraction, 0.1, 1),
         ("schedule.epochs", schedule.epochs, 1, _INF),
+        ("schedule.min_steps", schedule.min_steps, 0, _INF),
         ("schedule.freeze_backbone_epochs", schedule.freeze_backbone_epochs, 0, _INF),
         ("schedule.batch_size", schedule.batch_size, 1, _INF),
         ("schedule.warmup_epochs", schedule.warmup_epochs, 0, _INF),

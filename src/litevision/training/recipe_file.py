@@ -120,14 +120,19 @@ def layered_weights(*layers: Mapping[str, Any]) -> str:
 
 
 def _make_room(schedule: dict[str, Any], layers: Sequence[Mapping[str, Any]]) -> None:
-    """Shortens the phase with a frozen backbone where epochs that a layer above asks for would not outlast it."""
-    set_at = dict.fromkeys(("epochs", "freeze_backbone_epochs"), -1)
+    """Lets what a layer says of epochs prevail over what the layers below it say of a part or the least of them.
+
+    The phase with a frozen backbone is shortened where it would outlast them.
+    """
+    set_at = dict.fromkeys(("epochs", "freeze_backbone_epochs", "min_steps"), -1)
     for place, layer in enumerate(layers):
         for written in layer.get("schedule", ()):
             key = _RENAMED.get(("schedule", written), written)
             if key in set_at:
                 set_at[key] = place
-    epochs, frozen = (schedule[key] for key in set_at)
+    if set_at["epochs"] > set_at["min_steps"]:
+        schedule["min_steps"] = 0
+    epochs, frozen = schedule["epochs"], schedule["freeze_backbone_epochs"]
     if set_at["epochs"] > set_at["freeze_backbone_epochs"] and type(epochs) is type(frozen) is int and frozen >= epochs:
         schedule["freeze_backbone_epochs"] = max(0, epochs // 2)
 

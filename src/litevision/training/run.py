@@ -11,12 +11,13 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from litevision.runtime.cpus import available_cpus
+from litevision.tasks.base import TrainingSetup
 from litevision.training.batch_norm import follow_batches
 from litevision.training.batches import EpochOrder
 from litevision.training.callbacks import Callback
 from litevision.training.checkpoint import NAME as LAST
 from litevision.training.checkpoint import read_checkpoint
-from litevision.training.diagnosis import require_converged
+from litevision.training.diagnosis import require_converged, statistics_in_words
 from litevision.training.finish import finish
 from litevision.training.image_cache import ImageStores
 from litevision.training.loop import BEST, Loop
@@ -71,7 +72,8 @@ def _train(plan: AnyPlan, network: nn.Module | None, folder: Path, callback: Cal
     fabric.barrier()
     stores = ImageStores(plan, folder)
     try:
-        loop = _loop(plan, plan.config.build() if network is None else network, folder, fabric, stores)
+        setup = plan.task.set_up(plan, stores)
+        loop = _loop(plan, plan.config.build() if network is None else network, folder, fabric, setup)
         if resumed is not None:
             loop.load(*resumed)
         loop.write()
@@ -84,7 +86,8 @@ def _train(plan: AnyPlan, network: nn.Module | None, folder: Path, callback: Cal
         early, device = loop.stopped_early, _named(fabric)
         trained = plan.config.build()
         trained.load_state_dict(best["network"])
-        return finish(plan, trained, loop.progress, folder, stopped_early=early, device=device)
+        statistics = statistics_in_words(recipe, trained, loop.progress, setup.objective.validate)
+        return finish(plan, trained, loop.progress, folder, stopped_early=early, device=device, statistics=statistics)
     finally:
         stores.close()
 
@@ -98,8 +101,8 @@ def _set_threads(processes: int) -> None:
         torch.set_num_threads(max(1, available_cpus() // processes))
 
 
-def _loop(plan: AnyPlan, network: nn.Module, folder: Path, fabric: Fabric, stores: ImageStores) -> Loop:
-    setup, recipe = plan.task.set_up(plan, stores), plan.recipe
+def _loop(plan: AnyPlan, network: nn.Module, folder: Path, fabric: Fabric, setup: TrainingSetup) -> Loop:
+    recipe = plan.recipe
     if plan.start is None:
         follow_batches(network)
     order = EpochOrder(

@@ -1,18 +1,36 @@
 """A training that went wrong is said to have: what is seen, and the cause that can be seen."""
 
 import json
+import math
+import re
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import litevision
 from litevision.errors import TrainingError
 from litevision.evaluation import Evaluation, like_a_constant
 from litevision.files import json_text
-from trainings import TINY, write_colours
+from litevision.tasks.classification.objective import Validation
+from litevision.training.batch_norm import batch_norms
+from litevision.training.diagnosis import statistics_in_words
+from litevision.training.process import StopRequest
+from litevision.training.recipe_file import make_recipe, recipe_tables
+from trainings import (
+    TINY,
+    ColourObjective,
+    Quiet,
+    coloured,
+    tiny_loop,
+    tiny_network,
+    tiny_recipe,
+    write_colours,
+)
 
 SETTINGS = {f"{table}.{key}": value for table, keys in TINY.items() for key, value in keys.items()}
 
@@ -52,6 +70,60 @@ def test_statistics_that_no_image_was_measured_with_are_the_cause(data: Path, tm
     [warning] = run.results["warnings"]
     assert "the same answer" in warning
     assert "optimizer.freeze_bn keeps the statistics of batch normalisation" in warning
+
+
+class Judging(ColourObjective):
+    """Scores on twelve images."""
+
+    def validate(self, network: nn.Module) -> Validation:
+        images = torch.stack([torch.from_numpy(coloured(index % 3, index)).permute(2, 0, 1) for index in range(12)])
+        truth = torch.arange(12) % 3
+        with torch.no_grad():
+            logits = network(images / 255)
+        top1 = float((logits.argmax(1) == truth).float().mean())
+        return Validation(float(nn.functional.cross_entropy(logits, truth)), 100 * top1)
+
+
+@pytest.mark.parametrize("planted", [True, False])
+def test_statistics_that_lag_behind_the_weights_are_said_to(
+    planted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch counts 0.0003, as in slim's MobileNetV1; planted: nothing is measured anew."""
+    recipe = tiny_recipe(
+        {
+            "schedule": {"epochs": 6, "freeze_backbone_epochs": 0, "batch_size": 6},
+            "optimizer": {"lr": 0.02, "backbone_lr_mult": 1.0},
+        },
+        {"augment": {"policy": "none", "crop_scale": [0.5, 1.0]}, "run": {"ema_decay": 0.5}},
+    )
+    network = tiny_network()
+    for norm in batch_norms(network).values():
+        norm.momentum = 0.0003
+    if planted:
+        monkeypatch.setattr("litevision.training.loop.Loop._measure_statistics", lambda loop: None)
+    loop = tiny_loop(tmp_path, recipe, objective=Judging(), network=network)
+    loop.run(Quiet(), StopRequest())
+    found = statistics_in_words(recipe, loop.scored_network(), loop.progress, Judging().validate)
+    if not planted:
+        assert found == ""
+        return
+    said = re.match(
+        r"the statistics of batch normalisation do not fit the weights: the validation loss is (\S+), and (\S+) with "
+        "the statistics of these images themselves. Give more epochs or smaller batches",
+        found,
+    )
+    assert said is not None
+    assert float(said[1]) > 0.9 * math.log(3)
+    assert float(said[2]) < 0.1
+    frozen = make_recipe(recipe_tables(recipe), {"optimizer": {"freeze_bn": True}})
+    assert statistics_in_words(frozen, loop.scored_network(), loop.progress, Judging().validate) == ""
+
+
+def test_statistics_that_do_not_fit_are_a_warning(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the cause where the answers say nothing, and by themselves where they say something."""
+    monkeypatch.setattr("litevision.training.run.statistics_in_words", lambda *_: "the statistics do not fit")
+    [warning] = train(data, tmp_path, {"schedule.freeze_backbone_epochs": 0}).results["warnings"]
+    assert warning.endswith("he statistics do not fit.")
 
 
 def evaluation(labels: list[int], probabilities: list[list[float]]) -> Evaluation:

@@ -72,6 +72,25 @@ def test_a_network_from_scratch_has_defaults_of_its_own(task: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("schedule", "images", "epochs"),
+    [
+        ({}, 288, 67),  # 18 steps each
+        ({}, 10, 1200),  # one step of 10 images
+        ({}, 5000, 60),
+        ({"batch_size": 8}, 288, 60),
+        ({"epochs": 20}, 288, 20),
+        ({"epochs": 20, "min_steps": 720}, 288, 40),
+    ],
+)
+def test_with_few_images_a_network_from_scratch_gets_more_epochs(
+    schedule: dict[str, int], images: int, epochs: int
+) -> None:
+    recipe = make_recipe({"model": {"weights": "none"}}, {"schedule": schedule})
+    assert recipe.schedule.epochs_for(images, devices=1) == epochs
+    assert make_recipe(recipe_tables(recipe)) == recipe
+
+
+@pytest.mark.parametrize(
     ("tables", "message"),
     [
         ({"scedule": {}}, r"no table in r\.toml: 'scedule'\. Did you mean 'schedule'\?"),

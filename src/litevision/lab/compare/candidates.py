@@ -63,7 +63,7 @@ def recipe_for(candidate: Candidate, recipe: Any, epochs: int) -> Any:
     return replace(
         recipe,
         model=replace(recipe.model, name=candidate.network, dialect=candidate.dialect, weights="none"),
-        schedule=replace(recipe.schedule, epochs=epochs, freeze_backbone_epochs=0, patience=0),
+        schedule=replace(recipe.schedule, epochs=epochs, min_steps=0, freeze_backbone_epochs=0, patience=0),
         optimizer=replace(recipe.optimizer, backbone_lr_mult=1.0, layer_decay=1.0, freeze_bn=False),
         detection=replace(recipe.detection, neck=candidate.neck, neck_channels=0, head_channels=-1),
     )

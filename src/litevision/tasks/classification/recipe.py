@@ -52,8 +52,14 @@ class Loss(Balance):
 
 
 FRESH_DEFAULTS: dict[str, dict[str, Any]] = {
-    "schedule": {"epochs": 60, "freeze_backbone_epochs": 0, "batch_size": 16, "warmup_epochs": 2.0},
-    "optimizer": {"lr": 5e-3, "backbone_lr_mult": 1.0, "layer_decay": 1.0},
+    "schedule": {
+        "epochs": 60,
+        "min_steps": 1200,
+        "freeze_backbone_epochs": 0,
+        "batch_size": 16,
+        "warmup_epochs": 2.0,
+    },
+    "optimizer": {"backbone_lr_mult": 1.0, "layer_decay": 1.0},
 }
 """What a recipe begins with where the network is trained from scratch: no part of it knows anything to be kept."""
 
