@@ -329,6 +329,26 @@ def measured_latency() -> str:
     return "\n\n".join(parts) + _footing(rows)
 
 
+def measured_from_scratch() -> str:
+    """What fresh starts on few images come to."""
+    rows = _results("from_scratch")
+    units = {
+        "nats, validation": "validation loss",
+        "% of training images": "training images, %",
+        "% of validation images": "validation images, %",
+        "% of test images": "test images, % (95 % interval)",
+        "epochs": "epochs",
+    }
+    found = {(row["what"], row["unit"]): float(row["median"]) for row in rows}
+    tests = {row["what"]: (float(row["low"]), float(row["high"])) for row in rows if row["unit"] == "% of test images"}
+    body = []
+    for what, (low, high) in tests.items():
+        loss, train, validation, test, epochs = (found[what, unit] for unit in units)
+        scores = (f"{loss:.2f}", f"{train:.1f}", f"{validation:.1f}", f"{test:.1f} ({low:.0f} to {high:.0f})")
+        body.append((what, *scores, f"{epochs:.0f}"))
+    return table((rows[0]["condition"], *units.values()), body, right=range(1, 6))
+
+
 def _percent(row: Mapping[str, str]) -> str:
     """The median, the least and the most, in percent."""
     median, low, high = (float(row[key]) for key in ("median", "low", "high"))
@@ -418,6 +438,7 @@ MEASURED: dict[str, Callable[[], str]] = {
     "auto_choice": measured_auto_choice,
     "reduced_decoding": measured_reduced_decoding,
     "latency": measured_latency,
+    "from_scratch": measured_from_scratch,
 }
 TABLES: dict[str, Callable[[], str]] = {
     "models": models,

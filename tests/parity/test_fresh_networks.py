@@ -1,8 +1,8 @@
-"""Fresh weights against those that the libraries draw: their size and distribution, kernel by kernel."""
+"""Fresh networks against those of the libraries: how weights are drawn, and what no weight file tells of the layers."""
 
 import math
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -97,6 +97,13 @@ def biases(network: nn.Module) -> list[Tensor]:
     return [layer.bias.detach() for layer in layers if layer.bias is not None]
 
 
+def settings(network: Any) -> tuple[Counter[tuple[float, float]], list[float]]:
+    """How many layers of batch normalisation have which eps and momentum; the dropout rates above 0."""
+    norms = (module for module in network.modules() if isinstance(module, nn.BatchNorm2d))
+    rates = [module.p for module in network.modules() if isinstance(module, nn.Dropout)]
+    return Counter((norm.eps, norm.momentum) for norm in norms), [rate for rate in rates if rate]
+
+
 @pytest.mark.parametrize(("make", "name", "dialect"), OF_TORCH)
 def test_weights_begin_as_torchvisions_and_timms(make: Any, name: str, dialect: str) -> None:
     ours, theirs = fresh(name, dialect), make()
@@ -104,6 +111,7 @@ def test_weights_begin_as_torchvisions_and_timms(make: Any, name: str, dialect: 
     for one, other in zip(biases(ours), biases(theirs), strict=True):
         assert len(one) == len(other)
         assert float(one.abs().max()) == pytest.approx(float(other.abs().max()), rel=0.05)
+    assert settings(ours) == settings(theirs)
     norms = [module for module in ours.modules() if isinstance(module, nn.BatchNorm2d)]
     assert all(bool((norm.weight == 1).all() and (norm.bias == 0).all()) for norm in norms)
 
@@ -118,6 +126,13 @@ def test_weights_begin_as_keras(class_name: str, options: dict[str, Any], name: 
     ours = fresh(name, "keras", width)
     assert_alike(of_torch(ours), of_keras(keras, theirs))
     assert not any(bool(bias.any()) for bias in biases(ours))
+    layers = theirs.layers
+    found = Counter(
+        (round(layer.epsilon, 9), round(1 - layer.momentum, 9))
+        for layer in layers
+        if type(layer).__name__ == "BatchNormalization"
+    )
+    assert settings(ours) == (found, [layer.rate for layer in layers if type(layer).__name__ == "Dropout"])
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small"])
