@@ -48,6 +48,15 @@ class ConvertOptions:
     classes: int | None = option(None, help="Number of classes; the file's own unless given.")
     reset_classifier: bool = flag(help="Initialise the classifier anew where the numbers of classes differ.")
     drop_background: bool = flag(help="Leave out class 0 of a file with one class more (1001).")
+    map: Path | None = option(
+        None, metavar="FILE", help="Which of the network's tensors each tensor of the file is, as --save-map writes it."
+    )
+    save_map: Path | None = option(
+        None,
+        metavar="FILE.json",
+        help="Write that map, of a file of no known layout, which is read by its structure.",
+        writes='json:{"format":"litevisionweightmap"',
+    )
     json: bool = json_flag("Print one JSON object.")
 
 
@@ -70,6 +79,8 @@ def run(options: ConvertOptions) -> int:
         num_classes=options.classes,
         reset_classifier=options.reset_classifier,
         drop_background=options.drop_background or None,
+        weight_map=options.map,
+        save_map=options.save_map,
     )
     facts = _facts(done)
     if options.json:

@@ -67,6 +67,15 @@ class ExportOptions:
     classes: int | None = option(None, help="Number of classes; the weights' own unless given.")
     reset_classifier: bool = flag(help="Initialise the classifier anew where the numbers of classes differ.")
     drop_background: bool = flag(help="Leave out class 0 of a file with one class more (1001).")
+    map: Path | None = option(
+        None, metavar="FILE", help="Which of the network's tensors each tensor of the file is, as --save-map writes it."
+    )
+    save_map: Path | None = option(
+        None,
+        metavar="FILE.json",
+        help="Write that map, of a file of no known layout, which is read by its structure.",
+        writes='json:{"format":"litevisionweightmap"',
+    )
     check_images: Path | None = option(
         None,
         metavar="FOLDER",
@@ -98,6 +107,8 @@ def run(options: ExportOptions) -> int:
         reset_classifier=options.reset_classifier,
         drop_background=options.drop_background or None,
         labels=None if options.labels is None else _read_labels(options.labels),
+        weight_map=options.map,
+        save_map=options.save_map,
         check_images=check_images,
     )
     check, (height, width) = metadata.check, metadata.preprocess.size_hw

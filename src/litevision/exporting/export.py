@@ -47,6 +47,8 @@ def export(
     name: str | None = None,
     training_data: str | None = None,
     licence: str | None = None,
+    weight_map: str | Path | None = None,
+    save_map: str | Path | None = None,
     check_images: CheckImages | None = None,
 ) -> BundleMetadata:
     """Exports a model to a file that runs without torch, checked against the network.
@@ -75,6 +77,8 @@ def export(
         name: what the file calls the weights.
         training_data: what it says that they were trained on.
         licence: what it says of their licence.
+        weight_map: a file that ``save_map`` wrote: which of the network's tensors each of a file's is.
+        save_map: where to write that map of a file of no known layout, which is read by its structure.
         check_images: images to check with; by default the four that come with the package.
 
     Returns:
@@ -100,9 +104,12 @@ def export(
             "give preprocess, or size, crop, crop_fraction and interpolation, not both: it has its own of each"
         )
     if isinstance(source, nn.Module):
-        if (model, dialect, width_mult, drop_background, num_classes) != (None,) * 5 or reset_classifier:
+        if reset_classifier or any(
+            given is not None
+            for given in (model, dialect, width_mult, drop_background, num_classes, weight_map, save_map)
+        ):
             raise UsageError(
-                "model, dialect, width_mult, drop_background, reset_classifier and num_classes are of a weight file; "
+                "model, dialect, width_mult, drop_background, reset_classifier, num_classes and maps belong to a file; "
                 "the source is a network already"
             )
         network = _with_its_own_classes(_unwrapped(source))
@@ -115,6 +122,8 @@ def export(
             num_classes=num_classes,
             drop_background=drop_background,
             reset_classifier=reset_classifier,
+            weight_map=weight_map,
+            save_map=save_map,
         )
     facts = _facts(network, path, size, normalisation, preprocess)
     changed = _with_resize(facts.preprocess, crop, crop_fraction, interpolation)

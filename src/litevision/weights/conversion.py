@@ -11,6 +11,9 @@ from litevision.weights.load import load_weights
 from litevision.weights.save import save_weights
 from litevision.weights.trained import WeightsLike
 
+BY_MAP = "none; by a map of its tensors"
+"""What stands for the layout of a file of none that is known."""
+
 
 @dataclass(frozen=True)
 class Conversion:
@@ -56,6 +59,8 @@ def convert(
     num_classes: int | None = None,
     reset_classifier: bool = False,
     drop_background: bool | None = None,
+    weight_map: str | Path | None = None,
+    save_map: str | Path | None = None,
 ) -> Conversion:
     """Reads weights in any layout, and writes them in another.
 
@@ -69,6 +74,8 @@ def convert(
         num_classes: by default as many as the file has.
         reset_classifier: initialises the classifier anew where the numbers of classes differ.
         drop_background: leaves out class 0 of a file with one class more; by default that of slim's 1001.
+        weight_map: a file that ``save_map`` wrote: which of the network's tensors each of a file's is.
+        save_map: where to write that map of a file of no known layout, which is read by its structure.
 
     Raises:
         UnknownNameError: no such layout, weights or network.
@@ -94,11 +101,13 @@ def convert(
         num_classes=num_classes,
         reset_classifier=reset_classifier,
         drop_background=drop_background,
+        weight_map=weight_map,
+        save_map=save_map,
     )
     config = loaded.network.config
     return Conversion(
         source=loaded.source.label,
-        layout=loaded.layout.name,
+        layout=loaded.layout.name if loaded.source.stored.map is None else BY_MAP,
         model=config.architecture,
         dialect=config.dialect,
         width_mult=config.width_mult,

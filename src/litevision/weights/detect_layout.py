@@ -59,12 +59,15 @@ def detect_layout(
     best: DetectedLayout | None = None
     for layout in (row.name for row in LAYOUTS.values() if stored.container in row.containers):
         trials = []
-        for index, variant in enumerate(_variants(layout)):
+        for index, variant in enumerate(variants(layout)):
             asked = (architecture, dialect, width_mult if variant.options else None)
             offered = (variant.architecture, variant.dialect, variant.width_mult)
             if any(wanted not in (None, got) for wanted, got in zip(asked, offered, strict=True)):
                 continue
-            network, wanted = _built(layout, index, variant.width_mult)
+            family = ARCHITECTURES[variant.architecture].family
+            if architecture is None and _family_names(layout, family).isdisjoint(stored.tensors):
+                continue
+            network, wanted = built(layout, index, variant.width_mult)
             matched = match(wanted, stored.tensors, layout_named(layout))
             ours, theirs = len(wanted), len(matched.found) + len(matched.unknown)
             if architecture is None and 2 * len(matched.found) < max(ours, theirs):
@@ -93,10 +96,10 @@ def _at_its_width(best: DetectedLayout, tensors: Tensors) -> DetectedLayout:
     layout, config = layout_named(best.layout), best.config
     index = next(
         i
-        for i, variant in enumerate(_variants(best.layout))
+        for i, variant in enumerate(variants(best.layout))
         if (variant.architecture, variant.dialect, variant.options) == (config.architecture, config.dialect, NO_OPTIONS)
     )
-    network, wanted = _built(best.layout, index, 1.0)
+    network, wanted = built(best.layout, index, 1.0)
     shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
     ratios = []
     for mapping, name in match(wanted, tensors, layout).found.items():
@@ -131,7 +134,7 @@ def _settled(best: DetectedLayout, tensors: Tensors, likely_dialect: str | None)
     """Chooses among the dialects that fit native names as well as ``best``."""
     fits = [
         _fit(NATIVE, index, best.config.width_mult, tensors)
-        for index, variant in enumerate(_variants(NATIVE))
+        for index, variant in enumerate(variants(NATIVE))
         if variant.architecture == best.config.architecture and variant.options == best.config.options
     ]
     alike = {fit.config.dialect: fit for fit in fits if fit.mismatches == 0}
@@ -146,7 +149,7 @@ def _settled(best: DetectedLayout, tensors: Tensors, likely_dialect: str | None)
 
 
 @cache
-def _variants(layout: str) -> tuple[Variant, ...]:
+def variants(layout: str) -> tuple[Variant, ...]:
     """What the layout can hold. Its order of dialects says which of two equal forms is the likelier."""
     plain = [Variant(name, dialect) for name, row in ARCHITECTURES.items() for dialect in row.dialects]
     deeper = [variant for variant in ALIASES.values() if variant.options]
@@ -160,31 +163,43 @@ def _variants(layout: str) -> tuple[Variant, ...]:
 
 
 @lru_cache(512)
-def _built(
+def built(
     layout: str, index: int, width_mult: float, *, hidden: bool = True
 ) -> tuple[Network, tuple[TensorMapping, ...]]:
-    """One of ``_variants`` at a width, on the meta device, and what the layout stores of it.
+    """One of ``variants`` at a width, on the meta device, and what the layout stores of it.
 
     Args:
         hidden: with the layer before V3's classifier; a fine-tuned head may have none.
     """
-    variant = _variants(layout)[index]
+    variant = variants(layout)[index]
     options = variant.options if hidden else {**variant.options, "hidden_channels": 0}
-    config = NetworkConfig(variant.architecture, variant.dialect, width_mult, options=options)
-    network = build(config, device="meta")
+    network = _network(variant.architecture, variant.dialect, width_mult, tuple(options.items()))
     return network, tuple(tensor_mappings(network, layout_named(layout)))
+
+
+@lru_cache(512)
+def _network(architecture: str, dialect: str, width_mult: float, options: tuple[tuple[str, object], ...]) -> Network:
+    return build(NetworkConfig(architecture, dialect, width_mult, options=dict(options)), device="meta")
+
+
+@cache
+def _family_names(layout: str, family: str) -> frozenset[str]:
+    """What the layout stores of one network of the family: most of its names are those of all the others."""
+    index = next(i for i, it in enumerate(variants(layout)) if ARCHITECTURES[it.architecture].family == family)
+    _, wanted = built(layout, index, variants(layout)[index].width_mult)
+    return frozenset(name for mapping in wanted for name in mapping.theirs)
 
 
 def _fit(layout: str, index: int, width_mult: float, tensors: Tensors) -> DetectedLayout:
     """How well ``tensors`` fit one of ``_variants`` at a width."""
-    network, wanted = _built(layout, index, width_mult)
+    network, wanted = built(layout, index, width_mult)
     chosen = layout_named(layout)
     if chosen.prepare is not None:
         with suppress(WeightsMismatchError):  # apply raises it again
             tensors = chosen.prepare(network, tensors)
     matched = match(wanted, tensors, chosen)
     if _has_no_hidden_layer(network, matched, tensors, layout):
-        network, wanted = _built(layout, index, width_mult, hidden=False)
+        network, wanted = built(layout, index, width_mult, hidden=False)
         matched = match(wanted, tensors, chosen)
     shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
     wrong = classes = 0

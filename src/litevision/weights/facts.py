@@ -4,14 +4,14 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from litevision.errors import UnknownNameError, UsageError, WeightsError
 from litevision.files import sha256_of
 from litevision.image import Preprocess
-from litevision.models.centernet import AnyNetwork
+from litevision.models.centernet import AnyNetwork, CenterNetConfig
 from litevision.models.config import NetworkConfig
 from litevision.models.pretrained import Pretrained, fingerprint
 from litevision.registry.labels import imagenet_labels
@@ -19,9 +19,11 @@ from litevision.registry.weight_sets import WeightSet
 from litevision.runtime import Normalisation, Score
 from litevision.runtime.schema import from_dict, to_dict
 from litevision.weights.layouts import layout_row
-from litevision.weights.source import WeightsSource
 from litevision.weights.tensorflow_checkpoint import checkpoint_prefix
 from litevision.weights.writers import CONFIG_KEY
+
+if TYPE_CHECKING:
+    from litevision.weights.source import WeightsSource
 
 NORMALISATIONS = {
     "imagenet": Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -44,7 +46,7 @@ _NORMALISATION_OF = {  # what each origin's own training scripts feed
 _IMAGENET_CLASSES = 1000
 
 
-def facts_of(source: WeightsSource, config: NetworkConfig, layout: str) -> Pretrained:
+def facts_of(source: "WeightsSource", config: NetworkConfig, layout: str) -> Pretrained:
     """Collects the facts of opened weights for a network of ``config``.
 
     Litevision's own output says them itself, and so does a registered set; of another file they are its dialect's.
@@ -64,13 +66,36 @@ def facts_of(source: WeightsSource, config: NetworkConfig, layout: str) -> Pretr
             normalisation=_normalisation(config, weight_set, layout),
             labels=imagenet_labels() if config.num_classes == _IMAGENET_CLASSES else None,
             licence=weight_set.licence if weight_set else "unknown",
-            source=weight_set.url if weight_set else f"a local file in {layout_row(layout).title}'s layout",
+            source=weight_set.url if weight_set else _origin(source, layout),
             sha256=_digest(source.path),
             training_data=weight_set.training_data if weight_set else "unknown",
             score=None if weight_set is None else _score(weight_set),
         )
     has_its_classes = facts.labels is not None and len(facts.labels) == config.num_classes
     return facts if has_its_classes and config.final_endpoint is None else facts.without_classes()
+
+
+def _origin(source: "WeightsSource", layout: str) -> str:
+    if source.stored.map is not None:
+        return "a local file, read by a map of its tensors"
+    return f"a local file in {layout_row(layout).title}'s layout"
+
+
+def detector_facts(path: Path, num_classes: int) -> Pretrained:
+    """Returns the facts of a CenterNet that somebody else trained: what its authors' code does to an image.
+
+    The file names no classes, so they are called by their numbers. Source: CenterNet's ``opts.py`` and ``pascal.py``.
+    """
+    return Pretrained(
+        name=path.name,
+        preprocess=CenterNetConfig.default_preprocess((512, 512)),
+        normalisation=NORMALISATIONS["imagenet"],
+        labels=tuple(f"class_{i}" for i in range(num_classes)),
+        licence="unknown",
+        source="a local file, read by a map of its tensors",
+        sha256=sha256_of(path),
+        task=CenterNetConfig.task,
+    )
 
 
 def current_facts(network: AnyNetwork) -> Pretrained | None:
@@ -103,7 +128,7 @@ def facts_to_dict(facts: Pretrained) -> dict[str, Any]:
     return plain
 
 
-def _stored_facts(source: WeightsSource) -> Pretrained | None:
+def _stored_facts(source: "WeightsSource") -> Pretrained | None:
     """Reads the facts that litevision's own output states; None for other files.
 
     Raises:

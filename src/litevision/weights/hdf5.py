@@ -173,8 +173,35 @@ def _names(group: Any, attribute: str) -> list[str]:
     return [name.decode() if isinstance(name, bytes) else str(name) for name in found]
 
 
+def _in_turn(layers: Any) -> list[tuple[str, Any]]:
+    """The groups in the order in which they were written, which is the model's; by name where they don't tell it.
+
+    HDF5 lists groups by name. A file that was written in one go has what was written last at the highest address.
+    Keras numbers the layers of each class, which the order must agree with; in a file that was packed anew it may not.
+    """
+    import h5py
+
+    def last_address(group: Any) -> int:
+        found = [0]
+        group.visititems(lambda _, item: found.append(h5py.h5o.get_info(item.id).addr))
+        return max(found)
+
+    by_address = sorted(layers.items(), key=lambda entry: last_address(entry[1]))
+    numbers: dict[str, int] = {}
+    for key, layer in by_address:
+        if len(layer.get("vars", ())) == 0:
+            continue
+        kind, _, number = key.rpartition("_")
+        if not number.isdecimal():
+            kind, number = key, "0"
+        if numbers.get(kind, -1) > int(number):
+            return sorted(layers.items())
+        numbers[kind] = int(number)
+    return by_address
+
+
 def _keras3(layers: Any, path: Path) -> Iterator[tuple[str, Any]]:
-    for key, layer in layers.items():
+    for key, layer in _in_turn(layers):
         if "layers" in layer:
             yield from _keras3(layer["layers"], path)
         variables = layer.get("vars", {})

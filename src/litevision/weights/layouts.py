@@ -85,6 +85,10 @@ LAYOUTS = {
             ("torch", "safetensors"), _mapping("megvii"),
         ),
         LayoutRow(
+            "transformers", "Hugging Face transformers", "transformers' state_dict of MobileNetV1 and V2",
+            ("torch", "safetensors"), _mapping("transformers"),
+        ),
+        LayoutRow(
             "native", "litevision", "litevision's state_dict with the network's configuration beside it",
             ("torch", "safetensors"), _mapping("native"), _TORCH, aliases=("litevision",), keeps_config=True,
         ),

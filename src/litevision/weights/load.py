@@ -3,6 +3,7 @@
 import json
 import logging
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from litevision.console import note
 from litevision.errors import WeightsError, WeightsMismatchError
@@ -20,7 +21,9 @@ from litevision.weights.download import accept_unchecked
 from litevision.weights.facts import PRETRAINED_KEY, facts_of
 from litevision.weights.layouts import layout_named
 from litevision.weights.source import WeightsRequest, WeightsSource, open_source
-from litevision.weights.trained import WeightsLike, open_trained
+from litevision.weights.structure.match import AmbiguousWeightsError
+from litevision.weights.structure.weight_map import WeightMap
+from litevision.weights.trained import WeightsLike
 from litevision.weights.writers import CONFIG_KEY
 
 logger = logging.getLogger("litevision")
@@ -52,6 +55,8 @@ def load_weights(
     reset_classifier: bool = False,
     drop_background: bool | None = None,
     unchecked: bool = False,
+    weight_map: str | Path | None = None,
+    save_map: str | Path | None = None,
 ) -> Loaded:
     """Loads weights into the network that they belong to.
 
@@ -65,6 +70,8 @@ def load_weights(
         reset_classifier: as ``create`` has it.
         drop_background: leaves out class 0 of the file; by default that of slim's 1001.
         unchecked: fetches a weight set though its full sha256 is not known (``WeightSet.is_checked``).
+        weight_map: a file that ``save_map`` wrote: which of the network's tensors each of the file's is.
+        save_map: where to write that map of a file of no known layout, which is read by its structure.
 
     Raises:
         UnknownNameError: neither a file nor a weight set nor a network of that name.
@@ -72,9 +79,59 @@ def load_weights(
     """
     request = WeightsRequest.of(name, dialect, width_mult)
     with accept_unchecked(unchecked):
-        opened = open_source(source, request, name)
+        opened = _open(source, request, name, weight_map, save_map)
     require_classifier(opened)
-    found = identify(opened, request, None if name is None else resolve(name, dialect), any_width=True)
+    return _load(
+        opened,
+        request,
+        None if name is None else resolve(name, dialect),
+        num_classes=num_classes,
+        output_stride=output_stride,
+        final_endpoint=final_endpoint,
+        reset_classifier=reset_classifier,
+        drop_background=drop_background,
+    )
+
+
+def _open(
+    source: WeightsLike,
+    request: WeightsRequest,
+    name: str | None,
+    weight_map: str | Path | None,
+    save_map: str | Path | None,
+) -> WeightsSource:
+    """Opens weights with a map from a file, and writes the map that was found to one."""
+    given = None if weight_map is None else WeightMap.load(Path(weight_map))
+    try:
+        opened = open_source(source, request, name, given)
+    except AmbiguousWeightsError as error:
+        if save_map is None:
+            raise
+        error.likeliest.save(Path(save_map))
+        raise AmbiguousWeightsError(f"{error}. The map was written to {save_map}", error.likeliest) from None
+    if given is not None and opened.stored.map is None:
+        raise WeightsMismatchError(f"{opened.label} needs no map: litevision made it, or its publisher is known")
+    if save_map is not None:
+        if opened.stored.map is None:
+            note(f"note: {opened.label}: no map was written, for the file is in a layout that is known")
+        else:
+            opened.stored.map.save(Path(save_map))
+    return opened
+
+
+def _load(
+    opened: WeightsSource,
+    request: WeightsRequest,
+    likely: Variant | None,
+    *,
+    num_classes: int | None,
+    output_stride: int | None = None,
+    final_endpoint: str | None = None,
+    reset_classifier: bool,
+    drop_background: bool | None,
+) -> Loaded:
+    """Fills the network of opened weights; arguments as for ``load_weights``."""
+    found = identify(opened, request, likely, any_width=True)
     config = found.config
     if num_classes is None:
         if drop_background is None:
@@ -102,26 +159,30 @@ def load_network(
     num_classes: int | None = None,
     drop_background: bool | None = None,
     reset_classifier: bool = False,
+    weight_map: str | Path | None = None,
+    save_map: str | Path | None = None,
 ) -> AnyNetwork:
-    """Loads any weights: a classifier, or the detector of a run or a bundle.
+    """Loads any weights: a classifier or a detector.
 
     Arguments and errors as for ``load_weights``.
     """
-    trained = open_trained(source)
-    if trained is None or (num_classes, drop_background, reset_classifier) != (None, None, False):
-        return load_weights(
-            source,
-            name,
-            dialect=dialect,
-            width_mult=width_mult,
-            num_classes=num_classes,
-            drop_background=drop_background,
-            reset_classifier=reset_classifier,
-        ).network
-    held = trained.config.as_network()
     request = WeightsRequest.of(name, dialect, width_mult)
-    request.require(trained.label, WeightsRequest(held.architecture, held.dialect, held.width_mult))
-    return trained.network()
+    opened = _open(source, request, name, weight_map, save_map)
+    if opened.trained is None or (num_classes, drop_background, reset_classifier) != (None, None, False):
+        require_classifier(opened)
+        return _load(
+            opened,
+            request,
+            None if name is None else resolve(name, dialect),
+            num_classes=num_classes,
+            reset_classifier=reset_classifier,
+            drop_background=drop_background,
+        ).network
+    held = opened.trained.config.as_network()
+    request.require(opened.label, WeightsRequest(held.architecture, held.dialect, held.width_mult))
+    for line in opened.stored.notes:
+        note(f"note: {opened.label}: {line}")
+    return opened.trained.network()
 
 
 def identify(
@@ -140,6 +201,8 @@ def identify(
     """
     if source.trained is not None:
         return DetectedLayout(NATIVE, _trained_config(source, request), 0)
+    if source.stored.map is not None:
+        return DetectedLayout(NATIVE, source.stored.map.config.as_network(), 0)
     if CONFIG_KEY in source.stored.metadata:
         return DetectedLayout(NATIVE, _own_config(source, request), 0)
     if source.weight_set is not None:
@@ -158,9 +221,11 @@ def identify(
         form = request.architecture + (f" in the dialect {request.dialect!r}" if request.dialect else "")
         raise WeightsMismatchError(f"{source.label}: no layout stores {form} in such a file.{_truth(source, request)}")
     shown = ", ".join(f"{key} {tuple(tensor.shape)}" for key, tensor in list(tensors.items())[:3])
+    near = source.stored.nearest
     raise WeightsError(
         f"{source.label}: no network of litevision has these {len(tensors)} tensors (the first: {shown}). "
-        "Name the network if it is one all the same"
+        + (f"By their structure the nearest: {near}. " if near else "")
+        + "Name the network if it is one all the same (--model), or say which tensor is which (--map FILE)"
     )
 
 

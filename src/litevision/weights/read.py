@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -30,6 +31,9 @@ from litevision.weights.layouts import Container
 from litevision.weights.pickles import load_torch, require_small, state_dict_in
 from litevision.weights.tensorflow_checkpoint import checkpoint_prefix, read_checkpoint
 
+if TYPE_CHECKING:
+    from litevision.weights.structure.weight_map import WeightMap
+
 _ZIP_MAGIC = b"PK\x03\x04"
 _KERAS_MEMBER = "model.weights.h5"
 _PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
@@ -43,12 +47,16 @@ class StoredWeights:
     Attributes:
         metadata: the string fields that a safetensors header, or the dict around a state_dict, carries.
         notes: what was chosen or left out, a line each.
+        map: where no layout is known, the network that the tensors are, and the place of each in it.
+        nearest: where there is no map either, the nearest networks and what does not fit.
     """
 
     tensors: Tensors
     container: Container
     metadata: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    map: "WeightMap | None" = None
+    nearest: str = ""
 
 
 def read(path: Path) -> StoredWeights:

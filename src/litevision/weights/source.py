@@ -1,14 +1,18 @@
 """Open weights: a registered set, a URL, a file, or what litevision made itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from litevision.errors import BundleError, UnknownNameError, WeightsError, WeightsMismatchError
+from litevision.models.config import NetworkConfig
 from litevision.registry import ALIASES, ARCHITECTURES, resolve
 from litevision.registry.weight_sets import FILE_ENDINGS, WeightSet, find_weight_set, is_file_name, weight_sets
 from litevision.weights.download import discard_unreadable, fetch
+from litevision.weights.facts import detector_facts
 from litevision.weights.read import StoredWeights, read
+from litevision.weights.structure.match import AmbiguousWeightsError
+from litevision.weights.structure.weight_map import WeightMap
 from litevision.weights.tensorflow_checkpoint import checkpoint_prefix
 from litevision.weights.trained import TrainedModel, WeightsLike, open_trained, path_of
 from litevision.weights.unwrap import unwrapped
@@ -70,13 +74,16 @@ class WeightsSource:
     trained: TrainedModel | None = None
 
 
-def open_source(source: WeightsLike, request: WeightsRequest, name: str | None = None) -> WeightsSource:
+def open_source(
+    source: WeightsLike, request: WeightsRequest, name: str | None = None, weight_map: WeightMap | None = None
+) -> WeightsSource:
     """Finds weights, downloads them if need be, and reads them.
 
     Args:
         source: a weight set's name, ``"default"`` (of the network ``name``), a URL, a file, a bundle, a run's folder,
             one of its checkpoints, or a run.
         request: the network that was asked for.
+        weight_map: the place of each tensor of a file.
 
     Raises:
         UnknownNameError: neither a file nor a weight set.
@@ -95,7 +102,7 @@ def open_source(source: WeightsLike, request: WeightsRequest, name: str | None =
         if trained is not None:
             return _of_trained(trained, source)
         assert stored is not None
-        return WeightsSource(source, None, path, unwrapped(stored, request._asdict()))
+        return _of_file(stored, path, source, request, weight_map)
     trained = open_trained(source)
     if trained is not None:
         return _of_trained(trained, str(source))
@@ -105,12 +112,36 @@ def open_source(source: WeightsLike, request: WeightsRequest, name: str | None =
             request = request._replace(dialect=next(iter(keras), None))
         weight_set = _default_set(name, request)
     elif _is_file(source):
-        return WeightsSource(str(source), None, Path(source), unwrapped(read(Path(source)), request._asdict()))
+        return _of_file(read(Path(source)), Path(source), str(source), request, weight_map)
     else:
         weight_set = find_weight_set(str(source))
     request.require(weight_set.name, WeightsRequest(weight_set.architecture, weight_set.dialect, weight_set.width_mult))
     path = fetch(weight_set)
     return WeightsSource(weight_set.name, weight_set, path, read(path))
+
+
+def _of_file(
+    stored: StoredWeights, path: Path, label: str, request: WeightsRequest, weight_map: WeightMap | None
+) -> WeightsSource:
+    """A file's tensors as they are, or by their map under our names; of a detector, as a trained model."""
+    try:
+        stored = unwrapped(stored, request._asdict()) if weight_map is None else replace(stored, map=weight_map)
+        if stored.map is None:
+            return WeightsSource(label, None, path, stored)
+        config, state = stored.map.fill(stored.tensors)
+    except AmbiguousWeightsError as error:
+        raise AmbiguousWeightsError(f"{label}: {error}", error.likeliest) from None
+    except WeightsMismatchError as error:
+        raise WeightsMismatchError(f"{label}: {error}") from None
+    found = config.as_network()
+    request.require(label, WeightsRequest(found.architecture, found.dialect, found.width_mult))
+    stored = replace(
+        stored, tensors=config.backbone_state(state), container="torch", map=replace(stored.map, config=config)
+    )
+    if config.task == NetworkConfig.task:
+        return WeightsSource(label, None, path, stored)
+    facts = detector_facts(path, config.num_classes)
+    return WeightsSource(label, None, path, stored, TrainedModel(label, path, config, state, facts))
 
 
 def _of_trained(trained: TrainedModel, label: str) -> WeightsSource:

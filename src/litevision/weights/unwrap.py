@@ -14,6 +14,7 @@ from litevision.weights.convert.layout import Layout, TensorMapping, Tensors, to
 from litevision.weights.detect_layout import DetectedLayout, detect_layout, whole_of
 from litevision.weights.layouts import layout_named
 from litevision.weights.read import StoredWeights
+from litevision.weights.structure.match import Matched, match_structure
 from litevision.weights.writers import CONFIG_KEY
 
 _LEAST_SHARE = 0.4  # of the tensors, that share a prefix: the network's, beside whatever else a script keeps
@@ -42,11 +43,32 @@ def unwrapped(stored: StoredWeights, request: Mapping[str, Any]) -> StoredWeight
     stored = _without_leftovers(stored)
     if _fit(stored, request):
         return stored
-    for prefix in ("", *_prefixes(stored.tensors)):
+    prefixes = ("", *_prefixes(stored.tensors))
+    for prefix in prefixes:
         found = _inside(stored, prefix, request)
         if found is not None:
             return found
-    return stored
+    return _by_structure(stored, prefixes, request)
+
+
+def _by_structure(stored: StoredWeights, prefixes: Sequence[str], request: Mapping[str, Any]) -> StoredWeights:
+    """``stored`` with the map of the network that its layers are; where there is none, with the reason."""
+    reason = ""
+    for prefix in prefixes:
+        inner = {name: tensor for name, tensor in stored.tensors.items() if name.startswith(prefix)}
+        found = match_structure(inner, stored.container, request)
+        if isinstance(found, Matched):
+            beside = _left_out([name for name in stored.tensors if name not in inner])
+            return replace(stored, tensors=inner, map=found.map, notes=(*stored.notes, *beside, *found.notes))
+        reason = reason or found.reason
+    return replace(stored, nearest=reason)
+
+
+def _left_out(beside: Sequence[str]) -> list[str]:
+    if not beside:
+        return []
+    shown = ", ".join(beside[:_SHOWN]) + (", ..." if len(beside) > _SHOWN else "")
+    return [f"{len(beside)} tensors beside the network were left out: {shown}"]
 
 
 def _without_leftovers(stored: StoredWeights) -> StoredWeights:
@@ -95,10 +117,7 @@ def _inside(stored: StoredWeights, prefix: str, request: Mapping[str, Any]) -> S
             return None
         beside = mended.left_out
         notes += mended.notes
-    if beside:
-        shown = ", ".join(beside[:_SHOWN]) + (", ..." if len(beside) > _SHOWN else "")
-        notes.append(f"{len(beside)} tensors beside the network were left out: {shown}")
-    return replace(candidate, notes=(*stored.notes, *notes))
+    return replace(candidate, notes=(*stored.notes, *notes, *_left_out(beside)))
 
 
 def _mended(tensors: Tensors, beside: Tensors, nearest: DetectedLayout) -> _Mended | None:
