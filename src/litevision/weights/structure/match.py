@@ -214,8 +214,10 @@ def _last_of(layers: Sequence[FileLayer], wanted: Counter[Signature]) -> Iterato
 def _matched(file: FileLayers, fit: _Fit, reasons: list[str]) -> Matched | None:
     head = _head(fit)
     if head is None:
-        shown = ", ".join(f"{layer.name} {layer.signature.shape}" for layer in fit.left[:_SHOWN])
-        reasons.append(f"{_title(fit.network)} has no place for {len(fit.left)} of its layers ({shown})")
+        features = fit.network.endpoints[-1].channels
+        strange = [layer for layer in fit.left if layer.signature.shape[1:] != (features, 1, 1)] or fit.left
+        shown = ", ".join(f"{layer.name} {layer.signature.shape}" for layer in strange[:_SHOWN])
+        reasons.append(f"{_title(fit.network)} has no place for {len(strange)} of its layers ({shown})")
         return None
     left = {id(layer) for layer in fit.left}
     layers = [layer for layer in file.layers if id(layer) not in left]
@@ -301,7 +303,7 @@ def _head(fit: _Fit) -> _Head | None:
     detector = _detector(fit, last.channels, last.stride)
     if detector is not None:
         return detector
-    if shapes[0][1] == last.channels:
+    if [shape[1] for shape in shapes] == [last.channels, *(shape[0] for shape in shapes[:-1])]:
         shown = ", ".join(f"{layer.name} {layer.signature.shape[:2]}" for layer in fit.left[:_SHOWN])
         note = f"the head ({shown}) is none that the network has, and was left out: the backbone alone is read"
         return _Head(
