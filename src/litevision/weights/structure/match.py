@@ -1,10 +1,7 @@
 """Match a file to a network by structure: the one network that all of its layers fit, each used once."""
 
-import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from litevision.errors import WeightsError
@@ -12,12 +9,11 @@ from litevision.models.centernet import CenterNetConfig
 from litevision.models.config import NetworkConfig
 from litevision.models.necks import STRIDE
 from litevision.models.network import Network
-from litevision.registry import Variant
 from litevision.weights.convert.layout import Tensors
-from litevision.weights.detect_layout import NATIVE, WIDTHS, built, variants
 from litevision.weights.layouts import Container
-from litevision.weights.structure.layers import Axes, FileLayer, FileLayers, Signature, file_layers
-from litevision.weights.structure.orders import Order, OwnLayer, orders_of
+from litevision.weights.structure.candidates import Fit, described, fitting, nearest
+from litevision.weights.structure.layers import Axes, FileLayer, FileLayers, file_layers
+from litevision.weights.structure.orders import Order, OwnLayer
 from litevision.weights.structure.sequences import (
     Pairing,
     Pairs,
@@ -29,7 +25,6 @@ from litevision.weights.structure.sequences import (
 )
 from litevision.weights.structure.weight_map import WeightMap
 
-_NEAR = 0.06  # of the width that the shapes tell, which rounding to multiples of 8 hides
 _HEADS = {"heatmap": ("hm", "heat", "cls", "center"), "size": ("wh", "size", "dim"), "offset": ("reg", "off")}
 _SHOWN = 3
 
@@ -63,21 +58,6 @@ class Unmatched(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """A network whose backbone's layers are among the file's, by kind and shape.
-
-    Attributes:
-        dialects: all that have the same layers; the network's own is the first.
-        left: the file's layers that the backbone does not have: its head.
-    """
-
-    network: Network
-    orders: tuple[Order, ...]
-    dialects: tuple[str, ...]
-    left: tuple[FileLayer, ...]
-
-
 class _Head(NamedTuple):
     config: NetworkConfig | CenterNetConfig
     pairs: Pairs
@@ -101,123 +81,23 @@ def match_structure(tensors: Tensors, container: Container, request: Mapping[str
         file = file_layers(tensors, axes, keeps_order=container in ("torch", "hdf5"))
         if file.strange or not file.layers:
             continue
-        fits = list(_fitting(file, request, keras_first))
+        fits = list(fitting(file, request, keras_first))
         for fit in fits:
             matched = _matched(file, fit, reasons)
             if matched is not None:
                 return matched
         if not fits and not reasons:
-            reasons += _nearest(file, request)
+            reasons += nearest(file, request)
     return Unmatched("; ".join(reasons[:_SHOWN]))
 
 
-def _fitting(file: FileLayers, request: Mapping[str, Any], keras_first: bool) -> Iterator[_Fit]:
-    """The networks whose backbone's layers are all in the file, those with the conventions of its framework first."""
-    theirs = file.counts
-    made: dict[tuple[OwnLayer, ...], list[tuple[Network, tuple[Order, ...]]]] = {}
-    for index, variant in enumerate(variants(NATIVE)):
-        if not _is_asked(variant, request):
-            continue
-        if _kinds_of(_kin(index)) != _kinds(theirs):
-            continue
-        base, _ = built(NATIVE, index, variant.width_mult)
-        for width in _widths(base, variant, theirs, request["width_mult"]):
-            network, _ = built(NATIVE, index, width)
-            orders = orders_of(network)
-            if _counts(orders[0]) <= theirs:
-                made.setdefault(orders[0].layers, []).append((network, orders))
-                break
-    for alike in made.values():
-        alike.sort(key=lambda entry: _strangeness(entry[0], keras_first))
-        network, orders = alike[0]
-        same = [entry[0] for entry in alike if entry[0].config.architecture == network.config.architecture]
-        left = theirs - _counts(orders[0])
-        yield _Fit(network, orders, tuple(it.config.dialect for it in same), tuple(_last_of(file.layers, left)))
-
-
-def _is_asked(variant: Variant, request: Mapping[str, Any]) -> bool:
-    asked = (request["architecture"], request["dialect"], request["width_mult"] if variant.options else None)
-    offered = (variant.architecture, variant.dialect, variant.width_mult)
-    return all(wanted in (None, got) for wanted, got in zip(asked, offered, strict=True))
-
-
-def _strangeness(network: Network, keras_first: bool) -> tuple[bool, bool, bool]:
-    """How far a network is from width 1, and from what its framework's layers do unless they are told otherwise."""
-    padding, eps = ("same", 1e-3) if keras_first else ("symmetric", 1e-5)
-    return network.config.width_mult != 1, network.dialect.padding != padding, network.dialect.bn_eps != eps
-
-
-def _counts(order: Order) -> Counter[Signature]:
-    return Counter(own.signature for own in order.layers)
-
-
-def _is_depthwise(signature: Signature) -> bool:
-    return signature.kind == "conv" and signature.shape[1] == 1 and signature.shape[2] > 1
-
-
-def _kinds(counts: Counter[Signature]) -> tuple[int, Counter[tuple[int, ...]]]:
-    """What another width leaves as it is: how many normalisations, and depthwise convolutions of each size."""
-    depthwise = Counter[tuple[int, ...]]()
-    for signature, count in counts.items():
-        if _is_depthwise(signature):
-            depthwise[signature.shape[2:]] += count
-    return sum(count for signature, count in counts.items() if signature.kind == "norm"), depthwise
-
-
-def _kin(index: int) -> int:
-    """The first variant with the same kinds of layers: the scales and the dialects of a network differ in widths."""
-
-    def network(variant: Variant) -> tuple[object, ...]:
-        plain = re.sub(r"_x\d_\d$", "", variant.architecture)
-        return plain, variant.dialect == "tutorial", tuple(variant.options.items())
-
-    every = variants(NATIVE)
-    return next(i for i, variant in enumerate(every) if network(variant) == network(every[index]))
-
-
-@cache
-def _kinds_of(index: int) -> tuple[int, Counter[tuple[int, ...]]]:
-    network, _ = built(NATIVE, index, variants(NATIVE)[index].width_mult)
-    return _kinds(_counts(orders_of(network)[0]))
-
-
-def _widths(base: Network, variant: Variant, theirs: Counter[Signature], asked: float | None) -> list[float]:
-    """The widths that the file may have, the likeliest first."""
-    if variant.options:
-        return [variant.width_mult]
-    if asked is not None:
-        return [asked]
-
-    def channels(counts: Counter[Signature]) -> int:
-        return sum(count * signature.shape[0] for signature, count in counts.items() if _is_depthwise(signature))
-
-    likely = channels(theirs) / max(1, channels(_counts(orders_of(base)[0])))
-    if not 0.02 < likely < 8:
-        return []
-    usual = [width for width in WIDTHS if abs(width - likely) <= max(_NEAR, 0.25 * likely)]
-    near = {round(likely + step / 100, 2) for step in range(-6, 7)}
-    rest = sorted(near - set(usual), key=lambda width: (width * 20 % 1 > 1e-6, abs(width - likely)))
-    return [*sorted(usual, key=lambda width: abs(width - likely)), *(width for width in rest if width > 0)]
-
-
-def _last_of(layers: Sequence[FileLayer], wanted: Counter[Signature]) -> Iterator[FileLayer]:
-    """The last layers with the signatures ``wanted``, in their order."""
-    left = Counter(wanted)
-    found = []
-    for layer in reversed(layers):
-        if left[layer.signature]:
-            left[layer.signature] -= 1
-            found.append(layer)
-    yield from reversed(found)
-
-
-def _matched(file: FileLayers, fit: _Fit, reasons: list[str]) -> Matched | None:
+def _matched(file: FileLayers, fit: Fit, reasons: list[str]) -> Matched | None:
     head = _head(fit)
     if head is None:
         features = fit.network.endpoints[-1].channels
         strange = [layer for layer in fit.left if layer.signature.shape[1:] != (features, 1, 1)] or fit.left
         shown = ", ".join(f"{layer.name} {layer.signature.shape}" for layer in strange[:_SHOWN])
-        reasons.append(f"{_title(fit.network)} has no place for {len(strange)} of its layers ({shown})")
+        reasons.append(f"{described(fit.network)} has no place for {len(strange)} of its layers ({shown})")
         return None
     left = {id(layer) for layer in fit.left}
     layers = [layer for layer in file.layers if id(layer) not in left]
@@ -225,14 +105,16 @@ def _matched(file: FileLayers, fit: _Fit, reasons: list[str]) -> Matched | None:
     if not pairings:
         pairings = distinct(by_names(layers, fit.orders))
     if not pairings:
-        reasons.append(f"{_title(fit.network)} has the same layers in another order{_difference(layers, fit.orders)}")
+        reasons.append(
+            f"{described(fit.network)} has the same layers in another order{_difference(layers, fit.orders)}"
+        )
         return None
     own = {layer.path: layer for layer in fit.orders[0].layers}
     pairing = pairings[0]
     maps = [_map(file, head, it.pairs) for it in pairings]
     if len(pairings) > 1:
         raise AmbiguousWeightsError(
-            f"its layers fit {_title(fit.network)} in more than one way{_two_ways(pairings[0], pairings[1])}. "
+            f"its layers fit {described(fit.network)} in more than one way{_two_ways(pairings[0], pairings[1])}. "
             "--save-map FILE writes the first of them: correct it and give it with --map FILE",
             maps[0],
         )
@@ -245,13 +127,13 @@ def _matched(file: FileLayers, fit: _Fit, reasons: list[str]) -> Matched | None:
         and "bias" in pairing.pairs[path].tensors
     ]
     if wrong:
-        reasons.append(f"{_title(fit.network)} has no bias at {wrong[0]}")
+        reasons.append(f"{described(fit.network)} has no bias at {wrong[0]}")
         return None
     against = contradictions(pairing.pairs, layers if file.has_order else (), _of_title(fit.orders, pairing.title))
     if against:
         one, other = against[0]
         raise AmbiguousWeightsError(
-            f"its layers fit {_title(fit.network)}, but the order in the file and the names contradict each other: "
+            f"its layers fit {described(fit.network)}, but the order in the file and the names contradict each other: "
             f"{one.name} stands before {other.name}, of the same shape {one.signature.shape}, "
             f"where the other source says the opposite ({len(against)} such pairs). "
             "--save-map FILE writes a map by the order: correct it and give it with --map FILE",
@@ -262,11 +144,6 @@ def _matched(file: FileLayers, fit: _Fit, reasons: list[str]) -> Matched | None:
 
 def _of_title(orders: Sequence[Order], title: str) -> Order:
     return next(order for order in orders if order.title == title)
-
-
-def _title(network: Network) -> str:
-    config = network.config
-    return f"{config.architecture} (width {config.width_mult:g})"
 
 
 def _difference(layers: Sequence[FileLayer], orders: Sequence[Order]) -> str:
@@ -281,7 +158,7 @@ def _two_ways(one: Pairing, other: Pairing) -> str:
     return f": {path} may be {one.pairs[path].name} or {other.pairs[path].name}"
 
 
-def _head(fit: _Fit) -> _Head | None:
+def _head(fit: Fit) -> _Head | None:
     """What is on top of the backbone: a classifier, the heads of a detector, or nothing that is known."""
     network = fit.network
     config, last = network.config, network.endpoints[-1]
@@ -312,7 +189,7 @@ def _head(fit: _Fit) -> _Head | None:
     return None
 
 
-def _detector(fit: _Fit, channels: int, stride: int) -> _Head | None:
+def _detector(fit: Fit, channels: int, stride: int) -> _Head | None:
     """The three heads of a CenterNet on a plain view of the last map: heatmap, size and offset."""
     if len(fit.left) != len(_HEADS) or any(
         layer.signature.shape[1] * (stride // STRIDE) ** 2 != channels for layer in fit.left
@@ -343,7 +220,7 @@ def _map(file: FileLayers, head: _Head, pairs: Pairs) -> WeightMap:
     return WeightMap(head.config, file.axes, {name: (ours | left_out)[name] for name in in_turn})
 
 
-def _notes(file: FileLayers, fit: _Fit, head: _Head, pairing: Pairing, own: Mapping[str, OwnLayer]) -> Iterator[str]:
+def _notes(file: FileLayers, fit: Fit, head: _Head, pairing: Pairing, own: Mapping[str, OwnLayer]) -> Iterator[str]:
     config, dialect = fit.network.config, fit.network.dialect
     what = "detector with the backbone" if isinstance(head.config, CenterNetConfig) else "network"
     tensors = sum(len(layer.tensors) for layer in file.layers)
@@ -388,31 +265,3 @@ def _common(names: Sequence[str]) -> str:
     cut = low[: next((i for i, (one, other) in enumerate(zip(low, high, strict=False)) if one != other), len(low))]
     cut = cut[: max(cut.rfind("."), cut.rfind("/")) + 1]
     return f"{cut}*" if cut else f"{names[0]} .. {names[-1]}"
-
-
-def _nearest(file: FileLayers, request: Mapping[str, Any]) -> list[str]:
-    """The networks whose layers are nearest to the file's, with what is left over on either side."""
-    theirs = file.counts
-    scored = []
-    for index, variant in enumerate(variants(NATIVE)):
-        if not _is_asked(variant, request):
-            continue
-        network, _ = built(NATIVE, index, variant.width_mult)
-        ours = _counts(orders_of(network)[0])
-        lacking, extra = ours - theirs, theirs - ours
-        score = lacking.total() + extra.total()
-        if score < min(ours.total(), theirs.total()):
-            scored.append((score, index, network, lacking, extra))
-    scored.sort(key=lambda entry: entry[:2])
-    found: dict[str, str] = {}
-    for _, _, network, lacking, extra in scored:
-        beside = next((layer for layer in file.layers if extra[layer.signature]), None)
-        absent = next((own for own in orders_of(network)[0].layers if lacking[own.signature]), None)
-        found.setdefault(
-            network.config.architecture,
-            f"{_title(network)} lacks {extra.total()} of its layers"
-            + (f" (the first: {beside.name} {beside.signature.shape})" if beside else "")
-            + f" and has {lacking.total()} others"
-            + (f" (the first: {absent.path} {absent.signature.shape})" if absent else ""),
-        )
-    return list(found.values())
