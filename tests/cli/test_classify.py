@@ -80,7 +80,8 @@ def test_json_is_one_document_with_errors_in_place(classify: Run) -> None:
     assert bad["path"] == "bad.jpg"
     assert bad["error"].startswith("bad.jpg: not an image")
     assert good.pop("ms") > 0
-    assert good == {"path": "red.png", "predictions": [{"label": "red", "score": pytest.approx(0.9999092), "index": 0}]}
+    best = {"label": "red", "score": pytest.approx(0.9999092), "index": 0}
+    assert good == {"path": "red.png", "predictions": [best], "image_hw": [9, 12]}
     assert missing["error"].startswith("none.png: No such file")
     bad_line, missing_line, last_line = err.splitlines(keepends=True)
     assert (bad_line[:16], missing_line[:16]) == ("error: bad.jpg: ", "error: none.png:")
@@ -93,7 +94,7 @@ def test_json_of_one_image_is_one_line(classify: Run) -> None:
         r'\{"model": "tiny\.onnx", "litevision": "[\w.+]+", "bundle": \{"sha256": "[0-9a-f]{64}", '
         r'"engine": "onnxruntime", "precision": "fp32", "device": "cpu"\}, '
         r'"results": \[\{"path": "red\.png", "predictions": '
-        r'\[\{"label": "red", "score": 0\.99\d+, "index": 0\}\], "ms": [\d.]+\}\], "passed_over": \{\}\}\n',
+        r'\[\{"label": "red", "score": 0\.99\d+, "index": 0\}\], "image_hw": \[9, 12\], "ms": [\d.]+\}\], "passed_over": \{\}\}\n',
         out,
     )
 

@@ -214,8 +214,14 @@ def decode(source: ImageLike, *, limits: Limits = DEFAULT_LIMITS) -> Image.Image
 
 
 @contextmanager
-def opening(source: ImageLike, *, limits: Limits = DEFAULT_LIMITS) -> Iterator[OpenedImage]:
-    """Open an image for the length of a with block, its file within the process's `budget`; as `open_image`."""
+def opening(source: ImageLike | OpenedImage, *, limits: Limits = DEFAULT_LIMITS) -> Iterator[OpenedImage]:
+    """Open an image for the length of a with block, its file within the process's `budget`; as `open_image`.
+
+    One that is open already is given as it is.
+    """
+    if isinstance(source, OpenedImage):
+        yield source
+        return
     size_bytes = 0
     if isinstance(source, (str, os.PathLike)):
         with suppress(OSError, ValueError):  # whoever opens it says what is wrong

@@ -91,18 +91,13 @@ class Preprocess:
 
     def __call__(self, source: ImageLike | OpenedImage, *, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
         """Make the network input ``uint8[H, W, 3]``; arguments and errors as for `litevision.image.decode`."""
-        if isinstance(source, OpenedImage):
-            return self._input_of(source)
         with opening(source, limits=limits) as image:
-            return self._input_of(image)
-
-    def _input_of(self, image: OpenedImage) -> npt.NDArray[np.uint8]:
-        place = self.geometry(image.upright_hw)
-        x1, y1, x2, y2 = place.target_xyxy
-        fill = _LETTERBOX_GREY if self.crop == "letterbox" else 0
-        image_u8_hwc = np.full((*self.size_hw, 3), fill, np.uint8)
-        image_u8_hwc[y1:y2, x1:x2] = np.asarray(self._resized(image, place.source_xyxy, (x2 - x1, y2 - y1)))
-        return image_u8_hwc
+            place = self.geometry(image.upright_hw)
+            x1, y1, x2, y2 = place.target_xyxy
+            fill = _LETTERBOX_GREY if self.crop == "letterbox" else 0
+            image_u8_hwc = np.full((*self.size_hw, 3), fill, np.uint8)
+            image_u8_hwc[y1:y2, x1:x2] = np.asarray(self._resized(image, place.source_xyxy, (x2 - x1, y2 - y1)))
+            return image_u8_hwc
 
     def batch(self, sources: Sequence[ImageLike], *, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
         """Make the network input of several images, ``uint8[N, H, W, 3]``."""

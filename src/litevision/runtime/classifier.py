@@ -2,18 +2,27 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from litevision.errors import BundleError, UsageError
 from litevision.image import ImageLike
+from litevision.image.decode import OpenedImage, opening
 from litevision.runtime.bundle import Bundle
 from litevision.runtime.engines import TensorInfo
 from litevision.runtime.predictor import BATCH_SIZE, Inference, OnError, Predictor, stream_results
 from litevision.runtime.results import Predictions, Result
 
 _OUTPUT = "probabilities"
+
+
+class SizedInput(NamedTuple):
+    """The model's input of an image, ``uint8[H, W, 3]``, and the height and width of the upright image, px."""
+
+    image_u8_hwc: npt.NDArray[np.uint8]
+    image_hw: tuple[int, int]
 
 
 class Classifier(Predictor[Predictions]):
@@ -111,7 +120,7 @@ class Classifier(Predictor[Predictions]):
             predictor.inference(top), images, on_error=on_error, workers=workers, batch_size=batch_size
         )
 
-    def inference(self, top: int = 5) -> Inference[npt.NDArray[np.uint8], Predictions]:
+    def inference(self, top: int = 5) -> Inference[SizedInput, Predictions]:
         """Bind the options to the steps from images to predictions, for `litevision.runtime.pipeline`.
 
         Raises:
@@ -119,7 +128,7 @@ class Classifier(Predictor[Predictions]):
         """
         if top < 1:
             raise UsageError(f"top {top}; expected at least 1.")
-        return Inference(self.preprocess, partial(self._infer, top))
+        return Inference(self._sized, partial(self._infer, top))
 
     def probabilities(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Compute the probability of every class, ``float32[N, classes]``.
@@ -141,15 +150,18 @@ class Classifier(Predictor[Predictions]):
             raise BundleError(f"{self.bundle.path}: outputs NaN or inf; its weights are corrupted.")
         return scores
 
-    def _infer(
-        self, top: int, inputs: Sequence[npt.NDArray[np.uint8]], images: Sequence[ImageLike | None]
-    ) -> list[Predictions]:
-        probabilities = self.probabilities(np.stack(inputs))
-        return [self._top_k(scores, top, image) for scores, image in zip(probabilities, images, strict=True)]
+    def _sized(self, source: ImageLike | OpenedImage) -> SizedInput:
+        with opening(source) as image:
+            return SizedInput(self.preprocess(image), image.upright_hw)
 
-    def _top_k(self, scores: npt.NDArray[np.float32], k: int, image: ImageLike | None) -> Predictions:
-        index = np.argsort(-scores, kind="stable")[:k]
-        return Predictions(tuple(self.labels[it] for it in index.tolist()), scores[index], index, image)
+    def _infer(self, top: int, inputs: Sequence[SizedInput], images: Sequence[ImageLike | None]) -> list[Predictions]:
+        found = []
+        probabilities = self.probabilities(np.stack([it.image_u8_hwc for it in inputs]))
+        for scores, it, image in zip(probabilities, inputs, images, strict=True):
+            index = np.argsort(-scores, kind="stable")[:top]
+            labels = tuple(self.labels[place] for place in index.tolist())
+            found.append(Predictions(labels, scores[index], index, image, it.image_hw))
+        return found
 
 
 def _check_output(bundle: Bundle) -> None:

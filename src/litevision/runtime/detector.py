@@ -167,23 +167,18 @@ class Detector(Predictor[Detections]):
         )
 
     def _slices(self, source: ImageLike | OpenedImage, *, tiles: int, keep_image: bool) -> Slices:
-        if isinstance(source, OpenedImage):
-            return self._slices_of(source, tiles=tiles, keep_image=keep_image)
         with opening(source) as image:
-            return self._slices_of(image, tiles=tiles, keep_image=keep_image)
-
-    def _slices_of(self, image: OpenedImage, *, tiles: int, keep_image: bool) -> Slices:
-        image_hw = image.upright_hw
-        if tiles == 1 and not keep_image:
-            return Slices(self.preprocess(image)[None], (self.preprocess.geometry(image_hw),), image_hw)
-        with image.upright() as upright:
-            images, geometries = [self.preprocess(upright)], [self.preprocess.geometry(image_hw)]
-            for box in tile_boxes(image_hw, self.preprocess, tiles) if tiles > 1 else ():
-                images.append(self.preprocess(upright.crop(box)))
-                geometries.append(_shifted(self.preprocess.geometry((box[3] - box[1], box[2] - box[0])), box[:2]))
-            kept = upright if keep_image else None
-            del upright  # while what it takes is counted
-        return Slices(np.stack(images), tuple(geometries), image_hw, kept)
+            image_hw = image.upright_hw
+            if tiles == 1 and not keep_image:
+                return Slices(self.preprocess(image)[None], (self.preprocess.geometry(image_hw),), image_hw)
+            with image.upright() as upright:
+                images, geometries = [self.preprocess(upright)], [self.preprocess.geometry(image_hw)]
+                for box in tile_boxes(image_hw, self.preprocess, tiles) if tiles > 1 else ():
+                    images.append(self.preprocess(upright.crop(box)))
+                    geometries.append(_shifted(self.preprocess.geometry((box[3] - box[1], box[2] - box[0])), box[:2]))
+                kept = upright if keep_image else None
+                del upright  # while what it takes is counted
+            return Slices(np.stack(images), tuple(geometries), image_hw, kept)
 
     def _infer(
         self,

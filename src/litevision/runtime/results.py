@@ -39,6 +39,7 @@ class Predictions:
         scores: ``float32[K]``, their probabilities, in [0, 1].
         index: ``int64[K]``, their places among the model's labels.
         image: the image that was classified, by reference; None where it is not kept.
+        image_hw: height and width of the upright image, px; None where they are not known.
 
     Raises:
         UsageError: arrays of different lengths.
@@ -54,6 +55,7 @@ class Predictions:
     scores: npt.NDArray[np.float32]
     index: npt.NDArray[np.int64]
     image: ImageLike | None = field(default=None, repr=False)
+    image_hw: tuple[int, int] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -75,7 +77,7 @@ class Predictions:
     def __getitem__(self, which: slice) -> "Predictions": ...
     def __getitem__(self, which: int | slice) -> "Prediction | Predictions":
         if isinstance(which, slice):
-            return Predictions(self.labels[which], self.scores[which], self.index[which], self.image)
+            return Predictions(self.labels[which], self.scores[which], self.index[which], self.image, self.image_hw)
         return Prediction(self.labels[which], float(self.scores[which]), int(self.index[which]))
 
     def __eq__(self, other: object) -> bool:
@@ -101,8 +103,14 @@ class Predictions:
         return self[:k]
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert to plain values: ``{"predictions": [{"label": ..., "score": ..., "index": ...}, ...]}``."""
-        return {"predictions": [{"label": it.label, "score": it.score, "index": it.index} for it in self]}
+        """Convert to plain values.
+
+        Returns:
+            ``{"predictions": [{"label": ..., "score": ..., "index": ...}, ...], "image_hw": [h, w]}``, the size where
+            it is known.
+        """
+        found = [{"label": it.label, "score": it.score, "index": it.index} for it in self]
+        return {"predictions": found, **({"image_hw": list(self.image_hw)} if self.image_hw else {})}
 
     def to_json(self) -> str:
         """Write `to_dict` as JSON, as ``litevision classify --json`` does."""

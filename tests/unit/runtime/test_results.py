@@ -1,6 +1,7 @@
 """Predictions: rows, arrays, plain values and pictures of them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ def test_rows_and_arrays_say_the_same() -> None:
 def test_plain_values() -> None:
     assert FOUND.top(1).to_dict() == {"predictions": [{"label": "dog", "score": 0.5, "index": 7}]}
     assert json.loads(FOUND.to_json()) == FOUND.to_dict()
+    sized = replace(FOUND, image_hw=(48, 64))
+    assert sized.top(1).to_dict() == {**FOUND.top(1).to_dict(), "image_hw": [48, 64]}
 
 
 def test_equal_predictions_are_equal_whatever_their_image() -> None:
