@@ -94,7 +94,8 @@ def test_json_of_one_image_is_one_line(classify: Run) -> None:
         r'\{"model": "tiny\.onnx", "litevision": "[\w.+]+", "bundle": \{"sha256": "[0-9a-f]{64}", '
         r'"engine": "onnxruntime", "precision": "fp32", "device": "cpu"\}, '
         r'"results": \[\{"path": "red\.png", "predictions": '
-        r'\[\{"label": "red", "score": 0\.99\d+, "index": 0\}\], "image_hw": \[9, 12\], "ms": [\d.]+\}\], "passed_over": \{\}\}\n',
+        r'\[\{"label": "red", "score": 0\.99\d+, "index": 0\}\], "image_hw": \[9, 12\], "ms": [\d.]+\}\], '
+        r'"passed_over": \{\}\}\n',
         out,
     )
 

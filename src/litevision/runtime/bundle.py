@@ -3,7 +3,9 @@
 import os
 import re
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +87,12 @@ class Bundle:
         return Bundle.open(
             self.path, engine=choice.name, precision=choice.precision, streams=streams, device=choice.device
         )
+
+    def __reduce__(self) -> tuple[Callable[..., "Bundle"], tuple[Path]]:
+        """Pickle where the file is, and how it was opened: another process opens an engine of its own."""
+        it = self.engine.choice
+        how = {"engine": it.name, "precision": it.precision, "threads": it.threads, "streams": it.streams}
+        return partial(Bundle.open, **how, device=it.device), (self.path.absolute(),)
 
     def run(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> Outputs:
         """Run the graph on a batch, and return every output by name.

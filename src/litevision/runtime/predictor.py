@@ -95,7 +95,8 @@ def preprocess_image(
 class Predictor(ABC, Generic[Found_co]):
     """A model that predicts something for images; `Classifier` and `Detector` add the options of their task.
 
-    All methods may be called from several threads at once.
+    All methods may be called from several threads at once. A pickle holds the bundle's path and how it was opened:
+    other processes, of ``multiprocessing`` or Ray, may be given a predictor where they find the file.
 
     Attributes:
         bundle: the model.
@@ -111,6 +112,10 @@ class Predictor(ABC, Generic[Found_co]):
         self.labels: tuple[str, ...] = bundle.metadata.labels
         self.preprocess: Preprocess = bundle.metadata.preprocess
         self._for_streams: Self | None = None
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Bundle]]:
+        """Pickle the bundle alone, which another process opens again from its file."""
+        return type(self), (self.bundle,)
 
     @abstractmethod
     def inference(self) -> Inference[Any, Found_co]:

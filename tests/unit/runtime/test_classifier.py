@@ -1,4 +1,6 @@
-from concurrent.futures import ThreadPoolExecutor
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from bundles import write_bundle
 from images import encoded, noise, stored_as
 from litevision.errors import BundleError, FileMissingError, ImageError, UsageError
 from litevision.hub import load
-from litevision.runtime import Classifier, Prediction
+from litevision.runtime import Bundle, Classifier, Prediction
 
 RED = np.full((20, 30, 3), (255, 0, 0), np.uint8)
 BLUE = np.full((9, 9, 3), (0, 0, 255), np.uint8)
@@ -140,6 +142,22 @@ def test_what_streams_refuse(classifier: Classifier) -> None:
         classifier.stream([], on_error="skip")  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(UsageError, match=r"^batch_size 0; expected at least 1\.$"):
         classifier.predict_batch([], batch_size=0)
+
+
+def test_another_process_may_be_given_a_classifier(
+    classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    relative = Classifier(Bundle.open("tiny.onnx", threads=2, streams=3))
+    data = pickle.dumps(relative)
+    monkeypatch.chdir("/")
+    again = pickle.loads(data)  # our own
+    assert again.bundle.engine.choice == relative.bundle.engine.choice
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(again.predict, RED).result() == classifier.predict(RED)
+    (tmp_path / "tiny.onnx").unlink()
+    with pytest.raises(FileMissingError, match=r"tiny\.onnx: no such bundle\. Check the path"):
+        pickle.loads(data)
 
 
 def test_broken_weights_are_no_answer(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Boxes: where they lie in the image, which of them count, and what tiles add."""
 
 import itertools
+import pickle
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -41,6 +42,10 @@ def constant(path: Path, boxes: Any, scores: Any = None, classes: Any = None, **
 
 def boxes(found: Detections) -> list[tuple[float, ...]]:
     return [it.box_xyxy for it in found]
+
+
+def test_a_detector_may_be_pickled(detector: Detector) -> None:
+    assert pickle.loads(pickle.dumps(detector)).predict(BOTH) == detector.predict(BOTH)  # our own
 
 
 def test_what_is_found(tmp_path: Path) -> None:
