@@ -121,9 +121,9 @@ def test_a_training_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = "MobilenetV1/Conv2d_0/weights"
     for variable, value in variables(averaged, V1).items():
         tensors[f"{variable}/ExponentialMovingAverage"] = value
-    for slot in ("RMSProp", "RMSProp_1", "Momentum", "Adam", "Adam_1"):
+    for slot in ("RMSProp", "RMSProp_1", "Momentum", "Adam", "Adam_1", "Adagrad", "Ftrl_1"):
         tensors[f"{kernel}/{slot}"] = torch.zeros(3, 3, 3, 8)
-    tensors |= {name: torch.tensor(9.0) for name in ("global_step", "beta1_power", "beta2_power")}
+    tensors |= {name: torch.tensor(9.0) for name in ("global_step", "beta1_power", "beta2_power", "learning_rate")}
     opened(monkeypatch, tensors)
 
     loaded = load_weights("model.ckpt", drop_background=False)
@@ -131,10 +131,17 @@ def test_a_training_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not loaded.applied.background_dropped
     assert_same_weights(loaded.network, averaged)
     dropped = loaded.applied.dropped
-    assert len(dropped) == 137 + 5 + 3
+    assert len(dropped) == 137 + 7 + 4
     assert dropped["global_step"] == "the trainer's clock"
     assert dropped[f"{kernel}/ExponentialMovingAverage"] == "the average is read in place of its variable"
-    for name in (f"{kernel}/RMSProp", f"{kernel}/Momentum", f"{kernel}/Adam_1", "beta1_power"):
+    for name in (
+        f"{kernel}/RMSProp",
+        f"{kernel}/Momentum",
+        f"{kernel}/Adam_1",
+        f"{kernel}/Ftrl_1",
+        "beta1_power",
+        "learning_rate",
+    ):
         assert dropped[name] == "the optimizer's state"
 
 

@@ -49,6 +49,10 @@ def inverted_residuals(network: Network, root: str) -> Iterator[LayerMapping]:
     yield from conv_norm("features.conv_last", f"{root}/Conv_1")
 
 
+# What TF1's optimizers call their slots (the second of one variable with _1) and their scalars.
+_SLOTS = ("/Adadelta", "/Adagrad", "/Adam", "/Ftrl", "/Momentum", "/RMSProp")
+_OPTIMIZER = (*_SLOTS, *(f"{slot}_1" for slot in _SLOTS), "beta1_power", "beta2_power", "learning_rate")
+
 LAYOUT = Layout(
     name="slim",
     dialects=("slim",),
@@ -63,13 +67,7 @@ LAYOUT = Layout(
     dropped={
         "global_step": "the trainer's clock",
         "/ExponentialMovingAverage": "the average is read in place of its variable",
-        "/RMSProp": "the optimizer's state",
-        "/RMSProp_1": "the optimizer's state",
-        "/Momentum": "the optimizer's state",
-        "/Adam": "the optimizer's state",
-        "/Adam_1": "the optimizer's state",
-        "beta1_power": "the optimizer's state",
-        "beta2_power": "the optimizer's state",
+        **dict.fromkeys(_OPTIMIZER, "the optimizer's state"),
     },
     background_class=True,
 )
