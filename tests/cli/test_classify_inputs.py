@@ -248,6 +248,8 @@ def test_what_is_named_is_known_by_its_content(classify: Run) -> None:
         ("s3://bucket/a*.jpg", "s3://bucket/a*.jpg: an address, not a file. Download it first."),
         ("gs://bucket/a.mp4", "gs://bucket/a.mp4: an address, not a file. Download it first."),
         ("rtsp://camera/1", "rtsp://camera/1: an address, not a file. Download it first."),
+        ("@bad.jpg", "@bad.jpg: no such file. A list of paths is read from standard input: - < bad.jpg"),
+        ("@none.txt", "@none.txt: No such file or directory. Check the path."),
         ("file:///tmp/a.jpg", "file:///tmp/a.jpg: an address, not a path. Give /tmp/a.jpg instead."),
     ],
 )

@@ -80,9 +80,8 @@ class Finder:
             passed_over=self.passed_over,
             patterns=not is_listed,
         )
-        match = _ADDRESS.match(path)
-        if match and not os.path.lexists(path):
-            yield PreprocessedImage(path, _address_error(path, match[0]))
+        if (error := _no_path(path)) and not os.path.lexists(path):
+            yield PreprocessedImage(path, error)
             return
         for image in found.walk():
             if isinstance(image, Unlisted):
@@ -181,10 +180,14 @@ def find_inputs(options: "PredictOptions") -> Inputs:
     return Inputs(entries, found, finder.passed_over, total, workers)
 
 
-def _address_error(path: str, scheme: str) -> LitevisionError:
-    if scheme.lower() == "file://":
-        return FileMissingError(f"{path}: an address, not a path. Give {path[len(scheme) :]} instead.")
-    return FileMissingError(f"{path}: an address, not a file. Download it first.")
+def _no_path(path: str) -> LitevisionError | None:
+    """The error for an address, or for a list of paths as other programs take it; None for whatever may be a path."""
+    if path.startswith("@") and os.path.isfile(path[1:]):  # noqa: PTH113
+        return FileMissingError(f"{path}: no such file. A list of paths is read from standard input: - < {path[1:]}")
+    scheme = _ADDRESS.match(path)
+    if scheme and scheme[0].lower() == "file://":
+        return FileMissingError(f"{path}: an address, not a path. Give {path[scheme.end() :]} instead.")
+    return FileMissingError(f"{path}: an address, not a file. Download it first.") if scheme else None
 
 
 def _require_av(name: str) -> None:
