@@ -91,8 +91,15 @@ class Bundle:
     def __reduce__(self) -> tuple[Callable[..., "Bundle"], tuple[Path]]:
         """Pickle where the file is, and how it was opened: another process opens an engine of its own."""
         it = self.engine.choice
-        how = {"engine": it.name, "precision": it.precision, "threads": it.threads, "streams": it.streams}
-        return partial(Bundle.open, **how, device=it.device), (self.path.absolute(),)
+        opener = partial(
+            Bundle.open,
+            engine=it.name,
+            precision=it.precision,
+            threads=it.threads,
+            streams=it.streams,
+            device=it.device,
+        )
+        return opener, (self.path.absolute(),)
 
     def run(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> Outputs:
         """Run the graph on a batch, and return every output by name.
