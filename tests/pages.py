@@ -10,6 +10,10 @@ DOCUMENTS = [
     *sorted(path for path in ROOT.glob("*.md") if path.name != "DESCRIPTION.md"),
     *sorted(ROOT.glob("docs/**/*.md")),
 ]
+# Chinese pages, each with the English one whose blocks it shows: these are run there alone.
+TRANSLATIONS = {
+    page: ROOT / "docs/from" / page.name for page in sorted(ROOT.glob("docs/zh/*.md")) if page.name != "index.md"
+}
 
 _FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
@@ -43,8 +47,8 @@ def blocks(page: Path, *languages: str) -> list[Block]:
 
 
 def pages_with(*languages: str) -> list[Path]:
-    """The pages that have a block of one of ``languages``."""
-    return [page for page in DOCUMENTS if blocks(page, *languages)]
+    """The pages that have a block of one of ``languages``, without translations."""
+    return [page for page in DOCUMENTS if page not in TRANSLATIONS and blocks(page, *languages)]
 
 
 def name_of(page: Path) -> str:

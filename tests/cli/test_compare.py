@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,9 +28,11 @@ Run = Callable[..., tuple[int, str, str]]
 
 FOLDER = Path("runs/compare-data")
 NAMES = ("v1-reshape", "v1-light")
+TRIALS = {"v1-reshape-plain": "plain", "v1-reshape": "augmented", "v1-light-plain": "plain", "v1-light": "augmented"}
 # The comparison sets the network, the neck and the epochs itself.
 OPTIONS = ("--size", "64x96", "--candidates", ",".join(NAMES), *shape_settings())
-COLUMNS = ["candidate", "params", "MB", "GMACs", "ms", "spread", "epochs", "minutes", "loss", "AP", "AP50"]
+COLUMNS = ["candidate", "regime", "params", "MB", "GMACs", "ms", "spread", "epochs", "minutes", "runs", "loss"]
+COLUMNS += ["train AP", "test AP", "AP50"]
 
 
 # An epoch is said to take 0.9 s, however busy the machine is; tests of measure_epoch have a clock of their own.
@@ -49,7 +52,7 @@ def start(place: Path, *arguments: str) -> "subprocess.Popen[str]":
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
-    """A folder in which two candidates were compared for two epochs each, and what was printed."""
+    """A folder in which two candidates were compared for two epochs each, plain and augmented, and what was printed."""
     place = tmp_path_factory.mktemp("compare")
     write_shapes(place / "data", 12, test=3)
     process = start(place, *OPTIONS, "--minutes", "0.03", "--seconds", "0.1")
@@ -73,9 +76,11 @@ def rows_of(place: Path) -> list[dict[str, str]]:
 def test_what_the_table_says(done: tuple[Path, str, str]) -> None:
     place, out, _ = done
     rows = rows_of(place)
-    assert [row["candidate"] for row in rows] == list(NAMES)
-    for row in rows:
-        candidate, run = CANDIDATES[row["candidate"]], place / FOLDER / row["candidate"]
+    assert [(row["candidate"], row["regime"]) for row in rows] == [
+        (trial.removesuffix("-plain"), regime) for trial, regime in TRIALS.items()
+    ]
+    for row, trial in zip(rows, TRIALS, strict=True):
+        candidate, run = CANDIDATES[row["candidate"]], place / FOLDER / trial
         with torch.device("meta"):
             backbone = configure(candidate.network, dialect=candidate.dialect, width_mult=0.25)
             network = CenterNet(CenterNetConfig(backbone, 2, candidate.neck))
@@ -86,7 +91,11 @@ def test_what_the_table_says(done: tuple[Path, str, str]) -> None:
         assert 0 < float(row["p25_ms"]) <= float(row["median_ms"]) <= float(row["p75_ms"])
         results = json.loads((run / "results.json").read_text())
         assert results["recipe"]["optimizer"]["layer_decay"] == 1.0
-        assert float(row["train_loss"]) == results["epochs"][-1]["train_loss"]
+        assert results["recipe"]["detection"]["flip"] == (row["regime"] == "augmented")
+        assert (float(row["train_loss"]), row["best_epoch"]) == (results["epochs"][-1]["train_loss"], row["epochs"])
+        on_train = json.loads((run / "train_scores.json").read_text())
+        assert (row["train_images"], float(row["train_ap"])) == ("12", on_train["ap"])
+        assert row["seed"] == "0"
         test = results["scores"]["test"]
         assert (float(row["ap"]), float(row["ap50"])) == (test["ap"], test["ap50"])
         assert (row["split"], row["images"], row["boxes"]) == ("test", "3", "6")
@@ -97,11 +106,17 @@ def test_what_the_table_says(done: tuple[Path, str, str]) -> None:
             "4",
         )
         assert row["onnxruntime"].startswith("1.")
-    header, first, second, *notes = out.splitlines()
-    assert header.split() == COLUMNS
-    assert [line.split()[1] for line in (first, second)] == [f"{int(row['num_params']):,}" for row in rows]
+    header, published, *lines = out.splitlines()[:6]
+    notes = out.splitlines()[6:]
+    assert re.split("  +", header) == COLUMNS
+    assert published.split() == ["v1-reshape", "published", "3.2", "M", *"--", "250", *"----", "about", "4.0", *"---"]
+    assert [line.split()[:3] for line in lines] == [
+        [row["candidate"], row["regime"], f"{int(row['num_params']):,}"] for row in rows
+    ]
+    assert "train AP  12 images that were learned from, as they are" in notes
     assert "AP, AP50  test split, 3 images with 6 boxes, from the bundle in onnxruntime" in notes
-    assert "budget    0.03 minutes of training for each candidate; minutes are those of the steps" in out
+    assert "plain     images as they are in every epoch; augmented ones are drawn anew" in notes
+    assert "budget    0.03 minutes of training for each run; minutes are those of the steps" in out
     assert re.search(r"^machine   .*onnxruntime 1\.", out, re.MULTILINE)
 
 
@@ -117,7 +132,7 @@ def test_the_minutes_become_epochs_and_are_told(done: tuple[Path, str, str]) -> 
     for row in rows_of(place):
         seconds, epochs = told[row["candidate"]]
         assert int(row["epochs"]) == epochs == len(re.findall(r"^epoch ", _part(err, row["candidate"]), re.M))
-        assert (seconds, epochs) == (0.9, 2)  # of 0.03 minutes
+        assert (seconds, epochs) == (0.9, 2)  # of 0.03 minutes, the same in both regimes
         results = json.loads((place / FOLDER / row["candidate"] / "results.json").read_text())
         assert results["recipe"]["schedule"]["epochs"] == epochs  # so that the learning rate ends with the budget
     assert "options of the recipe that are ignored, as each candidate has its own or begins from scratch: " in err
@@ -134,7 +149,12 @@ def test_the_files(done: tuple[Path, str, str]) -> None:
     document = json.loads((place / FOLDER / "comparison.json").read_text())
     assert (document["comparison"], document["data"], document["classes"]) == ("centernet", "data", ["green", "red"])
     assert document["budget"] == {"minutes": 0.03, "epochs": None}
-    assert [row["candidate"] for row in document["rows"]] == list(NAMES)
+    assert [row["regime"] for row in document["rows"]] == list(TRIALS.values())
+    assert document["published"] == {
+        "dlaseg": {"params": 20_000_000, "ms": 1200, "loss": ""},
+        "v1-reshape": {"params": 3_200_000, "ms": 250, "loss": "about 4.0"},
+        "v2-reshape": {"params": 4_300_000, "ms": 600, "loss": "below 0.5"},
+    }
     assert {"median_ms", "train_loss", "ap", "ap50", "minutes", "device"} < document["rows"][0].keys()
     with Image.open(place / FOLDER / "comparison.png") as plot:
         assert plot.format == "PNG"
@@ -145,16 +165,48 @@ def test_the_files(done: tuple[Path, str, str]) -> None:
 
 def test_a_finished_member_is_not_trained_again(done: tuple[Path, str, str], compare: Run) -> None:
     def trained() -> dict[str, int]:
-        return {name: (done[0] / FOLDER / name / "last.ckpt").stat().st_mtime_ns for name in NAMES}
+        return {
+            name: (done[0] / FOLDER / name / file).stat().st_mtime_ns
+            for name in TRIALS
+            for file in ("last.ckpt", "train_scores.json")
+        }
 
     before, rows = trained(), rows_of(done[0])
     code, out, err = compare("centernet", "data", *OPTIONS, "--minutes", "0.03", "--seconds", "0.05", "--json")
     assert (code, trained()) == (0, before)
-    for name in NAMES:
+    for name in TRIALS:
         assert f"{name}: trained already, {FOLDER / name}\n" in err
     document: dict[str, Any] = json.loads(out)
     assert [str(row["ap"]) for row in document["rows"]] == [row["ap"] for row in rows]
     assert document == json.loads((done[0] / FOLDER / "comparison.json").read_text())
+
+
+def test_another_seed_joins_its_row(
+    done: tuple[Path, str, str], compare: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(done[0] / FOLDER, tmp_path / FOLDER)
+    options = (
+        "--candidates",
+        "v1-reshape",
+        "--minutes",
+        "0.03",
+        "--seconds",
+        "0.05",
+        "--output",
+        str(tmp_path / FOLDER),
+    )
+    given = (*OPTIONS, *options, "--regimes", "plain", "--output", str(tmp_path / FOLDER))
+    code, out, err = compare("centernet", "data", *given, "--seeds", "2")
+    assert (code, err.count(": training\n")) == (0, 1)
+    assert "v1-reshape-plain-2: training\n" in err
+    document = json.loads((tmp_path / FOLDER / "comparison.json").read_text())
+    losses = [row["train_loss"] for row in document["rows"]]
+    assert [row["seed"] for row in document["rows"]] == [0, 1]
+    assert f"2  {statistics.mean(losses):.3f} ±{statistics.stdev(losses):.3f}" in out.splitlines()[2]
+    assert "runs      of several seeds: their mean and, behind ±, their standard deviation" in out
+    code, again, err = compare("centernet", "data", *given)  # the same without --seeds: what lies there counts
+    assert (code, ": training\n" in err) == (0, False)
+    assert again.splitlines()[2].split("plain")[1].split()[8:] == out.splitlines()[2].split("plain")[1].split()[8:]
 
 
 @pytest.mark.parametrize(
@@ -163,6 +215,7 @@ def test_a_finished_member_is_not_trained_again(done: tuple[Path, str, str], com
         (("--minutes", "0.04"), "budget 0.03 minutes of training, not 0.04 minutes of training"),
         (("--epochs", "2"), "budget 0.03 minutes of training, not 2 epochs"),
         (("--minutes", "0.03", "--set", "optimizer.lr=0.01"), "optimizer.lr 0.002, not 0.01"),
+        (("--minutes", "0.03", "--images", "5"), "detection.most_images 0, not 5"),
     ],
 )
 def test_another_comparison_is_refused(changed: tuple[str, ...], message: str, compare: Run) -> None:
@@ -199,6 +252,9 @@ def test_other_images_are_refused(
     [
         (("yolo", "data"), "no comparison 'yolo'. Known: centernet."),
         (("centernet", "data", "--candidates", "v3"), "no candidate of the comparison 'v3'."),
+        (("centernet", "data", "--regimes", "none"), "no regime of the comparison 'none'."),
+        (("centernet", "data", "--seeds", "0"), "--seeds 0; expected at least 1"),
+        (("centernet", "data", "--images", "-1"), "--images -1; expected at least 1"),
         (("centernet", "data", "--minutes", "0"), "--minutes 0; expected a number above 0"),
         (("centernet", "data", "--epochs", "0"), "--epochs 0; expected at least 1"),
         (
@@ -240,7 +296,8 @@ def test_too_short_a_budget_leaves_nothing(compare: Run, monkeypatch: pytest.Mon
 
 @pytest.mark.slow
 def test_the_same_command_goes_on_where_it_was_stopped(done: tuple[Path, str, str]) -> None:
-    command = (*OPTIONS, "--candidates", "v1-light", "--epochs", "8", "--output", "stopped", "--seconds", "0.1")
+    command = (*OPTIONS, "--candidates", "v1-light", "--regimes", "augmented", "--epochs", "8", "--output", "stopped")
+    command += ("--seconds", "0.1")
     command += ("--set", "run.checkpoint_minutes=0")
     run = PausingRun(done[0], "compare", "centernet", "data", *command, before=6)  # an epoch has 3 steps
     code, out, err = run.stop(signal.SIGINT)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from litevision.cli.fields import box_formats, json_flag, size_option
 from litevision.cli.parser import argument, option
@@ -13,6 +13,10 @@ def _candidates() -> Sequence[str]:
     return ("dlaseg", "v1-reshape", "v1-light", "v2-reshape", "v2-light")
 
 
+def _regimes() -> Sequence[str]:
+    return ("plain", "augmented")
+
+
 COMPARISONS = ("centernet",)
 
 
@@ -20,8 +24,9 @@ COMPARISONS = ("centernet",)
 class CompareOptions:
     """Train DLASeg and MobileNet CenterNets under one recipe and budget, and put them into one table and one plot.
 
-    All begin from scratch. A budget in minutes becomes epochs by the time that one takes here, so that every schedule
-    ends with it. Interrupted, the same command goes on; what is finished is not trained again.
+    All begin from scratch, and each trains on images as they are and once more on augmented ones. A budget in minutes
+    becomes epochs by the time that one takes here, so that every schedule ends with it. Interrupted, the same command
+    goes on; what is finished is not trained again.
     """
 
     examples: ClassVar = (
@@ -32,16 +37,24 @@ class CompareOptions:
         metavar="centernet", choices=COMPARISONS, help="What to compare: detectors, all of them CenterNets."
     )
     data: Path = argument(metavar="DATA", help=box_formats)
-    minutes: float | None = option(
-        None, metavar="MINUTES", help="Minutes of training for each candidate; 30 unless given."
-    )
-    epochs: int | None = option(None, help="Number of epochs for each candidate, in place of minutes.")
+    minutes: float | None = option(None, metavar="MINUTES", help="Minutes of training for each run; 30 unless given.")
+    epochs: int | None = option(None, help="Number of epochs for each run, in place of minutes.")
     candidates: str | None = option(
         None,
         metavar="NAME,NAME",
         choices=_candidates,
         hidden=("--members",),
         help="Candidates to compare; all unless given.",
+    )
+    regimes: str | None = option(
+        None,
+        metavar="NAME,NAME",
+        choices=_regimes,
+        help="Whether images are changed at random in each epoch; each candidate is trained in both unless given.",
+    )
+    seeds: int = option(1, help="How often each is trained, with seeds from the recipe's own on.")
+    images: int | None = option(
+        None, help="Number of training images, and at most as many for validation; all unless given."
     )
     size: str | None = size_option()
     recipe: Path | None = option(
@@ -72,16 +85,21 @@ def run(options: CompareOptions) -> int:
     from litevision.cli.tables import print_report
     from litevision.cli.train import chosen_recipe
     from litevision.errors import UnknownNameError
-    from litevision.lab.compare import compare
+    from litevision.lab.compare import DEFAULTS, compare
     from litevision.training.process import RunStopped
 
     if options.what not in COMPARISONS:
         raise UnknownNameError.of("comparison", options.what, COMPARISONS)
-    given = {} if options.size is None else {"model.size_hw": options.size}
+    given: dict[str, Any] = {} if options.size is None else {"model.size_hw": options.size}
+    if options.recipe is None:
+        given["schedule.batch_size"] = DEFAULTS["schedule"]["batch_size"]
     try:
         found = compare(
             options.data,
             candidates=parse_names(options.candidates),
+            regimes=parse_names(options.regimes),
+            seeds=options.seeds,
+            images=options.images,
             minutes=options.minutes,
             epochs=options.epochs,
             recipe=chosen_recipe(options.recipe, given, options.set, "detection"),

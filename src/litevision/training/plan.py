@@ -254,7 +254,7 @@ def _skipped(issues: Sequence[Issue]) -> tuple[Skipped, ...]:
 
 def _require_judges(data: Any, recipe: Recipe) -> None:
     """Raises ``DataError`` where every image is learned from, and none is left to be judged by."""
-    if not recipe.schedule.chooses and not sum(data.counts("test")):
+    if "validation" in recipe.schedule.splits and not sum(data.counts("test")):
         raise DataError(
             f"{data.root}: no test images, and schedule.train_on = {recipe.schedule.train_on!r} leaves no others to "
             "measure a score on; add a test split, or train on train alone"

@@ -52,6 +52,7 @@ class Schedule:
         warmup_epochs: in which the learning rate grows linearly, from 0 and, for the backbone, from where it thaws.
         final_lr: what the cosine ends at, as a fraction of the learning rate.
         patience: epochs without a better validation score after which to stop; 0 never stops early.
+        keep: which epoch's weights are scored and exported: best, by the validation images, or last.
         train_on: train, or train+validation, for the last run, when every choice is made: it learns from the validation
             images too and keeps its last epoch; its validation score judges nothing any more.
     """
@@ -63,6 +64,7 @@ class Schedule:
     warmup_epochs: float = 1.0
     final_lr: float = 0.01
     patience: int = 0
+    keep: Literal["best", "last"] = "best"
     train_on: Literal["train", "train+validation"] = "train"
 
     def epochs_for(self, images: int, devices: int) -> int:
@@ -78,7 +80,7 @@ class Schedule:
     @property
     def chooses(self) -> bool:
         """Whether the validation images choose the best epoch; else it is the last one."""
-        return "validation" not in self.splits
+        return self.keep == "best" and "validation" not in self.splits
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +196,10 @@ class Recipe:
                 f"schedule.epochs, {self.schedule.epochs}"
             )
         if self.schedule.patience and not self.schedule.chooses:
+            other = 'keep = "last"' if self.schedule.keep == "last" else 'train_on = "train+validation"'
             raise UsageError(
-                "schedule.patience waits for a better validation score, which means nothing with schedule.train_on = "
-                '"train+validation"; set one of the two back'
+                "schedule.patience waits for a better validation score, which means nothing with "
+                f"schedule.{other}; set one of the two back"
             )
         self.check()
 

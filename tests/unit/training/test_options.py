@@ -59,10 +59,10 @@ ELSEWHERE = {
     "detection.aspect_jitter detection.colour detection.hue detection.mosaic detection.min_visible "
     "detection.radius detection.center_radius detection.size_weight detection.offset_weight "
     "detection.top_k",
-    "../tasks/detection/test_plan.py": "detection.exclude detection.neck detection.neck_channels "
-    "detection.head_channels",
+    "../tasks/detection/test_plan.py": "detection.exclude detection.most_images detection.neck "
+    "detection.neck_channels detection.head_channels",
     "test_batches.py": "run.workers",
-    "test_train_on.py": "schedule.train_on",
+    "test_train_on.py": "schedule.train_on schedule.keep",
     "report/test_images.py": "run.show_outside",
     "test_train.py": "run.device",
     "test_options.py": "run.precision run.channels_last run.compile run.cache_mb",

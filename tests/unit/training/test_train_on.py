@@ -13,10 +13,12 @@ from litevision.training.finish import training_data
 from litevision.training.plan import make_plan
 from litevision.training.process import StopRequest
 from litevision.training.report.card import data_section
+from litevision.training.report.facts import score_in_words
 from litevision.training.run import train
 from trainings import ColourObjective, Quiet, tiny_loop, tiny_recipe, write_colours
 
 BOTH = {"schedule": {"train_on": "train+validation"}}
+LAST = {"schedule": {"keep": "last"}}
 
 
 class Worsening(ColourObjective):
@@ -30,7 +32,7 @@ class Worsening(ColourObjective):
         return Validation(loss=1.0, top1=self._top1)
 
 
-@pytest.mark.parametrize(("changes", "kept"), [({}, 1), (BOTH, 3)])
+@pytest.mark.parametrize(("changes", "kept"), [({}, 1), (BOTH, 3), (LAST, 3)])
 def test_the_last_epoch_is_kept_whatever_validation_says(tmp_path: Path, changes: dict[str, Any], kept: int) -> None:
     loop = tiny_loop(tmp_path, tiny_recipe({"schedule": {"epochs": 3}}, changes), objective=Worsening())
     loop.run(Quiet(), StopRequest())
@@ -63,8 +65,19 @@ def test_without_test_images_nobody_would_judge(tmp_path: Path) -> None:
         make_plan(data, tiny_recipe(BOTH), "mine")
 
 
-def test_patience_would_wait_for_nothing() -> None:
-    with pytest.raises(
-        UsageError, match=r"schedule\.patience waits for a better validation score, which means nothing with"
-    ):
-        tiny_recipe(BOTH, {"schedule": {"patience": 2}})
+def test_the_last_epoch_needs_no_test_images_and_the_report_says_that_it_is_kept(tmp_path: Path) -> None:
+    plan, network, _ = make_plan(write_colours(tmp_path / "data", 4, test=0), tiny_recipe(LAST), "mine")
+    plan.write(tmp_path / "mine")
+    results = train(plan, network, tmp_path / "mine", Quiet())
+    assert results["best_epoch"] == 2
+    assert "of which the last is kept" in report_of(tmp_path / "mine")
+    assert "chose the best epoch" not in score_in_words(results)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"), [(BOTH, r'schedule\.train_on = "train\+validation"'), (LAST, r'schedule\.keep = "last"')]
+)
+def test_patience_would_wait_for_nothing(changes: dict[str, Any], why: str) -> None:
+    message = rf"schedule\.patience waits for a better validation score, which means nothing with {why}; set one of"
+    with pytest.raises(UsageError, match=message):
+        tiny_recipe(changes, {"schedule": {"patience": 2}})

@@ -1,4 +1,4 @@
-"""Plan a comparison: one folder, with a planned run for each candidate."""
+"""Plan a comparison: one folder, with a planned run for each trial."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +12,7 @@ from litevision.data.formats import format_names
 from litevision.errors import DataError, FileMissingError, TrainingError, UsageError
 from litevision.files import atomic_write
 from litevision.lab.compare.budget import Budget, measure_epoch
-from litevision.lab.compare.candidates import CANDIDATES, Candidate, recipe_for
+from litevision.lab.compare.candidates import CANDIDATES, Candidate, Trial, recipe_for
 from litevision.tasks import task_of, task_of_data
 from litevision.training.plan import PLAN, AnyPlan, make_plan, read_plan
 from litevision.training.recipe import Recipe
@@ -25,28 +25,28 @@ Timed = Callable[[Candidate, float, int], object]
 """Is told the seconds of a candidate's epoch, and how many epochs it gets."""
 
 
-def plan_candidates(
+def plan_trials(
     data: Path,
     recipe: Recipe,
-    candidates: Sequence[Candidate],
+    trials: Sequence[Trial],
     budget: Budget,
     folder: Path,
     *,
     on_data: Callable[[AnyPlan, tuple[Issue, ...]], object],
     on_epochs: Timed,
 ) -> dict[str, AnyPlan]:
-    """Plan each candidate's run, in ``folder`` under its name; those that are there already stay as they are.
+    """Plan each trial's run, in ``folder`` under its name; those that are there already stay as they are.
 
-    All are made, and an epoch of each is timed, before any is trained: what cannot work is found here.
+    All are made, and an epoch of each candidate is timed, before any is trained: what cannot work is found here.
 
     Args:
         data: images with boxes.
         recipe: for all of them.
         on_data: told of the data and of what is wrong with it, where it is read.
-        on_epochs: told of each candidate whose epochs follow from the minutes.
+        on_epochs: told of each candidate whose epochs follow from the minutes; all its trials get as many.
 
     Raises:
-        DataError: no images with boxes, or others than those of the candidates that are there.
+        DataError: no images with boxes, or others than those of the trials that are there.
         UsageError: a folder with another comparison, or too short a budget.
         RunStopped: a signal came.
     """
@@ -54,32 +54,37 @@ def plan_candidates(
         raise UsageError(f"run.devices is {recipe.run.devices}; a comparison trains on one device, leave it out")
     settings = _settings(data, recipe, budget)
     _refuse_another(folder, settings)
-    plans = {it.name: _read(folder / it.name) for it in candidates if (folder / it.name / PLAN).is_file()}
-    missing = [it for it in candidates if it.name not in plans]
+    plans = {it.name: _read(folder / it.name) for it in trials if (folder / it.name / PLAN).is_file()}
+    missing = [it for it in trials if it.name not in plans]
     if not missing:
         return plans
     _require_boxes(data)
-    made: list[tuple[Candidate, AnyPlan]] = []
-    for candidate in missing:
-        plan, _, faults = make_plan(data, recipe_for(candidate, recipe, budget.epochs or 1), candidate.name)
+    made: list[tuple[Trial, AnyPlan]] = []
+    for trial in missing:
+        plan, _, faults = make_plan(data, recipe_for(trial, recipe, budget.epochs or 1), trial.name)
         if not made:
             on_data(plan, faults)
-        made.append((candidate, plan))
+        made.append((trial, plan))
     _refuse_other_images(folder, [*plans.values(), *(plan for _, plan in made)])
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     try:
         if budget.epochs is None:
-            made = [(candidate, _within(budget, candidate, plan, folder, on_epochs)) for candidate, plan in made]
+            known = {it.candidate: plans[it.name].recipe.schedule.epochs for it in trials if it.name in plans}
+            timed = {trial.candidate: plan for trial, plan in made}  # the last one's images take the longest
+            for candidate, plan in timed.items():
+                if candidate not in known:
+                    known[candidate] = _epochs_within(budget, candidate, plan, folder, on_epochs)
+            made = [(trial, _with_epochs(plan, known[trial.candidate])) for trial, plan in made]
         with _writing(folder), atomic_write(folder / SETTINGS) as partial:
             partial.write_text(json.dumps(settings, indent=1), "utf-8")
     finally:
         with suppress(OSError):
             folder.rmdir()  # which is empty only where nothing came of it
-    for candidate, plan in made:
-        plan.write(folder / candidate.name)
-        plans[candidate.name] = plan
-    return {it.name: plans[it.name] for it in candidates}
+    for trial, plan in made:
+        plan.write(folder / trial.name)
+        plans[trial.name] = plan
+    return {it.name: plans[it.name] for it in trials}
 
 
 @contextmanager
@@ -90,12 +95,16 @@ def _writing(folder: Path) -> Iterator[None]:
         raise UsageError(f"{folder}: cannot be written ({error.strerror}); give another --output") from None
 
 
-def _within(budget: Budget, candidate: Candidate, plan: AnyPlan, folder: Path, on_epochs: Timed) -> AnyPlan:
-    """The plan with the epochs that fit into the budget's minutes."""
+def _epochs_within(budget: Budget, candidate: Candidate, plan: AnyPlan, folder: Path, on_epochs: Timed) -> int:
+    """The epochs that fit into the budget's minutes."""
     seconds = measure_epoch(plan, folder, budget)
     epochs = budget.epochs_of(candidate.name, seconds)
     on_epochs(candidate, seconds, epochs)
-    return replace(plan, recipe=recipe_for(candidate, plan.recipe, epochs))
+    return epochs
+
+
+def _with_epochs(plan: AnyPlan, epochs: int) -> AnyPlan:
+    return replace(plan, recipe=replace(plan.recipe, schedule=replace(plan.recipe.schedule, epochs=epochs)))
 
 
 def _read(folder: Path) -> AnyPlan:
@@ -114,7 +123,7 @@ def _require_boxes(data: Path) -> None:
 
 def _settings(data: Path, recipe: Recipe, budget: Budget) -> dict[str, Any]:
     """What all candidates have in common, as plain JSON values."""
-    options = recipe_tables(recipe_for(CANDIDATES["dlaseg"], recipe, 1))
+    options = recipe_tables(recipe_for(Trial(CANDIDATES["dlaseg"]), recipe, 1))
     return {
         "data": str(data.absolute()),
         "budget": str(budget),

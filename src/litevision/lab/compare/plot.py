@@ -26,7 +26,9 @@ def write_plot(path: Path, rows: Sequence[ComparisonRow], title: str, ms_label: 
         for row in sorted(rows, key=lambda it: -it.num_params):  # the small ones on top
             x, y, colour = row.median_ms, row.ap, _COLOURS[row.candidate]
             axes.plot([row.p25_ms, row.p75_ms], [y, y], color=colour, linewidth=1.5, zorder=3)
-            axes.scatter(x, y, s=_PT2_PER_PARAM * row.num_params, color=colour, alpha=0.8, linewidths=0, zorder=2)
+            area, is_plain = _PT2_PER_PARAM * row.num_params, row.regime == "plain"
+            face, edge = ("none", 1.5) if is_plain else (colour, 0.0)
+            axes.scatter(x, y, s=area, facecolors=face, edgecolors=colour, linewidths=edge, alpha=0.8, zorder=2)
         log_milliseconds(axes)
         axes.set_xlim(min(row.p25_ms for row in rows) / 1.6, max(row.p75_ms for row in rows) * 1.6)
         top = 1.15 * max(row.ap for row in rows) or 1.0

@@ -12,12 +12,13 @@ from litevision.errors import DataError, UsageError
 from litevision.tasks.base import TrainableData
 
 
-def read_trainable(path: Path, exclude: Collection[str]) -> TrainableData:
+def read_trainable(path: Path, exclude: Collection[str], most_images: int = 0) -> TrainableData:
     """The images with boxes at ``path``, the errors in them, and the images that were left out.
 
     Args:
         path: a folder or a file, as `litevision.data.read` takes it.
         exclude: names of images, with suffix or without, that are left out of train and validation.
+        most_images: of those that remain, how many of each of train and validation are taken at most; 0 takes all.
 
     Raises:
         DataError: no boxes to learn from, or none to choose the best epoch by.
@@ -32,6 +33,10 @@ def read_trainable(path: Path, exclude: Collection[str]) -> TrainableData:
             f"detection.exclude names {min(unknown)!r}, which no image of train and validation is called "
             f"({len(unknown)} such in all); expected names such as {data.samples[0].path.stem!r}"
         )
+    for split in ("train", "validation") if most_images else ():
+        of_split = [one for one in data.samples if one.split == split and one not in left_out]
+        taken = {of_split[place * len(of_split) // most_images].path for place in range(most_images)}
+        left_out += [one for one in of_split if len(of_split) > most_images and one.path not in taken]
     gone = {one.path for one in left_out}
     # What was left out of the labels is counted in the report; notes and warnings are check-data's.
     issues = tuple(issue for issue in data.issues if issue.is_left_out and issue.path is not None)

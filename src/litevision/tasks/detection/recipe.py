@@ -51,6 +51,8 @@ class Detection(BoxAugment):
         center_radius: how many cells around an object's centre learn its box as well; 0 as in the paper.
         size_weight: of the boxes' sizes in the loss.
         offset_weight: of the centres' offsets in the loss.
+        most_images: how many of the training images, evenly chosen, are taken at most, and no more validation images
+            than that; 0 takes all.
         exclude: images, by their names with suffix or without, that are left out of train and validation; for those
             that show what test images show.
     """
@@ -63,6 +65,7 @@ class Detection(BoxAugment):
     center_radius: int = 0
     size_weight: float = 0.1
     offset_weight: float = 1.0
+    most_images: int = 0
     exclude: tuple[str, ...] = ()
 
 
@@ -106,6 +109,7 @@ class DetectionRecipe(Recipe):
             ("detection.center_radius", options.center_radius, 0, 8),
             ("detection.size_weight", options.size_weight, 0, float("inf")),
             ("detection.offset_weight", options.offset_weight, 0, float("inf")),
+            ("detection.most_images", options.most_images, 0, float("inf")),
         )
 
     def check(self) -> None:

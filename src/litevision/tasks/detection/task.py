@@ -56,7 +56,7 @@ class DetectionTask(Task):
         """The images with boxes, less those that ``recipe`` excludes."""
         if recipe.model.crop == "center":
             raise UsageError('the crop \'center\' cuts objects off; expected model.crop = "letterbox" or "stretch"')
-        return read_trainable(path, recipe.detection.exclude)
+        return read_trainable(path, recipe.detection.exclude, recipe.detection.most_images)
 
     def data_to_dict(self, data: LabelledBoxes) -> dict[str, Any]:
         """The data as plain JSON values."""
@@ -145,7 +145,9 @@ class DetectionTask(Task):
         options = recipe.detection
         extras = [key.replace("_", " ") for key in ("flip", "flip_vertical", "rot90") if getattr(options, key)]
         extras += [f"{key} {value:g}" for key in ("colour", "hue", "mosaic") if (value := getattr(options, key))]
-        return ", ".join([f"scaled by {options.scale[0]:g} to {options.scale[1]:g}", *extras])
+        if options.scale != (1.0, 1.0):
+            extras.insert(0, f"scaled by {options.scale[0]:g} to {options.scale[1]:g}")
+        return ", ".join(extras) or "as they are"
 
     def warnings(self, data: LabelledBoxes, recipe: Any) -> Sequence[str]:
         """More objects in an image than the detector gives boxes."""

@@ -28,7 +28,7 @@ def score_in_words(results: Results) -> str:
     if split is None:
         return "This run has no score: there were no images to measure it on."
     words = task_of(results.get("task", DEFAULT)).score_sentence(split, results["scores"][split])
-    if split == "validation":
+    if split == "validation" and results["recipe"]["schedule"].get("keep") != "last":
         words += " There were no test images; these also chose the best epoch, so the score flatters."
     return words
 

@@ -1,6 +1,6 @@
 """The comparison's candidates, its budget, and its plot."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +10,25 @@ from PIL import Image
 
 from litevision.errors import UnknownNameError, UsageError
 from litevision.lab.compare import budget as timing
+from litevision.lab.compare import plans
 from litevision.lab.compare.budget import Budget
-from litevision.lab.compare.candidates import CANDIDATES, find_candidates, ignored_options, recipe_for
-from litevision.lab.compare.plans import plan_candidates
+from litevision.lab.compare.candidates import (
+    CANDIDATES,
+    REGIMES,
+    Published,
+    Trial,
+    find_candidates,
+    find_regimes,
+    ignored_options,
+    recipe_for,
+)
+from litevision.lab.compare.plans import plan_trials
 from litevision.lab.compare.plot import write_plot
 from litevision.lab.compare.table import ComparisonRow, is_finished
 from litevision.models import configure
 from litevision.models.centernet import CenterNet, CenterNetConfig
-from litevision.training.plan import AnyPlan, first_network
+from litevision.training.image_cache import ImageStores
+from litevision.training.plan import AnyPlan, first_network, make_plan
 from litevision.training.recipe_file import make_recipe
 from shapes import write_shapes
 
@@ -48,6 +59,50 @@ def test_members_are_found_by_name() -> None:
     assert [it.name for it in find_candidates(["v2-light", "dlaseg", "v2-light"])] == ["dlaseg", "v2-light"]
     with pytest.raises(UnknownNameError, match=r"no candidate of the comparison 'v2light'\. Did you mean 'v2-light'"):
         find_candidates(["v2light"])
+    assert find_regimes([]) == ("plain", "augmented")
+    assert find_regimes(["augmented"]) == ("augmented",)
+    with pytest.raises(UnknownNameError, match=r"no regime of the comparison 'plane'\. Did you mean 'plain'"):
+        find_regimes(["plane"])
+
+
+def test_what_was_published_stands_beside_its_candidate() -> None:
+    assert {name: it.published for name, it in CANDIDATES.items() if it.published} == {
+        "dlaseg": Published(20_000_000, 1200, ""),
+        "v1-reshape": Published(3_200_000, 250, "about 4.0"),
+        "v2-reshape": Published(4_300_000, 600, "below 0.5"),
+    }
+
+
+def test_each_trial_has_a_name_and_a_seed_of_its_own() -> None:
+    recipe = make_recipe({"run": {"seed": 5}}, task="detection")
+    trials = [Trial(CANDIDATES["dlaseg"], regime, draw) for draw in range(2) for regime in REGIMES]
+    assert {trial.name: recipe_for(trial, recipe, 1).run.seed for trial in trials} == {
+        "dlaseg-plain": 5,
+        "dlaseg": 5,
+        "dlaseg-plain-2": 6,
+        "dlaseg-2": 6,
+    }
+
+
+def test_plain_shows_each_image_the_same_each_time(tmp_path: Path) -> None:
+    data = write_shapes(tmp_path / "data", 4)
+    tables = {"model": {"size_hw": [64, 96]}, "detection": {"mosaic": 0.5, "hue": 0.1, "rot90": True}}
+    recipe = make_recipe(tables, {"run": {"workers": 0}}, task="detection")
+    same = {}
+    for regime in REGIMES:
+        trial = Trial(CANDIDATES["v1-light"], regime)
+        plan, _, _ = make_plan(data, recipe_for(trial, recipe, 1), trial.name)
+        stores = ImageStores(plan, tmp_path)
+        try:
+            images = plan.task.set_up(plan, stores).images
+            same[regime] = all(
+                torch.equal(images[index, 1].image, images[index, seed].image)
+                for index in range(4)
+                for seed in (2, 3, 4)
+            )
+        finally:
+            stores.close()
+    assert same == {"plain": True, "augmented": False}
 
 
 def test_one_recipe_becomes_each_members_own() -> None:
@@ -58,13 +113,14 @@ def test_one_recipe_becomes_each_members_own() -> None:
         "detection": {"neck": "light", "neck_channels": 16, "flip": False},
     }
     recipe = make_recipe(given, task="detection")
-    made = {candidate.name: recipe_for(candidate, recipe, 7) for candidate in CANDIDATES.values()}
+    made = {candidate.name: recipe_for(Trial(candidate), recipe, 7) for candidate in CANDIDATES.values()}
     assert {(it.model.name, it.model.dialect, it.detection.neck) for it in made.values()} == {
         (candidate.network, candidate.dialect, candidate.neck) for candidate in CANDIDATES.values()
     }
     for one in made.values():
         assert (one.model.size_hw, one.model.width, one.model.weights) == ((96, 128), 0.5, "none")
         assert (one.schedule.epochs, one.schedule.freeze_backbone_epochs, one.schedule.patience) == (7, 0, 0)
+        assert (one.schedule.keep, one.schedule.chooses) == ("last", False)
         assert (one.schedule.batch_size, one.optimizer.lr, one.detection.flip) == (3, 0.01, False)
         assert (one.optimizer.backbone_lr_mult, one.optimizer.layer_decay) == (1.0, 1.0)
     assert ignored_options(recipe) == ["model.name", "schedule.patience", "detection.neck_channels"]
@@ -77,10 +133,10 @@ def test_every_member_is_planned_before_any_is_trained(tmp_path: Path) -> None:
     told: list[object] = []
 
     def plan(*names: str, budget: Budget, folder: Path = folder) -> dict[str, AnyPlan]:
-        return plan_candidates(
+        return plan_trials(
             data,
             recipe,
-            find_candidates(names),
+            [Trial(candidate) for candidate in find_candidates(names)],
             budget,
             folder,
             on_data=lambda plan, faults: told.append(plan.data),
@@ -151,11 +207,43 @@ def test_an_epoch_is_timed_by_its_first_steps(
     assert watch.epoch_seconds == epoch_seconds
 
 
-def row(candidate: str, params: int, ms: float, ap: float) -> ComparisonRow:
+def test_trials_of_a_candidate_share_the_epochs_that_were_timed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed: list[str] = []
+
+    def measure(plan: AnyPlan, *_: object) -> float:
+        timed.append(plan.name)
+        return 60.0 * len(timed)
+
+    monkeypatch.setattr(plans, "measure_epoch", measure)
+    data, folder = write_shapes(tmp_path / "data"), tmp_path / "compared"
+    recipe = make_recipe({"model": {"width": 0.25, "size_hw": [64, 96]}}, task="detection")
+
+    def epochs(names: Sequence[str], draws: int) -> dict[str, int]:
+        trials = [
+            Trial(CANDIDATES[name], regime, draw) for draw in range(draws) for name in names for regime in REGIMES
+        ]
+        done = plan_trials(
+            data, recipe, trials, Budget(6.0), folder, on_data=lambda *_: None, on_epochs=lambda *_: None
+        )
+        return {name: plan.recipe.schedule.epochs for name, plan in done.items()}
+
+    assert epochs(["v1-light"], 1) == {"v1-light-plain": 6, "v1-light": 6}
+    assert epochs(["v1-light", "v2-light"], 2) == {
+        **{"v1-light-plain": 6, "v1-light": 6, "v2-light-plain": 3, "v2-light": 3},
+        **{"v1-light-plain-2": 6, "v1-light-2": 6, "v2-light-plain-2": 3, "v2-light-2": 3},
+    }
+    assert timed == ["v1-light", "v2-light-2"]  # augmented ones, whose images take longer
+
+
+def row(candidate: str, params: int, ms: float, ap: float, regime: str = "augmented") -> ComparisonRow:
     of = CANDIDATES[candidate]
     times = (ms, 0.9 * ms, 1.2 * ms)
     return ComparisonRow(
         candidate,
+        regime,
+        0,
         of.network,
         of.dialect,
         of.neck,
@@ -169,6 +257,8 @@ def row(candidate: str, params: int, ms: float, ap: float) -> ComparisonRow:
         1.0,
         "cpu",
         1.0,
+        9,
+        ap,
         "test",
         6,
         12,
@@ -182,12 +272,14 @@ def test_the_plot_has_a_dot_for_each_row(aps: tuple[float, float], tmp_path: Pat
     rows = [row("dlaseg", 19_000_000, 100.0, aps[0]), row("v2-light", 2_000_000, 10.0, aps[1])]
     write_plot(tmp_path / "one.png", rows[:1], "$5 images\n30 minutes", "onnxruntime")
     write_plot(tmp_path / "two.png", rows, "$5 images\n30 minutes", "onnxruntime")
+    write_plot(tmp_path / "three.png", [*rows, row("v2-light", 2_000_000, 10.0, 0.4, "plain")], "5 images", "ms")
     areas = []
-    for name in ("one", "two"):
+    for name in ("one", "two", "three"):
         with Image.open(tmp_path / f"{name}.png") as image:
             assert min(image.size) > 600
             red, _, blue = np.moveaxis(np.asarray(image.convert("RGB")), 2, 0)
             areas.append(int(((red < 80) & (blue > 120)).sum()))  # in the colour of v2-light
     assert areas[0] == 0
     assert areas[1] > 300
-    assert {path.name for path in tmp_path.iterdir()} == {"one.png", "two.png"}
+    assert areas[2] > areas[1] + 100  # a ring
+    assert {path.name for path in tmp_path.iterdir()} == {"one.png", "two.png", "three.png"}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from litevision.data import LabelledBoxes
+from litevision.data import SPLITS, LabelledBoxes
 from litevision.errors import DataError, FileMissingError, UsageError
 from litevision.models.centernet import CenterNet
 from litevision.tasks.detection.recipe import DetectionRecipe
@@ -74,6 +74,19 @@ def test_excluded_images_are_left_out_and_noted(data: Path) -> None:
     plan, _, _ = make_plan(data, recipe_of(detection={"exclude": ["train1", "val0.png"]}), "mine")
     assert (len(plan.data.of("train")), len(plan.data.of("validation")), len(plan.data.of("test"))) == (3, 1, 2)
     assert {Path(one.path).name for one in plan.skipped if one.rule == "excluded"} == {"train1.png", "val0.png"}
+
+
+@pytest.mark.parametrize(("most", "train", "validation"), [(0, 4, 2), (2, 2, 2), (3, 3, 2), (9, 4, 2)])
+def test_so_many_images_are_taken_at_most(most: int, train: int, validation: int, data: Path) -> None:
+    plan, _, _ = make_plan(data, recipe_of(detection={"most_images": most}), "mine")
+    assert [len(plan.data.of(split)) for split in SPLITS] == [train, validation, 2]
+    assert sum(one.rule == "excluded" for one in plan.skipped) == 6 - train - validation
+
+
+def test_fewer_images_are_chosen_evenly_of_those_that_are_not_excluded(data: Path) -> None:
+    options = {"most_images": 2, "exclude": ["train0"]}
+    plan, _, _ = make_plan(data, recipe_of(detection=options), "mine")
+    assert [sample.path.stem for sample in plan.data.of("train")] == ["train1", "train2"]
 
 
 def strip_boxes(data: Path, split: str) -> None:
