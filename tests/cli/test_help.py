@@ -33,7 +33,7 @@ SHOWN = {
         "litevision train clothes/",
     ],
     "average": ["--name both", "[default: runs]"],
-    "compare": ["Minutes of training for each candidate; 30 unless given.", "[default: 5]"],
+    "compare": ["Minutes of training for each run; 30 unless given.", "[default: 5]"],
     "models": ["litevision models --weights"],
     "info": ["[default: 1000]", "Choices: 8, 16, 32. [default: 32]", "Input side in pixels"],
     "draw": ["-o, --output FILE", ".svg, .png, .pdf or .dot", "[default: 224]"],
