@@ -13,6 +13,8 @@ from litevision.runtime.classifier import Classifier
 from litevision.runtime.results import Predictions
 
 if TYPE_CHECKING:  # a cold start that classifies does without it
+    from torch import nn
+
     from litevision.detections import Detections
     from litevision.runtime.benchmark import Benchmark
     from litevision.runtime.detector import Detector
@@ -254,7 +256,7 @@ def detect(
 
 
 def bench(
-    model: Model,
+    model: "Model | nn.Module",
     *,
     batch_sizes: Sequence[int] = (1, 8, 32),
     threads: Sequence[int | None] = (None,),
@@ -271,8 +273,8 @@ def bench(
     Calls of the engines are interleaved, so that background load affects all of them equally.
 
     Args:
-        model: as for `load`, or any ONNX or weight file; labels are not needed, and nothing is downloaded: a published
-            name stands for its network with random weights.
+        model: as for `load`, or a network, any ONNX or weight file, or ``centernet``; labels are not needed, and
+            nothing is downloaded: a published name stands for its network with random weights.
         batch_sizes: images in a batch.
         threads: numbers of threads that compute a batch; None for all that this process may use.
         streams: batches at once, each from a thread of its own.

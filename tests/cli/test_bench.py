@@ -94,4 +94,4 @@ def test_wrong_options_are_one_line(bench: Run, options: tuple[str, ...], messag
 def test_a_missing_bundle_is_one_line(bench: Run) -> None:
     code, out, err = bench("none.onnx")
     assert (code, out) == (1, "")
-    assert err == "error: none.onnx: no such bundle. Check the path, or make one with 'litevision export'.\n"
+    assert err == "error: none.onnx: no such file. Check the path, or make one with 'litevision export'.\n"

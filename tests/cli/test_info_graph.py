@@ -164,13 +164,10 @@ def test_a_bundle_that_comes_along_has_its_name(litevision: Run) -> None:
         (["broken.ONNX"], "broken.ONNX: not an ONNX file (it is no protobuf: wire type 4)."),
         (["clothing", "--size", "96"], "the height of 'images' is 224 in the file, asked for 96. Leave it out, or "),
         (["clothing", "--size", "x"], "a size is one side in pixels or HxW, such as 224 or 192x256, got 'x'"),
+        (["clothing", "--width", "0.5"], "width builds a network from its name, and clothing is built. Leave it out."),
         (
-            ["clothing", "--width", "0.5"],
-            "width, classes, dialect and output stride build a network from its name, and clothing is",
-        ),
-        (
-            ["nothing.onnx", "--classes", "7"],
-            "width, classes, dialect and output stride build a network from its name, and ",
+            ["nothing.onnx", "--classes", "7", "--output-stride", "16"],
+            "classes and output stride build a network from its name, and nothing.onnx is built. Leave them out.",
         ),
     ],
 )

@@ -85,5 +85,5 @@ def test_wrong_options_are_one_line(profile: Run, options: tuple[str, ...], mess
 def test_a_missing_file_is_one_line(profile: Run) -> None:
     code, out, err = profile("none.onnx")
     assert (code, out) == (1, "")
-    assert err.startswith("error: none.onnx: no such bundle.")
+    assert err.startswith("error: none.onnx: no such file.")
     assert err.count("\n") == 1

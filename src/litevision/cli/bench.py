@@ -9,15 +9,16 @@ from litevision import console
 from litevision.cli.checks import parse_names, parse_shapes, parse_size
 from litevision.cli.fields import (
     MODEL_HELP,
+    any_model_names,
     csv_option,
     device_option,
     engine_names,
     json_flag,
-    model_names,
     precision_names,
     shape_option,
     size_option,
 )
+from litevision.cli.network_options import NetworkOptions
 from litevision.cli.parser import argument, option
 from litevision.errors import UsageError
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchOptions:
+class BenchOptions(NetworkOptions):
     """Measure a model in every engine, precision and batch size, side by side on this machine.
 
     Calls of the engines are interleaved, so that background load affects all of them equally, and warming up is not
@@ -38,7 +39,7 @@ class BenchOptions:
         "litevision bench clothing",
         "litevision bench model.onnx --batch 1,8 --threads 1,4 --csv bench.csv",
     )
-    model: str = argument(metavar="FILE|RUN|NAME", choices=model_names, help=MODEL_HELP)
+    model: str = argument(metavar="NAME|FILE|RUN", choices=any_model_names, help=MODEL_HELP)
     batch: str = option("1,8,32", metavar="N,N", help="Batch sizes, with commas between them.")
     threads: str | None = option(
         None, metavar="N,N", help="Numbers of threads that compute a batch; all CPUs unless given."
@@ -74,7 +75,7 @@ def run(options: BenchOptions) -> int:
     machine = Machine.here()
     size_hw = parse_size(options.size) if options.size else None
     made: list[str] = []
-    with graph_file(options.model, size_hw=size_hw, notes=made) as path:
+    with graph_file(options.model, form=options.form(), size_hw=size_hw, notes=made) as path:
         for line in made:
             console.note(f"note: {line}")
         found = benchmark(

@@ -6,7 +6,10 @@ from typing import Any
 from litevision.cli.parser import flag, option
 
 BUNDLE_HELP = "A bundle (.onnx), the folder of a finished run, or a model's name."
-MODEL_HELP = "Any .onnx or weight file, the folder of a finished run, or a model's name."
+MODEL_HELP = (
+    "Name of a network, detector, weight set or bundle ('litevision models' lists them), any .onnx or weight file, or "
+    "the folder of a run."
+)
 
 
 def engine_names() -> Sequence[str]:
@@ -45,6 +48,13 @@ def network_names() -> Sequence[str]:
 def model_names() -> Sequence[str]:
     """What a command that runs a model accepts by name."""
     return (*bundle_names(), *network_names())
+
+
+def any_model_names() -> Sequence[str]:
+    """What a command that looks at a network accepts by name."""
+    from litevision.registry import DETECTORS
+
+    return (*model_names(), *DETECTORS)
 
 
 def weight_names() -> Sequence[str]:

@@ -6,19 +6,20 @@ from typing import ClassVar
 from litevision import console
 from litevision.cli.fields import (
     MODEL_HELP,
+    any_model_names,
     engine_option,
     json_flag,
-    model_names,
     precision_option,
     shape_option,
     size_option,
     threads_option,
 )
+from litevision.cli.network_options import NetworkOptions
 from litevision.cli.parser import argument, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class LintOptions:
+class LintOptions(NetworkOptions):
     """Name the layers that go against ShuffleNetV2's guidelines, and measure each beside a better one of equal MACs.
 
     G1: a pointwise convolution one side of which is more than twice as wide as the other; instead, equal widths. G2:
@@ -32,7 +33,7 @@ class LintOptions:
     """
 
     examples: ClassVar = ("litevision lint model.onnx", "litevision lint mobilenet_v2 --ms-over 0")
-    model: str = argument(metavar="FILE.onnx|RUN|NAME", choices=model_names, help=MODEL_HELP)
+    model: str = argument(metavar="NAME|FILE|RUN", choices=any_model_names, help=MODEL_HELP)
     size: str | None = size_option("Input side in pixels, or height and width, for a file that leaves it open.")
     shape: tuple[str, ...] = shape_option()
     engine: str = engine_option()
@@ -57,6 +58,7 @@ def run(options: LintOptions) -> int:
     with progress_bar("measure") as on_progress:
         found = lint(
             options.model,
+            form=options.form(),
             size=parse_size(options.size) if options.size else None,
             shapes=parse_shapes(options.shape),
             engine=options.engine,

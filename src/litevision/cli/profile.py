@@ -7,19 +7,20 @@ from typing import ClassVar
 from litevision import console
 from litevision.cli.fields import (
     MODEL_HELP,
+    any_model_names,
     engine_option,
     json_flag,
-    model_names,
     precision_option,
     shape_option,
     size_option,
     threads_option,
 )
+from litevision.cli.network_options import NetworkOptions
 from litevision.cli.parser import argument, flag, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProfileOptions:
+class ProfileOptions(NetworkOptions):
     """Show what each layer of a model takes on this machine, from the engine's own profiler.
 
     ms is the median of the runs, spread is between the quartiles. bound is what limits the layer, multiply-adds or
@@ -31,7 +32,7 @@ class ProfileOptions:
         "litevision profile clothing",
         "litevision profile model.onnx --threads 1 --html profile.html",
     )
-    model: str = argument(metavar="FILE.onnx|RUN|NAME", choices=model_names, help=MODEL_HELP)
+    model: str = argument(metavar="NAME|FILE|RUN", choices=any_model_names, help=MODEL_HELP)
     engine: str = engine_option()
     precision: str = precision_option()
     threads: int | None = threads_option()
@@ -58,6 +59,7 @@ def run(options: ProfileOptions) -> int:
 
     found = profile(
         options.model,
+        form=options.form(),
         engine=options.engine,
         precision=options.precision,
         threads=options.threads,

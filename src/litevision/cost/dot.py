@@ -23,6 +23,7 @@ FILLS: dict[Kind, str] = {
     "squeeze-excite": "#e8d8f0",
     "pool": "#e4e4e4",
     "linear": "#f8d3d0",
+    "other": "#ffffff",
 }
 ROW = 18.0  # one line of a box
 GAP = 22.0  # between boxes, for the arrow
@@ -51,7 +52,7 @@ def dot_text(network: Network, costs: Ledger) -> str:
     columns = _columns(frames(network, costs))
     boxes = [box for column in columns for frame in column for box in frame.boxes]
     any_sums = any(box.sums_input for box in boxes)
-    canvas = _Canvas(max(map(_text_width, boxes)), ARC if any_sums else 0.0)
+    canvas = _Canvas(max(map(text_width, boxes)), ARC if any_sums else 0.0)
     for column in columns:
         canvas.add_column(column)
     kinds = {line.kind for box in boxes for line in box.lines}
@@ -108,7 +109,7 @@ class _Canvas:
         bottom = Point(top.x, top.y + _height(box))
         self.nodes.append(
             f'"{box.name}" [pos="{_at(Point(top.x, (top.y + bottom.y) / 2))}", '
-            f"label=<{_box_label(box, self._box_width)}>];"
+            f"label=<{box_label(box, self._box_width)}>];"
         )
         self._last, self._leaves = box.name, bottom
         if box.sums_input:
@@ -163,7 +164,7 @@ def _height(box: Box) -> float:
     return ROW * (1 + len(box.lines) + bool(box.num_params)) + 2
 
 
-def _text_width(box: Box) -> float:
+def text_width(box: Box) -> float:
     """Room for the longest line of ``box``."""
     left, right = _halves(box)
     return left + right
@@ -189,13 +190,14 @@ def _frame(frame: Frame, top_left: Point, bottom_right: Point) -> Iterator[str]:
     yield f'"title of {name}" [pos="{_at(Point(middle.x, top_left.y + TITLE / 2))}", label=<{label}>];'
 
 
-def _box_label(box: Box, width: float) -> str:
+def box_label(box: Box, width: float) -> str:
+    """A box as one of Graphviz' labels, ``width`` points wide."""
     right = _halves(box)[1]
     widths = (width - right, right)
     rows = [_row(widths, f"<B>{escape(box.name)}</B>", shape_text(box.out_shape))]
     rows += [_row(widths, escape(line.text), _small(escape(line.note) or " "), FILLS[line.kind]) for line in box.lines]
     if box.num_params:
-        rows.append(_row(widths, _small(f"{_short(box.num_params)} params"), _small(f"{_short(box.macs)} MACs")))
+        rows.append(_row(widths, _small(f"{short(box.num_params)} params"), _small(f"{short(box.macs)} MACs")))
     return (
         '<TABLE BORDER="1" COLOR="#808080" CELLBORDER="0" CELLSPACING="0" CELLPADDING="2" BGCOLOR="white">'
         f"{''.join(rows)}</TABLE>"
@@ -215,25 +217,32 @@ def _small(text: str) -> str:
 
 
 def _heading(costs: Ledger, kinds: Iterable[Kind], width: float, *, any_sums: bool) -> str:
-    facts = [f"{_short(costs.num_params)} params", f"{_short(costs.macs)} MACs"]
+    facts = [f"{short(costs.num_params)} params", f"{short(costs.macs)} MACs"]
     title = "network"
     if costs.config:
         title = ARCHITECTURES[costs.config.architecture].title
         facts = [f"dialect {costs.config.dialect}", f"width {costs.config.width_mult:g}", *facts]
-    chips = [f'<TD BGCOLOR="{fill}">{kind}</TD>' for kind, fill in FILLS.items() if kind in set(kinds)]
-    if any_sums:
-        chips.append(f'<TD><FONT COLOR="{BLUE}"><B>+</B> adds the input of the block</FONT></TD>')
-    line = f'<TR><TD ALIGN="LEFT" COLSPAN="{len(chips)}">'
-    label = (
-        f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="3" WIDTH="{width:.0f}">'
-        f'{line}<FONT POINT-SIZE="20"><B>{escape(title)}</B></FONT></TD></TR>'
-        f'{line}<FONT COLOR="{GREY}">{escape(", ".join(facts))}</FONT></TD></TR>'
-        f"<TR>{''.join(chips)}</TR></TABLE>"
-    )
+    label = heading_label(title, facts, kinds, width, any_sums=any_sums)
     return f'"heading" [pos="{_at(Point(width / 2, HEADING / 2 - OUTSIDE))}", label=<{label}>];'
 
 
-def _short(number: int) -> str:
+def heading_label(
+    title: str, facts: Iterable[str], kinds: Iterable[Kind], width: float, *, any_sums: bool = False
+) -> str:
+    """What stands above a drawing: the title, the facts, and what the colours mean."""
+    chips = [f'<TD BGCOLOR="{fill}">{kind}</TD>' for kind, fill in FILLS.items() if kind in {*kinds} - {"other"}]
+    if any_sums:
+        chips.append(f'<TD><FONT COLOR="{BLUE}"><B>+</B> adds the input of the block</FONT></TD>')
+    line = f'<TR><TD ALIGN="LEFT" COLSPAN="{max(len(chips), 1)}">'
+    return (
+        f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="4" CELLPADDING="3" WIDTH="{width:.0f}">'
+        f'{line}<FONT POINT-SIZE="20"><B>{escape(title)}</B></FONT></TD></TR>'
+        f'{line}<FONT COLOR="{GREY}">{escape(", ".join(facts))}</FONT></TD></TR>'
+        f"{'<TR>' + ''.join(chips) + '</TR>' if chips else ''}</TABLE>"
+    )
+
+
+def short(number: int) -> str:
     """``number`` with three digits: 864, 10.8 M."""
     if number < 1000:
         return str(number)

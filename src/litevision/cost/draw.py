@@ -3,24 +3,35 @@
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
 
 from litevision.cost.dot import dot_text
+from litevision.cost.graph.inputs import InputShapes
+from litevision.cost.graph_drawing import graph_dot_text
+from litevision.cost.info import info
 from litevision.cost.ledger import ledger
 from litevision.cost.rows import Size, pair_of
-from litevision.errors import BundleError, MissingExtraError, UsageError
+from litevision.errors import BundleError, MissingExtraError, UsageError, WeightsError
 from litevision.files import atomic_write
-from litevision.models import build, configure
+from litevision.models.centernet import CenterNet
 from litevision.models.network import Network
 from litevision.outputs import MARK, check_output, kind_named
-from litevision.registry import is_network
-from litevision.registry.weight_sets import is_file_name
+from litevision.registry import ARCHITECTURES
+from litevision.weights.any_model import NetworkForm, open_any
+
+if TYPE_CHECKING:
+    from litevision.models.centernet import Neck
+    from litevision.weights.trained import RunLike
 
 SUFFIXES = (".svg", ".png", ".pdf", ".dot")
 PNG_DPI = 144
+_LAID_OUT = "graph [layout=dot,"  # a drawing whose positions Graphviz finds
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +74,37 @@ class Drawing:
 
 
 def draw(
-    model: str | Network,
+    model: "str | os.PathLike[str] | nn.Module | RunLike",
     output: str | Path | None = None,
     *,
     width: float = 1.0,
-    size: Size = 224,
-    classes: int = 1000,
+    size: Size | None = None,
+    shapes: InputShapes | None = None,
+    classes: int | None = None,
     dialect: str | None = None,
     output_stride: int = 32,
+    rows: Iterable[Any] | str | None = None,
+    backbone: str | None = None,
+    neck: "Neck | None" = None,
 ) -> Drawing:
     """Draw a network: a box for each of its parts, with shapes, parameters and multiply-adds.
 
     Args:
-        model: an architecture's name or alias, a weight file, a bundle, the folder of a run, or a network, which is
-            neither run nor changed; the options after ``size`` are those of a name.
+        model: as for `litevision.info`; a network is neither run nor changed.
         output: a .svg, .png, .pdf or .dot file to write.
-        width: the paper's width multiplier.
-        size: of the input in pixels, as one side or (height, width).
+        width: the paper's width multiplier; this and what follows ``shapes`` as for `litevision.info`.
+        size: of the input in pixels, as one side or (height, width); by default 224, unless a file fixes it.
+        shapes: of a file's inputs by name, for what else it leaves open.
         classes: 0 for a network without a classifier.
         dialect: whose form of the network; the name's own by default.
         output_stride: 8, 16 or 32: later strides become dilation.
+        rows: rows of the family's table to use instead.
+        backbone: of ``centernet``: the network whose backbone it takes.
+        neck: of ``centernet``: light, dlaup or reshape.
 
     Raises:
         UnknownNameError: no such network.
-        UsageError: a size that the network cannot take, or a file that cannot be written.
+        UsageError: a size that the network cannot take, a graph of too many parts, or a file that cannot be written.
         MissingExtraError: pygraphviz is not installed, which all formats but .dot need.
 
     Example:
@@ -96,35 +114,50 @@ def draw(
     if output is not None:
         output = _checked(output)
         check_output(output, kind_named("drawing", output))
-    if isinstance(model, str) and not is_network(model) and (Path(model).exists() or is_file_name(model)):
-        model = _network_in(model)
-    if isinstance(model, str):
-        config = configure(model, width_mult=width, num_classes=classes, dialect=dialect, output_stride=output_stride)
-        model = build(config, device="meta")
-    drawing = Drawing(dot_text(model, ledger(model, pair_of(size) or (224, 224))))
+    form = NetworkForm(
+        width=width,
+        classes=classes,
+        dialect=dialect,
+        output_stride=output_stride,
+        rows=rows,
+        backbone=backbone,
+        neck=neck,
+    )
+    found = open_any(model, form, device="meta")
+    network = _network_in(found) if isinstance(found, Path) else found
+    if isinstance(network, Network):
+        drawing = Drawing(dot_text(network, ledger(network, pair_of(size) or _size_of(network))))
+    elif network is None:
+        costs = info(str(found), size=size, shapes=shapes)
+        drawing = Drawing(graph_dot_text(str(model), costs))
+    else:
+        drawing = Drawing(graph_dot_text(_title(network), ledger(network, pair_of(size) or _size_of(network))))
     if output is not None:
         drawing.save(output)
     return drawing
 
 
-def _network_in(name: str) -> Network:
-    """The network in a bundle, a weight file or the folder of a run.
+def _size_of(network: nn.Module) -> tuple[int, int]:
+    """The size of the input that its weights were made for."""
+    pretrained = getattr(network, "pretrained", None)
+    return pretrained.preprocess.size_hw if pretrained else (224, 224)
 
-    Raises:
-        UsageError: an ONNX file of another's making, or a detector.
-    """
+
+def _title(network: nn.Module) -> str:
+    if isinstance(network, CenterNet):
+        config = network.config
+        return f"CenterNet on {ARCHITECTURES[config.backbone.architecture].title}, neck {config.neck}"
+    return type(network).__name__
+
+
+def _network_in(path: Path) -> nn.Module | None:
+    """The network in a bundle; None in an ONNX file of another's making, or one that was rewritten since."""
     from litevision.weights.load import load_network
 
     try:
-        network = load_network(name)
-    except BundleError as error:
-        raise UsageError(
-            f"{name}: no bundle of litevision whose network could be drawn ({error}). "
-            "'litevision info' lists the nodes of any ONNX file."
-        ) from None
-    if not isinstance(network, Network):
-        raise UsageError(f"{name}: a detector, which has no drawing; 'litevision info' lists its layers.")
-    return network
+        return load_network(path)
+    except (BundleError, WeightsError):
+        return None
 
 
 def _checked(path: str | Path) -> Path:
@@ -151,7 +184,7 @@ def render(text: str, form: str) -> bytes:
     if form == "png":
         graph.graph_attr["dpi"] = PNG_DPI
     with _stderr_held():
-        drawing: bytes = graph.draw(format=form, prog="nop2")
+        drawing: bytes = graph.draw(format=form, prog="dot" if _LAID_OUT in text else "nop2")
     return _marked(drawing, form)
 
 

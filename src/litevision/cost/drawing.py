@@ -9,7 +9,7 @@ from litevision.cost.ledger import LayerCost, Ledger
 from litevision.cost.rows import CONVOLUTIONS, TITLES, FusedLayer, fuse, geometry
 from litevision.models.network import Network
 
-Kind = Literal["convolution", "depthwise", "pointwise 1x1", "squeeze-excite", "pool", "linear"]
+Kind = Literal["convolution", "depthwise", "pointwise 1x1", "squeeze-excite", "pool", "linear", "other"]
 
 _PLAIN = re.compile(r"|(conv|pointwise|depthwise)_?\d*|avg_pool")  # a layer's name that says only its kind
 

@@ -1,25 +1,24 @@
 """What a network or ONNX file costs: its ledger, and the ledger as text."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from litevision.cost.graph.inputs import InputShapes
 from litevision.cost.graph.ledger import GraphLedger, NodeCost
-from litevision.cost.rows import Shape, Size, describe, fuse, pair_of, shape_text
-from litevision.errors import MissingExtraError, UsageError
-from litevision.registry import is_network
-from litevision.registry.weight_sets import is_file_name
-from litevision.tables import Table, align_totals, escape
-from litevision.zoo import BUNDLES
+from litevision.cost.rows import CONVOLUTIONS, Shape, Size, describe, fuse, pair_of, shape_text
+from litevision.errors import UsageError
+from litevision.tables import Report, Table, align_totals, escape
+from litevision.weights.any_model import NetworkForm, open_any
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from litevision.cost.ledger import Ledger
+    from litevision.cost.ledger import LayerCost, Ledger
+    from litevision.models.centernet import Neck
+    from litevision.weights.trained import RunLike
 
 _SIZE_HW = (224, 224)
 _UNKNOWNS_SHOWN = 10
@@ -29,36 +28,45 @@ _UNKNOWNS_SHOWN = 10
 def info(model: "nn.Module", *, size: Size | None = None) -> "Ledger": ...
 @overload
 def info(
-    model: str | os.PathLike[str],
+    model: "str | os.PathLike[str] | RunLike",
     *,
     width: float = 1.0,
     size: Size | None = None,
     shapes: InputShapes | None = None,
-    classes: int = 1000,
+    classes: int | None = None,
     dialect: str | None = None,
     output_stride: int = 32,
+    rows: Iterable[Any] | str | None = None,
+    backbone: str | None = None,
+    neck: "Neck | None" = None,
 ) -> "Ledger | GraphLedger": ...
 def info(
-    model: "str | os.PathLike[str] | nn.Module",
+    model: "str | os.PathLike[str] | nn.Module | RunLike",
     *,
     width: float = 1.0,
     size: Size | None = None,
     shapes: InputShapes | None = None,
-    classes: int = 1000,
+    classes: int | None = None,
     dialect: str | None = None,
     output_stride: int = 32,
+    rows: Iterable[Any] | str | None = None,
+    backbone: str | None = None,
+    neck: "Neck | None" = None,
 ) -> "Ledger | GraphLedger":
-    """Count what every layer of a network or ONNX file costs; nothing is run.
+    """Count what every layer of a network or ONNX file costs; nothing is run, and nothing downloaded.
 
     Args:
-        model: an architecture's name or alias, a module, any .onnx file, a weight file, the folder of a run, or the
-            name of a shipped bundle.
+        model: an architecture's name or alias, ``centernet`` for a detector, a weight set's name, a module, any .onnx
+            file, a weight file, a run or its folder, or the name of a shipped bundle.
         width: the paper's width multiplier.
         size: of the input in pixels, as one side or (height, width); by default 224, unless a file fixes it.
         shapes: of a file's inputs by name, for what else it leaves open.
-        classes: 0 for a network without a classifier.
+        classes: 0 for a network without a classifier; by default 1000, or the 80 kinds of objects of a detector.
         dialect: whose form of the network; the name's own by default.
         output_stride: 8, 16 or 32: later strides become dilation.
+        rows: rows of the family's table to use instead, as `litevision.create` takes them.
+        backbone: of ``centernet``: the network whose backbone it takes.
+        neck: of ``centernet``: light, dlaup or reshape.
 
     Returns:
         The ledger: ``print`` it, read its ``rows`` and totals, or take its ``to_dict()``.
@@ -73,34 +81,23 @@ def info(
         300774272
     """
     size_hw = pair_of(size)
-    if not isinstance(model, str | os.PathLike):
-        from litevision.cost.ledger import ledger
-
-        return ledger(model, size_hw or _SIZE_HW)
-    name = os.fspath(model)
-    if name.lower().endswith(".onnx") or name in BUNDLES or Path(name).is_dir():
-        if (width, classes, dialect, output_stride) != (1.0, 1000, None, 32):
-            raise UsageError(
-                f"width, classes, dialect and output stride build a network from its name, and {name} is built. "
-                "Leave them out."
-            )
-        path = BUNDLES.get(name, Path(name))
-        return _graph_info(path / "model.onnx" if path.is_dir() else path, name, size_hw, shapes)
+    form = NetworkForm(
+        width=width,
+        classes=classes,
+        dialect=dialect,
+        output_stride=output_stride,
+        rows=rows,
+        backbone=backbone,
+        neck=neck,
+    )
+    found = open_any(model, form, device="meta")
+    if isinstance(found, Path):
+        return _graph_info(found, str(model), size_hw, shapes)
     if shapes:
-        raise UsageError(f"shapes are of the inputs of an .onnx file, and {name} is none. Give its size alone.")
-    if find_spec("torch") is None:
-        raise MissingExtraError.of(f"building the network {name!r}", "train")
+        raise UsageError(f"shapes are of the inputs of an .onnx file, and {model} is none. Give its size alone.")
     from litevision.cost.ledger import ledger
-    from litevision.models import build, configure
 
-    if not is_network(name) and (Path(name).is_file() or is_file_name(name)):
-        from litevision.weights.load import load_network
-
-        if (width, classes, output_stride) != (1.0, 1000, 32):
-            raise UsageError(f"width, classes and output stride build a network from its name, and {name} is a file.")
-        return ledger(load_network(name, dialect=dialect), size_hw or _SIZE_HW)
-    config = configure(name, width_mult=width, num_classes=classes, dialect=dialect, output_stride=output_stride)
-    return ledger(build(config, device="meta"), size_hw or _SIZE_HW)
+    return ledger(found, size_hw or _SIZE_HW)
 
 
 def _graph_info(path: Path, title: str, size_hw: tuple[int, int] | None, shapes: InputShapes | None) -> GraphLedger:
@@ -116,6 +113,40 @@ def _graph_info(path: Path, title: str, size_hw: tuple[int, int] | None, shapes:
         names = " and ".join(map(repr, still_open))
         remarks.append(f"the file leaves the shape of {names} open: close it with --shape NAME=1x80x100")
     return replace(costs, title=title, remark="; ".join(remarks))
+
+
+class Convolutions(Report):
+    """The convolutions of a ledger alone, by their weights: no biases, no BN, no classifier.
+
+    Source: the ledger that slim's MobileNetV1 is published with.
+    """
+
+    def __init__(self, costs: "Ledger | GraphLedger") -> None:
+        self.rows = [row for row in costs.rows if row.kind in CONVOLUTIONS]
+        self.num_params = sum(row.weights for row in self.rows)
+        self.macs = sum(row.macs or 0 for row in self.rows)
+        self._at_least = "at least " if any(row.macs is None for row in self.rows) else ""
+
+    def sections(self) -> Iterator[str | Table]:
+        """Yield the table and the totals as text."""
+        yield Table(
+            {"layer": "left", "params": "right", "MACs": "right"},
+            [(_layer(row), f"{row.weights:,}", "?" if row.macs is None else f"{row.macs:,}") for row in self.rows],
+        )
+        totals = [
+            ("params", f"{self.num_params:,}", "weights of the convolutions, without biases and BN"),
+            ("MACs", f"{self._at_least}{self.macs:,}", "of the convolutions"),
+        ]
+        yield from ("", *align_totals(totals))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rows and totals as JSON values."""
+        layers = [{"name": _layer(row), "params": row.weights, "macs": row.macs} for row in self.rows]
+        return {"num_params": self.num_params, "macs": self.macs, "layers": layers}
+
+
+def _layer(row: "LayerCost | NodeCost") -> str:
+    return row.layer if isinstance(row, NodeCost) else row.name
 
 
 def ledger_sections(costs: "Ledger", *, every: bool) -> Iterator[str | Table]:

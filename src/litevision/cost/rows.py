@@ -24,6 +24,7 @@ TITLES = {
     "mul": "scale",
     "quantize_linear": "Q",
     "dequantize_linear": "DQ",
+    "upsample_nearest2d": "upsample",
 }
 
 

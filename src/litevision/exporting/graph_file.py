@@ -1,23 +1,29 @@
 """Any model as a graph whose times can be measured: neither its labels nor its weights' values matter for that."""
 
-import importlib.util
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from litevision.errors import FileMissingError, MissingExtraError, UnknownNameError
 from litevision.exporting.cached import kept_at
-from litevision.registry import resolve
-from litevision.registry.weight_sets import find_weight_set, is_file_name
-from litevision.zoo import BUNDLES
+from litevision.registry.weight_sets import is_file_name, known_weight_set
+from litevision.weights.any_model import BY_NAME, NetworkForm, open_any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from litevision.weights.trained import RunLike
 
 
 @contextmanager
 def graph_file(
-    model: str | os.PathLike[str], *, size_hw: tuple[int, int] | None = None, notes: list[str] | None = None
+    model: "str | os.PathLike[str] | nn.Module | RunLike",
+    *,
+    form: NetworkForm = BY_NAME,
+    size_hw: tuple[int, int] | None = None,
+    notes: list[str] | None = None,
 ) -> Iterator[Path]:
     """Find the graph of a model, or make it for as long as the context lasts.
 
@@ -25,56 +31,32 @@ def graph_file(
     already.
 
     Args:
-        model: any .onnx file, a shipped bundle's name, the folder of a run, a weight file, or a published name.
+        model: as for `litevision.weights.any_model.open_any`.
+        form: how a network is built from its name.
         size_hw: of the images, px, for a network that is made; by default its own.
         notes: takes a line about what was made.
 
     Raises:
-        UnknownNameError, FileMissingError: nothing of these.
-        MissingExtraError: a graph is to be made, and torch is not installed.
-        WeightsError: a weight file that cannot be used.
+        LitevisionError: as for `litevision.weights.any_model.open_any`.
+        UsageError: a module that is no network of litevision.
     """
-    name = os.fspath(model)
-    path = BUNDLES.get(name, Path(name))
-    if name in BUNDLES or name.lower().endswith(".onnx"):
-        yield path
+    kept = _kept(model) if isinstance(model, str) and size_hw is None and form == BY_NAME else None
+    found = kept or open_any(model, form)
+    if isinstance(found, Path):
+        yield found
         return
-    if path.is_dir() and (path / "model.onnx").is_file():
-        yield path / "model.onnx"
-        return
-    if path.is_dir():
-        raise FileMissingError(f"{name}: a folder without model.onnx; expected the folder of a finished run.")
-    is_published = not path.is_file() and "://" not in name and not is_file_name(name)
-    if is_published and size_hw is None:
-        _require_published(name)
-        kept = _kept(name)
-        if kept is not None:
-            yield kept
-            return
-    if importlib.util.find_spec("torch") is None:
-        raise MissingExtraError.of(f"making a graph of {name!r}", "train")
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder, "model.onnx")
-        line = _make(name, made, size_hw, is_published=is_published)
+        line = _make(found, model, made, size_hw)
         if notes is not None:
             notes.append(line)
         yield made
 
 
-def _require_published(name: str) -> None:
-    """Return if ``name`` is a published weight set or a network.
-
-    Raises:
-        UnknownNameError: it is neither.
-    """
-    try:
-        resolve(name)
-    except UnknownNameError:
-        find_weight_set(name)
-
-
 def _kept(name: str) -> Path | None:
-    """The bundle in the cache, where it was made before."""
+    """The bundle in the cache, where it was made before from a published name."""
+    if Path(name).exists() or "://" in name or is_file_name(name):
+        return None
     try:
         kept = kept_at(name)
     except LookupError:
@@ -82,26 +64,37 @@ def _kept(name: str) -> Path | None:
     return kept if kept.is_file() else None
 
 
-def _make(name: str, unfinished: Path, size_hw: tuple[int, int] | None, *, is_published: bool) -> str:
-    """Write the graph of the network ``name`` to ``unfinished``; say in a line what it is."""
+def _make(
+    network: "nn.Module",
+    model: "str | os.PathLike[str] | nn.Module | RunLike",
+    unfinished: Path,
+    size_hw: tuple[int, int] | None,
+) -> str:
+    """Write the graph of ``network`` to ``unfinished``; say in a line what it is."""
+    from litevision.errors import UsageError
     from litevision.exporting.graph import to_onnx
-    from litevision.models.factory import build, configure
+    from litevision.models.centernet import CenterNet
+    from litevision.models.network import Network
     from litevision.runtime.metadata import Normalisation
-    from litevision.weights.load import load_network
 
+    if not isinstance(network, Network | CenterNet):
+        raise UsageError(f"a graph is made of a network of litevision, got {type(network).__name__}; export it to ONNX")
+    weight_set = known_weight_set(model) if isinstance(model, str) else None
+    if network.pretrained:
+        size_hw = size_hw or network.pretrained.preprocess.size_hw
+    size_hw = size_hw or (weight_set.input.size_hw if weight_set else (224, 224))
     neutral = Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-    if not is_published:
-        network = load_network(name)
-        size_hw = size_hw or (network.pretrained.preprocess.size_hw if network.pretrained else (224, 224))
-        unfinished.write_bytes(to_onnx(network.float().cpu(), neutral, size_hw).SerializeToString())
-        return f"{name} at {size_hw[0]}x{size_hw[1]}"
-    row = None
-    try:
-        config = configure(name)
-    except LookupError:
-        row = find_weight_set(name)
-        options: dict[str, Any] = dict(row.options)
-        config = configure(row.architecture, dialect=row.dialect, width_mult=row.width_mult, **options)
-    size_hw = size_hw or (row.input.size_hw if row else (224, 224))
-    unfinished.write_bytes(to_onnx(build(config), neutral, size_hw).SerializeToString())
-    return f"{name} at {size_hw[0]}x{size_hw[1]} with random weights, on which times do not depend"
+    unfinished.write_bytes(to_onnx(network.float().cpu(), neutral, size_hw).SerializeToString())
+    line = f"{title_of(model)} at {size_hw[0]}x{size_hw[1]}"
+    is_random = isinstance(model, str) and not network.pretrained
+    return f"{line} with random weights, on which times do not depend" if is_random else line
+
+
+def title_of(model: "str | os.PathLike[str] | nn.Module | RunLike") -> str:
+    """What a report calls ``model``: its name, its path, or its network's architecture."""
+    if isinstance(model, str | os.PathLike):
+        return str(model)
+    folder, config = getattr(model, "folder", None), getattr(model, "config", None)
+    if folder is not None:
+        return str(folder)
+    return type(model).__name__ if config is None else str(config.as_network().architecture)

@@ -10,14 +10,14 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from litevision.cost.graph import InputShapes
 from litevision.cost.rows import Size, pair_of
 from litevision.errors import UsageError
-from litevision.exporting.graph_file import graph_file
+from litevision.exporting.graph_file import graph_file, title_of
 from litevision.lab.guidelines.measure import timed_call
 from litevision.lab.lint.rules import Findings, Unjudged, Violation, find_violations
 from litevision.runtime.engines import Engine, EngineChoice, engine_choice, open_engine
@@ -25,6 +25,12 @@ from litevision.runtime.engines.timing import interleaved
 from litevision.runtime.machine import Machine
 from litevision.runtime.schema import to_dict
 from litevision.tables import Align, Report, Table, pluralise
+from litevision.weights.any_model import BY_NAME, NetworkForm
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from litevision.weights.trained import RunLike
 
 _UNJUDGED_SHOWN = 10
 
@@ -119,8 +125,9 @@ class LintReport(Report):
 
 
 def lint(
-    model: str | os.PathLike[str],
+    model: "str | os.PathLike[str] | nn.Module | RunLike",
     *,
+    form: NetworkForm = BY_NAME,
     size: Size | None = None,
     shapes: InputShapes | None = None,
     engine: str = "onnxruntime",
@@ -132,7 +139,8 @@ def lint(
     """Find the layers that go against ShuffleNetV2's guidelines, and measure each beside a better one of equal MACs.
 
     Args:
-        model: any .onnx file, or what `litevision.load` takes.
+        model: as for `litevision.profile`.
+        form: how a network is built from its name.
         size: of the images in pixels, one side or (height, width), for a file that leaves it open.
         shapes: of inputs by name, for what else a file leaves open.
         engine: onnxruntime or openvino.
@@ -147,11 +155,11 @@ def lint(
     choice = engine_choice(engine, precision, threads=threads)
     machine = Machine.here()
     notes: list[str] = []
-    with graph_file(model, size_hw=pair_of(size), notes=notes) as path:
+    with graph_file(model, form=form, size_hw=pair_of(size), notes=notes) as path:
         timed, findings = time_violations(
             path, choice, size_hw=pair_of(size), shapes=shapes, seconds=seconds, on_progress=on_progress
         )
-    return LintReport(str(model), choice, machine, tuple(timed), findings, " ".join(notes))
+    return LintReport(title_of(model), choice, machine, tuple(timed), findings, " ".join(notes))
 
 
 def time_violations(

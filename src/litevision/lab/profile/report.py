@@ -2,20 +2,28 @@
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from litevision.console import note
 from litevision.cost.graph import InputShapes
 from litevision.cost.rows import Size, pair_of
-from litevision.exporting.graph_file import graph_file
+from litevision.exporting.graph_file import graph_file, title_of
 from litevision.lab.profile.measure import profile_file
 from litevision.lab.profile.timings import LayerTime, Profile
 from litevision.runtime.engines import engine_choice
 from litevision.tables import Align, Table
+from litevision.weights.any_model import BY_NAME, NetworkForm
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from litevision.weights.trained import RunLike
 
 
 def profile(
-    model: str | os.PathLike[str],
+    model: "str | os.PathLike[str] | nn.Module | RunLike",
     *,
+    form: NetworkForm = BY_NAME,
     engine: str = "onnxruntime",
     precision: str | None = None,
     threads: int | None = None,
@@ -27,7 +35,9 @@ def profile(
     """Measure what each layer of a model takes on this machine, with the engine's own profiler.
 
     Args:
-        model: any .onnx file, or what `litevision.load` takes.
+        model: any .onnx or weight file, a run or its folder, a network, or a name: of a bundle, a network, a weight set
+            or ``centernet``; nothing is downloaded, for times do not depend on weights.
+        form: how a network is built from its name.
         engine: onnxruntime or openvino.
         precision: fp32, or bf16 where engine and processor have it.
         threads: that compute a batch; by default all there are.
@@ -41,13 +51,13 @@ def profile(
     """
     choice = engine_choice(engine, precision, threads=threads)
     notes: list[str] = []
-    with graph_file(model, size_hw=pair_of(size), notes=notes) as path:
+    with graph_file(model, form=form, size_hw=pair_of(size), notes=notes) as path:
         for line in notes:
             note(f"note: {line}")
         return profile_file(
             path,
             choice,
-            title=str(model),
+            title=title_of(model),
             batch=batch,
             size_hw=pair_of(size),
             shapes=shapes,
@@ -65,6 +75,11 @@ def sections(found: Profile, *, every: bool) -> Iterator[str | Table]:
     if not every:
         cells[-1:-1] = _added(found)
     yield Table(columns, cells)
+    yield ""
+    yield Table(
+        {"kind of operation": "left", "ms": "right", "%": "right", "layers": "right"},
+        [(it.kind, f"{it.ms:.3f}", f"{100 * it.share:.1f}", str(it.layers)) for it in found.kinds],
+    )
     yield from _totals(found)
     yield f"\n{found.machine}"
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from litevision.cost.rows import POOLS, STARTS
 from litevision.outputs import check_output, kind_named
 from litevision.runtime.engines import EngineChoice
 from litevision.runtime.machine import Machine
@@ -140,6 +141,23 @@ class LayerTime:
 
 
 @dataclass(frozen=True, slots=True)
+class KindTime:
+    """What all layers of one kind took.
+
+    Attributes:
+        kind: of the operation: convolution (matrix products included), element-wise, data movement, or other.
+        ms: what they took.
+        share: of the sum of all rows.
+        layers: how many they are.
+    """
+
+    kind: str
+    ms: float
+    share: float
+    layers: int
+
+
+@dataclass(frozen=True, slots=True)
 class ProfilerCost:
     """Milliseconds that recording one kernel takes: what the engine counts as the kernel's own, and after it."""
 
@@ -223,6 +241,18 @@ class Profile(Report):
         """Kernels that ran."""
         return sum(len(row.kernels) for row in self.rows)
 
+    @property
+    def kinds(self) -> tuple[KindTime, ...]:
+        """What each kind of operation took, as in Figure 2 of ShuffleNetV2; what is fused counts as its layer."""
+        grouped: dict[str, list[float]] = {}
+        for row in self.rows:
+            grouped.setdefault(_kind_of(row), []).append(row.time.ms)
+        return tuple(
+            KindTime(kind, sum(grouped[kind]), sum(grouped[kind]) / self.sum_ms, len(grouped[kind]))
+            for kind in ("convolution", "element-wise", "data movement", "other", "between kernels")
+            if kind in grouped
+        )
+
     def sections(self, *, every: bool = False) -> Iterator[str | Table]:
         """Yield the table of layers, the totals and the machine.
 
@@ -240,7 +270,7 @@ class Profile(Report):
             row |= {"share": each.time.ms / self.sum_ms, "gmacs_per_s": each.gmacs_per_s, "gb_per_s": each.gb_per_s}
         totals = {"sum_ms": self.sum_ms, "difference": self.difference, "recording_ms": self.recording_ms}
         first = next(iter(self.input_shapes.values()), ())
-        return {**plain, "input_shape": list(first), **totals}
+        return {**plain, "kinds": to_dict(self.kinds), "input_shape": list(first), **totals}
 
     def write_page(self, path: str | Path) -> None:
         """Write an HTML page with a roofline plot, bars and the table; it needs no other file.
@@ -252,6 +282,27 @@ class Profile(Report):
         from litevision.lab.profile.page import write_page
 
         write_page(Path(path), self)
+
+
+_MOVEMENT = frozenset(
+    {
+        *("transpose", "concat", "shuffle", "slice", "split", "pad", "copy", "gather", "reshape", "flatten", "squeeze"),
+        *("unsqueeze", "expand", "tile", "resize", "depth_to_space", "space_to_depth", "scatter", "gather_elements"),
+    }
+)
+_OTHER = POOLS | {"mean", "topk", "unknown", "constant", "softmax", "reduce_mean", "reduce_max", "argmax"}
+
+
+def _kind_of(row: LayerTime) -> str:
+    if row.kind == "between":
+        return "between kernels"
+    if row.kind == "engine":
+        return "other"
+    if row.kind == "reorder" or row.category in _MOVEMENT:
+        return "data movement"
+    if row.category in STARTS - POOLS - {"unknown"}:
+        return "convolution"
+    return "other" if row.category in _OTHER else "element-wise"
 
 
 def sum_of(samples: Sequence[Sequence[float]]) -> tuple[float, ...]:
