@@ -8,7 +8,9 @@
 A file gets its name only when its size and every published hash agree. Its own full sha256 is then recorded and checked
 at the first use in every later process, so that a file that changes on disk is noticed even where its publisher gives
 no hash; it is then fetched anew, and must be what was recorded. A weight set whose full sha256 is not known here is
-fetched only where that is asked for. A file that a person put at its place by hand is checked in the same way.
+fetched only where that is asked for. Before a download, the caches of Keras, torch hub and the Hugging Face hub are
+looked into for a file with the published hashes. A file that a person put at its place by hand is checked in the same
+way.
 """
 
 import contextlib
@@ -17,7 +19,7 @@ import hashlib
 import os
 import re
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from litevision.files import cache_folder, sync_file
 from litevision.registry.weight_sets import WeightSet, find_weight_set, published_prefix
 from litevision.weights.http_open import Retry, check_url
 from litevision.weights.http_transfer import discard, progress_display, transfer
+from litevision.weights.other_caches import files_elsewhere
 from litevision.weights.weight_cache import Algorithm, digest_of, hold_lock, record_digest, record_path, recorded_digest
 
 MAX_BYTES = 1_000_000_000
@@ -103,13 +106,17 @@ def fetch(
             except HashMismatchError as error:
                 wrong = error
                 break
+    if isinstance(source, WeightSet) or "://" not in source:
+        elsewhere = _elsewhere(candidates, accepts_any=_accepted(unchecked))
+        if elsewhere is not None:
+            return elsewhere
     if is_offline:
         if wrong is not None:
             raise HashMismatchError(f"{wrong}; offline mode is on, so it cannot be fetched anew")
         raise _no_file(candidates[0], "offline mode is on and the file is not in the cache")
     if wrong is not None:
         note(f"{wrong}; fetching it anew")
-    elif not (candidates[0].is_checked or (_accepted_by_caller() if unchecked is None else unchecked)):
+    elif not (candidates[0].is_checked or _accepted(unchecked)):
         raise _unchecked(candidates[0])
     reasons = []
     for candidate in candidates:
@@ -181,8 +188,38 @@ def _candidates(source: WeightSet | str, sha256: str | None) -> list[_Candidate]
     return found
 
 
-def _accepted_by_caller() -> bool:
-    return _accepts_unchecked.get() or _is_set("LITEVISION_UNCHECKED")
+def _accepted(unchecked: bool | None) -> bool:
+    return _accepts_unchecked.get() or _is_set("LITEVISION_UNCHECKED") if unchecked is None else unchecked
+
+
+def _elsewhere(candidates: Sequence[_Candidate], *, accepts_any: bool) -> Path | None:
+    """The file in the cache of Keras, torch hub or the Hugging Face hub, if it is the published one by its hashes.
+
+    Args:
+        accepts_any: takes a file of which its publisher gives no hash, too.
+    """
+    for candidate in candidates:
+        if not (candidate.hashes or accepts_any):
+            continue
+        for path in files_elsewhere(candidate.url):
+            with contextlib.suppress(OSError):
+                fault = _fault_of(candidate, path)
+                note(f"note: {candidate.label} from {path}" if fault is None else f"note: not used: {fault}")
+                if fault is None:
+                    return path
+    return None
+
+
+def _fault_of(candidate: _Candidate, path: Path) -> str | None:
+    """Says in what ``path`` differs from what is published of it."""
+    size = path.stat().st_size
+    if candidate.num_bytes is not None and size not in candidate.num_bytes:
+        return f"{path} has {size:,} bytes, expected {candidate.num_bytes.start:,}"
+    for algorithm, expected in candidate.hashes:
+        got = digest_of(path, algorithm)
+        if not got.startswith(expected):
+            return f"{path} has the wrong {algorithm}: got {got}, expected {expected}"
+    return None
 
 
 _KNOWN_IN_WORDS = {
@@ -264,17 +301,14 @@ def _check_download(candidate: _Candidate, part: Path) -> None:
 def _check_cached(candidate: _Candidate) -> None:
     """Raises unless the file in the cache is what it should be; records its hash if nobody has yet."""
     path = candidate.path
-    size = path.stat().st_size
-    if candidate.num_bytes is not None and size not in candidate.num_bytes:
-        raise HashMismatchError(f"{path} has {size:,} bytes, expected {candidate.num_bytes.start:,}")
+    fault = _fault_of(candidate, path)
+    if fault is not None:
+        raise HashMismatchError(fault)
     recorded = recorded_digest(path)
     if recorded is None and record_path(path).exists() and not candidate.expects_full_hash:
         raise HashMismatchError(f"{record_path(path)} is damaged, so nobody can tell whether {path.name} is whole")
-    expectations = (*candidate.hashes, *((("sha256", recorded),) if recorded else ()))
-    for algorithm, expected in expectations:
-        got = digest_of(path, algorithm)
-        if not got.startswith(expected):
-            raise HashMismatchError(f"{path} has the wrong {algorithm}: got {got}, expected {expected}")
+    if recorded is not None and (got := digest_of(path, "sha256")) != recorded:
+        raise HashMismatchError(f"{path} has the wrong sha256: got {got}, expected {recorded}")
     if recorded is None:
         with contextlib.suppress(OSError):  # a cache that cannot be written still serves
             record_digest(path, digest_of(path, "sha256"))

@@ -64,6 +64,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.delenv("LITEVISION_OFFLINE", raising=False)
     monkeypatch.setenv("LITEVISION_UNCHECKED", "1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    for variable in ("KERAS_HOME", "TORCH_HOME", "HF_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     site = Site()
     thread = threading.Thread(target=site.server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -741,3 +744,52 @@ def test_a_server_that_is_too_slow_is_given_up(site: Site, waits: Waits) -> None
 def test_an_address_that_is_none_is_one_line(url: str) -> None:
     with pytest.raises(DownloadError, match="only https addresses are fetched, got"):
         fetch(url, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("place", "url"),
+    [
+        ("KERAS_HOME/models/{}", "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet/{}"),
+        ("TORCH_HOME/hub/checkpoints/{}", "https://download.pytorch.org/models/{}"),
+        ("HF_HOME/hub/models--timm--net/snapshots/abc/{}", "https://huggingface.co/timm/net/resolve/main/{}"),
+    ],
+)
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_other_libraries_caches_are_looked_into_first(
+    site: Site, tmp_path: Path, capfd: pytest.CaptureFixture[str], place: str, url: str, is_whole: bool
+) -> None:
+    file = tmp_path / place.format("file-x.pth")
+    file.parent.mkdir(parents=True)
+    file.write_bytes(CONTENT if is_whole else CONTENT[:-1] + b"x")
+    before = file.stat()
+    wanted = dataclasses.replace(
+        find_weight_set("mobilenet_v2.tv_in1k_v2"),
+        url=url.format("file-x.pth"),
+        mirrors=(),
+        num_bytes=len(CONTENT),
+        sha256=None,
+        hash_prefix=None,
+        md5=MD5,
+    )
+    if is_whole:
+        assert fetch(wanted, offline=True, unchecked=False) == file
+        assert f"note: {wanted.name} from {file}" in capfd.readouterr().err
+    else:
+        with pytest.raises(DownloadError, match="offline mode is on and the file is not in the cache"):
+            fetch(wanted, offline=True, unchecked=False)
+        assert f"not used: {file} has the wrong md5" in capfd.readouterr().err
+    assert [*file.parent.iterdir()] == [file]
+    assert (file.stat().st_mtime_ns, file.stat().st_size) == (before.st_mtime_ns, before.st_size)
+
+
+def test_a_file_elsewhere_of_which_nothing_is_known_must_be_asked_for(site: Site, tmp_path: Path) -> None:
+    file = tmp_path / "TORCH_HOME/hub/checkpoints/plain.pth"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(CONTENT)
+    known = {"mirrors": (), "num_bytes": None, "sha256": None, "hash_prefix": None, "md5": None}
+    wanted = dataclasses.replace(
+        find_weight_set("mobilenet_v2.tv_in1k_v2"), url="https://example.org/plain.pth", **known
+    )
+    with pytest.raises(DownloadError):
+        fetch(wanted, offline=True, unchecked=False)
+    assert fetch(wanted, offline=True, unchecked=True) == file
