@@ -6,7 +6,6 @@ after it, at both places or at none. There are no squeeze-and-excites, and ReLU 
 
 from dataclasses import dataclass
 from functools import partial
-from typing import get_args
 
 from torch import Tensor, nn
 
@@ -82,6 +81,7 @@ def require_above_0(what: str, number: int) -> None:
 
 
 Row = Conv | FusedBottleneck | UniversalBottleneck
+ROW_KINDS = (Conv, FusedBottleneck, UniversalBottleneck)
 UIB = UniversalBottleneck
 
 # fmt: off
@@ -267,7 +267,7 @@ def build(config: NetworkConfig) -> Network:
     channels = make_divisible(table.stem_channels * max(1.0, width))
     stride, dilation = backbone.step(2)
     backbone.add("stem", conv(config.in_channels, channels, 3, stride=stride, dilation=dilation), channels)
-    for i, row in enumerate(config.rows_or(table.rows, get_args(Row))):
+    for i, row in enumerate(config.rows_or(table.rows, ROW_KINDS)):
         out = make_divisible(row.out_channels * width)
         stride, dilation = backbone.step(row.stride)
         backbone.add(f"block_{i}", block(row, channels, out, conv=conv, stride=stride, dilation=dilation), out)

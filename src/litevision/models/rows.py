@@ -8,7 +8,7 @@ import ast
 import importlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 from litevision.errors import UnknownNameError, UsageError
@@ -78,9 +78,9 @@ def _row(row: Any, architecture: str) -> Any:
 def _in_order(kind: type, values: Sequence[Any]) -> dict[str, Any]:
     """The values by field, as the paper's columns stand."""
     names = _names(kind)
-    if len(values) != len(names):
+    if not len(_required(kind)) <= len(values) <= len(names):
         raise UsageError(f"a row is {kind.__name__}({', '.join(names)}), got {len(values)} values: {values!r}")
-    return dict(zip(names, values, strict=True))
+    return dict(zip(names, values, strict=False))
 
 
 def _made(kind: type, named: Mapping[str, Any]) -> Any:
@@ -93,7 +93,7 @@ def _made(kind: type, named: Mapping[str, Any]) -> Any:
             given[field] = _value(field, value)
         elif (theirs, value) != ("dilation", 1) and theirs != "input_channels":  # which follow from the other rows
             raise UnknownNameError.of(f"field of {kind.__name__} records", theirs, names)
-    if missing := [name for name in names if name not in given]:
+    if missing := [name for name in _required(kind) if name not in given]:
         raise UsageError(f"a {kind.__name__} record lacks {', '.join(missing)}, got {', '.join(named) or 'nothing'}")
     return kind(**given)
 
@@ -101,6 +101,11 @@ def _made(kind: type, named: Mapping[str, Any]) -> Any:
 def _names(kind: type) -> list[str]:
     assert is_dataclass(kind)
     return [field.name for field in fields(kind)]
+
+
+def _required(kind: type) -> list[str]:
+    assert is_dataclass(kind)
+    return [field.name for field in fields(kind) if field.default is MISSING]
 
 
 def _as_mapping(row: Any) -> Mapping[str, Any] | None:

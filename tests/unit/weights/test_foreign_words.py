@@ -9,6 +9,8 @@ from torchvision.models.mobilenetv3 import _mobilenet_v3_conf
 
 from litevision.errors import UnknownNameError, UsageError
 from litevision.models.centernet import CenterNet
+from litevision.models.mobilenet_v4 import Conv as V4Conv
+from litevision.models.mobilenet_v4 import UniversalBottleneck
 from litevision.models.network import Network
 from litevision.weights.create import Create, create
 from litevision.weights.foreign_words import FOREIGN_WORDS
@@ -68,6 +70,11 @@ HEADS = {"hm": 10, "wh": 2, "reg": 2}
             "mobilenetv2_050",
             {"pretrained": False, "in_chans": 4, "drop_rate": 0.1, "drop_path_rate": 0.0, "global_pool": "avg"},
             {"in_channels": 4, "dropout": 0.1},
+        ),
+        (
+            "mobilenet_v4_conv_small",
+            {"rows": "Conv(3, 32, 2) UniversalBottleneck(start=0, middle=3, expand_ratio=4, out_channels=48)"},
+            {"rows": [V4Conv(3, 32, 2), UniversalBottleneck(0, 3, 4, 48)]},
         ),
         # the tutorials
         (
