@@ -74,7 +74,8 @@ def test_weights_without_a_full_hash_ask_for_a_flag(
 def test_the_text_has_a_line_for_each(litevision: Run) -> None:
     code, out, _ = litevision("models")
     assert code == 0
-    bundles, architectures, names, weights = out.split("\n\n")
+    bundles, architectures, detectors, names, weights = out.split("\n\n")
+    assert detectors.splitlines()[-1].split() == ["centernet", "CenterNet", "arXiv:1904.07850"]
     assert [line.split()[0] for line in bundles.splitlines()[2:]] == list(BUNDLES)
     assert architectures.splitlines()[0] == "Architectures (default dialect, 1000 classes, 224x224 pixels)"
     assert [line.split()[0] for line in architectures.splitlines()[2:]] == list(ARCHITECTURES)
@@ -90,7 +91,7 @@ def test_the_text_has_a_line_for_each(litevision: Run) -> None:
 
 @pytest.mark.parametrize(
     ("flags", "parts"),
-    [(["--weights"], ["weights"]), (["--architectures"], ["architectures", "aliases"])],
+    [(["--weights"], ["weights"]), (["--architectures"], ["architectures", "detectors", "aliases"])],
 )
 def test_a_flag_leaves_the_rest_out(litevision: Run, flags: list[str], parts: list[str]) -> None:
     assert list(json.loads(litevision("models", "--json", *flags)[1])) == parts

@@ -73,11 +73,10 @@ def _make(
     """Write the graph of ``network`` to ``unfinished``; say in a line what it is."""
     from litevision.errors import UsageError
     from litevision.exporting.graph import to_onnx
-    from litevision.models.centernet import CenterNet
-    from litevision.models.network import Network
+    from litevision.models.centernet import AnyNetwork
     from litevision.runtime.metadata import Normalisation
 
-    if not isinstance(network, Network | CenterNet):
+    if not isinstance(network, AnyNetwork):
         raise UsageError(f"a graph is made of a network of litevision, got {type(network).__name__}; export it to ONNX")
     weight_set = known_weight_set(model) if isinstance(model, str) else None
     if network.pretrained:
