@@ -9,6 +9,8 @@ from litevision.errors import UsageError
 
 Precision = Literal["auto", "fp32", "bf16"]
 
+_MOST_EPOCHS = 300  # of those that min_steps asks for: each is validated and written
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -45,8 +47,8 @@ class Schedule:
 
     Attributes:
         epochs: passes over the training images, those of the head included.
-        min_steps: steps that a training has at least: with few images it gets more epochs than ``epochs``, unless these
-            are asked for.
+        min_steps: steps that a training has at least: with few images it gets more epochs than ``epochs``, up to 300,
+            unless these are asked for.
         freeze_backbone_epochs: of these, the first that train the classifier alone, the backbone frozen.
         batch_size: images a step and process.
         warmup_epochs: in which the learning rate grows linearly, from 0 and, for the backbone, from where it thaws.
@@ -70,7 +72,8 @@ class Schedule:
     def epochs_for(self, images: int, devices: int) -> int:
         """The epochs of a training on some images, by as many processes."""
         batch = min(self.batch_size, max(1, images // devices))
-        return max(self.epochs, -(-self.min_steps // max(1, images // (batch * devices))))
+        wanted = -(-self.min_steps // max(1, images // (batch * devices)))
+        return max(self.epochs, min(wanted, _MOST_EPOCHS))
 
     @property
     def splits(self) -> tuple[Split, ...]:

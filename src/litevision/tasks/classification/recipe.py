@@ -54,14 +54,19 @@ class Loss(Balance):
 FRESH_DEFAULTS: dict[str, dict[str, Any]] = {
     "schedule": {
         "epochs": 60,
-        "min_steps": 1200,
+        "min_steps": 2000,
         "freeze_backbone_epochs": 0,
         "batch_size": 16,
         "warmup_epochs": 2.0,
     },
     "optimizer": {"backbone_lr_mult": 1.0, "layer_decay": 1.0},
+    "augment": {"crop_scale": [0.6, 1.0], "policy": "none", "erasing": 0.0},
 }
-"""What a recipe begins with where the network is trained from scratch: no part of it knows anything to be kept."""
+"""What a recipe begins with where the network is trained from scratch.
+
+No part of it knows anything to be kept. It learns slowly, and next to nothing from strongly augmented images in the steps
+that a few hundred images are worth.
+"""
 
 
 @dataclass(frozen=True, slots=True)
