@@ -74,11 +74,11 @@ def test_a_network_from_scratch_has_defaults_of_its_own(task: str) -> None:
 @pytest.mark.parametrize(
     ("schedule", "images", "epochs"),
     [
-        ({}, 288, 112),  # 18 steps each
+        ({}, 288, 84),  # 18 steps each
         ({}, 10, 300),  # one step of 10 images each
         ({"epochs": 400, "min_steps": 9}, 10, 400),
         ({}, 5000, 60),
-        ({"batch_size": 8}, 288, 60),
+        ({"batch_size": 8}, 360, 60),
         ({"epochs": 20}, 288, 20),
         ({"epochs": 20, "min_steps": 720}, 288, 40),
     ],

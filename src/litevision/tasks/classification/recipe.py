@@ -54,18 +54,17 @@ class Loss(Balance):
 FRESH_DEFAULTS: dict[str, dict[str, Any]] = {
     "schedule": {
         "epochs": 60,
-        "min_steps": 2000,
+        "min_steps": 1500,
         "freeze_backbone_epochs": 0,
         "batch_size": 16,
         "warmup_epochs": 2.0,
     },
-    "optimizer": {"backbone_lr_mult": 1.0, "layer_decay": 1.0},
+    "optimizer": {"lr": 5e-3, "backbone_lr_mult": 1.0, "layer_decay": 1.0},
     "augment": {"crop_scale": [0.6, 1.0], "policy": "none", "erasing": 0.0},
 }
 """What a recipe begins with where the network is trained from scratch.
 
-No part of it knows anything to be kept. It learns slowly, and next to nothing from strongly augmented images in the steps
-that a few hundred images are worth.
+No part of it knows anything to be kept. It learns slowly at first, least of all from strongly augmented images.
 """
 
 
