@@ -6,15 +6,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PHOTO ?= examples/dress.jpg
-MODEL ?= clothing
+PHOTO ?= examples/elephant.jpg
+MODEL ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test check docs audit clean
 
-demo: $(VENV)/$(if $(filter clothing %.onnx,$(MODEL)),.base,.train)
-	@$(BIN)/litevision classify "$(PHOTO)" --model "$(MODEL)"
+demo: $(VENV)/$(if $(filter-out imagenet-1k clothing %.onnx,$(MODEL)),.train,.base)
+	@$(BIN)/litevision classify "$(PHOTO)" $(if $(MODEL),--model "$(MODEL)")
 
 test: $(VENV)/.dev
 	$(MAKE) check

@@ -167,14 +167,18 @@ def load_detector(
 
 @overload
 def classify(  # type: ignore[overload-overlap]  # a path is an iterable of texts, too
-    images: ImageLike, model: Model = "clothing", *, top: int = 5, **options: Unpack[LoadOptions]
+    images: ImageLike, model: Model = "imagenet-1k", *, top: int = 5, **options: Unpack[LoadOptions]
 ) -> Predictions: ...
 @overload
 def classify(
-    images: Iterable[ImageLike], model: Model = "clothing", *, top: int = 5, **options: Unpack[LoadOptions]
+    images: Iterable[ImageLike], model: Model = "imagenet-1k", *, top: int = 5, **options: Unpack[LoadOptions]
 ) -> list[Predictions]: ...
 def classify(
-    images: ImageLike | Iterable[ImageLike], model: Model = "clothing", *, top: int = 5, **options: Unpack[LoadOptions]
+    images: ImageLike | Iterable[ImageLike],
+    model: Model = "imagenet-1k",
+    *,
+    top: int = 5,
+    **options: Unpack[LoadOptions],
 ) -> Predictions | list[Predictions]:
     """Load a classifier and predict the likeliest classes of one image or several.
 

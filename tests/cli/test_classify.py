@@ -15,8 +15,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from bundles import plain_metadata, write_bundle
+from images import encoded
 from litevision.cli.progress import ImageProgress
 from litevision.errors import BundleError, DownloadError
 from litevision.runtime import Classifier
@@ -47,6 +50,35 @@ def test_table(classify: Run) -> None:
         "more/blue.png     2  red    0.0000\n",
     )
     assert re.fullmatch(conclusion("2")[:-2] + ", 1 folder not looked into; --recursive would take more\n", err)
+
+
+def test_an_answer_without_confidence_says_unsure(folder: Path, classify: Run) -> None:
+    about = {**plain_metadata(), "calibration": {"temperature": 0.5, "unsure_below": 0.9, "fitted_on": "nothing"}}
+    write_bundle(Path("tiny.onnx"), metadata=about)
+    Path("grey.png").write_bytes(encoded(np.full((9, 12, 3), (128, 128, 0), np.uint8)))
+    _, out, _ = classify("red.png", "grey.png", "--top", "2")
+    assert out == (
+        "path      rank  label   score\n"
+        "red.png      1  red    0.9999\n"
+        "red.png      2  green  0.0000\n"
+        "grey.png     1  red    0.4984  unsure\n"
+        "grey.png     2  green  0.4984\n"
+    )
+    sure, unsure = json.loads(classify("red.png", "grey.png", "--json")[1])["results"]
+    assert (sure["unsure"], unsure["unsure"]) == (False, True)
+    assert unsure["confidence"] == pytest.approx(0.5, abs=1e-4)  # two classes are as likely, the third is not
+    _, rows, _ = classify("grey.png", "--top", "1", "--csv", "-")
+    assert [row["unsure"] for row in csv.DictReader(rows.splitlines())] == ["unsure"]
+
+
+def test_a_model_that_was_not_named_says_which_it_is(folder: Path, litevision: Run) -> None:
+    said = "model: imagenet-1k (mobilenet_v2, 1,000 classes; it comes with litevision); --model takes others\n"
+    _, out, err = litevision("classify", "red.png", "--top", "1")
+    assert (out.count("\n"), err) == (2, said)
+    document = json.loads(litevision("classify", "red.png", "--json")[1])
+    assert (document["model"], document["bundle"]["classes"]) == ("imagenet-1k", 1000)
+    line = json.loads(litevision("classify", "red.png", "--jsonl")[1])
+    assert (line["model"], line["bundle"]["classes"]) == ("imagenet-1k", 1000)
 
 
 def test_one_image_needs_no_closing_line(classify: Run) -> None:
@@ -92,7 +124,7 @@ def test_json_of_one_image_is_one_line(classify: Run) -> None:
     _, out, _ = classify("red.png", "--json", "--top", "1")
     assert re.fullmatch(
         r'\{"model": "tiny\.onnx", "litevision": "[\w.+]+", "bundle": \{"sha256": "[0-9a-f]{64}", '
-        r'"engine": "onnxruntime", "precision": "fp32", "device": "cpu"\}, '
+        r'"classes": 3, "engine": "onnxruntime", "precision": "fp32", "device": "cpu"\}, '
         r'"results": \[\{"path": "red\.png", "predictions": '
         r'\[\{"label": "red", "score": 0\.99\d+, "index": 0\}\], "image_hw": \[9, 12\], "ms": [\d.]+\}\], '
         r'"passed_over": \{\}\}\n',
@@ -127,11 +159,12 @@ def test_csv(classify: Run) -> None:
     assert err.splitlines()[-1] == "wrote out.csv: 1 image"
     with Path("out.csv").open(newline="") as file:
         header, first, second, bad = csv.reader(file)
-    assert header == ["path", "rank", "index", "label", "score", "ms", "error"]
-    assert bad == ["bad.jpg", "", "", "", "", "", f"bad.jpg: {NO_IMAGE}"]
+    assert header == ["path", "rank", "index", "label", "score", "unsure", "ms", "error"]
+    assert bad == ["bad.jpg", "", "", "", "", "", "", f"bad.jpg: {NO_IMAGE}"]
     assert first[:4] == ["red.png", "1", "0", "red"]
     assert float(first[4]) == pytest.approx(0.9999092)
-    assert float(first[5]) > 0
+    assert first[5] == ""
+    assert float(first[6]) > 0
     assert second[:4] == ["red.png", "2", "1", "green"]
     assert not list(Path().glob(".out.csv*"))
 
@@ -151,7 +184,7 @@ def test_csv_on_standard_output(classify: Run) -> None:
     Path(name).write_bytes(Path("red.png").read_bytes())
     code, out, _ = classify(name, "--csv", "-", "--top", "1")
     assert code == 0
-    assert out.startswith('path,rank,index,label,score,ms,error\n"\\udcff, a.png",1,0,red,0.99')
+    assert out.startswith('path,rank,index,label,score,unsure,ms,error\n"\\udcff, a.png",1,0,red,0.99')
     assert classify(name, "--csv", "out.csv", "--top", "1")[0] == 0
     assert Path("out.csv").read_text(encoding="utf-8").splitlines()[1].startswith('"\\udcff, a.png",1,0,red,0.99')
 
@@ -159,7 +192,7 @@ def test_csv_on_standard_output(classify: Run) -> None:
 def test_csv_and_json_together(classify: Run) -> None:
     _, out, _ = classify("red.png", "--csv", "out.csv", "--json")
     assert json.loads(out)["results"][0]["path"] == "red.png"
-    assert Path("out.csv").read_text().startswith("path,rank,index,label,score,ms,error\nred.png,1,0,red,")
+    assert Path("out.csv").read_text().startswith("path,rank,index,label,score,unsure,ms,error\nred.png,1,0,red,")
 
 
 def test_a_csv_behind_a_link_stays_behind_it(classify: Run) -> None:

@@ -17,7 +17,7 @@ from litevision.cli.parser import GLOBAL_OPTIONS, fields_of, option_names, parse
 Run = Callable[..., tuple[int, str, str]]
 
 SHOWN = {
-    "classify": ["litevision classify photo.jpg", "[default: 5]", "clothing unless given", "Choices: onnxruntime"],
+    "classify": ["litevision classify photo.jpg", "[default: 5]", "imagenet-1k unless given", "Choices: onnxruntime"],
     "detect": ["N along the longer side", "from 0 to 1", "blood-cells unless given", "Seconds between frames"],
     "evaluate": ["runs/first", "Choices: train, validation, test, all.", "[default: onnxruntime]"],
     "check-data": [

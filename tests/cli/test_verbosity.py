@@ -92,8 +92,8 @@ def test_the_model_that_answers_unasked_is_named_once(litevision: Run) -> None:
     photo = str(Path(__file__).parents[2] / "examples/dress.jpg")
     code, out, err = litevision("classify", photo, photo, "--top", "1", "--json")
     assert code == 0
-    assert '"model": "clothing"' in out
-    assert err.startswith("clothing: dress, hat, ")
-    assert err.count("give --model for others\n") == 1
+    assert '"model": "imagenet-1k"' in out
+    assert err.startswith("model: imagenet-1k (mobilenet_v2, 1,000 classes; ")
+    assert err.count("--model takes others\n") == 1
     assert litevision("classify", photo, "--model", "clothing")[2] == ""
     assert litevision("classify", photo, "--quiet")[2] == ""

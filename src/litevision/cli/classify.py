@@ -14,9 +14,14 @@ if TYPE_CHECKING:
     from litevision.runtime import Bundle, Predictions, Result
 
 
+_UNSURE = ("", "unsure")
+
+
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ClassifyOptions(PredictOptions):
     """Name what images and videos show, with scores from 0 to 1.
+
+    An answer that a calibrated model has too little confidence in says "unsure".
 
     An image that cannot be read is reported, the others are still named, and the exit code is 1.
     """
@@ -31,13 +36,13 @@ class ClassifyOptions(PredictOptions):
         choices=model_names,
         metavar="BUNDLE|RUN|NAME",
         help="A bundle (.onnx), the folder of a finished run, or a name that 'litevision models' lists; "
-        "clothing unless given.",
+        "imagenet-1k unless given, which knows 1000 classes.",
     )
     top: int = option(5, min=1, help="How many classes to name.")
     csv: str | None = option(
         None,
         metavar="FILE.csv",
-        help="Write path,rank,index,label,score,ms,error into this file; - prints them.",
+        help="Write path,rank,index,label,score,unsure,ms,error into this file; - prints them.",
         writes="csv:path,rank,",
     )
 
@@ -46,15 +51,14 @@ class Classify(Predict[ClassifyOptions]):
     """Names what images show."""
 
     verb = "classify"
-    default_model = "clothing"
+    default_model = "imagenet-1k"
 
     def output_format(self) -> "OutputFormat":
         from litevision.cli.tables import OutputFormat
 
-        columns = (("path", "<4"), ("rank", ">4"), ("label", "<5"), ("score", ">6"))
-        return OutputFormat(
-            columns, _cells, ("path", "rank", "index", "label", "score", "ms", "error"), _rows, _to_dict
-        )
+        columns = (("path", "<4"), ("rank", ">4"), ("label", "<5"), ("score", ">6"), ("", "<0"))
+        header = ("path", "rank", "index", "label", "score", "unsure", "ms", "error")
+        return OutputFormat(columns, _cells, header, _rows, _to_dict)
 
     def job(self, bundle: "Bundle") -> Job:
         from litevision.runtime import Classifier
@@ -73,12 +77,13 @@ def _cells(result: "Result[Predictions]") -> Iterator[tuple[str, ...]]:
 
     name = escape(result.name)
     for rank, it in enumerate(result.predictions, start=1):
-        yield name, str(rank), escape(it.label), f"{it.score:.4f}"
+        yield name, str(rank), escape(it.label), f"{it.score:.4f}", _UNSURE[rank == 1 and result.predictions.unsure]
 
 
 def _rows(result: "Result[Predictions]") -> Iterator[tuple[object, ...]]:
     for rank, it in enumerate(result.predictions, start=1):
-        yield result.name, rank, it.index, it.label, it.score, round(result.ms, 3), ""
+        unsure = _UNSURE[result.predictions.unsure]
+        yield result.name, rank, it.index, it.label, it.score, unsure, round(result.ms, 3), ""
 
 
 def _to_dict(result: "Result[Predictions]") -> dict[str, Any]:

@@ -13,7 +13,7 @@ from litevision import console
 from litevision.cli.predict_options import PredictOptions
 from litevision.cli.signals import Interrupted, Signals, leave, silence_stdout
 from litevision.errors import LitevisionError, UsageError
-from litevision.tables import display_width, escape
+from litevision.tables import display_width, escape, pluralise
 
 if TYPE_CHECKING:
     from litevision.cli.inputs import Entry, ImageInput, Inputs
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Batches = Generator[list[Result[Any]]]
 
 _MAX_LABEL_WIDTH = 30
+_FEW_LABELS = 12
 
 
 Options = TypeVar("Options", bound=PredictOptions)
@@ -203,7 +204,10 @@ def _open(command: Predict[Any], inputs: "Inputs") -> "Bundle":
     bundle = Bundle.open(path, engine=engine, precision=precision, threads=threads, streams=streams, device=device)
     console.debug(f"opened {path} in {bundle.engine.choice.title}, {streams} at once, {threads or 'all'} threads each")
     if options.model is None:
-        console.note(f"{command.model}: {', '.join(bundle.metadata.labels)}; give --model for others")
+        about = bundle.metadata
+        named = f": {', '.join(about.labels)}" if len(about.labels) <= _FEW_LABELS else ""
+        what = f"{about.architecture.name}, {pluralise(len(about.labels), 'class')}{named}"
+        console.note(f"model: {command.model} ({what}; it comes with litevision); --model takes others")
     return bundle
 
 
@@ -270,7 +274,8 @@ def _writers(command: Predict[Any], inputs: "Inputs", job: Job | None, stack: Ex
             )
         )
     elif options.jsonl:
-        writers.append(tables.JsonLinesWriter(sys.stdout, form, tables.made_by(job.bundle if job else None)))
+        made_by = {"model": command.model, **tables.made_by(job.bundle if job else None)}
+        writers.append(tables.JsonLinesWriter(sys.stdout, form, made_by))
     elif _table_shown(command):
         # Where a list is still growing, nobody knows how wide its paths will be.
         paths = [entry for entry in inputs.entries if isinstance(entry, str)] if inputs.is_listed else []
@@ -314,8 +319,6 @@ def _conclude(
     job: Job | None,
     ended: BaseException | None,
 ) -> None:
-    from litevision.tables import pluralise
-
     stopped = f"stopped by {_name(ended)}: " if isinstance(ended, Interrupted) else ""
     engine = f", {job.bundle.engine.choice.title}" if job else ""
     passed = f", {passed_over}" if passed_over else ""

@@ -70,7 +70,13 @@ def made_by(bundle: "Bundle | None") -> dict[str, object]:
     from litevision.files import sha256_of
 
     path, choice = bundle.path, bundle.engine.choice
-    facts = {"sha256": sha256_of(path), "engine": choice.name, "precision": choice.precision, "device": choice.device}
+    facts = {
+        "sha256": sha256_of(path),
+        "classes": len(bundle.metadata.labels),
+        "engine": choice.name,
+        "precision": choice.precision,
+        "device": choice.device,
+    }
     return {"litevision": __version__, "bundle": facts}
 
 

@@ -1,15 +1,14 @@
 """How good a bundle is on labelled images, in the engine that will run it. No torch."""
 
 from litevision.evaluation.classification import evaluate_bundle
+from litevision.evaluation.confidence import CalibrationBin, calibration, fit_calibration
 from litevision.evaluation.samples import Skipped, select_split
 from litevision.evaluation.scores import (
-    CalibrationBin,
     ClassScores,
     Confusion,
     Evaluation,
     Scores,
     as_bundle_score,
-    calibration,
     like_a_constant,
     scores,
     wilson_interval,
@@ -25,6 +24,7 @@ __all__ = [
     "as_bundle_score",
     "calibration",
     "evaluate_bundle",
+    "fit_calibration",
     "like_a_constant",
     "scores",
     "select_split",

@@ -10,15 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from litevision.errors import UsageError
+from litevision.evaluation.confidence import LEAST_PROBABILITY, calibration, calibration_error
 from litevision.evaluation.samples import Skipped
 from litevision.runtime import Score
 
 _TOP = 5
-_BINS = 15  # as in Guo et al. 2017, whose calibration errors people compare theirs with
 _SAME_ANSWER = 0.01  # of each class, the most that a probability may differ between images
 _FEW_IMAGES = 20
-# The logarithm of 0 is infinite, which JSON cannot say: what float32 rounded to 0 counts as its least normal number.
-_LEAST_PROBABILITY = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -77,20 +75,6 @@ class Confusion:
     truth: str
     answer: str
     count: int
-
-
-@dataclass(frozen=True, slots=True)
-class CalibrationBin:
-    """The images whose best class has a probability above ``low`` and up to ``high``.
-
-    ``confidence`` is their mean probability and ``accuracy`` the share of right answers; None without images.
-    """
-
-    low: float
-    high: float
-    count: int
-    confidence: float | None
-    accuracy: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +150,8 @@ def scores(evaluation: Evaluation) -> Scores:
         top5=100 * int((rank < _TOP).sum()) / count if num_classes > _TOP else None,
         macro_f1=_mean([it.f1 for it in per_class]),
         balanced_accuracy=_mean([it.recall for it in per_class]),
-        mean_loss=float(-np.log(np.maximum(of_truth, _LEAST_PROBABILITY)).mean()),
-        ece=_calibration_error(calibration(evaluation)),
+        mean_loss=float(-np.log(np.maximum(of_truth, LEAST_PROBABILITY)).mean()),
+        ece=calibration_error(calibration(evaluation)),
         confusion=tuple(map(tuple, confusion.tolist())),
         per_class=per_class,
     )
@@ -199,26 +183,6 @@ def wilson_interval(right: int, count: int, confidence: float = 0.95) -> tuple[f
     return 0.0 if right == 0 else scale * (middle - reach), 100.0 if right == count else scale * (middle + reach)
 
 
-def calibration(evaluation: Evaluation, bins: int = _BINS) -> tuple[CalibrationBin, ...]:
-    """How often the best class is right where its probability is so high: ``bins`` equal bins of (0, 1].
-
-    Source: Guo et al. 2017, arXiv:1706.04599, section 2.
-    """
-    edges = np.linspace(0, 1, bins + 1)
-    confidence = evaluation.probabilities.max(axis=1).astype(np.float64)
-    right = evaluation.probabilities.argmax(axis=1) == evaluation.labels
-    place = np.digitize(confidence, edges[1:-1], right=True)
-    counts = np.bincount(place, minlength=bins).tolist()
-    confidences = np.bincount(place, confidence, bins).tolist()
-    rights = np.bincount(place, right, bins).tolist()
-    return tuple(
-        CalibrationBin(low, high, count, *((total / count, hits / count) if count else (None, None)))
-        for low, high, count, total, hits in zip(
-            edges[:-1].tolist(), edges[1:].tolist(), counts, confidences, rights, strict=True
-        )
-    )
-
-
 def like_a_constant(evaluation: Evaluation) -> str:
     """In what the answers are like one and the same answer to every image, in words; empty where they are better.
 
@@ -233,7 +197,7 @@ def like_a_constant(evaluation: Evaluation) -> str:
     if float(np.ptp(probabilities, axis=0).max()) < _SAME_ANSWER:
         answer = evaluation.classes[int(probabilities[0].argmax())]
         return f"all {count:,} images get the same answer, {answer!r}"
-    loss = -np.log(np.maximum(probabilities[np.arange(count), truth], _LEAST_PROBABILITY))
+    loss = -np.log(np.maximum(probabilities[np.arange(count), truth], LEAST_PROBABILITY))
     constant = -np.log(shares[truth])
     gain = constant - loss
     noise = 2 * float(gain.std()) / math.sqrt(count)
@@ -288,12 +252,3 @@ def _per_class(names: tuple[str, ...], confusion: npt.NDArray[np.int64]) -> tupl
 def _mean(values: list[float | None]) -> float:
     defined = [value for value in values if value is not None]
     return math.fsum(defined) / len(defined)
-
-
-def _calibration_error(bins: tuple[CalibrationBin, ...]) -> float:
-    gaps = [
-        it.count * abs(it.accuracy - it.confidence)
-        for it in bins
-        if it.accuracy is not None and it.confidence is not None
-    ]
-    return math.fsum(gaps) / sum(it.count for it in bins)

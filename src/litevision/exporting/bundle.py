@@ -16,6 +16,7 @@ from litevision.image import Preprocess, shipped_images
 from litevision.runtime import (
     METADATA_KEY,
     BundleMetadata,
+    Calibration,
     Check,
     DetectionScore,
     Normalisation,
@@ -40,6 +41,7 @@ def export_bundle(
     training_data: str,
     score: Score | DetectionScore | None = None,
     score_thresholds: tuple[float, ...] | None = None,
+    calibration: Calibration | None = None,
     check_images: Sequence[CheckImage] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> BundleMetadata:
@@ -59,6 +61,7 @@ def export_bundle(
         training_data: what they were trained on.
         score: what was measured with them.
         score_thresholds: of a detector, the score of each class from which on a box counts.
+        calibration: of a classifier, when it is unsure.
         check_images: what to check with; by default the four that come with the package.
         options: of the task's graph alone: ``top_k``, the most boxes that a detector gives for an image.
 
@@ -86,6 +89,7 @@ def export_bundle(
         training_data=training_data,
         score=score,
         score_thresholds=score_thresholds,
+        calibration=calibration,
         top_k=options.get("top_k"),
         check=NOT_CHECKED,
     )
@@ -109,15 +113,17 @@ def export_bundle(
     return metadata
 
 
-def add_score(
-    path: Path, score: Score | DetectionScore, score_thresholds: tuple[float, ...] | None = None
-) -> BundleMetadata:
-    """Writes what was measured with the bundle at ``path``, that very file, into it, and gives its metadata."""
+def add_score(path: Path, score: Score | DetectionScore, chosen: Mapping[str, Any]) -> BundleMetadata:
+    """Writes what was measured with the bundle at ``path``, that very file, into it, and gives its metadata.
+
+    Args:
+        path: the bundle.
+        score: how good it is.
+        chosen: other fields of the metadata, such as ``score_thresholds`` or ``calibration``.
+    """
     model = onnx.load(path)
     [stored] = [entry for entry in model.metadata_props if entry.key == METADATA_KEY]
-    metadata = replace(
-        BundleMetadata.from_json(stored.value, name=str(path)), score=score, score_thresholds=score_thresholds
-    )
+    metadata = replace(BundleMetadata.from_json(stored.value, name=str(path)), score=score, **chosen)
     with atomic_write(path) as partial:
         _write(model, metadata, partial)
     return metadata

@@ -128,7 +128,7 @@ def export(
     facts = _facts(network, path, size, normalisation, preprocess)
     changed = _with_resize(facts.preprocess, crop, crop_fraction, interpolation)
     if changed != facts.preprocess:
-        facts = replace(facts, preprocess=changed, score=None, score_thresholds=None)
+        facts = facts.unmeasured(preprocess=changed)
     if labels is None:
         labels = facts.labels
     if not network.config.num_classes:
@@ -204,9 +204,9 @@ def _facts(
         network, path.name.partition(".")[0], size_hw, normalisation, preprocess
     )
     if preprocess is not None and preprocess != facts.preprocess:
-        facts = replace(facts, preprocess=preprocess, score=None, score_thresholds=None)
+        facts = facts.unmeasured(preprocess=preprocess)
     if size_hw is not None:
         facts = resized(facts, size_hw)
     if normalisation is not None and normalisation != facts.normalisation:
-        facts = replace(facts, normalisation=normalisation, score=None, score_thresholds=None)
+        facts = facts.unmeasured(normalisation=normalisation)
     return facts

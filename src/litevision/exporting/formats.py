@@ -69,6 +69,7 @@ def _write_bundle(model: ExportedModel, path: Path) -> "BundleMetadata":
         training_data=facts.training_data,
         score=facts.score,
         score_thresholds=facts.score_thresholds,
+        calibration=facts.calibration,
         check_images=model.check_images,
         options={} if facts.top_k is None else {"top_k": facts.top_k},
     )

@@ -2,14 +2,14 @@
 
 import zlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from litevision.errors import UsageError
 from litevision.image import Preprocess
-from litevision.runtime import DetectionScore, Normalisation, Score, Weights
+from litevision.runtime import Calibration, DetectionScore, Normalisation, Score, Weights
 from litevision.runtime.schema import OPTIONAL
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Pretrained:
         training_data: what they were trained on.
         score: measured or claimed with this preprocessing; None where nothing was, or the classifier was replaced.
         score_thresholds: of a detector, the score from which a box of each class counts.
+        calibration: of a classifier, when it is unsure; None where that was not measured.
         top_k: of a detector, the most boxes that it gives for an image; None where that is not known.
         task: what the weights were made for.
         fingerprint: of the weights in the network; another one there means that they were trained since.
@@ -52,6 +53,7 @@ class Pretrained:
     training_data: str = "unknown"
     score: Score | DetectionScore | None = None
     score_thresholds: tuple[float, ...] | None = None
+    calibration: Calibration | None = field(default=None, metadata=OPTIONAL)
     top_k: int | None = field(default=None, metadata=OPTIONAL)
     task: str = "classification"
     fingerprint: int | None = field(default=None, repr=False, compare=False)
@@ -63,7 +65,11 @@ class Pretrained:
 
     def without_classes(self) -> Self:
         """Returns the facts that hold when the classifier is replaced: no labels and no score."""
-        return replace(self, labels=None, score=None, score_thresholds=None)
+        return self.unmeasured(labels=None)
+
+    def unmeasured(self, **changes: Any) -> Self:
+        """Returns the facts with ``changes`` that what was measured with the weights does not outlive."""
+        return replace(self, **{"score": None, "score_thresholds": None, "calibration": None, **changes})
 
     def transform(self, *, train: bool = False) -> "v2.Transform":
         """Returns a transform of ``torchvision.transforms.v2`` for your own data loader.

@@ -155,12 +155,16 @@ class Classifier(Predictor[Predictions]):
             return SizedInput(self.preprocess(image), image.upright_hw)
 
     def _infer(self, top: int, inputs: Sequence[SizedInput], images: Sequence[ImageLike | None]) -> list[Predictions]:
-        found = []
         probabilities = self.probabilities(np.stack([it.image_u8_hwc for it in inputs]))
-        for scores, it, image in zip(probabilities, inputs, images, strict=True):
+        calibration = self.bundle.metadata.calibration
+        confidences = [None] * len(images) if calibration is None else calibration.confidences(probabilities).tolist()
+        limit = 0.0 if calibration is None else calibration.unsure_below
+        found = []
+        for scores, it, image, confidence in zip(probabilities, inputs, images, confidences, strict=True):
             index = np.argsort(-scores, kind="stable")[:top]
             labels = tuple(self.labels[place] for place in index.tolist())
-            found.append(Predictions(labels, scores[index], index, image, it.image_hw))
+            unsure = confidence is not None and confidence < limit
+            found.append(Predictions(labels, scores[index], index, image, it.image_hw, confidence, unsure))
         return found
 
 

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, NoReturn
 
+import numpy as np
+import numpy.typing as npt
+
 from litevision.errors import BundleError
 from litevision.image import Preprocess
 from litevision.runtime.schema import FORMERLY, OPTIONAL, REST, from_dict, to_dict
@@ -87,6 +90,31 @@ class Check:
     top1_agreement: float
 
 
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How sure a classifier is of its best class, and from where on that is too little.
+
+    Attributes:
+        temperature: what the logarithms of the probabilities are divided by before the best class's probability is its
+            confidence, so that of answers with a confidence of 0.8 about 80 % are right; above 0. The probabilities
+            that the graph gives stay what they are. Source: Guo et al. 2017, arXiv:1706.04599.
+        unsure_below: an answer with less confidence counts as unsure; in [0, 1].
+        fitted_on: the images that decided both.
+    """
+
+    temperature: float
+    unsure_below: float
+    fitted_on: str
+
+    def confidences(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """The confidence in the best class of each image, ``float64[N]``, from ``float32[N, classes]``."""
+        best = probabilities.max(axis=1, keepdims=True).astype(np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):  # a class that was rounded to 0 stays at 0
+            logarithms = np.log(probabilities / best) / self.temperature
+        confidences: npt.NDArray[np.float64] = 1 / np.exp(logarithms).sum(axis=1)
+        return confidences
+
+
 class _OfTask(NamedTuple):
     """What differs between the bundles of one task and another.
 
@@ -125,6 +153,7 @@ class BundleMetadata:
         check: the check made at export.
         score_thresholds: of a detector, the score from which on a box of each class should count, in [0, 1].
         top_k: of a detector, the most boxes that it gives for an image, where that was chosen.
+        calibration: of a classifier, when it is unsure, where that was measured.
     """
 
     task: Task
@@ -138,6 +167,7 @@ class BundleMetadata:
     check: Check
     score_thresholds: tuple[float, ...] | None = field(default=None, metadata=OPTIONAL)
     top_k: int | None = field(default=None, metadata=OPTIONAL)
+    calibration: Calibration | None = field(default=None, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         if len(self.labels) != self.architecture.num_classes:
@@ -151,6 +181,8 @@ class BundleMetadata:
             self._check_thresholds(self.score_thresholds)
         if self.top_k is not None and (self.top_k < 1 or not self.finds_boxes):
             raise BundleError(f"top_k is {self.top_k} for {self.task}; expected 1 or more, of a detector.")
+        if self.calibration is not None:
+            self._check_calibration(self.calibration)
 
     @property
     def finds_boxes(self) -> bool:
@@ -177,6 +209,15 @@ class BundleMetadata:
             )
         if not all(0 <= threshold <= 1 for threshold in thresholds):
             raise BundleError(f"score_thresholds are {thresholds}; expected numbers from 0 to 1.")
+
+    def _check_calibration(self, calibration: Calibration) -> None:
+        if self.finds_boxes:
+            raise BundleError(f"a calibration for {self.task}; expected one of a classifier alone.")
+        if not (calibration.temperature > 0 and 0 <= calibration.unsure_below <= 1):
+            raise BundleError(
+                f"calibration has the temperature {calibration.temperature} and unsure_below "
+                f"{calibration.unsure_below}; expected a number above 0 and one from 0 to 1."
+            )
 
     def to_json(self) -> str:
         """Write the JSON text that a bundle carries."""

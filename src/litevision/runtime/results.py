@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import numpy as np
@@ -40,6 +40,8 @@ class Predictions:
         index: ``int64[K]``, their places among the model's labels.
         image: the image that was classified, by reference; None where it is not kept.
         image_hw: height and width of the upright image, px; None where they are not known.
+        confidence: how likely the best class is right, in [0, 1], where the model's calibration says so; else None.
+        unsure: whether that is too little for an answer, as the model's calibration has it.
 
     Raises:
         UsageError: arrays of different lengths.
@@ -56,6 +58,8 @@ class Predictions:
     index: npt.NDArray[np.int64]
     image: ImageLike | None = field(default=None, repr=False)
     image_hw: tuple[int, int] | None = field(default=None, repr=False)
+    confidence: float | None = None
+    unsure: bool = False
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -77,7 +81,7 @@ class Predictions:
     def __getitem__(self, which: slice) -> "Predictions": ...
     def __getitem__(self, which: int | slice) -> "Prediction | Predictions":
         if isinstance(which, slice):
-            return Predictions(self.labels[which], self.scores[which], self.index[which], self.image, self.image_hw)
+            return replace(self, labels=self.labels[which], scores=self.scores[which], index=self.index[which])
         return Prediction(self.labels[which], float(self.scores[which]), int(self.index[which]))
 
     def __eq__(self, other: object) -> bool:
@@ -107,10 +111,14 @@ class Predictions:
 
         Returns:
             ``{"predictions": [{"label": ..., "score": ..., "index": ...}, ...], "image_hw": [h, w]}``, the size where
-            it is known.
+            it is known; of a calibrated model ``"confidence"`` and ``"unsure"`` (true or false) too.
         """
-        found = [{"label": it.label, "score": it.score, "index": it.index} for it in self]
-        return {"predictions": found, **({"image_hw": list(self.image_hw)} if self.image_hw else {})}
+        found: dict[str, Any] = {
+            "predictions": [{"label": it.label, "score": it.score, "index": it.index} for it in self]
+        }
+        if self.image_hw:
+            found["image_hw"] = list(self.image_hw)
+        return found if self.confidence is None else {**found, "confidence": self.confidence, "unsure": self.unsure}
 
     def to_json(self) -> str:
         """Write `to_dict` as JSON, as ``litevision classify --json`` does."""

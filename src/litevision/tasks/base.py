@@ -305,12 +305,12 @@ class Task(ABC):
         Empty where they are better.
         """
 
-    def best_thresholds(self, evaluation: Any) -> tuple[float, ...] | None:
-        """The score of each class from which on a result counts, for the bundle; None where the task has none."""
-        return None
+    @abstractmethod
+    def chosen_on(self, evaluation: Any, dataset: str) -> dict[str, Any]:
+        """Fields of the bundle's metadata that validation images choose; ``dataset`` names these."""
 
-    def describe_thresholds(self, evaluation: Any, thresholds: tuple[float, ...]) -> dict[str, Any]:
-        """Entries of ``results.json`` on thresholds, and what comes of them on the images of ``evaluation``."""
+    def describe_chosen(self, evaluation: Any, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Entries of ``results.json`` on what was chosen, and what comes of it on the images of ``evaluation``."""
         return {}
 
     def describe_data(self, data: Any) -> dict[str, Any]:

@@ -84,14 +84,14 @@ def finish(
     scores = {split: task.scores(evaluation) for split, evaluation in evaluations.items()}
     judged = "test" if "test" in scores else "validation"
     # The test images decide nothing, so that their score is that of images never seen.
-    thresholds = task.best_thresholds(evaluations["validation"])
+    chosen = task.chosen_on(evaluations["validation"], f"{data.root.name}, validation split")
     dataset = f"{data.root.name}, {judged} split"
     score = task.bundle_score(scores[judged], dataset, plan.preprocess.size_hw, MEASURED_BY)
-    check = add_score(bundle, score, thresholds).check
+    check = add_score(bundle, score, chosen).check
     results = {
         **described(plan, network, device),
         **how_it_went(progress, stopped_early=stopped_early),
-        **({} if thresholds is None else task.describe_thresholds(evaluations[judged], thresholds)),
+        **task.describe_chosen(evaluations[judged], chosen),
         "averaged": [
             {
                 "name": run.name,

@@ -1,8 +1,12 @@
 """Read weights from bundles: rebuild the network that an exported graph was made from, with the graph's numbers."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +20,16 @@ from litevision.runtime.bundle import checked_metadata, read_bundle
 from litevision.weights.convert.layout import Tensors
 
 _PREFIX = "network."  # the graph names its weights after the module that was exported
+_MOST_NUMBERS = 64  # for each byte of a file, on the way from its stored numbers to weights
+_UNPACK: dict[str, Callable[[list[npt.NDArray[Any]], dict[str, Any]], npt.NDArray[Any]]] = {
+    "Cast": lambda arrays, given: arrays[0].astype(_type_of(given["to"])),
+    "Mul": lambda arrays, given: np.multiply(*arrays),
+    "Sub": lambda arrays, given: np.subtract(*arrays),
+    "Floor": lambda arrays, given: np.floor(arrays[0]),
+    "Concat": lambda arrays, given: np.concatenate(arrays[:2], given["axis"]),
+    "Reshape": lambda arrays, given: arrays[0].reshape(arrays[1]),
+}
+"""The operators that make weights of numbers stored in 8 or 4 bits, as ``tools/pack_imagenet.py`` writes them."""
 
 
 def read_bundle_weights(path: Path) -> tuple[AnyConfig, Tensors, Pretrained]:
@@ -37,7 +51,7 @@ def read_bundle_weights(path: Path) -> tuple[AnyConfig, Tensors, Pretrained]:
         raise WeightsError(
             f"{path}: its network cannot be rebuilt ({error}). Use the version of litevision that exported it"
         ) from None
-    return config, _state(network, _initializers(data, path), path), pretrained_of(metadata)
+    return config, _state(network, _weights_in(data, path), path), pretrained_of(metadata)
 
 
 def pretrained_of(metadata: BundleMetadata) -> Pretrained:
@@ -54,26 +68,53 @@ def pretrained_of(metadata: BundleMetadata) -> Pretrained:
         training_data=metadata.training_data,
         score=metadata.score,
         score_thresholds=metadata.score_thresholds,
+        calibration=metadata.calibration,
         top_k=metadata.top_k,
         task=metadata.task,
     )
 
 
-def _initializers(data: bytes, path: Path) -> Tensors:
-    """Reads the weights in a graph, by their module's path."""
+def _weights_in(data: bytes, path: Path) -> Tensors:
+    """Reads the weights in a graph, by their module's path; those that are stored smaller are computed first.
+
+    Raises:
+        WeightsError: numbers that cannot be read, or that would become far larger than the file.
+    """
     import onnx
     from onnx import numpy_helper
 
-    tensors: Tensors = {}
-    for one in onnx.load_model_from_string(data).graph.initializer:
-        if one.name.startswith(_PREFIX):
-            try:
-                tensors[one.name.removeprefix(_PREFIX)] = torch.from_numpy(numpy_helper.to_array(one).copy())
-            except Exception as error:  # numpy, torch and onnx each raise their own for a kind or size that is none
-                raise WeightsError(
-                    f"{path}: the weight {one.name[:100]!r} in its graph cannot be read ({error}). Export it again"
-                ) from None
-    return tensors
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    graph, numbers, name = onnx.load_model_from_string(data).graph, 0, ""
+    try:
+        for one in graph.initializer:
+            name = one.name
+            arrays[name] = numpy_helper.to_array(one)
+        for node in graph.node:  # they stand in an order in which what a node takes comes first
+            unpack = _UNPACK.get(node.op_type)
+            if unpack is None or not node.input or not all(each in arrays for each in node.input):
+                continue
+            name, taken = node.output[0], [arrays[each] for each in node.input]
+            is_broadcast = node.op_type in ("Mul", "Sub")
+            shape = np.broadcast_shapes(*(it.shape for it in taken)) if is_broadcast else taken[0].shape
+            numbers += math.prod(shape)
+            if numbers > _MOST_NUMBERS * len(data):
+                raise ValueError("it would become far larger than the file")
+            arrays[name] = unpack(taken, {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute})
+        return {
+            name.removeprefix(_PREFIX): torch.from_numpy(array.copy())
+            for name, array in arrays.items()
+            if name.startswith(_PREFIX)
+        }
+    except Exception as error:  # numpy, torch and onnx each raise their own for a kind or size that is none
+        raise WeightsError(
+            f"{path}: the weight {name[:100]!r} in its graph cannot be read ({error}). Export it again"
+        ) from None
+
+
+def _type_of(code: int) -> np.dtype[Any]:
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    return tensor_dtype_to_np_dtype(code)
 
 
 def _state(network: nn.Module, stored: Mapping[str, Tensor], path: Path) -> Tensors:

@@ -108,14 +108,11 @@ def current_facts(network: AnyNetwork) -> Pretrained | None:
     if known is None:
         return None
     if known.fingerprint != fingerprint(network):
-        known = replace(
-            known,
+        known = known.unmeasured(
             name=f"{known.name}, fine-tuned",
             source=f"fine-tuned from {known.name}: {known.source}",
             sha256=weights_digest(network),
             training_data=f"{known.training_data}, then unknown data",
-            score=None,
-            score_thresholds=None,
         )
     has_its_classes = known.labels is None or len(known.labels) == network.config.num_classes
     return known if has_its_classes else known.without_classes()
@@ -208,7 +205,7 @@ def resized(facts: Pretrained, size_hw: tuple[int, int]) -> Pretrained:
         return facts
     resize_px = round(min(size_hw) * old.resize_px / min(old.size_hw))
     preprocess = replace(old, size_hw=size_hw, resize_px=resize_px)
-    return replace(facts, preprocess=preprocess, score=None, score_thresholds=None)
+    return facts.unmeasured(preprocess=preprocess)
 
 
 def _preprocess(weight_set: WeightSet) -> Preprocess:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-_NAMES = ("clothing", "blood-cells")
+_NAMES = ("imagenet-1k", "clothing", "blood-cells")
 
 BUNDLES = {name: Path(__file__).with_name(f"{name}.onnx") for name in _NAMES}
-"""The path of each by its name: ``clothing`` is the default of ``classify``, ``blood-cells`` that of ``detect``."""
+"""The path of each by its name: ``imagenet-1k`` is the default of ``classify``, ``blood-cells`` that of ``detect``."""

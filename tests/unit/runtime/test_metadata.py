@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from bundles import plain_metadata
 from litevision.errors import BundleError
 from litevision.image import Preprocess
-from litevision.runtime import Architecture, BundleMetadata, Check, DetectionScore, Normalisation, Score, Weights
+from litevision.runtime import (
+    Architecture,
+    BundleMetadata,
+    Calibration,
+    Check,
+    DetectionScore,
+    Normalisation,
+    Score,
+    Weights,
+)
 
 FULL = BundleMetadata(
     task="classification",
@@ -51,6 +60,17 @@ def changed(path: str, value: Any = ..., *, of: BundleMetadata = FULL) -> str:
 def test_round_trip() -> None:
     assert BundleMetadata.from_json(FULL.to_json()) == FULL
     assert BundleMetadata.from_json(replace(FULL, score=None).to_json()).score is None
+
+
+def test_a_calibration_is_read_checked_and_left_out() -> None:
+    calibrated = replace(FULL, calibration=Calibration(0.75, 0.5, "90 images"))
+    assert BundleMetadata.from_json(calibrated.to_json()) == calibrated
+    assert "calibration" not in FULL.to_json()
+    for wrong in (Calibration(0.0, 0.5, ""), Calibration(1.0, 1.5, ""), Calibration(-1.0, 0.5, "")):
+        with pytest.raises(BundleError, match="expected a number above 0 and one from 0 to 1"):
+            replace(FULL, calibration=wrong)
+    with pytest.raises(BundleError, match="expected one of a classifier alone"):
+        replace(DETECTOR, calibration=Calibration(1.0, 0.5, ""))
 
 
 def test_round_trip_of_a_detector() -> None:

@@ -31,6 +31,12 @@ def test_plain_values() -> None:
     assert sized.top(1).to_dict() == {**FOUND.top(1).to_dict(), "image_hw": [48, 64]}
 
 
+def test_what_a_calibrated_model_is_unsure_of_says_so() -> None:
+    found = Predictions(FOUND.labels, FOUND.scores, FOUND.index, confidence=0.4, unsure=True)
+    assert found.top(1).to_dict() == {**FOUND.top(1).to_dict(), "confidence": 0.4, "unsure": True}
+    assert (FOUND.confidence, FOUND.unsure) == (None, False)
+
+
 def test_equal_predictions_are_equal_whatever_their_image() -> None:
     again = Predictions(FOUND.labels, FOUND.scores.copy(), FOUND.index.copy(), b"image")
     assert again == FOUND

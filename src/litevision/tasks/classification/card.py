@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 from litevision.image import Crop
+from litevision.runtime import Calibration
 from litevision.tasks.base import CardSections
 from litevision.training.report import facts
 from litevision.training.report.card import data_section, weakest_classes
@@ -62,10 +63,26 @@ def card_sections(results: facts.Results, seeds: Sequence[float] | None) -> Card
     )
 
 
+def calibration_in_words(calibration: Calibration) -> str:
+    """When a classifier is unsure, and how that was found, as sentences."""
+    return (
+        f"An answer counts as unsure where the confidence in it is below {calibration.unsure_below:g}. The confidence "
+        f"is the best class's probability at a temperature of {calibration.temperature:g}, which was fitted, as was "
+        f"that limit, on {calibration.fitted_on}. The scores themselves are without it."
+    )
+
+
+def _calibrated(results: facts.Results) -> str:
+    record = dict(results["calibration"])
+    share = facts.percent(100 * record.pop("unsure_share"))
+    return f"{calibration_in_words(Calibration(**record))} By that, {share} of the images above are unsure.\n\n"
+
+
 def _limits(results: facts.Results) -> list[str]:
     lines = [
         "For naming images like those that it was trained on: one thing, one name.",
-        "Every image gets one of the labels, also one that shows none of them; a low score is the only hint.",
+        "Every image gets one of the labels, also one that shows none of them; a low score, and the word unsure, are "
+        "the only hints.",
         "Images that look different (another camera, light, background or culture) are named less well than the "
         "score below says; measure it on yours with `litevision evaluate`.",
         "Not for decisions about people, nor where a wrong name does harm and nobody looks.",
@@ -88,6 +105,8 @@ def _score(results: facts.Results, seeds: Sequence[float] | None) -> str:
         f"macro F1 {facts.share(scores['macro_f1'])}, balanced accuracy {facts.share(scores['balanced_accuracy'])}, "
         f"expected calibration error {facts.share(scores['ece'])}.\n\n"
     )
+    if results.get("calibration"):
+        text += _calibrated(results)
     if seeds:
         text += f"{_spread(seeds, averaged=bool(results.get('averaged')))}\n\n"
     rows = [

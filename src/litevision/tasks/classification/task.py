@@ -13,12 +13,14 @@ from litevision.evaluation import (
     Scores,
     as_bundle_score,
     evaluate_bundle,
+    fit_calibration,
     like_a_constant,
     scores,
 )
 from litevision.image import Preprocess
-from litevision.runtime import Bundle, Check, Classifier, Normalisation, Score
+from litevision.runtime import Bundle, Calibration, Check, Classifier, Normalisation, Score
 from litevision.runtime.metadata import Task as TaskName
+from litevision.runtime.schema import to_dict
 from litevision.tasks.base import (
     CardSections,
     OnResults,
@@ -240,6 +242,18 @@ class Classification(Task):
     def learned_nothing(self, evaluation: Evaluation, scores: Scores) -> str:
         """One answer to every image, or answers no better than that."""
         return like_a_constant(evaluation)
+
+    def chosen_on(self, evaluation: Evaluation, dataset: str) -> dict[str, Any]:
+        """The calibration, where there are enough images for one."""
+        return {"calibration": fit_calibration(evaluation, f"{len(evaluation.labels):,} images of {dataset}")}
+
+    def describe_chosen(self, evaluation: Evaluation, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """The calibration, and the share of images whose answer is unsure by it."""
+        calibration: Calibration | None = chosen["calibration"]
+        if calibration is None:
+            return {}
+        unsure = calibration.confidences(evaluation.probabilities) < calibration.unsure_below
+        return {"calibration": {**to_dict(calibration), "unsure_share": float(unsure.mean())}}
 
     def class_rows(self, results: Mapping[str, Any], split: str) -> Rows:
         """Each class with its images, precision, recall and F1, an undefined one left empty."""

@@ -234,12 +234,13 @@ class DetectionTask(Task):
         found_none = scores.boxes and (scores.ap50 or 0.0) < _NOTHING_FOUND
         return f"AP50 is 0, none of {scores.boxes:,} objects is found" if found_none else ""
 
-    def best_thresholds(self, evaluation: DetectionEvaluation) -> tuple[float, ...]:
+    def chosen_on(self, evaluation: DetectionEvaluation, dataset: str) -> dict[str, Any]:
         """The score of each class at which F1 is highest."""
-        return best_thresholds(evaluation, DEFAULT_SCORE_THRESHOLD)
+        return {"score_thresholds": best_thresholds(evaluation, DEFAULT_SCORE_THRESHOLD)}
 
-    def describe_thresholds(self, evaluation: DetectionEvaluation, thresholds: tuple[float, ...]) -> dict[str, Any]:
+    def describe_chosen(self, evaluation: DetectionEvaluation, chosen: Mapping[str, Any]) -> dict[str, Any]:
         """The thresholds, and precision, recall and F1 at them."""
+        thresholds = chosen["score_thresholds"]
         return {"thresholds": list(thresholds), "at_thresholds": at_thresholds(evaluation, thresholds)}
 
     def describe_data(self, data: LabelledBoxes) -> dict[str, Any]:
