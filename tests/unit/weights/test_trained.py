@@ -242,7 +242,7 @@ def test_bundles_that_come_along(name: str) -> None:
     assert trained.pretrained.labels == bundle.metadata.labels
     assert trained.pretrained.preprocess == bundle.metadata.preprocess
     assert network.pretrained == trained.pretrained
-    assert isinstance(network.config, NetworkConfig if name == "clothing" else CenterNetConfig)
+    assert isinstance(network.config, CenterNetConfig if name == "blood-cells" else NetworkConfig)
 
 
 def test_the_shipped_classifier_answers_as_its_bundle() -> None:
