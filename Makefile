@@ -44,16 +44,17 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # A stamp stands for "what these two files ask for is installed"; a second call finds it and installs nothing. pip takes
-# nothing whose SHA-256 is not in the lock; the package itself is built with the hatchling of the lock.
+# nothing whose SHA-256 is not in the lock; the package itself is built with the hatchling of the lock. Python
+# compiles a module when it is first imported: to compile all 15,000 of them beforehand would take pip two minutes.
 $(VENV)/.base $(VENV)/.train $(VENV)/.docs $(VENV)/.dev: $(VENV)/.%: pyproject.toml lock/%.txt | $(BIN)/python
 	@echo "Installing what litevision needs into $(VENV), once:$(if $(filter base docs,$*), some 220 MB$(comma) no torch., torch makes it some minutes and gigabytes.)" >&2
-	$(BIN)/python -m pip install --quiet --require-hashes -r lock/$*.txt
+	$(BIN)/python -m pip install --quiet --no-compile --require-hashes -r lock/$*.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.base $(if $(filter dev,$*),$(VENV)/.train $(VENV)/.docs)
 
 $(VENV)-audit/.audit: lock/audit.txt
 	@$(PYTHON) -m venv $(VENV)-audit
-	@$(VENV)-audit/bin/python -m pip install --quiet --require-hashes -r lock/audit.txt
+	@$(VENV)-audit/bin/python -m pip install --quiet --no-compile --require-hashes -r lock/audit.txt
 	@touch $@
 
 comma := ,

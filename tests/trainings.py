@@ -57,9 +57,14 @@ PROMISED = {
 
 
 def train_there(place: Path, *arguments: str) -> tuple[str, str]:
-    """Trains the run ``mine`` on ``data``, both in the folder ``place``, and gives what was printed.
+    """Trains the run ``mine`` on ``data``, both in the folder ``place``, and gives what was printed."""
+    return run_there(place, "train", "data", "--name", "mine", *arguments)
 
-    In this process, which has imported and measured already what a process of its own would take seconds for.
+
+def run_there(place: Path, *arguments: str) -> tuple[str, str]:
+    """Runs the command line in the folder ``place``, which must end well, and gives what was printed.
+
+    In this process, which has imported already what a process of its own would take seconds for.
     """
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -67,7 +72,7 @@ def train_there(place: Path, *arguments: str) -> tuple[str, str]:
         contextlib.redirect_stderr(io.StringIO()) as err,
     ):
         patch.chdir(place)
-        patch.setattr("sys.argv", ["litevision", "train", "data", "--name", "mine", *arguments])
+        patch.setattr("sys.argv", ["litevision", *arguments])
         with pytest.raises(SystemExit) as ended:
             main()
     assert ended.value.code in (0, None), err.getvalue()

@@ -6,8 +6,6 @@ import re
 import shutil
 import signal
 import statistics
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from litevision.models import configure
 from litevision.models.centernet import CenterNet, CenterNetConfig
 from pausing import PausingRun
 from shapes import shape_settings, write_shapes
+from trainings import run_there
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -35,19 +34,11 @@ COLUMNS = ["candidate", "regime", "params", "MB", "GMACs", "ms", "spread", "epoc
 COLUMNS += ["train AP", "test AP", "AP50"]
 
 
-# An epoch is said to take 0.9 s, however busy the machine is; tests of measure_epoch have a clock of their own.
-STEADY = """
-import sys
-from litevision.cli import main
-from litevision.lab.compare import plans
-plans.measure_epoch = lambda *_: 0.9
-sys.exit(main())
-"""
-
-
-def start(place: Path, *arguments: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", STEADY, "compare", "centernet", "data", *arguments]
-    return subprocess.Popen(command, cwd=place, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def compare_there(place: Path, *arguments: str) -> tuple[str, str]:
+    """Compare in the folder ``place``; an epoch is said to take 0.9 s, however busy the machine is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plans, "measure_epoch", lambda *_: 0.9)
+        return run_there(place, "compare", "centernet", "data", *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +46,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     """A folder in which two candidates were compared for two epochs each, plain and augmented, and what was printed."""
     place = tmp_path_factory.mktemp("compare")
     write_shapes(place / "data", 12, test=3)
-    process = start(place, *OPTIONS, "--minutes", "0.03", "--seconds", "0.1")
-    out, err = process.communicate()
-    assert process.returncode == 0, err
-    return place, out, err
+    return place, *compare_there(place, *OPTIONS, "--minutes", "0.03", "--seconds", "0.1")
 
 
 @pytest.fixture
@@ -305,9 +293,7 @@ def test_the_same_command_goes_on_where_it_was_stopped(done: tuple[Path, str, st
     assert re.fullmatch(
         r"stopped at (epoch \d+, batch \d of 3|the end of epoch \d+); the same command goes on", err.splitlines()[-1]
     )
-    process = start(done[0], *command)
-    out, err = process.communicate()
-    assert process.returncode == 0, err
+    _, err = compare_there(done[0], *command)
     assert "v1-light: going on\n" in err
     results = json.loads((done[0] / "stopped/v1-light/results.json").read_text())
     assert (len(results["epochs"]), results["interruptions"]) == (8, 1)

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from litevision.training.checkpoint import read_checkpoint
-from trainings import settings, write_colours
+from trainings import run_there, settings, write_colours
 
 # What a step does depends on the whole batch alone: no statistics of a part of it, and nothing drawn.
 RECIPE: dict[str, dict[str, Any]] = {
@@ -50,8 +50,7 @@ def run(place: Path, starter: list[str], *arguments: str) -> "subprocess.Complet
 @pytest.fixture(scope="module")
 def alone(place: Path) -> Path:
     """The run of one process with the doubled batch."""
-    found = run(place, LIGHTNING, "data", "--name", "alone", *settings(RECIPE, {"schedule": {"batch_size": 8}}))
-    assert found.returncode == 0, found.stderr
+    run_there(place, "train", "data", "--name", "alone", *settings(RECIPE, {"schedule": {"batch_size": 8}}))
     return place / "runs/alone"
 
 

@@ -11,7 +11,7 @@ from litevision.cost.trace import FLOAT32_BYTES
 from litevision.errors import UsageError
 from litevision.lab.latency.model import LatencyModel
 from litevision.lab.latency.workload import ledger_workload
-from litevision.models import NetworkConfig, build, configure
+from litevision.models import Network, NetworkConfig, build, configure
 from litevision.registry import ALIASES, Variant
 from litevision.registry.weight_sets import WeightSet, weight_sets
 
@@ -56,12 +56,10 @@ def published_candidates(
     """
     check_classes(num_classes)
     scored = [(row, row.top1) for row in weight_sets() if row.top1 is not None and row.num_classes]
-    built = functools.cache(lambda config: build(config, device="meta"))
-    counted = functools.cache(lambda config, size_hw: ledger(built(config), size_hw))
     found = []
     for number, (row, top1) in enumerate(scored):
         on_network(number, len(scored))
-        costs = counted(_config(row, num_classes), row.input.size_hw)
+        costs = _counted(_config(row, num_classes), row.input.size_hw)
         candidate = Candidate(
             name=_name(row),
             weights=row.name,
@@ -85,6 +83,16 @@ def check_classes(num_classes: int) -> None:
     """
     if num_classes < 1:
         raise UsageError(f"{num_classes} classes; expected at least 1.")
+
+
+@functools.lru_cache(maxsize=512)  # a few times as many as there are, so that whoever asks again waits no more
+def _counted(config: NetworkConfig, size_hw: tuple[int, int]) -> Ledger:
+    return ledger(_built(config), size_hw)
+
+
+@functools.lru_cache(maxsize=1)  # one network's sets follow each other
+def _built(config: NetworkConfig) -> Network:
+    return build(config, device="meta")
 
 
 def _config(row: WeightSet, num_classes: int) -> NetworkConfig:

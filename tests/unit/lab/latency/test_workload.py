@@ -4,22 +4,31 @@ from collections import Counter
 
 import pytest
 
+from exports import IMAGENET, graph
 from graphs import model
 from litevision.cost.graph import graph_ledger
 from litevision.cost.ledger import ledger
 from litevision.exporting.graph import to_onnx
 from litevision.lab.latency.workload import Op, graph_workload, ledger_workload
 from litevision.models import build, configure
-from litevision.weights.facts import NORMALISATIONS
-
-NAMES = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2_x1_0")
+from networks import short
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_network_and_its_graph_are_the_same_work(name: str) -> None:
-    network = build(configure(name, num_classes=7)).eval()
-    graph = to_onnx(network, NORMALISATIONS["imagenet"], (64, 96))
-    ours, theirs = ledger_workload(ledger(network, (64, 96))), graph_workload(graph_ledger(graph))
+@pytest.mark.parametrize(
+    ("name", "dialect"),
+    [("mobilenet_v1", "timm"), ("mobilenet_v2", "torchvision"), ("shufflenet_v2_x0_5", "torchvision")],
+)
+def test_a_network_and_its_graph_are_the_same_work(name: str, dialect: str) -> None:
+    ours = ledger_workload(ledger(short(name, dialect), (64, 64)))
+    theirs = graph_workload(graph_ledger(graph(name, dialect, (64, 64))))
+    assert Counter(ours) == Counter(theirs)
+    assert len(ours) > 5
+
+
+def test_a_whole_network_and_its_graph_are_the_same_work() -> None:
+    network = build(configure("mobilenet_v3_small", num_classes=7)).eval()
+    theirs = graph_workload(graph_ledger(to_onnx(network, IMAGENET, (64, 96))))
+    ours = ledger_workload(ledger(network, (64, 96)))
     assert Counter(ours) == Counter(theirs)
     assert len(ours) > 20
 
