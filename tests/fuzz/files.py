@@ -21,7 +21,7 @@ from fuzz.target import Target
 from images import encoded, exif, scene
 from litevision.cost.info import info
 from litevision.hub import load
-from litevision.image import Preprocess
+from litevision.image import Preprocess, font_files
 from litevision.image.decode import open_image
 from litevision.image.font_files import FOLDER, SHIPPED, user_font
 from litevision.lab.lint import lint
@@ -247,6 +247,7 @@ def _write_fonts(folder: Path) -> Iterator[Path]:
 
 
 def _read_font(folder: Path, file: Path) -> None:
+    font_files._opened.cache_clear()  # each input lies at the same path
     font = user_font(file)
     font.marks([it for it in "ab日\U0001d538" if font.has(it)])
 
