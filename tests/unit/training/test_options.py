@@ -63,6 +63,7 @@ ELSEWHERE = {
     "detection.neck_channels detection.head_channels",
     "test_batches.py": "run.workers",
     "test_train_on.py": "schedule.train_on schedule.keep",
+    "test_recipe.py": "schedule.min_steps",
     "report/test_images.py": "run.show_outside",
     "test_train.py": "run.device",
     "test_options.py": "run.precision run.channels_last run.compile run.cache_mb",
