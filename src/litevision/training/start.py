@@ -15,8 +15,8 @@ from litevision.tasks import Task
 from litevision.training.recipe import Recipe
 from litevision.weights.facts import normalisation_named
 from litevision.weights.load import load_weights
-from litevision.weights.source import WeightsRequest
-from litevision.weights.trained import TrainedModel, open_trained
+from litevision.weights.source import WeightsRequest, open_model
+from litevision.weights.trained import TrainedModel
 
 
 class Start(NamedTuple):
@@ -57,7 +57,7 @@ def inherited_options(weights: str, task: Task) -> dict[str, dict[str, Any]]:
 
     Nothing for other weights.
     """
-    trained = None if weights in ("none", "default") else open_trained(weights)
+    trained = None if weights in ("none", "default") else open_model(weights)
     if trained is None:
         return {}
     config: Any = trained.config
@@ -81,7 +81,7 @@ def _trained(recipe: Recipe) -> TrainedModel | None:
     model = recipe.model
     if model.weights in ("none", "default"):
         return None
-    trained = open_trained(model.weights)
+    trained = open_model(model.weights)
     if trained is not None:
         backbone = trained.config.as_network()
         dialect = None if model.dialect == "auto" else model.dialect

@@ -242,7 +242,7 @@ def require_classifier(source: WeightsSource) -> None:
     if source.trained is not None and not isinstance(config := source.trained.config, NetworkConfig):
         raise WeightsMismatchError(
             f"{source.label} is a {config.MODEL} on {config.as_network().architecture}, expected a classifier; "
-            f"litevision.create.from_run gives the {config.MODEL}, and features_only=True its backbone"
+            f"create.from_run gives the {config.MODEL} of a run or bundle, and features_only=True its backbone"
         )
 
 

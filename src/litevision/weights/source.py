@@ -18,6 +18,7 @@ from litevision.weights.trained import TrainedModel, WeightsLike, open_trained, 
 from litevision.weights.unwrap import unwrapped
 
 DEFAULT = "default"
+_TORCH_ENDINGS = (".pth", ".pt", ".bin", ".ckpt", ".safetensors")
 IMAGENET = "imagenet"
 """Keras' word for its default set."""
 
@@ -118,6 +119,21 @@ def open_source(
     request.require(weight_set.name, WeightsRequest(weight_set.architecture, weight_set.dialect, weight_set.width_mult))
     path = fetch(weight_set)
     return WeightsSource(weight_set.name, weight_set, path, read(path))
+
+
+def open_model(source: WeightsLike) -> TrainedModel | None:
+    """The model that litevision made, as ``open_trained`` gives it, or the detector in somebody else's file.
+
+    None for everything else, whose weights fill a network that the caller chooses.
+
+    Raises:
+        FileMissingError, WeightsError, BundleError: it cannot be read.
+    """
+    trained = open_trained(source)
+    given = path_of(source)
+    if trained is not None or not str(given).endswith(_TORCH_ENDINGS) or not Path(given).is_file():
+        return trained
+    return open_source(source, WeightsRequest()).trained
 
 
 def _of_file(

@@ -12,7 +12,7 @@ from litevision.models.network import Network
 from litevision.weights.convert.layout import Tensors
 from litevision.weights.layouts import Container
 from litevision.weights.structure.candidates import Fit, described, fitting, nearest
-from litevision.weights.structure.layers import Axes, FileLayer, FileLayers, file_layers
+from litevision.weights.structure.layers import Axes, FileLayer, FileLayers, file_layers, numbers_of
 from litevision.weights.structure.orders import Order, OwnLayer
 from litevision.weights.structure.sequences import (
     Pairing,
@@ -129,6 +129,13 @@ def _matched(file: FileLayers, fit: Fit, reasons: list[str]) -> Matched | None:
     if wrong:
         reasons.append(f"{described(fit.network)} has no bias at {wrong[0]}")
         return None
+    early = _early_gate(pairing.pairs)
+    if early is not None:
+        reasons.append(
+            f"{described(fit.network)} has squeeze-and-excite behind the activation, and the file before it, by its "
+            f"numbers ({early})"
+        )
+        return None
     against = contradictions(pairing.pairs, layers if file.has_order else (), _of_title(fit.orders, pairing.title))
     if against:
         one, other = against[0]
@@ -140,6 +147,27 @@ def _matched(file: FileLayers, fit: Fit, reasons: list[str]) -> Matched | None:
             maps[0],
         )
     return Matched(maps[0], tuple(_notes(file, fit, head, pairing, own)))
+
+
+def _early_gate(pairs: Pairs) -> str | None:
+    """A squeeze-and-excite that directly follows a normalisation, in modules whose activations have numbers too.
+
+    The weights of d-li14/mobilenetv3.pytorch are of such a network, which no dialect computes.
+    """
+    for path, gate in pairs.items():
+        unit, is_gate, _ = path.partition(".se.reduce")
+        before, conv = pairs.get(f"{unit}.expand.norm"), pairs.get(f"{unit}.depthwise.conv")
+        norm = pairs.get(f"{unit}.depthwise.norm")
+        if not is_gate or before is None or conv is None or norm is None:
+            continue
+        places = [numbers_of(layer.name)[1] for layer in (before, conv, norm)]
+        depth = len(places[2]) - 1
+        at = numbers_of(gate.name)[1][: depth + 1]
+        if depth < 0 or len({place[:depth] for place in (*places, at)}) > 1 or len(at) <= depth:
+            continue
+        if places[1][depth] == places[0][depth] + 2 and at[depth] == places[2][depth] + 1:
+            return f"{gate.name} after {norm.name}"
+    return None
 
 
 def _of_title(orders: Sequence[Order], title: str) -> Order:

@@ -224,7 +224,7 @@ def test_transformers_files_load(name: str, classes: int, tmp_path: Path) -> Non
 
 def flat_names(state: State) -> State:
     """An older torchvision's names: one number for each layer of a block."""
-    made = State()
+    made: State = OrderedDict()
     for name, tensor in state.items():
         parts = name.split(".")
         if parts[0] == "features" and parts[2] == "conv":
@@ -247,3 +247,41 @@ def test_older_torchvision_names_load(width: float, last: str, ending: str, tmp_
     state = OrderedDict((name.replace("features.18", last), tensor) for name, tensor in state.items())
     loaded = load_weights(saved(state, tmp_path / f"old{ending}")).network
     assert_same_weights(loaded, expected)
+
+
+def flat_mobilenet_v3(made: Network, gate_at: int) -> State:
+    """The names of a widely used PyTorch MobileNetV3: each layer of a block has a number, activations too.
+
+    Args:
+        gate_at: number of the squeeze-and-excite, 6 behind the activation and 5 before it.
+    """
+    numbers = {"expand.conv": 0, "expand.norm": 1, "depthwise.conv": 3, "depthwise.norm": 4}
+    numbers |= {"project.conv": 7, "project.norm": 8}
+    parts = list(dict(made.features.named_children()))
+    state: State = OrderedDict()
+    for name, tensor in made.state_dict().items():
+        *path, leaf = name.split(".")
+        if path[0] == "head":
+            state[f"classifier.{0 if path[1] == 'hidden' else 3}.{leaf}"] = tensor
+            continue
+        place, number = parts.index(path[1]), {"conv": 0, "norm": 1}.get(path[-1], 0)
+        if not path[1].startswith("block"):
+            state[f"features.0.{number}.{leaf}" if place == 0 else f"conv.{number}.{leaf}"] = tensor
+            continue
+        skipped = 0 if f"features.{path[1]}.expand.conv.weight" in made.state_dict() else 3
+        if path[2] == "se":
+            at = f"{(6 if skipped else gate_at) - skipped}.fc.{0 if path[3] == 'reduce' else 2}"
+            tensor = tensor[:, :, 0, 0] if tensor.dim() == 4 else tensor
+        else:
+            at = str(numbers[".".join(path[2:])] - skipped)
+        state[f"features.{place}.conv.{at}.{leaf}"] = tensor
+    return state
+
+
+def test_a_gate_before_the_activation_is_another_network(tmp_path: Path) -> None:
+    expected = network("mobilenet_v3_small", dialect="timm", num_classes=5)
+    behind = saved(flat_mobilenet_v3(expected, 6), tmp_path / "behind.pth")
+    assert_same_weights(load_weights(behind).network, expected)
+    before = saved(flat_mobilenet_v3(expected, 5), tmp_path / "before.pth")
+    with pytest.raises(WeightsError, match=r"squeeze-and-excite behind the activation, and the file before it"):
+        load_weights(before)
