@@ -44,7 +44,7 @@ PROVENANCE = (
 LICENCES = "CC0 1.0, MIT and Apache-2.0"
 IMAGES = (
     "no labels: {crops:,} crops of photos of garments (alexeygrigorev/clothing-dataset-small), blood smears "
-    "(Shenggan/BCCD_Dataset) and nine other photos (google-coral/test_data, tensorflow/tflite-support, "
+    "(Shenggan/BCCD_Dataset) and nine other images (google-coral/test_data, tensorflow/tflite-support, "
     "recurser/exif-orientation-examples), with the answers of the original, which ImageNet-1k trained "
     f"(licence: {LICENCES})"
 )
@@ -116,7 +116,6 @@ def main() -> None:
         "sure_right": f"{right[~unsure].mean():.1%}",
         "check": f"{about.check.max_abs_diff:.2g}",
         "engine": about.check.engine,
-        "labels": ", ".join(about.labels).replace("_", "\\_"),
         "start_sha256": facts.sha256,
         "program": snippet(options.out.name, "center"),
         "changed": changed(found["original"], found["shipped"]),
