@@ -43,7 +43,15 @@ class CocoIds:
             images = [(str(it["file_name"]), _whole(it["id"])) for it in plain["images"]]
             named = [(str(it["name"]), _whole(it["id"])) for it in plain["categories"]]
             used = {it.get("category_id") for it in plain.get("annotations", ())}
-        except (UnreadableLabels, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        except (
+            UnreadableLabels,
+            ValueError,
+            ArithmeticError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+        ) as error:
             raise DataError(
                 f"{path}: no COCO file of annotations ({type(error).__name__}: {error}); expected lists of images and "
                 "categories with ids and names."

@@ -51,7 +51,11 @@ def test_classes_are_found_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"images": [{"id": 1}], "categories": []}', '{"images": 3, "categories": []}', "[" * 9999]
+    "text",
+    [
+        *("", "[]", "{}", '{"images": [{"id": 1}], "categories": []}', '{"images": 3, "categories": []}', "[" * 9999),
+        *(f'{{"images": [{{"file_name": "a", "id": {huge}}}], "categories": []}}' for huge in ("1e400", "9" * 400)),
+    ],
 )
 def test_what_is_no_file_of_annotations_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
