@@ -77,7 +77,7 @@ def find_bundle(model: str | os.PathLike[str]) -> Path:
     from litevision.exporting.cached import bundle_for, kept_at
 
     if not kept_at(name).is_file():
-        note(f"making the bundle of {name}, once (some 20 seconds); later runs find it")
+        note(f"making the bundle of {name}, once; later runs find it")
     return bundle_for(name)
 
 

@@ -1,4 +1,4 @@
-"""Bundles of published weights, exported once and cached. Finding one in the cache needs no torch.
+"""Bundles of published weights, made once and cached. Only those of weight files, and of few weight sets, need torch.
 
 Beside each lies its sha256. A bundle that is not what was recorded, or of which nothing is, is made anew: somebody may
 have put another one in its place.
@@ -34,24 +34,38 @@ def bundle_for(source: str) -> Path:
         if fault is None:
             return path
         note(f"{path} {fault}; making it anew")
-    if importlib.util.find_spec("torch") is None:
+    from litevision.exporting.templates import find_template
+
+    weight_set = None if is_file_name(source) or Path(source).is_file() else find_weight_set(source)
+    template = None if weight_set is None else find_template(weight_set)
+    if template is None and importlib.util.find_spec("torch") is None:
         raise MissingExtraError.of(f"Making the bundle of {source!r}, once,", "train")
-    from litevision.exporting.export import MissingLabelsError, export
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with hold_lock(path, f"another process that makes the bundle of {source}", progress=True):
         if not path.is_file() or _fault_of(path) is not None:  # else the other process has made it
             record_path(path).unlink(missing_ok=True)
             path.unlink(missing_ok=True)
-            try:
-                export(source, path)
-            except MissingLabelsError:
-                raise UsageError(
-                    f"{source}: its classes have no names. Make a bundle that has them, and give that: "
-                    f"litevision export {source} --labels FILE.txt -o model.onnx"
-                ) from None
+            if weight_set is not None and template is not None:
+                from litevision.exporting.published import write_published
+
+                write_published(weight_set, template, path)
+            else:
+                _export(source, path)
             record_digest(path, digest_of(path, "sha256"))
     return path
+
+
+def _export(source: str, path: Path) -> None:
+    from litevision.exporting.export import MissingLabelsError, export
+
+    try:
+        export(source, path)
+    except MissingLabelsError:
+        raise UsageError(
+            f"{source}: its classes have no names. Make a bundle that has them, and give that: "
+            f"litevision export {source} --labels FILE.txt -o model.onnx"
+        ) from None
 
 
 def _fault_of(path: Path) -> str | None:

@@ -16,9 +16,10 @@ from litevision.models.config import NetworkConfig
 from litevision.models.pretrained import Pretrained, fingerprint
 from litevision.registry.labels import imagenet_labels
 from litevision.registry.weight_sets import WeightSet
-from litevision.runtime import Normalisation, Score
+from litevision.runtime import Normalisation
 from litevision.runtime.schema import from_dict, to_dict
 from litevision.weights.layouts import layout_row
+from litevision.weights.published import normalisation_of, preprocess_of, score_of
 from litevision.weights.tensorflow_checkpoint import checkpoint_prefix
 from litevision.weights.writers import CONFIG_KEY
 
@@ -62,14 +63,14 @@ def facts_of(source: "WeightsSource", config: NetworkConfig, layout: str) -> Pre
         weight_set = source.weight_set
         facts = Pretrained(
             name=weight_set.name if weight_set else source.path.name,
-            preprocess=config.default_preprocess((224, 224)) if weight_set is None else _preprocess(weight_set),
+            preprocess=config.default_preprocess((224, 224)) if weight_set is None else preprocess_of(weight_set),
             normalisation=_normalisation(config, weight_set, layout),
             labels=imagenet_labels() if config.num_classes == _IMAGENET_CLASSES else None,
             licence=weight_set.licence if weight_set else "unknown",
             source=weight_set.url if weight_set else _origin(source, layout),
             sha256=_digest(source.path),
             training_data=weight_set.training_data if weight_set else "unknown",
-            score=None if weight_set is None else _score(weight_set),
+            score=None if weight_set is None else score_of(weight_set),
         )
     has_its_classes = facts.labels is not None and len(facts.labels) == config.num_classes
     return facts if has_its_classes and config.final_endpoint is None else facts.without_classes()
@@ -208,29 +209,10 @@ def resized(facts: Pretrained, size_hw: tuple[int, int]) -> Pretrained:
     return facts.unmeasured(preprocess=preprocess)
 
 
-def _preprocess(weight_set: WeightSet) -> Preprocess:
-    given = weight_set.input
-    return Preprocess(given.size_hw, given.resize_px, "center", given.interpolation)
-
-
 def _normalisation(config: NetworkConfig, weight_set: WeightSet | None, layout: str) -> Normalisation:
     if weight_set is not None:
-        return Normalisation(weight_set.input.mean, weight_set.input.std)
+        return normalisation_of(weight_set)
     return NORMALISATIONS["unit" if layout == "megvii" else _NORMALISATION_OF[config.dialect]]
-
-
-def _score(weight_set: WeightSet) -> Score | None:
-    """Returns the publisher's claim."""
-    if weight_set.top1 is None or weight_set.top5 is None:
-        return None
-    return Score(
-        weight_set.top1,
-        weight_set.top5,
-        weight_set.claim_dataset,
-        50_000,
-        weight_set.input.size_hw,
-        "its publisher; not measured here",
-    )
 
 
 def _digest(path: Path) -> str:
