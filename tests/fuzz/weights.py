@@ -22,6 +22,7 @@ from litevision.training.checkpoint import read_checkpoint
 from litevision.training.plan import read_plan_without_images
 from litevision.training.recipe_file import make_recipe, read_recipe
 from litevision.training.result import Run
+from litevision.weights.arrays import read_arrays
 from litevision.weights.load import load_network
 from litevision.weights.save import save_weights
 from litevision.weights.trained import open_trained
@@ -99,6 +100,16 @@ def _load(folder: Path, file: Path) -> None:
     load_network(file)
 
 
+def _write_published(folder: Path) -> Iterator[Path]:
+    """Files that are read without torch; HDF5 has its own target."""
+    yield from _write_torch(folder)
+    yield from _write_safetensors(folder)
+
+
+def _read_published(folder: Path, file: Path) -> None:
+    read_arrays(file)
+
+
 def _write_run(folder: Path) -> Iterator[Path]:
     for name in ("classes", "boxes"):
         shutil.copytree(RUNS / name, folder / name)
@@ -147,6 +158,13 @@ TARGETS = (
     ),
     Target("hdf5", _write_hdf5, (mutate_bytes, within_zip(mutate_bytes)), _load, count=6),
     Target("tensorflow", _write_tensorflow, (mutate_bytes,), _load, count=4, needs="tensorflow"),
+    Target(
+        "published",
+        _write_published,
+        (mutate_bytes, within_zip(mutate_bytes), of_safetensors_header),
+        _read_published,
+        count=60,
+    ),
     Target("run", _write_run, (mutate_json, mutate_text), _read_run),
     Target("checkpoint", _write_checkpoints, (mutate_bytes, within_zip(mutate_bytes)), _read_checkpoint, count=30),
     Target("recipe", _write_recipes, (mutate_text, mutate_bytes), _read_recipe, count=100),
