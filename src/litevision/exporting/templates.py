@@ -156,18 +156,20 @@ def templates() -> dict[Network, dict[str, Any]]:
     """Reads every template."""
     data = memoryview(lzma.decompress(FILE.read_bytes()))
     end = 8 + int.from_bytes(data[:8], "little")
-    found, position = {}, end
+    found: dict[Network, dict[str, Any]] = {}
+    position = end
     for key, plain in json.loads(bytes(data[8:end])):
         for name in _BLOBS:
             plain[name], position = bytes(data[position : position + plain[name]]), position + plain[name]
-        *names, options = key
-        found[Network(*names, tuple((option, value) for option, value in options))] = plain
+        architecture, dialect, width_mult, options = key
+        pairs = tuple((option, value) for option, value in options)
+        found[Network(architecture, dialect, width_mult, pairs)] = plain
     return found
 
 
 def pack(made: Mapping[Network, Mapping[str, Any]]) -> bytes:
     """Writes templates as `templates` reads them, packed together, as they are much alike."""
-    records = [[list(key), {**plain, **{name: len(plain[name]) for name in _BLOBS}}] for key, plain in made.items()]
+    records = [[list(key), dict(plain) | {name: len(plain[name]) for name in _BLOBS}] for key, plain in made.items()]
     header = json.dumps(records).encode()
     blobs = b"".join(plain[name] for plain in made.values() for name in _BLOBS)
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
