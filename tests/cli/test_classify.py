@@ -485,3 +485,26 @@ def test_a_classification_imports_nothing_slow(folder: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_way_from_image_to_input_can_be_chosen(classify: Run, folder: Path) -> None:
+    """A wide image that is red in the middle alone: cut out it is red, squashed it is mostly blue."""
+    pixels = np.full((8, 32, 3), (0, 0, 255), np.uint8)
+    pixels[:, 12:20] = (255, 0, 0)
+    Path("wide.png").write_bytes(encoded(pixels))
+
+    def best(*options: str) -> str:
+        code, out, err = classify("wide.png", "--json", *options)
+        assert code == 0, err
+        return str(json.loads(out)["results"][0]["predictions"][0]["label"])
+
+    assert best("--crop", "center") == "red"
+    assert best("--crop", "stretch") == best("--crop", "stretch", "--interpolation", "bicubic") == "blue"
+    for wrong, message in (
+        (("--crop", "fit"), "no crop 'fit'"),
+        (("--crop", "stretch", "--crop-fraction", "0.9"), "crop_fraction goes with crop 'center', got 'stretch'"),
+        (("--crop-fraction", "2"), "crop_fraction is a part of the image above 0 and up to 1, got 2"),
+        (("--interpolation", "nearest"), "no interpolation 'nearest'"),
+    ):
+        code, _, err = classify("wide.png", *wrong)
+        assert (code, message in err, err.count("\n")) == (1, True, 1), err

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from litevision.cli.fields import model_names
 from litevision.cli.parser import option
@@ -39,6 +39,18 @@ class ClassifyOptions(PredictOptions):
         "imagenet-1k unless given, which knows 1000 classes.",
     )
     top: int = option(5, min=1, help="How many classes to name.")
+    crop: str | None = option(
+        None,
+        choices=("center", "stretch", "letterbox"),
+        help="How an image becomes the input: resize and cut out the middle, squash, or fit inside with grey borders; "
+        "the model's own unless given.",
+    )
+    crop_fraction: float | None = option(
+        None, metavar="PART", help="Part of the resized shorter side that the crop center keeps, such as 0.875."
+    )
+    interpolation: str | None = option(
+        None, choices=("bilinear", "bicubic"), help="Filter of the resize; the model's own unless given."
+    )
     csv: str | None = option(
         None,
         metavar="FILE.csv",
@@ -63,7 +75,12 @@ class Classify(Predict[ClassifyOptions]):
     def job(self, bundle: "Bundle") -> Job:
         from litevision.runtime import Classifier
 
-        inference = Classifier(bundle).inference(self.options.top)
+        options, classifier = self.options, Classifier(bundle)
+        given = (options.crop, options.crop_fraction, options.interpolation)
+        if given != (None, None, None):
+            crop, fraction, interpolation = cast("tuple[Any, float | None, Any]", given)  # an unknown word is refused
+            classifier = classifier.with_resize(crop=crop, crop_fraction=fraction, interpolation=interpolation)
+        inference = classifier.inference(options.top)
         return Job(bundle, inference.run, inference.preprocess)
 
 

@@ -126,7 +126,7 @@ def export(
             save_map=save_map,
         )
     facts = _facts(network, path, size, normalisation, preprocess)
-    changed = _with_resize(facts.preprocess, crop, crop_fraction, interpolation)
+    changed = facts.preprocess.with_resize(crop, crop_fraction, interpolation)
     if changed != facts.preprocess:
         facts = facts.unmeasured(preprocess=changed)
     if labels is None:
@@ -148,20 +148,6 @@ def export(
         licence=facts.licence if licence is None else licence,
     )
     return chosen.write(ExportedModel(network, tuple(labels), facts, check_images), path)
-
-
-def _with_resize(
-    preprocess: Preprocess, crop: Crop | None, crop_fraction: float | None, interpolation: Interpolation | None
-) -> Preprocess:
-    """Returns ``preprocess`` with what was given of the way in which an image becomes the input."""
-    if crop_fraction is not None:
-        if not 0 < crop_fraction <= 1:
-            raise UsageError(f"crop_fraction is a part of the image above 0 and up to 1, got {crop_fraction:g}")
-        if (crop or preprocess.crop) != "center":
-            raise UsageError(f"crop_fraction goes with crop 'center', got {crop or preprocess.crop!r}")
-        resize_px = round(min(preprocess.size_hw) / crop_fraction)
-        preprocess = replace(preprocess, resize_px=resize_px)
-    return replace(preprocess, crop=crop or preprocess.crop, interpolation=interpolation or preprocess.interpolation)
 
 
 def _unwrapped(module: nn.Module) -> AnyNetwork:

@@ -89,6 +89,31 @@ class Preprocess:
         if self.interpolation not in get_args(Interpolation):
             raise UnknownNameError.of("interpolation", self.interpolation, get_args(Interpolation))
 
+    def with_resize(
+        self,
+        crop: Crop | None = None,
+        crop_fraction: float | None = None,
+        interpolation: Interpolation | None = None,
+    ) -> "Preprocess":
+        """Return this preprocessing with another way in which an image becomes the input; None leaves what there is.
+
+        Args:
+            crop: as the attribute.
+            crop_fraction: the part of the resized shorter side that "center" keeps, such as 0.875 (224 of 256).
+            interpolation: as the attribute.
+
+        Raises:
+            UsageError: a part beyond 0 to 1, or one for another crop.
+        """
+        resize_px = self.resize_px
+        if crop_fraction is not None:
+            if not 0 < crop_fraction <= 1:
+                raise UsageError(f"crop_fraction is a part of the image above 0 and up to 1, got {crop_fraction:g}")
+            if (crop or self.crop) != "center":
+                raise UsageError(f"crop_fraction goes with crop 'center', got {crop or self.crop!r}")
+            resize_px = round(min(self.size_hw) / crop_fraction)
+        return Preprocess(self.size_hw, resize_px, crop or self.crop, interpolation or self.interpolation)
+
     def __call__(self, source: ImageLike | OpenedImage, *, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
         """Make the network input ``uint8[H, W, 3]``; arguments and errors as for `litevision.image.decode`."""
         with opening(source, limits=limits) as image:

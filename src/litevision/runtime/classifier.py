@@ -1,5 +1,6 @@
 """Image classification with a bundle."""
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from litevision.errors import BundleError, UsageError
 from litevision.image import ImageLike
 from litevision.image.decode import OpenedImage, opening
+from litevision.image.transforms import Crop, Interpolation
 from litevision.runtime.bundle import Bundle
 from litevision.runtime.engines import TensorInfo
 from litevision.runtime.predictor import BATCH_SIZE, Inference, OnError, Predictor, stream_results
@@ -48,6 +50,35 @@ class Classifier(Predictor[Predictions]):
     def __init__(self, bundle: Bundle) -> None:
         super().__init__(bundle)
         _check_output(bundle)
+
+    def with_resize(
+        self,
+        *,
+        crop: Crop | None = None,
+        crop_fraction: float | None = None,
+        interpolation: Interpolation | None = None,
+    ) -> "Classifier":
+        """Return this classifier with another way in which an image becomes the input.
+
+        Args:
+            crop: ``stretch`` squashes the image to the input's size, as many tutorials do; ``center`` cuts out the
+                middle, ``letterbox`` fits it inside; by default what the bundle says, for this and what follows.
+            crop_fraction: the part of the resized shorter side that ``center`` keeps.
+            interpolation: ``bilinear`` or ``bicubic``.
+
+        Raises:
+            UsageError: a word that does not exist, or a part beyond 0 to 1.
+
+        Example:
+            >>> import litevision
+            >>> stretched = litevision.load_classifier("clothing").with_resize(crop="stretch")
+            >>> stretched.predict("examples/dress.jpg").labels[0]
+            'dress'
+        """
+        other = copy.copy(self)
+        other.preprocess = self.preprocess.with_resize(crop, crop_fraction, interpolation)
+        other._for_streams = None
+        return other
 
     def predict(self, image: ImageLike, top: int = 5) -> Predictions:
         """Predict the likeliest classes of one image.
@@ -159,13 +190,19 @@ class Classifier(Predictor[Predictions]):
         calibration = self.bundle.metadata.calibration
         confidences = [None] * len(images) if calibration is None else calibration.confidences(probabilities).tolist()
         limit = 0.0 if calibration is None else calibration.unsure_below
+        is_imagenet = _is_imagenet(self.labels)
         found = []
         for scores, it, image, confidence in zip(probabilities, inputs, images, confidences, strict=True):
             index = np.argsort(-scores, kind="stable")[:top]
             labels = tuple(self.labels[place] for place in index.tolist())
             unsure = confidence is not None and confidence < limit
-            found.append(Predictions(labels, scores[index], index, image, it.image_hw, confidence, unsure))
+            found.append(Predictions(labels, scores[index], index, image, it.image_hw, confidence, unsure, is_imagenet))
         return found
+
+
+def _is_imagenet(labels: Sequence[str]) -> bool:
+    """Whether these are the 1000 classes in their order, by the name of the first and the last one."""
+    return len(labels) == 1000 and (labels[0], labels[-1]) == ("tench", "toilet_tissue")
 
 
 def _check_output(bundle: Bundle) -> None:

@@ -148,6 +148,7 @@ class Predictor(ABC, Generic[Found_co]):
         kept = self._for_streams
         if kept is None or kept.bundle.engine.choice.streams != workers:
             kept = self._for_streams = type(self)(self.bundle.reopen(streams=workers))
+            kept.preprocess = self.preprocess
         return kept, workers
 
 

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import numpy as np
@@ -42,6 +43,7 @@ class Predictions:
         image_hw: height and width of the upright image, px; None where they are not known.
         confidence: how likely the best class is right, in [0, 1], where the model's calibration says so; else None.
         unsure: whether that is too little for an answer, as the model's calibration has it.
+        is_imagenet: whether the model's classes are the 1000 of ImageNet-1k, which have WordNet ids.
 
     Raises:
         UsageError: arrays of different lengths.
@@ -60,6 +62,7 @@ class Predictions:
     image_hw: tuple[int, int] | None = field(default=None, repr=False)
     confidence: float | None = None
     unsure: bool = False
+    is_imagenet: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -111,14 +114,36 @@ class Predictions:
 
         Returns:
             ``{"predictions": [{"label": ..., "score": ..., "index": ...}, ...], "image_hw": [h, w]}``, the size where
-            it is known; of a calibrated model ``"confidence"`` and ``"unsure"`` (true or false) too.
+            it is known; of a calibrated model ``"confidence"`` and ``"unsure"`` (true or false) too; and classes of
+            ImageNet have a ``wordnet_id`` each.
         """
-        found: dict[str, Any] = {
-            "predictions": [{"label": it.label, "score": it.score, "index": it.index} for it in self]
-        }
+        rows: list[dict[str, Any]] = [{"label": it.label, "score": it.score, "index": it.index} for it in self]
+        if self.is_imagenet:
+            rows = [{**row, "wordnet_id": name} for row, name in zip(rows, self.wordnet_ids, strict=True)]
+        found: dict[str, Any] = {"predictions": rows}
         if self.image_hw:
             found["image_hw"] = list(self.image_hw)
         return found if self.confidence is None else {**found, "confidence": self.confidence, "unsure": self.unsure}
+
+    @property
+    def wordnet_ids(self) -> tuple[str, ...]:
+        """The WordNet id of each class, such as ``n02504458`` for ``African_elephant``.
+
+        Raises:
+            UsageError: the model's classes are not those of ImageNet.
+        """
+        if not self.is_imagenet:
+            raise UsageError("WordNet ids are of ImageNet's 1000 classes, and this model has others; use its labels")
+        names = Path(__file__).with_name("imagenet_wordnet_ids.txt").read_text("ascii").splitlines()
+        return tuple(names[it] for it in self.index.tolist())
+
+    def decode(self) -> list[tuple[str, str, float]]:
+        """List WordNet id, label and score of each class, best first, as Keras' ``decode_predictions`` does.
+
+        Raises:
+            UsageError: the model's classes are not those of ImageNet.
+        """
+        return list(zip(self.wordnet_ids, self.labels, self.scores.tolist(), strict=True))
 
     def to_json(self) -> str:
         """Write `to_dict` as JSON, as ``litevision classify --json`` does."""

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from litevision.errors import ImageError, UsageError
+from litevision.registry.labels import imagenet_labels
 from litevision.runtime import Prediction, Predictions, Result
 
 FOUND = Predictions(("dog", "cat", "cow"), np.array([0.5, 0.375, 0.125], np.float32), np.array([7, 0, 3]))
@@ -35,6 +36,25 @@ def test_what_a_calibrated_model_is_unsure_of_says_so() -> None:
     found = Predictions(FOUND.labels, FOUND.scores, FOUND.index, confidence=0.4, unsure=True)
     assert found.top(1).to_dict() == {**FOUND.top(1).to_dict(), "confidence": 0.4, "unsure": True}
     assert (FOUND.confidence, FOUND.unsure) == (None, False)
+
+
+def test_classes_of_imagenet_have_wordnet_ids() -> None:
+    found = Predictions(
+        ("African_elephant", "tusker"), np.array([0.75, 0.25], np.float32), np.array([386, 101]), is_imagenet=True
+    )
+    assert found.decode() == [("n02504458", "African_elephant", 0.75), ("n01871265", "tusker", 0.25)]
+    assert found[1:].wordnet_ids == ("n01871265",)
+    assert [row["wordnet_id"] for row in found.to_dict()["predictions"]] == ["n02504458", "n01871265"]
+    with pytest.raises(UsageError, match="WordNet ids are of ImageNet's 1000 classes, and this model has others"):
+        FOUND.decode()
+
+
+def test_ids_stand_in_the_order_of_the_labels() -> None:
+    """ImageNet's classes are sorted by their ids; two pairs of classes share a name."""
+    ids = Predictions(imagenet_labels(), np.zeros(1000, np.float32), np.arange(1000), is_imagenet=True).wordnet_ids
+    assert list(ids) == sorted(set(ids))
+    by_id = dict(zip(ids, imagenet_labels(), strict=True))
+    assert (by_id["n01440764"], by_id["n15075141"], by_id["n02012849"]) == ("tench", "toilet_tissue", "crane")
 
 
 def test_equal_predictions_are_equal_whatever_their_image() -> None:
