@@ -2,9 +2,11 @@
 
 import inspect
 from collections import namedtuple
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from torchvision.models.mobilenetv3 import _mobilenet_v3_conf
 
 from litevision.errors import UnknownNameError, UsageError
@@ -14,6 +16,7 @@ from litevision.models.mobilenet_v4 import UniversalBottleneck
 from litevision.models.network import Network
 from litevision.weights.create import Create, create
 from litevision.weights.foreign_words import FOREIGN_WORDS
+from litevision.weights.save import save_weights
 
 Conv = namedtuple("Conv", ["kernel", "stride", "depth"])  # as slim writes them
 DepthSepConv = namedtuple("DepthSepConv", ["kernel", "stride", "depth"])
@@ -104,6 +107,17 @@ def test_words_that_mean_the_same(name: str, theirs: dict[str, Any], ours: dict[
 def test_words_that_are_a_name_here() -> None:
     assert create("shufflenet_v2_x1_0", scale_factor=0.5).config.architecture == "shufflenet_v2_x0_5"
     assert create("MobileNetV3Small", minimalistic=True).config.architecture == "mobilenet_v3_small_minimalistic"
+
+
+def test_a_headless_network_of_keras_takes_what_it_has_of_a_whole_file(tmp_path: Path) -> None:
+    whole = create("MobileNetV3Small", num_classes=10).eval()
+    save_weights(whole, tmp_path / "whole.safetensors")
+    image = torch.rand(1, 3, 64, 64)
+    maps = whole.forward_features(image)
+    for pooling, expected in ((None, maps), ("avg", maps.mean((2, 3)))):
+        theirs = {"include_top": False, "pooling": pooling}
+        made = create("MobileNetV3Small", weights=tmp_path / "whole.safetensors", **theirs).eval()  # type: ignore[call-overload]  # theirs
+        torch.testing.assert_close(made(image), expected)
 
 
 def test_a_detector_in_the_tutorials_words() -> None:

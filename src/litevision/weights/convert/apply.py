@@ -141,7 +141,11 @@ def whole_network(network: Network | FeaturePyramid) -> Network:
     config = network.config
     if isinstance(network, Network) and config.num_classes and config.final_endpoint is None:
         return network
-    return build(replace(config, final_endpoint=None, num_classes=config.num_classes or 1000), device="meta")
+    options = dict(config.options)
+    if not config.num_classes and options.get("hidden_channels") == 0:
+        del options["hidden_channels"]  # it ends at the pool: a file may go on with the layer behind
+    whole = replace(config, final_endpoint=None, num_classes=config.num_classes or 1000, options=options)
+    return build(whole, device="meta")
 
 
 def described(config: NetworkConfig) -> str:
