@@ -113,9 +113,9 @@ class Predictor(ABC, Generic[Found_co]):
         self.preprocess: Preprocess = bundle.metadata.preprocess
         self._for_streams: Self | None = None
 
-    def __reduce__(self) -> tuple[type[Self], tuple[Bundle]]:
-        """Pickle the bundle alone, which another process opens again from its file."""
-        return type(self), (self.bundle,)
+    def __reduce__(self) -> tuple[type[Self], tuple[Bundle], dict[str, Any]]:
+        """Pickle the preprocessing, and of the bundle what another process opens it again by."""
+        return type(self), (self.bundle,), {"preprocess": self.preprocess}
 
     @abstractmethod
     def inference(self) -> Inference[Any, Found_co]:
