@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from litevision.data.formats.find import Folder
-from litevision.data.formats.image_paths import add_named
+from litevision.data.formats.image_paths import list_named, split_of_labels
 from litevision.data.formats.label_files import brief, is_json_list, json_files, number, read_json_list
-from litevision.data.listing import ListedBox, ListedImage, Listing, split_in, split_named
+from litevision.data.listing import ListedBox, ListedImage, Listing
 
 _EXPECTED = "expected CreateML's JSON list of images with annotations"
 _BOX = re.compile(rb'"coordinates"\s*:\s*\{')
@@ -31,24 +31,22 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
     Raises:
         DataError: a file that cannot be read.
     """
-    listing = Listing(root)
-    images: list[ListedImage] = []
-    for file in files:
-        split = split_in(file.stem) or split_named(file.parent.name)
-        for place, row in enumerate(read_json_list(file, _EXPECTED)):
-            row = row if isinstance(row, dict) else {}
-            name = next((row[key] for key in ("image", "imagefilename") if isinstance(row.get(key), str)), "")
-            if not name:
-                listing.report("missing-image", file, f"entry {place}: no image's name")
-                continue
-            image = ListedImage(Path(name), name, split, labels_file=file)
-            boxes = row.get("annotations", row.get("annotation", []))
-            for box in boxes if isinstance(boxes, list) else [boxes]:
-                _add(box if isinstance(box, dict) else {}, image, file, listing)
-            images.append(image)
-    listing.classes = sorted({box.label for image in images for box in image.boxes})
-    add_named(images, listing)
-    return listing
+    return list_named(root, files, _images)
+
+
+def _images(file: Path, listing: Listing) -> Iterator[ListedImage]:
+    split = split_of_labels(file)
+    for place, row in enumerate(read_json_list(file, _EXPECTED)):
+        row = row if isinstance(row, dict) else {}
+        name = next((row[key] for key in ("image", "imagefilename") if isinstance(row.get(key), str)), "")
+        if not name:
+            listing.report("missing-image", file, f"entry {place}: no image's name")
+            continue
+        image = ListedImage(Path(name), name, split, labels_file=file)
+        boxes = row.get("annotations", row.get("annotation", []))
+        for box in boxes if isinstance(boxes, list) else [boxes]:
+            _add(box if isinstance(box, dict) else {}, image, file, listing)
+        yield image
 
 
 def _add(box: dict[str, Any], image: ListedImage, file: Path, listing: Listing) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from litevision.data.dataset import Split
 from litevision.data.formats.find import Folder
-from litevision.data.formats.image_paths import add_named
+from litevision.data.formats.image_paths import add_named, split_of_labels
 from litevision.data.formats.label_files import indispensable, size_of
 from litevision.data.formats.table_files import CLASS_TITLES, IMAGE_TITLES, SPLIT_TITLES, read_table, titles_of
-from litevision.data.listing import ListedBox, ListedImage, Listing, split_in, split_named
+from litevision.data.listing import ListedBox, ListedImage, Listing, split_named
 from litevision.errors import DataError
 
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
@@ -50,13 +50,12 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
     images: dict[tuple[Path, str], ListedImage] = {}
     for file in files:
         for number, row in _rows(file, listing):
-            split = split_named(row.get("split", "")) or split_in(file.stem) or split_named(file.parent.name)
+            split = split_named(row.get("split", "")) or split_of_labels(file)
             _add(file, number, row, split, images, listing)
     boxes = [box for image in images.values() for box in image.boxes]
     if not images:
         raise DataError(f"{files[0]}: no boxes below the line of column names.")
     listing.relative = bool(boxes) and max(map(max, (box.xyxy for box in boxes))) <= 1
-    listing.classes = sorted({box.label for box in boxes})
     add_named(list(images.values()), listing)
     return listing
 

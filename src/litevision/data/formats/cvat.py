@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from litevision.data.formats.find import Folder
-from litevision.data.formats.image_paths import add_named
+from litevision.data.formats.image_paths import list_named, split_of_labels
 from litevision.data.formats.label_files import Element, head_of, indispensable, read_xml, size_of
-from litevision.data.listing import ListedBox, ListedImage, Listing, split_in, split_named
+from litevision.data.listing import ListedBox, ListedImage, Listing, split_named
 from litevision.errors import DataError
 
 _HEAD_BYTES = 4096
@@ -37,24 +37,22 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
     Raises:
         DataError: a file that cannot be read, or one of a video.
     """
-    listing = Listing(root)
-    images: list[ListedImage] = []
-    for file in files:
-        with indispensable(file, "expected CVAT's XML of images"):
-            annotations = read_xml(file, _MAX_BYTES, _MAX_ELEMENTS)
-        if annotations.child("track"):
-            raise DataError(f"{file}: CVAT's XML of a video; expected that of images. Export 'CVAT for images'.")
-        images += [_image(element, file, listing) for element in annotations.all("image")]
-    listing.classes = sorted({box.label for image in images for box in image.boxes})
-    add_named(images, listing)
-    return listing
+    return list_named(root, files, _images)
+
+
+def _images(file: Path, listing: Listing) -> Iterator[ListedImage]:
+    with indispensable(file, "expected CVAT's XML of images"):
+        annotations = read_xml(file, _MAX_BYTES, _MAX_ELEMENTS)
+    if annotations.child("track"):
+        raise DataError(f"{file}: CVAT's XML of a video; expected that of images. Export 'CVAT for images'.")
+    yield from (_image(element, file, listing) for element in annotations.all("image"))
 
 
 def _image(element: Element, file: Path, listing: Listing) -> ListedImage:
     attributes = element.attributes
     name = attributes.get("name", "")
     size_hw = size_of(attributes.get("height"), attributes.get("width"))
-    split = split_named(attributes.get("subset", "")) or split_in(file.stem) or split_named(file.parent.name)
+    split = split_named(attributes.get("subset", "")) or split_of_labels(file)
     image = ListedImage(Path(name), name, split, labels_file=file, line=element.line, size_hw=size_hw)
     outlines = 0
     for shape in element.children:

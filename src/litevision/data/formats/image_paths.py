@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from litevision.data.dataset import Split
 from litevision.data.formats.label_files import is_file
-from litevision.data.listing import ListedImage, Listing, is_image, split_named, walk
+from litevision.data.listing import ListedImage, Listing, is_image, split_in, split_named, walk
 from litevision.errors import DataError
 
 _LABEL_STUDIO = re.compile(r"[0-9a-f]{8}-(?=.)")  # before the name of each file that was uploaded to it
@@ -105,11 +105,26 @@ def _readable(root: Path) -> Iterator[tuple[Path, list[str]]]:
         return
 
 
+def split_of_labels(file: Path) -> Split | None:
+    """The split that a label file's name says, or its folder's."""
+    return split_in(file.stem) or split_named(file.parent.name)
+
+
+def list_named(
+    root: Path, files: Sequence[Path], images_of: Callable[[Path, Listing], Iterable[ListedImage]]
+) -> Listing:
+    """The images that ``images_of`` gives for each of the label files, added as by `add_named`."""
+    listing = Listing(root)
+    add_named([image for file in files for image in images_of(file, listing)], listing)
+    return listing
+
+
 def add_named(images: Sequence[ListedImage], listing: Listing) -> None:
-    """Adds ``images``, whose paths are only names as the labels write them, where each of them is.
+    """Adds ``images``, whose paths are only names as the labels write them, where each is, and the boxes' classes.
 
     Names start at the folder of the label file or of the data, or mean an image below that, as `resolve` says.
     """
+    listing.classes = sorted({box.label for image in images for box in image.boxes})
     root = listing.root if listing.root.is_dir() else listing.root.parent
     folders = dict.fromkeys([*(image.labels_file.parent for image in images if image.labels_file), root])
 

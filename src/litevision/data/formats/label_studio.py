@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from litevision.data.formats.find import Folder
-from litevision.data.formats.image_paths import add_named
+from litevision.data.formats.image_paths import list_named, split_of_labels
 from litevision.data.formats.label_files import brief, is_json_list, json_files, number, read_json_list, size_of
-from litevision.data.listing import ListedBox, ListedImage, Listing, is_image, split_in, split_named
+from litevision.data.listing import ListedBox, ListedImage, Listing, is_image
 
 _EXPECTED = "expected Label Studio's JSON list of tasks with boxes"
 _KINDS = ("rectanglelabels", "polygonlabels", "ellipselabels", "labels")
@@ -35,28 +35,26 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
     Raises:
         DataError: a file that cannot be read.
     """
-    listing = Listing(root)
-    images: list[ListedImage] = []
-    for file in files:
-        split = split_in(file.stem) or split_named(file.parent.name)
-        for place, task in enumerate(read_json_list(file, _EXPECTED)):
-            task = task if isinstance(task, dict) else {}
-            name = _image_of(task)
-            if not name:
-                listing.report("missing-image", file, f"task {place}: no image's name")
-                continue
-            shapes = _shapes_of(task)
-            if shapes is None:
-                listing.report("image-without-labels", file, f"task {place}: {name} has no annotation")
-                continue
-            image = ListedImage(Path(name), name, split, labels_file=file)
-            outlines = sum(_add(shape, image, file, listing) for shape in shapes)
-            if outlines:
-                listing.report("polygon-labels", file, f"{outlines} of {len(image.boxes)} boxes of {name}")
-            images.append(image)
-    listing.classes = sorted({box.label for image in images for box in image.boxes})
-    add_named(images, listing)
-    return listing
+    return list_named(root, files, _images)
+
+
+def _images(file: Path, listing: Listing) -> Iterator[ListedImage]:
+    split = split_of_labels(file)
+    for place, task in enumerate(read_json_list(file, _EXPECTED)):
+        task = task if isinstance(task, dict) else {}
+        name = _image_of(task)
+        if not name:
+            listing.report("missing-image", file, f"task {place}: no image's name")
+            continue
+        shapes = _shapes_of(task)
+        if shapes is None:
+            listing.report("image-without-labels", file, f"task {place}: {name} has no annotation")
+            continue
+        image = ListedImage(Path(name), name, split, labels_file=file)
+        outlines = sum(_add(shape, image, file, listing) for shape in shapes)
+        if outlines:
+            listing.report("polygon-labels", file, f"{outlines} of {len(image.boxes)} boxes of {name}")
+        yield image
 
 
 def _image_of(task: dict[str, Any]) -> str:

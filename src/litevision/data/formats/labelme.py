@@ -54,7 +54,6 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
                 image = ListedImage(Path(name), name, split, labels_file=file, size_hw=size_hw)
                 _add_shapes(plain["shapes"], image, file, listing)
                 images.append(image)
-    listing.classes = sorted({box.label for image in images for box in image.boxes})
     add_named(images, listing)
     return listing
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from litevision.data.formats.find import Folder
-from litevision.data.formats.image_paths import add_named
+from litevision.data.formats.image_paths import list_named, split_of_labels
 from litevision.data.formats.label_files import (
     MAX_BYTES_OF_A_SET,
     brief,
@@ -18,7 +18,7 @@ from litevision.data.formats.label_files import (
     read_json,
 )
 from litevision.data.formats.table_files import TABLE_SUFFIXES, read_table, titles_of
-from litevision.data.listing import ListedBox, ListedImage, Listing, split_in, split_named
+from litevision.data.listing import ListedBox, ListedImage, Listing
 from litevision.errors import DataError
 
 _EXPECTED = "expected the VGG Image Annotator's files and regions"
@@ -50,23 +50,19 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
     Raises:
         DataError: a file that cannot be read.
     """
-    listing = Listing(root)
-    images: list[ListedImage] = []
-    for file in files:
-        split = split_in(file.stem) or split_named(file.parent.name)
-        by_name: dict[str, ListedImage] = {}
-        outlines = 0
-        for name, regions in _entries(file, listing):
-            image = by_name.setdefault(name, ListedImage(Path(name), name, split, labels_file=file))
-            outlines += sum(_add(region, image, file, listing) for region in regions)
-        if outlines:
-            listing.report(
-                "polygon-labels", file, f"{outlines} of {sum(len(it.boxes) for it in by_name.values())} boxes"
-            )
-        images += by_name.values()
-    listing.classes = sorted({box.label for image in images for box in image.boxes})
-    add_named(images, listing)
-    return listing
+    return list_named(root, files, _images)
+
+
+def _images(file: Path, listing: Listing) -> Iterable[ListedImage]:
+    split = split_of_labels(file)
+    by_name: dict[str, ListedImage] = {}
+    outlines = 0
+    for name, regions in _entries(file, listing):
+        image = by_name.setdefault(name, ListedImage(Path(name), name, split, labels_file=file))
+        outlines += sum(_add(region, image, file, listing) for region in regions)
+    if outlines:
+        listing.report("polygon-labels", file, f"{outlines} of {sum(len(it.boxes) for it in by_name.values())} boxes")
+    return by_name.values()
 
 
 def _entries(file: Path, listing: Listing) -> Iterator[tuple[str, Iterable[Any]]]:
