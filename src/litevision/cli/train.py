@@ -94,7 +94,7 @@ def run(options: TrainOptions) -> int:
 
     from litevision.tasks import DEFAULT, task_of, task_of_data
     from litevision.training.console import print_results
-    from litevision.training.plan import make_plan
+    from litevision.training.plan import make_plan, run_folder
     from litevision.training.process import RunStopped, require_processes
     from litevision.training.recipe_file import recipe_toml
     from litevision.training.train import begin, default_name, resumed_plan, train_with_callbacks
@@ -114,7 +114,7 @@ def run(options: TrainOptions) -> int:
         if options.data is None:
             raise UsageError("give the folder of labelled images: litevision train DATA (or --resume RUN)")
         name = options.name or default_name(recipe)
-        folder = options.output / name
+        folder = run_folder(options.output, name)
         require_processes(recipe.run.devices)
         plan, network, issues = make_plan(options.data, recipe, name)
         begin(plan, issues, folder)

@@ -24,7 +24,7 @@ from litevision.training.batches import PixelNormaliser
 from litevision.training.checkpoint import Progress, read_checkpoint, write_checkpoint
 from litevision.training.finish import Averaged, finish
 from litevision.training.loop import BEST
-from litevision.training.plan import AnyPlan, read_plan
+from litevision.training.plan import AnyPlan, read_plan, run_folder
 from litevision.training.result import RESULTS, Run
 
 _BN_IMAGES = 1024
@@ -129,7 +129,7 @@ def average(runs: Sequence[str | os.PathLike[str]], *, name: str, output: str | 
     """
     folders = [Path(run) for run in runs]
     plans = read_runs(folders)
-    folder = Path(output) / name
+    folder = run_folder(output, name)
     plan = replace(plans[0], name=name)
     plan.write(folder)
     network = mean_network(plans, folders)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -163,6 +164,17 @@ def make_plan(path: Path, recipe: Recipe, name: str) -> tuple[AnyPlan, nn.Module
     digests = digests_of([sample.path for sample in data.samples])
     plan = Plan(name, created, recipe, data, skipped, network.config, *start, digests)
     return plan, network, issues
+
+
+def run_folder(output: str | os.PathLike[str], name: str) -> Path:
+    """The folder of the run called ``name`` in ``output``.
+
+    Raises:
+        UsageError: a name that leads out of ``output``.
+    """
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise UsageError(f"a run's folder lies inside {Path(output)}, got the name {name!r}; choose another --output")
+    return Path(output) / name
 
 
 def first_network(plan: AnyPlan) -> nn.Module:

@@ -17,7 +17,7 @@ from litevision.tasks import TASKS, Task, task_of, task_of_data
 from litevision.training.callbacks import Callback, CallbackList
 from litevision.training.checkpoint import NAME as LAST
 from litevision.training.console import ConsoleListener, print_data, print_recipe, print_warnings
-from litevision.training.plan import AnyPlan, first_network, make_plan, read_plan
+from litevision.training.plan import AnyPlan, first_network, make_plan, read_plan, run_folder
 from litevision.training.process import RunStopped, require_processes, resolve_device
 from litevision.training.recipe import Recipe
 from litevision.training.recipe_file import layered_weights, make_recipe, read_recipe, recipe_tables
@@ -125,7 +125,7 @@ def train(
             raise UsageError('give the data to train on, as in litevision.train("clothes/"), or resume="runs/NAME"')
         chosen = choose_recipe(task_of_data(data), recipe, options, nested(settings or {}), origin="the options")
         name = name or default_name(chosen)
-        folder = Path(output) / name
+        folder = run_folder(output, name)
         require_processes(chosen.run.devices)
         plan, network, issues = make_plan(Path(data), chosen, name)
         begin(plan, issues, folder, quiet=quiet)

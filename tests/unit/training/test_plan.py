@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from litevision.errors import DataError, FileMissingError, TrainingError
+from litevision.errors import DataError, FileMissingError, TrainingError, UsageError
 from litevision.files import sha256_of
 from litevision.image import Preprocess
 from litevision.models.network import Network
 from litevision.training import plan as module
 from litevision.training.console import print_recipe
-from litevision.training.plan import PLAN, RECIPE, Plan, first_network, make_plan, read_plan
+from litevision.training.plan import PLAN, RECIPE, Plan, first_network, make_plan, read_plan, run_folder
 from litevision.weights.create import create
 from litevision.weights.save import save_weights
 from trainings import CLASSES, tiny_recipe, write_colours
@@ -129,6 +129,15 @@ def test_a_folder_that_holds_a_run(planned: tuple[Plan, Network], tmp_path: Path
         TrainingError, match=r"mine: holds a run already; choose another --name, or go on with --resume"
     ):
         planned[0].write(tmp_path / "mine")
+
+
+@pytest.mark.parametrize("name", ["../mine", "a/../../mine", "/mine"])
+def test_no_name_leads_out_of_the_output(tmp_path: Path, name: str) -> None:
+    with pytest.raises(
+        UsageError, match=r"^a run's folder lies inside .*, got the name '.*mine'; choose another --outp"
+    ):
+        run_folder(tmp_path, name)
+    assert run_folder(tmp_path, "a/mine") == tmp_path / "a/mine"
 
 
 def test_a_folder_that_cannot_be_written(planned: tuple[Plan, Network], tmp_path: Path) -> None:
