@@ -346,7 +346,7 @@ def measured_from_scratch() -> str:
         loss, train, validation, test, epochs = (found[what, unit] for unit in units)
         scores = (f"{loss:.2f}", f"{train:.1f}", f"{validation:.1f}", f"{test:.1f} ({low:.0f} to {high:.0f})")
         body.append((what, *scores, f"{epochs:.0f}"))
-    return table((rows[0]["condition"], *units.values()), body, right=range(1, 6))
+    return table((rows[0]["condition"], *units.values()), body, right=range(1, 6)) + _footing(rows)
 
 
 def _percent(row: Mapping[str, str]) -> str:

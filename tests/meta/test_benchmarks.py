@@ -270,6 +270,16 @@ def test_the_readme_tables_show_every_kind_of_result(
             )
         ],
     }
+    figures["from_scratch"] = [
+        common.row("from_scratch", "360 images", "mobilenet_v1, slim", unit, values)
+        for unit, values in (
+            ("nats, validation", [0.5]),
+            ("% of training images", [91.0]),
+            ("% of validation images", [80.0]),
+            ("% of test images", [75.0, 70.0, 80.0]),
+            ("epochs", [60.0]),
+        )
+    ]
     figures["cold"].append(common.row("cold", "one photo", "timm script / litevision classify", "ratio", [20.0, 20.0]))
     for name, rows in figures.items():
         common.write_csv(tmp_path / f"{name}.csv", rows, conditions(common))
@@ -284,5 +294,6 @@ def test_the_readme_tables_show_every_kind_of_result(
     assert "| of these, best class differs | 0 |" in tables.measured_reduced_decoding()
     assert "| onnxruntime fp32 | 6.0% (5.0% to 10.0%) | 30.0% (20.0% to 40.0%) |" in tables.measured_latency()
     assert "| mobilenet_v1 | 2 (0) | 2.2 (0.1) |" in tables.measured_latency()
+    assert "| mobilenet_v1, slim | 0.50 | 91.0 | 80.0 | 75.0 (70 to 80) | 60 |" in tables.measured_from_scratch()
     for table in tables.MEASURED.values():
         assert table().endswith("; 2 threads; load average before the start 0.1; a machine; random; python 3")

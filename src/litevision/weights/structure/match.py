@@ -63,6 +63,8 @@ class _Head(NamedTuple):
     pairs: Pairs
     notes: tuple[str, ...] = ()
     left_out: tuple[FileLayer, ...] = ()
+    prefix: str = ""  # of the backbone's layers
+    what: str = "network"
 
 
 def match_structure(tensors: Tensors, container: Container, request: Mapping[str, Any]) -> Matched | Unmatched:
@@ -236,12 +238,17 @@ def _detector(fit: Fit, channels: int, stride: int) -> _Head | None:
         return None
     backbone = replace(fit.network.config, num_classes=1000)
     config = CenterNetConfig(backbone, named["heatmap"].signature.shape[0], neck="reshape")
-    return _Head(config, {f"heads.{head}.output": layer for head, layer in named.items()}, note)
+    return _Head(
+        config,
+        {f"heads.{head}.output": layer for head, layer in named.items()},
+        note,
+        prefix="backbone.",
+        what="detector with the backbone",
+    )
 
 
 def _map(file: FileLayers, head: _Head, pairs: Pairs) -> WeightMap:
-    prefix = "backbone." if isinstance(head.config, CenterNetConfig) else ""
-    placed = [*((f"{prefix}{path}", layer) for path, layer in pairs.items()), *head.pairs.items()]
+    placed = [*((f"{head.prefix}{path}", layer) for path, layer in pairs.items()), *head.pairs.items()]
     ours = {name: f"{path}.{role}" for path, layer in placed for role, name in layer.tensors.items()}
     left_out: dict[str, str | None] = {name: None for layer in head.left_out for name in layer.tensors.values()}
     in_turn = {name: None for layer in file.layers for name in layer.tensors.values()}
@@ -250,11 +257,11 @@ def _map(file: FileLayers, head: _Head, pairs: Pairs) -> WeightMap:
 
 def _notes(file: FileLayers, fit: Fit, head: _Head, pairing: Pairing, own: Mapping[str, OwnLayer]) -> Iterator[str]:
     config, dialect = fit.network.config, fit.network.dialect
-    what = "detector with the backbone" if isinstance(head.config, CenterNetConfig) else "network"
     tensors = sum(len(layer.tensors) for layer in file.layers)
     yield (
-        f"no known layout; by its structure it is the {what} {config.architecture} at width {config.width_mult:g}: "
-        f"{tensors} tensors, each used once, paired by {pairing.by}" + (f" ({pairing.title})" if pairing.title else "")
+        f"no known layout; by its structure it is the {head.what} {config.architecture} at width "
+        f"{config.width_mult:g}: {tensors} tensors, each used once, paired by {pairing.by}"
+        + (f" ({pairing.title})" if pairing.title else "")
     )
     yield f"the map: {_shown_map(fit.network, pairing.pairs, head)}"
     others = [name for name in fit.dialects if name != config.dialect]
