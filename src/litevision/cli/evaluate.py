@@ -98,6 +98,8 @@ def run(options: EvaluateOptions) -> int:
         console.note(f"stopped by {name}: {progress.conclusion()}; part of the images gives no scores")
         return 128 + stop.signum
     console.note(f"{progress.conclusion()}, {predictor.bundle.engine.choice.title}")
+    if predictor.bundle.metadata.is_multi_label:
+        console.note("each class has a probability of its own (sigmoid); the likeliest counts as an image's answer")
     scores = task.scores(evaluation)
     sheet = task.score_sheet(data, evaluation, scores)
     document = _document(predictor.bundle, data, evaluation, scores)

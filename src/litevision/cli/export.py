@@ -64,6 +64,11 @@ class ExportOptions:
     interpolation: str | None = option(
         None, choices=("bilinear", "bicubic"), help="Filter of the resize; the weights' own unless given."
     )
+    activation: str | None = option(
+        None,
+        choices=("softmax", "sigmoid"),
+        help="What makes probabilities of logits; sigmoid gives each class its own. The weights' own unless given.",
+    )
     classes: int | None = option(None, help="Number of classes; the weights' own unless given.")
     reset_classifier: bool = flag(help="Initialise the classifier anew where the numbers of classes differ.")
     drop_background: bool = flag(help="Leave out class 0 of a file with one class more (1001).")
@@ -104,6 +109,7 @@ def run(options: ExportOptions) -> int:
         crop_fraction=options.crop_fraction,
         interpolation=cast("Any", options.interpolation),
         num_classes=options.classes,
+        activation=cast("Any", options.activation),
         reset_classifier=options.reset_classifier,
         drop_background=options.drop_background or None,
         labels=None if options.labels is None else _read_labels(options.labels),
@@ -115,6 +121,7 @@ def run(options: ExportOptions) -> int:
     name, file = escape(metadata.architecture.name), escape(str(options.output))
     print(f"wrote {file}: {name}, {len(metadata.labels)} classes, {height}x{width}")
     print(f"input: {_described(metadata)}")
+    print(f"output: {_answers(metadata)}")
     print(f"size: {options.output.stat().st_size / 1e6:.1f} MB")
     print(
         f"checked on {check.images} images in {check.engine}: largest difference of a probability "
@@ -169,6 +176,18 @@ def _described(metadata: "BundleMetadata") -> str:
     }[preprocess.crop]
     mean, std = (",".join(f"{part:g}" for part in parts) for parts in (normalisation.mean, normalisation.std))
     return f"{resize}, {preprocess.interpolation}, mean {mean}, std {std}; dialect {metadata.architecture.dialect}"
+
+
+def _answers(metadata: "BundleMetadata") -> str:
+    """What the bundle's numbers mean, in a line."""
+    if metadata.finds_boxes:
+        return "boxes with scores"
+    if metadata.activation != "sigmoid":
+        return "softmax, the probabilities of all classes sum to 1"
+    if metadata.is_multi_label:
+        return "sigmoid, each class has a probability of its own"
+    first, second = map(escape, metadata.labels)
+    return f"sigmoid of one logit, the probability of {second}; {first} has the rest"
 
 
 _MOST_LABEL_BYTES = 67_108_864

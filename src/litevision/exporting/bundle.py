@@ -23,6 +23,7 @@ from litevision.runtime import (
     Score,
     Weights,
 )
+from litevision.runtime.metadata import are_labels_of
 from litevision.tasks import task_of
 
 NOT_CHECKED = Check("none", 0, 0.0, 0.0)  # stands in the file that the check itself opens
@@ -63,20 +64,25 @@ def export_bundle(
         score_thresholds: of a detector, the score of each class from which on a box counts.
         calibration: of a classifier, when it is unsure.
         check_images: what to check with; by default the four that come with the package.
-        options: of the task's graph alone: ``top_k``, the most boxes that a detector gives for an image.
+        options: of the task's graph alone: ``top_k``, the most boxes that a detector gives for an image;
+            ``activation``, what makes a classifier's probabilities of its logits.
 
     Raises:
         UsageError: a network that gives no results for RGB images of this size, as many labels as it has not, or a
             path that cannot be written.
         ExportError: the graph does not match the module; nothing is written then.
     """
-    path, task, options = Path(path), task_of(network), options or {}
+    path, task = Path(path), task_of(network)
     config: Any = network.config
+    activation = (options or {}).get("activation") or config.activation
+    options = {**(options or {}), **({} if activation is None else {"activation": activation})}
     if path.suffix != ".onnx":
         raise UsageError(f"a bundle is an .onnx file, got {path.name!r}")
     task.refuse_to_export(network, preprocess, options)
-    if len(labels) != config.num_classes:
+    if not are_labels_of(config.num_classes, labels):
         raise UsageError(f"the network has {config.num_classes} classes, got {len(labels)} labels; one each is needed")
+    if activation == "sigmoid" and len(labels) == 1:
+        labels = (f"not {labels[0]}", labels[0])
     if config.in_channels != 3:
         raise UsageError(f"a bundle takes RGB images, got a network for {config.in_channels} channels; expected 3")
     metadata = BundleMetadata(
@@ -91,6 +97,7 @@ def export_bundle(
         score_thresholds=score_thresholds,
         calibration=calibration,
         top_k=options.get("top_k"),
+        activation=None if activation == "softmax" else activation,
         check=NOT_CHECKED,
     )
     plain = copy.deepcopy(network).cpu().float().eval()

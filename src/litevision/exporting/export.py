@@ -5,10 +5,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 from torch import nn
 
-from litevision.errors import UsageError
+from litevision.errors import UnknownNameError, UsageError
 from litevision.exporting.formats import CheckImages, ExportedModel, format_of
 from litevision.image import Preprocess
 from litevision.image.transforms import Crop, Interpolation
@@ -18,6 +19,7 @@ from litevision.models.network import Network
 from litevision.models.pretrained import Pretrained
 from litevision.outputs import check_output, kind_named
 from litevision.runtime import BundleMetadata, Normalisation
+from litevision.runtime.metadata import Activation
 from litevision.weights.facts import current_facts, facts_from_scratch, normalisation_named, resized
 from litevision.weights.load import load_network
 from litevision.weights.trained import WeightsLike
@@ -41,6 +43,7 @@ def export(
     drop_background: bool | None = None,
     reset_classifier: bool = False,
     num_classes: int | None = None,
+    activation: Activation | None = None,
     model: str | None = None,
     dialect: str | None = None,
     width_mult: float | None = None,
@@ -60,7 +63,7 @@ def export(
     Args:
         source: a network, a run or its folder, a weight set's name, a weight file, a bundle, or a URL.
         path: the file to write; its ending picks the format (``.onnx`` for a bundle).
-        labels: the name of each class.
+        labels: the name of each class; of a single logit the name of what it finds, or of both answers.
         size: the input's side in px, or its height and width.
         normalisation: ``imagenet``, ``half`` ([-1, 1]), ``unit`` ([0, 1]), or a ``Normalisation``.
         preprocess: what makes the input of an image, in place of ``size`` and the three that follow.
@@ -71,6 +74,8 @@ def export(
         drop_background: leaves out class 0 of a weight file; by default that of slim's 1001.
         reset_classifier: initialises the classifier anew where a weight file has none, or ``num_classes`` differs.
         num_classes: by default as many as the weights have; 0 leaves their classifier out.
+        activation: what makes probabilities of a classifier's logits: ``softmax``, or ``sigmoid`` where each class has
+            its own (several labels for an image); by default what the weights say, and of a single logit a sigmoid.
         model: the network of a weight file; recognised unless given.
         dialect: whose form it has, where the file alone cannot tell.
         width_mult: its width, if it is an unusual one.
@@ -103,6 +108,8 @@ def export(
         raise UsageError(
             "give preprocess, or size, crop, crop_fraction and interpolation, not both: it has its own of each"
         )
+    if isinstance(normalisation, str):
+        normalisation = normalisation_named(normalisation)
     if isinstance(source, nn.Module):
         if reset_classifier or any(
             given is not None
@@ -124,6 +131,7 @@ def export(
             reset_classifier=reset_classifier,
             weight_map=weight_map,
             save_map=save_map,
+            normalisation=normalisation,
         )
     facts = _facts(network, path, size, normalisation, preprocess)
     changed = facts.preprocess.with_resize(crop, crop_fraction, interpolation)
@@ -137,15 +145,23 @@ def export(
             "litevision train DATA --weights FILE, or litevision.create(..., weights=..., reset_classifier=True)"
         )
     if labels is None:
+        count = network.config.num_classes
+        wanted = f"{count} classes: name them" if count > 1 else "one logit: name what it finds, or both answers,"
         raise MissingLabelsError(
-            f"the network has {network.config.num_classes} classes: name them with labels "
-            "(on the command line --labels FILE, one name a line)"
+            f"the network has {wanted} with labels (on the command line --labels FILE, one name a line)"
         )
+    if activation is not None and not isinstance(network, Network):
+        raise UsageError(f"activation is of a classifier, got {activation!r} for a {network.config.MODEL}")
+    if activation is not None and activation not in get_args(Activation):
+        raise UnknownNameError.of("activation", activation, get_args(Activation))
+    if activation is not None and activation != (facts.activation or "softmax"):
+        facts = facts.unmeasured()
     facts = replace(
         facts,
         name=facts.name if name is None else name,
         training_data=facts.training_data if training_data is None else training_data,
         licence=facts.licence if licence is None else licence,
+        activation=facts.activation if activation is None else activation,
     )
     return chosen.write(ExportedModel(network, tuple(labels), facts, check_images), path)
 
@@ -179,13 +195,11 @@ def _facts(
     network: AnyNetwork,
     path: Path,
     size: int | tuple[int, int] | None,
-    normalisation: str | Normalisation | None,
+    normalisation: Normalisation | None,
     preprocess: Preprocess | None,
 ) -> Pretrained:
     """Collects the facts of ``network``; what was given takes precedence."""
     size_hw = (size, size) if isinstance(size, int) else size
-    if isinstance(normalisation, str):
-        normalisation = normalisation_named(normalisation)
     facts = current_facts(network) or facts_from_scratch(
         network, path.name.partition(".")[0], size_hw, normalisation, preprocess
     )

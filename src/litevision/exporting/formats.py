@@ -71,7 +71,7 @@ def _write_bundle(model: ExportedModel, path: Path) -> "BundleMetadata":
         score_thresholds=facts.score_thresholds,
         calibration=facts.calibration,
         check_images=model.check_images,
-        options={} if facts.top_k is None else {"top_k": facts.top_k},
+        options={key: value for key in ("top_k", "activation") if (value := getattr(facts, key)) is not None},
     )
 
 

@@ -12,6 +12,7 @@ from litevision.errors import UnknownNameError, UsageError
 from litevision.image import Preprocess
 from litevision.registry.architectures import ARCHITECTURES, NO_OPTIONS
 from litevision.runtime import Architecture
+from litevision.runtime.metadata import Activation
 
 if TYPE_CHECKING:
     import torch
@@ -74,6 +75,11 @@ class ModelConfig(ABC):
     @abstractmethod
     def to_architecture(self) -> Architecture:
         """Returns what a bundle says of the model."""
+
+    @property
+    def activation(self) -> Activation | None:
+        """What makes probabilities of its outputs where the weights do not say it; None where it gives no logits."""
+        return None
 
     @classmethod
     @abstractmethod
@@ -186,6 +192,11 @@ class NetworkConfig(ModelConfig):
         record = self.to_dict()
         arguments = {key: record[key] for key in _STATED}
         return Architecture(self.architecture, self.dialect, self.width_mult, self.num_classes, arguments)
+
+    @property
+    def activation(self) -> Activation:
+        """A sigmoid of a single logit, whose softmax is 1 whatever it is; else a softmax."""
+        return "sigmoid" if self.num_classes == 1 else "softmax"
 
     @classmethod
     def from_architecture(cls, architecture: Architecture) -> "NetworkConfig":

@@ -140,7 +140,7 @@ class Network(nn.Module):
         """Computes every endpoint's activation by name, up to ``final_endpoint``.
 
         Without a ``final_endpoint`` the head follows: ``global_pool`` (the features before the classifier),
-        ``logits`` and ``predictions`` (their softmax).
+        ``logits`` and ``predictions`` (their softmax; their sigmoid where the weights say so, or there is one).
 
         Raises:
             UnknownNameError: no endpoint ``final_endpoint``; the message lists those that exist.
@@ -159,7 +159,10 @@ class Network(nn.Module):
             found["global_pool"] = self.head.pool(x)
             if self.config.num_classes:
                 found["logits"] = self.head.classify(found["global_pool"])
-                found["predictions"] = found["logits"].softmax(-1)
+                is_sigmoid = self.config.num_classes == 1 or (
+                    self.pretrained and self.pretrained.activation == "sigmoid"
+                )
+                found["predictions"] = found["logits"].sigmoid() if is_sigmoid else found["logits"].softmax(-1)
         return found
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from litevision.errors import UsageError
 from litevision.image import Preprocess
 from litevision.runtime import Calibration, DetectionScore, Normalisation, Score, Weights
+from litevision.runtime.metadata import Activation
 from litevision.runtime.schema import OPTIONAL
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Pretrained:
         calibration: of a classifier, when it is unsure; None where that was not measured.
         top_k: of a detector, the most boxes that it gives for an image; None where that is not known.
         task: what the weights were made for.
+        activation: of a classifier, what makes probabilities of its logits: ``softmax``, or ``sigmoid`` where each
+            class has its own; None where that is not known.
         fingerprint: of the weights in the network; another one there means that they were trained since.
 
     Example:
@@ -56,6 +59,7 @@ class Pretrained:
     calibration: Calibration | None = field(default=None, metadata=OPTIONAL)
     top_k: int | None = field(default=None, metadata=OPTIONAL)
     task: str = "classification"
+    activation: Activation | None = field(default=None, metadata=OPTIONAL)
     fingerprint: int | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -64,8 +68,8 @@ class Pretrained:
         return Weights(self.name, self.source, self.licence, self.sha256)
 
     def without_classes(self) -> Self:
-        """Returns the facts that hold when the classifier is replaced: no labels and no score."""
-        return self.unmeasured(labels=None)
+        """Returns the facts that hold when the classifier is replaced: no labels, activation and score."""
+        return self.unmeasured(labels=None, activation=None)
 
     def unmeasured(self, **changes: Any) -> Self:
         """Returns the facts with ``changes`` that what was measured with the weights does not outlive."""

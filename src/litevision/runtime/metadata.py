@@ -1,7 +1,7 @@
 """Metadata of bundles: the JSON under the key ``litevision`` in the metadata of an ONNX file."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, NoReturn
 
@@ -16,6 +16,7 @@ METADATA_KEY = "litevision"
 FORMAT_VERSION = 1
 
 Task = Literal["classification", "detection"]
+Activation = Literal["softmax", "sigmoid"]
 
 _REMEDY = "Make the bundle again with 'litevision export'."
 
@@ -154,6 +155,9 @@ class BundleMetadata:
         score_thresholds: of a detector, the score from which on a box of each class should count, in [0, 1].
         top_k: of a detector, the most boxes that it gives for an image, where that was chosen.
         calibration: of a classifier, when it is unsure, where that was measured.
+        activation: of a classifier, what makes probabilities of its logits: ``softmax``, those of all classes sum to 1,
+            as without this key; ``sigmoid``, each class has its own, so that several or none may be likely, and a
+            single logit has that of the second of two labels.
     """
 
     task: Task
@@ -168,9 +172,10 @@ class BundleMetadata:
     score_thresholds: tuple[float, ...] | None = field(default=None, metadata=OPTIONAL)
     top_k: int | None = field(default=None, metadata=OPTIONAL)
     calibration: Calibration | None = field(default=None, metadata=OPTIONAL)
+    activation: Activation | None = field(default=None, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
-        if len(self.labels) != self.architecture.num_classes:
+        if not are_labels_of(self.architecture.num_classes, self.labels):
             raise BundleError(
                 f"{len(self.labels)} labels for {self.architecture.num_classes} classes; expected one for each class."
             )
@@ -183,6 +188,13 @@ class BundleMetadata:
             raise BundleError(f"top_k is {self.top_k} for {self.task}; expected 1 or more, of a detector.")
         if self.calibration is not None:
             self._check_calibration(self.calibration)
+        if self.activation is not None and self.finds_boxes:
+            raise BundleError(f"activation is {self.activation} for {self.task}; expected none.")
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether each class has a probability of its own, so that an image may show several classes, or none."""
+        return self.activation == "sigmoid" and self.architecture.num_classes > 1
 
     @property
     def finds_boxes(self) -> bool:
@@ -254,6 +266,14 @@ class BundleMetadata:
         if metadata is None or faults:
             raise BundleError(f"{name}: its metadata is not usable: {'; '.join(faults)}. {_REMEDY}")
         return metadata
+
+
+def are_labels_of(num_classes: int, labels: Sequence[str]) -> bool:
+    """Whether ``labels`` name the answers of a network with ``num_classes`` logits: one each, of a single logit two.
+
+    A single logit decides between two answers: its sigmoid is the probability of the second.
+    """
+    return len(labels) == num_classes or (num_classes == 1 and len(labels) == 2)
 
 
 def _refuse_constant(constant: str) -> NoReturn:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import Field, fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 REST = {"rest": True}
 """Field metadata: this mapping holds the keys of the JSON object that no other field names."""
@@ -28,7 +28,7 @@ def from_dict(hint: Any, value: Any, where: str, faults: list[str]) -> Any:
         where: the dotted path to the value, for the faults.
         faults: gathers the faults. Unknown keys are no fault: a newer minor writer may add some.
     """
-    if isinstance(hint, UnionType):
+    if get_origin(hint) in (UnionType, Union):
         if value is None:
             return None
         options = [option for option in get_args(hint) if option is not NoneType]

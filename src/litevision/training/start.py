@@ -101,6 +101,8 @@ def _go_on(task: Task, recipe: Recipe, classes: tuple[str, ...], trained: Traine
     if isinstance(network, Network):
         _with_quiet_classifier(network)
     labels, before = trained.pretrained.labels or (), trained.network().state_dict()
+    if len(labels) != trained.config.num_classes:  # a single logit, which has no row for each of its two answers
+        labels = ()
     kept = [(row, labels.index(name)) for row, name in enumerate(classes) if name in labels]
     state = network.state_dict()
     by_class = _class_tensors(trained.config)
@@ -156,16 +158,16 @@ def _backbone(recipe: Recipe, classes: tuple[str, ...]) -> tuple[Network, Start]
         width_mult=width,
         num_classes=len(classes),
         reset_classifier=True,
+        normalisation=None if model.normalisation == "auto" else normalisation_named(model.normalisation),
     )
     facts = loaded.network.pretrained
     assert facts is not None
-    normalisation = facts.normalisation if model.normalisation == "auto" else normalisation_named(model.normalisation)
     network = build(replace(loaded.network.config, dropout=model.dropout))
     network.load_state_dict(loaded.network.state_dict())
     if loaded.applied.reset:
         _with_quiet_classifier(network)
     weights = _described(facts.weights, recipe)
-    return network, Start(normalisation, weights, fresh_head=bool(loaded.applied.reset))
+    return network, Start(facts.normalisation, weights, fresh_head=bool(loaded.applied.reset))
 
 
 def _with_quiet_classifier(network: Network) -> Network:

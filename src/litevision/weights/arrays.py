@@ -53,7 +53,7 @@ def read_arrays(path: Path) -> Arrays:
         if head.startswith(HDF5_MAGIC):
             if importlib.util.find_spec("h5py") is None:
                 raise MissingExtraError.of(f"Reading {path.name}, a file of Keras',", "train")
-            return dict(read_hdf5(path, path))
+            return dict(read_hdf5(path, path).arrays)
         if head.startswith(_ZIP_MAGIC):
             return _read_zip(path)
         return _read_safetensors(path) if head[8:9] == b"{" else _read_legacy(path)

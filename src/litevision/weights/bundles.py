@@ -71,6 +71,7 @@ def pretrained_of(metadata: BundleMetadata) -> Pretrained:
         calibration=metadata.calibration,
         top_k=metadata.top_k,
         task=metadata.task,
+        activation=metadata.activation,
     )
 
 

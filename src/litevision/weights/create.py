@@ -223,14 +223,14 @@ class Create:
             count = DEFAULT_OBJECT_CLASSES if num_classes is None else num_classes
             centernet = CenterNet(CenterNetConfig(config, count, **cast("Any", detector)))
             if source is not None and found is not None:
-                fill_from(centernet.backbone, source, found.layout)
+                fill_from(centernet.backbone, source, found)
             return centernet
         if final_endpoint == LAST_MAP:
             final_endpoint = build(config, device="meta").endpoints[-1].name
         network = build(replace(config, final_endpoint=final_endpoint))
         made = FeaturePyramid(network, out_indices) if features_only else network
         if source is not None and found is not None:
-            fill_from(made, source, found.layout, reset_classifier=reset_classifier, drop_background=drop_background)
+            fill_from(made, source, found, reset_classifier=reset_classifier, drop_background=drop_background)
         return made
 
     @overload

@@ -28,11 +28,13 @@ class DetectedLayout:
         layout: a name of ``LAYOUTS``.
         config: with as many classes as the file has, and with the endpoint at which it ends.
         mismatches: tensors of the file and of the network that do not fit the other; at 0 it is that network.
+        notes: what was assumed, a line each, with what chooses otherwise.
     """
 
     layout: str
     config: NetworkConfig
     mismatches: int
+    notes: tuple[str, ...] = ()
 
 
 def detect_layout(
@@ -51,7 +53,7 @@ def detect_layout(
     Args:
         architecture, dialect: leaves only these in question; with an architecture, there is no need to be near.
         width_mult: the width, where it is none of those with published weights.
-        likely_dialect: settles it where several dialects fit litevision's own names, which they share.
+        likely_dialect: settles it where several dialects fit.
 
     Raises:
         WeightsError: several dialects fit litevision's own names, and none of them is ``likely_dialect``.
@@ -120,6 +122,21 @@ def _at_its_width(best: DetectedLayout, tensors: Tensors) -> DetectedLayout:
             if best.mismatches == 0:
                 break
     return best
+
+
+def alike_dialects(found: DetectedLayout, tensors: Tensors) -> tuple[str, ...]:
+    """The other dialects of the same network whose tensors have these very names and shapes."""
+    if found.mismatches:
+        return ()
+    config = found.config
+    options = {key: value for key, value in config.options.items() if key != "hidden_channels"}
+    return tuple(
+        variant.dialect
+        for index, variant in enumerate(variants(found.layout))
+        if (variant.architecture, dict(variant.options)) == (config.architecture, options)
+        and variant.dialect != config.dialect
+        and _fit(found.layout, index, config.width_mult, tensors).mismatches == 0
+    )
 
 
 def whole_of(found: DetectedLayout) -> tuple[Network, tuple[TensorMapping, ...]]:

@@ -15,11 +15,13 @@ from litevision.models.centernet import AnyNetwork, CenterNetConfig
 from litevision.models.config import NetworkConfig
 from litevision.models.pretrained import Pretrained, fingerprint
 from litevision.registry.labels import imagenet_labels
-from litevision.registry.weight_sets import WeightSet
+from litevision.registry.schema import WeightSet
 from litevision.runtime import Normalisation
+from litevision.runtime.metadata import are_labels_of
 from litevision.runtime.schema import from_dict, to_dict
 from litevision.weights.layouts import layout_row
 from litevision.weights.published import normalisation_of, preprocess_of, score_of
+from litevision.weights.recognise import published_inputs
 from litevision.weights.tensorflow_checkpoint import checkpoint_prefix
 from litevision.weights.writers import CONFIG_KEY
 
@@ -36,7 +38,7 @@ NORMALISATIONS = {
 PRETRAINED_KEY = "pretrained"
 """In the header of litevision's own weight files: what is known of the weights."""
 
-_NORMALISATION_OF = {  # what each origin's own training scripts feed
+_NORMALISATION_OF = {  # what each origin's own training scripts feed, where published sets do not tell
     "torchvision": "imagenet",
     "timm": "imagenet",
     "timm_tf": "half",
@@ -61,25 +63,30 @@ def facts_of(source: "WeightsSource", config: NetworkConfig, layout: str) -> Pre
         facts = stored
     else:
         weight_set = source.weight_set
+        given = _set_of(source, config)
         facts = Pretrained(
             name=weight_set.name if weight_set else source.path.name,
-            preprocess=config.default_preprocess((224, 224)) if weight_set is None else preprocess_of(weight_set),
-            normalisation=_normalisation(config, weight_set, layout),
+            preprocess=_preprocess(config, given),
+            normalisation=_normalisation(config, given, layout),
             labels=imagenet_labels() if config.num_classes == _IMAGENET_CLASSES else None,
             licence=weight_set.licence if weight_set else "unknown",
             source=weight_set.url if weight_set else _origin(source, layout),
             sha256=_digest(source.path),
             training_data=weight_set.training_data if weight_set else "unknown",
             score=None if weight_set is None else score_of(weight_set),
+            activation=source.stored.activation,
         )
-    has_its_classes = facts.labels is not None and len(facts.labels) == config.num_classes
+    if facts.labels is None and config.num_classes and config.final_endpoint is None:
+        return replace(facts.without_classes(), activation=facts.activation)
+    has_its_classes = facts.labels is not None and are_labels_of(config.num_classes, facts.labels)
     return facts if has_its_classes and config.final_endpoint is None else facts.without_classes()
 
 
 def _origin(source: "WeightsSource", layout: str) -> str:
     if source.stored.map is not None:
         return "a local file, read by a map of its tensors"
-    return f"a local file in {layout_row(layout).title}'s layout"
+    taken = "" if source.recognised is None else f", taken for {source.recognised.weight_set.name}"
+    return f"a local file in {layout_row(layout).title}'s layout{taken}"
 
 
 def detector_facts(path: Path, num_classes: int) -> Pretrained:
@@ -115,7 +122,7 @@ def current_facts(network: AnyNetwork) -> Pretrained | None:
             sha256=weights_digest(network),
             training_data=f"{known.training_data}, then unknown data",
         )
-    has_its_classes = known.labels is None or len(known.labels) == network.config.num_classes
+    has_its_classes = known.labels is None or are_labels_of(network.config.num_classes, known.labels)
     return known if has_its_classes else known.without_classes()
 
 
@@ -209,10 +216,55 @@ def resized(facts: Pretrained, size_hw: tuple[int, int]) -> Pretrained:
     return facts.unmeasured(preprocess=preprocess)
 
 
-def _normalisation(config: NetworkConfig, weight_set: WeightSet | None, layout: str) -> Normalisation:
-    if weight_set is not None:
-        return normalisation_of(weight_set)
-    return NORMALISATIONS["unit" if layout == "megvii" else _NORMALISATION_OF[config.dialect]]
+def normalisation_doubts(source: "WeightsSource", config: NetworkConfig) -> tuple[str, ...]:
+    """Says, in a line, what was assumed of the input where that is not known and could be otherwise; else nothing."""
+    if _stored_facts(source) is not None:
+        return ()
+    taken = source.recognised
+    if taken is not None and _is_set_of(taken.weight_set, config):
+        ways = {"content": "its digest", "name": "its name", "size": "its size"}
+        line = f"taken for {taken.weight_set.name} by {ways[taken.by]}: dialect {config.dialect}, and its preprocessing"
+        return (line if taken.is_certain else f"{line}. 'litevision export' takes others: --dialect, --normalisation",)
+    published = dict.fromkeys((given.mean, given.std) for given in published_inputs(config))
+    if source.weight_set is not None or len(published) < 2:
+        return ()
+    names = {(known.mean, known.std): name for name, known in NORMALISATIONS.items()}
+    usual = _NORMALISATION_OF[config.dialect]
+    others = [names[each] for each in published if names[each] != usual]
+    return (
+        f"its normalisation is not known: {usual} was taken, and {config.dialect}'s sets of {config.architecture} were "
+        f"published with {' and '.join(others)} too. 'litevision export --normalisation {others[0]}' chooses",
+    )
+
+
+def _is_set_of(weight_set: WeightSet, config: NetworkConfig) -> bool:
+    ours = (config.architecture, config.dialect, config.width_mult)
+    return (weight_set.architecture, weight_set.dialect, weight_set.width_mult) == ours
+
+
+def _set_of(source: "WeightsSource", config: NetworkConfig) -> WeightSet | None:
+    """The published set that the weights are, or are taken for; None where they are none of this network."""
+    taken = source.weight_set or (None if source.recognised is None else source.recognised.weight_set)
+    return taken if taken is not None and _is_set_of(taken, config) else None
+
+
+def _preprocess(config: NetworkConfig, given: WeightSet | None) -> Preprocess:
+    """The published way to make the input; else the network's default, with the filter of all published sets of it."""
+    if given is not None:
+        return preprocess_of(given)
+    usual = config.default_preprocess((224, 224))
+    filters = {published.interpolation for published in published_inputs(config)}
+    return replace(usual, interpolation=filters.pop()) if len(filters) == 1 else usual
+
+
+def _normalisation(config: NetworkConfig, given: WeightSet | None, layout: str) -> Normalisation:
+    """The published one; else that of all published sets of the network, or where they differ its dialect's."""
+    if given is not None:
+        return normalisation_of(given)
+    if layout == "megvii":
+        return NORMALISATIONS["unit"]
+    alike = {(published.mean, published.std) for published in published_inputs(config)}
+    return Normalisation(*alike.pop()) if len(alike) == 1 else NORMALISATIONS[_NORMALISATION_OF[config.dialect]]
 
 
 def _digest(path: Path) -> str:

@@ -12,12 +12,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from litevision.errors import LitevisionError, UnsafeFileError, WeightsError
+from litevision.weights.keras_config import output_activation
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 MAX_BYTES = 1_000_000_000  # a small file can unpack to an enormous one, or declare one
@@ -30,8 +31,15 @@ _LEAVES = ("kernel", "bias")
 Arrays = dict[str, npt.NDArray[np.floating[Any]]]
 
 
-def read_hdf5(file: Path, path: Path, max_bytes: int = MAX_BYTES) -> Arrays:
-    """The arrays of a Keras file, named ``layer/leaf``.
+class KerasFile(NamedTuple):
+    """What a Keras file holds: arrays named ``layer/leaf``, and the activation of its output where it says that."""
+
+    arrays: Arrays
+    activation: Literal["softmax", "sigmoid"] | None
+
+
+def read_hdf5(file: Path, path: Path, max_bytes: int = MAX_BYTES) -> KerasFile:
+    """Reads the layers of a Keras file.
 
     Both of Keras' forms are read: ``layer_names`` with ``weight_names``, and the ``layers`` of Keras 3. The layers of a
     model within the model keep their own names.
@@ -60,8 +68,8 @@ def read_hdf5(file: Path, path: Path, max_bytes: int = MAX_BYTES) -> Arrays:
         if done.returncode != 0:
             raise _refusal(done.stdout, done.stderr, path)
         with np.load(out, allow_pickle=False) as arrays:
-            names = json.loads(str(arrays["arr_0"]))
-            return {name: arrays[f"arr_{index}"] for index, name in enumerate(names, start=1)}
+            activation, *names = json.loads(str(arrays["arr_0"]))
+            return KerasFile({name: arrays[f"arr_{index}"] for index, name in enumerate(names, start=1)}, activation)
 
 
 def _refusal(told: str, errors: str, path: Path) -> LitevisionError:
@@ -79,8 +87,8 @@ def _write_arrays(file: str, path: str, out: str, max_bytes: int) -> None:
 
     _limit(4 * max_bytes + 2_000_000_000, CPU_LIMIT_S + Path(file).stat().st_size // 20_000_000)
     try:
-        arrays = _arrays(Path(file), Path(path), max_bytes)
-        np.savez(out, np.array(json.dumps(list(arrays))), *arrays.values())
+        found = _read(Path(file), Path(path), max_bytes)
+        np.savez(out, np.array(json.dumps([found.activation, *found.arrays])), *found.arrays.values())
     except Exception as error:  # the library raises a dozen kinds for a malformed file
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if not isinstance(error, LitevisionError):
@@ -98,7 +106,7 @@ def _limit(memory_bytes: int, cpu_s: int) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (until_s, until_s + 1))
 
 
-def _arrays(source: Path, path: Path, max_bytes: int) -> Arrays:
+def _read(source: Path, path: Path, max_bytes: int) -> KerasFile:
     import h5py
 
     arrays: Arrays = {}
@@ -117,7 +125,7 @@ def _arrays(source: Path, path: Path, max_bytes: int) -> Arrays:
             if name in arrays:
                 raise WeightsError(f"{path} holds {name} twice, expected one network's layers")
             arrays[name] = _array(data_set, path)
-    return arrays
+        return KerasFile(arrays, output_activation(file.attrs.get("model_config", "")))
 
 
 def _refuse_unsafe(file: Any, path: Path, max_bytes: int) -> None:

@@ -13,13 +13,16 @@ from litevision.models.factory import build
 from litevision.models.network import FeaturePyramid, Network
 from litevision.models.pretrained import fingerprint
 from litevision.registry import Variant, resolve
+from litevision.runtime import Normalisation
 from litevision.weights.bundles import restore_folded
 from litevision.weights.convert import Applied, Layout, apply
 from litevision.weights.convert.apply import BACKGROUND_CLASSES, described
 from litevision.weights.detect_layout import NATIVE, DetectedLayout, detect_layout
 from litevision.weights.download import accept_unchecked
-from litevision.weights.facts import PRETRAINED_KEY, facts_of
+from litevision.weights.facts import PRETRAINED_KEY, facts_of, normalisation_doubts
 from litevision.weights.layouts import layout_named
+from litevision.weights.read import not_finite
+from litevision.weights.recognise import variant_by_name, with_doubts
 from litevision.weights.source import WeightsRequest, WeightsSource, open_source
 from litevision.weights.structure.match import AmbiguousWeightsError
 from litevision.weights.structure.weight_map import WeightMap
@@ -57,6 +60,7 @@ def load_weights(
     unchecked: bool = False,
     weight_map: str | Path | None = None,
     save_map: str | Path | None = None,
+    normalisation: Normalisation | None = None,
 ) -> Loaded:
     """Loads weights into the network that they belong to.
 
@@ -72,6 +76,7 @@ def load_weights(
         unchecked: fetches a weight set though its full sha256 is not known (``WeightSet.is_checked``).
         weight_map: a file that ``save_map`` wrote: which of the network's tensors each of the file's is.
         save_map: where to write that map of a file of no known layout, which is read by its structure.
+        normalisation: what the network was trained with; by default the weights' own, of a bare file its origin's.
 
     Raises:
         UnknownNameError: neither a file nor a weight set nor a network of that name.
@@ -90,6 +95,7 @@ def load_weights(
         final_endpoint=final_endpoint,
         reset_classifier=reset_classifier,
         drop_background=drop_background,
+        normalisation=normalisation,
     )
 
 
@@ -129,6 +135,7 @@ def _load(
     final_endpoint: str | None = None,
     reset_classifier: bool,
     drop_background: bool | None,
+    normalisation: Normalisation | None,
 ) -> Loaded:
     """Fills the network of opened weights; arguments as for ``load_weights``."""
     found = identify(opened, request, likely, any_width=True)
@@ -145,7 +152,12 @@ def _load(
         config = replace(config, final_endpoint=final_endpoint)
     network = build(config)
     applied = fill_from(
-        network, opened, found.layout, reset_classifier=reset_classifier, drop_background=drop_background
+        network,
+        opened,
+        found,
+        reset_classifier=reset_classifier,
+        drop_background=drop_background,
+        normalisation=normalisation,
     )
     return Loaded(network, layout_named(found.layout), opened, applied)
 
@@ -161,6 +173,7 @@ def load_network(
     reset_classifier: bool = False,
     weight_map: str | Path | None = None,
     save_map: str | Path | None = None,
+    normalisation: Normalisation | None = None,
 ) -> AnyNetwork:
     """Loads any weights: a classifier or a detector.
 
@@ -177,6 +190,7 @@ def load_network(
             num_classes=num_classes,
             reset_classifier=reset_classifier,
             drop_background=drop_background,
+            normalisation=normalisation,
         ).network
     held = opened.trained.config.as_network()
     request.require(opened.label, WeightsRequest(held.architecture, held.dialect, held.width_mult))
@@ -210,12 +224,14 @@ def identify(
         request = WeightsRequest(row.architecture, row.dialect, row.width_mult)
     elif likely is not None and not any_width:
         request = request._replace(width_mult=likely.width_mult)
+    named = variant_by_name(source)
+    hint = named or likely
     try:
-        found = detect_layout(source.stored, **request._asdict(), likely_dialect=likely.dialect if likely else None)
+        found = detect_layout(source.stored, **request._asdict(), likely_dialect=hint.dialect if hint else None)
     except WeightsError as error:
         raise WeightsError(f"{source.label}: {error}") from None
     if found is not None:
-        return found
+        return with_doubts(found, source, named) if request.dialect is None else found
     tensors = source.stored.tensors
     if request.architecture is not None:
         form = request.architecture + (f" in the dialect {request.dialect!r}" if request.dialect else "")
@@ -266,16 +282,24 @@ def _own_config(source: WeightsSource, request: WeightsRequest) -> NetworkConfig
 def fill_from(
     network: Network | FeaturePyramid,
     source: WeightsSource,
-    layout: str,
+    found: DetectedLayout,
     *,
     reset_classifier: bool = False,
     drop_background: bool | None = None,
+    normalisation: Normalisation | None = None,
 ) -> Applied:
-    """Fills ``network`` and sets its ``pretrained``."""
-    applied = _apply(network, source, layout, reset_classifier, drop_background)
-    for line in (*source.stored.notes, *_not_finite(source)):
+    """Fills ``network`` and sets its ``pretrained``.
+
+    Args:
+        normalisation: of the input, in place of the weights' own or the assumed one.
+    """
+    applied = _apply(network, source, found.layout, reset_classifier, drop_background)
+    facts = facts_of(source, network.config, found.layout)
+    doubts = () if normalisation is not None else normalisation_doubts(source, network.config)
+    for line in (*source.stored.notes, *not_finite(source.stored.tensors), *found.notes, *doubts):
         note(f"note: {source.label}: {line}")
-    facts = facts_of(source, network.config, layout)
+    if normalisation is not None and normalisation != facts.normalisation:
+        facts = facts.unmeasured(normalisation=normalisation)
     if source.trained is not None and source.trained.is_folded:
         restore_folded(network, facts)
     if applied.reset or isinstance(network, FeaturePyramid):
@@ -286,18 +310,6 @@ def fill_from(
     if applied.background_dropped:
         logger.info("%s: class 0 of the file, the background, was left out", source.label)
     return applied
-
-
-def _not_finite(source: WeightsSource) -> list[str]:
-    """Says how many tensors hold NaN or infinity: whoever trained them has diverged, or the file is damaged."""
-    names = [
-        name
-        for name, tensor in source.stored.tensors.items()
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all())
-    ]
-    if not names:
-        return []
-    return [f"{len(names)} tensors hold NaN or infinity (the first: {names[0]}): a training that diverged, or damage"]
 
 
 def _apply(

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from litevision.errors import FileMissingError, LitevisionError, UnsafeFileError, WeightsError
+from litevision.runtime.metadata import Activation
 from litevision.weights.archives import (
     WEIGHT_ENDINGS,
     foreign_file,
@@ -27,6 +28,7 @@ from litevision.weights.archives import (
 )
 from litevision.weights.convert.layout import Tensors
 from litevision.weights.hdf5 import HDF5_MAGIC, MAX_BYTES, read_hdf5
+from litevision.weights.keras_config import MEMBER, output_activation
 from litevision.weights.layouts import Container
 from litevision.weights.pickles import load_torch, require_small, state_dict_in
 from litevision.weights.tensorflow_checkpoint import checkpoint_prefix, read_checkpoint
@@ -49,6 +51,7 @@ class StoredWeights:
         notes: what was chosen or left out, a line each.
         map: where no layout is known, the network that the tensors are, and the place of each in it.
         nearest: where there is no map either, the nearest networks and what does not fit.
+        activation: of the logits, where the file itself says it.
     """
 
     tensors: Tensors
@@ -57,6 +60,7 @@ class StoredWeights:
     notes: tuple[str, ...] = ()
     map: "WeightMap | None" = None
     nearest: str = ""
+    activation: Activation | None = None
 
 
 def read(path: Path) -> StoredWeights:
@@ -117,8 +121,9 @@ def _read_file(path: Path) -> StoredWeights:
 
 
 def _from_hdf5(file: Path, path: Path) -> StoredWeights:
-    arrays = read_hdf5(file, path, MAX_BYTES)
-    return StoredWeights({name: torch.from_numpy(array) for name, array in arrays.items()}, "hdf5")
+    found = read_hdf5(file, path, MAX_BYTES)
+    tensors = {name: torch.from_numpy(array) for name, array in found.arrays.items()}
+    return StoredWeights(tensors, "hdf5", activation=found.activation)
 
 
 def _read_zip(path: Path, *, is_outer: bool = True) -> StoredWeights:
@@ -128,7 +133,10 @@ def _read_zip(path: Path, *, is_outer: bool = True) -> StoredWeights:
         names = archive.namelist()
         if _KERAS_MEMBER in names:
             with tempfile.TemporaryDirectory() as folder:
-                return _from_hdf5(Path(archive.extract(_KERAS_MEMBER, folder)), path)
+                stored = _from_hdf5(Path(archive.extract(_KERAS_MEMBER, folder)), path)
+            if MEMBER in names:
+                stored = replace(stored, activation=output_activation(archive.read(MEMBER)))
+            return stored
         if is_exported(names):
             return StoredWeights(_plain(read_exported(archive, path), path), "torch")
         if names and all(name.endswith(".npy") for name in names):
@@ -217,3 +225,13 @@ def _refused(error: UnpicklingError) -> str:
 def prefer_averages(tensors: Tensors) -> Tensors:
     """Each variable's exponential moving average in its place, where there is one: slim's scores are measured so."""
     return {name: tensors.get(f"{name}{_EMA}", tensor) for name, tensor in tensors.items()}
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Says how many tensors hold NaN or infinity: whoever trained them has diverged, or the file is damaged."""
+    names = [
+        name for name, tensor in tensors.items() if tensor.is_floating_point() and not bool(tensor.isfinite().all())
+    ]
+    if not names:
+        return []
+    return [f"{len(names)} tensors hold NaN or infinity (the first: {names[0]}): a training that diverged, or damage"]

@@ -11,11 +11,13 @@ from litevision.registry.weight_sets import FILE_ENDINGS, WeightSet, find_weight
 from litevision.weights.download import discard_unreadable, fetch
 from litevision.weights.facts import detector_facts
 from litevision.weights.read import StoredWeights, read
+from litevision.weights.recognise import Recognised, recognise
 from litevision.weights.structure.match import AmbiguousWeightsError
 from litevision.weights.structure.weight_map import WeightMap
 from litevision.weights.tensorflow_checkpoint import checkpoint_prefix
 from litevision.weights.trained import TrainedModel, WeightsLike, open_trained, path_of
 from litevision.weights.unwrap import unwrapped
+from litevision.weights.writers import CONFIG_KEY
 
 DEFAULT = "default"
 _TORCH_ENDINGS = (".pth", ".pt", ".bin", ".ckpt", ".safetensors")
@@ -66,6 +68,7 @@ class WeightsSource:
         path: the file that was read.
         stored: its tensors; of a detector, those of its backbone.
         trained: the model, where it is litevision's own output.
+        recognised: the published set that a file given by path or address is, or is taken for.
     """
 
     label: str
@@ -73,6 +76,7 @@ class WeightsSource:
     path: Path
     stored: StoredWeights
     trained: TrainedModel | None = None
+    recognised: Recognised | None = None
 
 
 def open_source(
@@ -139,11 +143,19 @@ def open_model(source: WeightsLike) -> TrainedModel | None:
 def _of_file(
     stored: StoredWeights, path: Path, label: str, request: WeightsRequest, weight_map: WeightMap | None
 ) -> WeightsSource:
-    """A file's tensors as they are, or by their map under our names; of a detector, as a trained model."""
+    """A file's tensors as they are, or by their map under our names; of a detector, as a trained model.
+
+    A published file, by whatever name, brings its set's record.
+    """
+    recognised = None if weight_map is not None or CONFIG_KEY in stored.metadata else recognise(path)
+    weight_set = recognised.weight_set if recognised is not None and recognised.is_certain else None
+    if weight_set is not None:
+        form = WeightsRequest(weight_set.architecture, weight_set.dialect, weight_set.width_mult)
+        request.require(f"{label} is {weight_set.name}, which", form)
     try:
         stored = unwrapped(stored, request._asdict()) if weight_map is None else replace(stored, map=weight_map)
         if stored.map is None:
-            return WeightsSource(label, None, path, stored)
+            return WeightsSource(label, weight_set, path, stored, recognised=recognised)
         config, state = stored.map.fill(stored.tensors)
     except AmbiguousWeightsError as error:
         raise AmbiguousWeightsError(f"{label}: {error}", error.likeliest) from None

@@ -161,6 +161,10 @@ class Classification(Task):
             raise UsageError(
                 "a bundle needs a classifier: build the network with num_classes and without final_endpoint"
             )
+        if network.config.num_classes == 1 and options.get("activation") == "softmax":
+            raise UsageError(
+                "the network has one logit, whose softmax is 1 for every image; expected the activation sigmoid"
+            )
 
     @property
     def graph_outputs(self) -> Sequence[str]:
@@ -171,7 +175,7 @@ class Classification(Task):
         """``network`` from raw images to probabilities."""
         from litevision.tasks.classification.export import RawToProbabilities
 
-        return RawToProbabilities(network, normalisation)
+        return RawToProbabilities(network, normalisation, options.get("activation") or network.config.activation)
 
     def check_bundle(
         self, path: Path, network: Any, normalisation: Normalisation, check_images: Sequence[Any]

@@ -34,9 +34,14 @@ def open_teacher(source: str, classes: tuple[str, ...]) -> Teacher:
                 f"loss.teacher {source} names {len(classifier.labels)} classes ({', '.join(classifier.labels[:3])}, "
                 f"...); expected the data's {len(classes)} ({', '.join(classes[:3])}, ...)"
             )
+        if classifier.bundle.metadata.is_multi_label:
+            raise UsageError(
+                f"loss.teacher {source} gives each class a probability of its own (sigmoid); expected one whose "
+                "classes exclude each other (softmax)"
+            )
         return _BundleTeacher(classifier)
     loaded = load_weights(source)
-    if loaded.network.config.num_classes != len(classes):
+    if loaded.network.config.num_classes != len(classes):  # so one of a single logit is no teacher
         raise UsageError(
             f"loss.teacher {source} has {loaded.network.config.num_classes} classes; expected the data's {len(classes)}"
         )
