@@ -107,12 +107,21 @@ def width_example() -> str:
     name, reference = "mobilenet_v3_large", _expansions(_network("mobilenet_v3_large", "torchvision", WIDTH))
     rows = []
     for dialect in ARCHITECTURES[name].dialects:
+        if not _exists(name, dialect, WIDTH):
+            continue
         network = _network(name, dialect, WIDTH)
         costs = ledger(network, (SIZE_PX, SIZE_PX))
         differing = sum(a != b for a, b in zip(_expansions(network), reference, strict=True))
         rows.append((dialect, f"{costs.num_params:,}", f"{costs.macs:,}", f"{differing} of {len(reference)}"))
     head = ("dialect", "params", f"MACs at {SIZE_PX}", "expansions other than torchvision's")
     return table(head, rows, right=(1, 2, 3))
+
+
+def _exists(name: str, dialect: str, width_mult: float) -> bool:
+    """Whether the dialect's origin has the network: the tutorial's MobileNetV3 and timm's rw have width 1 alone."""
+    row = ARCHITECTURES[name]
+    only_whole = (row.family, dialect) in (("mobilenet_v3", "tutorial"), ("mobilenet_v3", "timm_rw"))
+    return dialect in row.dialects and (width_mult == 1 or not only_whole)
 
 
 def _expansions(network: Network) -> list[int]:
@@ -145,7 +154,7 @@ def counts(width_mult: float) -> str:
         (
             f"`{name}`",
             *(
-                f"{_num_params(name, dialect, width_mult):,}" if dialect in ARCHITECTURES[name].dialects else ""
+                f"{_num_params(name, dialect, width_mult):,}" if _exists(name, dialect, width_mult) else ""
                 for dialect in dialects
             ),
         )

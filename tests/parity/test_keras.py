@@ -133,3 +133,32 @@ def test_equals_keras_and_survives_the_round_trip(
         theirs.load_weights(back)
         for variable, value in zip(theirs.weights, before, strict=True):
             assert np.array_equal(keras.ops.convert_to_numpy(variable), value), (back.name, variable.path)
+
+
+@pytest.mark.parametrize(("alpha", "depth_multiplier"), [(0.25, 2), (0.2, 3)])
+def test_the_depth_multiplier_is_keras(keras: Any, tmp_path: Path, alpha: float, depth_multiplier: int) -> None:
+    theirs = keras.applications.MobileNet(
+        input_shape=(97, 75, 3), alpha=alpha, depth_multiplier=depth_multiplier, weights=None, classes=10,
+        classifier_activation=None,
+    )  # fmt: skip
+    randomise(theirs)
+    file = tmp_path / "theirs.weights.h5"
+    theirs.save_weights(file)
+    torch.set_default_dtype(torch.float64)
+    try:
+        ours = load_weights(file).network.eval()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert (ours.config.width_mult, ours.config.options) == (alpha, {"depthwise_multiplier": depth_multiplier})
+    x = torch.randn(1, 3, 97, 75, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    expected = logits(keras, theirs, x)
+    with torch.inference_mode():
+        assert (ours(x) - expected).abs().max().item() <= TOLERANCE_F64
+    assert sum(parameter.numel() for parameter in ours.parameters()) == sum(
+        int(np.prod(weight.shape)) for weight in theirs.trainable_weights
+    )
+    save_weights(ours, tmp_path / "ours.weights.h5", "keras")
+    before = [np.asarray(keras.ops.convert_to_numpy(weight)) for weight in theirs.weights]
+    theirs.load_weights(tmp_path / "ours.weights.h5")
+    for variable, value in zip(theirs.weights, before, strict=True):
+        assert np.array_equal(keras.ops.convert_to_numpy(variable), value), variable.path

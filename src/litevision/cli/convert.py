@@ -46,6 +46,10 @@ class ConvertOptions:
     dialect: str | None = dialect_option("Library whose form the network has, where the file alone cannot tell.")
     width: float | None = option(None, help="Width multiplier; detected unless given.")
     classes: int | None = option(None, help="Number of classes; the file's own unless given.")
+    in_channels: int | None = option(
+        None,
+        help="Channels of the input; weights for RGB are adapted to 1 (grey) or more. The file's own unless given.",
+    )
     reset_classifier: bool = flag(help="Initialise the classifier anew where the numbers of classes differ.")
     drop_background: bool = flag(help="Leave out class 0 of a file with one class more (1001).")
     map: Path | None = option(
@@ -77,6 +81,7 @@ def run(options: ConvertOptions) -> int:
         dialect=options.dialect,
         width_mult=options.width,
         num_classes=options.classes,
+        in_channels=options.in_channels,
         reset_classifier=options.reset_classifier,
         drop_background=options.drop_background or None,
         weight_map=options.map,
@@ -103,6 +108,8 @@ def _facts(done: "Conversion") -> dict[str, Any]:
         "num_classes": done.num_classes,
         "num_params": done.num_params,
     }
+    if done.in_channels != 3:
+        facts["in_channels"] = done.in_channels
     if done.final_endpoint is not None:
         facts["final_endpoint"] = done.final_endpoint
     if done.background_dropped:

@@ -70,6 +70,10 @@ class ExportOptions:
         help="What makes probabilities of logits; sigmoid gives each class its own. The weights' own unless given.",
     )
     classes: int | None = option(None, help="Number of classes; the weights' own unless given.")
+    in_channels: int | None = option(
+        None,
+        help="Channels of the network's input, 1 for grey; weights for RGB are adapted. The file's own unless given.",
+    )
     reset_classifier: bool = flag(help="Initialise the classifier anew where the numbers of classes differ.")
     drop_background: bool = flag(help="Leave out class 0 of a file with one class more (1001).")
     map: Path | None = option(
@@ -109,6 +113,7 @@ def run(options: ExportOptions) -> int:
         crop_fraction=options.crop_fraction,
         interpolation=cast("Any", options.interpolation),
         num_classes=options.classes,
+        in_channels=options.in_channels,
         activation=cast("Any", options.activation),
         reset_classifier=options.reset_classifier,
         drop_background=options.drop_background or None,
@@ -175,7 +180,10 @@ def _described(metadata: "BundleMetadata") -> str:
         "letterbox": f"fitted into {sides}",
     }[preprocess.crop]
     mean, std = (",".join(f"{part:g}" for part in parts) for parts in (normalisation.mean, normalisation.std))
-    return f"{resize}, {preprocess.interpolation}, mean {mean}, std {std}; dialect {metadata.architecture.dialect}"
+    grey = ", grey" if metadata.architecture.arguments.get("in_channels", 3) == 1 else ""
+    return (
+        f"{resize}, {preprocess.interpolation}{grey}, mean {mean}, std {std}; dialect {metadata.architecture.dialect}"
+    )
 
 
 def _answers(metadata: "BundleMetadata") -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _SIZE_HW = (224, 224)
 _UNKNOWNS_SHOWN = 10
+_OWN_WIDTH = "; a width of litevision's own, for the tutorial's code builds width 1 alone"
 
 
 @overload
@@ -194,11 +195,13 @@ def _title(costs: "Ledger") -> str:
 
     config = costs.config
     assert config
+    is_v3 = ARCHITECTURES[config.architecture].family == "mobilenet_v3"
     head = f"{config.num_classes} classes" if config.num_classes else "no classifier"
     stride = "" if config.output_stride == 32 else f", output stride {config.output_stride}"
     return (
         f"{ARCHITECTURES[config.architecture].title} ({config.architecture}), dialect {config.dialect}, "
         f"width {config.width_mult:g}, {head}{stride}, input {config.in_channels}x{costs.size_hw[0]}x{costs.size_hw[1]}"
+        f"{_OWN_WIDTH if config.dialect == 'tutorial' and config.width_mult != 1 and is_v3 else ''}"
     )
 
 

@@ -83,8 +83,10 @@ def export_bundle(
         raise UsageError(f"the network has {config.num_classes} classes, got {len(labels)} labels; one each is needed")
     if activation == "sigmoid" and len(labels) == 1:
         labels = (f"not {labels[0]}", labels[0])
-    if config.in_channels != 3:
-        raise UsageError(f"a bundle takes RGB images, got a network for {config.in_channels} channels; expected 3")
+    if config.in_channels not in (1, 3):
+        raise UsageError(
+            f"a bundle takes RGB images, got a network for {config.in_channels} channels; expected 3, or 1 for grey"
+        )
     metadata = BundleMetadata(
         task=task.name,
         labels=tuple(labels),

@@ -43,6 +43,7 @@ def export(
     drop_background: bool | None = None,
     reset_classifier: bool = False,
     num_classes: int | None = None,
+    in_channels: int | None = None,
     activation: Activation | None = None,
     model: str | None = None,
     dialect: str | None = None,
@@ -74,6 +75,8 @@ def export(
         drop_background: leaves out class 0 of a weight file; by default that of slim's 1001.
         reset_classifier: initialises the classifier anew where a weight file has none, or ``num_classes`` differs.
         num_classes: by default as many as the weights have; 0 leaves their classifier out.
+        in_channels: channels that the network takes, 3 (RGB) or 1 (grey); weights for RGB are adapted to 1 by their
+            sum. The bundle takes RGB images all the same and computes their grey value itself.
         activation: what makes probabilities of a classifier's logits: ``softmax``, or ``sigmoid`` where each class has
             its own (several labels for an image); by default what the weights say, and of a single logit a sigmoid.
         model: the network of a weight file; recognised unless given.
@@ -113,11 +116,11 @@ def export(
     if isinstance(source, nn.Module):
         if reset_classifier or any(
             given is not None
-            for given in (model, dialect, width_mult, drop_background, num_classes, weight_map, save_map)
+            for given in (model, dialect, width_mult, drop_background, num_classes, in_channels, weight_map, save_map)
         ):
             raise UsageError(
-                "model, dialect, width_mult, drop_background, reset_classifier, num_classes and maps belong to a file; "
-                "the source is a network already"
+                "model, dialect, width_mult, drop_background, reset_classifier, num_classes, in_channels and maps belong "
+                "to a file; the source is a network already"
             )
         network = _with_its_own_classes(_unwrapped(source))
     else:
@@ -132,6 +135,7 @@ def export(
             weight_map=weight_map,
             save_map=save_map,
             normalisation=normalisation,
+            in_channels=in_channels,
         )
     facts = _facts(network, path, size, normalisation, preprocess)
     changed = facts.preprocess.with_resize(crop, crop_fraction, interpolation)

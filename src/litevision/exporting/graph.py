@@ -15,6 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from litevision import __version__
 from litevision.errors import UsageError
 from litevision.models.blocks import ConvNormAct
+from litevision.models.pretrained import GREY, as_grey
 from litevision.runtime.metadata import Normalisation
 from litevision.tasks import task_of
 
@@ -25,18 +26,26 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class FromRaw(nn.Module):
-    """A network with its normalisation in front; it takes uint8 [N, H, W, 3] RGB."""
+    """A network with its normalisation in front; it takes uint8 [N, H, W, 3] RGB, also where the network wants grey."""
 
     def __init__(self, network: nn.Module, normalisation: Normalisation) -> None:
         super().__init__()
         self.network = network
+        self.is_grey = getattr(getattr(network, "config", None), "in_channels", 3) == 1
+        if self.is_grey:
+            normalisation = as_grey(normalisation)
+            self.luma = nn.Buffer(torch.tensor(GREY)[:, None, None])
         mean, std = torch.tensor(normalisation.mean).double(), torch.tensor(normalisation.std).double()
         self.scale = nn.Buffer((1 / (255 * std)).float()[:, None, None])
         self.shift = nn.Buffer((-mean / std).float()[:, None, None])
 
     def answer(self, images: Tensor) -> Any:
         """What the network makes of raw images."""
-        return self.network(images.permute(0, 3, 1, 2).float() * self.scale + self.shift)
+        pixels = images.permute(0, 3, 1, 2).float()
+        if self.is_grey:
+            grey = (pixels * self.luma).sum(1, keepdim=True)
+            return self.network(grey * self.scale[:1] + self.shift[:1])
+        return self.network(pixels * self.scale + self.shift)
 
 
 def to_onnx(

@@ -171,6 +171,7 @@ class ClassifierHead(nn.Module):
         hidden: another layer in its place, [N, C] -> [N, hidden_channels], with its own activation.
         num_classes: 0 gives the features before the dropout, [N, num_features].
         spatial_squeeze: False keeps two axes of length 1, [N, 1, 1, classes], as slim can.
+        hidden_bias: whether that layer has a bias.
         dropout: drops features; ``nn.Dropout`` of a pooled vector is what ``Dropout2d`` is on a 1x1 map.
     """
 
@@ -184,11 +185,13 @@ class ClassifierHead(nn.Module):
         act: Activation = "none",
         dropout: float = 0.0,
         spatial_squeeze: bool = True,
+        hidden_bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_features = hidden_channels or in_channels
         has_linear = hidden is None and hidden_channels > 0
-        self.hidden = nn.Linear(in_channels, hidden_channels) if has_linear else hidden or nn.Identity()
+        linear = nn.Linear(in_channels, hidden_channels, bias=hidden_bias) if has_linear else None
+        self.hidden = linear or hidden or nn.Identity()
         self.act = activation(act) if has_linear else nn.Identity()
         self.dropout = nn.Dropout(dropout) if num_classes else nn.Identity()
         self.classifier = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()

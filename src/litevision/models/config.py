@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from litevision.models.network import Network
 
 OUTPUT_STRIDES = (8, 16, 32)
+RGB = 3
 # Far above any network that somebody trains; a configuration may come with a file of a stranger.
 MAX_CLASSES, MAX_CHANNELS, MAX_PARTS = 1_000_000, 65_536, 1_000
 RowT = TypeVar("RowT")
@@ -191,6 +192,8 @@ class NetworkConfig(ModelConfig):
         """Returns what a bundle says of the classifier."""
         record = self.to_dict()
         arguments = {key: record[key] for key in _STATED}
+        if self.in_channels != RGB:
+            arguments["in_channels"] = self.in_channels
         return Architecture(self.architecture, self.dialect, self.width_mult, self.num_classes, arguments)
 
     @property
@@ -207,6 +210,7 @@ class NetworkConfig(ModelConfig):
                 "width_mult": architecture.width_mult,
                 "num_classes": architecture.num_classes,
                 **{key: architecture.arguments[key] for key in _STATED},
+                "in_channels": architecture.arguments.get("in_channels", RGB),
             }
         )
 
@@ -227,6 +231,13 @@ class NetworkConfig(ModelConfig):
                 expected = " or ".join(kind.__name__ for kind in kinds)
                 raise UsageError(f"rows of {self.architecture} must be {expected} records, got {type(row).__name__}")
         return self.rows
+
+    def require_dialect(self, option: str, *dialects: str) -> None:
+        """Raises ``UsageError`` unless the network has one of ``dialects``, to which ``option`` belongs."""
+        if self.dialect not in dialects:
+            raise UsageError(
+                f"{option} is of {self.architecture} in the dialect {' or '.join(dialects)}, got {self.dialect!r}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the configuration as plain JSON values; a row becomes its class name with its fields."""

@@ -98,16 +98,39 @@ RULES = {
 }
 
 
-def build(config: NetworkConfig, *, spatial_squeeze: bool = True, min_channels: int | None = None) -> Network:
+HEAD_CONV_CHANNELS = 1024
+
+
+def build(
+    config: NetworkConfig,
+    *,
+    spatial_squeeze: bool = True,
+    min_channels: int | None = None,
+    depthwise_multiplier: int = 1,
+    head_conv: bool = False,
+) -> Network:
     """Builds MobileNetV1.
 
     Args:
         min_channels: no layer gets fewer, slim's ``min_depth``; None takes the dialect's own.
         spatial_squeeze: False gives logits [N, 1, 1, classes], slim's layout before it squeezes.
+        depthwise_multiplier: output channels of a depthwise convolution for each of its inputs, Keras'
+            ``depth_multiplier``; of the dialect keras.
+        head_conv: a 1x1 convolution of 1024 channels more before the pool, scaled above width 1 alone; of the dialect
+            timm, whose ``mobilenetv1_100h`` has it.
+
+    Raises:
+        UsageError: an option that the dialect does not have, or a ``depthwise_multiplier`` below 1.
 
     Source: Table 1; ``slim/nets/mobilenet_v1.py``. The head's 7x7 average pool shrinks to a smaller map and is global
     on a larger one, which makes it a global pool at every size.
     """
+    if type(depthwise_multiplier) is not int or depthwise_multiplier < 1:
+        raise UsageError(f"depthwise_multiplier must be a whole number, 1 or more, got {depthwise_multiplier}")
+    if depthwise_multiplier != 1:
+        config.require_dialect("depthwise_multiplier", "keras")
+    if head_conv:
+        config.require_dialect("head_conv", "timm")
     rules = RULES[config.dialect]
     if min_channels is not None:
         if min_channels < 1:
@@ -135,11 +158,22 @@ def build(config: NetworkConfig, *, spatial_squeeze: bool = True, min_channels: 
             backbone.add(f"Conv2d_{i}", part, out)
         else:
             depthwise = conv(
-                channels, channels, row.kernel_size, stride=stride, dilation=dilation, groups=channels, act="relu6"
+                channels,
+                channels * depthwise_multiplier,
+                row.kernel_size,
+                stride=stride,
+                dilation=dilation,
+                groups=channels,
+                act="relu6",
             )
+            channels *= depthwise_multiplier
             backbone.add(f"Conv2d_{i}_depthwise", depthwise, channels)
             backbone.add(f"Conv2d_{i}_pointwise", conv(channels, out, act="relu6"), out)
         channels = out
+    if head_conv:
+        last = max(HEAD_CONV_CHANNELS, scaled(HEAD_CONV_CHANNELS, config.width_mult, rules))
+        backbone.add("conv_last", conv(channels, last, act="relu6"), last, in_pyramid=False)
+        channels = last
     head = ClassifierHead(
         channels,
         config.num_classes,

@@ -7,7 +7,9 @@ quarter of the expansion, unrounded. With 1000 classes it has 5,493,702 trainabl
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Literal, get_args
 
 from torch import nn
@@ -133,6 +135,10 @@ class Rules:
         gate: ends the squeeze-and-excite.
         squeeze_divisor: a quarter of the expansion, rounded to a multiple of this, is the squeeze's width.
         expand_always: keeps the 1x1 expansion in a row that expands nothing.
+        se_act: what stands between the two layers of the squeeze-and-excite: ``relu``, as above, or the row's own
+            activation.
+        first_sums: whether the first row adds its input.
+        hidden_bias: whether the hidden layer has a bias.
     """
 
     dialect: Dialect
@@ -145,6 +151,9 @@ class Rules:
     gate: type[nn.Module] = nn.Hardsigmoid
     squeeze_divisor: int = 8
     expand_always: bool = False
+    se_act: Literal["relu", "row"] = "relu"
+    first_sums: bool = True
+    hidden_bias: bool = True
 
 
 _TIMM = Rules(
@@ -174,6 +183,16 @@ RULES = {
     ),
     "timm": _TIMM,
     "timm_tf": replace(_TIMM, dialect=Dialect("timm_tf", padding="same", bn_eps=1e-3, initialisation="fan_out")),
+    # timm's mobilenetv3_rw, which its author trained before the official code appeared.
+    "timm_rw": replace(
+        _TIMM,
+        dialect=Dialect("timm_rw", bn_eps=1e-3, initialisation="fan_out"),
+        stem_scales_from=0.0,
+        squeeze_divisor=1,
+        se_act="row",
+        first_sums=False,
+        hidden_bias=False,
+    ),
     "keras": _KERAS,
     "slim": replace(
         _KERAS,
@@ -199,11 +218,23 @@ RULES = {
 }
 
 
-def build(config: NetworkConfig, *, hidden_channels: int | None = None) -> Network:
+def build(
+    config: NetworkConfig,
+    *,
+    hidden_channels: int | None = None,
+    depth_mult: float = 1.0,
+    reduced_tail: bool = False,
+    dilated: bool = False,
+) -> Network:
     """Builds MobileNetV3.
 
     Args:
         hidden_channels: width of the layer between pool and classifier; 0 leaves it out, None takes the dialect's.
+        depth_mult: multiplies each stage's repeats, rounded up, and so the last convolution; of the dialect timm, whose
+            150d has 1.2.
+        reduced_tail: halves the channels behind the last stride, as torchvision does for detection and segmentation.
+        dilated: the last row that strides is dilated in place of that, itself and those after it, as torchvision's
+            backbones for segmentation are; ``output_stride`` 16 dilates only those after it, as slim does.
 
     Source: Tables 1 and 2; torchvision ``mobilenetv3.py``, timm ``_gen_mobilenet_v3``, Keras
     ``applications/mobilenet_v3.py``, slim ``nets/mobilenet/mobilenet_v3.py``.
@@ -211,7 +242,22 @@ def build(config: NetworkConfig, *, hidden_channels: int | None = None) -> Netwo
     """
     if hidden_channels is not None and hidden_channels < 0:
         raise UsageError(f"hidden_channels must be 0 (none) or more, got {hidden_channels}")
+    if not (depth_mult > 0 and math.isfinite(depth_mult)):
+        raise UsageError(f"depth_mult must be a number above 0, got {depth_mult}")
+    for option, is_given, dialects in (
+        ("depth_mult", depth_mult != 1, ("timm", "timm_tf")),
+        ("reduced_tail", reduced_tail, ("torchvision",)),
+        ("dilated", dilated, ("torchvision",)),
+    ):
+        if is_given:
+            config.require_dialect(option, *dialects)
+    if dilated and config.output_stride != 32:
+        raise UsageError(f"dilated gives the output stride 16, got output_stride {config.output_stride} too")
     table, rules, width = TABLES[config.architecture], RULES[config.dialect], config.width_mult
+    if reduced_tail:
+        table = with_reduced_tail(table)
+    rows = deepened(config.rows_or(table.rows), depth_mult)
+    last_stride = max((i for i, row in enumerate(rows) if row.stride == 2), default=-1)
     conv = conv_factory(rules.dialect)
     backbone = Backbone(config.output_stride)
 
@@ -221,14 +267,16 @@ def build(config: NetworkConfig, *, hidden_channels: int | None = None) -> Netwo
     backbone.add("stem", stem, channels)
 
     table_in = STEM_CHANNELS
-    for i, row in enumerate(config.rows_or(table.rows)):
+    for i, row in enumerate(rows):
         if rules.expansion == "ratio":
             exp = make_divisible(channels * (row.exp_channels / table_in))
         else:
             exp = make_divisible(row.exp_channels * width)
         out = make_divisible(row.out_channels * width)
         squeeze = make_divisible(exp / 4, rules.squeeze_divisor)
-        stride, dilation = backbone.step(row.stride)
+        stride, dilation = backbone.step(row.stride, dilates_at_once=dilated and i == last_stride)
+        act = row.act if row.act != "relu" else rules.relu
+        se_act = act if rules.se_act == "row" else rules.relu
         block = InvertedResidual(
             channels,
             exp,
@@ -237,26 +285,85 @@ def build(config: NetworkConfig, *, hidden_channels: int | None = None) -> Netwo
             kernel_size=row.kernel_size,
             stride=stride,
             dilation=dilation,
-            act=row.act if row.act != "relu" else rules.relu,
+            act=act,
             expand=rules.expand_always or exp != channels,
-            se=SqueezeExcite(exp, squeeze, act=rules.relu, gate=rules.gate()) if row.se else None,
-            residual=row.stride == 1 and channels == out,
+            se=SqueezeExcite(exp, squeeze, act=se_act, gate=rules.gate()) if row.se else None,
+            residual=row.stride == 1 and channels == out and (i > 0 or rules.first_sums),
         )
         backbone.add(f"block_{i}", block, out)
         channels, table_in = out, row.out_channels
 
     last = 6 * channels if rules.last == "six_fold" else make_divisible(table.last_channels * width)
-    backbone.add("conv_last", conv(channels, last, act=table.act), last, in_pyramid=False)
+    for i in range(math.ceil(depth_mult)):
+        backbone.add(
+            f"conv_last_{i + 1}" if i else "conv_last", conv(channels, last, act=table.act), last, in_pyramid=False
+        )
+        channels = last
     if hidden_channels is None:
         hidden_channels = scaled_from(rules.hidden_scales_from, table.hidden_channels, width)
     head = ClassifierHead(
         last,
         config.num_classes,
         hidden_channels=hidden_channels,
+        hidden_bias=rules.hidden_bias,
         act=table.act,
         dropout=rules.dropout if config.dropout is None else config.dropout,
     )
     return Network(config, rules.dialect, backbone, head)
+
+
+def with_reduced_tail(table: Table) -> Table:
+    """``table`` with half the channels behind its last stride. Source: torchvision ``_mobilenet_v3_conf``."""
+    last = max(i for i, row in enumerate(table.rows) if row.stride == 2)
+    rows = tuple(
+        row
+        if i < last
+        else replace(row, out_channels=row.out_channels // 2, exp_channels=row.exp_channels // (2 if i > last else 1))
+        for i, row in enumerate(table.rows)
+    )
+    return replace(table, rows=rows, hidden_channels=table.hidden_channels // 2)
+
+
+def stages(rows: Sequence[Bneck]) -> list[list[Bneck]]:
+    """``rows`` by stage: one opens where the table strides or changes its channels."""
+    found: list[list[Bneck]] = []
+    for i, row in enumerate(rows):
+        if i == 0 or row.stride == 2 or row.out_channels != rows[i - 1].out_channels:
+            found.append([])
+        found[-1].append(row)
+    return found
+
+
+def deepened(rows: Sequence[Bneck], depth_mult: float) -> tuple[Bneck, ...]:
+    """Multiplies the rows of each stage, rounded up; what is added repeats its alike.
+
+    Rows are alike where they differ in their input and stride alone. A stage's rows are dealt out from its end, each
+    kind of them in proportion. Source: timm ``_scale_stage_depth``.
+    """
+    if depth_mult == 1:
+        return tuple(rows)
+    result: list[Bneck] = []
+    table_in = STEM_CHANNELS
+    for stage in stages(rows):
+        kinds: list[tuple[Bneck, Fraction, int]] = []  # its first row, its expansion, how many there are
+        for row in stage:
+            ratio = Fraction(row.exp_channels, table_in)
+            first = kinds[-1][0] if kinds else None
+            alike = first is not None and replace(row, exp_channels=first.exp_channels, stride=first.stride) == first
+            if alike and kinds[-1][1] == ratio:
+                kinds[-1] = (*kinds[-1][:2], kinds[-1][2] + 1)
+            else:
+                kinds.append((row, ratio, 1))
+            table_in = row.out_channels
+        left, scaled_left = len(stage), math.ceil(len(stage) * depth_mult)
+        counts: list[int] = []
+        for *_, count in reversed(kinds):
+            counts.insert(0, max(1, round(count / left * scaled_left)))
+            left, scaled_left = left - count, scaled_left - counts[0]
+        for (row, ratio, _), count in zip(kinds, counts, strict=True):
+            more = replace(row, exp_channels=round(ratio * row.out_channels), stride=1)
+            result += [row, *[more] * (count - 1)]
+    return tuple(result)
 
 
 def scaled_from(least_width: float, channels: int, width_mult: float) -> int:

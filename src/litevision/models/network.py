@@ -48,8 +48,16 @@ class Backbone:
         self.parts: OrderedDict[str, nn.Module] = OrderedDict()
         self.endpoints: list[Endpoint] = []
 
-    def step(self, stride: int) -> tuple[int, int]:
-        """Returns the (stride, dilation) to build the next row with, where the table says ``stride``."""
+    def step(self, stride: int, *, dilates_at_once: bool = False) -> tuple[int, int]:
+        """Returns the (stride, dilation) to build the next row with, where the table says ``stride``.
+
+        Args:
+            dilates_at_once: the row is dilated in place of its stride, as torchvision has it.
+        """
+        if dilates_at_once and stride == 2:
+            self.level += 1
+            self.dilation *= stride
+            return 1, self.dilation
         dilation = self.dilation
         if stride == 1:
             return 1, dilation

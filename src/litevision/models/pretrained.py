@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from torchvision.transforms import v2
 
 
+GREY = (0.299, 0.587, 0.114)
+"""What a grey value has of red, green and blue: ITU-R BT.601, as Pillow's mode L."""
+
+
 @dataclass(frozen=True)
 class Pretrained:
     """The facts that travel with pretrained weights, as ``network.pretrained``.
@@ -101,8 +105,23 @@ class Pretrained:
         return training_transform(self.preprocess, self.normalisation)
 
 
-def normalise(images_u8: Tensor, normalisation: Normalisation) -> Tensor:
-    """Normalises [..., 3, H, W] to ``(pixel / 255 - mean) / std`` per channel, as an exported graph computes it."""
+def as_grey(normalisation: Normalisation) -> Normalisation:
+    """Returns the normalisation of grey values: the means of those of the three channels."""
+    mean, std = sum(normalisation.mean) / 3, sum(normalisation.std) / 3
+    return Normalisation((mean,) * 3, (std,) * 3)
+
+
+def normalise(images_u8: Tensor, normalisation: Normalisation, in_channels: int = 3) -> Tensor:
+    """Normalises [..., 3, H, W] to ``(pixel / 255 - mean) / std`` per channel, as an exported graph computes it.
+
+    Args:
+        in_channels: of the network; 1 gives the grey value of each pixel, [..., 1, H, W], normalised by `as_grey`.
+    """
+    if in_channels == 1:
+        luma = torch.tensor(GREY, device=images_u8.device)[:, None, None]
+        images_u8 = (images_u8.float() * luma).sum(-3, keepdim=True)
+        grey = as_grey(normalisation)
+        normalisation = Normalisation(grey.mean[:1], grey.std[:1])  # type: ignore[arg-type]
     mean, std = torch.tensor(normalisation.mean).double(), torch.tensor(normalisation.std).double()
     scale, shift = (1 / (255 * std)).float(), (-mean / std).float()
     return images_u8.float() * scale[:, None, None] + shift[:, None, None]

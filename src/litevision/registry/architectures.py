@@ -52,7 +52,7 @@ ARCHITECTURES = {
         #            name                               family           title                           paper         dialects, default first
         Architecture("mobilenet_v1",                    "mobilenet_v1",  "MobileNetV1",                  "1704.04861", ("timm", "keras", "slim")),
         Architecture("mobilenet_v2",                    "mobilenet_v2",  "MobileNetV2",                  "1801.04381", ("torchvision", "timm", "keras", "slim", "tutorial")),
-        Architecture("mobilenet_v3_large",              "mobilenet_v3",  "MobileNetV3-Large",            "1905.02244", ("torchvision", "timm", "timm_tf", "keras", "slim", "tutorial")),
+        Architecture("mobilenet_v3_large",              "mobilenet_v3",  "MobileNetV3-Large",            "1905.02244", ("torchvision", "timm", "timm_tf", "keras", "slim", "tutorial", "timm_rw")),
         Architecture("mobilenet_v3_small",              "mobilenet_v3",  "MobileNetV3-Small",            "1905.02244", ("torchvision", "timm", "timm_tf", "keras", "slim")),
         Architecture("mobilenet_v3_large_minimalistic", "mobilenet_v3",  "MobileNetV3-Large minimalistic", "1905.02244", ("timm", "timm_tf", "keras", "slim")),
         Architecture("mobilenet_v3_small_minimalistic", "mobilenet_v3",  "MobileNetV3-Small minimalistic", "1905.02244", ("timm", "timm_tf", "keras", "slim")),
@@ -74,11 +74,14 @@ DETECTORS = {CENTERNET: Architecture(CENTERNET, "centernet", "CenterNet", "1904.
 
 _DEEPER_110 = MappingProxyType({"depth_mult": 1.2, "fixed_ends": True})
 _DEEPER_120 = MappingProxyType({"depth_mult": 1.4, "fixed_ends": True})
+_DEEPER_150 = MappingProxyType({"depth_mult": 1.2})
+_HEAD_CONV = MappingProxyType({"head_conv": True})
 
 # Other libraries' names, folded to lower case. Where a name belongs to a library, it brings that library's dialect.
 ALIASES: dict[str, Variant] = {
     # timm
     "mobilenetv1_100": Variant("mobilenet_v1", "timm"),
+    "mobilenetv1_100h": Variant("mobilenet_v1", "timm", 1.0, _HEAD_CONV),
     "mobilenetv1_125": Variant("mobilenet_v1", "timm", 1.25),
     "mobilenetv2_035": Variant("mobilenet_v2", "timm", 0.35),
     "mobilenetv2_050": Variant("mobilenet_v2", "timm", 0.5),
@@ -90,6 +93,8 @@ ALIASES: dict[str, Variant] = {
     "mobilenetv3_large_050": Variant("mobilenet_v3_large", "timm", 0.5),
     "mobilenetv3_large_075": Variant("mobilenet_v3_large", "timm", 0.75),
     "mobilenetv3_large_100": Variant("mobilenet_v3_large", "timm"),
+    "mobilenetv3_large_150d": Variant("mobilenet_v3_large", "timm", 1.5, _DEEPER_150),
+    "mobilenetv3_rw": Variant("mobilenet_v3_large", "timm_rw"),
     "mobilenetv3_small_050": Variant("mobilenet_v3_small", "timm", 0.5),
     "mobilenetv3_small_075": Variant("mobilenet_v3_small", "timm", 0.75),
     "mobilenetv3_small_100": Variant("mobilenet_v3_small", "timm"),

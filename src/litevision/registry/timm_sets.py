@@ -2,8 +2,7 @@
 
 Rows that a test compares with the installed timm. Scores: timm's ``results/results-imagenet.csv`` at the commit in
 ``RESULTS``, at the size in the row, which is the one that the set was trained at wherever a score at it is published;
-other sizes stand there too. Left out, because our networks cannot express them:
-``mobilenetv1_100h`` (a head with one layer more), ``mobilenetv3_large_150d`` and ``mobilenetv3_rw`` (other rows).
+other sizes stand there too.
 
 timm keeps each set as safetensors, which runs no code, at the Hugging Face hub, and the older ones also as ``.pth`` at
 GitHub; the ``.pth`` is the mirror, checked by the digits in its own name.
@@ -49,6 +48,7 @@ class TimmSet(NamedTuple):
 ROWS = (
     #    model                               tag                    resize     crop_pct  mean, std   top1    top5    size
     TimmSet("mobilenetv1_100",                  "ra4_e3600_r224_in1k", "bicubic",  0.875, "inception", 75.384, 92.312),
+    TimmSet("mobilenetv1_100h",                 "ra4_e3600_r224_in1k", "bicubic",  0.875, "inception", 75.662, 92.504),
     TimmSet("mobilenetv1_125",                  "ra4_e3600_r224_in1k", "bicubic",  0.9,   "inception", 76.928, 93.216),
     TimmSet("mobilenetv2_050",                  "lamb_in1k",           "bicubic",  0.875, "default",   65.930, 86.102),
     TimmSet("mobilenetv2_100",                  "ra_in1k",             "bicubic",  0.875, "default",   72.936, 91.002),
@@ -59,6 +59,8 @@ ROWS = (
     TimmSet("mobilenetv3_large_100",            "ra4_e3600_r224_in1k", "bicubic",  0.95,  "inception", 76.310, 92.846),
     TimmSet("mobilenetv3_large_100",            "miil_in21k_ft_in1k",  "bilinear", 0.875, "none",      77.910, 92.884),
     TimmSet("mobilenetv3_large_100",            "miil_in21k",          "bilinear", 0.875, "none",      None,   None),
+    TimmSet("mobilenetv3_large_150d",           "ra4_e3600_r256_in1k", "bilinear", 0.95,  "inception", 80.94,  None,   256),
+    TimmSet("mobilenetv3_rw",                   "rmsp_in1k",           "bicubic",  0.875, "default",   None,   None),
     TimmSet("mobilenetv3_small_050",            "lamb_in1k",           "bicubic",  0.875, "default",   57.924, 80.142),
     TimmSet("mobilenetv3_small_075",            "lamb_in1k",           "bicubic",  0.875, "default",   65.266, 85.466),
     TimmSet("mobilenetv3_small_100",            "lamb_in1k",           "bicubic",  0.875, "default",   67.638, 87.650),
@@ -90,6 +92,7 @@ PTH = {
     "mobilenetv3_large_100.ra_in1k":            "v0.1-weights/mobilenetv3_large_100_ra-f55367f5.pth",
     "mobilenetv3_large_100.miil_in21k_ft_in1k": "v0.1-tresnet/mobilenetv3_large_100_1k_miil_78_0-66471c13.pth",
     "mobilenetv3_large_100.miil_in21k":         "v0.1-tresnet/mobilenetv3_large_100_in21k_miil-d71cc17b.pth",
+    "mobilenetv3_rw.rmsp_in1k":                 "v0.1-weights/mobilenetv3_100-35495452.pth",
     "mobilenetv3_small_050.lamb_in1k":          "v0.1-weights/mobilenetv3_small_050_lambc-4b7bbe87.pth",
     "mobilenetv3_small_075.lamb_in1k":          "v0.1-weights/mobilenetv3_small_075_lambc-384766db.pth",
     "mobilenetv3_small_100.lamb_in1k":          "v0.1-weights/mobilenetv3_small_100_lamb-266a294c.pth",
@@ -110,6 +113,9 @@ SOURCES = {
     "mobilenetv4_conv_large.e500_r256_in1k": HUB_PAGE,
     "mobilenetv3_large_100.ra4_e3600_r224_in1k": HUB_PAGE,
     "mobilenetv3_large_100.miil_in21k": HUB_PAGE,
+    "mobilenetv1_100h.ra4_e3600_r224_in1k": HUB_PAGE,
+    "mobilenetv3_large_150d.ra4_e3600_r256_in1k": HUB_PAGE,
+    "mobilenetv3_rw.rmsp_in1k": HUB_PAGE,
 }
 NUM_CLASSES = {"mobilenetv3_large_100.miil_in21k": 11221}
 TRAINING_DATA = {
@@ -131,6 +137,8 @@ def _weight_set(row: TimmSet) -> WeightSet:
     name = f"{variant.architecture}.{variant.dialect}_{row.tag}"
     if variant.width_mult != 1.0:
         name += f"_w{round(variant.width_mult * 100):03d}{'d' if variant.options else ''}"
+    elif variant.options:
+        name += "_h"  # timm's mobilenetv1_100h
     mean, std = NORMALISATION[row.normalisation]
     return WeightSet(
         name=name,

@@ -155,7 +155,8 @@ def _state(network: nn.Module, stored: Mapping[str, Tensor], path: Path) -> Tens
 def restore_folded(network: nn.Module, pretrained: Pretrained) -> None:
     """Gives batch normalisation that was folded away statistics again, those of the images that come along."""
     images = torch.from_numpy(pretrained.preprocess.batch(shipped_images())).permute(0, 3, 1, 2)
-    restore_statistics(network, normalise(images, pretrained.normalisation))
+    config: Any = network.config
+    restore_statistics(network, normalise(images, pretrained.normalisation, config.in_channels))
 
 
 def restore_statistics(network: nn.Module, batch_f32_nchw: Tensor) -> None:

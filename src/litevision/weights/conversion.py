@@ -26,6 +26,7 @@ class Conversion:
         dialect: whose form of it.
         width_mult: the paper's alpha.
         num_classes: length of the logits; 0 without a classifier.
+        in_channels: channels of the input; 3 for RGB.
         num_params: parameters of the network.
         final_endpoint: where the network ends, if the weights do not reach its head.
         background_dropped: whether class 0, "background", was left out.
@@ -40,6 +41,7 @@ class Conversion:
     dialect: str
     width_mult: float
     num_classes: int
+    in_channels: int
     num_params: int
     final_endpoint: str | None
     background_dropped: bool
@@ -57,6 +59,7 @@ def convert(
     dialect: str | None = None,
     width_mult: float | None = None,
     num_classes: int | None = None,
+    in_channels: int | None = None,
     reset_classifier: bool = False,
     drop_background: bool | None = None,
     weight_map: str | Path | None = None,
@@ -72,6 +75,7 @@ def convert(
         dialect: whose form it has, where the file alone cannot tell.
         width_mult: its width, if it is an unusual one.
         num_classes: by default as many as the file has.
+        in_channels: channels of the input; weights for RGB are adapted to another number, as timm does.
         reset_classifier: initialises the classifier anew where the numbers of classes differ.
         drop_background: leaves out class 0 of a file with one class more; by default that of slim's 1001.
         weight_map: a file that ``save_map`` wrote: which of the network's tensors each of a file's is.
@@ -99,6 +103,7 @@ def convert(
         dialect=dialect,
         width_mult=width_mult,
         num_classes=num_classes,
+        in_channels=in_channels,
         reset_classifier=reset_classifier,
         drop_background=drop_background,
         weight_map=weight_map,
@@ -112,6 +117,7 @@ def convert(
         dialect=config.dialect,
         width_mult=config.width_mult,
         num_classes=config.num_classes,
+        in_channels=config.in_channels,
         num_params=sum(parameter.numel() for parameter in loaded.network.parameters()),
         final_endpoint=config.final_endpoint,
         background_dropped=loaded.applied.background_dropped,

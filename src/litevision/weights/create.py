@@ -21,7 +21,18 @@ from litevision.weights.trained import WeightsLike, open_trained, path_of
 DEFAULT_CLASSES = 1000
 DEFAULT_OBJECT_CLASSES = 80
 _DEFAULT_BACKBONE = "mobilenet_v2"
-_FAMILY_OPTIONS = ("depth_mult", "fixed_ends", "spatial_squeeze", "min_channels", "hidden_channels", "bottleneck_ratio")
+_FAMILY_OPTIONS = (
+    "depth_mult",
+    "fixed_ends",
+    "spatial_squeeze",
+    "min_channels",
+    "hidden_channels",
+    "bottleneck_ratio",
+    "depthwise_multiplier",
+    "head_conv",
+    "reduced_tail",
+    "dilated",
+)
 
 
 class _BackboneArguments(TypedDict, total=False):
@@ -38,6 +49,10 @@ class _BackboneArguments(TypedDict, total=False):
     min_channels: int | None
     hidden_channels: int | None
     bottleneck_ratio: float | None
+    depthwise_multiplier: int | None
+    head_conv: bool | None
+    reduced_tail: bool | None
+    dilated: bool | None
 
 
 class CreateArguments(_BackboneArguments, total=False):
@@ -106,6 +121,10 @@ class Create:
         min_channels: int | None = None,
         hidden_channels: int | None = None,
         bottleneck_ratio: float | None = None,
+        depthwise_multiplier: int | None = None,
+        head_conv: bool | None = None,
+        reduced_tail: bool | None = None,
+        dilated: bool | None = None,
         backbone: str | None = None,
         neck: Neck | None = None,
         neck_channels: int | None = None,
@@ -139,12 +158,17 @@ class Create:
             reset_classifier: leaves the classifier randomly initialised where the file has none or other classes.
             drop_background: leaves out class 0 of the file; by default that of slim's 1001 for a network of 1000.
             unchecked: fetches a weight set though its full sha256 is not known (``WeightSet.is_checked``).
-            depth_mult: MobileNetV2: multiplies each stage's repeats, rounded up (timm's 110d and 120d).
+            depth_mult: MobileNetV2 and V3: multiplies each stage's repeats, rounded up (timm's 110d, 120d and 150d).
             fixed_ends: MobileNetV2: keeps the first and last layers as the table has them.
             spatial_squeeze: MobileNetV1: False gives logits [N, 1, 1, classes], as slim can.
             min_channels: MobileNetV1: no layer gets fewer, slim's ``min_depth``.
             hidden_channels: MobileNetV3: width of the layer before the classifier.
             bottleneck_ratio: ShuffleNetV2's tutorial form: width of the units' inner layers.
+            depthwise_multiplier: MobileNetV1 in the dialect keras: channels of a depthwise convolution for each input,
+                Keras' ``depth_multiplier``.
+            head_conv: MobileNetV1 in the dialect timm: one convolution more before the pool (timm's 100h).
+            reduced_tail: MobileNetV3 in the dialect torchvision: half the channels behind the last stride.
+            dilated: MobileNetV3 in the dialect torchvision: dilation in place of the last stride.
             backbone: of ``centernet``: the network whose backbone it takes; by default ``mobilenet_v2``.
             neck: of ``centernet``: ``light`` (by default), ``dlaup`` or ``reshape``, as `CenterNetConfig` says.
             neck_channels: of ``centernet``: channels of the map that ``light`` gives.
@@ -187,6 +211,10 @@ class Create:
             "min_channels": min_channels,
             "hidden_channels": hidden_channels,
             "bottleneck_ratio": bottleneck_ratio,
+            "depthwise_multiplier": depthwise_multiplier,
+            "head_conv": head_conv,
+            "reduced_tail": reduced_tail,
+            "dilated": dilated,
         }
         options = {key: value for key, value in given.items() if value is not None}
         if out_indices is not None and not features_only:

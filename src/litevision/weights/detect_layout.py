@@ -4,14 +4,16 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from statistics import median
+from typing import Any
 
 from litevision.errors import WeightsError, WeightsMismatchError
 from litevision.models.config import NetworkConfig
 from litevision.models.factory import build
+from litevision.models.mobilenet_v3 import TABLES
 from litevision.models.network import Network
 from litevision.registry import ALIASES, ARCHITECTURES, Variant
 from litevision.registry.architectures import NO_OPTIONS
-from litevision.weights.convert.apply import CLASSIFIER, HEAD, Match, match
+from litevision.weights.convert.apply import CLASSIFIER, HEAD, Match, match, stem_of
 from litevision.weights.convert.layout import TensorMapping, Tensors, tensor_mappings, to_native
 from litevision.weights.layouts import LAYOUTS, layout_named
 from litevision.weights.read import StoredWeights
@@ -87,7 +89,7 @@ def detect_layout(
         if best is not None and best.mismatches == 0:
             break
     if best is not None and best.mismatches and width_mult is None and not best.config.options:
-        best = _at_its_width(best, stored.tensors)
+        best = _in_another_form(_at_its_width(best, stored.tensors), stored.tensors)
     if best is not None and best.mismatches == 0 and best.layout == NATIVE and dialect is None:
         return _settled(best, stored.tensors, likely_dialect)
     return best
@@ -95,12 +97,7 @@ def detect_layout(
 
 def _at_its_width(best: DetectedLayout, tensors: Tensors) -> DetectedLayout:
     """``best`` at the width that the shapes tell, where that is an unusual one."""
-    layout, config = layout_named(best.layout), best.config
-    index = next(
-        i
-        for i, variant in enumerate(variants(best.layout))
-        if (variant.architecture, variant.dialect, variant.options) == (config.architecture, config.dialect, NO_OPTIONS)
-    )
+    layout, index = layout_named(best.layout), _index_of(best)
     network, wanted = built(best.layout, index, 1.0)
     shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
     ratios = []
@@ -124,6 +121,28 @@ def _at_its_width(best: DetectedLayout, tensors: Tensors) -> DetectedLayout:
     return best
 
 
+def _index_of(best: DetectedLayout) -> int:
+    """The place among ``_variants`` of the plain form of ``best``."""
+    wanted = (best.config.architecture, best.config.dialect, NO_OPTIONS)
+    plain = ((row.architecture, row.dialect, row.options) for row in variants(best.layout))
+    return next(i for i, form in enumerate(plain) if form == wanted)
+
+
+def _in_another_form(best: DetectedLayout, tensors: Tensors) -> DetectedLayout:
+    """``best`` with the builder's option that explains what does not fit: Keras' depth multiplier, a reduced tail."""
+    config = best.config
+    forms: list[dict[str, Any]] = []
+    if (config.architecture, best.layout) == ("mobilenet_v1", "keras"):
+        counts = {tensor.shape[3] for name, tensor in tensors.items() if "_dw_" in name and tensor.dim() == 4}
+        forms += [{"depthwise_multiplier": count} for count in counts if len(counts) == 1 and count > 1]
+    if best.layout == "torchvision" and config.architecture in TABLES:
+        forms.append({"reduced_tail": True})
+    for form in forms if best.mismatches else ():
+        fit = _fit(best.layout, _index_of(best), config.width_mult, tensors, tuple(form.items()))
+        best = fit if fit.mismatches < best.mismatches else best
+    return best
+
+
 def alike_dialects(found: DetectedLayout, tensors: Tensors) -> tuple[str, ...]:
     """The other dialects of the same network whose tensors have these very names and shapes."""
     if found.mismatches:
@@ -141,7 +160,7 @@ def alike_dialects(found: DetectedLayout, tensors: Tensors) -> tuple[str, ...]:
 
 def whole_of(found: DetectedLayout) -> tuple[Network, tuple[TensorMapping, ...]]:
     """The network of ``found`` with a whole head, on the meta device, and what its layout stores of it."""
-    config = replace(found.config, num_classes=1000, final_endpoint=None)
+    config = replace(found.config, num_classes=1000, final_endpoint=None)  # its input as the file has it
     options = {key: value for key, value in config.options.items() if key != "hidden_channels"}
     network = build(replace(config, options=options or NO_OPTIONS), device="meta")
     return network, tuple(tensor_mappings(network, layout_named(found.layout)))
@@ -181,15 +200,16 @@ def variants(layout: str) -> tuple[Variant, ...]:
 
 @lru_cache(512)
 def built(
-    layout: str, index: int, width_mult: float, *, hidden: bool = True
+    layout: str, index: int, width_mult: float, *, hidden: bool = True, form: tuple[tuple[str, Any], ...] = ()
 ) -> tuple[Network, tuple[TensorMapping, ...]]:
     """One of ``variants`` at a width, on the meta device, and what the layout stores of it.
 
     Args:
         hidden: with the layer before V3's classifier; a fine-tuned head may have none.
+        form: further options of the builder.
     """
     variant = variants(layout)[index]
-    options = variant.options if hidden else {**variant.options, "hidden_channels": 0}
+    options = {**variant.options, **dict(form), **({} if hidden else {"hidden_channels": 0})}
     network = _network(variant.architecture, variant.dialect, width_mult, tuple(options.items()))
     return network, tuple(tensor_mappings(network, layout_named(layout)))
 
@@ -207,27 +227,35 @@ def _family_names(layout: str, family: str) -> frozenset[str]:
     return frozenset(name for mapping in wanted for name in mapping.theirs)
 
 
-def _fit(layout: str, index: int, width_mult: float, tensors: Tensors) -> DetectedLayout:
-    """How well ``tensors`` fit one of ``_variants`` at a width."""
-    network, wanted = built(layout, index, width_mult)
+def _fit(
+    layout: str, index: int, width_mult: float, tensors: Tensors, form: tuple[tuple[str, Any], ...] = ()
+) -> DetectedLayout:
+    """How well ``tensors`` fit one of ``variants`` at a width."""
+    network, wanted = built(layout, index, width_mult, form=form)
     chosen = layout_named(layout)
     if chosen.prepare is not None:
         with suppress(WeightsMismatchError):  # apply raises it again
             tensors = chosen.prepare(network, tensors)
     matched = match(wanted, tensors, chosen)
     if _has_no_hidden_layer(network, matched, tensors, layout):
-        network, wanted = built(layout, index, width_mult, hidden=False)
+        network, wanted = built(layout, index, width_mult, hidden=False, form=form)
         matched = match(wanted, tensors, chosen)
     shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
     wrong = classes = 0
+    in_channels, stem = network.config.in_channels, stem_of(network)
     for mapping, name in matched.found.items():
         shape = to_native(tensors[name], mapping.kind, chosen).shape
         if mapping.ours.startswith(CLASSIFIER) and shape:
             classes = shape[0]
             wrong += shape[1:] != shapes[mapping.ours][1:]
+        elif mapping.ours == stem and len(shape) == 4 and shape[1]:  # of grey images, or of more channels than RGB
+            in_channels = shape[1]
+            wrong += (shape[0], *shape[2:]) != (shapes[stem][0], *shapes[stem][2:])
         else:
             wrong += shape != shapes[mapping.ours]
-    config = replace(network.config, num_classes=classes, final_endpoint=_end(network, matched))
+    config = replace(
+        network.config, num_classes=classes, in_channels=in_channels, final_endpoint=_end(network, matched)
+    )
     return DetectedLayout(layout, config, _lacking(network, matched) + len(matched.unknown) + wrong)
 
 

@@ -42,6 +42,7 @@ _NORMALISATION_OF = {  # what each origin's own training scripts feed, where pub
     "torchvision": "imagenet",
     "timm": "imagenet",
     "timm_tf": "half",
+    "timm_rw": "imagenet",
     "keras": "half",
     "slim": "half",
     "tutorial": "half",

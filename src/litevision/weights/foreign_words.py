@@ -74,8 +74,11 @@ def _kept(value: Any, given: Given) -> Taken:
 
 def _depth_multiplier(value: Any, given: Given) -> Taken:
     """Slim's is the width; Keras' MobileNet has one of its depthwise layers, by whole numbers."""
-    if given.dialect == "keras" or not isinstance(value, int | float):
+    if not isinstance(value, int | float):
         return None
+    if given.dialect == "keras":
+        whole = given.architecture == "mobilenet_v1" and float(value) == int(value) >= 1
+        return {"depthwise_multiplier": int(value)} if whole else None
     is_width = given.dialect == "slim" or float(value) != int(value)
     return {"width_mult": float(value)} if is_width else None
 
@@ -228,7 +231,7 @@ FOREIGN_WORDS = {
     "dropout_rate":            Word("Keras",       "dropout=", _as("dropout")),
     "classifier_activation":   Word("Keras",       _LOGITS, neutral=("linear",)),
     "include_preprocessing":   Word("Keras",       "nothing: network.pretrained and an exported bundle have the preprocessing", neutral=(False,)),
-    "depth_multiplier":        Word("slim",        "width_mult=, slim's meaning (as alpha); in Keras it is another", _depth_multiplier, (1,)),
+    "depth_multiplier":        Word("slim",        "width_mult=, slim's meaning (as alpha), or depthwise_multiplier=, Keras'", _depth_multiplier, (1,)),
     "min_depth":               Word("slim",        "min_channels= of mobilenet_v1", _min_depth),
     "conv_defs":               Word("slim",        "rows=", _as("rows")),
     "prediction_fn":           Word("slim",        _LOGITS),

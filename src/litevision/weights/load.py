@@ -53,6 +53,7 @@ def load_weights(
     dialect: str | None = None,
     width_mult: float | None = None,
     num_classes: int | None = None,
+    in_channels: int | None = None,
     output_stride: int | None = None,
     final_endpoint: str | None = None,
     reset_classifier: bool = False,
@@ -70,6 +71,8 @@ def load_weights(
         dialect: the library whose form of it, where the file alone cannot tell.
         width_mult: the width; by default the weight set's, or detected.
         num_classes: by default as many as the file has; 0 leaves its classifier out.
+        in_channels: channels of the input; by default the file's. Weights for RGB are adapted, as timm does: to 1
+            channel by their sum, to more by repeating them.
         final_endpoint: by default the end of what the file holds.
         reset_classifier: as ``create`` has it.
         drop_background: leaves out class 0 of the file; by default that of slim's 1001.
@@ -91,6 +94,7 @@ def load_weights(
         request,
         None if name is None else resolve(name, dialect),
         num_classes=num_classes,
+        in_channels=in_channels,
         output_stride=output_stride,
         final_endpoint=final_endpoint,
         reset_classifier=reset_classifier,
@@ -131,6 +135,7 @@ def _load(
     likely: Variant | None,
     *,
     num_classes: int | None,
+    in_channels: int | None,
     output_stride: int | None = None,
     final_endpoint: str | None = None,
     reset_classifier: bool,
@@ -146,6 +151,8 @@ def _load(
         config = replace(config, num_classes=max(0, config.num_classes - drop_background))
     else:
         config = replace(config, num_classes=num_classes, final_endpoint=None if num_classes else config.final_endpoint)
+    if in_channels is not None:
+        config = replace(config, in_channels=in_channels)
     if output_stride is not None:
         config = replace(config, output_stride=output_stride)
     if final_endpoint is not None:
@@ -174,6 +181,7 @@ def load_network(
     weight_map: str | Path | None = None,
     save_map: str | Path | None = None,
     normalisation: Normalisation | None = None,
+    in_channels: int | None = None,
 ) -> AnyNetwork:
     """Loads any weights: a classifier or a detector.
 
@@ -181,7 +189,9 @@ def load_network(
     """
     request = WeightsRequest.of(name, dialect, width_mult)
     opened = _open(source, request, name, weight_map, save_map)
-    if opened.trained is None or (num_classes, drop_background, reset_classifier) != (None, None, False):
+    if opened.trained is None or (num_classes, drop_background, in_channels, reset_classifier) != (None,) * 3 + (
+        False,
+    ):
         require_classifier(opened)
         return _load(
             opened,
@@ -191,6 +201,7 @@ def load_network(
             reset_classifier=reset_classifier,
             drop_background=drop_background,
             normalisation=normalisation,
+            in_channels=in_channels,
         ).network
     held = opened.trained.config.as_network()
     request.require(opened.label, WeightsRequest(held.architecture, held.dialect, held.width_mult))
@@ -298,6 +309,10 @@ def fill_from(
     doubts = () if normalisation is not None else normalisation_doubts(source, network.config)
     for line in (*source.stored.notes, *not_finite(source.stored.tensors), *found.notes, *doubts):
         note(f"note: {source.label}: {line}")
+    ours, theirs = network.config.in_channels, found.config.in_channels
+    if ours != theirs:
+        note(f"note: {source.label}: the first layer was adapted from {theirs} input channels to {ours}")
+        facts = replace(facts, score=None, score_thresholds=None)
     if normalisation is not None and normalisation != facts.normalisation:
         facts = facts.unmeasured(normalisation=normalisation)
     if source.trained is not None and source.trained.is_folded:

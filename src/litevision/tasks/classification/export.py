@@ -38,7 +38,7 @@ class RawToProbabilities(FromRaw):
 
 
 def expected_probabilities(
-    network: nn.Module,
+    network: Network,
     normalisation: Normalisation,
     activation: Activation | None,
     batch_u8_nhwc: npt.NDArray[np.uint8],
@@ -46,7 +46,7 @@ def expected_probabilities(
     """What a bundle of ``network`` must give, in float64 and by NumPy: nothing of the exported graph is used here."""
     images = torch.from_numpy(batch_u8_nhwc).permute(0, 3, 1, 2)
     with torch.inference_mode():
-        logits = network(normalise(images, normalisation)).flatten(1).double().numpy()
+        logits = network(normalise(images, normalisation, network.config.in_channels)).flatten(1).double().numpy()
     if not np.isfinite(logits).all():
         return np.full_like(logits, np.nan)
     if activation == "sigmoid":

@@ -14,6 +14,7 @@ from litevision.weights.convert.layout import Layout, TensorMapping, Tensors, te
 
 HEAD = "head."
 CLASSIFIER = "head.classifier."
+RGB = 3
 BACKGROUND_CLASSES = 1001  # ImageNet's, with TensorFlow's class 0, "background", before them
 _NO_ADVICE = "Is it another network or width, or a damaged file?"
 _SHOWN = 3  # how many mismatches a message names
@@ -99,6 +100,9 @@ def apply(
     }
     state = {name: tensor for name, tensor in state.items() if name in wanted}
     missing = [mapping for mapping in matched.missing if mapping.ours in wanted]
+    stem = stem_of(whole)
+    if stem in state:
+        state[stem] = for_channels(state[stem], network.config.in_channels)
 
     background_dropped = _drop_background(state, wanted, layout.background_class, drop_background)
     reset: tuple[str, ...] = ()
@@ -125,13 +129,33 @@ def apply(
     return Applied(dropped, reset, background_dropped)
 
 
+def stem_of(network: Network) -> str:
+    """The name of the kernel that sees the image."""
+    return f"features.{network.endpoints[0].name}.conv.weight"
+
+
+def for_channels(kernel: Tensor, in_channels: int) -> Tensor:
+    """A stem's kernel for RGB as one for another number of input channels, such as 1 for grey images.
+
+    One channel takes the sum over RGB, so that a grey image is answered as it was with three equal channels. More take
+    turns at the three kernels, scaled so that equal channels give what they gave. Source: timm ``adapt_input_conv``.
+    """
+    if kernel.dim() != 4 or kernel.shape[1] != RGB or in_channels == RGB:
+        return kernel
+    if in_channels == 1:
+        return kernel.sum(1, keepdim=True, dtype=torch.promote_types(kernel.dtype, torch.float32))
+    turns = torch.arange(in_channels) % RGB
+    return kernel[:, turns] * (RGB / in_channels)
+
+
 def extract(network: Network, layout: Layout) -> Tensors:
     """The tensors of ``network`` under the layout's names, in its order; the inverse of ``apply``."""
     state = network.state_dict()
     whole = whole_network(network)
     present: list[TensorMapping] = [mapping for mapping in tensor_mappings(whole, layout) if mapping.ours in state]
     tensors = {
-        mapping.theirs[0]: to_layout(state[mapping.ours].detach().cpu(), mapping.kind, layout) for mapping in present
+        mapping.theirs[0]: to_layout(state[mapping.ours].detach().cpu(), mapping.kind, layout, mapping.multiplier)
+        for mapping in present
     }
     return layout.restore(whole, tensors) if layout.restore else tensors
 

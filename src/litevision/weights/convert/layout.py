@@ -77,11 +77,16 @@ class Layout:
 
 @dataclass(frozen=True)
 class TensorMapping:
-    """One tensor under both names, with its kind."""
+    """One tensor under both names, with its kind.
+
+    Attributes:
+        multiplier: output channels of a depthwise convolution for each of its inputs.
+    """
 
     ours: str
     theirs: tuple[str, ...]
     kind: TensorKind
+    multiplier: int = 1
 
 
 def conv_norm(ours: str, conv: str, norm: str) -> Iterator[LayerMapping]:
@@ -99,7 +104,10 @@ def tensor_mappings(network: Network, layout: Layout) -> Iterator[TensorMapping]
         for ours, theirs, kind in _layer_tensors(layer, layer_mapping, layout):
             paths = (layer_mapping.theirs, *layer_mapping.also)
             names = tuple(f"{path}{layout.separator}{leaf}" for path in paths for leaf in theirs)
-            yield TensorMapping(f"{layer_mapping.ours}.{ours}", names, kind)
+            multiplier = 1
+            if isinstance(layer, nn.Conv2d) and kind == "depthwise":
+                multiplier = layer.out_channels // layer.groups
+            yield TensorMapping(f"{layer_mapping.ours}.{ours}", names, kind, multiplier)
 
 
 def _layer_tensors(
@@ -125,13 +133,17 @@ def to_native(tensor: Tensor, kind: TensorKind, layout: Layout) -> Tensor:
     """A stored tensor in torch's order."""
     order = (layout.permute or {}).get(kind)
     permuted = tensor.permute(order) if order is not None and tensor.dim() == len(order) else tensor
+    if kind == "depthwise" and order is not None and permuted.dim() == 4:  # [inputs, multiplier, h, w]
+        return permuted.flatten(0, 1).unsqueeze(1)
     return permuted.flatten(1) if kind == "linear_as_conv" and tensor.dim() == 4 else permuted
 
 
-def to_layout(tensor: Tensor, kind: TensorKind, layout: Layout) -> Tensor:
+def to_layout(tensor: Tensor, kind: TensorKind, layout: Layout, multiplier: int = 1) -> Tensor:
     """A tensor of ours in the layout's order; undoes ``to_native``."""
     shaped = tensor[:, :, None, None] if kind == "linear_as_conv" else tensor
     order = (layout.permute or {}).get(kind)
     if order is None:
         return shaped.contiguous()
+    if kind == "depthwise":
+        shaped = shaped.unflatten(0, (-1, multiplier)).squeeze(2)
     return shaped.permute(torch.tensor(order).argsort().tolist()).contiguous()

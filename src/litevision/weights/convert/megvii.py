@@ -115,7 +115,7 @@ def _stored_layers(network: Network, tensors: Tensors) -> Iterator[tuple[str, st
 
 def _orders(network: Network) -> dict[str, _Order]:
     """The order of each layer that has one, by its path."""
-    orders = {"features.stem.conv": _Order(inputs=[2, 1, 0])} if network.config.in_channels == 3 else {}
+    orders = {"features.stem.conv": _Order(inputs=[2, 1, 0])} if network.config.in_channels != 1 else {}
     incoming = list(range(STEM_CHANNELS))
     for end in network.endpoints:
         ours = f"features.{end.name}"

@@ -18,7 +18,7 @@ def every_layer(network: Network) -> Iterator[LayerMapping]:
 
 LAYOUT = Layout(
     name="native",
-    dialects=("torchvision", "timm", "timm_tf", "keras", "slim", "tutorial"),
+    dialects=("torchvision", "timm", "timm_tf", "timm_rw", "keras", "slim", "tutorial"),
     mappings={row.family: every_layer for row in ARCHITECTURES.values()},
     dropped=BATCH_COUNTS,
 )

@@ -23,6 +23,8 @@ def mobilenet_v1(network: Network) -> Iterator[LayerMapping]:
         stage, i = (stage + 1, 0) if row.stride == 2 else (stage, i + 1)
         yield from conv_norm(f"features.{name}_depthwise", f"blocks.{stage}.{i}.conv_dw", f"blocks.{stage}.{i}.bn1")
         yield from conv_norm(f"features.{name}_pointwise", f"blocks.{stage}.{i}.conv_pw", f"blocks.{stage}.{i}.bn2")
+    if network.config.options.get("head_conv"):
+        yield from conv_norm("features.conv_last", "conv_head", "bn2")
     yield LayerMapping("head.classifier", "classifier")
 
 
@@ -45,14 +47,16 @@ def mobilenet_v3(network: Network) -> Iterator[LayerMapping]:
 
     A stage opens where the table strides or changes its channels.
     """
-    rows = network.config.rows or v3.TABLES[network.config.architecture].rows
+    config = network.config
+    rows = config.rows or v3.TABLES[config.architecture].rows
+    stages = v3.stages(v3.deepened(rows, config.options.get("depth_mult", 1.0)))
     yield from conv_norm("features.stem", "conv_stem", "bn1")
-    stage, i = -1, 0
-    for block, row in enumerate(rows):
-        opens = block == 0 or row.stride == 2 or row.out_channels != rows[block - 1].out_channels
-        stage, i = (stage + 1, 0) if opens else (stage, i + 1)
-        yield from inverted_residual(network, f"features.block_{block}", f"blocks.{stage}.{i}")
-    yield from conv_norm("features.conv_last", f"blocks.{stage + 1}.0.conv", f"blocks.{stage + 1}.0.bn1")
+    places = [(s, i) for s, stage in enumerate(stages) for i in range(len(stage))]
+    for block, (s, i) in enumerate(places):
+        yield from inverted_residual(network, f"features.block_{block}", f"blocks.{s}.{i}")
+    last = [end.name for end in network.endpoints if end.name.startswith("conv_last")]
+    for i, name in enumerate(last):
+        yield from conv_norm(f"features.{name}", f"blocks.{len(stages)}.{i}.conv", f"blocks.{len(stages)}.{i}.bn1")
     yield LayerMapping("head.hidden", "conv_head", as_conv=True)
     yield LayerMapping("head.classifier", "classifier")
 
@@ -121,7 +125,7 @@ _DEAD_PROJECTIONS = {
 
 LAYOUT = Layout(
     name="timm",
-    dialects=("timm", "timm_tf"),
+    dialects=("timm", "timm_tf", "timm_rw"),
     mappings={
         "mobilenet_v1": mobilenet_v1,
         "mobilenet_v2": mobilenet_v2,
