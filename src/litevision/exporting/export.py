@@ -119,8 +119,8 @@ def export(
             for given in (model, dialect, width_mult, drop_background, num_classes, in_channels, weight_map, save_map)
         ):
             raise UsageError(
-                "model, dialect, width_mult, drop_background, reset_classifier, num_classes, in_channels and maps belong "
-                "to a file; the source is a network already"
+                "model, dialect, width_mult, drop_background, reset_classifier, num_classes, in_channels and maps are "
+                "of a file; the source is a network already"
             )
         network = _with_its_own_classes(_unwrapped(source))
     else:
