@@ -1,5 +1,6 @@
 """Detect the network and the layout of a file of tensors from their names and shapes."""
 
+import itertools
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
@@ -137,8 +138,9 @@ def _in_another_form(best: DetectedLayout, tensors: Tensors) -> DetectedLayout:
         forms += [{"depthwise_multiplier": count} for count in counts if len(counts) == 1 and count > 1]
     if best.layout == "torchvision" and config.architecture in TABLES:
         forms.append({"reduced_tail": True})
-    for form in forms if best.mismatches else ():
-        fit = _fit(best.layout, _index_of(best), config.width_mult, tensors, tuple(form.items()))
+    widths = tuple(dict.fromkeys((config.width_mult, *WIDTHS)))  # a multiplier of 2 looks like twice the width
+    for form, width in itertools.product(forms, widths) if best.mismatches else ():
+        fit = _fit(best.layout, _index_of(best), width, tensors, tuple(form.items()))
         best = fit if fit.mismatches < best.mismatches else best
     return best
 
