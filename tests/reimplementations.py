@@ -260,7 +260,7 @@ def keras_mobilenet_v3(size_hw: tuple[int, int], classes: int = 7) -> Any:
     import keras
     from keras import layers
 
-    from litevision.models.mobilenet_v3 import LARGE
+    from litevision.models.mobilenet_v3_tables import LARGE
 
     def swish(x: Any) -> Any:
         return layers.Multiply()([x, layers.Rescaling(1 / 6)(layers.ReLU(6.0)(layers.Rescaling(1, 3)(x)))])

@@ -48,7 +48,7 @@ class TimmSet(NamedTuple):
 ROWS = (
     #    model                               tag                    resize     crop_pct  mean, std   top1    top5    size
     TimmSet("mobilenetv1_100",                  "ra4_e3600_r224_in1k", "bicubic",  0.875, "inception", 75.384, 92.312),
-    TimmSet("mobilenetv1_100h",                 "ra4_e3600_r224_in1k", "bicubic",  0.875, "inception", 75.662, 92.504),
+    TimmSet("mobilenetv1_100h",                 "ra4_e3600_r224_in1k", "bicubic",  0.875, "inception", 75.658, 92.504),
     TimmSet("mobilenetv1_125",                  "ra4_e3600_r224_in1k", "bicubic",  0.9,   "inception", 76.928, 93.216),
     TimmSet("mobilenetv2_050",                  "lamb_in1k",           "bicubic",  0.875, "default",   65.930, 86.102),
     TimmSet("mobilenetv2_100",                  "ra_in1k",             "bicubic",  0.875, "default",   72.936, 91.002),
@@ -60,7 +60,7 @@ ROWS = (
     TimmSet("mobilenetv3_large_100",            "miil_in21k_ft_in1k",  "bilinear", 0.875, "none",      77.910, 92.884),
     TimmSet("mobilenetv3_large_100",            "miil_in21k",          "bilinear", 0.875, "none",      None,   None),
     TimmSet("mobilenetv3_large_150d",           "ra4_e3600_r256_in1k", "bilinear", 0.95,  "inception", 80.94,  None,   256),
-    TimmSet("mobilenetv3_rw",                   "rmsp_in1k",           "bicubic",  0.875, "default",   None,   None),
+    TimmSet("mobilenetv3_rw",                   "rmsp_in1k",           "bicubic",  0.875, "default",   75.614, 92.698),
     TimmSet("mobilenetv3_small_050",            "lamb_in1k",           "bicubic",  0.875, "default",   57.924, 80.142),
     TimmSet("mobilenetv3_small_075",            "lamb_in1k",           "bicubic",  0.875, "default",   65.266, 85.466),
     TimmSet("mobilenetv3_small_100",            "lamb_in1k",           "bicubic",  0.875, "default",   67.638, 87.650),
@@ -113,9 +113,7 @@ SOURCES = {
     "mobilenetv4_conv_large.e500_r256_in1k": HUB_PAGE,
     "mobilenetv3_large_100.ra4_e3600_r224_in1k": HUB_PAGE,
     "mobilenetv3_large_100.miil_in21k": HUB_PAGE,
-    "mobilenetv1_100h.ra4_e3600_r224_in1k": HUB_PAGE,
     "mobilenetv3_large_150d.ra4_e3600_r256_in1k": HUB_PAGE,
-    "mobilenetv3_rw.rmsp_in1k": HUB_PAGE,
 }
 NUM_CLASSES = {"mobilenetv3_large_100.miil_in21k": 11221}
 TRAINING_DATA = {

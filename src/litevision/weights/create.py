@@ -13,8 +13,8 @@ from litevision.models.rows import rows_of
 from litevision.registry import CENTERNET, is_network, resolve
 from litevision.registry.weight_sets import find_weight_set
 from litevision.weights.download import accept_unchecked
+from litevision.weights.fill import fill_from, identify, require_classifier
 from litevision.weights.foreign_words import FOREIGN_WORDS, LAST_MAP, translate
-from litevision.weights.load import fill_from, identify, require_classifier
 from litevision.weights.source import WeightsRequest, open_source
 from litevision.weights.trained import WeightsLike, open_trained, path_of
 

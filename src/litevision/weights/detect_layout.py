@@ -10,7 +10,7 @@ from typing import Any
 from litevision.errors import WeightsError, WeightsMismatchError
 from litevision.models.config import NetworkConfig
 from litevision.models.factory import build
-from litevision.models.mobilenet_v3 import TABLES
+from litevision.models.mobilenet_v3_tables import TABLES
 from litevision.models.network import Network
 from litevision.registry import ALIASES, ARCHITECTURES, Variant
 from litevision.registry.architectures import NO_OPTIONS

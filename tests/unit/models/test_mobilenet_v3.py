@@ -11,7 +11,7 @@ from litevision.errors import UnknownNameError, UsageError
 from litevision.models import FeaturePyramid, Network, build, configure
 from litevision.models.blocks import InvertedResidual, SqueezeExcite
 from litevision.models.dialect import make_divisible
-from litevision.models.mobilenet_v3 import LARGE, SMALL, TABLES, Bneck
+from litevision.models.mobilenet_v3_tables import LARGE, SMALL, TABLES, Bneck
 from litevision.weights.convert.apply import apply, extract
 from litevision.weights.convert.keras import LAYOUT as KERAS
 from litevision.weights.convert.layout import Layout, tensor_mappings, to_layout

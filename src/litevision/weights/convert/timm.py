@@ -6,7 +6,7 @@ from torch import nn
 
 from litevision.models import mobilenet_v1 as v1
 from litevision.models import mobilenet_v2 as v2
-from litevision.models import mobilenet_v3 as v3
+from litevision.models import mobilenet_v3_tables as v3
 from litevision.models import mobilenet_v4 as v4
 from litevision.models.blocks import ConvNormAct
 from litevision.models.network import Network
