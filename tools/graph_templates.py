@@ -29,7 +29,6 @@ from litevision.weights.layouts import layout_named
 
 _PREFIX = "network."
 _SIZE_HW = (224, 224)
-_LAYOUTS = {"timm_tf": "timm"}
 
 
 def wanted() -> list[Network]:
@@ -45,7 +44,7 @@ def template(network: Network) -> dict[str, Any]:
     for parameter in module.parameters():
         if parameter.dim() == 1:  # else the exporter leaves out biases that are all 0
             nn.init.normal_(parameter)
-    layout = layout_named(_LAYOUTS.get(network.dialect, network.dialect))
+    layout = layout_named(network.dialect.partition("_")[0])  # timm has several dialects
     model = to_onnx(module, Normalisation((0.5,) * 3, (0.5,) * 3), _SIZE_HW)
     mappings = {mapping.ours: mapping for mapping in tensor_mappings(module, layout)}
     weights = list(_weights(model.graph, module, mappings, layout))

@@ -61,7 +61,7 @@ def tool() -> ModuleType:
 
 
 def layout_of(row: WeightSet) -> str:
-    return {"timm_tf": "timm"}.get(row.dialect, row.dialect)
+    return row.dialect.partition("_")[0]
 
 
 def network_for(row: WeightSet) -> TorchNetwork:
