@@ -16,9 +16,10 @@ from litevision.errors import UsageError
 from litevision.models.blocks import Activation, ClassifierHead, InvertedResidual, SqueezeExcite, conv_factory
 from litevision.models.config import NetworkConfig
 from litevision.models.dialect import Dialect, make_divisible
-from litevision.models.mobilenet_v3_tables import STEM_CHANNELS, TABLES, deepened, with_reduced_tail
-from litevision.models.mobilenet_v3_tables import Bneck as Bneck  # a configuration names its rows by their family
+from litevision.models.mobilenet_v3_tables import STEM_CHANNELS, TABLES, Bneck, deepened, with_reduced_tail
 from litevision.models.network import Backbone, Network
+
+ROW_KINDS = (Bneck,)
 
 
 @dataclass(frozen=True)

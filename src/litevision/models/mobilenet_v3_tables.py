@@ -72,7 +72,6 @@ SMALL = (
     Bneck(5, 576, 96,  True,  "hardswish", 1),  # 7 x 7
 )
 # fmt: on
-ROW_KINDS = (Bneck,)
 STEM_CHANNELS = 16
 
 

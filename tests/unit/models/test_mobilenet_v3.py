@@ -240,8 +240,10 @@ def test_refuses_a_row_that_cannot_work(change: dict[str, Any], message: str) ->
 def test_refuses_rows_of_another_stride_or_kind() -> None:
     with pytest.raises(UsageError, match=r"stride must be 1 or 2, got 3"):
         meta("mobilenet_v3_small", rows=(replace(SMALL[0], stride=3),))
-    with pytest.raises(UsageError, match=r"rows of mobilenet_v3_small must be Bneck records, got tuple"):
-        meta("mobilenet_v3_small", rows=((3, 16, 16, True, "relu", 2),))
+    with pytest.raises(UsageError, match=r"rows of mobilenet_v3_small must be Bneck records, got int"):
+        meta("mobilenet_v3_small", rows=(7,))
+    with pytest.raises(UsageError, match=r"a row is Bneck\(.*\), got 5 values"):
+        meta("mobilenet_v3_small", rows=((3, 16, 16, True, "relu"),))
 
 
 def test_refuses_options_that_do_not_exist_or_cannot_work() -> None:

@@ -34,7 +34,9 @@ def test_a_mistyped_argument_gets_the_nearest_of_all(argument: str, message: str
 
 
 def test_an_option_of_another_family() -> None:
-    with pytest.raises(UnknownNameError, match=r"no option of mobilenet_v3_small 'depth_mult'. Known: hidden"):
+    with pytest.raises(UnknownNameError, match=r"no option of shufflenet_v2_x0_5 'depth_mult'. Known: bottleneck"):
+        create("shufflenet_v2_x0_5", depth_mult=1.2)
+    with pytest.raises(UsageError, match="depth_mult is of mobilenet_v3_small in the dialect timm or timm_tf, got"):
         create("mobilenet_v3_small", depth_mult=1.2)
 
 
