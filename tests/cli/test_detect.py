@@ -91,6 +91,7 @@ def test_json(detect: Run) -> None:
         "engine": "onnxruntime",
         "precision": "fp32",
         "device": "cpu",
+        "classes": 2,
     }
     assert bad["error"].startswith("bad.jpg: not an image")
     assert none["detections"] == []

@@ -41,7 +41,9 @@ def test_says_what_it_wrote_and_how_it_checked(litevision: Run) -> None:
     named = ("--labels", "names.txt", "--size", "64x48", "--normalisation", "half", "--check-images", "photos")
     code, out, err = litevision("export", "mine.safetensors", "-o", "new/it.onnx", *named)
     assert (code, err) == (0, "")
-    wrote, _, size, checked = out.splitlines()
+    wrote, taken, answers, size, checked = out.splitlines()
+    assert taken.startswith("input: ")
+    assert answers.startswith("output: ")
     assert wrote == "wrote new/it.onnx: mobilenet_v2, 10 classes, 64x48"
     assert size == f"size: {Path('new/it.onnx').stat().st_size / 1e6:.1f} MB"
     assert checked.startswith("checked on 2 images in onnxruntime 1.")

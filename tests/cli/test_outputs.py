@@ -32,6 +32,8 @@ OUTPUTS = {
     ("draw", "--output"): ("draw", "mobilenet_v2", "-o", "NEW"),
     ("export", "--output"): ("export", "clothing", "-o", "NEW"),
     ("convert", "--output"): ("convert", "clothing", "-o", "NEW"),
+    ("export", "--save-map"): ("export", "clothing", "-o", "new.onnx", "--save-map", "NEW"),
+    ("convert", "--save-map"): ("convert", "clothing", "-o", "new.pth", "--save-map", "NEW"),
 }
 FOLDERS = {
     ("detect", "--save"): ("detect", "red.png", "--save", "NEW"),

@@ -51,16 +51,16 @@ def write_published(weight_set: WeightSet, template: Template, path: Path) -> Bu
         check=_NOT_CHECKED,
     )
     with folder_beside(path) as folder:
-        bundle, layers = folder / path.name, folder / "layers.onnx"
+        unfinished, temporary = folder / path.name, folder / "layers.onnx"
         try:
-            bundle.write_bytes(template.bundle(arrays, metadata))
-            layers.write_bytes(template.layers(arrays, metadata))
+            unfinished.write_bytes(template.bundle(arrays, metadata))
+            temporary.write_bytes(template.layers(arrays, metadata))
         except WeightsMismatchError as error:
             raise WeightsMismatchError(f"{file}: {error}") from None
-        metadata = replace(metadata, check=_compared(bundle, layers))
-        bundle.write_bytes(template.bundle(arrays, metadata))
-        sync_file(bundle)
-        bundle.replace(path)
+        metadata = replace(metadata, check=_compared(unfinished, temporary))
+        unfinished.write_bytes(template.bundle(arrays, metadata))
+        sync_file(unfinished)
+        unfinished.replace(path)
     sync_file(path)
     return metadata
 

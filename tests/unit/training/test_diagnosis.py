@@ -113,7 +113,7 @@ def test_statistics_that_lag_behind_the_weights_are_said_to(
         found,
     )
     assert said is not None
-    assert float(said[1]) > 0.9 * math.log(3)
+    assert float(said[1]) > 0.8 * math.log(3)
     assert float(said[2]) < 0.1
     frozen = make_recipe(recipe_tables(recipe), {"optimizer": {"freeze_bn": True}})
     assert statistics_in_words(frozen, loop.scored_network(), loop.progress, Judging().validate) == ""
