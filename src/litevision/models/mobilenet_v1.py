@@ -107,7 +107,7 @@ def build(
     spatial_squeeze: bool = True,
     min_channels: int | None = None,
     depthwise_multiplier: int = 1,
-    head_conv: bool = False,
+    extra_conv: bool = False,
 ) -> Network:
     """Builds MobileNetV1.
 
@@ -116,7 +116,7 @@ def build(
         spatial_squeeze: False gives logits [N, 1, 1, classes], slim's layout before it squeezes.
         depthwise_multiplier: output channels of a depthwise convolution for each of its inputs, Keras'
             ``depth_multiplier``; of the dialect keras.
-        head_conv: a 1x1 convolution of 1024 channels more before the pool, scaled above width 1 alone; of the dialect
+        extra_conv: a 1x1 convolution of 1024 channels more before the pool, scaled above width 1 alone; of the dialect
             timm, whose ``mobilenetv1_100h`` has it.
 
     Raises:
@@ -129,8 +129,8 @@ def build(
         raise UsageError(f"depthwise_multiplier must be a whole number, 1 or more, got {depthwise_multiplier}")
     if depthwise_multiplier != 1:
         config.require_dialect("depthwise_multiplier", "keras")
-    if head_conv:
-        config.require_dialect("head_conv", "timm")
+    if extra_conv:
+        config.require_dialect("extra_conv", "timm")
     rules = RULES[config.dialect]
     if min_channels is not None:
         if min_channels < 1:
@@ -170,7 +170,7 @@ def build(
             backbone.add(f"Conv2d_{i}_depthwise", depthwise, channels)
             backbone.add(f"Conv2d_{i}_pointwise", conv(channels, out, act="relu6"), out)
         channels = out
-    if head_conv:
+    if extra_conv:
         last = max(HEAD_CONV_CHANNELS, scaled(HEAD_CONV_CHANNELS, config.width_mult, rules))
         backbone.add("conv_last", conv(channels, last, act="relu6"), last, in_pyramid=False)
         channels = last

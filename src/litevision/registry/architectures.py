@@ -75,13 +75,13 @@ DETECTORS = {CENTERNET: Architecture(CENTERNET, "centernet", "CenterNet", "1904.
 _DEEPER_110 = MappingProxyType({"depth_mult": 1.2, "fixed_ends": True})
 _DEEPER_120 = MappingProxyType({"depth_mult": 1.4, "fixed_ends": True})
 _DEEPER_150 = MappingProxyType({"depth_mult": 1.2})
-_HEAD_CONV = MappingProxyType({"head_conv": True})
+_EXTRA_CONV = MappingProxyType({"extra_conv": True})
 
 # Other libraries' names, folded to lower case. Where a name belongs to a library, it brings that library's dialect.
 ALIASES: dict[str, Variant] = {
     # timm
     "mobilenetv1_100": Variant("mobilenet_v1", "timm"),
-    "mobilenetv1_100h": Variant("mobilenet_v1", "timm", 1.0, _HEAD_CONV),
+    "mobilenetv1_100h": Variant("mobilenet_v1", "timm", 1.0, _EXTRA_CONV),
     "mobilenetv1_125": Variant("mobilenet_v1", "timm", 1.25),
     "mobilenetv2_035": Variant("mobilenet_v2", "timm", 0.35),
     "mobilenetv2_050": Variant("mobilenet_v2", "timm", 0.5),

@@ -29,7 +29,7 @@ _FAMILY_OPTIONS = (
     "hidden_channels",
     "bottleneck_ratio",
     "depthwise_multiplier",
-    "head_conv",
+    "extra_conv",
     "reduced_tail",
     "dilated",
 )
@@ -50,7 +50,7 @@ class _BackboneArguments(TypedDict, total=False):
     hidden_channels: int | None
     bottleneck_ratio: float | None
     depthwise_multiplier: int | None
-    head_conv: bool | None
+    extra_conv: bool | None
     reduced_tail: bool | None
     dilated: bool | None
 
@@ -122,7 +122,7 @@ class Create:
         hidden_channels: int | None = None,
         bottleneck_ratio: float | None = None,
         depthwise_multiplier: int | None = None,
-        head_conv: bool | None = None,
+        extra_conv: bool | None = None,
         reduced_tail: bool | None = None,
         dilated: bool | None = None,
         backbone: str | None = None,
@@ -166,7 +166,7 @@ class Create:
             bottleneck_ratio: ShuffleNetV2's tutorial form: width of the units' inner layers.
             depthwise_multiplier: MobileNetV1 in the dialect keras: channels of a depthwise convolution for each input,
                 Keras' ``depth_multiplier``.
-            head_conv: MobileNetV1 in the dialect timm: one convolution more before the pool (timm's 100h).
+            extra_conv: MobileNetV1 in the dialect timm: one convolution more before the pool (timm's 100h).
             reduced_tail: MobileNetV3 in the dialect torchvision: half the channels behind the last stride.
             dilated: MobileNetV3 in the dialect torchvision: dilation in place of the last stride.
             backbone: of ``centernet``: the network whose backbone it takes; by default ``mobilenet_v2``.
@@ -212,7 +212,7 @@ class Create:
             "hidden_channels": hidden_channels,
             "bottleneck_ratio": bottleneck_ratio,
             "depthwise_multiplier": depthwise_multiplier,
-            "head_conv": head_conv,
+            "extra_conv": extra_conv,
             "reduced_tail": reduced_tail,
             "dilated": dilated,
         }

@@ -75,7 +75,7 @@ def test_an_unknown_dialect() -> None:
 @pytest.mark.parametrize(
     ("name", "known"),
     [
-        ("mobilenet_v1", "spatial_squeeze, min_channels, depthwise_multiplier, head_conv"),
+        ("mobilenet_v1", "spatial_squeeze, min_channels, depthwise_multiplier, extra_conv"),
         ("mobilenet_v2", "depth_mult, fixed_ends"),
         ("mobilenet_v3_small", "hidden_channels, depth_mult, reduced_tail, dilated"),
         ("shufflenet_v2_x0_5", "bottleneck_ratio"),

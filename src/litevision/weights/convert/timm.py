@@ -23,7 +23,7 @@ def mobilenet_v1(network: Network) -> Iterator[LayerMapping]:
         stage, i = (stage + 1, 0) if row.stride == 2 else (stage, i + 1)
         yield from conv_norm(f"features.{name}_depthwise", f"blocks.{stage}.{i}.conv_dw", f"blocks.{stage}.{i}.bn1")
         yield from conv_norm(f"features.{name}_pointwise", f"blocks.{stage}.{i}.conv_pw", f"blocks.{stage}.{i}.bn2")
-    if network.config.options.get("head_conv"):
+    if network.config.options.get("extra_conv"):
         yield from conv_norm("features.conv_last", "conv_head", "bn2")
     yield LayerMapping("head.classifier", "classifier")
 
