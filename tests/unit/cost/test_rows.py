@@ -40,7 +40,7 @@ def test_a_step_gives_what_its_last_row_gives() -> None:
         (lambda: nn.MaxPool2d(3, 2), "max pool 3x3 /2"),
         (lambda: nn.AvgPool2d(2), "avg pool 2x2"),
         (lambda: nn.ConvTranspose2d(4, 4, 4, stride=2), "up-conv 4x4 /2"),
-        (lambda: nn.Upsample(scale_factor=2.0), "upsample_nearest2d"),
+        (lambda: nn.Upsample(scale_factor=2.0), "upsample"),
         (nn.Tanh, "tanh"),
     ],
 )
