@@ -206,7 +206,7 @@ def changed(**changes: Any) -> Callable[[Path], object]:
         (lambda path: export(short(*V2), path.with_suffix(".pt")), r"a bundle is an \.onnx file, got 'it\.pt'"),
         (changed(num_classes=0), "a bundle needs a classifier: build the network with num_classes"),
         (changed(final_endpoint="block_1"), "a bundle needs a classifier: .* without final_endpoint"),
-        (changed(in_channels=1), "takes RGB images, got a network for 1 channels; expected 3"),
+        (changed(in_channels=2), "takes RGB images, got a network for 2 channels; expected 3, or 1 for grey"),
         (lambda path: export(short(*V2), path, check_images=[]), "the check needs at least one image, got none"),
     ],
 )
