@@ -23,7 +23,7 @@ SPECIAL = {
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("check_widths", Path("tools/check_widths.py").absolute())
+    spec = importlib.util.spec_from_file_location("check_widths", Path(__file__).parents[2] / "tools/check_widths.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
