@@ -128,7 +128,7 @@ def fill_from(
     ours, theirs = network.config.in_channels, found.config.in_channels
     if ours != theirs:
         note(f"note: {source.label}: the first layer was adapted from {theirs} input channels to {ours}")
-        facts = replace(facts, score=None, score_thresholds=None)
+        facts = facts.unmeasured()
     if normalisation is not None and normalisation != facts.normalisation:
         facts = facts.unmeasured(normalisation=normalisation)
     if source.trained is not None and source.trained.is_folded:
