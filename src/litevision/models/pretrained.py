@@ -120,9 +120,9 @@ def normalise(images_u8: Tensor, normalisation: Normalisation, in_channels: int 
     if in_channels == 1:
         luma = torch.tensor(GREY, device=images_u8.device)[:, None, None]
         images_u8 = (images_u8.float() * luma).sum(-3, keepdim=True)
-        grey = as_grey(normalisation)
-        normalisation = Normalisation(grey.mean[:1], grey.std[:1])  # type: ignore[arg-type]
-    mean, std = torch.tensor(normalisation.mean).double(), torch.tensor(normalisation.std).double()
+        normalisation = as_grey(normalisation)
+    channels = images_u8.shape[-3]
+    mean, std = (torch.tensor(values[:channels]).double() for values in (normalisation.mean, normalisation.std))
     scale, shift = (1 / (255 * std)).float(), (-mean / std).float()
     return images_u8.float() * scale[:, None, None] + shift[:, None, None]
 
