@@ -1,7 +1,7 @@
 """Preprocessing of images to network input: resize, crop and letterbox, alike in training and inference."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -61,8 +61,9 @@ class Preprocess:
         size_hw: height and width of the output, px.
         resize_px: what the shorter side is resized to before a "center" crop; the other crops do not read it.
         crop: "center" (resize the shorter side, cut out the middle, pad with black where the crop is larger),
-            "stretch" (resize straight to ``size_hw``) or "letterbox" (fit inside, pad with grey 114).
+            "stretch" (resize straight to ``size_hw``) or "letterbox" (fit inside, pad with grey).
         interpolation: the filter, always with antialiasing.
+        pad_value: of a "letterbox", the grey of the padding, 0 to 255; None for 114.
 
     Source: "center" gives the pixels of torchvision's ``Resize(resize_px)`` and ``CenterCrop(size_hw)`` on a Pillow
     image, up to 1 of 255. Differs: where Pillow 13 resizes columns first (images over twice as tall as wide).
@@ -78,6 +79,7 @@ class Preprocess:
     resize_px: int
     crop: Crop = "center"
     interpolation: Interpolation = "bilinear"
+    pad_value: int | None = field(default=None, metadata={"optional": True})  # a bundle without it has none to write
 
     def __post_init__(self) -> None:
         if not 1 <= min(self.size_hw) <= max(self.size_hw) <= _MOST_SIZE_PX:
@@ -88,6 +90,15 @@ class Preprocess:
             raise UnknownNameError.of("crop", self.crop, get_args(Crop))
         if self.interpolation not in get_args(Interpolation):
             raise UnknownNameError.of("interpolation", self.interpolation, get_args(Interpolation))
+        if self.pad_value is not None and not 0 <= self.pad_value <= 255:
+            raise UsageError(f"pad_value is {str(self.pad_value)[:20]}; expected a grey of 0 to 255.")
+
+    @property
+    def padding(self) -> int:
+        """The grey of what the image does not cover."""
+        if self.crop != "letterbox":
+            return 0
+        return _LETTERBOX_GREY if self.pad_value is None else self.pad_value
 
     def with_resize(
         self,
@@ -112,15 +123,16 @@ class Preprocess:
             if (crop or self.crop) != "center":
                 raise UsageError(f"crop_fraction goes with crop 'center', got {crop or self.crop!r}")
             resize_px = round(min(self.size_hw) / crop_fraction)
-        return Preprocess(self.size_hw, resize_px, crop or self.crop, interpolation or self.interpolation)
+        return replace(
+            self, resize_px=resize_px, crop=crop or self.crop, interpolation=interpolation or self.interpolation
+        )
 
     def __call__(self, source: ImageLike | OpenedImage, *, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
         """Make the network input ``uint8[H, W, 3]``; arguments and errors as for `litevision.image.decode`."""
         with opening(source, limits=limits) as image:
             place = self.geometry(image.upright_hw)
             x1, y1, x2, y2 = place.target_xyxy
-            fill = _LETTERBOX_GREY if self.crop == "letterbox" else 0
-            image_u8_hwc = np.full((*self.size_hw, 3), fill, np.uint8)
+            image_u8_hwc = np.full((*self.size_hw, 3), self.padding, np.uint8)
             image_u8_hwc[y1:y2, x1:x2] = np.asarray(self._resized(image, place.source_xyxy, (x2 - x1, y2 - y1)))
             return image_u8_hwc
 

@@ -117,6 +117,13 @@ def test_letterbox_fits_inside_and_pads_with_grey() -> None:
     assert (output[48:] == 114).all()
 
 
+def test_letterbox_pads_with_the_grey_that_it_is_told() -> None:
+    recipe = Preprocess((64, 64), 1, "letterbox", "bilinear", pad_value=0).with_resize(interpolation="bicubic")
+    assert (recipe(np.full((50, 100, 3), 200, np.uint8))[:16] == 0).all()
+    with pytest.raises(UsageError, match="pad_value is 256; expected a grey of 0 to 255"):
+        Preprocess((64, 64), 1, "letterbox", pad_value=256)
+
+
 @given(
     image_hw=st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
     size_hw=st.tuples(st.integers(1, 640), st.integers(1, 640)),
