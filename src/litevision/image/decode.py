@@ -1,9 +1,10 @@
 """Decoding of images: many formats by content, upright, in sRGB, within limits."""
 
 import itertools
+import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -175,24 +176,29 @@ class OpenedImage:
         """The same image, opened anew: its pixels go with it, however long this one or an error is kept."""
         if not (self.ours and self.data) or (self._is_animation and self.image.tell() > 0):
             return self.image
-        image: Any = image_of(self.data, identify(self.data))
-        draft(image, max_shrink)
-        if image.tell() != self.image.tell():
-            image.seek(self.image.tell())
+        with quiet_pillow():
+            image: Any = image_of(self.data, identify(self.data))
+            draft(image, max_shrink)
+            if image.tell() != self.image.tell():
+                image.seek(self.image.tell())
         return image  # type: ignore[no-any-return]
 
     def _loaded(self, image: Image.Image) -> Image.Image:
         """The image with its pixels; a JPEG that lacks its end marker alone is given one."""
+        warns = math.prod(image.size) > (Image.MAX_IMAGE_PIXELS or math.inf)  # some plugins count again as they load
         try:
-            image.load()
+            with quiet_pillow() if warns else nullcontext():
+                image.load()
         except OSError as error:
             if image.format not in JPEGS or "truncated" not in str(error) or not self.data:
                 raise
             ended = ended_jpeg(self.data)
             if ended is None:
                 raise
-            size, image = image.size, identify(ended).open(ended)
-            image.draft(None, size)
+            size = image.size
+            with quiet_pillow():
+                image = identify(ended).open(ended)
+                image.draft(None, size)
             image.load()
         return image
 

@@ -61,7 +61,7 @@ def quiet_pillow() -> Iterator[None]:
     """Keep Pillow from warning of big images and of odd EXIF, both of which are judged here.
 
     catch_warnings swaps state of the whole process (Python < 3.14), so two threads must not do it at once; headers are
-    read in microseconds.
+    read in microseconds, and of the few images so large that they are loaded in here, too, one is decoded at a time.
     """
     with _warnings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -13,7 +13,7 @@ from PIL import Image, PngImagePlugin
 
 from images import STORED_BY, encoded, exif, noise, scene, stored_as
 from litevision.errors import FileMissingError, ImageError, ImageTooLargeError, InputShapeError, UsageError
-from litevision.image import Limits, decode
+from litevision.image import Limits, budget, decode
 from litevision.image.decode import open_image
 from litevision.image.sources import is_single_image
 
@@ -426,3 +426,18 @@ def test_memory_that_runs_out_is_no_damage(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", full)
     with pytest.raises(ImageTooLargeError, match=r"a\.png: not enough memory to decode it"):
         decode(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "missing"),
+    [("PNG", {}, 0), ("BMP", {}, 0), ("TIFF", {"compression": "tiff_lzw"}, 0), ("JPEG", {}, 0), ("JPEG", {}, 2)],
+)
+def test_pillow_does_not_warn_of_an_image_within_our_limits(
+    monkeypatch: pytest.MonkeyPatch, kind: str, options: dict[str, Any], missing: int
+) -> None:
+    data = encoded(noise(40, 50), kind, **options)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40 * 50 - 1)  # half of what is refused
+    monkeypatch.setattr(budget, "SMALL_BYTES", 0)  # each is opened anew, as large ones are
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert decode(data[: len(data) - missing]).size == (50, 40)
