@@ -16,8 +16,9 @@ ROOT = Path(__file__).parents[1]
 SETS = {
     "base": ((), "3.11"),
     "train": (("train",), "3.11"),
+    "serve": (("serve",), "3.11"),
     "docs": (("docs",), "3.11.5"),
-    "dev": (("train", "dev", "docs"), "3.11.5"),
+    "dev": (("train", "serve", "dev", "docs"), "3.11.5"),
     "audit": (("audit",), "3.11"),
 }
 BUILD = "hatchling\neditables"  # make the editable install, which gets no build environment of its own

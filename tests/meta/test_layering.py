@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "zoo": set(),
     "runtime": {"errors", "files", "registry", "detections", "image", "zoo"},
     "hub": {"errors", "console", "files", "detections", "image", "zoo", "runtime", "exporting"},
+    "serving": {"errors", "console", "tables", "hub", "image", "runtime"},
     "models": {"errors", "registry", "image", "runtime"},
     "weights": {*_MODELS, "console", "image", "zoo", "runtime"},
     "cost": {*_MODELS, "tables", "weights", "zoo", "runtime"},
@@ -78,6 +79,7 @@ MAY_IMPORT = {
         "tasks",
         "training",
         "lab",
+        "serving",
     },
     "__init__": {
         "errors",
@@ -110,6 +112,7 @@ TORCH_FREE = (
     "litevision.weights.download",
     "litevision.data",
     "litevision.evaluation",
+    "litevision.serving.server",
 )
 WORKSHOP_PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "h5py", "safetensors", "pygraphviz")
 SLOW_PACKAGES = ("numpy", "PIL", "onnxruntime", "rich", "litevision.runtime", "litevision.registry")

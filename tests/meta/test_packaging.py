@@ -19,13 +19,21 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 PINNED = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if line[:1] != "#")
-LOCKS = {"base": (), "train": ("train",), "docs": ("docs",), "dev": ("train", "dev", "docs"), "audit": ("audit",)}
+LOCKS = {
+    "base": (),
+    "train": ("train",),
+    "serve": ("serve",),
+    "docs": ("docs",),
+    "dev": ("train", "serve", "dev", "docs"),
+    "audit": ("audit",),
+}
 DATA = ("py.typed", "registry/imagenet_labels.txt", "image/photos/README.md", "image/photos/elephant.jpg")
 
 
 def direct() -> list[Requirement]:
-    """What the package itself and the extras train, dev and docs ask for."""
-    return [Requirement(line) for line in (*PROJECT["dependencies"], *EXTRAS["train"], *EXTRAS["dev"], *EXTRAS["docs"])]
+    """What the package itself and the extras train, serve, dev and docs ask for."""
+    lines = [line for extra in ("train", "serve", "dev", "docs") for line in EXTRAS[extra]]
+    return [Requirement(line) for line in (*PROJECT["dependencies"], *lines)]
 
 
 def lock(name: str) -> dict[str, tuple[str, list[str]]]:

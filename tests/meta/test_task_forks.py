@@ -11,7 +11,20 @@ from litevision.tasks import TASKS, Task, task_of
 
 SRC = Path(__file__).parents[2] / "src/litevision"
 OF_A_TASK = ("Detection", "CenterNet", "LabelledBoxes", "LabelledImages", "DetectionSample")
-ROOMS = ("tasks", "training", "evaluation", "exporting", "models", "weights", "runtime", "hub.py", "lab", "cli", "data")
+ROOMS = (
+    "tasks",
+    "training",
+    "evaluation",
+    "exporting",
+    "models",
+    "weights",
+    "runtime",
+    "hub.py",
+    "lab",
+    "cli",
+    "data",
+    "serving",
+)
 # The table of tasks, and the schema of what a bundle of each says.
 ALLOWED = {"tasks/__init__.py": 1, "runtime/metadata.py": 1}
 

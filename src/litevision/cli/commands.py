@@ -28,6 +28,7 @@ COMMANDS = {
     "classify": Command(USE, "Name what images and videos show.", "litevision.cli.classify"),
     "detect": Command(USE, "Find objects in images and videos.", "litevision.cli.detect"),
     "evaluate": Command(USE, "Score a model on labelled images.", "litevision.cli.evaluate"),
+    "serve": Command(USE, "Answer images over HTTP, with a page to try models.", "litevision.cli.serve"),
     "check-data": Command(TRAIN, "Find faults in labelled images or boxes.", "litevision.cli.check_data"),
     "train": Command(TRAIN, "Train a model on your own images.", "litevision.cli.train"),
     "average": Command(TRAIN, "Average the weights of several runs.", "litevision.cli.average"),
@@ -56,7 +57,9 @@ OTHER_WORDS = {
     ("list", "ls", "zoo", "hub", "search"): ("models",),
     ("plot", "visualise", "visualize", "graph"): ("draw",),
     ("benchmark", "speed", "latency", "time"): ("bench", "profile"),
-    ("quantise", "quantize", "compile", "onnx", "deploy", "save"): ("export",),
+    ("quantise", "quantize", "compile", "onnx", "save"): ("export",),
+    ("server", "api", "http", "web", "app", "demo", "host"): ("serve",),
+    ("deploy",): ("export", "serve"),
     ("port", "import", "translate"): ("convert",),
     ("select", "recommend", "pick", "suggest", "nas"): ("choose",),
 }

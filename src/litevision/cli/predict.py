@@ -259,6 +259,7 @@ def _up_to_a_fault(batches: "Batches") -> "Batches":
 
 def _writers(command: Predict[Any], inputs: "Inputs", job: Job | None, stack: ExitStack) -> "list[Writer]":
     from litevision.cli import tables
+    from litevision.runtime.results import made_by
 
     options, form = command.options, command.output_format()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal cannot show is no reason to stop
@@ -269,13 +270,11 @@ def _writers(command: Predict[Any], inputs: "Inputs", job: Job | None, stack: Ex
         writers.append(tables.CsvWriter(stack.enter_context(tables.output_stream(options.csv)), form))
     if options.json:
         writers.append(
-            tables.JsonWriter(
-                sys.stdout, form, command.model, tables.made_by(job.bundle if job else None), inputs.passed_over
-            )
+            tables.JsonWriter(sys.stdout, form, command.model, made_by(job.bundle if job else None), inputs.passed_over)
         )
     elif options.jsonl:
-        made_by = {"model": command.model, **tables.made_by(job.bundle if job else None)}
-        writers.append(tables.JsonLinesWriter(sys.stdout, form, made_by))
+        facts = {"model": command.model, **made_by(job.bundle if job else None)}
+        writers.append(tables.JsonLinesWriter(sys.stdout, form, facts))
     elif _table_shown(command):
         # Where a list is still growing, nobody knows how wide its paths will be.
         paths = [entry for entry in inputs.entries if isinstance(entry, str)] if inputs.is_listed else []

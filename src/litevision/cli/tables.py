@@ -14,7 +14,6 @@ from litevision.tables import Align, Table, display_width, escape, escape_lines,
 
 if TYPE_CHECKING:
     from litevision.image import PassedOver
-    from litevision.runtime import Bundle
     from litevision.runtime.results import Result
 
 
@@ -59,25 +58,6 @@ def write_records(file: Path, records: Sequence[Mapping[str, object]]) -> None:
 
     write_csv(file, list(records[0]), [list(record.values()) for record in records])
     console.note(f"wrote {file}: {pluralise(len(records), 'row')}")
-
-
-def made_by(bundle: "Bundle | None") -> dict[str, object]:
-    """What a document says of how its results were made."""
-    from litevision import __version__
-
-    if bundle is None:
-        return {"litevision": __version__, "bundle": None}
-    from litevision.files import sha256_of
-
-    path, choice = bundle.path, bundle.engine.choice
-    facts = {
-        "sha256": sha256_of(path),
-        "classes": len(bundle.metadata.labels),
-        "engine": choice.name,
-        "precision": choice.precision,
-        "device": choice.device,
-    }
-    return {"litevision": __version__, "bundle": facts}
 
 
 class Writer(Protocol):

@@ -16,6 +16,8 @@ from litevision.image import ImageLike
 if TYPE_CHECKING:
     from PIL import Image
 
+    from litevision.runtime.bundle import Bundle
+
 Input = TypeVar("Input")
 Found_co = TypeVar("Found_co", covariant=True)
 
@@ -251,3 +253,22 @@ class Result(Generic[Found_co]):
     def frame(self) -> int | None:
         """The number of an animation's frame, from 0; None where the image is no frame of an animation."""
         return self.source.frame if isinstance(self.source, PreprocessedImage) else None
+
+
+def made_by(bundle: "Bundle | None") -> dict[str, Any]:
+    """Say in plain values how results were made; where there is no bundle, nothing was computed."""
+    from litevision import __version__
+
+    if bundle is None:
+        return {"litevision": __version__, "bundle": None}
+    from litevision.files import sha256_of
+
+    path, choice = bundle.path, bundle.engine.choice
+    facts = {
+        "sha256": sha256_of(path),
+        "classes": len(bundle.metadata.labels),
+        "engine": choice.name,
+        "precision": choice.precision,
+        "device": choice.device,
+    }
+    return {"litevision": __version__, "bundle": facts}
