@@ -14,6 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from litevision import __version__
 from litevision.errors import UsageError
+from litevision.exporting.portable import make_portable
 from litevision.models.blocks import ConvNormAct
 from litevision.models.pretrained import GREY, as_grey
 from litevision.runtime.metadata import Normalisation
@@ -103,6 +104,7 @@ def graph_of(module: FromRaw, size_hw: tuple[int, int], outputs: Sequence[str]) 
         )
     assert program is not None  # None comes from the older exporter alone
     model = program.model_proto
+    make_portable(model)
     _strip_traces(model)
     return model
 
