@@ -147,6 +147,11 @@ class Detections:
         ]
         return {"image_hw": list(self.image_hw), "detections": found}
 
+    def to_row(self) -> dict[str, Any]:
+        """Convert to the cells of a row of a table; `litevision.Detector.row_types` says what they are."""
+        named = {"labels": list(self.labels), "class_ids": self.class_ids.tolist(), "scores": self.scores.tolist()}
+        return {**named, "boxes_xyxy": self.xyxy.tolist()}
+
     def to_json(self) -> str:
         """Write `to_dict` as JSON."""
         import json

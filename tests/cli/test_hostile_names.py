@@ -64,6 +64,7 @@ COMMANDS: dict[str, Sequence[str]] = {
     "classify --jsonl": ("classify", f"{FILE}.png", f"{FILE}.jpg", "--model", f"{FILE}.onnx", "--jsonl"),
     "detect": ("detect", f"{FILE}.png", "--model", "detector.onnx", "--save", FILE),
     "detect --coco": ("detect", f"{FILE}.png", "--model", "detector.onnx", "--coco", f"{FILE}.json"),
+    "batch": ("batch", f"{FILE}.png", f"{FILE}.jpg", "--model", f"{FILE}.onnx", "-o", FILE),
     "wrong model": ("classify", f"{FILE}.png", "--model", f"{FILE}.jpg"),
     "no model": ("classify", f"{FILE}.png", "--model", HOSTILE),
     "no image": ("classify", HOSTILE, "--model", f"{FILE}.onnx"),

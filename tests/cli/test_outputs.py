@@ -39,6 +39,7 @@ FOLDERS = {
     ("detect", "--save"): ("detect", "red.png", "--save", "NEW"),
     ("detect", "--save-crops"): ("detect", "red.png", "--save-crops", "NEW"),
     ("detect", "--save-labels"): ("detect", "red.png", "--save-labels", "NEW"),
+    ("batch", "--output"): ("batch", "red.png", "--model", "tiny.onnx", "-o", "NEW"),
     ("compare", "--output"): ("compare", "centernet", "data", "-o", "NEW"),
     ("train", "--output"): ("train", "data", "-o", "NEW"),
     ("average", "--output"): ("average", "data", "--name", "x", "-o", "NEW"),

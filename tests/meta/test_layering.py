@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "zoo": set(),
     "runtime": {"errors", "files", "registry", "detections", "image", "zoo"},
     "hub": {"errors", "console", "files", "detections", "image", "zoo", "runtime", "exporting"},
+    "jobs": {"errors", "files", "hub", "image", "runtime"},
     "serving": {"errors", "console", "tables", "hub", "image", "runtime"},
     "models": {"errors", "registry", "image", "runtime"},
     "weights": {*_MODELS, "console", "image", "zoo", "runtime"},
@@ -71,6 +72,7 @@ MAY_IMPORT = {
         "detections",
         "hub",
         "image",
+        "jobs",
         "zoo",
         "runtime",
         "exporting",
@@ -111,6 +113,7 @@ TORCH_FREE = (
     "litevision.exporting.cached",
     "litevision.weights.download",
     "litevision.data",
+    "litevision.jobs.plan",
     "litevision.evaluation",
     "litevision.serving.server",
 )

@@ -27,6 +27,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "classify": Command(USE, "Name what images and videos show.", "litevision.cli.classify"),
     "detect": Command(USE, "Find objects in images and videos.", "litevision.cli.detect"),
+    "batch": Command(USE, "Classify or detect in any number of images, resumable.", "litevision.cli.batch"),
     "evaluate": Command(USE, "Score a model on labelled images.", "litevision.cli.evaluate"),
     "serve": Command(USE, "Answer images over HTTP, with a page to try models.", "litevision.cli.serve"),
     "check-data": Command(TRAIN, "Find faults in labelled images or boxes.", "litevision.cli.check_data"),
@@ -49,6 +50,7 @@ COMMANDS = {
 OTHER_WORDS = {
     ("predict", "infer", "inference", "run", "recognise", "recognize"): ("classify", "detect"),
     ("track", "find", "segment"): ("detect",),
+    ("bulk", "job", "jobs", "shard", "distributed"): ("batch",),
     ("test", "val", "valid", "validate", "validation", "eval", "score"): ("evaluate",),
     ("fit", "finetune", "fine-tune", "learn", "resume"): ("train",),
     ("ensemble", "soup", "merge", "swa"): ("average",),

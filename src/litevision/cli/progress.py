@@ -38,12 +38,16 @@ class ImageProgress:
         total: how many images there are, None where nobody knows.
         rows_on: where the results themselves go; None for a file.
         title: what is done with the images, before the bar.
+        shown_errors: how many errors are printed; the others are counted.
     """
 
-    def __init__(self, total: int | None, rows_on: TextIO | None, title: str) -> None:
+    def __init__(
+        self, total: int | None, rows_on: TextIO | None, title: str, *, shown_errors: float = math.inf
+    ) -> None:
         self.total = total
         self.done = 0
         self.errors = 0
+        self._shown_errors = shown_errors
         self._start = time.monotonic()
         self._shown = _display(total, rows_on, title)
 
@@ -51,9 +55,12 @@ class ImageProgress:
         for result in results:
             if result.error is not None:
                 self.errors += 1
-                self._shown.print(f"error: {escape(str(result.error))}")
+                if self.errors <= self._shown_errors:
+                    self._shown.print(f"error: {escape(str(result.error))}")
+                elif self.errors == self._shown_errors + 1:
+                    self._shown.print("more errors are counted, and not shown")
         self.done += len(results)
-        self._shown.update(self.done, time.monotonic() - self._start)
+        self._shown.update(self.done, time.monotonic() - self._start, self.total)
 
     def finish(self) -> None:
         self._shown.close()
@@ -69,11 +76,11 @@ class ImageProgress:
 def _display(total: int | None, rows_on: TextIO | None, title: str) -> "_Lines | _Bar":
     """A bar on a terminal; in a log, a line every ten seconds; nothing where results run over the same terminal."""
     if console.is_quiet():
-        return _Lines(total, math.inf)
+        return _Lines(math.inf)
     if not sys.stderr.isatty():
-        return _Lines(total, _LINE_EVERY_S)
+        return _Lines(_LINE_EVERY_S)
     if total == 1 or (rows_on is not None and rows_on.isatty()):
-        return _Lines(total, math.inf)
+        return _Lines(math.inf)
     return _Bar(total, title)
 
 
@@ -82,16 +89,22 @@ def _rate(done: int, seconds: float) -> str:
     return f"{each:,.0f} a second" if each >= 10 else f"{each:.1f} a second"
 
 
+def _left(done: int, total: int, seconds: float) -> str:
+    """The time left, as ``1:05:00``."""
+    left_s = round((total - done) * seconds / max(1, done))
+    return f"{left_s // 3600}:{left_s // 60 % 60:02}:{left_s % 60:02}"
+
+
 class _Lines:
-    def __init__(self, total: int | None, every_s: float) -> None:
-        self._of = "" if total is None else f" of {total:,}"
+    def __init__(self, every_s: float) -> None:
         self._every_s = every_s
         self._last_s = 0.0
 
-    def update(self, done: int, seconds: float) -> None:
+    def update(self, done: int, seconds: float, total: int | None) -> None:
         if seconds - self._last_s >= self._every_s:
             self._last_s = seconds
-            self.print(f"{done:,}{self._of} images, {_rate(done, seconds)}")
+            of, left = ("", "") if total is None else (f" of {total:,}", f", {_left(done, total, seconds)} left")
+            self.print(f"{done:,}{of} images, {_rate(done, seconds)}{left}")
 
     def print(self, line: str) -> None:
         print(line, file=sys.stderr)
@@ -126,12 +139,12 @@ class _Bar:
         self._bar.start()
         self._last_s = 0.0
 
-    def update(self, done: int, seconds: float) -> None:
+    def update(self, done: int, seconds: float, total: int | None) -> None:
         due = seconds - self._last_s >= _BAR_EVERY_S
         if due:
             self._last_s = seconds
         # Told every time, drawn only when due: what stopping the bar draws is then the last state.
-        self._bar.update(self._task, completed=done, rate=_rate(done, seconds), refresh=due)
+        self._bar.update(self._task, total=total, completed=done, rate=_rate(done, seconds), refresh=due)
 
     def print(self, line: str) -> None:
         self._bar.console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from litevision.errors import FileMissingError, ImageError, LitevisionError, UsageError
 from litevision.image.files import FOLDER, IMAGE_SUFFIXES, SPECIAL, PassedOver, is_left_behind, is_special, mode_of
+from litevision.image.sorted_names import SortedNames
 
 
 class Unlisted(NamedTuple):
@@ -149,7 +150,7 @@ def is_pattern(text: str) -> bool:
 
 
 class _Walk:
-    """A walk through a folder, in the order of names; of one folder at a time the names are kept.
+    """A walk through a folder, in the order of names; of one folder at a time a page of names is kept.
 
     Args:
         start: the folder.
@@ -178,28 +179,25 @@ class _Walk:
     def files(self, inner: str = "") -> Iterator[str | Unlisted]:
         """The wanted files, and an error for each folder that cannot be read."""
         folder = _join(self._start, inner) if inner else self._start
-        names: list[str] = []
-        folders: set[str] = set()
+        names = SortedNames()
         try:
             with os.scandir(folder) as items:
                 for item in items:
                     if not is_left_behind(item.name):
-                        self._sort_in(item, inner, names, folders)
+                        self._sort_in(item, inner, names)
         except OSError as error:
             yield _unreadable(folder, error)
             return
-        names.sort()
         for name in names:
-            if name not in folders:
+            if not name.endswith("/"):
                 yield _join(folder, name)
-            elif self._enters(_join(folder, name)):
-                yield from self.files(_join(inner, name))
+            elif self._enters(_join(folder, name[:-1])):
+                yield from self.files(_join(inner, name[:-1]))
 
-    def _sort_in(self, item: os.DirEntry[str], inner: str, names: list[str], folders: set[str]) -> None:
+    def _sort_in(self, item: os.DirEntry[str], inner: str, names: SortedNames) -> None:
         if _is_folder(item):
             if self._recursive:
-                folders.add(item.name)
-                names.append(item.name)
+                names.add(f"{item.name}/")
             else:
                 self._passed_over.add(FOLDER)
         elif not self._takes(_join(inner, item.name)):
@@ -208,7 +206,7 @@ class _Walk:
         elif is_special(item):
             self._passed_over.add(SPECIAL)
         else:
-            names.append(item.name)
+            names.add(item.name)
 
     def _enters(self, folder: str) -> bool:
         """Whether a folder is to be walked through: not by a link, if it is walked through anyway or holds the link."""

@@ -10,7 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from litevision.errors import FileMissingError, ImageError, ImageTooLargeError, InputShapeError, UsageError
+from litevision.errors import (
+    FileMissingError,
+    ImageError,
+    ImageTooLargeError,
+    InputShapeError,
+    LitevisionError,
+    UsageError,
+)
 from litevision.image.faults import out_of_memory, too_many_bytes
 
 _CHANNELS = (1, 3, 4)
@@ -165,6 +172,8 @@ def read_object(file: Any, name: str, max_bytes: int) -> bytes:
         data = file.read(max_bytes + 1)
     except MemoryError as error:
         raise out_of_memory(name, "read") from error
+    except LitevisionError:  # of a reader of ours, which says more
+        raise
     except (OSError, ValueError) as error:  # ValueError: a closed file
         raise ImageError(f"{name}: cannot be read ({error}).") from error
     if not isinstance(data, bytes):

@@ -1,9 +1,9 @@
 """Image classification with a bundle."""
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from litevision.image.decode import OpenedImage, opening
 from litevision.image.transforms import Crop, Interpolation
 from litevision.runtime.bundle import Bundle
 from litevision.runtime.engines import TensorInfo
-from litevision.runtime.predictor import BATCH_SIZE, Inference, OnError, Predictor, stream_results
+from litevision.runtime.predictor import BATCH_SIZE, NAMED_TYPES, Inference, OnError, Predictor, stream_results
 from litevision.runtime.results import Predictions, Result
 
 _OUTPUT = "probabilities"
@@ -46,6 +46,7 @@ class Classifier(Predictor[Predictions]):
     """
 
     task = "classification"
+    row_types: ClassVar[Mapping[str, str]] = {**NAMED_TYPES, "confidence": "float", "unsure": "bool"}
 
     def __init__(self, bundle: Bundle) -> None:
         super().__init__(bundle)

@@ -1,8 +1,9 @@
 """Object detection with a bundle."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from litevision.image import ImageLike, LetterboxTransform
 from litevision.image.decode import OpenedImage, opening
 from litevision.runtime.bundle import Bundle
 from litevision.runtime.engines import TensorInfo
-from litevision.runtime.predictor import BATCH_SIZE, Inference, OnError, Predictor, stream_results
+from litevision.runtime.predictor import BATCH_SIZE, NAMED_TYPES, Inference, OnError, Predictor, stream_results
 from litevision.runtime.results import Result
 from litevision.runtime.tiles import MOST_TILES, merge_tiles, tile_boxes, touches_tile_edge
 
@@ -66,6 +67,7 @@ class Detector(Predictor[Detections]):
     """
 
     task = "detection"
+    row_types: ClassVar[Mapping[str, str]] = {**NAMED_TYPES, "boxes_xyxy": "list<list<float>>"}
 
     def __init__(self, bundle: Bundle) -> None:
         super().__init__(bundle)

@@ -37,7 +37,12 @@ Work = Callable[[Iterable[ImageLike | PreprocessedImage[Any]]], list[Result[Foun
 
 
 def stream_batches(
-    work: Work[Found], sources: Iterable[Source], *, workers: int, batch_size: int = BATCH_SIZE
+    work: Work[Found],
+    sources: Iterable[Source],
+    *,
+    workers: int,
+    batch_size: int = BATCH_SIZE,
+    first_batch_size: int = 1,
 ) -> Generator[list[Result[Found]]]:
     """Run ``work`` on batches of ``sources`` in threads; yields the results in order, up to ``batch_size`` at a time.
 
@@ -48,17 +53,18 @@ def stream_batches(
         sources: the images. A slow source (a camera, a list that grows) yields None where it would wait.
         workers: how many batches are computed at once.
         batch_size: how many images the network sees at once.
+        first_batch_size: the same for the first batch; the next ones are twice as large each, up to ``batch_size``.
 
     Raises:
         UsageError: a count below 1.
     """
     if min(workers, batch_size) < 1:
         raise UsageError(f"workers {workers} and batch_size {batch_size}; expected at least 1 of each.")
-    return _stream(work, sources, workers, batch_size)
+    return _stream(work, sources, workers, batch_size, first_batch_size)
 
 
 def _stream(
-    work: Work[Found], sources: Iterable[Source], workers: int, batch_size: int
+    work: Work[Found], sources: Iterable[Source], workers: int, batch_size: int, first_batch_size: int
 ) -> Generator[list[Result[Found]]]:
     pool: _Pool[list[Result[Found]]] = _Pool(workers)
     stop = threading.Event()
@@ -66,7 +72,7 @@ def _stream(
     part: list[ImageLike | PreprocessedImage[Any]] = []
     # 1, 2, 4, ...: a first result comes soon, and the workers fall out of step, so that they do not all decode at one
     # time and all compute at another.
-    size = 1
+    size = first_batch_size
     try:
         for source in sources:
             if source is not None:

@@ -3,7 +3,7 @@
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -25,6 +25,9 @@ OnError = Literal["raise", "keep"]
 # On one thread, MobileNetV2 at 224 takes 5.1, 4.9, 5.5, 6.6 and 7.6 ms of CPU an image in batches of 1, 4, 8, 16 and
 # 32 in onnxruntime, and openvino's fp32 and bf16 have their best there too: larger batches leave the CPU's cache.
 BATCH_SIZE = 4
+
+NAMED_TYPES = {"labels": "list<string>", "class_ids": "list<int64>", "scores": "list<float>"}
+"""The cells of a row that every task has."""
 
 
 @dataclass(eq=False, repr=False)  # every start pays for what dataclasses write
@@ -102,9 +105,11 @@ class Predictor(ABC, Generic[Found_co]):
         bundle: the model.
         labels: the class names, in the order of the model's classes.
         preprocess: what makes the model's input of an image.
+        row_types: the cells that ``to_row`` of what is predicted gives, with their types as Arrow writes them.
     """
 
     task: ClassVar[Task]
+    row_types: ClassVar[Mapping[str, str]]
 
     def __init__(self, bundle: Bundle) -> None:
         bundle.metadata.check_task(self.task, str(bundle.path))

@@ -127,6 +127,11 @@ class Predictions:
             found["image_hw"] = list(self.image_hw)
         return found if self.confidence is None else {**found, "confidence": self.confidence, "unsure": self.unsure}
 
+    def to_row(self) -> dict[str, Any]:
+        """Convert to the cells of a row of a table; `litevision.Classifier.row_types` says what they are."""
+        named = {"labels": list(self.labels), "class_ids": self.index.tolist(), "scores": self.scores.tolist()}
+        return {**named, "confidence": self.confidence, "unsure": None if self.confidence is None else self.unsure}
+
     @property
     def wordnet_ids(self) -> tuple[str, ...]:
         """The WordNet id of each class, such as ``n02504458`` for ``African_elephant``.
