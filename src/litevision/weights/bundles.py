@@ -85,7 +85,11 @@ def _weights_in(data: bytes, path: Path) -> Tensors:
     from onnx import numpy_helper
 
     arrays: dict[str, npt.NDArray[Any]] = {}
-    graph, numbers, name = onnx.load_model_from_string(data).graph, 0, ""
+    try:
+        graph = onnx.load_model_from_string(data).graph
+    except Exception as error:  # protobuf's DecodeError is no public name
+        raise WeightsError(f"{path}: its graph is damaged ({error}). Copy or download it again") from None
+    numbers, name = 0, ""
     try:
         for one in graph.initializer:
             name = one.name

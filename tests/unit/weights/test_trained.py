@@ -218,6 +218,16 @@ def test_a_bundle_whose_weights_cannot_be_read_is_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("graph", [b"\x5a\x01\x07", b"\x6a\x02\x12\x80"], ids=["input", "value_info"])
+def test_a_bundle_whose_graph_is_no_protobuf_further_in_is_one_line(graph: bytes, tmp_path: Path) -> None:
+    """Where the header's reader does not look, as no tensor lies there; two fields of one message count as one."""
+    path = tmp_path / "it.onnx"
+    path.write_bytes(BUNDLES["clothing"].read_bytes() + b"\x3a" + bytes([len(graph)]) + graph)
+    with pytest.raises(WeightsError, match="its graph is damaged") as caught:
+        open_trained(path)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_bundles_network_can_be_trained_on(tmp_path: Path) -> None:
     """In training mode, too, it answers about as it did: its normalisation has real statistics again."""
     network = short("mobilenet_v2", "torchvision")
