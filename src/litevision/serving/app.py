@@ -1,5 +1,8 @@
 """The application: the table of routes, and what stands before them."""
 
+from base64 import b64encode
+from functools import cache
+from hashlib import sha256
 from importlib.resources import files
 from typing import TextIO
 
@@ -16,18 +19,27 @@ from litevision.serving.metrics import CONTENT_TYPE_LATEST
 from litevision.serving.openapi import openapi
 from litevision.serving.state import State, state_of
 
-_PAGE = files("litevision.serving").joinpath("page.html")
-# Nothing of another address, no frames; images are those that the reader chose.
-_PAGE_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src blob: data:; "
-    "media-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+
+@cache
+def _page() -> tuple[str, str]:
+    """The page, and what its browser may do: its own script and style, nothing of another address, no frames."""
+    text = files("litevision.serving").joinpath("page.html").read_text("utf-8")
+    digests = {
+        kind: b64encode(sha256(text.partition(f"<{kind}>")[2].partition(f"</{kind}>")[0].encode()).digest()).decode()
+        for kind in ("script", "style")
+    }
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{digests['script']}'; style-src 'sha256-{digests['style']}'; "
+        "img-src blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return text, policy
 
 
 async def page(request: Request) -> Response:
     """The page."""
-    headers = {"Content-Security-Policy": _PAGE_POLICY, "Referrer-Policy": "no-referrer", "Cache-Control": "no-cache"}
-    return HTMLResponse(_PAGE.read_text("utf-8"), headers=headers)
+    text, policy = _page()
+    headers = {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer", "Cache-Control": "no-cache"}
+    return HTMLResponse(text, headers=headers)
 
 
 async def live(request: Request) -> Response:
