@@ -46,7 +46,7 @@ class ServeOptions:
     body_s: float = option(15.0, min=0.1, metavar="SECONDS", help="Seconds for a body to arrive; then 408.")
     max_batch: int = option(4, min=1, help="Most images computed at once.")
     max_wait_ms: float = option(
-        5.0, min=0, metavar="MS", help="Milliseconds that an image waits for others that are being decoded."
+        10.0, min=0, metavar="MS", help="Milliseconds that an image waits for others that are being decoded."
     )
     grace_s: float = option(25.0, min=0.2, metavar="SECONDS", help="Seconds from SIGTERM to the end, at most.")
     drain_s: float = option(

@@ -39,7 +39,7 @@ class Settings:
     body_s: float = 15.0
     send_s: float = 15.0
     max_batch: int = 4
-    max_wait_s: float = 0.005
+    max_wait_s: float = 0.01
     grace_s: float = 25.0
     drain_s: float = 1.0
     token: str | None = None
