@@ -14,8 +14,8 @@ from litevision.exporting.graph import to_onnx
 from litevision.image import Preprocess
 from litevision.models import Network
 from litevision.runtime import BundleMetadata, Weights
+from litevision.runtime.metadata import NORMALISATIONS
 from litevision.tasks.classification.export import RawToProbabilities
-from litevision.weights.facts import NORMALISATIONS
 from networks import short
 
 LABELS = tuple(f"thing {i}" for i in range(10))

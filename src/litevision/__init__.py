@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from litevision.adopting.adopt import adopt
     from litevision.cost.draw import draw
     from litevision.cost.info import info
     from litevision.data import DataReport, check_data
@@ -54,6 +55,7 @@ __all__ = [
     "Preprocess",
     "Run",
     "__version__",
+    "adopt",
     "average",
     "bench",
     "check_data",
@@ -92,6 +94,7 @@ _HOMES = {
     "Predictions": "litevision.runtime",
     "Preprocess": "litevision.image",
     "Run": "litevision.training.result",
+    "adopt": "litevision.adopting.adopt",
     "average": "litevision.training.average",
     "bench": "litevision.hub",
     "check_data": "litevision.data",
@@ -119,7 +122,7 @@ _HOMES = {
 }
 
 _TRAIN_EXTRA = {"torch", "onnx", "scipy", "matplotlib", "jinja2"}
-_FOR_ONNX_FILES = {"info", "lint", "profile"}
+_FOR_ONNX_FILES = {"adopt", "info", "lint", "profile"}
 
 
 if not TYPE_CHECKING:  # a checker that saw this would let every misspelt name pass

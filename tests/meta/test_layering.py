@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "evaluation": {"errors", "files", "detections", "hub", "image", "runtime", "data", "tasks"},
     "tasks": {"errors", "data"},
     "exporting": {*_WORKSHOP, "console", "detections", "image", "runtime", "tasks", "zoo"},
+    "adopting": {"errors", "files", "image", "registry", "runtime", "cost", "exporting"},
     "training": {
         *_WORKSHOP,
         "console",
@@ -76,6 +77,7 @@ MAY_IMPORT = {
         "zoo",
         "runtime",
         "exporting",
+        "adopting",
         "data",
         "evaluation",
         "tasks",
@@ -84,6 +86,7 @@ MAY_IMPORT = {
         "serving",
     },
     "__init__": {
+        "adopting",
         "errors",
         "detections",
         "hub",

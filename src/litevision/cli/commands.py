@@ -40,6 +40,7 @@ COMMANDS = {
     "lint": Command(INSPECT, "Find layers that go against efficiency guidelines.", "litevision.cli.lint"),
     "convert": Command(INSPECT, "Convert weights between libraries' layouts.", "litevision.cli.convert"),
     "export": Command(INSPECT, "Make a checked .onnx bundle from weights.", "litevision.cli.export"),
+    "adopt": Command(INSPECT, "Make a bundle of another's ONNX file.", "litevision.cli.adopt"),
     "bench": Command(MEASURE, "Compare engines, precisions and batch sizes.", "litevision.cli.bench"),
     "profile": Command(MEASURE, "Time each layer of a model.", "litevision.cli.profile"),
     "guidelines": Command(MEASURE, "Repeat the ShuffleNetV2 paper's experiments.", "litevision.cli.guidelines"),
@@ -62,7 +63,8 @@ OTHER_WORDS = {
     ("quantise", "quantize", "compile", "onnx", "save"): ("export",),
     ("server", "api", "http", "web", "app", "demo", "host"): ("serve",),
     ("deploy",): ("export", "serve"),
-    ("port", "import", "translate"): ("convert",),
+    ("port", "import", "translate"): ("convert", "adopt"),
+    ("wrap", "onboard", "take"): ("adopt",),
     ("select", "recommend", "pick", "suggest", "nas"): ("choose",),
 }
 """What other tools call a command, and which of ours does it."""

@@ -9,6 +9,7 @@ from litevision.cli.parser import argument, flag, option
 from litevision.tables import escape
 
 if TYPE_CHECKING:
+    from litevision.image import Preprocess
     from litevision.runtime import BundleMetadata, Normalisation
 
 
@@ -100,7 +101,7 @@ def run(options: ExportOptions) -> int:
     require_torch("litevision export")
     from litevision.exporting.export import export
 
-    check_images = None if options.check_images is None else _check_images(options.check_images)
+    check_images = None if options.check_images is None else find_check_images(options.check_images)
     metadata = export(
         options.source,
         options.output,
@@ -117,7 +118,7 @@ def run(options: ExportOptions) -> int:
         activation=cast("Any", options.activation),
         reset_classifier=options.reset_classifier,
         drop_background=options.drop_background or None,
-        labels=None if options.labels is None else _read_labels(options.labels),
+        labels=None if options.labels is None else read_labels(options.labels),
         weight_map=options.map,
         save_map=options.save_map,
         check_images=check_images,
@@ -125,8 +126,8 @@ def run(options: ExportOptions) -> int:
     check, (height, width) = metadata.check, metadata.preprocess.size_hw
     name, file = escape(metadata.architecture.name), escape(str(options.output))
     print(f"wrote {file}: {name}, {len(metadata.labels)} classes, {height}x{width}")
-    print(f"input: {_described(metadata)}")
-    print(f"output: {_answers(metadata)}")
+    print(f"input: {describe_input(metadata)}")
+    print(f"output: {describe_output(metadata)}")
     print(f"size: {options.output.stat().st_size / 1e6:.1f} MB")
     print(
         f"checked on {check.images} images in {check.engine}: largest difference of a probability "
@@ -135,7 +136,8 @@ def run(options: ExportOptions) -> int:
     return 0
 
 
-def _check_images(folder: Path) -> list[Path]:
+def find_check_images(folder: Path) -> list[Path]:
+    """Find the images of a folder; a note says what was passed over."""
     from litevision.console import note
     from litevision.image import find_images
 
@@ -170,23 +172,33 @@ def _three(option: str, text: str) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _described(metadata: "BundleMetadata") -> str:
+def describe_input(metadata: "BundleMetadata") -> str:
     """What the bundle does with an image, in a line."""
     preprocess, normalisation = metadata.preprocess, metadata.normalisation
     sides = "x".join(map(str, preprocess.size_hw))
     resize = {
         "center": f"shorter side to {preprocess.resize_px}, center crop {sides}",
         "stretch": f"stretched to {sides}",
-        "letterbox": f"fitted into {sides}",
+        "letterbox": f"fitted into {sides}{_padding(preprocess)}",
     }[preprocess.crop]
     mean, std = (",".join(f"{part:g}" for part in parts) for parts in (normalisation.mean, normalisation.std))
-    grey = ", grey" if metadata.architecture.arguments.get("in_channels", 3) == 1 else ""
+    arguments = metadata.architecture.arguments
+    channels = (
+        ", grey" if arguments.get("in_channels", 3) == 1 else ", BGR" if arguments.get("channels") == "bgr" else ""
+    )
     return (
-        f"{resize}, {preprocess.interpolation}{grey}, mean {mean}, std {std}; dialect {metadata.architecture.dialect}"
+        f"{resize}, {preprocess.interpolation}{channels}, mean {mean}, std {std}; "
+        f"dialect {metadata.architecture.dialect}"
     )
 
 
-def _answers(metadata: "BundleMetadata") -> str:
+def _padding(preprocess: "Preprocess") -> str:
+    """Where a letterbox pads, and with what, if it is not the usual."""
+    place = " at its top left" if preprocess.align == "top-left" else ""
+    return place if preprocess.pad_value is None else f"{place}, padded with {preprocess.pad_value}"
+
+
+def describe_output(metadata: "BundleMetadata") -> str:
     """What the bundle's numbers mean, in a line."""
     if metadata.finds_boxes:
         return "boxes with scores"
@@ -201,7 +213,13 @@ def _answers(metadata: "BundleMetadata") -> str:
 _MOST_LABEL_BYTES = 67_108_864
 
 
-def _read_labels(file: Path) -> tuple[str, ...]:
+def read_labels(file: Path) -> tuple[str, ...]:
+    """Read class names, one a line.
+
+    Raises:
+        FileMissingError: no such file.
+        UsageError: no text, or a name that stands there twice.
+    """
     from litevision.errors import FileMissingError, UsageError
 
     try:

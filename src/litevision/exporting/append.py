@@ -19,11 +19,15 @@ class NodeAppender:
 
     Args:
         model: changed in place.
-        prefix: of the names of the new nodes and tensors; none in the graph may start with it.
+        prefix: of the names of the new nodes and tensors; underscores go in front where the graph has such names.
     """
 
     def __init__(self, model: onnx.ModelProto, prefix: str) -> None:
         self.graph = model.graph
+        taken = {name for node in model.graph.node for name in (node.name, *node.output)}
+        taken |= {tensor.name for tensor in model.graph.initializer}
+        while any(name.startswith(prefix) for name in taken):
+            prefix = f"_{prefix}"
         self._prefix = prefix
         self._count = 0
 
@@ -38,7 +42,7 @@ class NodeAppender:
         self.graph.node.append(helper.make_node(op_type, inputs, names, name=name, **attributes))
         return names
 
-    def integers(self, values: Sequence[int] | int) -> Tensor:
+    def integers(self, values: Any) -> Tensor:
         """Add a constant of int64: a list, or a scalar."""
         return self.constant(np.array(values, np.int64))
 
@@ -59,6 +63,10 @@ class NodeAppender:
     def as_float(self, x: Tensor) -> Tensor:
         """Convert to float32."""
         return self.op("Cast", x, to=TensorProto.FLOAT)
+
+    def as_integer(self, x: Tensor) -> Tensor:
+        """Convert to int64."""
+        return self.op("Cast", x, to=TensorProto.INT64)
 
     def _name(self, of: str) -> str:
         self._count += 1

@@ -46,10 +46,10 @@ def append_nms(
         raise ExportError(f"max_detections is {max_detections}, expected 1 or more")
     batch, cells, classes = _sizes(model, boxes, scores)
     model = at_opset(model, _LEAST_OPSET)
-    renamed = {name: f"{_PREFIX}{name}" for name in OUTPUTS}
+    renamed = {name: f"before_nms/{name}" for name in OUTPUTS}
+    nodes = NodeAppender(model, _PREFIX)
     rename_tensors(model.graph, renamed)
     boxes, scores = renamed.get(boxes, boxes), renamed.get(scores, scores)
-    nodes = NodeAppender(model, _PREFIX)
     boxes, scores = nodes.as_float(boxes), nodes.as_float(scores)
     best_class = None
     if not per_class:
@@ -90,10 +90,9 @@ def append_nms(
     answers = {
         "boxes": nodes.op("Mul", found_boxes, mask),
         "scores": best,
-        "classes": nodes.op("Mul", found_classes, nodes.op("Cast", is_found, to=TensorProto.INT64)),
+        "classes": nodes.op("Mul", found_classes, nodes.as_integer(is_found)),
     }
     set_outputs(model, answers, batch, max_detections)
-    onnx.checker.check_model(model, full_check=True)
     return model
 
 

@@ -15,6 +15,7 @@ from litevision.image.sources import ImageLike
 
 Crop = Literal["center", "stretch", "letterbox"]
 Interpolation = Literal["bilinear", "bicubic"]
+Align = Literal["center", "top-left"]
 
 _LETTERBOX_GREY = 114
 # The sizes come with bundles of strangers; a pixel of the input costs a network a thousand times what it costs here.
@@ -64,6 +65,7 @@ class Preprocess:
             "stretch" (resize straight to ``size_hw``) or "letterbox" (fit inside, pad with grey).
         interpolation: the filter, always with antialiasing.
         pad_value: of a "letterbox", the grey of the padding, 0 to 255; None for 114.
+        align: of a "letterbox", where the image lies, with the padding around it or right and below; None for "center".
 
     Source: "center" gives the pixels of torchvision's ``Resize(resize_px)`` and ``CenterCrop(size_hw)`` on a Pillow
     image, up to 1 of 255. Differs: where Pillow 13 resizes columns first (images over twice as tall as wide).
@@ -79,7 +81,9 @@ class Preprocess:
     resize_px: int
     crop: Crop = "center"
     interpolation: Interpolation = "bilinear"
-    pad_value: int | None = field(default=None, metadata={"optional": True})  # a bundle without it has none to write
+    # A bundle without the following has none to write.
+    pad_value: int | None = field(default=None, metadata={"optional": True})
+    align: Align | None = field(default=None, metadata={"optional": True})
 
     def __post_init__(self) -> None:
         if not 1 <= min(self.size_hw) <= max(self.size_hw) <= _MOST_SIZE_PX:
@@ -92,6 +96,8 @@ class Preprocess:
             raise UnknownNameError.of("interpolation", self.interpolation, get_args(Interpolation))
         if self.pad_value is not None and not 0 <= self.pad_value <= 255:
             raise UsageError(f"pad_value is {str(self.pad_value)[:20]}; expected a grey of 0 to 255.")
+        if self.align is not None and self.align not in get_args(Align):
+            raise UnknownNameError.of("align", self.align, get_args(Align))
 
     @property
     def padding(self) -> int:
@@ -157,8 +163,9 @@ class Preprocess:
             short, long = min(image_hw), max(image_hw)
             resized_long = int(self.resize_px * long / short)
             resized_hw = (self.resize_px, resized_long) if height == short else (resized_long, self.resize_px)
-        top, bottom, y1, y2 = _place_axis(height, resized_hw[0], out_height)
-        left, right, x1, x2 = _place_axis(width, resized_hw[1], out_width)
+        is_first = self.crop == "letterbox" and self.align == "top-left"
+        top, bottom, y1, y2 = _place_axis(height, resized_hw[0], out_height, is_first=is_first)
+        left, right, x1, x2 = _place_axis(width, resized_hw[1], out_width, is_first=is_first)
         return LetterboxTransform((left, top, right, bottom), (x1, y1, x2, y2))
 
     def _resized(self, image: OpenedImage, source_xyxy: BoxXyxy, target_wh: tuple[int, int]) -> Image.Image:
@@ -193,14 +200,16 @@ def _scale_boxes(boxes_xyxy: npt.NDArray[np.float32], from_xyxy: BoxXyxy, to_xyx
     return scaled
 
 
-def _place_axis(length: int, resized: int, out: int) -> tuple[float, float, int, int]:
+def _place_axis(length: int, resized: int, out: int, *, is_first: bool) -> tuple[float, float, int, int]:
     """Place one axis of ``length`` px, resized and cut or padded to ``out``; returns source from, to, target from, to.
+
+    ``is_first`` pads behind alone.
 
     Source: ``torchvision.transforms.functional.center_crop``: the padding rounds down in front, the crop rounds half
     to even.
     """
     if resized <= out:
-        before = (out - resized) // 2
+        before = 0 if is_first else (out - resized) // 2
         return 0.0, float(length), before, before + resized
     start = round((resized - out) / 2)
     return start * length / resized, (start + out) * length / resized, 0, out

@@ -1,4 +1,4 @@
-"""The names of the 1000 ImageNet-1k classes, in the order of every classifier trained on them."""
+"""The class names of ImageNet-1k and COCO, in the order of every network trained on them."""
 
 import functools
 from importlib import resources
@@ -15,3 +15,13 @@ def imagenet_labels() -> tuple[str, ...]:
     """
     text = resources.files(__package__).joinpath("imagenet_labels.txt").read_text(encoding="utf-8")
     return tuple(text.splitlines())
+
+
+@functools.cache
+def coco_labels() -> tuple[str, ...]:
+    """The 80 class names of COCO, ``person`` to ``toothbrush``, in the order of detectors trained on them."""
+    return tuple(resources.files(__package__).joinpath("coco_labels.txt").read_text(encoding="utf-8").splitlines())
+
+
+COCO_UNUSED_IDS = (0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
+"""Of COCO's category ids 0 to 90, those that no class has; the others are those of the 80 names, in their order."""

@@ -178,8 +178,8 @@ def is_bundle(data: bytes) -> bool:
         return True
 
 
-def check_foreign(data: bytes, path: Path) -> None:
-    """Refuse an ONNX file of another's making whose times cannot be measured.
+def check_foreign(data: bytes, path: Path, so: str = "it is not measured") -> None:
+    """Refuse an ONNX file of another's making that is not safe to run; ``so`` says what is not done with it.
 
     Raises:
         BundleError: it keeps tensors in other files, or computes as long as its file says.
@@ -187,7 +187,7 @@ def check_foreign(data: bytes, path: Path) -> None:
     header = read_header(data)
     _refuse_external(header, path)
     if found := sorted(header.op_types & _UNBOUNDED):
-        raise BundleError(f"{path}: computes with {' and '.join(found)}, which can take any time; it is not measured.")
+        raise BundleError(f"{path}: computes with {' and '.join(found)}, which can take any time; {so}.")
 
 
 def _refuse_external(header: OnnxHeader, path: Path) -> None:
@@ -202,7 +202,8 @@ def _refuse_external(header: OnnxHeader, path: Path) -> None:
 def _check_input(engine: Engine, metadata: BundleMetadata, path: Path) -> None:
     size_hw = metadata.preprocess.size_hw
     expected = TensorInfo(_INPUT, "uint8", (None, *size_hw, 3))
-    if engine.inputs != (expected,):
+    one_by_one = TensorInfo(_INPUT, "uint8", (1, *size_hw, 3))  # as of a stranger's graph that fixes its batch
+    if engine.inputs not in ((expected,), (one_by_one,)):
         raise BundleError(
             f"{path}: its inputs are {'; '.join(map(str, engine.inputs))}; expected one, {expected} with any N. "
             "Make the bundle again with 'litevision export'."

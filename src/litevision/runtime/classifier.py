@@ -209,7 +209,8 @@ def _is_imagenet(labels: Sequence[str]) -> bool:
 def _check_output(bundle: Bundle) -> None:
     outputs = bundle.engine.outputs
     expected = TensorInfo(_OUTPUT, "float", (None, len(bundle.metadata.labels)))
-    if expected not in outputs:
+    one_by_one = TensorInfo(_OUTPUT, "float", (1, len(bundle.metadata.labels)))
+    if expected not in outputs and one_by_one not in outputs:
         raise BundleError(
             f"{bundle.path}: its outputs are {'; '.join(map(str, outputs))}; expected {expected}, one for each label. "
             "Make the bundle again with 'litevision export'."

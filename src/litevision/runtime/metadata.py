@@ -13,6 +13,8 @@ from litevision.image import Preprocess
 from litevision.runtime.schema import FORMERLY, OPTIONAL, REST, from_dict, to_dict
 
 METADATA_KEY = "litevision"
+ADOPTED = "adopted"
+"""The dialect of an architecture that is a graph of another making, which can be run, and not built anew."""
 FORMAT_VERSION = 1
 
 Task = Literal["classification", "detection"]
@@ -27,6 +29,14 @@ class Normalisation:
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+
+
+NORMALISATIONS = {
+    "imagenet": Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "half": Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "unit": Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+}
+"""By name: ImageNet's mean and deviation; [-1, 1]; [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from litevision.models.pretrained import Pretrained, fingerprint
 from litevision.registry.labels import imagenet_labels
 from litevision.registry.schema import WeightSet
 from litevision.runtime import Normalisation
-from litevision.runtime.metadata import are_labels_of
+from litevision.runtime.metadata import NORMALISATIONS, are_labels_of
 from litevision.runtime.schema import from_dict, to_dict
 from litevision.weights.layouts import layout_row
 from litevision.weights.published import normalisation_of, preprocess_of, score_of
@@ -27,13 +27,6 @@ from litevision.weights.writers import CONFIG_KEY
 
 if TYPE_CHECKING:
     from litevision.weights.source import WeightsSource
-
-NORMALISATIONS = {
-    "imagenet": Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "half": Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-    "unit": Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-}
-"""By name: ImageNet's mean and deviation; [-1, 1]; [0, 1]."""
 
 PRETRAINED_KEY = "pretrained"
 """In the header of litevision's own weight files: what is known of the weights."""

@@ -19,9 +19,9 @@ from litevision.hub import load
 from litevision.models import NetworkConfig, build, configure
 from litevision.registry import ARCHITECTURES
 from litevision.runtime import METADATA_KEY, Score
+from litevision.runtime.metadata import NORMALISATIONS
 from litevision.tasks import Task
 from litevision.tasks.classification.export import RawToProbabilities
-from litevision.weights.facts import NORMALISATIONS
 from networks import every_form, fill, filled, short
 
 V2 = ("mobilenet_v2", "torchvision")

@@ -12,7 +12,8 @@ from litevision.models import build, configure
 from litevision.registry.labels import imagenet_labels
 from litevision.registry.weight_sets import find_weight_set
 from litevision.runtime import Score
-from litevision.weights.facts import NORMALISATIONS, facts_of, normalisation_named, resized
+from litevision.runtime.metadata import NORMALISATIONS
+from litevision.weights.facts import facts_of, normalisation_named, resized
 from litevision.weights.load import Loaded, load_weights
 from litevision.weights.save import save_weights
 from networks import SHORT_ROWS

@@ -12,9 +12,9 @@ from litevision.image import shipped_images
 from litevision.models import build, configure
 from litevision.models.pretrained import as_grey, normalise
 from litevision.runtime import Bundle, Classifier
+from litevision.runtime.metadata import NORMALISATIONS
 from litevision.weights.conversion import convert
 from litevision.weights.convert.apply import for_channels
-from litevision.weights.facts import NORMALISATIONS
 from litevision.weights.load import load_weights
 from litevision.weights.save import save_weights
 from networks import SHORT_ROWS, fill

@@ -13,8 +13,8 @@ from litevision.models import build, configure
 from litevision.registry import weight_sets as registry
 from litevision.registry.weight_sets import find_weight_set
 from litevision.runtime import Normalisation
+from litevision.runtime.metadata import NORMALISATIONS
 from litevision.weights import recognise as module
-from litevision.weights.facts import NORMALISATIONS
 from litevision.weights.load import Loaded, load_weights
 from litevision.weights.recognise import likely_variant, recognise
 from litevision.weights.save import save_weights

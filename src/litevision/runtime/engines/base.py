@@ -85,3 +85,11 @@ class Engine(Protocol):
 
     def run_named(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Outputs:
         """Run a graph of any inputs, given by name, and return every output by name."""
+
+
+def run_each(engine: Engine, batch_u8_nhwc: npt.NDArray[np.uint8]) -> Outputs | None:
+    """Run a graph whose batch is fixed at 1 on each image by itself; None where it takes the batch at once."""
+    if len(batch_u8_nhwc) == 1 or engine.inputs[0].shape[:1] != (1,):
+        return None
+    answers = [engine.run(image_u8_hwc[None]) for image_u8_hwc in batch_u8_nhwc]
+    return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}

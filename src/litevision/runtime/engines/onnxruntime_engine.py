@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from litevision.errors import BundleError, UsageError
 from litevision.runtime.engines import AUTO, ENGINES
-from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo
+from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo, run_each
 
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -48,6 +48,8 @@ class OnnxruntimeEngine:
         self._names = [output.name for output in self.outputs]
 
     def run(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> Outputs:
+        if (answers := run_each(self, batch_u8_nhwc)) is not None:
+            return answers
         values = self._session.run(self._names, {self.inputs[0].name: batch_u8_nhwc})
         return dict(zip(self._names, values, strict=True))
 

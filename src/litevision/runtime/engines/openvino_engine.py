@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from litevision.errors import BundleError, MissingExtraError, UsageError
 from litevision.runtime.engines import AUTO, ENGINES
-from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo
+from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo, run_each
 from litevision.runtime.engines.onnxruntime_engine import check_graph
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
@@ -54,6 +54,8 @@ class OpenvinoEngine:
         self._compiling = threading.Lock()
 
     def run(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> Outputs:
+        if (answers := run_each(self, batch_u8_nhwc)) is not None:
+            return answers
         single = batch_u8_nhwc.shape[:1] == (1,)
         compiled = self._compiled.get(single) or self._compile(single)
         values = compiled.infer(batch_u8_nhwc)

@@ -19,8 +19,8 @@ from litevision.image import Preprocess
 from litevision.models import NetworkConfig, configure
 from litevision.models.centernet import CenterNet, CenterNetConfig
 from litevision.runtime import Bundle, BundleMetadata
+from litevision.runtime.metadata import NORMALISATIONS
 from litevision.tasks.detection.export import RawToDetections
-from litevision.weights.facts import NORMALISATIONS
 from networks import SHORT_ROWS, fill
 
 SIZE_HW = (52, 75)
