@@ -20,6 +20,9 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import litevision
+from litevision.adopting.decoding import Decoding
+from litevision.adopting.decodings import DECODINGS
+from litevision.adopting.presets import PRESETS
 from litevision.cli.commands import COMMANDS, load_command
 from litevision.cli.help import help_of, typed
 from litevision.cli.parser import fields_of
@@ -449,15 +452,31 @@ MEASURED: dict[str, Callable[[], str]] = {
     "latency": measured_latency,
     "from_scratch": measured_from_scratch,
 }
+
+
+def decodings() -> str:
+    """What the outputs of adopted files may mean."""
+    rows = [(f"`{name}`", row.task, row.help) for name, row in DECODINGS.items()]
+    return table(("decoding", "task", "outputs"), rows)
+
+
+def presets() -> str:
+    """How projects feed their networks."""
+    rows = [(f"`{name}`", row.help) for name, row in PRESETS.items()]
+    return table(("preset", "networks"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "models": models,
     "commands": commands,
     "layering": layering,
-    **{f"fields {row.__name__}": partial(fields_table, row) for row in (Format, EngineSpec)},
+    **{f"fields {row.__name__}": partial(fields_table, row) for row in (Format, EngineSpec, Decoding)},
     **{f"api {kind}": partial(api, kind) for kind in ("verbs", "types")},
     **{f"options {name}": partial(options, name) for name in COMMANDS},
     "width example": width_example,
     "bundle": bundle,
+    "decodings": decodings,
+    "presets": presets,
     "inputs": inputs,
     "recipe": recipe,
     "label formats": label_formats,

@@ -47,6 +47,12 @@ SHOWN = {
     "convert": ["runs/first", "[default: litevision]"],
     "export": ["--check-images FOLDER", "runs/first", "half is [-1, 1]"],
     "serve": ["NAME=MODEL chooses", "Most images that wait; more are answered 429. [default: 64]"],
+    "adopt": [
+        "litevision adopt yolox_nano.onnx --preset yolox",
+        "none is 0 to 255",
+        "[default: 100]",
+        "--check-images FOLDER",
+    ],
     "bench": ["Batch sizes", "[default: 1,8,32]", "Seconds measured for each row. [default: 1]"],
     "profile": ["[default: 54]", "Batch size. [default: 1]"],
     "guidelines": ["G1|G2|G3|G4", "Seconds measured for each network, over all rounds. [default: 0.3]"],

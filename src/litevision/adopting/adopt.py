@@ -140,7 +140,7 @@ def adopt(
         top_k=max_detections if found.task == "detection" else None,
         activation="sigmoid" if fit.activation == "sigmoid" else None,
     )
-    lengths = {one[1].shape[1] for one in decoded}
+    lengths = {one[0].shape[1] for one in decoded}
     graph = partial(
         adopted_graph,
         foreign,

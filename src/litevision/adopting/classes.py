@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from litevision.adopting.decoding import Array, Decoding, Fit, MisfitError, Seen, sigmoid
+from litevision.adopting.decoding import Array, Decoding, Fit, MismatchError, Seen, sigmoid
 from litevision.exporting.append import NodeAppender, Tensor
 from litevision.runtime.engines.base import Outputs
 from litevision.runtime.metadata import Activation
@@ -18,12 +18,12 @@ def _rows(seen: Seen) -> tuple[str, Array]:
     name = seen.only(_FORM, 2, 4)
     shape = seen.shapes[name]
     if shape[0] != 1 or shape[2:] not in ((), (1, 1)):
-        raise MisfitError(f"needs one output {_FORM}")
+        raise MismatchError(f"needs one output {_FORM}")
     rows = np.concatenate([answer[name].reshape(1, -1) for answer in seen.answers])
     if rows.shape[1] < 2:
-        raise MisfitError("needs two classes or more; a single number has no class to be compared with")
+        raise MismatchError("needs two classes or more; a single number has no class to be compared with")
     if seen.labels not in (None, rows.shape[1]):
-        raise MisfitError(f"gives {rows.shape[1]} classes, and there are {seen.labels} labels")
+        raise MismatchError(f"gives {rows.shape[1]} classes, and there are {seen.labels} labels")
     return name, rows
 
 
@@ -35,14 +35,14 @@ def _match_logits(seen: Seen, activation: Activation) -> Fit:
     name, rows = _rows(seen)
     if _in_unit_interval(rows):
         sums = " and sum to 1: already softmaxed?" if _sum_to_1(rows) else ": already through a sigmoid?"
-        raise MisfitError(f"needs numbers of any range; these lie in [0, 1]{sums}")
+        raise MismatchError(f"needs numbers of any range; these lie in [0, 1]{sums}")
     return Fit(seen.size_hw, rows.shape[1], {"logits": name}, activation=activation)
 
 
 def _match_probabilities(seen: Seen) -> Fit:
     name, rows = _rows(seen)
     if not _in_unit_interval(rows):
-        raise MisfitError(f"needs numbers in [0, 1]; these are {rows.min():.3g} to {rows.max():.3g}: logits?")
+        raise MismatchError(f"needs numbers in [0, 1]; these are {rows.min():.3g} to {rows.max():.3g}: logits?")
     activation: Activation = "softmax" if _sum_to_1(rows) else "sigmoid"
     return Fit(seen.size_hw, rows.shape[1], {"probabilities": name}, activation=activation)
 

@@ -16,7 +16,7 @@ COCO_CLASSES = 80
 _ROUNDING = 1e-3
 
 
-class MisfitError(Exception):
+class MismatchError(Exception):
     """Why outputs are not of a decoding, in words that follow its name."""
 
 
@@ -48,10 +48,10 @@ class Seen:
         """Return the name of the only output, whose rank is one of ``ranks``.
 
         Raises:
-            MisfitError: there are several, or it has another form.
+            MismatchError: there are several, or it has another form.
         """
         if len(self.shapes) != 1 or len(next(iter(self.shapes.values()))) not in ranks:
-            raise MisfitError(f"needs one output {form}")
+            raise MismatchError(f"needs one output {form}")
         return next(iter(self.shapes))
 
     def values(self, name: str, *part: Any) -> Array:
@@ -59,9 +59,9 @@ class Seen:
         return np.concatenate([answer[name][part or ...].ravel() for answer in self.answers])
 
     def require_shares(self, name: str, values: Array) -> None:
-        """Raise a `MisfitError` where numbers that must be scores are not in [0, 1]."""
+        """Raise a `MismatchError` where numbers that must be scores are not in [0, 1]."""
         if values.size and not -_ROUNDING <= values.min() <= values.max() <= 1 + _ROUNDING:
-            raise MisfitError(f"needs scores in [0, 1], {name!r} has {values.min():.3g} to {values.max():.3g}")
+            raise MismatchError(f"needs scores in [0, 1], {name!r} has {values.min():.3g} to {values.max():.3g}")
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Decoding:
         name: what ``--decoding`` calls it.
         task: what such files predict.
         help: which outputs it takes, in a line.
-        match: finds how it fits what was seen, or raises a `MisfitError` that says why it does not.
+        match: finds how it fits what was seen, or raises a `MismatchError` that says why it does not.
         nodes: appends it to a graph. Of a classifier it gives the probabilities, [N, classes]; of a detector boxes
             [N, M, 4], (x1, y1, x2, y2) in px of the input, and scores [N, M, classes], or, where ``iou_threshold`` is
             None, scores [N, M] and classes [N, M].

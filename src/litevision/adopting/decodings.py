@@ -1,7 +1,7 @@
 """The table of decodings, and which of them fits a file."""
 
 from litevision.adopting import classes, focal, found, grids
-from litevision.adopting.decoding import Decoding, Fit, MisfitError, Seen
+from litevision.adopting.decoding import Decoding, Fit, MismatchError, Seen
 from litevision.errors import UnknownNameError, UsageError
 
 DECODINGS = {row.name: row for row in (*classes.DECODINGS, *grids.DECODINGS, *focal.DECODINGS, *found.DECODINGS)}
@@ -35,15 +35,15 @@ def recognise(seen: Seen, stated: str | None = None) -> tuple[Decoding, Fit]:
         row = decoding_named(stated)
         try:
             return row, row.match(seen)
-        except MisfitError as error:
+        except MismatchError as error:
             raise UsageError(f"the outputs {shown} are not of the decoding {stated!r}: it {error}") from None
     fits: dict[str, Fit] = {}
-    misfits: dict[str, str] = {}
+    mismatches: dict[str, str] = {}
     for name, row in DECODINGS.items():
         try:
             fits[name] = row.match(seen)
-        except MisfitError as error:
-            misfits[name] = str(error)
+        except MismatchError as error:
+            mismatches[name] = str(error)
     likely = [name for name in fits if not DECODINGS[name].is_stated]
     if len(likely) == 1:
         return DECODINGS[likely[0]], fits[likely[0]]
@@ -52,5 +52,5 @@ def recognise(seen: Seen, stated: str | None = None) -> tuple[Decoding, Fit]:
             f"the outputs {shown} may be of {' or '.join(likely)}; say which with --decoding: "
             + "; ".join(f"{name} is {DECODINGS[name].help}" for name in likely)
         )
-    reasons = "; ".join(f"{name} {reason}" for name, reason in misfits.items())
+    reasons = "; ".join(f"{name} {reason}" for name, reason in mismatches.items())
     raise UsageError(f"the outputs {shown} fit no decoding: {reasons}")

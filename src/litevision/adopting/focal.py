@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from litevision.adopting.decoding import Array, Decoding, Fit, MisfitError, Seen, grid_cells, grid_points, sigmoid
+from litevision.adopting.decoding import Array, Decoding, Fit, MismatchError, Seen, grid_cells, grid_points, sigmoid
 from litevision.exporting.append import NodeAppender, Tensor
 from litevision.runtime.engines.base import Outputs
 
@@ -34,16 +34,16 @@ def _match_levels(seen: Seen, strides: Sequence[int], offset: Offset) -> Fit:
     cells = grid_cells(seen.size_hw, strides)
     needed = f"scores [N, cells, {seen.classes}] and distances [N, cells, 4 * bins] of {len(strides)} maps"
     if len(shapes) != 2 * len(strides) or any(len(shape) != 3 for shape in shapes.values()):
-        raise MisfitError(f"needs {needed}")
+        raise MismatchError(f"needs {needed}")
     scores = [name for name, shape in shapes.items() if shape[2] == seen.classes]
     sides = [name for name in shapes if name not in scores]
     widths = {shapes[name][2] for name in sides}
     if len(scores) != len(sides) or len(widths) != 1 or (width := widths.pop()) % 4:
-        raise MisfitError(f"needs {needed}")
+        raise MismatchError(f"needs {needed}")
     for names in (scores, sides):
         names.sort(key=lambda name: -shapes[name][1])
         if (found := [shapes[name][1] for name in names]) != cells:
-            raise MisfitError(f"needs maps of {', '.join(map(str, cells))} cells, got {', '.join(map(str, found))}")
+            raise MismatchError(f"needs maps of {', '.join(map(str, cells))} cells, got {', '.join(map(str, found))}")
     values = np.concatenate([seen.values(name) for name in scores])
     facts = {"bins": width // 4, "logits": _are_logits(values), "strides": strides, "offset": offset}
     outputs = {f"scores/{stride}": name for stride, name in zip(strides, scores, strict=True)}
@@ -56,9 +56,9 @@ def _match_rows(seen: Seen, strides: Sequence[int], offset: Offset) -> Fit:
     name = seen.only("[N, cells, classes + 4 * bins]", 3)
     _, cells, width = seen.shapes[name]
     if cells != (expected := sum(grid_cells(seen.size_hw, strides))):
-        raise MisfitError(f"needs {expected} cells, got {cells}")
+        raise MismatchError(f"needs {expected} cells, got {cells}")
     if width <= seen.classes + 4 or (width - seen.classes) % 4:
-        raise MisfitError(f"needs rows of {seen.classes} classes and 4 * bins, got {width}")
+        raise MismatchError(f"needs rows of {seen.classes} classes and 4 * bins, got {width}")
     facts = {"bins": (width - seen.classes) // 4, "logits": _are_logits(seen.values(name, ..., slice(seen.classes)))}
     return Fit(seen.size_hw, seen.classes, {"rows": name}, {**facts, "strides": strides, "offset": offset})
 

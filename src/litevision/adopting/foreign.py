@@ -135,6 +135,8 @@ def open_foreign(path: Path, size_hw: tuple[int, int] | None = None) -> ForeignM
     size_hw = _size(path, [sides[layout.index(axis)] for axis in "HW"], size_hw)
     constants = {it.name: _constant(path, it, size_hw) for it in inputs if it.name != image.name}
     batch = sides[0] if layout[0] == "N" else 1
+    if batch not in (None, 1):
+        raise UsageError(f"{path}: takes {batch} images at once, always; expected any number, or one.")
     return ForeignModel(path, model, image.name, layout, image.type.tensor_type.elem_type, batch, size_hw, constants)
 
 

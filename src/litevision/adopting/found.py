@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from litevision.adopting.decoding import COCO_CLASSES, Array, Decoding, Fit, MisfitError, Seen
+from litevision.adopting.decoding import COCO_CLASSES, Array, Decoding, Fit, MismatchError, Seen
 from litevision.exporting.append import NodeAppender, Tensor
 from litevision.registry.labels import COCO_UNUSED_IDS
 from litevision.runtime.engines.base import Outputs
@@ -19,14 +19,14 @@ def _roles(seen: Seen, rank: int) -> dict[str, str]:
     for role, begins in words.items():
         names = [name for name in seen.shapes if any(word in name.lower() for word in begins)]
         if len(names) != 1:
-            raise MisfitError("needs three outputs, named boxes, scores and labels")
+            raise MismatchError("needs three outputs, named boxes, scores and labels")
         found[role] = names[0]
     ranks = {role: len(seen.shapes[name]) for role, name in found.items()}
     if ranks != {"boxes": rank, "scores": rank - 1, "labels": rank - 1} or len(seen.shapes) != len(found):
         form = "[N, K, 4], [N, K] and [N, K]" if rank == 3 else "[K, 4], [K] and [K], without a batch axis"
-        raise MisfitError(f"needs three outputs of {form}")
+        raise MismatchError(f"needs three outputs of {form}")
     if seen.shapes[found["boxes"]][-1] != 4:
-        raise MisfitError(f"needs boxes of four numbers, got {list(seen.shapes[found['boxes']])}")
+        raise MismatchError(f"needs boxes of four numbers, got {list(seen.shapes[found['boxes']])}")
     seen.require_shares(found["scores"], seen.values(found["scores"]))
     return found
 
@@ -40,7 +40,7 @@ def _facts(seen: Seen, boxes: Array, classes: Array, *, first: int) -> dict[str,
         table = np.full(_COCO_IDS, -1, np.int64)
         table[[it for it in range(_COCO_IDS) if it not in COCO_UNUSED_IDS]] = np.arange(COCO_CLASSES)
     elif classes.min(initial=first) < 0 or largest >= len(table):
-        raise MisfitError(f"gives classes up to {largest}, and there are {seen.classes} labels, from {first} on")
+        raise MismatchError(f"gives classes up to {largest}, and there are {seen.classes} labels, from {first} on")
     return {"is_unit": bool(np.abs(boxes).max(initial=0) <= _LARGEST_UNIT), "table": table}
 
 
@@ -61,10 +61,10 @@ def _match_torchvision(seen: Seen) -> Fit:
 def _match_end_to_end(seen: Seen) -> Fit:
     name = seen.only("[N, K, 6]", 3)
     if seen.shapes[name][2] != 6:
-        raise MisfitError(f"needs rows of x1, y1, x2, y2, score and class, got {list(seen.shapes[name])}")
+        raise MismatchError(f"needs rows of x1, y1, x2, y2, score and class, got {list(seen.shapes[name])}")
     classes = seen.values(name, ..., 5)
     if (classes != classes.round()).any() or classes.min() < 0:
-        raise MisfitError("needs whole numbers for classes, in the last of six columns")
+        raise MismatchError("needs whole numbers for classes, in the last of six columns")
     seen.require_shares(name, seen.values(name, ..., 4))
     facts = _facts(seen, seen.values(name, ..., slice(0, 4)), classes, first=0)
     return Fit(seen.size_hw, seen.classes, {"rows": name}, facts)

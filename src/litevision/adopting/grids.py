@@ -6,7 +6,7 @@ from litevision.adopting.decoding import (
     Array,
     Decoding,
     Fit,
-    MisfitError,
+    MismatchError,
     Seen,
     best_class_alone,
     corners,
@@ -27,7 +27,7 @@ def _rows_with_objectness(seen: Seen) -> str:
     """The only output, [1, cells, 5 + classes]: a box, its objectness and a score for each class."""
     name = seen.only("[N, cells, 5 + classes]", 3)
     if seen.shapes[name][2] != 5 + seen.classes:
-        raise MisfitError(f"needs rows of 5 + {seen.classes} classes, got {list(seen.shapes[name])}")
+        raise MismatchError(f"needs rows of 5 + {seen.classes} classes, got {list(seen.shapes[name])}")
     seen.require_shares(name, seen.values(name, ..., slice(4, None)))
     return name
 
@@ -38,10 +38,10 @@ def _match_yolox(seen: Seen) -> Fit:
     strides = next((it for it in _STRIDES if sum(grid_cells(seen.size_hw, it)) == cells), None)
     if strides is None:
         expected = " or ".join(str(sum(grid_cells(seen.size_hw, it))) for it in _STRIDES)
-        raise MisfitError(f"needs {expected} cells, got {cells}")
+        raise MismatchError(f"needs {expected} cells, got {cells}")
     largest = np.abs(seen.values(name, ..., slice(0, 4))).max()
     if largest > _LARGEST_OFFSET:
-        raise MisfitError(f"needs offsets and logarithms of sizes, got numbers up to {largest:.3g}: px already?")
+        raise MismatchError(f"needs offsets and logarithms of sizes, got numbers up to {largest:.3g}: px already?")
     return Fit(seen.size_hw, seen.classes, {"rows": name}, {"strides": strides})
 
 
@@ -76,7 +76,7 @@ def _match_yolov5(seen: Seen) -> Fit:
     name = _rows_with_objectness(seen)
     largest = seen.values(name, ..., slice(0, 4)).max()
     if largest <= _LARGEST_OFFSET:
-        raise MisfitError(f"needs boxes in px, got numbers up to {largest:.3g}")
+        raise MismatchError(f"needs boxes in px, got numbers up to {largest:.3g}")
     return Fit(seen.size_hw, seen.classes, {"rows": name})
 
 
@@ -95,11 +95,11 @@ def _match_yolov8(seen: Seen) -> Fit:
     name = seen.only("[N, 4 + classes, cells]", 3)
     shape = seen.shapes[name]
     if shape[1] != 4 + seen.classes:
-        raise MisfitError(f"needs columns of 4 + {seen.classes} classes, got {list(shape)}")
+        raise MismatchError(f"needs columns of 4 + {seen.classes} classes, got {list(shape)}")
     seen.require_shares(name, seen.values(name, slice(None), slice(4, None)))
     largest = seen.values(name, slice(None), slice(0, 4)).max()
     if largest <= 2:
-        raise MisfitError(f"needs boxes in px, got numbers up to {largest:.3g}")
+        raise MismatchError(f"needs boxes in px, got numbers up to {largest:.3g}")
     return Fit(seen.size_hw, seen.classes, {"columns": name})
 
 
@@ -118,9 +118,9 @@ def _match_fastestdet(seen: Seen) -> Fit:
     name = seen.only("[N, 5 + classes, h, w]", 4)
     shape = seen.shapes[name]
     if shape[1] != 5 + seen.classes:
-        raise MisfitError(f"needs a map of 5 + {seen.classes} channels, got {list(shape)}")
+        raise MismatchError(f"needs a map of 5 + {seen.classes} channels, got {list(shape)}")
     if (height := seen.size_hw[0] // shape[2]) != seen.size_hw[1] // shape[3] or height < 2:
-        raise MisfitError(f"needs a map of one stride, got {list(shape)} for {seen.size_hw[0]}x{seen.size_hw[1]}")
+        raise MismatchError(f"needs a map of one stride, got {list(shape)} for {seen.size_hw[0]}x{seen.size_hw[1]}")
     seen.require_shares(name, seen.values(name, slice(None), slice(0, 1)))
     seen.require_shares(name, seen.values(name, slice(None), slice(5, None)))
     return Fit(seen.size_hw, seen.classes, {"map": name}, {"map_hw": shape[2:]})

@@ -1,6 +1,6 @@
 """Published detectors as `litevision adopt` takes them, against a plain script's own way: AP, and milliseconds.
 
-    python benchmarks/adopted_detectors.py DETECTORS DATA [--rounds 7] [--only yolox_nano]
+    python tools/adopted_detectors.py DETECTORS DATA [--rounds 7] [--only yolox_nano]
 
 DETECTORS is a folder with the ONNX files of ``MODELS``, DATA one with images/ and labels/ in YOLO's form, whose classes
 are COCO's 80. The plain script (Pillow, numpy and onnxruntime) shares no line with litevision's decodings: it feeds
@@ -35,7 +35,9 @@ def log_softmax_mean(bins: Array) -> Array:
     return (powers / powers.sum(-1, keepdims=True)) @ np.arange(bins.shape[-1])
 
 
-def focal(outputs: list[Array], side: int, strides: tuple[int, ...], shift: Callable[[int], float]) -> tuple[Array, Array]:
+def focal(
+    outputs: list[Array], side: int, strides: tuple[int, ...], shift: Callable[[int], float]
+) -> tuple[Array, Array]:
     """Scores and distances in turn for all strides: those of NanoDet and PicoDet."""
     boxes, scores = [], []
     for stride, of_class, bins in zip(strides, outputs[: len(strides)], outputs[len(strides) :], strict=True):
@@ -116,7 +118,12 @@ def resize(photo: Image.Image, model: Model) -> tuple[Array, tuple[float, float,
     """The input of a file as uint8 RGB, and what takes its px back: x offset, y offset, x scale, y scale."""
     side = model.side
     if model.fit == "stretch":
-        return np.asarray(photo.resize((side, side), Image.Resampling.BILINEAR)), (0, 0, photo.width / side, photo.height / side)
+        return np.asarray(photo.resize((side, side), Image.Resampling.BILINEAR)), (
+            0,
+            0,
+            photo.width / side,
+            photo.height / side,
+        )
     ratio = min(side / photo.width, side / photo.height)
     width, height = round(photo.width * ratio), round(photo.height * ratio)
     x, y = ((side - width) // 2, (side - height) // 2) if model.fit == "center" else (0, 0)
@@ -228,7 +235,9 @@ def main() -> None:
         data = Path(folder, "data")
         for part in ("images", "labels"):
             shutil.copytree(arguments.data / part, data / part)
-        Path(data, "data.yaml").write_text("train: images\nval: images\nnames:\n" + "".join(f"- {it}\n" for it in coco_labels()))
+        Path(data, "data.yaml").write_text(
+            "train: images\nval: images\nnames:\n" + "".join(f"- {it}\n" for it in coco_labels())
+        )
         expected = truth(data)
         print(f"{len(expected['images'])} images, {len(expected['annotations'])} boxes")
         print(f"{'file':16} {'plain AP':>9} {'AP50':>6} {'adopted AP':>11} {'AP50':>6} {'difference':>11}")
@@ -238,7 +247,10 @@ def main() -> None:
             plain, adopted = Plain(file, model), lv.load_detector(bundle, threads=1)
             ap, ap50 = plain_score(plain, data, expected)
             scores = lv.evaluate(bundle, data, split="all")
-            print(f"{name:16} {ap:9.4f} {ap50:6.3f} {scores.ap:11.4f} {scores.ap50:6.3f} {scores.ap - ap:11.4f}", flush=True)
+            print(
+                f"{name:16} {ap:9.4f} {ap50:6.3f} {scores.ap:11.4f} {scores.ap50:6.3f} {scores.ap - ap:11.4f}",
+                flush=True,
+            )
             with Image.open(data / "images" / expected["images"][0]["file_name"]) as photo:
                 pixels = resize(photo.convert("RGB"), model)[0]
             contenders[f"{name} plain"] = lambda plain=plain, pixels=pixels: plain(pixels)
