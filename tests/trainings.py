@@ -1,6 +1,7 @@
 """Trainings of seconds: noisy images of three colours, and a network of four layers."""
 
 import contextlib
+import functools
 import io
 import tempfile
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from litevision.training.balance import class_chances
 from litevision.training.batches import Batch, EpochOrder, TrainingImages
 from litevision.training.callbacks import Callback
 from litevision.training.checkpoint import read_checkpoint
+from litevision.training.frozen import Split
 from litevision.training.image_cache import ImageCache
 from litevision.training.loop import Loop, Objective
 from litevision.training.recipe_file import make_recipe
@@ -35,7 +37,13 @@ COLOURS = {"blue": (40, 60, 200), "green": (60, 200, 40), "red": (200, 40, 60)}
 CLASSES = tuple(COLOURS)
 TINY = {
     "model": {"name": "mobilenet_v1", "weights": "none", "width": 0.25, "size_hw": [32, 32]},
-    "schedule": {"epochs": 2, "freeze_backbone_epochs": 1, "batch_size": 4},
+    "schedule": {
+        "epochs": 2,
+        "freeze_backbone_epochs": 1,
+        "frozen_passes": 1,
+        "first_size": 1.0,
+        "batch_size": 4,
+    },
     "run": {"precision": "fp32", "workers": 0, "ema_decay": 0.9},
 }
 
@@ -134,6 +142,13 @@ class ColourObjective:
         images, classes = batch
         return nn.functional.cross_entropy(network(images.float() / 255), classes)
 
+    def split(self, network: Any) -> Split:
+        def features(images: Tensor) -> Tensor:
+            found: Tensor = network.features(images.float() / 255).mean((2, 3), keepdim=True)
+            return found
+
+        return Split(features, lambda kept, classes: nn.functional.cross_entropy(network.head(kept), classes))
+
     def validate(self, network: nn.Module) -> Validation:
         with torch.no_grad():
             total = sum(float(tensor.double().sum()) for tensor in network.parameters())
@@ -173,7 +188,8 @@ def tiny_loop(
 
     place = Path(tempfile.mkdtemp(dir=folder)) / "cache"  # each loop's own, as in a run
     store = ImageCache(place, [Path(str(index)) for index in range(count)], read, 10**7)
-    images = TrainingImages(store, labels, image_transform(recipe.augment, recipe.train_size_hw))
+    transform_to = functools.partial(image_transform, recipe.augment)
+    images = TrainingImages(store, labels, transform_to, recipe.train_size_hw)
     chances = class_chances(labels) if recipe.loss.sampler == "balanced" else None
     order = EpochOrder(len(labels), recipe.schedule.batch_size, recipe.run.seed, chances=chances)
     fabric = Fabric(accelerator="cpu", devices=1)

@@ -102,7 +102,7 @@ def run(options: CompareOptions) -> int:
             images=options.images,
             minutes=options.minutes,
             epochs=options.epochs,
-            recipe=chosen_recipe(options.recipe, given, options.set, "detection"),
+            recipe=chosen_recipe(options.recipe, given, options.set, "detection").recipe,
             output=options.output,
             seconds=options.seconds,
         )

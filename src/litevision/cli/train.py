@@ -12,7 +12,7 @@ from litevision.errors import UsageError
 
 if TYPE_CHECKING:
     from litevision.tasks import Task
-    from litevision.training.recipe import Recipe
+    from litevision.training.train import ChosenRecipe
 
 
 def _in_recipe(table: str, key: str, help: str) -> Callable[[], str]:
@@ -107,7 +107,7 @@ def run(options: TrainOptions) -> int:
         note(f"resuming {folder}")
     else:
         task = task_of(DEFAULT) if options.data is None else task_of_data(options.data)
-        recipe = chosen_recipe(options.recipe, _given(options), options.set, task)
+        recipe, stated = chosen_recipe(options.recipe, _given(options), options.set, task)
         if options.show_recipe:
             print(recipe_toml(recipe), end="")
             return 0
@@ -116,7 +116,7 @@ def run(options: TrainOptions) -> int:
         name = options.name or default_name(recipe)
         folder = run_folder(options.output, name)
         require_processes(recipe.run.devices)
-        plan, network, issues = make_plan(options.data, recipe, name)
+        plan, network, issues = make_plan(options.data, recipe, name, stated=stated)
         begin(plan, issues, folder)
     try:
         results = train_with_callbacks(plan, network, folder, ())
@@ -129,8 +129,10 @@ def run(options: TrainOptions) -> int:
     return 0
 
 
-def chosen_recipe(file: Path | None, given: Mapping[str, Any], settings: Sequence[str], task: "Task | str") -> "Recipe":
-    """The task's defaults, the file, the options and ``--set``, each over the one before.
+def chosen_recipe(
+    file: Path | None, given: Mapping[str, Any], settings: Sequence[str], task: "Task | str"
+) -> "ChosenRecipe":
+    """The task's defaults, the file, the options and ``--set``, each over the one before; and what was stated.
 
     Args:
         file: the recipe's file.

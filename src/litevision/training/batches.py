@@ -110,14 +110,26 @@ class Images(Protocol):
         """The batch of some items."""
         ...
 
+    def at_size(self, size_hw: tuple[int, int]) -> "Images":
+        """The same images, made at another size."""
+        ...
+
 
 class TrainingImages(Dataset[Item]):
     """Augmented images by index and seed."""
 
-    def __init__(self, store: ImageCache, labels: Sequence[int], transform: Transform) -> None:
+    def __init__(
+        self,
+        store: ImageCache,
+        labels: Sequence[int],
+        transform_to: Callable[[tuple[int, int]], Transform],
+        size_hw: tuple[int, int],
+    ) -> None:
+        """Takes what makes the augmentation for a size, and the size."""
         self._store = store
         self._labels = labels
-        self._transform = transform
+        self._transform_to = transform_to
+        self._transform = transform_to(size_hw)
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -136,6 +148,10 @@ class TrainingImages(Dataset[Item]):
         """The images, and their classes."""
         images, labels = zip(*items, strict=True)
         return torch.stack(images), torch.tensor(labels)
+
+    def at_size(self, size_hw: tuple[int, int]) -> "TrainingImages":
+        """The same images, made at another size."""
+        return TrainingImages(self._store, self._labels, self._transform_to, size_hw)
 
 
 class PixelNormaliser:

@@ -1,6 +1,6 @@
 """Hooks into a training: subclass `Callback` and pass it to ``litevision.train``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
@@ -18,6 +18,13 @@ class Callback:
         ...     def on_epoch_end(self, record):
         ...         self.losses.append(record["train_loss"])
     """
+
+    def on_train_start(self, estimate: Callable[[], float | None]) -> None:
+        """The training is about to begin, or to go on.
+
+        Args:
+            estimate: times a few steps, and gives the seconds that the training will take; None where they failed.
+        """
 
     def on_epoch_start(self, epoch: int, phase: str, batches: int, first: int) -> None:
         """An epoch begins.
@@ -51,6 +58,11 @@ class CallbackList(Callback):
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
         self._callbacks = tuple(callbacks)
+
+    def on_train_start(self, estimate: Callable[[], float | None]) -> None:
+        """Passes it on."""
+        for callback in self._callbacks:
+            callback.on_train_start(estimate)
 
     def on_epoch_start(self, epoch: int, phase: str, batches: int, first: int) -> None:
         """Passes it on."""

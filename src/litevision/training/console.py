@@ -1,7 +1,7 @@
 """What a training prints: the data, the recipe, its progress, and what came of it."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from litevision.data import SPLITS, Issue
 from litevision.tables import escape, pluralise
 from litevision.tasks import task_of
 from litevision.training.callbacks import Callback
+from litevision.training.estimate import TIMED_STEPS, epoch_cost
 from litevision.training.plan import RECIPE, AnyPlan
 
 _LINE_EVERY_S = 20.0
@@ -66,7 +67,7 @@ def print_recipe(plan: AnyPlan, folder: Path) -> None:
     schedule, optimizer = recipe.schedule, recipe.optimizer
     task = plan.task
     start = "scratch" if plan.start is None else f"{plan.start.name} (licence: {plan.start.licence})"
-    (height, width), (train_height, train_width) = recipe.model.size_hw, recipe.train_size_hw
+    height, width = recipe.model.size_hw
     if plan.fresh_head:
         start += f", with the {task.head_name} from scratch for {len(plan.data.classes)} classes"
     loss = task.loss_options_in_words(recipe)
@@ -74,10 +75,13 @@ def print_recipe(plan: AnyPlan, folder: Path) -> None:
     splits = len(plan.data.of(*schedule.splits))
     batch = min(schedule.batch_size, max(1, splits // recipe.run.devices))
     alone = f", of these {schedule.freeze_backbone_epochs} for the {task.head_name} alone"
+    if schedule.frozen_passes > 1:
+        alone += f" ({schedule.frozen_passes} passes over kept features)"
+    sizes = dict.fromkeys("x".join(map(str, recipe.train_size_in(epoch))) for epoch in (0, schedule.epochs - 1))
     lines = (
         f"network   {network} at {height}x{width}, from {start}",
         f"schedule  {pluralise(schedule.epochs, 'epoch')}{alone if schedule.freeze_backbone_epochs else ''}; "
-        f"{pluralise(batch, 'image')} a step at {train_height}x{train_width}, {recipe.run.precision}",
+        f"{pluralise(batch, 'image')} a step at {', growing to '.join(sizes)}, {recipe.run.precision}",
         f"learning  {optimizer.name}, lr {optimizer.lr:g}, backbone x{optimizer.backbone_lr_mult:g}, "
         f"weight decay {optimizer.weight_decay:g}, EMA {recipe.run.ema_decay:g}{f', {loss}' if loss else ''}",
         f"images    {task.image_options_in_words(recipe)}",
@@ -85,6 +89,11 @@ def print_recipe(plan: AnyPlan, folder: Path) -> None:
     )
     for line in lines:
         console.note(line)
+    for one in plan.adapted:
+        value = "x".join(map(str, one.value)) if isinstance(one.value, list) else one.value
+        console.note(f"adapted   {one.key} is {value}: {one.why}")
+    if plan.adapted:
+        console.note("          --set TABLE.KEY=VALUE states another value")
 
 
 class ConsoleListener(Callback):
@@ -110,20 +119,30 @@ class ConsoleListener(Callback):
             self._writer.close()
 
     @rank_zero_only
+    def on_train_start(self, estimate: Callable[[], float | None]) -> None:
+        seconds = estimate()
+        if seconds is not None:
+            console.note(f"time      about {_duration(seconds)} on this machine, by {TIMED_STEPS} timed steps")
+
+    @rank_zero_only
     def on_epoch_start(self, epoch: int, phase: str, batches: int, first: int) -> None:
-        epochs = self._plan.recipe.schedule.epochs
+        schedule = self._plan.recipe.schedule
         self._epoch, self._batches, self._done = epoch, batches, first
         self._started = self._printed = time.monotonic()
         self._first = first
         if self._terminal and self._bar is None:
             self._bar = _make_bar()
-            self._task = self._bar.add_task(
-                "", total=epochs * batches, completed=(epoch - 1) * batches + first, loss=""
+            steps = batches // schedule.frozen_passes if phase == "head" else batches  # of a pass
+            frozen = [min(done, schedule.freeze_backbone_epochs) for done in (epoch - 1, schedule.epochs)]
+            before, total = (
+                steps * (epochs + (schedule.frozen_passes - 1) * head_alone)
+                for epochs, head_alone in zip((epoch - 1, schedule.epochs), frozen, strict=True)
             )
+            self._task = self._bar.add_task("", total=total, completed=before + first, loss="")
             self._bar.start()
         if self._bar is not None:
             what = self._plan.task.head_name_short if phase == "head" else "all"
-            self._bar.update(self._task, description=f"epoch {epoch}/{epochs} ({what})")
+            self._bar.update(self._task, description=f"epoch {epoch}/{schedule.epochs} ({what})")
 
     @rank_zero_only
     def on_step(self, images: int, loss: float) -> None:
@@ -136,11 +155,13 @@ class ConsoleListener(Callback):
             self._printed = now
             steps = self._done - self._first
             rate = images * steps / (now - self._started)
-            left = (self._plan.recipe.schedule.epochs - self._epoch + 1) * self._batches - self._done
-            minutes = round(left * (now - self._started) / steps / 60)
+            recipe = self._plan.recipe
+            later = sum(epoch_cost(recipe, epoch) for epoch in range(self._epoch, recipe.schedule.epochs))
+            epochs = later / epoch_cost(recipe, self._epoch - 1) + 1 - self._done / self._batches
+            left = epochs * self._batches * (now - self._started) / steps
             console.note(
                 f"epoch {self._epoch}, batch {self._done} of {self._batches}: loss {loss:.3f}, "
-                f"{rate:.1f} images a second, about {pluralise(minutes, 'minute')} left"
+                f"{rate:.1f} images a second, about {pluralise(round(left / 60), 'minute')} left"
             )
 
     @rank_zero_only
@@ -165,6 +186,13 @@ class ConsoleListener(Callback):
             if isinstance(value, float):
                 self._writer.add_scalar(key, value, record["epoch"])
         self._writer.flush()
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return pluralise(max(1, round(seconds)), "second")
+    minutes = seconds / 60
+    return pluralise(round(minutes), "minute") if minutes < 90 else f"{minutes / 60:.1f} hours"
 
 
 def print_warnings(results: Mapping[str, Any]) -> None:

@@ -2,8 +2,9 @@
 
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,10 +15,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from litevision.errors import TrainingError
 from litevision.training.batch_norm import batch_norms, lag_behind, measuring
-from litevision.training.batches import Batch, EpochOrder, Images, derived_seed, load_batches
+from litevision.training.batches import Batch, EpochOrder, Images, SampleKey, derived_seed, load_batches
 from litevision.training.callbacks import Callback
 from litevision.training.checkpoint import Progress, write_checkpoint
 from litevision.training.diagnosis import require_sound_step, require_sound_training, require_sound_validation
+from litevision.training.estimate import image_seconds, remaining_seconds
+from litevision.training.frozen import Split, in_precision, losses
 from litevision.training.optimise import backbone_of, make_optimizer, set_learning_rates, set_mode
 from litevision.training.process import RunStopped, StopRequest
 from litevision.training.recipe import Recipe
@@ -46,6 +49,10 @@ class Objective(Protocol):
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """The mean loss of a batch, a scalar."""
+        ...
+
+    def split(self, network: nn.Module) -> Split | None:
+        """The frozen backbone of a network apart from its head; None where features cannot be kept."""
         ...
 
     def validate(self, network: nn.Module) -> Validated:
@@ -85,6 +92,8 @@ class Loop:
         if recipe.run.compile:
             network.compile()
         self._optimizer = make_optimizer(network, recipe.optimizer)
+        split = objective.split(network) if fabric.world_size == 1 else None
+        self._split = None if split is None else in_precision(split, fabric.autocast)
         self._model: Any = None  # the network as the phase needs it
         self._stepper: Any = fabric.setup_optimizers(self._optimizer)
         self._written_at = time.monotonic()
@@ -100,7 +109,7 @@ class Loop:
         while self.progress.epoch < schedule.epochs and not self._patience_is_over():
             head_alone = self.progress.epoch < schedule.freeze_backbone_epochs
             phase = "head" if head_alone else "all"
-            callback.on_epoch_start(self.progress.epoch + 1, phase, len(self._order), self.progress.batch)
+            callback.on_epoch_start(self.progress.epoch + 1, phase, self._steps, self.progress.batch)
             set_mode(self._network, head_alone=head_alone, freeze_bn=self._recipe.optimizer.freeze_bn)
             if self._model is None or self.progress.epoch == schedule.freeze_backbone_epochs:
                 # Anew where the backbone thaws: several processes exchange gradients of what is not frozen now.
@@ -129,6 +138,12 @@ class Loop:
         averaged: nn.Module = self._average.module
         return averaged
 
+    def expected_seconds(self, validation_images: int) -> float | None:
+        """The seconds that the rest of the training will take, by a few timed steps; None where these failed."""
+        order, recipe = self._order, self._recipe
+        seconds = image_seconds(self._network, self._objective, self._images, order, recipe, self._fabric)
+        return seconds and remaining_seconds(seconds, recipe, order, validation_images, self.progress)
+
     @property
     def stopped_early(self) -> bool:
         """Whether it ended for want of better scores."""
@@ -136,16 +151,14 @@ class Loop:
 
     def _epoch(self, callback: Callback, stop: StopRequest) -> float:
         """The batches of the running epoch that are left; gives the last learning rate of the head."""
-        progress, run = self.progress, self._recipe.run
-        places = self._order.batches(progress.epoch, progress.batch)
-        workers = workers_for(run.workers)
+        progress = self.progress
         head_lr = self._set_rates()  # for an epoch that was interrupted behind its last batch
         mark = time.perf_counter()
-        with closing(load_batches(self._images, places, workers)) as batches:
-            for batch in batches:
+        with closing(self._losses()) as losses_left:
+            for loss in losses_left:
                 waited = time.perf_counter() - mark
                 head_lr = self._set_rates()
-                progress.loss_sum += self._step(batch)
+                progress.loss_sum += self._step(loss)
                 progress.batch += 1
                 callback.on_step(self._order.images_per_step, progress.loss_sum / progress.batch)
                 progress.seconds += time.perf_counter() - mark
@@ -154,20 +167,50 @@ class Loop:
                 mark = time.perf_counter()  # writing a checkpoint is no waiting for images
         return head_lr
 
-    def _set_rates(self) -> float:
-        progress = self.progress
-        batch = min(progress.batch, len(self._order) - 1)  # behind the last batch its rates are still in force
-        done = progress.epoch + batch / len(self._order)
-        return set_learning_rates(self._optimizer, self._recipe.schedule, done, 1 / len(self._order))
+    @property
+    def _steps(self) -> int:
+        """Steps of the running epoch: with a frozen backbone, those of all passes over its images."""
+        return self._passes * len(self._order)
 
-    def _step(self, batch: Batch) -> float:
-        step = self.progress.epoch * len(self._order) + self.progress.batch
+    @property
+    def _passes(self) -> int:
+        schedule = self._recipe.schedule
+        is_frozen = self._split is not None and self.progress.epoch < schedule.freeze_backbone_epochs
+        return schedule.frozen_passes if is_frozen else 1
+
+    def _losses(self) -> Generator[Callable[[], Tensor], None, None]:
+        """The loss of each step of the running epoch that is left, to be called when the step is taken."""
+        progress, passes = self.progress, self._passes
+        if self._split is not None and passes > 1:
+            with closing(self._load(self._order.batches(progress.epoch))) as batches:
+                seed = (self._recipe.run.seed, progress.epoch)
+                yield from losses(self._split, batches, seed, passes, progress.batch)
+            return
+        with closing(self._load(self._order.batches(progress.epoch, progress.batch))) as batches:
+            yield from (partial(self._objective.loss, self._model, batch) for batch in batches)
+
+    def _load(self, places: list[list[SampleKey]]) -> Generator[Batch, None, None]:
+        """The images of some batches at the size of the running epoch, on the device."""
+        images = self._images.at_size(self._recipe.train_size_in(self.progress.epoch))
+        device = self._fabric.device
+        with closing(load_batches(images, places, workers_for(self._recipe.run.workers))) as batches:
+            for pixels, truth in batches:
+                yield pixels.to(device), truth.to(device)
+
+    def _set_rates(self) -> float:
+        progress, steps = self.progress, self._steps
+        batch = min(progress.batch, steps - 1)  # behind the last batch its rates are still in force
+        done = progress.epoch + batch / steps
+        return set_learning_rates(self._optimizer, self._recipe.schedule, done, 1 / steps)
+
+    def _step(self, compute_loss: Callable[[], Tensor]) -> float:
+        passed, batch = divmod(self.progress.batch, len(self._order))
+        step = self.progress.epoch * len(self._order) + batch
         # Dropout and mixup draw from here; a resumed run draws the same.
-        torch.manual_seed(derived_seed(self._recipe.run.seed, step, self._fabric.global_rank))
-        images, truth = batch
-        on_device = images.to(self._fabric.device), truth.to(self._fabric.device)
+        again = (passed,) if passed else ()
+        torch.manual_seed(derived_seed(self._recipe.run.seed, step, self._fabric.global_rank, *again))
         self._stepper.zero_grad()
-        loss = self._objective.loss(self._model, on_device)
+        loss = compute_loss()
         self._fabric.backward(loss)
         if self._recipe.optimizer.clip_norm:
             self._fabric.clip_gradients(
@@ -193,7 +236,7 @@ class Loop:
         if writing or (signum and progress.batch):
             self.write()
         if signum:
-            where = f"epoch {progress.epoch + 1}, batch {progress.batch} of {len(self._order)}"
+            where = f"epoch {progress.epoch + 1}, batch {progress.batch} of {self._steps}"
             raise RunStopped(int(signum), where if progress.batch else f"the end of epoch {progress.epoch}")
 
     def _end_epoch(self, callback: Callback, phase: str, head_lr: float) -> None:
@@ -250,11 +293,11 @@ class Loop:
         with (
             measuring(network, updates),
             torch.no_grad(),
-            closing(load_batches(self._images, places, workers_for(self._recipe.run.workers))) as batches,
+            closing(self._load(places)) as batches,
         ):
-            for place, (images, truth) in enumerate(batches):
+            for place, batch in enumerate(batches):
                 torch.manual_seed(derived_seed(self._recipe.run.seed, progress.epoch, place))  # mixup draws from here
-                self._objective.loss(network, (images.to(self._fabric.device), truth.to(self._fabric.device)))
+                self._objective.loss(network, batch)
 
     def _validate(self) -> Validated:
         # One process scores for all: only its batch normalisation's statistics are in the checkpoint.

@@ -3,7 +3,7 @@
 import copy
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,8 +23,8 @@ from litevision.runtime.schema import from_dict, to_dict
 from litevision.tasks import Task, task_of, task_of_data
 from litevision.training.optimise import set_mode
 from litevision.training.process import has_bf16, resolve_device
-from litevision.training.recipe import Precision, Recipe
-from litevision.training.recipe_file import make_recipe, read_recipe, recipe_toml
+from litevision.training.recipe import Adapted, Precision, Recipe
+from litevision.training.recipe_file import make_recipe, read_recipe, recipe_toml, with_options
 from litevision.training.same_data import digests_of
 from litevision.training.start import starting_network
 
@@ -60,6 +60,7 @@ class Plan(Generic[Data, Config]):
         normalisation: what its graph does to an image.
         start: where its first weights come from; None where it is trained from scratch.
         fresh_head: whether these fill the backbone alone, and the classifier, or neck and heads, begin from scratch.
+        adapted: options that followed from the data.
         digests: of the bytes of each image of ``data``, in its order; empty for a run of 0.1.0.
     """
 
@@ -73,6 +74,7 @@ class Plan(Generic[Data, Config]):
     start: Weights | None
     fresh_head: bool = False
     digests: tuple[str, ...] = ()
+    adapted: tuple[Adapted, ...] = ()
 
     @property
     def task(self) -> Task:
@@ -116,6 +118,7 @@ class Plan(Generic[Data, Config]):
             "start": None if self.start is None else to_dict(self.start),
             "fresh_head": self.fresh_head,
             "digests": self.digests,
+            "adapted": [asdict(one) for one in self.adapted],
         }
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -132,13 +135,17 @@ AnyPlan = Plan[Any, Any]
 """The plan of any task's run."""
 
 
-def make_plan(path: Path, recipe: Recipe, name: str) -> tuple[AnyPlan, nn.Module, tuple[Issue, ...]]:
+def make_plan(
+    path: Path, recipe: Recipe, name: str, *, stated: Collection[str] | None = None
+) -> tuple[AnyPlan, nn.Module, tuple[Issue, ...]]:
     """Reads and scans the data, and fills the network; everything that can be wrong is found here.
 
     Args:
         path: a folder of labelled images, or a CSV; or images with boxes, in any form that can be read.
         recipe: what to do with them.
         name: of the run.
+        stated: the options of the recipe that stay as they are; the others follow from the data where the task knows
+            how. None for all.
 
     Returns:
         The plan, the network that the run begins with, and what was left out of the data.
@@ -148,21 +155,23 @@ def make_plan(path: Path, recipe: Recipe, name: str) -> tuple[AnyPlan, nn.Module
         UsageError: a recipe of another task, a teacher of other classes.
         WeightsError: weights that cannot be used.
     """
-    recipe = _resolved(recipe)
     created = datetime.now(UTC).isoformat(timespec="seconds")
     task = task_of_data(path)
     if not isinstance(recipe, task.recipe):
         raise UsageError(f"{path}: {task.data_name}, and a recipe of {recipe.task}; expected a recipe of {task.name}")
     data, issues, excluded = task.read_trainable(path.absolute(), recipe)
+    adapted = () if stated is None else tuple(one for one in recipe.adapted(data) if one.key not in stated)
+    recipe = _resolved(with_options(recipe, adapted))
     _require_judges(data, recipe)
     images = len(data.of(*recipe.schedule.splits))
     epochs = recipe.schedule.epochs_for(images, recipe.run.devices)
     recipe = replace(recipe, schedule=replace(recipe.schedule, epochs=epochs))
     network, start = starting_network(task, recipe, data.classes)
+    recipe = _with_passes(recipe, images, network)
     _require_variance(network, recipe, images)
     skipped = (*_skipped(issues), *(Skipped(str(one), "excluded", "by the recipe") for one in excluded))
     digests = digests_of([sample.path for sample in data.samples])
-    plan = Plan(name, created, recipe, data, skipped, network.config, *start, digests)
+    plan = Plan(name, created, recipe, data, skipped, network.config, *start, digests, adapted)
     return plan, network, issues
 
 
@@ -225,6 +234,7 @@ def read_plan_without_images(folder: Path) -> AnyPlan:
             start=None if plain["start"] is None else _from_dict(Weights, plain["start"]),
             fresh_head=plain.get("fresh_head", False),
             digests=tuple(map(str, plain.get("digests", ()))),
+            adapted=tuple(Adapted(**one) for one in plain.get("adapted", ())),
         )
         if len(plan.digests) not in (0, len(plan.data.samples)):
             raise ValueError(f"{len(plan.digests)} digests of {len(plan.data.samples)} images")
@@ -283,14 +293,22 @@ def _require_variance(network: nn.Module, recipe: Recipe, images: int) -> None:
     set_mode(probe, head_alone=head_alone, freeze_bn=recipe.optimizer.freeze_bn)
     try:
         with torch.no_grad():
-            probe(torch.zeros(1, 3, *recipe.train_size_hw))
+            probe(torch.zeros(1, 3, *recipe.train_size_in(0)))
     except ValueError:
-        height, width = recipe.train_size_hw
+        height, width = recipe.train_size_in(0)
         few = "" if schedule.batch_size == 1 else f" ({images} training images fill no larger one)"
         raise UsageError(
             f"a batch of one image{few} at {height}x{width} leaves batch normalisation one number to learn a variance "
             "from; expected schedule.batch_size of 2 or more, a larger model.size_hw, or optimizer.freeze_bn = true"
         ) from None
+
+
+def _with_passes(recipe: Recipe, images: int, network: Any) -> Recipe:
+    """The recipe with one pass over each frozen epoch's images where their features cannot be kept."""
+    keeps = recipe.keeps_features and recipe.run.devices == 1 and recipe.schedule.freeze_backbone_epochs > 0
+    if keeps and 4 * images * network.endpoints[-1].channels <= recipe.run.cache_mb * 1_000_000:
+        return recipe
+    return replace(recipe, schedule=replace(recipe.schedule, frozen_passes=1))
 
 
 def _resolved(recipe: Recipe) -> Recipe:

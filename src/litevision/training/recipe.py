@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from litevision.data.dataset import Split
 from litevision.errors import UsageError
 
 Precision = Literal["auto", "fp32", "bf16"]
 
+_GROWING = 2 / 3  # of the epochs, in which images grow
 _MOST_EPOCHS = 300  # of those that min_steps asks for: each is validated and written
 
 
@@ -50,6 +51,11 @@ class Schedule:
         min_steps: steps that a training has at least: with few images it gets more epochs than ``epochs``, up to 300,
             unless these are asked for.
         freeze_backbone_epochs: of these, the first that train the classifier alone, the backbone frozen.
+        frozen_passes: how often the classifier learns from the images of each of these epochs: what the frozen backbone
+            answers is computed once and kept. 1 where the loss needs the images (mixup, a teacher), of detectors, and
+            with several processes.
+        first_size: side of the training images at the start, as a fraction of that at the end (progressive resizing);
+            they grow in steps of 32 px, and the last third of the epochs has them whole. 1 for one size.
         batch_size: images a step and process.
         warmup_epochs: in which the learning rate grows linearly, from 0 and, for the backbone, from where it thaws.
         final_lr: what the cosine ends at, as a fraction of the learning rate.
@@ -62,6 +68,8 @@ class Schedule:
     epochs: int = 12
     min_steps: int = 0
     freeze_backbone_epochs: int = 1
+    frozen_passes: int = 1
+    first_size: float = 1.0
     batch_size: int = 32
     warmup_epochs: float = 1.0
     final_lr: float = 0.01
@@ -173,6 +181,21 @@ class Card:
     weights_licence: str = "auto"
 
 
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """An option that follows from the data.
+
+    Attributes:
+        key: ``table.key``.
+        value: what it is set to, as in a recipe.
+        why: in words.
+    """
+
+    key: str
+    value: Any
+    why: str
+
+
 Range = tuple[str, float, float, float]
 """A bounded option: name, value, least, most."""
 
@@ -210,6 +233,10 @@ class Recipe:
         """The bounded options that only this task has."""
         return ()
 
+    def adapted(self, data: Any) -> tuple[Adapted, ...]:
+        """The options that should follow from the data, whoever set them; none unless a task knows better."""
+        return ()
+
     def check(self) -> None:
         """Raises `UsageError` for options of this task that do not fit each other."""
 
@@ -219,8 +246,27 @@ class Recipe:
 
     @property
     def train_size_hw(self) -> tuple[int, int]:
-        """Height and width of a training image, px."""
+        """Height and width of a training image, px; at the end, where they grow."""
         return self.model.size_hw
+
+    @property
+    def keeps_features(self) -> bool:
+        """Whether a head can learn from kept features of a frozen backbone."""
+        return False
+
+    def train_size_in(self, epoch: int) -> tuple[int, int]:
+        """Height and width of a training image in an epoch, counted from 0."""
+        schedule, (height, width) = self.schedule, self.train_size_hw
+        growing = _GROWING * (schedule.epochs - 1)
+        if schedule.first_size == 1 or epoch >= growing:
+            return height, width
+        factor = schedule.first_size + (1 - schedule.first_size) * epoch / growing
+        return _stepped(height * factor, height), _stepped(width * factor, width)
+
+
+def _stepped(side: float, most: int) -> int:
+    """The side in whole cells of the coarsest map, 32 px."""
+    return min(most, max(32, 32 * round(side / 32)))
 
 
 _INF = float("inf")
@@ -237,6 +283,8 @@ def _ranges(recipe: Recipe) -> tuple[Range, ...]:
         ("schedule.epochs", schedule.epochs, 1, _INF),
         ("schedule.min_steps", schedule.min_steps, 0, _INF),
         ("schedule.freeze_backbone_epochs", schedule.freeze_backbone_epochs, 0, _INF),
+        ("schedule.frozen_passes", schedule.frozen_passes, 1, 1000),
+        ("schedule.first_size", schedule.first_size, 0.1, 1),
         ("schedule.batch_size", schedule.batch_size, 1, _INF),
         ("schedule.warmup_epochs", schedule.warmup_epochs, 0, _INF),
         ("schedule.final_lr", schedule.final_lr, 0, 1),

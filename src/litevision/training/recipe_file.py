@@ -11,7 +11,7 @@ from litevision.errors import FileMissingError, UnknownNameError, UsageError
 from litevision.files import parse_toml, read_toml
 from litevision.runtime.schema import from_dict, to_dict
 from litevision.tasks import DEFAULT, TASKS, Task, task_of
-from litevision.training.recipe import Recipe
+from litevision.training.recipe import Adapted, Recipe
 
 # Keys by the names that they had up to 0.1.0, which are still read.
 _RENAMED = {
@@ -21,6 +21,9 @@ _RENAMED = {
     ("detection", "stretch"): "aspect_jitter",
     ("detection", "spread"): "center_radius",
 }
+
+# Options of later versions, with the values under which a recipe that was written whole before them means what it did.
+_ADDED = {"schedule": {"frozen_passes": 1, "first_size": 1.0}}
 
 
 def read_recipe(path: Path) -> Mapping[str, Any]:
@@ -77,7 +80,7 @@ def make_recipe(*layers: Mapping[str, Any], origin: str = "the recipe", task: Ta
     task = task_of(task) if isinstance(task, str) else task
     tables = recipe_tables(task.recipe())
     below = (task.defaults, task.fresh_defaults) if layered_weights(*layers) == "none" else (task.defaults,)
-    layers = (*below, *layers)
+    layers = (*below, *(under for layer in layers for under in (*_as_it_was(layer, tables), layer)))
     of_others = {
         (name, key): (other, value)
         for other in map(task_of, TASKS)
@@ -113,10 +116,36 @@ def make_recipe(*layers: Mapping[str, Any], origin: str = "the recipe", task: Ta
     return recipe
 
 
+def stated_keys(layers: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """The options that layers state, as ``table.key`` with the names of today."""
+    return frozenset(
+        f"{table}.{_RENAMED.get((table, key), key)}"
+        for layer in layers
+        for table, keys in layer.items()
+        for key in keys
+    )
+
+
+def with_options(recipe: Recipe, options: Iterable[Adapted]) -> Recipe:
+    """The recipe with some options set anew."""
+    tables = recipe_tables(recipe)
+    for one in options:
+        table, _, key = one.key.partition(".")
+        tables[table][key] = one.value
+    return make_recipe(tables, task=recipe.task)
+
+
 def layered_weights(*layers: Mapping[str, Any]) -> str:
     """The weights that the last of a recipe's layers names; ``default`` where none does."""
     models = [model for layer in layers if isinstance(model := layer.get("model"), Mapping)]
     return next((str(model["weights"]) for model in reversed(models) if "weights" in model), "default")
+
+
+def _as_it_was(layer: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """What lies below a layer that is a whole recipe, as a run's is and ``--show-recipe`` prints it; else nothing."""
+    stated = layer.get("optimizer")
+    is_whole = isinstance(stated, Mapping) and len(stated) >= len(tables["optimizer"])
+    return ({table: keys for table, keys in _ADDED.items() if table in tables},) if is_whole else ()
 
 
 def _make_room(schedule: dict[str, Any], layers: Sequence[Mapping[str, Any]]) -> None:

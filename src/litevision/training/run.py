@@ -1,5 +1,6 @@
 """A run from its beginning, or from where it was interrupted, to what it leaves."""
 
+import functools
 import logging
 import os
 import shutil
@@ -78,6 +79,7 @@ def _train(plan: AnyPlan, network: nn.Module | None, folder: Path, callback: Cal
             loop.load(*resumed)
         loop.write()
         with StopRequest() as stop:
+            callback.on_train_start(functools.partial(loop.expected_seconds, len(plan.data.of("validation"))))
             loop.run(callback, stop)
         require_converged(loop.progress, recipe)
         if not fabric.is_global_zero:

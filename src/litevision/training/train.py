@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Never
+from typing import Any, NamedTuple, Never
 
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from torch import nn
@@ -20,7 +20,7 @@ from litevision.training.console import ConsoleListener, print_data, print_recip
 from litevision.training.plan import AnyPlan, first_network, make_plan, read_plan, run_folder
 from litevision.training.process import RunStopped, require_processes, resolve_device
 from litevision.training.recipe import Recipe
-from litevision.training.recipe_file import layered_weights, make_recipe, read_recipe, recipe_tables
+from litevision.training.recipe_file import layered_weights, make_recipe, read_recipe, recipe_tables, stated_keys
 from litevision.training.result import RESULTS, Run
 from litevision.training.run import train as train_planned
 from litevision.training.same_data import require_same_data
@@ -124,10 +124,10 @@ def train(
         if data is None:
             raise UsageError('give the data to train on, as in litevision.train("clothes/"), or resume="runs/NAME"')
         chosen = choose_recipe(task_of_data(data), recipe, options, nested(settings or {}), origin="the options")
-        name = name or default_name(chosen)
+        name = name or default_name(chosen.recipe)
         folder = run_folder(output, name)
-        require_processes(chosen.run.devices)
-        plan, network, issues = make_plan(Path(data), chosen, name)
+        require_processes(chosen.recipe.run.devices)
+        plan, network, issues = make_plan(Path(data), chosen.recipe, name, stated=chosen.stated)
         begin(plan, issues, folder, quiet=quiet)
     try:
         train_with_callbacks(plan, network, folder, callbacks, quiet=quiet)
@@ -188,13 +188,20 @@ def default_name(recipe: Recipe) -> str:
     return f"{recipe.model.name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
+class ChosenRecipe(NamedTuple):
+    """A recipe, and which of its options somebody stated: the others may follow from the data."""
+
+    recipe: Recipe
+    stated: frozenset[str]
+
+
 def choose_recipe(
     task: Task,
     recipe: str | os.PathLike[str] | Recipe | None,
     options: Mapping[str, Any],
     *settings: Mapping[str, Mapping[str, Any]],
     origin: str,
-) -> Recipe:
+) -> ChosenRecipe:
     """The task's defaults, what follows from own weights, the recipe, the options and the settings, the last on top.
 
     Args:
@@ -212,7 +219,7 @@ def choose_recipe(
         make_recipe(in_file, origin=str(recipe), task=task)  # its own faults under its own name
         layers.insert(0, in_file)
     inherited = {} if isinstance(recipe, Recipe) else inherited_options(layered_weights(*layers), task)
-    return make_recipe(inherited, *layers, origin=origin, task=task)
+    return ChosenRecipe(make_recipe(inherited, *layers, origin=origin, task=task), stated_keys([inherited, *layers]))
 
 
 def nested(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

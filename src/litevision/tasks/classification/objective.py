@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from litevision.tasks.classification.recipe import Augment, ClassificationRecipe
 from litevision.tasks.classification.teacher import Teacher
 from litevision.training.balance import class_weights
 from litevision.training.batches import Batch, PixelNormaliser, Transform
+from litevision.training.frozen import Split
 from litevision.training.image_cache import ImageCache
 
 Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -70,8 +72,7 @@ class ClassificationObjective:
         if self._mix is not None:
             images, targets = self._mix(images, classes)
         logits = network(self._normalised(images))
-        weights = None if self._weights is None else self._weights.to(logits)
-        loss = F.cross_entropy(logits, targets, weights, label_smoothing=self._loss.label_smoothing)
+        loss = self._cross_entropy(logits, targets)
         if self._teacher is None:
             return loss
         # Hinton et al. 2015: the factor T^2 keeps the gradients' size while T changes.
@@ -80,6 +81,23 @@ class ClassificationObjective:
         from_network = (logits / temperature).log_softmax(-1)
         distance = F.kl_div(from_network, from_teacher, reduction="batchmean", log_target=True) * temperature**2
         return loss + self._loss.teacher_weight * (distance - loss)
+
+    def split(self, network: nn.Module) -> Split | None:
+        """The backbone up to its pooled features, and the head; None where mixup, CutMix or a teacher need images."""
+        if self._mix is not None or self._teacher is not None:
+            return None
+        features: Any = network.features
+        head: Any = network.head
+
+        def pooled(images_u8: Tensor) -> Tensor:
+            maps: Tensor = features(self._normalised(images_u8.float()))
+            return maps.mean((2, 3), keepdim=True)
+
+        return Split(pooled, lambda kept, classes: self._cross_entropy(head(kept), classes))
+
+    def _cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
+        weights = None if self._weights is None else self._weights.to(logits)
+        return F.cross_entropy(logits, targets, weights, label_smoothing=self._loss.label_smoothing)
 
     @torch.inference_mode()
     def validate(self, network: nn.Module) -> Validation:

@@ -56,6 +56,7 @@ FRESH_DEFAULTS: dict[str, dict[str, Any]] = {
         "epochs": 60,
         "min_steps": 1500,
         "freeze_backbone_epochs": 0,
+        "first_size": 1.0,
         "batch_size": 16,
         "warmup_epochs": 2.0,
     },
@@ -82,6 +83,11 @@ class ClassificationRecipe(Recipe):
         """Height and width of a training image, px."""
         side = self.augment.size_px
         return (side, side) if side else self.model.size_hw
+
+    @property
+    def keeps_features(self) -> bool:
+        """Whether the loss of a frozen network needs no more of an image than its features."""
+        return not self.augment.mixup and not self.augment.cutmix and self.loss.teacher == "none"
 
     def ranges(self) -> tuple[Range, ...]:
         """The bounded options that only classification has."""

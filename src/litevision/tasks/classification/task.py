@@ -136,7 +136,8 @@ class Classification(Task):
             stores.validation,
             teacher,
         )
-        images = TrainingImages(stores.train, labels, image_transform(recipe.augment, recipe.train_size_hw))
+        transform_to = functools.partial(image_transform, recipe.augment)
+        images = TrainingImages(stores.train, labels, transform_to, recipe.train_size_hw)
         chances = class_chances(labels) if recipe.loss.sampler == "balanced" else None
         return TrainingSetup(objective, images, chances)
 

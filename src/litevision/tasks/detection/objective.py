@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,7 @@ class DetectionImages:
         self._store = store
         self._samples = samples
         self._options = options
+        self._preprocess = preprocess
         self._size_hw = preprocess.size_hw
         self._num_classes = num_classes
         self._augment = Augmenter(
@@ -73,6 +74,11 @@ class DetectionImages:
             center_radius=self._options.center_radius,
         )
         return torch.stack([item.image for item in items]), targets
+
+    def at_size(self, size_hw: tuple[int, int]) -> "DetectionImages":
+        """The same images, made at another size."""
+        preprocess = replace(self._preprocess, size_hw=size_hw)
+        return DetectionImages(self._store, self._samples, self._options, preprocess, self._num_classes)
 
     def _load(self, index: int) -> Example:
         return as_example(self._store(index), self._samples[index])
@@ -125,6 +131,9 @@ class DetectionObjective:
         """The loss of a batch, a scalar."""
         images_u8, targets = batch
         return self._loss_of(network(self._normalised(images_u8)), targets, self._weights)
+
+    def split(self, network: nn.Module) -> None:
+        """Nothing is kept: maps of all strides take hundreds of times the memory of a classifier's features."""
 
     @torch.inference_mode()
     def validate(self, network: nn.Module) -> DetectionValidation:

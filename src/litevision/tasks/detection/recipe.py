@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from litevision.data.dataset import MOST_BOXES
 from litevision.errors import UsageError
-from litevision.training.recipe import Balance, Range, Recipe
+from litevision.training.recipe import Adapted, Balance, Range, Recipe
 
 Radius = Literal["overlap", "reference"]
 
@@ -71,7 +71,14 @@ class Detection(BoxAugment):
 
 DETECTION_DEFAULTS: dict[str, dict[str, Any]] = {
     "model": {"size_hw": [416, 416], "crop": "letterbox"},
-    "schedule": {"epochs": 60, "freeze_backbone_epochs": 2, "batch_size": 8, "warmup_epochs": 2.0},
+    "schedule": {
+        "epochs": 60,
+        "freeze_backbone_epochs": 2,
+        "frozen_passes": 1,
+        "first_size": 1.0,
+        "batch_size": 8,
+        "warmup_epochs": 2.0,
+    },
 }
 """What a recipe for detection begins with in place of the defaults of the other tables."""
 
@@ -91,6 +98,12 @@ class DetectionRecipe(Recipe):
 
     detection: Detection = field(default_factory=Detection)
     loss: Balance = field(default_factory=Balance)
+
+    def adapted(self, data: Any) -> tuple[Adapted, ...]:
+        """Epochs, input size and batch for the number of images, their shape and the size of their boxes."""
+        from litevision.tasks.detection.adapt import adapted
+
+        return adapted(self, data)
 
     def ranges(self) -> tuple[Range, ...]:
         """The bounded options that only detection has."""
