@@ -177,5 +177,6 @@ def test_the_shown_recipe_is_that_of_the_data(
     monkeypatch.chdir(done[0])
     _, out, _ = litevision("train", "data", "--show-recipe")
     tables = tomllib.loads(out)
-    assert (tables["model"]["size_hw"], tables["model"]["crop"]) == ([416, 416], "letterbox")
-    assert make_recipe(tables, task="detection") == make_recipe(task="detection")
+    assert (tables["model"]["size_hw"], tables["model"]["crop"]) == ([160, 256], "letterbox")
+    adapted = {"model": {"size_hw": [160, 256]}, "schedule": {"epochs": 150, "batch_size": 2}}
+    assert make_recipe(tables, task="detection") == make_recipe(adapted, task="detection")

@@ -82,7 +82,7 @@ class TrainOptions:
         Path("runs"), short="-o", metavar="FOLDER", help="Folder in which the run's is made.", writes="folder"
     )
     resume: Path | None = option(None, metavar="RUN", help="Go on with an interrupted run, given its folder.")
-    show_recipe: bool = flag(help="Print the whole recipe as TOML, with every default, and train nothing.")
+    show_recipe: bool = flag(help="Print the whole recipe as TOML, as it would be for DATA, and train nothing.")
 
 
 def run(options: TrainOptions) -> int:
@@ -94,7 +94,7 @@ def run(options: TrainOptions) -> int:
 
     from litevision.tasks import DEFAULT, task_of, task_of_data
     from litevision.training.console import print_results
-    from litevision.training.plan import make_plan, run_folder
+    from litevision.training.plan import make_plan, read_adapted, run_folder
     from litevision.training.process import RunStopped, require_processes
     from litevision.training.recipe_file import recipe_toml
     from litevision.training.train import begin, default_name, resumed_plan, train_with_callbacks
@@ -109,6 +109,8 @@ def run(options: TrainOptions) -> int:
         task = task_of(DEFAULT) if options.data is None else task_of_data(options.data)
         recipe, stated = chosen_recipe(options.recipe, _given(options), options.set, task)
         if options.show_recipe:
+            if options.data is not None:
+                recipe = read_adapted(options.data, recipe, stated)[1]
             print(recipe_toml(recipe), end="")
             return 0
         if options.data is None:

@@ -21,6 +21,7 @@ from litevision.models.config import NetworkConfig
 from litevision.runtime import Normalisation, Weights
 from litevision.runtime.schema import from_dict, to_dict
 from litevision.tasks import Task, task_of, task_of_data
+from litevision.tasks.base import TrainableData
 from litevision.training.optimise import set_mode
 from litevision.training.process import has_bf16, resolve_device
 from litevision.training.recipe import Adapted, Precision, Recipe
@@ -156,12 +157,8 @@ def make_plan(
         WeightsError: weights that cannot be used.
     """
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    task = task_of_data(path)
-    if not isinstance(recipe, task.recipe):
-        raise UsageError(f"{path}: {task.data_name}, and a recipe of {recipe.task}; expected a recipe of {task.name}")
-    data, issues, excluded = task.read_trainable(path.absolute(), recipe)
-    adapted = () if stated is None else tuple(one for one in recipe.adapted(data) if one.key not in stated)
-    recipe = _resolved(with_options(recipe, adapted))
+    (data, issues, excluded), recipe, adapted = read_adapted(path, recipe, stated)
+    task, recipe = task_of(recipe.task), _resolved(recipe)
     _require_judges(data, recipe)
     images = len(data.of(*recipe.schedule.splits))
     epochs = recipe.schedule.epochs_for(images, recipe.run.devices)
@@ -173,6 +170,23 @@ def make_plan(
     digests = digests_of([sample.path for sample in data.samples])
     plan = Plan(name, created, recipe, data, skipped, network.config, *start, digests, adapted)
     return plan, network, issues
+
+
+def read_adapted(
+    path: Path, recipe: Recipe, stated: Collection[str] | None
+) -> tuple[TrainableData, Recipe, tuple[Adapted, ...]]:
+    """The data, and the recipe with the options that follow from it but for those in ``stated``; None for all.
+
+    Raises:
+        DataError: data that cannot be trained on.
+        UsageError: a recipe of another task.
+    """
+    task = task_of_data(path)
+    if not isinstance(recipe, task.recipe):
+        raise UsageError(f"{path}: {task.data_name}, and a recipe of {recipe.task}; expected a recipe of {task.name}")
+    found = task.read_trainable(path.absolute(), recipe)
+    adapted = () if stated is None else tuple(one for one in recipe.adapted(found.data) if one.key not in stated)
+    return found, with_options(recipe, adapted), adapted
 
 
 def run_folder(output: str | os.PathLike[str], name: str) -> Path:

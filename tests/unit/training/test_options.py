@@ -58,7 +58,7 @@ ELSEWHERE = {
     "../tasks/detection/test_options.py": "detection.flip detection.flip_vertical detection.rot90 detection.scale "
     "detection.aspect_jitter detection.colour detection.hue detection.mosaic detection.min_visible "
     "detection.radius detection.center_radius detection.size_weight detection.offset_weight "
-    "detection.top_k",
+    "detection.iou_weight detection.top_k",
     "../tasks/detection/test_plan.py": "detection.exclude detection.most_images detection.neck "
     "detection.neck_channels detection.head_channels",
     "test_batches.py": "run.workers",

@@ -1,9 +1,11 @@
-"""What a CenterNet's answer costs: focal loss of the heatmap, L1 of sizes and offsets."""
+"""What a CenterNet's answer costs: focal loss of the heatmap, L1 of sizes and offsets, GIoU of boxes."""
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision.ops import generalized_box_iou_loss
 
 from litevision.models.centernet import CenterNetMaps
 from litevision.tasks.detection.targets import CenterNetTargets
@@ -19,6 +21,7 @@ class CenterNetLosses(NamedTuple):
     heatmap: Tensor
     size: Tensor
     offset: Tensor
+    overlap: Tensor
 
 
 def centernet_loss(
@@ -27,18 +30,28 @@ def centernet_loss(
     *,
     size_weight: float = SIZE_WEIGHT,
     offset_weight: float = OFFSET_WEIGHT,
+    iou_weight: float = 0.0,
     class_weights: Tensor | None = None,
 ) -> CenterNetLosses:
     """The loss of ``maps``, in float32, whatever they are in: heatmap + 0.1 size + 1 offset.
 
+    With an ``iou_weight``, 1 - GIoU of the boxes counts as well: L1 in cells weighs an error of a cell alike in a small
+    box and in a large one, the overlap by which boxes are judged does not. L1 stays: it alone moves a box without area.
+
     With ``class_weights``, float32 [C], the heatmap of each class counts by its own.
 
-    Source: section 3 of arXiv:1904.07850 and CenterNet's ``losses.py``.
+    Source: section 3 of arXiv:1904.07850 and CenterNet's ``losses.py``; for GIoU arXiv:1902.09630, and
+    arXiv:1909.00700 (TTFNet), which trains a CenterNet by it.
     """
-    size = _l1(maps.size, targets.size, targets)
-    offset = _l1(maps.offset, targets.offset, targets)
+    sizes, offsets = _picked(maps.size, targets), _picked(maps.offset, targets)
+    size, offset = _l1(sizes, targets.size), _l1(offsets, targets.offset)
     heatmap = focal_loss(maps.heatmap, targets, class_weights)
-    return CenterNetLosses(heatmap + size_weight * size + offset_weight * offset, heatmap, size, offset)
+    total = heatmap + size_weight * size + offset_weight * offset
+    if not iou_weight:
+        return CenterNetLosses(total, heatmap, size, offset, torch.zeros_like(size))
+    answers, wanted = _boxes(offsets, sizes), _boxes(targets.offset, targets.size)
+    overlap = generalized_box_iou_loss(answers, wanted, reduction="sum") / max(1, len(wanted))
+    return CenterNetLosses(total + iou_weight * overlap, heatmap, size, offset, overlap)
 
 
 def focal_loss(logits: Tensor, targets: CenterNetTargets, class_weights: Tensor | None = None) -> Tensor:
@@ -62,10 +75,20 @@ def focal_loss(logits: Tensor, targets: CenterNetTargets, class_weights: Tensor 
     return -(everywhere.sum() + found.sum()) / max(1, len(targets.peaks))
 
 
-def _l1(answers: Tensor, wanted: Tensor, targets: CenterNetTargets) -> Tensor:
+def _picked(answers: Tensor, targets: CenterNetTargets) -> Tensor:
+    """What a map answers in the cells from which boxes are learned, float32 [M, 2]."""
+    return answers.float().flatten(2)[targets.image, :, targets.cell]
+
+
+def _l1(answers: Tensor, wanted: Tensor) -> Tensor:
     """The mean over the objects' centres and both coordinates of |answer - wanted|; 0 without objects.
 
     Source: ``RegL1Loss`` of CenterNet's ``losses.py``, which halves what the paper's equations 2 and 3 sum.
     """
-    given = answers.float().flatten(2)[targets.image, :, targets.cell]
-    return (given - wanted).abs().sum() / max(1, wanted.numel())
+    return (answers - wanted).abs().sum() / max(1, wanted.numel())
+
+
+def _boxes(offset: Tensor, size: Tensor) -> Tensor:
+    """Boxes around their cells, x1 y1 x2 y2 in cells."""
+    half = size.clamp(min=0) / 2
+    return torch.cat((offset - half, offset + half), dim=1)

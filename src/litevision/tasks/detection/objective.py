@@ -192,6 +192,7 @@ class DetectionObjective:
             targets,
             size_weight=options.size_weight,
             offset_weight=options.offset_weight,
+            iou_weight=options.iou_weight,
             class_weights=class_weights,
         ).total
 

@@ -51,6 +51,7 @@ class Detection(BoxAugment):
         center_radius: how many cells around an object's centre learn its box as well; 0 as in the paper.
         size_weight: of the boxes' sizes in the loss.
         offset_weight: of the centres' offsets in the loss.
+        iou_weight: of the boxes' overlap with the true ones (1 - GIoU) in the loss; 0 as in the paper.
         most_images: how many of the training images, evenly chosen, are taken at most, and no more validation images
             than that; 0 takes all.
         exclude: images, by their names with suffix or without, that are left out of train and validation; for those
@@ -65,6 +66,7 @@ class Detection(BoxAugment):
     center_radius: int = 0
     size_weight: float = 0.1
     offset_weight: float = 1.0
+    iou_weight: float = 0.0
     most_images: int = 0
     exclude: tuple[str, ...] = ()
 
@@ -122,6 +124,7 @@ class DetectionRecipe(Recipe):
             ("detection.center_radius", options.center_radius, 0, 8),
             ("detection.size_weight", options.size_weight, 0, float("inf")),
             ("detection.offset_weight", options.offset_weight, 0, float("inf")),
+            ("detection.iou_weight", options.iou_weight, 0, float("inf")),
             ("detection.most_images", options.most_images, 0, float("inf")),
         )
 

@@ -57,6 +57,7 @@ def slowly(maps: CenterNetMaps, targets: CenterNetTargets) -> tuple[float, float
 def test_equals_a_slow_loop(seed: int, counts: list[int]) -> None:
     targets, maps = targets_of(seed, counts), maps_of(seed + 1, len(counts))
     got = [float(part) for part in centernet_loss(maps, targets)]
+    assert got.pop() == 0  # the overlap, which does not count
     assert got == pytest.approx(slowly(maps, targets), rel=1e-6, abs=1e-6)
 
 
@@ -64,7 +65,7 @@ def test_equals_a_slow_loop(seed: int, counts: list[int]) -> None:
 @pytest.mark.parametrize("counts", [[0, 0], [3, 0]])
 def test_is_finite_whatever_the_answer(counts: list[int], scale: float) -> None:
     maps = CenterNetMaps(*(part.requires_grad_() for part in maps_of(1, 2, scale)))
-    losses = centernet_loss(maps, targets_of(2, counts))
+    losses = centernet_loss(maps, targets_of(2, counts), iou_weight=1)
     losses.total.backward()
     assert all(part.isfinite() for part in losses)
     assert all(part.grad is not None and part.grad.isfinite().all() for part in maps)
@@ -115,3 +116,19 @@ def test_each_class_counts_by_its_weight() -> None:
     both = centernet_loss(maps, targets, class_weights=torch.tensor([3.0, 0.5]))
     assert float(both.heatmap) == pytest.approx(float(3 * heavy.heatmap + 0.5 * light.heatmap), rel=1e-6)
     assert (both.size, both.offset) == (plain.size, plain.offset)
+
+
+def test_the_overlap_counts_where_it_is_asked_for() -> None:
+    targets = targets_of(3, [4, 2])
+    plain = maps_of(4, 2)
+    size, offset = torch.zeros_like(plain.size), torch.zeros_like(plain.offset)
+    size[targets.image, :, targets.cell], offset[targets.image, :, targets.cell] = targets.size, targets.offset
+    right = CenterNetMaps(plain.heatmap, size, offset)
+    empty = CenterNetMaps(plain.heatmap, -size, offset)
+    found = [centernet_loss(maps, targets, iou_weight=2) for maps in (right, plain, empty)]
+    assert float(found[0].overlap) == pytest.approx(0, abs=1e-5)
+    assert 0 < float(found[1].overlap) <= 2
+    assert float(found[2].overlap) == pytest.approx(1, abs=1e-5)  # points in the middle
+    for losses, maps in zip(found, (right, plain, empty), strict=True):
+        alone = centernet_loss(maps, targets)
+        assert float(losses.total) == pytest.approx(float(alone.total) + 2 * float(losses.overlap), rel=1e-6)

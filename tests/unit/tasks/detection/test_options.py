@@ -64,7 +64,14 @@ def test_min_visible_ignores_what_is_cut_off(samples: tuple[DetectionSample, ...
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("radius", "reference"), ("center_radius", 1), ("size_weight", 0.5), ("offset_weight", 0.0)]
+    ("option", "value"),
+    [
+        ("radius", "reference"),
+        ("center_radius", 1),
+        ("size_weight", 0.5),
+        ("offset_weight", 0.0),
+        ("iou_weight", 1.0),
+    ],
 )
 def test_what_is_made_small(samples: tuple[DetectionSample, ...], tmp_path: Path, option: str, value: Any) -> None:
     losses = []
