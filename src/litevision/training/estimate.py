@@ -46,7 +46,7 @@ def image_seconds(
         with fabric.autocast():
             loss = objective.loss(probe, (pixels.to(fabric.device), truth.to(fabric.device)))
         loss.backward()
-        float(loss)  # waits for the device
+        float(loss.detach())  # waits for the device
     return (time.perf_counter() - start) / (TIMED_STEPS * len(keys))
 
 

@@ -122,7 +122,8 @@ def test_the_overlap_counts_where_it_is_asked_for() -> None:
     targets = targets_of(3, [4, 2])
     plain = maps_of(4, 2)
     size, offset = torch.zeros_like(plain.size), torch.zeros_like(plain.offset)
-    size[targets.image, :, targets.cell], offset[targets.image, :, targets.cell] = targets.size, targets.offset
+    size.flatten(2)[targets.image, :, targets.cell] = targets.size
+    offset.flatten(2)[targets.image, :, targets.cell] = targets.offset
     right = CenterNetMaps(plain.heatmap, size, offset)
     empty = CenterNetMaps(plain.heatmap, -size, offset)
     found = [centernet_loss(maps, targets, iou_weight=2) for maps in (right, plain, empty)]
