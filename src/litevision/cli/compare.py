@@ -92,7 +92,7 @@ def run(options: CompareOptions) -> int:
         raise UnknownNameError.of("comparison", options.what, COMPARISONS)
     given: dict[str, Any] = {} if options.size is None else {"model.size_hw": options.size}
     if options.recipe is None:
-        given["schedule.batch_size"] = DEFAULTS["schedule"]["batch_size"]
+        given |= {f"{table}.{key}": value for table, keys in DEFAULTS.items() for key, value in keys.items()}
     try:
         found = compare(
             options.data,

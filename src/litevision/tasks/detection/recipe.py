@@ -63,10 +63,10 @@ class Detection(BoxAugment):
     head_channels: int = -1
     top_k: int = MOST_BOXES
     radius: Radius = "overlap"
-    center_radius: int = 0
+    center_radius: int = 1
     size_weight: float = 0.1
     offset_weight: float = 1.0
-    iou_weight: float = 0.0
+    iou_weight: float = 2.0
     most_images: int = 0
     exclude: tuple[str, ...] = ()
 

@@ -67,10 +67,10 @@ def test_min_visible_ignores_what_is_cut_off(samples: tuple[DetectionSample, ...
     ("option", "value"),
     [
         ("radius", "reference"),
-        ("center_radius", 1),
+        ("center_radius", 0),
         ("size_weight", 0.5),
         ("offset_weight", 0.0),
-        ("iou_weight", 1.0),
+        ("iou_weight", 0.0),
     ],
 )
 def test_what_is_made_small(samples: tuple[DetectionSample, ...], tmp_path: Path, option: str, value: Any) -> None:
