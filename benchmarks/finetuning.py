@@ -6,7 +6,7 @@ FOLDER holds train/ and validation/ with a folder of images for each class. The 
 at 0.01 with a cosine, random crops and mirroring, 12 epochs. `litevision train` runs its default recipe for 12, 8, 6
 and 4 epochs. Each trains in a fresh process on all cores, one after the other, round by round, with another seed in
 each round. What counts is the ratio of the loop's seconds to those of the quickest training whose median score is at
-least the loop's. Imports, validation and the report are not timed. Takes two hours with 1,000 images.
+least the loop's. Imports, validation and the report are not timed. Takes about 120 minutes with 1,000 images.
 """
 
 import json
