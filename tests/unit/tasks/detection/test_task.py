@@ -48,7 +48,7 @@ class Oracle(nn.Module):
         self.seen += len(x)
         boxes = [torch.from_numpy(PREPROCESS.geometry(one.size_hw).apply_boxes(one.boxes_xyxy)) for one in part]
         labels = [torch.from_numpy(one.labels) for one in part]
-        targets = make_targets(boxes, labels, PREPROCESS.size_hw, self.classes)
+        targets = make_targets(boxes, labels, PREPROCESS.size_hw, self.classes, center_radius=1)
         heatmap = torch.full(targets.heatmap.shape, -9.0)
         heatmap.view(-1)[targets.peaks] = 9.0
         size, offset = torch.zeros(len(x), 2, 16, 20), torch.zeros(len(x), 2, 16, 20)
