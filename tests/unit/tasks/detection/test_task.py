@@ -59,7 +59,7 @@ class Oracle(nn.Module):
 
 def objective_of(samples: tuple[DetectionSample, ...], folder: Path) -> DetectionObjective:
     store = ImageCache(folder / "cache", [one.path for one in samples], PREPROCESS, 10**7)
-    return DetectionObjective(Detection(), PREPROCESS, IMAGENET, CLASSES, samples, store)
+    return DetectionObjective(Detection(iou_weight=0.0), PREPROCESS, IMAGENET, CLASSES, samples, store)
 
 
 def test_validation_of_the_truth_is_perfect(root: Path, tmp_path: Path) -> None:
