@@ -138,8 +138,7 @@ class Classification(Task):
         )
         transform_to = functools.partial(image_transform, recipe.augment)
         images = TrainingImages(stores.train, labels, transform_to, recipe.train_size_hw)
-        chances = class_chances(labels) if recipe.loss.sampler == "balanced" else None
-        return TrainingSetup(objective, images, chances)
+        return TrainingSetup(objective, images, class_chances(labels) if recipe.loss.sampler == "balanced" else None)
 
     def image_options_in_words(self, recipe: Any) -> str:
         """What is done to training images, in words."""
