@@ -34,6 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder: a bundle, a red and a blue image, a broken one, and a folder in the folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LITEVISION_CACHE", str(tmp_path / ".cache"))
+    monkeypatch.setenv("LITEVISION_OFFLINE", "1")
     write_bundle(Path("tiny.onnx"))
     Path("more/deep").mkdir(parents=True)
     for name, colour in (("red.png", (255, 0, 0)), ("more/blue.png", (0, 0, 255)), ("more/deep/red.png", (255, 0, 0))):

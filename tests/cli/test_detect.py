@@ -14,8 +14,11 @@ from bundles import write_bundle
 from detectors import BLUE, RED, image, write_detector
 from images import encoded, stored_as
 from litevision import __version__
+from litevision.errors import DownloadError
+from litevision.exporting.cached import kept_at
 from litevision.files import sha256_of
 from litevision.image.font_files import FOLDER
+from litevision.weights.weight_cache import digest_of, record_digest
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -29,6 +32,7 @@ def detect(tmp_path: Path, litevision: Run, monkeypatch: pytest.MonkeyPatch) -> 
     """The command in a folder with a bundle, images with both boxes, one or none, and a broken one."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LITEVISION_CACHE", str(tmp_path / ".cache"))
+    monkeypatch.setenv("LITEVISION_OFFLINE", "1")
     write_detector(Path("colours.onnx"), size_hw=(64, 96))
     Path("shots/deep").mkdir(parents=True)
     Path("shots/both.png").write_bytes(encoded(BOTH))
@@ -47,6 +51,52 @@ def marked(path: str | Path) -> bool:
     image = np.asarray(Image.open(path))
     assert image.shape == BOTH.shape
     return bool(np.abs(image[8:40, 16:48].astype(int) - RED).max() > 100)
+
+
+EVERYDAY = "nanodet_plus_m.rangilyu_coco_r416"
+
+
+def test_without_a_model_and_a_network_the_one_that_comes_along_answers(detect: Run, litevision: Run) -> None:
+    code, out, err = litevision("detect", "none.png", *ORT)
+    assert code == 0
+    assert out.splitlines()[-1].split() == ["none.png", "-"]
+    missing, model = err.splitlines()
+    assert missing.startswith(f"{EVERYDAY} is not there (cannot download https://github.com/RangiLyu/nanodet/releases/")
+    assert missing.endswith("; blood-cells answers in its place")
+    assert model.startswith(
+        "model: blood-cells (mobilenet_v2, 3 classes: Platelets, RBC, WBC; it comes with litevision)"
+    )
+
+
+def test_without_a_model_the_published_one_in_the_cache_answers(detect: Run, litevision: Run) -> None:
+    cached = kept_at(EVERYDAY)
+    cached.parent.mkdir(parents=True)
+    Path("colours.onnx").rename(cached)
+    record_digest(cached, digest_of(cached, "sha256"))
+    code, out, err = litevision("detect", "shots/both.png", *ORT)
+    assert code == 0
+    assert "shots/both.png  1 red, 1 blue" in out
+    assert err.startswith(f"model: {EVERYDAY} (")
+    assert "it comes with" not in err
+
+
+def test_what_could_not_be_fetched_is_not_asked_for_again_at_once(
+    detect: Run, litevision: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LITEVISION_OFFLINE")
+    asked = []
+
+    def transfer(url: str, *_: object, **__: object) -> None:
+        asked.append(url)
+        raise DownloadError("no network in tests")
+
+    monkeypatch.setattr("litevision.weights.download.transfer", transfer)
+    for _ in range(2):
+        code, _, err = litevision("detect", "none.png", *ORT)
+        assert code == 0
+        assert "no network in tests" in err.splitlines()[-2]
+        assert err.splitlines()[-2].endswith("blood-cells answers in its place")
+    assert len(asked) == 1
 
 
 def test_table(detect: Run) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from litevision.errors import DownloadError
-from litevision.registry import ALIASES, ARCHITECTURES
+from litevision.registry import ALIASES, ARCHITECTURES, DETECTORS
 from litevision.registry.weight_sets import weight_sets
 from litevision.zoo import BUNDLES
 
@@ -75,7 +75,8 @@ def test_the_text_has_a_line_for_each(litevision: Run) -> None:
     code, out, _ = litevision("models")
     assert code == 0
     bundles, architectures, detectors, names, weights = out.split("\n\n")
-    assert detectors.splitlines()[-1].split() == ["centernet", "CenterNet", "arXiv:1904.07850"]
+    assert detectors.splitlines()[2].split() == ["centernet", "CenterNet", "arXiv:1904.07850"]
+    assert [line.split()[0] for line in detectors.splitlines()[2:]] == list(DETECTORS)
     assert [line.split()[0] for line in bundles.splitlines()[2:]] == list(BUNDLES)
     assert architectures.splitlines()[0] == "Architectures (default dialect, 1000 classes, 224x224 pixels)"
     assert [line.split()[0] for line in architectures.splitlines()[2:]] == list(ARCHITECTURES)

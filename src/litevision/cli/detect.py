@@ -29,7 +29,7 @@ class DetectOptions(PredictOptions):
     """
 
     examples: ClassVar = (
-        "litevision detect blood.jpg --save found/",
+        "litevision detect street.jpg --save found/",
         "litevision detect scans/ --tiles 2 --coco boxes.json",
         "litevision detect photo.jpg --model runs/first",
     )
@@ -38,7 +38,7 @@ class DetectOptions(PredictOptions):
         choices=bundle_names,
         metavar="BUNDLE|RUN|NAME",
         help="A bundle (.onnx), the folder of a finished run, or a name that 'litevision models' lists; "
-        "blood-cells unless given.",
+        "nanodet_plus_m, which knows 80 everyday things, or where that is not to be had blood-cells unless given.",
     )
     score: float | None = option(
         None, min=0, max=1, help="Least score of a box, from 0 to 1; the bundle's own, or else 0.3, unless given."
@@ -98,6 +98,7 @@ class Detect(Predict[DetectOptions]):
 
     verb = "detect"
     default_model = "blood-cells"
+    published_model = "nanodet_plus_m.rangilyu_coco_r416"
 
     def __init__(self, options: DetectOptions) -> None:
         if options.font is not None and options.save is None:

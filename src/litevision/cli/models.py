@@ -127,6 +127,7 @@ def _weight_set(row: "WeightSet") -> dict[str, Any]:
         "num_classes": row.num_classes,
         "top1": row.top1,
         "top5": row.top5,
+        "ap": row.ap,
         "checked": row.is_checked,
         "check": row.check,
         "licence": row.licence,
@@ -143,7 +144,7 @@ def _print(found: "Mapping[str, list[dict[str, Any]]]") -> None:
         print()
     if "architectures" in found:
         _print_architectures(found["architectures"])
-        print("\nDetectors, on the backbone of any architecture")
+        print("\nDetectors: centernet on the backbone of any architecture, the others as their authors built them")
         print_table(
             dict.fromkeys(("name", "title", "paper"), "left"), [tuple(row.values()) for row in found["detectors"]]
         )
@@ -166,6 +167,7 @@ def _print(found: "Mapping[str, list[dict[str, Any]]]") -> None:
                 "classes": "right",
                 "top-1": "right",
                 "top-5": "right",
+                "AP": "right",
                 "check": "left",
                 "licence": "left",
             },
@@ -230,6 +232,7 @@ def _weight_set_cells(row: dict[str, Any]) -> tuple[str, ...]:
         str(row["num_classes"] or "-"),
         "-" if row["top1"] is None else f"{row['top1']:.3f}",
         "-" if row["top5"] is None else f"{row['top5']:.3f}",
+        "-" if row["ap"] is None else f"{row['ap']:.1f}",
         row["check"] if row["checked"] else "unchecked",
         row["licence"],
     )

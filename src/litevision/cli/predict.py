@@ -6,6 +6,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -55,19 +56,24 @@ class Predict(ABC, Generic[Options]):
 
     Attributes:
         verb: its name.
-        default_model: the bundle that is used where ``--model`` is not given.
+        default_model: used where ``--model`` is not given, and ``published_model``, a weight set, cannot be had.
         options: its options.
     """
 
     verb: ClassVar[str]
     default_model: ClassVar[str]
+    published_model: ClassVar[str | None] = None
 
     def __init__(self, options: Options) -> None:
         self.options = options
 
-    @property
+    @cached_property
     def model(self) -> str:
-        """The model's name or path."""
+        """The model's name or path; without ``--model`` the published one, where it is to be had."""
+        if self.options.model is None and self.published_model is not None:
+            from litevision.exporting.cached import published_or
+
+            return published_or(self.published_model, self.default_model)
         return self.options.model or self.default_model
 
     @abstractmethod
@@ -204,10 +210,11 @@ def _open(command: Predict[Any], inputs: "Inputs") -> "Bundle":
     bundle = Bundle.open(path, engine=engine, precision=precision, threads=threads, streams=streams, device=device)
     console.debug(f"opened {path} in {bundle.engine.choice.title}, {streams} at once, {threads or 'all'} threads each")
     if options.model is None:
-        about = bundle.metadata
+        about, came = bundle.metadata, command.model == command.default_model
         named = f": {', '.join(about.labels)}" if len(about.labels) <= _FEW_LABELS else ""
         what = f"{about.architecture.name}, {pluralise(len(about.labels), 'class')}{named}"
-        console.note(f"model: {command.model} ({what}; it comes with litevision); --model takes others")
+        origin = "it comes with litevision" if came else f"published by {about.weights.provenance}"
+        console.note(f"model: {command.model} ({what}; {origin}); --model takes others")
     return bundle
 
 

@@ -20,9 +20,10 @@ from litevision.cost.rows import Size, pair_of
 from litevision.errors import BundleError, MissingExtraError, UsageError, WeightsError
 from litevision.files import atomic_write
 from litevision.models.centernet import CenterNet
+from litevision.models.nanodet import NanoDet
 from litevision.models.network import Network
 from litevision.outputs import MARK, check_output, kind_named
-from litevision.registry import ARCHITECTURES
+from litevision.registry import ARCHITECTURES, DETECTORS
 from litevision.weights.any_model import NetworkForm, open_any
 
 if TYPE_CHECKING:
@@ -147,6 +148,8 @@ def _title(network: nn.Module) -> str:
     if isinstance(network, CenterNet):
         config = network.config
         return f"CenterNet on {ARCHITECTURES[config.backbone.architecture].title}, neck {config.neck}"
+    if isinstance(network, NanoDet):
+        return f"{DETECTORS[network.config.architecture].title} on {ARCHITECTURES[network.config.form.backbone].title}"
     return type(network).__name__
 
 

@@ -18,6 +18,7 @@ TITLES = {
     "batch_norm": "BN",
     "relu": "ReLU",
     "relu6": "ReLU6",
+    "leaky_relu": "leaky ReLU",
     "hardswish": "h-swish",
     "hardsigmoid": "h-sigmoid",
     "add": "sum",
@@ -25,6 +26,7 @@ TITLES = {
     "quantize_linear": "Q",
     "dequantize_linear": "DQ",
     "upsample_nearest2d": "upsample",
+    "upsample_bilinear2d": "upsample",
 }
 
 
@@ -43,8 +45,8 @@ class CostRow:
 
     Attributes:
         name: unique in its ledger.
-        kind: conv, depthwise_conv, pointwise_conv, conv_transpose, linear, batch_norm, relu, relu6, hardswish,
-            hardsigmoid, max_pool, avg_pool, pad, add, mul, concat, shuffle; else the operation's own name.
+        kind: conv, depthwise_conv, pointwise_conv, conv_transpose, linear, batch_norm, relu, relu6, leaky_relu,
+            hardswish, hardsigmoid, max_pool, avg_pool, pad, add, mul, concat, shuffle; else the operation's own name.
         kernel: (h, w), or a number for each axis of the map; None where there is none. ``stride``, ``dilation`` alike.
         params: learned numbers: weights, biases, BN's scale and shift; tensors that rows share count once.
         buffers: BN's running mean and variance.

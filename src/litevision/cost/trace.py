@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 FLOAT32_BYTES = 4
 
 # Run in place here, however the module writes them: every engine folds them into the layer before.
-IN_PLACE = frozenset({"native_batch_norm", "relu", "hardtanh", "hardswish", "hardsigmoid", "sigmoid"})
+IN_PLACE = frozenset({"native_batch_norm", "relu", "hardtanh", "leaky_relu", "hardswish", "hardsigmoid", "sigmoid"})
 
 
 @dataclass(frozen=True)

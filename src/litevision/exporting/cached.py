@@ -4,16 +4,22 @@ Beside each lies its sha256. A bundle that is not what was recorded, or of which
 have put another one in its place.
 """
 
+import contextlib
 import hashlib
 import importlib.util
+import time
 from pathlib import Path, PurePosixPath
 
 from litevision.console import note
-from litevision.errors import FileMissingError, MissingExtraError, UsageError
+from litevision.errors import FileMissingError, LitevisionError, MissingExtraError, UsageError
 from litevision.files import cache_folder, sha256_of
 from litevision.registry.weight_sets import find_weight_set, is_file_name
 from litevision.runtime.metadata import FORMAT_VERSION
+from litevision.weights.download import fetch, offline_by_environment
+from litevision.weights.http_open import Retry
 from litevision.weights.weight_cache import digest_of, hold_lock, record_digest, record_path, recorded_digest
+
+_ASK_AGAIN_S, _PATIENCE_S = 3600.0, 10.0
 
 
 def bundle_for(source: str) -> Path:
@@ -56,6 +62,33 @@ def bundle_for(source: str) -> Path:
     return path
 
 
+def published_or(source: str, fallback: str) -> str:
+    """Returns ``source`` where its bundle is in the cache or can be made, else ``fallback``, and says why in a line.
+
+    What could not be fetched is not asked for again for an hour.
+    """
+    path = kept_at(source)
+    failed = path.with_suffix(".failed")
+    if path.is_file():
+        return source
+    if failed.is_file() and time.time() - failed.stat().st_mtime < _ASK_AGAIN_S:
+        reason = failed.read_text("utf-8")
+    else:
+        try:
+            fetch(find_weight_set(source), retry=Retry(attempts=1, timeout_s=_PATIENCE_S))
+            bundle_for(source)
+        except LitevisionError as error:
+            reason = str(error).splitlines()[0]
+        else:
+            return source
+        if not offline_by_environment():
+            with contextlib.suppress(OSError):
+                failed.parent.mkdir(parents=True, exist_ok=True)
+                failed.write_text(reason, "utf-8")
+    note(f"{source} is not there ({reason}); {fallback} answers in its place")
+    return fallback
+
+
 def _export(source: str, path: Path) -> None:
     from litevision.exporting.export import MissingLabelsError, export
 
@@ -83,7 +116,9 @@ def kept_at(source: str) -> Path:
     """
     file = Path(source)
     if file.is_file():
-        key = f"{file.stem}-{sha256_of(file)[:16]}"
+        numbers = file.with_suffix(".bin")  # of ncnn's two files
+        digest = sha256_of(numbers) if file.suffix == ".param" and numbers.is_file() else sha256_of(file)
+        key = f"{file.stem}-{digest[:16]}"
     elif "://" in source:
         key = f"{PurePosixPath(source).stem}-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
     elif is_file_name(source):

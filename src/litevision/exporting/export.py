@@ -14,7 +14,7 @@ from litevision.exporting.formats import CheckImages, ExportedModel, format_of
 from litevision.image import Preprocess
 from litevision.image.transforms import Crop, Interpolation
 from litevision.models.blocks import ClassifierHead
-from litevision.models.centernet import AnyNetwork
+from litevision.models.kinds import AnyNetwork
 from litevision.models.network import Network
 from litevision.models.pretrained import Pretrained
 from litevision.outputs import check_output, kind_named

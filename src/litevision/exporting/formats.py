@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from litevision.errors import UsageError
 
 if TYPE_CHECKING:
-    from litevision.models.centernet import AnyNetwork
+    from litevision.models.kinds import AnyNetwork
     from litevision.models.pretrained import Pretrained
     from litevision.runtime import BundleMetadata
 

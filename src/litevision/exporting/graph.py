@@ -3,9 +3,9 @@
 import copy
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import onnx
 import torch
@@ -27,7 +27,13 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class FromRaw(nn.Module):
-    """A network with its normalisation in front; it takes uint8 [N, H, W, 3] RGB, also where the network wants grey."""
+    """A network with its normalisation in front; it takes uint8 [N, H, W, 3] RGB, also where the network wants grey.
+
+    Attributes:
+        outputs: a name for each tensor that ``forward`` gives.
+    """
+
+    outputs: ClassVar[tuple[str, ...]]
 
     def __init__(self, network: nn.Module, normalisation: Normalisation) -> None:
         super().__init__()
@@ -48,6 +54,10 @@ class FromRaw(nn.Module):
             return self.network(grey * self.scale[:1] + self.shift[:1])
         return self.network(pixels * self.scale + self.shift)
 
+    def finish(self, graph: onnx.ModelProto) -> onnx.ModelProto:
+        """Adds to the exported ``graph`` what torch has no operator for."""
+        return graph
+
 
 def to_onnx(
     network: nn.Module,
@@ -67,23 +77,18 @@ def to_onnx(
         UsageError: a size that the network cannot take.
     """
     task = task_of(network)
-    return graph_of(
-        task.raw_network(fold_batch_norm(network), normalisation, options or {}), size_hw, task.graph_outputs
-    )
+    return graph_of(task.raw_network(fold_batch_norm(network), normalisation, options or {}), size_hw)
 
 
-def graph_of(module: FromRaw, size_hw: tuple[int, int], outputs: Sequence[str]) -> onnx.ModelProto:
+def graph_of(module: FromRaw, size_hw: tuple[int, int]) -> onnx.ModelProto:
     """The graph of ``module``, which is a copy to be changed, for any batch size and inputs of ``size_hw``.
-
-    Args:
-        outputs: a name for each tensor that it gives.
 
     Raises:
         UsageError: a size that the network cannot take.
     """
     module = module.eval()
     for part in module.modules():
-        if isinstance(part, nn.ReLU | nn.Hardtanh | nn.Hardswish):
+        if isinstance(part, nn.ReLU | nn.Hardtanh | nn.LeakyReLU | nn.Hardswish):
             part.inplace = False  # the exporter would decompose it first, which takes half of its time
     example = torch.zeros(2, *size_hw, 3, dtype=torch.uint8)
     try:
@@ -99,12 +104,13 @@ def graph_of(module: FromRaw, size_hw: tuple[int, int], outputs: Sequence[str]) 
             dynamo=True,
             dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
             input_names=[INPUT],
-            output_names=outputs,
+            output_names=module.outputs,
             verbose=False,
         )
     assert program is not None  # None comes from the older exporter alone
     model = program.model_proto
     make_portable(model)
+    model = module.finish(model)
     _strip_traces(model)
     return model
 

@@ -73,7 +73,7 @@ def _make(
     """Write the graph of ``network`` to ``unfinished``; say in a line what it is."""
     from litevision.errors import UsageError
     from litevision.exporting.graph import to_onnx
-    from litevision.models.centernet import AnyNetwork
+    from litevision.models.kinds import AnyNetwork
     from litevision.runtime.metadata import Normalisation
 
     if not isinstance(network, AnyNetwork):

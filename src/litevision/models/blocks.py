@@ -9,8 +9,10 @@ from torch.nn import functional as F
 
 from litevision.models.dialect import Dialect, Padding
 
-Activation = Literal["relu", "relu6", "hardswish", "none"]
+Activation = Literal["relu", "relu6", "leaky_relu", "hardswish", "none"]
 ConvFactory = Callable[..., "ConvNormAct"]
+LEAK = 0.1
+"""The slope of ``leaky_relu`` below 0."""
 
 
 def activation(name: Activation) -> nn.Module:
@@ -18,6 +20,7 @@ def activation(name: Activation) -> nn.Module:
     made: dict[str, Callable[[], nn.Module]] = {
         "relu": partial(nn.ReLU, inplace=True),
         "relu6": partial(nn.ReLU6, inplace=True),
+        "leaky_relu": partial(nn.LeakyReLU, LEAK, inplace=True),
         "hardswish": partial(nn.Hardswish, inplace=True),
         "none": nn.Identity,
     }

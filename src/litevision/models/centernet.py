@@ -220,26 +220,6 @@ class CenterNet(nn.Module):
         self.backbone.load_state_dict({key: given[key] for key in own})
 
 
-AnyNetwork = Network | CenterNet
-"""A network of any task."""
-
-AnyConfig = NetworkConfig | CenterNetConfig
-"""The configuration of a network of any task."""
-
-_CONFIGS: dict[str, type[AnyConfig]] = {kind.task: kind for kind in (NetworkConfig, CenterNetConfig)}
-
-
-def config_type(task: str) -> type[AnyConfig]:
-    """Returns the type of the configurations of ``task``.
-
-    Raises:
-        UnknownNameError: no model is of that task.
-    """
-    if task not in _CONFIGS:
-        raise UnknownNameError.of("task", task, _CONFIGS)
-    return _CONFIGS[task]
-
-
 def decode(maps: CenterNetMaps, top_k: int = 100) -> Detections:
     """Decodes the ``top_k`` strongest peaks of each image; fewer where the map has fewer numbers.
 

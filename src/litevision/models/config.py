@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from litevision.models.centernet import AnyNetwork
+    from litevision.models.kinds import AnyNetwork
     from litevision.models.network import Network
 
 OUTPUT_STRIDES = (8, 16, 32)

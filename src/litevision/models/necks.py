@@ -9,16 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from litevision.errors import UsageError
-from litevision.models.blocks import ConvNormAct
+from litevision.models.blocks import Activation, ConvNormAct
 
 STRIDE = 4
 """Input pixels per cell of the map that every neck gives."""
 
 
-def separable(in_channels: int, out_channels: int, kernel_size: int = 3) -> nn.Sequential:
-    """A depthwise and a 1x1 convolution, each with BN and ReLU: [N, in, H, W] -> [N, out, H, W]."""
-    depthwise = ConvNormAct(in_channels, in_channels, kernel_size, groups=in_channels)
-    return nn.Sequential(OrderedDict(depthwise=depthwise, pointwise=ConvNormAct(in_channels, out_channels)))
+def separable(
+    in_channels: int, out_channels: int, kernel_size: int = 3, *, stride: int = 1, act: Activation = "relu"
+) -> nn.Sequential:
+    """A depthwise and a 1x1 convolution, each with BN and activation: [N, in, H, W] -> [N, out, H / stride, ...]."""
+    depthwise = ConvNormAct(in_channels, in_channels, kernel_size, stride=stride, groups=in_channels, act=act)
+    return nn.Sequential(OrderedDict(depthwise=depthwise, pointwise=ConvNormAct(in_channels, out_channels, act=act)))
 
 
 class ReshapeNeck(nn.Module):

@@ -92,7 +92,7 @@ class Pretrained:
         Raises:
             UsageError: ``train`` for a detector, whose boxes would have to be cropped along.
         """
-        from litevision.models.centernet import config_type
+        from litevision.models.kinds import config_type
         from litevision.models.transforms import ModelInput, training_transform
 
         if not train:

@@ -1,4 +1,7 @@
-"""ShuffleNetV2, arXiv:1807.11164, in torchvision's form and that of a Keras tutorial. C: a unit's output channels.
+"""ShuffleNetV2, arXiv:1807.11164, in torchvision's form and two others. C: a unit's output channels.
+
+The dialect ``nanodet`` is torchvision's with a leaky ReLU, as the backbones of NanoDet have it (`nanodet`); nobody has
+published its classifier.
 
 The dialect ``tutorial`` is the network that a widely read tutorial on ShuffleNetV2 in Keras builds. Its quirks: conv1
 has neither batch normalisation nor a bias, conv5 a bias in place of batch normalisation, every other convolution a bias
@@ -15,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from litevision.errors import UsageError
-from litevision.models.blocks import ClassifierHead, ConvFactory, SamePad, conv_factory
+from litevision.models.blocks import Activation, ClassifierHead, ConvFactory, SamePad, conv_factory
 from litevision.models.config import NetworkConfig
 from litevision.models.dialect import Dialect
 from litevision.models.network import Backbone, Network
@@ -66,16 +69,19 @@ class Rules:
         plain_ends: the tutorial's conv1 and conv5 have no BN; conv1 has no bias either.
         processed_first: the tutorial's units put the processed half before the one that passed.
         has_bottleneck_ratio: the tutorial's units can be made narrower or wider than their stage.
+        act: NanoDet's activation is a ReLU with the slope 0.1 below 0.
     """
 
     dialect: Dialect
     plain_ends: bool = False
     processed_first: bool = False
     has_bottleneck_ratio: bool = False
+    act: Activation = "relu"
 
 
 RULES = {
     "torchvision": Rules(Dialect("torchvision", initialisation="torch")),
+    "nanodet": Rules(Dialect("nanodet", initialisation="torch"), act="leaky_relu"),
     "tutorial": Rules(
         Dialect("tutorial", padding="same", bn_eps=1e-3, bn_momentum=0.01, conv_bias=True, initialisation="glorot"),
         plain_ends=True,
@@ -94,15 +100,15 @@ def shuffle(first: Tensor, second: Tensor) -> Tensor:
 
 
 def main_branch(
-    in_channels: int, out_channels: int, *, conv: ConvFactory, stride: int = 1, dilation: int = 1
+    in_channels: int, out_channels: int, *, conv: ConvFactory, act: Activation, stride: int = 1, dilation: int = 1
 ) -> nn.Sequential:
     """Builds the branch that every unit has: 1x1, depthwise 3x3, 1x1."""
     depthwise = conv(out_channels, out_channels, 3, stride=stride, dilation=dilation, groups=out_channels, act="none")
     return nn.Sequential(
         OrderedDict(
-            pointwise_1=conv(in_channels, out_channels, act="relu"),
+            pointwise_1=conv(in_channels, out_channels, act=act),
             depthwise=depthwise,
-            pointwise_2=conv(out_channels, out_channels, act="relu"),
+            pointwise_2=conv(out_channels, out_channels, act=act),
         )
     )
 
@@ -113,10 +119,10 @@ class BasicUnit(nn.Module):
     Source: Figure 3 (c).
     """
 
-    def __init__(self, channels: int, *, conv: ConvFactory, dilation: int, processed_first: bool) -> None:
+    def __init__(self, channels: int, *, conv: ConvFactory, rules: Rules, dilation: int) -> None:
         super().__init__()
-        self.processed_first = processed_first
-        self.main = main_branch(channels // 2, channels // 2, conv=conv, dilation=dilation)
+        self.processed_first = rules.processed_first
+        self.main = main_branch(channels // 2, channels // 2, conv=conv, act=rules.act, dilation=dilation)
 
     def forward(self, x: Tensor) -> Tensor:
         passed, x = x.chunk(2, dim=1)
@@ -131,13 +137,13 @@ class DownUnit(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, channels: int, *, conv: ConvFactory, stride: int, dilation: int, processed_first: bool
+        self, in_channels: int, channels: int, *, conv: ConvFactory, rules: Rules, stride: int, dilation: int
     ) -> None:
         super().__init__()
-        self.processed_first = processed_first
+        self.processed_first, act = rules.processed_first, rules.act
         side = conv(in_channels, in_channels, 3, stride=stride, dilation=dilation, groups=in_channels, act="none")
-        self.side = nn.Sequential(OrderedDict(depthwise=side, pointwise=conv(in_channels, channels // 2, act="relu")))
-        self.main = main_branch(in_channels, channels // 2, conv=conv, stride=stride, dilation=dilation)
+        self.side = nn.Sequential(OrderedDict(depthwise=side, pointwise=conv(in_channels, channels // 2, act=act)))
+        self.main = main_branch(in_channels, channels // 2, conv=conv, act=act, stride=stride, dilation=dilation)
 
     def forward(self, x: Tensor) -> Tensor:
         side, main = self.side(x), self.main(x)
@@ -170,7 +176,7 @@ def build(config: NetworkConfig, *, bottleneck_ratio: float = 1.0) -> Network:
     backbone = Backbone(config.output_stride)
 
     stride, _ = backbone.step(2)
-    stem = conv(config.in_channels, STEM_CHANNELS, 3, stride=stride, act="relu", bias=False, **plain)
+    stem = conv(config.in_channels, STEM_CHANNELS, 3, stride=stride, act=rules.act, bias=False, **plain)
     backbone.add("stem", stem, STEM_CHANNELS)
     backbone.step(2)
     backbone.add("maxpool", max_pool(rules.dialect), STEM_CHANNELS)
@@ -183,21 +189,14 @@ def build(config: NetworkConfig, *, bottleneck_ratio: float = 1.0) -> Network:
         for unit in range(1, stage.units + 1):
             stride, dilation = backbone.step(2 if unit == 1 else 1)
             part = (
-                DownUnit(
-                    channels,
-                    out,
-                    conv=conv,
-                    stride=stride,
-                    dilation=dilation,
-                    processed_first=rules.processed_first,
-                )
+                DownUnit(channels, out, conv=conv, rules=rules, stride=stride, dilation=dilation)
                 if unit == 1
-                else BasicUnit(out, conv=conv, dilation=dilation, processed_first=rules.processed_first)
+                else BasicUnit(out, conv=conv, rules=rules, dilation=dilation)
             )
             backbone.add(f"stage{number}_unit{unit}", part, out)
         channels = out
 
-    conv5 = conv(channels, scale.conv5_channels, act="relu", **plain)
+    conv5 = conv(channels, scale.conv5_channels, act=rules.act, **plain)
     backbone.add("conv5", conv5, scale.conv5_channels, in_pyramid=False)
     head = ClassifierHead(scale.conv5_channels, config.num_classes, dropout=config.dropout or 0.0)
     return Network(config, rules.dialect, backbone, head)

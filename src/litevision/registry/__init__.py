@@ -10,6 +10,7 @@ from litevision.registry.architectures import (
     is_network,
     known_names,
     resolve,
+    row_of,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "is_network",
     "known_names",
     "resolve",
+    "row_of",
 ]

@@ -60,17 +60,25 @@ ARCHITECTURES = {
         Architecture("mobilenet_v4_conv_medium",        "mobilenet_v4",  "MobileNetV4-Conv-Medium",      "2404.10518", ("timm",)),
         Architecture("mobilenet_v4_conv_large",         "mobilenet_v4",  "MobileNetV4-Conv-Large",       "2404.10518", ("timm",)),
         Architecture("shufflenet_v2_x0_5",              "shufflenet_v2", "ShuffleNetV2 0.5x",            "1807.11164", ("torchvision", "tutorial")),
-        Architecture("shufflenet_v2_x1_0",              "shufflenet_v2", "ShuffleNetV2 1x",              "1807.11164", ("torchvision", "tutorial")),
-        Architecture("shufflenet_v2_x1_5",              "shufflenet_v2", "ShuffleNetV2 1.5x",            "1807.11164", ("torchvision", "tutorial")),
+        Architecture("shufflenet_v2_x1_0",              "shufflenet_v2", "ShuffleNetV2 1x",              "1807.11164", ("torchvision", "tutorial", "nanodet")),
+        Architecture("shufflenet_v2_x1_5",              "shufflenet_v2", "ShuffleNetV2 1.5x",            "1807.11164", ("torchvision", "tutorial", "nanodet")),
         Architecture("shufflenet_v2_x2_0",              "shufflenet_v2", "ShuffleNetV2 2x",              "1807.11164", ("torchvision", "tutorial")),
         Architecture("dla34",                           "dla",           "DLA-34",                       "1707.06484", ("timm",)),
     )
 }
-# fmt: on
 
 CENTERNET = "centernet"
-DETECTORS = {CENTERNET: Architecture(CENTERNET, "centernet", "CenterNet", "1904.07850", ())}
-"""What stands on the backbone of any of these; it has that one's dialects."""
+DETECTORS = {
+    row.name: row
+    for row in (
+        Architecture(CENTERNET,             "centernet", "CenterNet",          "1904.07850", ()),
+        Architecture("nanodet_m",           "nanodet",   "NanoDet-m",          "2006.04388", ("nanodet",)),
+        Architecture("nanodet_plus_m",      "nanodet",   "NanoDet-Plus-m",     "2006.04388", ("nanodet",)),
+        Architecture("nanodet_plus_m_x1_5", "nanodet",   "NanoDet-Plus-m 1.5x", "2006.04388", ("nanodet",)),
+    )
+}
+"""Detectors: ``centernet`` stands on the backbone of any network, and has its dialects; the others bring their own."""
+# fmt: on
 
 _DEEPER_110 = MappingProxyType({"depth_mult": 1.2, "fixed_ends": True})
 _DEEPER_120 = MappingProxyType({"depth_mult": 1.4, "fixed_ends": True})
@@ -122,6 +130,15 @@ ALIASES: dict[str, Variant] = {
     "mobilenet_v2_050": Variant("mobilenet_v2", "slim", 0.5),
     "mobilenet_v2_035": Variant("mobilenet_v2", "slim", 0.35),
 }
+
+
+def row_of(name: str) -> Architecture:
+    """Returns the row of a network or detector by our name for it.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return ARCHITECTURES.get(name) or DETECTORS[name]
 
 
 def known_names() -> tuple[str, ...]:
@@ -178,7 +195,8 @@ def _variant_of(name: str) -> Variant:
     if folded in ALIASES:
         return ALIASES[folded]
     if folded in DETECTORS:
-        raise UsageError(
-            f"{name!r} is a detector on the backbone of a network; expected the network's name, such as mobilenet_v2"
+        what = (
+            "on the backbone of a network" if folded == CENTERNET else "that can be run and exported, not trained yet"
         )
+        raise UsageError(f"{name!r} is a detector {what}; expected the name of a network, such as mobilenet_v2")
     raise UnknownNameError.of("model", name, known_names(), see="'litevision models'")

@@ -17,6 +17,7 @@ SHA256 = {
     "mobilenet_v3_large.timm_ra_in1k":         "f425af34cc1cead2b5d6211f789a1f30b94835dc32f9c0fcc5a916e4fd2dde85",
     "mobilenet_v3_small.tv_in1k_v1":           "047dcff4addef86ea5bc2eff13c9614dc11f47ab1160d0a71a25e7db994f4e1f",
     "mobilenet_v3_small.timm_lamb_in1k":       "46d2c063b18125884c48937afa4c49e18128869e52e8db96df48bf0a4d7ff697",
+    "nanodet_plus_m.rangilyu_coco_r416":       "59d2f166088889c902f523bf08079391993491324f0d84847e3c4016a8f7cc3d",
 }
 
 NUM_BYTES = {

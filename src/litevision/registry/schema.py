@@ -19,6 +19,8 @@ class InputSpec:
         interpolation: ``bilinear`` or ``bicubic``.
         mean: per channel, RGB, of pixel / 255.
         std: per channel, RGB, of pixel / 255.
+        crop: ``center``; of detectors ``letterbox``.
+        pad_value: of a letterbox, the grey around the image.
     """
 
     size_hw: tuple[int, int]
@@ -26,6 +28,8 @@ class InputSpec:
     interpolation: Literal["bilinear", "bicubic"]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    crop: Literal["center", "letterbox"] = "center"
+    pad_value: int | None = None
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class WeightSet:
 
     Attributes:
         name: ours; how it is built stands in ``weight_sets``.
-        architecture: a name of ``ARCHITECTURES``.
+        architecture: a name of ``ARCHITECTURES`` or ``DETECTORS``.
         dialect: the form of the network that the tensors fit.
         url: where its publisher keeps it.
         mirrors: other places, tried in turn. A mirror whose file has the same name holds the same bytes; another name
@@ -50,6 +54,7 @@ class WeightSet:
         source: the page that the claims come from.
         top1: the score that its publisher claims, in percent; None where there is none. Not measured by us.
         top5: likewise.
+        ap: of a detector, the average precision that its publisher claims, in percent; None for classifiers.
         claim_dataset: what the claim was measured on.
         options: arguments of the architecture's builder beyond width and classes.
         tags: ``notop`` for a file without a classifier.
@@ -79,6 +84,7 @@ class WeightSet:
     tags: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     num_bytes_tolerance: int = 0
+    ap: float | None = None
 
     @property
     def check(self) -> Literal["sha256", "prefix", "md5", "size", "nothing"]:

@@ -9,8 +9,9 @@ A name is ``<architecture>.<origin>_<data or recipe>[_<what differs>]``:
     mobilenet_v2.keras_in1k_a075_r192                    Keras, alpha 0.75, trained at 192 px
     mobilenet_v2.keras_in1k_a075_r192_notop              the same file without the classifier
     mobilenet_v3_small_minimalistic.keras_in1k_a100_r224
+    nanodet_plus_m.rangilyu_coco_r416                    NanoDet's authors, trained on COCO at 416 px
 
-The rows lie in ``torchvision_sets``, ``timm_sets`` and ``keras_sets``, each beside its source's rules. The default of
+The rows lie in ``torchvision_sets``, ``timm_sets``, ``keras_sets`` and ``nanodet_sets``, each beside its source's rules. The default of
 an architecture and dialect is its first row at width 1; the default of an architecture is that of its first dialect
 that has one. A score is its publisher's claim, not our measurement. No slim checkpoint is listed: their official
 addresses answer 403 since 2025.
@@ -20,8 +21,9 @@ import functools
 from collections.abc import Mapping
 
 from litevision.errors import UnknownNameError
-from litevision.registry.architectures import ARCHITECTURES, known_names, resolve
+from litevision.registry.architectures import ARCHITECTURES, DETECTORS, known_names, resolve
 from litevision.registry.keras_sets import keras_sets
+from litevision.registry.nanodet_sets import nanodet_sets
 from litevision.registry.schema import InputSpec, WeightSet, published_prefix
 from litevision.registry.timm_sets import timm_sets
 from litevision.registry.torchvision_sets import torchvision_sets
@@ -38,7 +40,7 @@ __all__ = [
     "weight_sets",
 ]
 
-FILE_ENDINGS = (".pth", ".pt", ".bin", ".safetensors", ".h5", ".hdf5", ".keras", ".ckpt", ".index", ".onnx")
+FILE_ENDINGS = (".pth", ".pt", ".bin", ".safetensors", ".h5", ".hdf5", ".keras", ".ckpt", ".index", ".onnx", ".param")
 """What no weight set's name ends with: a source that does is meant as a file, be it there or not."""
 
 
@@ -53,8 +55,8 @@ def is_file_name(name: str) -> bool:
 
 @functools.cache
 def weight_sets() -> tuple[WeightSet, ...]:
-    """Every weight set: torchvision's, then timm's, then Keras'."""
-    return (*torchvision_sets(), *timm_sets(), *keras_sets())
+    """Every weight set: torchvision's, then timm's, then Keras', then NanoDet's."""
+    return (*torchvision_sets(), *timm_sets(), *keras_sets(), *nanodet_sets())
 
 
 def find_weight_set(name: str) -> WeightSet:
@@ -74,6 +76,11 @@ def find_weight_set(name: str) -> WeightSet:
     name = _at_home(name)
     if name.lower() in ARCHITECTURES:
         return default_weight_set(name.lower())
+    if name.lower() in DETECTORS:
+        row = next((row for row in weight_sets() if row.architecture == name.lower()), None)
+        if row is None:
+            raise _none_published(name, name.lower())
+        return row
     try:
         variant = resolve(name)
     except UnknownNameError:

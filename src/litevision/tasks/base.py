@@ -236,11 +236,6 @@ class Task(ABC):
     ) -> None:
         """Raises `UsageError` for a network of which no bundle can be made."""
 
-    @property
-    @abstractmethod
-    def graph_outputs(self) -> Sequence[str]:
-        """The names of the graph's outputs."""
-
     @abstractmethod
     def raw_network(self, network: Any, normalisation: "Normalisation", options: Mapping[str, Any]) -> "FromRaw":
         """``network`` from raw images to results, as a module to be exported."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from litevision.errors import FileMissingError, TrainingError
 
 if TYPE_CHECKING:
-    from litevision.models.centernet import AnyNetwork
+    from litevision.models.kinds import AnyNetwork
 
 BUNDLE, RESULTS, CARD, REPORT = "model.onnx", "results.json", "model_card.md", "report.html"
 _FIRST_TASK = "classification"  # that of results that say none

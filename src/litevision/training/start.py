@@ -7,8 +7,10 @@ import torch
 from torch import nn
 
 from litevision import console
+from litevision.errors import UsageError
 from litevision.models.config import NetworkConfig
 from litevision.models.factory import build, configure
+from litevision.models.nanodet import NanoDetConfig
 from litevision.models.network import Network
 from litevision.runtime import Normalisation, Weights
 from litevision.tasks import Task
@@ -57,7 +59,7 @@ def inherited_options(weights: str, task: Task) -> dict[str, dict[str, Any]]:
 
     Nothing for other weights.
     """
-    trained = None if weights in ("none", "default") else open_model(weights)
+    trained = None if weights in ("none", "default") else _open_trainable(weights)
     if trained is None:
         return {}
     config: Any = trained.config
@@ -81,13 +83,28 @@ def _trained(recipe: Recipe) -> TrainedModel | None:
     model = recipe.model
     if model.weights in ("none", "default"):
         return None
-    trained = open_model(model.weights)
+    trained = _open_trainable(model.weights)
     if trained is not None:
         backbone = trained.config.as_network()
         dialect = None if model.dialect == "auto" else model.dialect
         width = None if model.width == 1.0 else model.width
         held = WeightsRequest(backbone.architecture, backbone.dialect, backbone.width_mult)
         WeightsRequest.of(model.name, dialect, width).require(trained.label, held)
+    return trained
+
+
+def _open_trainable(weights: str) -> TrainedModel | None:
+    """What litevision made, or the detector in somebody else's file; None for everything else.
+
+    Raises:
+        UsageError: a detector that litevision runs and exports, but does not train.
+    """
+    trained = open_model(weights)
+    if trained is not None and isinstance(trained.config, NanoDetConfig):
+        raise UsageError(
+            f"{trained.label} is a {trained.config.architecture}, which litevision runs and exports but cannot train "
+            "yet; expected weights of a classifier or of a CenterNet"
+        )
     return trained
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from litevision.errors import FileMissingError, MissingExtraError, UnknownNameError, UsageError
-from litevision.registry import CENTERNET, is_network, known_names
+from litevision.registry import DETECTORS, is_network, known_names
 from litevision.registry.weight_sets import is_file_name, known_weight_set, weight_sets
 from litevision.zoo import BUNDLES
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from litevision.models.centernet import AnyNetwork
+    from litevision.models.kinds import AnyNetwork
     from litevision.weights.trained import RunLike
 
 _MODEL = "model.onnx"
@@ -58,7 +58,7 @@ def open_any(
     """Find what ``model`` stands for; nothing is downloaded.
 
     Args:
-        model: an architecture's name or alias, ``centernet``, a weight set's name (whose network has random weights
+        model: an architecture's name or alias, a detector's, a weight set's name (whose network has random weights
             then), a module, any .onnx file, a weight file, a run, its folder or checkpoint, or the name of a shipped
             bundle.
         form: how a network is built from its name.
@@ -98,11 +98,13 @@ def open_any(
 
 
 def _network(name: str, form: NetworkForm, device: str | None) -> "AnyNetwork":
-    if is_network(name) or name.lower() == CENTERNET:
+    if is_network(name) or name.lower() in DETECTORS:
         return _built(name, form, device)
     weight_set = known_weight_set(name)
     if weight_set is not None:
         _refuse(form, name)
+        if weight_set.architecture in DETECTORS:
+            return _built(weight_set.architecture, BY_NAME, device)
         from litevision.models import build, configure
 
         options: dict[str, Any] = dict(weight_set.options)

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from litevision.errors import WeightsError
 from litevision.image import shipped_images
-from litevision.models.blocks import ConvNormAct
-from litevision.models.centernet import AnyConfig, config_type
+from litevision.models.kinds import AnyConfig, config_from_architecture
 from litevision.models.pretrained import Pretrained, normalise
 from litevision.runtime import BundleMetadata
 from litevision.runtime.bundle import checked_metadata, read_bundle
 from litevision.weights.convert.layout import Tensors
+from litevision.weights.folded import unfolded
 
 _PREFIX = "network."  # the graph names its weights after the module that was exported
 _MOST_NUMBERS = 64  # for each byte of a file, on the way from its stored numbers to weights
@@ -45,7 +45,7 @@ def read_bundle_weights(path: Path) -> tuple[AnyConfig, Tensors, Pretrained]:
     data = read_bundle(path)
     metadata = checked_metadata(data, path)
     try:
-        config = config_type(metadata.task).from_architecture(metadata.architecture)
+        config = config_from_architecture(metadata.task, metadata.architecture)
         network = config.build(device="meta")
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(
@@ -124,27 +124,9 @@ def _type_of(code: int) -> np.dtype[Any]:
 
 def _state(network: nn.Module, stored: Mapping[str, Tensor], path: Path) -> Tensors:
     """Unfolds a graph's weights into the state dict of ``network``."""
-    state: Tensors = {}
-    wanted = dict(stored)
-    for name, part in network.named_modules():
-        if isinstance(part, ConvNormAct) and isinstance(part.norm, nn.BatchNorm2d):
-            weight = wanted.get(f"{name}.conv.weight")
-            if weight is None:
-                continue  # found missing below
-            # The exporter leaves out biases that are all 0, as those of a backbone from scratch that was never trained.
-            bias = wanted.pop(f"{name}.conv.bias", torch.zeros(weight.shape[:1]))
-            if part.conv.bias is not None:
-                state[f"{name}.conv.bias"] = torch.zeros_like(bias)
-            one = torch.ones_like(bias)
-            state |= {
-                f"{name}.norm.weight": one,
-                f"{name}.norm.bias": bias,
-                f"{name}.norm.running_mean": torch.zeros_like(bias),
-                f"{name}.norm.running_var": one - part.norm.eps,  # plus eps it is 1 again
-                f"{name}.norm.num_batches_tracked": torch.tensor(0),
-            }
+    wanted = unfolded(network, dict(stored))
     expected = network.state_dict()
-    state |= {name: tensor for name, tensor in wanted.items() if name in expected}
+    state = {name: tensor for name, tensor in wanted.items() if name in expected}
     strange = [name for name in wanted if name not in expected]
     wrong = [name for name, tensor in expected.items() if name not in state or state[name].shape != tensor.shape]
     if strange or wrong:

@@ -4,11 +4,15 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from litevision.errors import UnknownNameError
+from litevision.errors import UnknownNameError, UsageError
+from litevision.models.nanodet import NanoDet, NanoDetConfig
 from litevision.outputs import check_output, kind_named
+from litevision.registry import resolve
+from litevision.weights.fill import require_classifier
 from litevision.weights.layouts import layout_row, writable_layouts
-from litevision.weights.load import load_weights
+from litevision.weights.load import load_opened, open_weights, opened_model
 from litevision.weights.save import save_weights
+from litevision.weights.source import WeightsRequest, WeightsSource
 from litevision.weights.trained import WeightsLike
 
 BY_MAP = "none; by a map of its tensors"
@@ -97,17 +101,22 @@ def convert(
     if output is not None:
         named = [source] if isinstance(source, str | os.PathLike) else []
         check_output(output, kind_named("weights", output), inputs=named)
-    loaded = load_weights(
-        source,
-        model,
-        dialect=dialect,
-        width_mult=width_mult,
+    request = WeightsRequest.of(model, dialect, width_mult)
+    opened = open_weights(source, request, model, weight_map, save_map)
+    if opened.trained is not None and isinstance(opened.trained.config, NanoDetConfig):
+        asked = (num_classes, in_channels, drop_background)
+        if reset_classifier or asked != (None,) * 3:
+            raise UsageError(f"{opened.label} is a detector, which is converted as it is; give no classes or channels")
+        return _converted_detector(opened, output, to)
+    require_classifier(opened)
+    loaded = load_opened(
+        opened,
+        request,
+        None if model is None else resolve(model, dialect),
         num_classes=num_classes,
         in_channels=in_channels,
         reset_classifier=reset_classifier,
         drop_background=drop_background,
-        weight_map=weight_map,
-        save_map=save_map,
     )
     config = loaded.network.config
     return Conversion(
@@ -123,5 +132,27 @@ def convert(
         background_dropped=loaded.applied.background_dropped,
         classifier_reset=bool(loaded.applied.reset),
         written=None if output is None else save_weights(loaded.network, output, to),
+        written_layout=None if output is None else layout_row(to).name,
+    )
+
+
+def _converted_detector(opened: WeightsSource, output: str | Path | None, to: str) -> Conversion:
+    network = opened_model(opened)
+    assert opened.trained is not None
+    assert isinstance(network, NanoDet)
+    config = network.config
+    return Conversion(
+        source=opened.label,
+        layout=opened.trained.layout,
+        model=config.architecture,
+        dialect=config.dialect,
+        width_mult=config.width_mult,
+        num_classes=config.num_classes,
+        in_channels=config.in_channels,
+        num_params=sum(parameter.numel() for parameter in network.parameters()),
+        final_endpoint=None,
+        background_dropped=False,
+        classifier_reset=False,
+        written=None if output is None else save_weights(network, output, to),
         written_layout=None if output is None else layout_row(to).name,
     )

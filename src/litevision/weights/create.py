@@ -3,18 +3,22 @@
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Required, TypedDict, Unpack, cast, overload
+from typing import Any, Literal, Required, Unpack, cast, overload
 
 from litevision.errors import UnknownNameError, UsageError, WeightsMismatchError
 from litevision.models.centernet import CenterNet, CenterNetConfig, Neck
 from litevision.models.factory import build, configure, family_options
+from litevision.models.kinds import AnyDetector, AnyNetwork
+from litevision.models.nanodet import FORMS, NanoDet, NanoDetConfig
 from litevision.models.network import FeaturePyramid, Network
 from litevision.models.rows import rows_of
-from litevision.registry import CENTERNET, is_network, resolve
+from litevision.registry import CENTERNET, DETECTORS, is_network, resolve
 from litevision.registry.weight_sets import find_weight_set
+from litevision.weights.create_arguments import CreateArguments, DetectorArguments, NanoDetArguments
 from litevision.weights.download import accept_unchecked
 from litevision.weights.fill import fill_from, identify, require_classifier
 from litevision.weights.foreign_words import FOREIGN_WORDS, LAST_MAP, translate
+from litevision.weights.load import load_nanodet
 from litevision.weights.source import WeightsRequest, open_source
 from litevision.weights.trained import WeightsLike, open_trained, path_of
 
@@ -35,46 +39,6 @@ _FAMILY_OPTIONS = (
 )
 
 
-class _BackboneArguments(TypedDict, total=False):
-    width_mult: float
-    num_classes: int | None
-    dialect: str | None
-    weights: WeightsLike | None
-    output_stride: int | None
-    rows: Iterable[Any] | str | None
-    in_channels: int
-    unchecked: bool
-    depth_mult: float | None
-    fixed_ends: bool | None
-    min_channels: int | None
-    hidden_channels: int | None
-    bottleneck_ratio: float | None
-    depthwise_multiplier: int | None
-    extra_conv: bool | None
-    reduced_tail: bool | None
-    dilated: bool | None
-
-
-class CreateArguments(_BackboneArguments, total=False):
-    """The keyword arguments of ``create`` for a network, beside ``features_only``; their meanings stand there."""
-
-    out_indices: Sequence[int] | None
-    final_endpoint: str | None
-    dropout: float | None
-    reset_classifier: bool
-    drop_background: bool | None
-    spatial_squeeze: bool | None
-
-
-class DetectorArguments(_BackboneArguments, total=False):
-    """The keyword arguments of ``create`` for a detector; their meanings stand there."""
-
-    backbone: str
-    neck: Neck
-    neck_channels: int | None
-    head_channels: int | None
-
-
 class _PyramidArguments(CreateArguments, total=False):
     features_only: Required[Literal[True]]
 
@@ -90,6 +54,13 @@ class Create:
     def __call__(  # type: ignore[overload-overlap]
         self, name: Literal["centernet"], **arguments: Unpack[DetectorArguments]
     ) -> CenterNet: ...
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self,
+        name: Literal["nanodet_m", "nanodet_plus_m", "nanodet_plus_m_x1_5"],
+        **arguments: Unpack[NanoDetArguments],
+    ) -> NanoDet: ...
 
     @overload
     def __call__(self, name: str, **arguments: Unpack[_PyramidArguments]) -> FeaturePyramid: ...
@@ -130,7 +101,7 @@ class Create:
         neck_channels: int | None = None,
         head_channels: int | None = None,
         **foreign: object,
-    ) -> Network | FeaturePyramid | CenterNet:
+    ) -> Network | FeaturePyramid | CenterNet | NanoDet:
         """Creates a network by name, from scratch or with pretrained weights, in training mode.
 
         Other libraries' words for these arguments (``alpha``, ``in_chans``, ``conv_defs``, ``pretrained`` and so on)
@@ -138,15 +109,16 @@ class Create:
 
         Args:
             name: ours (``mobilenet_v2``), or timm's, torchvision's or Keras' (``mobilenetv2_050``, ``MobileNetV2``);
-                ``centernet`` for a detector on the backbone of any of them.
+                ``centernet`` for a detector on the backbone of any of them; ``nanodet_m``, ``nanodet_plus_m`` or
+                ``nanodet_plus_m_x1_5`` for a detector as its authors built it.
             width_mult: the paper's alpha, above 0; with weights that say their width, 1 takes theirs.
             num_classes: length of the logits; 0 gives the pooled features [N, num_features]. By default as many as
                 litevision's own output has, else 1000. Of a detector the kinds of objects, by default COCO's 80.
             dialect: the library whose form it has: ``torchvision``, ``timm``, ``timm_tf``, ``keras``, ``slim`` or
                 ``tutorial``; by default the weights' own, else the first that exists for the network.
             weights: a weight set's name, a file, a URL, a bundle, a run or its folder; ``"default"`` takes the
-                network's default set, ``"imagenet"`` Keras'. What is known of them is then ``network.pretrained``. Of a
-                detector they fill the backbone.
+                network's default set, ``"imagenet"`` Keras'. What is known of them is then ``network.pretrained``. Of
+                ``centernet`` they fill the backbone, of a NanoDet all of it.
             output_stride: 8, 16 or 32: later strides become dilation.
             features_only: gives a ``FeaturePyramid``, whose ``feature_info`` declares channels and strides.
             out_indices: the levels of that pyramid; by default all.
@@ -191,8 +163,18 @@ class Create:
             if unknown := [word for word in foreign if word not in FOREIGN_WORDS]:
                 raise _unknown_argument(unknown[0], name)
             name, meant = translate(name, own, foreign)
-            made_of_ours: Network | FeaturePyramid | CenterNet = self(name, **{**own, **meant})
+            made_of_ours: Network | FeaturePyramid | CenterNet | NanoDet = self(name, **{**own, **meant})
             return made_of_ours
+        if name.lower() in FORMS:
+            for argument in _changed(locals()).keys() - NanoDetArguments.__annotations__.keys():
+                raise UsageError(
+                    f"{argument} builds another network, and {name} is as its authors built it; leave it out"
+                )
+            if weights is None:
+                count = DEFAULT_OBJECT_CLASSES if num_classes is None else num_classes
+                return NanoDetConfig(name.lower(), count, in_channels).build()
+            with accept_unchecked(unchecked):
+                return load_nanodet(weights, name.lower(), num_classes, in_channels).train()
         is_detector = name.lower() == CENTERNET
         detector = {"neck": neck, "neck_channels": neck_channels, "head_channels": head_channels}
         detector = {key: value for key, value in detector.items() if value is not None}
@@ -265,12 +247,12 @@ class Create:
     def from_run(self, run: WeightsLike, *, task: Literal["classification"]) -> Network: ...
 
     @overload
-    def from_run(self, run: WeightsLike, *, task: Literal["detection"]) -> CenterNet: ...
+    def from_run(self, run: WeightsLike, *, task: Literal["detection"]) -> AnyDetector: ...
 
     @overload
-    def from_run(self, run: WeightsLike, *, task: None = None) -> Network | CenterNet: ...
+    def from_run(self, run: WeightsLike, *, task: None = None) -> AnyNetwork: ...
 
-    def from_run(self, run: WeightsLike, *, task: str | None = None) -> Network | CenterNet:
+    def from_run(self, run: WeightsLike, *, task: str | None = None) -> AnyNetwork:
         """Creates the network that a run trained, with its weights, in training mode.
 
         Args:
@@ -279,8 +261,8 @@ class Create:
             task: ``classification`` or ``detection``, where only one of them will do; it also fixes the return type.
 
         Returns:
-            A ``Network`` for classification, a ``CenterNet`` for detection; ``pretrained`` has its labels,
-            preprocessing, licence and source.
+            A ``Network`` for classification, a ``CenterNet`` or ``NanoDet`` for detection; ``pretrained`` has its
+            labels, preprocessing, licence and source.
 
         Raises:
             UsageError: not the output of a training or an export.
@@ -313,8 +295,8 @@ def _changed(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _unknown_argument(argument: str, name: str) -> UnknownNameError:
     """Returns the error for an argument that nobody knows; it lists all that ``name`` takes."""
-    if name.lower() == CENTERNET:
-        known = list(DetectorArguments.__annotations__)
+    if name.lower() in DETECTORS:
+        known = list((DetectorArguments if name.lower() == CENTERNET else NanoDetArguments).__annotations__)
     else:
         others = {*_FAMILY_OPTIONS} - {*family_options(resolve(name).architecture)}
         known = [word for word in ("features_only", *CreateArguments.__annotations__) if word not in others]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,12 @@ from torch import nn
 from litevision.errors import UnknownNameError, UsageError, WeightsError
 from litevision.files import sha256_of
 from litevision.image import Preprocess
-from litevision.models.centernet import AnyNetwork, CenterNetConfig
+from litevision.models.centernet import CenterNetConfig
 from litevision.models.config import NetworkConfig
+from litevision.models.kinds import AnyNetwork
+from litevision.models.nanodet import NanoDetConfig
 from litevision.models.pretrained import Pretrained, fingerprint
-from litevision.registry.labels import imagenet_labels
+from litevision.registry.labels import coco_labels, imagenet_labels
 from litevision.registry.schema import WeightSet
 from litevision.runtime import Normalisation
 from litevision.runtime.metadata import NORMALISATIONS, are_labels_of
@@ -41,6 +44,7 @@ _NORMALISATION_OF = {  # what each origin's own training scripts feed, where pub
     "tutorial": "half",
 }
 _IMAGENET_CLASSES = 1000
+_BY_MAP = "a local file, read by a map of its tensors"
 
 
 def facts_of(source: "WeightsSource", config: NetworkConfig, layout: str) -> Pretrained:
@@ -78,25 +82,35 @@ def facts_of(source: "WeightsSource", config: NetworkConfig, layout: str) -> Pre
 
 def _origin(source: "WeightsSource", layout: str) -> str:
     if source.stored.map is not None:
-        return "a local file, read by a map of its tensors"
+        return _BY_MAP
     taken = "" if source.recognised is None else f", taken for {source.recognised.weight_set.name}"
     return f"a local file in {layout_row(layout).title}'s layout{taken}"
 
 
-def detector_facts(path: Path, num_classes: int) -> Pretrained:
-    """Returns the facts of a CenterNet that somebody else trained: what its authors' code does to an image.
+def detector_facts(
+    path: Path, config: CenterNetConfig | NanoDetConfig, size_hw: tuple[int, int] | None = None, how: str = _BY_MAP
+) -> Pretrained:
+    """Returns the facts of a detector that somebody else trained: what its authors' code does to an image.
 
-    The file names no classes, so they are called by their numbers. Source: CenterNet's ``opts.py`` and ``pascal.py``.
+    A NanoDet's 80 classes have COCO's names; others are called by their numbers, as files name none. Source:
+    CenterNet's ``opts.py`` and ``pascal.py``; NanoDet's ``config/``.
+
+    Args:
+        size_hw: of the input, where the file tells it.
+        how: where it comes from.
     """
+    count, is_nanodet = config.num_classes, isinstance(config, NanoDetConfig)
+    usual = (config.form.size_px,) * 2 if isinstance(config, NanoDetConfig) else (512, 512)
+    labels = coco_labels() if is_nanodet and count == len(coco_labels()) else [f"class_{i}" for i in range(count)]
     return Pretrained(
         name=path.name,
-        preprocess=CenterNetConfig.default_preprocess((512, 512)),
+        preprocess=config.default_preprocess(size_hw or usual),
         normalisation=NORMALISATIONS["imagenet"],
-        labels=tuple(f"class_{i}" for i in range(num_classes)),
+        labels=tuple(labels),
         licence="unknown",
-        source="a local file, read by a map of its tensors",
-        sha256=sha256_of(path),
-        task=CenterNetConfig.task,
+        source=how,
+        sha256=sha256_of(path.with_suffix(".bin") if path.suffix == ".param" else path),
+        task=config.task,
     )
 
 
@@ -135,13 +149,22 @@ def _stored_facts(source: "WeightsSource") -> Pretrained | None:
     """
     if source.trained is not None:
         return source.trained.pretrained
-    plain = json.loads(source.stored.metadata.get(CONFIG_KEY, "{}")).get(PRETRAINED_KEY)
+    return facts_in_header(source.stored.metadata, source.label)
+
+
+def facts_in_header(metadata: Mapping[str, str], label: str) -> Pretrained | None:
+    """Reads the facts in the header of a weight file of litevision's; None where it states none.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    plain = json.loads(metadata.get(CONFIG_KEY, "{}")).get(PRETRAINED_KEY)
     if plain is None:
         return None
     faults: list[str] = []
     facts: Pretrained | None = from_dict(Pretrained, {**plain, "fingerprint": None}, PRETRAINED_KEY, faults)
     if facts is None:
-        raise WeightsError(f"{source.label}: what its header says of its weights cannot be read ({'; '.join(faults)})")
+        raise WeightsError(f"{label}: what its header says of its weights cannot be read ({'; '.join(faults)})")
     return facts
 
 

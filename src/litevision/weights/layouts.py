@@ -85,6 +85,10 @@ LAYOUTS = {
             ("torch", "safetensors"), _mapping("megvii"),
         ),
         LayoutRow(
+            "nanodet", "NanoDet", "the state_dict of NanoDet's authors",
+            ("torch", "safetensors"), _mapping("nanodet"), _TORCH,
+        ),
+        LayoutRow(
             "transformers", "Hugging Face transformers", "transformers' state_dict of MobileNetV1 and V2",
             ("torch", "safetensors"), _mapping("transformers"),
         ),

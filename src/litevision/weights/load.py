@@ -5,8 +5,10 @@ from pathlib import Path
 
 from litevision.console import note
 from litevision.errors import WeightsMismatchError
-from litevision.models.centernet import AnyNetwork
+from litevision.models.config import RGB
 from litevision.models.factory import build
+from litevision.models.kinds import AnyNetwork
+from litevision.models.nanodet import NanoDet, NanoDetConfig
 from litevision.models.network import Network
 from litevision.registry import Variant, resolve
 from litevision.runtime import Normalisation
@@ -76,9 +78,9 @@ def load_weights(
     """
     request = WeightsRequest.of(name, dialect, width_mult)
     with accept_unchecked(unchecked):
-        opened = _open(source, request, name, weight_map, save_map)
+        opened = open_weights(source, request, name, weight_map, save_map)
     require_classifier(opened)
-    return _load(
+    return load_opened(
         opened,
         request,
         None if name is None else resolve(name, dialect),
@@ -92,7 +94,7 @@ def load_weights(
     )
 
 
-def _open(
+def open_weights(
     source: WeightsLike,
     request: WeightsRequest,
     name: str | None,
@@ -118,7 +120,7 @@ def _open(
     return opened
 
 
-def _load(
+def load_opened(
     opened: WeightsSource,
     request: WeightsRequest,
     likely: Variant | None,
@@ -129,7 +131,7 @@ def _load(
     final_endpoint: str | None = None,
     reset_classifier: bool,
     drop_background: bool | None,
-    normalisation: Normalisation | None,
+    normalisation: Normalisation | None = None,
 ) -> Loaded:
     """Fills the network of opened weights; arguments as for ``load_weights``."""
     found = identify(opened, request, likely, any_width=True)
@@ -177,12 +179,12 @@ def load_network(
     Arguments and errors as for ``load_weights``.
     """
     request = WeightsRequest.of(name, dialect, width_mult)
-    opened = _open(source, request, name, weight_map, save_map)
+    opened = open_weights(source, request, name, weight_map, save_map)
     if opened.trained is None or (num_classes, drop_background, in_channels, reset_classifier) != (None,) * 3 + (
         False,
     ):
         require_classifier(opened)
-        return _load(
+        return load_opened(
             opened,
             request,
             None if name is None else resolve(name, dialect),
@@ -194,6 +196,41 @@ def load_network(
         ).network
     held = opened.trained.config.as_network()
     request.require(opened.label, WeightsRequest(held.architecture, held.dialect, held.width_mult))
+    return opened_model(opened)
+
+
+def opened_model(opened: WeightsSource) -> AnyNetwork:
+    """Builds the model that ``opened`` weights are, in evaluation mode, and says what was chosen or left out."""
+    assert opened.trained is not None
     for line in opened.stored.notes:
         note(f"note: {opened.label}: {line}")
     return opened.trained.network()
+
+
+def load_nanodet(
+    source: WeightsLike, architecture: str, num_classes: int | None = None, in_channels: int = RGB
+) -> NanoDet:
+    """Loads a NanoDet with all of its weights, in evaluation mode.
+
+    Args:
+        source: as for ``load_weights``.
+        architecture: the one that it must be.
+        num_classes: likewise; None for any.
+        in_channels: likewise.
+
+    Raises:
+        WeightsMismatchError: it is another network, or has other classes or channels.
+    """
+    opened = open_source(source, WeightsRequest(), architecture)
+    config = None if opened.trained is None else opened.trained.config
+    if not isinstance(config, NanoDetConfig) or config.architecture != architecture:
+        held = "no NanoDet" if config is None else config.to_architecture().name
+        raise WeightsMismatchError(f"{opened.label} holds {held}, expected weights of {architecture}")
+    if (config.num_classes, config.in_channels) != (num_classes or config.num_classes, in_channels):
+        raise WeightsMismatchError(
+            f"{opened.label} is a {architecture} of {config.num_classes} classes for {config.in_channels} channels, "
+            f"got num_classes {num_classes} and in_channels {in_channels}; leave both out"
+        )
+    network = opened_model(opened)
+    assert isinstance(network, NanoDet)
+    return network

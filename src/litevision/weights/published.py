@@ -8,7 +8,7 @@ from litevision.runtime import Normalisation, Score
 def preprocess_of(weight_set: WeightSet) -> Preprocess:
     """Returns what makes the network's input of an image."""
     given = weight_set.input
-    return Preprocess(given.size_hw, given.resize_px, "center", given.interpolation)
+    return Preprocess(given.size_hw, given.resize_px, given.crop, given.interpolation, given.pad_value)
 
 
 def normalisation_of(weight_set: WeightSet) -> Normalisation:

@@ -5,16 +5,17 @@ from pathlib import Path
 
 from litevision.errors import UnknownNameError, UsageError, WeightsError
 from litevision.files import atomic_write
+from litevision.models.nanodet import NanoDet
 from litevision.models.network import Network
 from litevision.outputs import check_output, kind_named
-from litevision.registry import ARCHITECTURES
+from litevision.registry import row_of
 from litevision.weights.convert import extract
 from litevision.weights.facts import PRETRAINED_KEY, current_facts, facts_to_dict
 from litevision.weights.layouts import layout_row, writable_layouts
 from litevision.weights.writers import WeightFile
 
 
-def save_weights(network: Network, path: str | Path, layout: str = "litevision") -> Path:
+def save_weights(network: Network | NanoDet, path: str | Path, layout: str = "litevision") -> Path:
     """Writes the weights of ``network`` to ``path``, and gives the path.
 
     litevision's own layout keeps the network's configuration and what is known of its weights beside the tensors, so
@@ -23,8 +24,8 @@ def save_weights(network: Network, path: str | Path, layout: str = "litevision")
     Args:
         path: ``.safetensors`` or ``.pth`` for the layouts of torch; ``.weights.h5`` (Keras 3) or ``.h5`` (older
             Keras) for ``keras``.
-        layout: ``litevision``, ``torchvision``, ``timm`` or ``keras``; the last three take the networks of their own
-            dialect alone, so that what is read there computes the same.
+        layout: ``litevision``, ``torchvision``, ``timm``, ``nanodet`` or ``keras``; all but the first take the
+            networks of their own dialect alone, so that what is read there computes the same.
 
     Raises:
         UnknownNameError: no such layout.
@@ -46,7 +47,7 @@ def save_weights(network: Network, path: str | Path, layout: str = "litevision")
     row = layout_row(layout)
     chosen = row.load()
     config = network.config
-    if config.dialect not in chosen.dialects or ARCHITECTURES[config.architecture].family not in chosen.mappings:
+    if config.dialect not in chosen.dialects or row_of(config.architecture).family not in chosen.mappings:
         raise UsageError(
             f"the layout {layout!r} holds networks of the dialects {', '.join(chosen.dialects)}; "
             f"got {config.architecture} in the dialect {config.dialect!r}"
@@ -65,7 +66,7 @@ def save_weights(network: Network, path: str | Path, layout: str = "litevision")
     return path
 
 
-def _header(network: Network) -> str:
+def _header(network: Network | NanoDet) -> str:
     """The configuration of ``network`` and what is known of its weights, as JSON."""
     facts = current_facts(network)
     known = {} if facts is None else {PRETRAINED_KEY: facts_to_dict(facts)}

@@ -6,10 +6,13 @@ from typing import NamedTuple
 
 from litevision.errors import BundleError, UnknownNameError, WeightsError, WeightsMismatchError
 from litevision.models.config import NetworkConfig
-from litevision.registry import ALIASES, ARCHITECTURES, resolve
+from litevision.models.nanodet import NanoDetConfig
+from litevision.registry import ALIASES, ARCHITECTURES, DETECTORS, resolve
 from litevision.registry.weight_sets import FILE_ENDINGS, WeightSet, find_weight_set, is_file_name, weight_sets
 from litevision.weights.download import discard_unreadable, fetch
 from litevision.weights.facts import detector_facts
+from litevision.weights.nanodet import nanodet_in_file
+from litevision.weights.published import normalisation_of, preprocess_of
 from litevision.weights.read import StoredWeights, read
 from litevision.weights.recognise import Recognised, recognise
 from litevision.weights.structure.match import AmbiguousWeightsError
@@ -115,14 +118,35 @@ def open_source(
         if source == IMAGENET and request.dialect is None:
             keras = [row for row in ARCHITECTURES[resolve(name).architecture].dialects if row == "keras"]
             request = request._replace(dialect=next(iter(keras), None))
-        weight_set = _default_set(name, request)
+        weight_set = find_weight_set(name) if name.lower() in DETECTORS else _default_set(name, request)
     elif _is_file(source):
         return _of_file(read(Path(source)), Path(source), str(source), request, weight_map)
     else:
         weight_set = find_weight_set(str(source))
+    if weight_set.architecture in DETECTORS:
+        return _of_detector(weight_set, request)
     request.require(weight_set.name, WeightsRequest(weight_set.architecture, weight_set.dialect, weight_set.width_mult))
     path = fetch(weight_set)
     return WeightsSource(weight_set.name, weight_set, path, read(path))
+
+
+def _of_detector(weight_set: WeightSet, request: WeightsRequest) -> WeightsSource:
+    """A published detector, whose backbone may be what was asked for."""
+    backbone = NanoDetConfig(weight_set.architecture).as_network()
+    request.require(weight_set.name, WeightsRequest(backbone.architecture, backbone.dialect, backbone.width_mult))
+    trained = open_trained(fetch(weight_set))
+    if trained is None or trained.config.to_architecture().name != weight_set.architecture:
+        raise WeightsMismatchError(f"{weight_set.name} is another network than {weight_set.architecture}")
+    facts = replace(
+        trained.pretrained,
+        name=weight_set.name,
+        preprocess=preprocess_of(weight_set),
+        normalisation=normalisation_of(weight_set),
+        licence=weight_set.licence,
+        source=weight_set.url,
+        training_data=weight_set.training_data,
+    )
+    return _of_trained(replace(trained, label=weight_set.name, pretrained=facts), weight_set.name)
 
 
 def open_model(source: WeightsLike) -> TrainedModel | None:
@@ -147,6 +171,12 @@ def _of_file(
 
     A published file, by whatever name, brings its set's record.
     """
+    nanodet = nanodet_in_file(stored, path, label) if weight_map is None else None
+    if nanodet is not None:
+        backbone = nanodet.config.as_network()
+        request.require(label, WeightsRequest(backbone.architecture, backbone.dialect, backbone.width_mult))
+        trained = TrainedModel(label, path, nanodet.config, nanodet.state, nanodet.pretrained, layout=nanodet.layout)
+        return _of_trained(trained, label, nanodet.notes)
     recognised = None if weight_map is not None or CONFIG_KEY in stored.metadata else recognise(path)
     weight_set = recognised.weight_set if recognised is not None and recognised.is_certain else None
     if weight_set is not None:
@@ -166,15 +196,15 @@ def _of_file(
     stored = replace(
         stored, tensors=config.backbone_state(state), container="torch", map=replace(stored.map, config=config)
     )
-    if config.task == NetworkConfig.task:
+    if isinstance(config, NetworkConfig):
         return WeightsSource(label, None, path, stored)
-    facts = detector_facts(path, config.num_classes)
+    facts = detector_facts(path, config)
     return WeightsSource(label, None, path, stored, TrainedModel(label, path, config, state, facts))
 
 
-def _of_trained(trained: TrainedModel, label: str) -> WeightsSource:
+def _of_trained(trained: TrainedModel, label: str, notes: tuple[str, ...] = ()) -> WeightsSource:
     state = trained.config.backbone_state(trained.state)
-    return WeightsSource(label, None, trained.path, StoredWeights(state, "torch"), trained)
+    return WeightsSource(label, None, trained.path, StoredWeights(state, "torch", notes=notes), trained)
 
 
 def _is_file(source: str | Path) -> bool:

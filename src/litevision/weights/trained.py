@@ -11,17 +11,24 @@ from typing import Any, Protocol
 from litevision.errors import FileMissingError, LitevisionError, UsageError, WeightsError
 from litevision.files import read_toml, refuse_links, sha256_of
 from litevision.image import Preprocess
-from litevision.models.centernet import AnyConfig, AnyNetwork, config_type
+from litevision.models.kinds import AnyConfig, AnyNetwork, config_from_dict
 from litevision.models.pretrained import Pretrained, fingerprint
 from litevision.runtime import Normalisation
-from litevision.runtime.bundle import checked_metadata, read_bundle
+from litevision.runtime.bundle import checked_metadata, is_bundle, read_bundle
 from litevision.weights.bundles import pretrained_of, read_bundle_weights, restore_folded
 from litevision.weights.convert.layout import Tensors
+from litevision.weights.facts import detector_facts
+from litevision.weights.folded import nanodet_in
+from litevision.weights.ncnn import read_ncnn
+from litevision.weights.onnx_convolutions import read_onnx
 from litevision.weights.pickles import load_torch
 from litevision.weights.read import require_plain, what_folder
 from litevision.zoo import BUNDLES
 
 PLAN, RECIPE, BUNDLE = "plan.json", "recipe.toml", "model.onnx"
+GRAPH_READERS = {".onnx": read_onnx, ".param": read_ncnn}
+"""What reads a graph of another's making, by the ending of its file's name."""
+
 CHECKPOINTS = ("best.ckpt", "last.ckpt")
 """A run's checkpoints, the one to use first."""
 
@@ -53,6 +60,7 @@ class TrainedModel:
         state: the state dict of that network.
         pretrained: its preprocessing, labels, licence and origin.
         is_folded: whether batch normalisation was folded into the convolutions, as in a bundle.
+        layout: how the file names its tensors.
     """
 
     label: str
@@ -61,6 +69,7 @@ class TrainedModel:
     state: Tensors
     pretrained: Pretrained
     is_folded: bool = False
+    layout: str = "native"
 
     def network(self) -> AnyNetwork:
         """Builds the network with its weights, in evaluation mode."""
@@ -98,7 +107,7 @@ def open_trained(source: WeightsLike) -> TrainedModel | None:
     Args:
         source: a run's folder (its best checkpoint counts, or the last one where there is no best yet), ``best.ckpt``
             or ``last.ckpt`` in such a folder, a bundle's ``.onnx`` file or the name of one that comes with the package,
-            or a run.
+            a run, or a NanoDet of others' making (``.onnx``, or ncnn's ``.param`` with the ``.bin`` beside it).
 
     Raises:
         FileMissingError: a folder without a run, or a run without a checkpoint.
@@ -106,7 +115,12 @@ def open_trained(source: WeightsLike) -> TrainedModel | None:
     """
     given = path_of(source)
     path = BUNDLES[given] if isinstance(given, str) and given in BUNDLES else Path(given)
-    if path.suffix == ".onnx" and "://" not in str(given):
+    is_file = "://" not in str(given)
+    if path.suffix == ".bin" and is_file and path.with_suffix(".param").is_file():  # ncnn's two files
+        path = path.with_suffix(".param")
+    if path.suffix in GRAPH_READERS and is_file and not (path.suffix == ".onnx" and is_bundle(read_bundle(path))):
+        return _from_graph(path, str(given))
+    if path.suffix == ".onnx" and is_file:
         config, state, pretrained = read_bundle_weights(path)
         return TrainedModel(str(given), path, config, state, pretrained, is_folded=True)
     if path.is_dir() and ((path / PLAN).is_file() or isinstance(given, Path) or len(path.parts) > 1):
@@ -114,6 +128,14 @@ def open_trained(source: WeightsLike) -> TrainedModel | None:
     if path.name in CHECKPOINTS and path.is_file() and (path.parent / PLAN).is_file():
         return _from_run(path.parent, path, str(given))
     return None
+
+
+def _from_graph(path: Path, label: str) -> TrainedModel:
+    """Reads the detector in a graph of another's making."""
+    graph = GRAPH_READERS[path.suffix](path)
+    config, state = nanodet_in(graph, path)
+    facts = detector_facts(path, config, graph.size_hw, "a local file, read by the order of its convolutions")
+    return TrainedModel(label, path, config, state, facts, is_folded=True, layout="none; by the order of convolutions")
 
 
 def _checkpoint_in(folder: Path) -> Path:
@@ -129,7 +151,7 @@ def _from_run(folder: Path, checkpoint: Path, label: str) -> TrainedModel:
     refuse_links(folder)
     try:
         plan = json.loads((folder / PLAN).read_text("utf-8"))
-        config = config_type(plan.get("task", _FIRST_TASK)).from_dict(plan["network"])
+        config = config_from_dict(plan.get("task", _FIRST_TASK), plan["network"])
         pretrained = _facts(folder, plan, checkpoint)
         if pretrained.top_k is None and (folder / RECIPE).is_file():  # bundles of 0.1.0 do not state it
             pretrained = replace(pretrained, top_k=config.top_k_of(_tables(folder / RECIPE)))

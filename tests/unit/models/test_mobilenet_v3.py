@@ -229,7 +229,7 @@ def test_slims_names_and_shapes() -> None:
         ({"kernel_size": -1}, r"kernel_size must be odd and above 0, got -1"),
         ({"exp_channels": 0}, r"exp_channels and out_channels must be 1 or more, got 0, 96"),
         ({"out_channels": -8}, r"must be 1 or more, got 576, -8"),
-        ({"act": "swish"}, r"act must be one of relu, relu6, hardswish, none, got 'swish'"),
+        ({"act": "swish"}, r"act must be one of relu, relu6, leaky_relu, hardswish, none, got 'swish'"),
     ],
 )
 def test_refuses_a_row_that_cannot_work(change: dict[str, Any], message: str) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from litevision.errors import UnknownNameError
-from litevision.registry.architectures import ALIASES, ARCHITECTURES
+from litevision.registry.architectures import ALIASES, ARCHITECTURES, DETECTORS, row_of
 from litevision.registry.digests import NUM_BYTES, SHA256
 from litevision.registry.labels import imagenet_labels
 from litevision.registry.weight_sets import WeightSet, default_weight_set, find_weight_set, weight_sets
@@ -31,7 +31,7 @@ def test_every_row_is_well_formed(row: WeightSet) -> None:
     architecture, _, rest = row.name.partition(".")
     assert architecture == row.architecture
     assert rest
-    assert row.dialect in ARCHITECTURES[row.architecture].dialects
+    assert row.dialect in row_of(row.architecture).dialects
     assert all(urlsplit(url).scheme == "https" for url in (row.url, row.source, *row.mirrors))
     assert row.sha256 is None or (len(row.sha256) == 64 and set(row.sha256) <= set("0123456789abcdef"))
     assert row.md5 is None or (len(row.md5) == 32 and set(row.md5) <= set("0123456789abcdef"))
@@ -40,6 +40,7 @@ def test_every_row_is_well_formed(row: WeightSet) -> None:
     assert (row.num_classes == 0) == ("notop" in row.tags) == row.name.endswith("_notop")
     assert row.top1 is None or (row.num_classes == 1000 and 40 < row.top1 < 83)
     assert row.top5 is None or row.top1 < row.top5 < 97
+    assert (row.ap is not None) == (row.input.crop == "letterbox") == (row.architecture in DETECTORS)
     assert row.input.size_hw[0] <= row.input.resize_px <= row.input.size_hw[0] / 0.85
     json.dumps(dataclasses.asdict(row))  # plain data
 
@@ -51,7 +52,7 @@ def test_names_and_aliases_are_unique() -> None:
 
 
 def test_the_sets_are_all_there() -> None:
-    assert (len(of_origin("tv_")), len(of_origin("timm_")), len(of_origin("keras_"))) == (9, 33, 88)
+    assert [len(of_origin(origin)) for origin in ("tv_", "timm_", "keras_", "rangilyu_")] == [9, 33, 88, 4]
 
 
 def test_every_digest_belongs_to_a_set() -> None:
@@ -67,6 +68,8 @@ def test_every_digest_belongs_to_a_set() -> None:
     [
         ("mobilenet_v2.tv_in1k_v1", "mobilenet_v2.tv_in1k_v1"),
         ("MobileNet_V2.TV_in1k_V1", "mobilenet_v2.tv_in1k_v1"),
+        ("nanodet_plus_m", "nanodet_plus_m.rangilyu_coco_r416"),
+        ("nanodet-plus-m-1.5x_320", "nanodet_plus_m_x1_5.rangilyu_coco_r320"),
         ("MobileNet_V2_Weights.IMAGENET1K_V2", "mobilenet_v2.tv_in1k_v2"),
         ("MobileNet_V3_Small_Weights.DEFAULT", "mobilenet_v3_small.tv_in1k_v1"),
         ("ShuffleNet_V2_X0_5_Weights.IMAGENET1K_V1", "shufflenet_v2_x0_5.tv_in1k_v1"),

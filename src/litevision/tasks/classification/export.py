@@ -23,6 +23,8 @@ class RawToProbabilities(FromRaw):
     answers, of which the second has the logit's probability and the first the rest, so that they sum to 1 again.
     """
 
+    outputs = ("probabilities",)
+
     def __init__(self, network: nn.Module, normalisation: Normalisation, activation: Activation = "softmax") -> None:
         super().__init__(network, normalisation)
         self.activation = activation

@@ -166,11 +166,6 @@ class Classification(Task):
                 "the network has one logit, whose softmax is 1 for every image; expected the activation sigmoid"
             )
 
-    @property
-    def graph_outputs(self) -> Sequence[str]:
-        """The names of the graph's outputs."""
-        return ("probabilities",)
-
     def raw_network(self, network: Any, normalisation: Normalisation, options: Mapping[str, Any]) -> "FromRaw":
         """``network`` from raw images to probabilities."""
         from litevision.tasks.classification.export import RawToProbabilities

@@ -2,12 +2,14 @@
 
 Two lists of detections cannot be compared line by line: where two peaks are as high as each other but for rounding,
 either may come first, and of two such neighbours either may be the peak. So each detection of the bundle is looked up
-among all cells of the module's maps, and each peak of the module that stands out clearly is looked up in the bundle.
+among all cells of the module's maps, and each cell of the module that stands out clearly is looked up in the bundle.
+What is left out beside a better one is at CenterNet a neighbour in the map, at NanoDet a box that overlaps.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,20 +17,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from litevision.detections import box_iou
 from litevision.errors import BundleError, ExportError
 from litevision.exporting.graph import TOLERANCE, FromRaw
-from litevision.models.centernet import CenterNet, CenterNetMaps
+from litevision.models.centernet import CenterNetMaps
+from litevision.models.kinds import AnyDetector
+from litevision.models.nanodet import NMS_IOU, NMS_SCORE, NanoDet, NanoDetMaps, decode_cells
 from litevision.models.necks import STRIDE
 from litevision.runtime import Bundle, Check, Normalisation
 
 TOLERANCE_PX = 0.05
 """Largest difference of an edge that float32 arithmetic in another order explains; for large boxes 1e-4 of the edge."""
 
+_IOU_TOLERANCE = 1e-3
+
 Boxes = npt.NDArray[np.float32]
 
 
 def check_detection_bundle(
-    path: Path, network: CenterNet, normalisation: Normalisation, check_images: Sequence[str | Path | bytes]
+    path: Path, network: AnyDetector, normalisation: Normalisation, check_images: Sequence[str | Path | bytes]
 ) -> Check:
     """Compares the bundle at ``path``, in onnxruntime, with ``network`` as it was before export, in eval mode.
 
@@ -43,7 +50,11 @@ def check_detection_bundle(
     try:
         bundle = Bundle.open(path)
         batch_u8_nhwc = bundle.metadata.preprocess.batch(check_images)
-        expected = _expected(network, normalisation, batch_u8_nhwc)
+        with torch.inference_mode():
+            maps = FromRaw(network, normalisation).answer(torch.from_numpy(batch_u8_nhwc))
+        if not all(part.isfinite().all() for part in maps):
+            raise ExportError("the network gives no numbers for images: its weights are broken; nothing was written")
+        expected = _cells_of(network, maps, batch_u8_nhwc.shape[1:3])
         runs = [bundle.run(batch_u8_nhwc)]
         singly = [bundle.run(image_u8_hwc[None]) for image_u8_hwc in batch_u8_nhwc]
         runs.append({name: np.concatenate([answer[name] for answer in singly]) for name in runs[0]})
@@ -67,17 +78,21 @@ def check_detection_bundle(
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """What a detector says of every cell of one image's map; M cells, C classes.
+    """What a detector says of every cell of one image's maps; M cells, C classes.
 
     Attributes:
         scores: [C, M].
-        around: the highest score among each cell's neighbours, without its own, [C, M].
+        may_stand: which may be among the detections, whatever rounding decides, [C, M].
+        must_stand: which are among them for sure, as far as there is room, [C, M].
         boxes: [M, 4].
+        most_overlap: of two detections of a class; 1 where they may overlap.
     """
 
     scores: npt.NDArray[np.float32]
-    around: npt.NDArray[np.float32]
+    may_stand: npt.NDArray[np.bool_]
+    must_stand: npt.NDArray[np.bool_]
     boxes: Boxes
+    most_overlap: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +103,13 @@ class _Comparison:
     score_difference: float
 
 
-def _expected(network: CenterNet, normalisation: Normalisation, batch_u8_nhwc: npt.NDArray[np.uint8]) -> list[_Cells]:
-    with torch.inference_mode():
-        maps: CenterNetMaps = FromRaw(network, normalisation).answer(torch.from_numpy(batch_u8_nhwc))
-    if not all(part.isfinite().all() for part in maps):
-        raise ExportError("the network gives no numbers for images: its weights are broken; nothing was written")
+def _cells_of(network: AnyDetector, maps: Any, size_hw: tuple[int, int]) -> list[_Cells]:
+    if isinstance(network, NanoDet):
+        return _overlapping_cells(maps, network.points(size_hw), size_hw)
+    return _neighbouring_cells(maps)
+
+
+def _neighbouring_cells(maps: CenterNetMaps) -> list[_Cells]:
     scores = maps.heatmap.sigmoid()
     around = _highest_neighbour(scores)
     height, width = scores.shape[-2:]
@@ -100,10 +117,26 @@ def _expected(network: CenterNet, normalisation: Normalisation, batch_u8_nhwc: n
     centre = torch.stack((columns, rows)) + maps.offset
     half = maps.size.clamp(min=0) / 2
     boxes = STRIDE * torch.cat((centre - half, centre + half), dim=1)
+    may_stand, must_stand = scores >= around - TOLERANCE, scores > around + TOLERANCE
     return [
-        _Cells(one.flatten(1).numpy(), near.flatten(1).numpy(), box.flatten(1).T.numpy())
-        for one, near, box in zip(scores, around, boxes, strict=True)
+        _Cells(one.flatten(1).numpy(), may.flatten(1).numpy(), must.flatten(1).numpy(), box.flatten(1).T.numpy())
+        for one, may, must, box in zip(scores, may_stand, must_stand, boxes, strict=True)
     ]
+
+
+def _overlapping_cells(maps: NanoDetMaps, points: Tensor, size_hw: tuple[int, int]) -> list[_Cells]:
+    found = []
+    for boxes, scores in zip(*(part.numpy() for part in decode_cells(maps, points, size_hw)), strict=True):
+        scores = np.ascontiguousarray(scores.T)
+        must_stand = scores > NMS_SCORE + TOLERANCE
+        for mine, its_scores in zip(must_stand, scores, strict=True):
+            rivals = np.flatnonzero(its_scores > NMS_SCORE - TOLERANCE)
+            overlaps = box_iou(boxes[rivals], boxes[rivals]) > NMS_IOU - _IOU_TOLERANCE
+            np.fill_diagonal(overlaps, val=False)
+            is_better = its_scores[rivals][None] >= its_scores[rivals][:, None] - TOLERANCE
+            mine[rivals] &= ~(overlaps & is_better).any(axis=1)
+        found.append(_Cells(scores, scores > NMS_SCORE - TOLERANCE, must_stand, boxes, NMS_IOU + _IOU_TOLERANCE))
+    return found
 
 
 def _highest_neighbour(scores: Tensor) -> Tensor:
@@ -116,7 +149,7 @@ def _highest_neighbour(scores: Tensor) -> Tensor:
 def _compare(
     cells: _Cells, boxes: Boxes, scores: npt.NDArray[np.float32], classes: npt.NDArray[np.int64]
 ) -> _Comparison:
-    """The detections of a bundle in one image against every cell of the module's map."""
+    """The detections of a bundle in one image against every cell of the module's maps."""
     found = set[tuple[int, int]]()
     strange, largest = 0, 0.0
     reach_px = np.maximum(TOLERANCE_PX, 1e-4 * np.abs(cells.boxes).max(1))
@@ -128,15 +161,19 @@ def _compare(
             continue
         here = cells.scores[label]
         fits = (np.abs(cells.boxes - box).max(1) <= reach_px) & (np.abs(here - score) <= TOLERANCE)
-        fits &= here >= cells.around[label] - TOLERANCE
+        fits &= cells.may_stand[label]
         if not fits.any():
             strange += 1
             continue
         largest = max(largest, float(np.abs(here - score)[fits].min()))
         found.update((int(label), int(cell)) for cell in np.flatnonzero(fits))
-    # Rounding decides which of these are peaks; the list must hold whatever is one for sure and above the K-th of them.
-    possible = np.sort(cells.scores[cells.scores >= cells.around - TOLERANCE])[::-1]
+    if cells.most_overlap < 1:
+        overlaps = box_iou(boxes, boxes) * (classes[:, None] == classes) * (scores > 0)
+        strange += int((np.triu(overlaps, 1) > cells.most_overlap).any(axis=0).sum())
+    # Rounding decides which of these stand there; the list must hold what does for sure and is above the K-th of them.
+    possible = np.sort(cells.scores[cells.may_stand])[::-1]
     last = possible[len(scores) - 1] if len(possible) >= len(scores) else 0.0
-    is_clear = (cells.scores > cells.around + TOLERANCE) & (cells.scores > last + 2 * TOLERANCE)
+    is_clear = cells.must_stand & (cells.scores > last + 2 * TOLERANCE)
     missing = sum((int(label), int(cell)) not in found for label, cell in np.argwhere(is_clear))
-    return _Comparison(strange, missing, bool(abs(scores.max() - possible[0]) <= TOLERANCE), largest)
+    best = possible[0] if len(possible) else 0.0
+    return _Comparison(strange, missing, bool(abs(scores.max() - best) <= TOLERANCE), largest)

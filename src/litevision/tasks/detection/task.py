@@ -39,7 +39,7 @@ _NOTHING_FOUND = 5e-4  # an AP50 that is 0.000
 
 
 class DetectionTask(Task):
-    """Where objects are in an image, and what they are, found by a CenterNet."""
+    """Where objects are in an image, and what they are. What is trained is a CenterNet."""
 
     name: ClassVar[TaskName] = "detection"
     verb: ClassVar[str] = "detect"
@@ -172,16 +172,11 @@ class DetectionTask(Task):
         if options.get("top_k", 1) < 1:
             raise UsageError(f"top_k must be 1 or more, got {options['top_k']}")
 
-    @property
-    def graph_outputs(self) -> Sequence[str]:
-        """The names of the graph's outputs."""
-        return ("boxes", "scores", "classes")
-
     def raw_network(self, network: Any, normalisation: Normalisation, options: Mapping[str, Any]) -> "FromRaw":
         """``network`` from raw images to boxes; ``top_k`` of them, 100 unless the options say another number."""
-        from litevision.tasks.detection.export import RawToDetections
+        from litevision.tasks.detection.export import raw_detector
 
-        return RawToDetections(network, normalisation, options.get("top_k", 100))
+        return raw_detector(network, normalisation, options.get("top_k", 100))
 
     def check_bundle(
         self, path: Path, network: Any, normalisation: Normalisation, check_images: Sequence[Any]

@@ -9,6 +9,7 @@ from torch import Tensor
 from litevision.errors import WeightsMismatchError
 from litevision.models.config import NetworkConfig
 from litevision.models.factory import build
+from litevision.models.nanodet import NanoDet
 from litevision.models.network import FeaturePyramid, Network
 from litevision.weights.convert.layout import Layout, TensorMapping, Tensors, tensor_mappings, to_layout, to_native
 
@@ -148,10 +149,10 @@ def for_channels(kernel: Tensor, in_channels: int) -> Tensor:
     return kernel[:, turns] * (RGB / in_channels)
 
 
-def extract(network: Network, layout: Layout) -> Tensors:
+def extract(network: Network | NanoDet, layout: Layout) -> Tensors:
     """The tensors of ``network`` under the layout's names, in its order; the inverse of ``apply``."""
     state = network.state_dict()
-    whole = whole_network(network)
+    whole = network if isinstance(network, NanoDet) else whole_network(network)
     present: list[TensorMapping] = [mapping for mapping in tensor_mappings(whole, layout) if mapping.ours in state]
     tensors = {
         mapping.theirs[0]: to_layout(state[mapping.ours].detach().cpu(), mapping.kind, layout, mapping.multiplier)

@@ -6,13 +6,14 @@ that custom rows, widths and depths need no mapping of their own. The same mappi
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from litevision.models.nanodet import NanoDet
 from litevision.models.network import Network
-from litevision.registry import ARCHITECTURES
+from litevision.registry import row_of
 
 Tensors = dict[str, Tensor]
 BATCH_COUNTS = {"num_batches_tracked": "counts batches; nothing reads it"}
@@ -38,7 +39,8 @@ class LayerMapping:
     also: tuple[str, ...] = ()
 
 
-MappingBuilder = Callable[[Network], Iterator[LayerMapping]]
+MappingBuilder = Callable[[Any], Iterator[LayerMapping]]
+"""Takes a network or detector of the family."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Layout:
     """An origin's way to store weights.
 
     Attributes:
-        name: as users say it: ``torchvision``, ``timm``, ``keras``, ``slim``, ``megvii``, ``native``.
+        name: as users say it: ``torchvision``, ``timm``, ``keras``, ``slim``, ``megvii``, ``nanodet``, ``native``.
         dialects: the dialects whose networks the origin stores in it, the likeliest first.
         mappings: the mapping of each family (the module name under ``litevision.models``).
         separator: stands between a layer's path and its tensor's name.
@@ -70,8 +72,8 @@ class Layout:
     norm_leaves: tuple[str, str, str, str] = ("weight", "bias", "running_mean", "running_var")
     permute: Mapping[TensorKind, tuple[int, ...]] | None = None
     dropped: Mapping[str, str] | None = None
-    prepare: Callable[[Network, Tensors], Tensors] | None = None
-    restore: Callable[[Network, Tensors], Tensors] | None = None
+    prepare: Callable[[Any, Tensors], Tensors] | None = None
+    restore: Callable[[Any, Tensors], Tensors] | None = None
     background_class: bool = False
 
 
@@ -95,9 +97,9 @@ def conv_norm(ours: str, conv: str, norm: str) -> Iterator[LayerMapping]:
     yield LayerMapping(f"{ours}.norm", norm)
 
 
-def tensor_mappings(network: Network, layout: Layout) -> Iterator[TensorMapping]:
+def tensor_mappings(network: Network | NanoDet, layout: Layout) -> Iterator[TensorMapping]:
     """Every tensor of ``network`` that ``layout`` stores, in the layout's order."""
-    for layer_mapping in layout.mappings[ARCHITECTURES[network.config.architecture].family](network):
+    for layer_mapping in layout.mappings[row_of(network.config.architecture).family](network):
         layer = network.get_submodule(layer_mapping.ours)
         if isinstance(layer, nn.Identity):  # the classifier of a network without classes
             continue

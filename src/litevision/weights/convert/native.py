@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from litevision.models.network import Network
-from litevision.registry import ARCHITECTURES
+from litevision.registry import ARCHITECTURES, DETECTORS
 from litevision.weights.convert.layout import BATCH_COUNTS, LayerMapping, Layout
 
 
-def every_layer(network: Network) -> Iterator[LayerMapping]:
+def every_layer(network: nn.Module) -> Iterator[LayerMapping]:
     """Each layer under its own path."""
     for path, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
@@ -18,7 +17,7 @@ def every_layer(network: Network) -> Iterator[LayerMapping]:
 
 LAYOUT = Layout(
     name="native",
-    dialects=("torchvision", "timm", "timm_tf", "timm_rw", "keras", "slim", "tutorial"),
-    mappings={row.family: every_layer for row in ARCHITECTURES.values()},
+    dialects=("torchvision", "timm", "timm_tf", "timm_rw", "keras", "slim", "tutorial", "nanodet"),
+    mappings={row.family: every_layer for row in (*ARCHITECTURES.values(), *DETECTORS.values())},
     dropped=BATCH_COUNTS,
 )

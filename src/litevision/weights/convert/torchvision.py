@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from litevision.models.network import Network
+from litevision.models.network import FeaturePyramid, Network
 from litevision.weights.convert.layout import BATCH_COUNTS, LayerMapping, Layout, conv_norm
 
 
@@ -44,7 +44,7 @@ def mobilenet_v3(network: Network) -> Iterator[LayerMapping]:
     yield LayerMapping("head.classifier", "classifier.3")
 
 
-def shufflenet_v2(network: Network) -> Iterator[LayerMapping]:
+def shufflenet_v2(network: Network | FeaturePyramid) -> Iterator[LayerMapping]:
     """``conv1``, ``stage{s}.{i}.branch1`` of the units that stride, ``branch2`` of all, ``conv5``, ``fc``."""
     yield from conv_norm("features.stem", "conv1.0", "conv1.1")
     for name, _ in network.features.named_children():

@@ -10,7 +10,7 @@ import torch
 
 from litevision.errors import FileMissingError, WeightsError, WeightsMismatchError
 from litevision.files import atomic_write
-from litevision.models.centernet import AnyConfig, config_type
+from litevision.models.kinds import AnyConfig, config_from_dict
 from litevision.outputs import check_output, kind_named
 from litevision.weights.convert.layout import Tensors
 from litevision.weights.structure.layers import Axes, torch_axes
@@ -129,7 +129,7 @@ class WeightMap:
             tensors = record["tensors"]
             if not all(isinstance(ours, str | None) for ours in tensors.values()):
                 raise ValueError("a tensor is mapped to what is no name")
-            config = config_type(record["task"]).from_dict(record["network"])
+            config = config_from_dict(record["task"], record["network"])
         except Exception as error:  # a file can hold anything
             raise WeightsError(
                 f"{path} cannot be read as a weight map ({type(error).__name__}: {error}); expected JSON as --save-map "
