@@ -37,6 +37,21 @@ def near_names(name: str, known: Iterable[str]) -> list[str]:
     return [folded[match] for match in dict.fromkeys(turns) if match is not None][:3]
 
 
+def without_secrets(text: str) -> str:
+    """Return a text without what may be secret in the addresses in it: user, password, query and fragment.
+
+    Of Azure's addresses, the container stands where others have a user, and stays.
+
+    Example:
+        >>> without_secrets("https://me:pass@host/a.jpg?X-Amz-Signature=1 and s3://a/b")
+        'https://host/a.jpg and s3://a/b'
+    """
+    import re
+
+    text = re.sub(r"((?:(?!abfss?:|wasbs?:)\b[A-Za-z][A-Za-z0-9+.-]*)://)[^/\s@]*@", r"\1", text)
+    return re.sub(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s?#]*)[?#]\S*", r"\1", text)
+
+
 class LitevisionError(Exception):
     """The root of the tree: catching it catches every error that litevision raises on purpose."""
 

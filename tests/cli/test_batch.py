@@ -40,7 +40,10 @@ def batch(many: Path, litevision: Run) -> Run:
     def run(*arguments: str, output: str = "out", model: str = "tiny.onnx") -> tuple[int, str, str]:
         given = ("--model", model, "-o", output, "--workers", "2")
         engine = () if "--engine" in arguments else ("--engine", "onnxruntime")
-        return litevision("batch", *arguments, *given, *engine, *(() if "--rows" in arguments else ("--rows", "5")))
+        form = () if "--format" in arguments else ("--format", "jsonl")
+        return litevision(
+            "batch", *arguments, *given, *engine, *form, *(() if "--rows" in arguments else ("--rows", "5"))
+        )
 
     return run
 
@@ -155,7 +158,20 @@ def test_killed_and_resumed_no_row_is_lost_or_there_twice(
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 def test_kill_9_leaves_whole_parts(batch: Run) -> None:
     Path("list.txt").write_text("".join(f"many/{number % 6:02}.png\n" for number in range(1000)))
-    arguments = ("batch", "@list.txt", "--model", "tiny.onnx", "-o", "cut", "--rows", "20", "--engine", "onnxruntime")
+    arguments = (
+        "batch",
+        "@list.txt",
+        "--model",
+        "tiny.onnx",
+        "-o",
+        "cut",
+        "--rows",
+        "20",
+        "--format",
+        "jsonl",
+        "--engine",
+        "onnxruntime",
+    )
     process = subprocess.Popen([sys.executable, "-m", "litevision", *arguments], stderr=subprocess.DEVNULL)
     until = time.monotonic() + PATIENCE_S
     while process.poll() is None and len(parts_of("cut")) < 3 and time.monotonic() < until:
@@ -204,9 +220,9 @@ def test_another_model_in_the_folder_is_refused(batch: Run) -> None:
 
 def test_another_engine_is_refused_and_auto_takes_that_of_the_job(batch: Run) -> None:
     batch("many", "--engine", "onnxruntime", "--rows", "23")
-    record = json.loads(Path("out/job.json").read_text())
+    record = json.loads(Path("out/_job.json").read_text())
     record["engine"] |= {"name": "openvino", "version": "openvino 1"}
-    Path("out/job.json").write_text(json.dumps(record))
+    Path("out/_job.json").write_text(json.dumps(record))
     code, _, err = batch("many", "--engine", "onnxruntime", "--rows", "23")
     assert (code, err.count("\n")) == (1, 1)
     assert "begun with the engine openvino fp32" in err
@@ -263,7 +279,7 @@ def test_numbers_and_words_in_braces(batch: Run) -> None:
     [
         (("many", "--shard", "0/4"), "--shard 0/4: expected a shard"),
         (("many", "--shard", "5/4"), "--shard 5/4: expected a shard"),
-        (("many", "--format", "csv"), "--format csv: expected jsonl"),
+        (("many", "--format", "csv"), "--format csv: expected parquet or jsonl"),
         (("many", "--errors", "ignore"), "--errors ignore: expected column or stop"),
         (("many", "--score", "0.5"), "--score is no option of tiny.onnx, which does classification"),
         (("nowhere",), "nowhere: No such file"),
@@ -289,8 +305,8 @@ def test_a_folder_of_others_is_refused(batch: Run) -> None:
         "error: more: a folder that holds blue.png and no job; expected a new or empty one. Give -o another.\n",
     )
     Path("out").mkdir()
-    Path("out/job.json").write_text("{}")
-    assert "job.json: no record of a job that this version takes up" in batch("many")[2]
+    Path("out/_job.json").write_text("{}")
+    assert "_job.json: no record of a job that this version takes up" in batch("many")[2]
 
 
 def test_the_summary_as_json(batch: Run) -> None:

@@ -122,9 +122,10 @@ def _print_facts(options: object) -> None:
 
     from litevision import __version__
     from litevision.console import debug
+    from litevision.errors import without_secrets
 
     debug(f"litevision {__version__}, Python {platform.python_version()}, {platform.platform()}")
-    debug(", ".join(f"{name}={value!r}" for name, value in vars(options).items()))
+    debug(", ".join(f"{name}={without_secrets(repr(value))}" for name, value in vars(options).items()))
 
 
 def _print_traceback() -> None:

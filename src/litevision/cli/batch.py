@@ -48,18 +48,25 @@ class BatchOptions:
 
     examples: ClassVar = (
         "litevision batch shots/ --recursive --model clothing -o answers/",
+        "litevision batch shards/{000..146}.tar --model clothing -o answers/",
+        "litevision batch s3://bucket/shots/ --model clothing -o answers/",
         "litevision batch @list.txt --model runs/first -o answers/ --shard 3/16",
     )
     inputs: tuple[str, ...] = argument(
-        metavar="IMAGE|FOLDER|@LIST",
-        help="Images, folders of images, quoted patterns such as 'shots/**/*.jpg', @list.txt for the paths in a file, "
-        "or - for paths on standard input, one a line.",
+        metavar="IMAGE|FOLDER|TAR|@LIST",
+        help="Images, folders of images, tar archives, columns of tables (table.parquet::image), each on the disk or "
+        "behind an address (s3://bucket/folder), quoted patterns such as 'shots/**/*.jpg', @list.txt for the paths in "
+        "a file, or - for paths on standard input, one a line.",
     )
     model: str = option(metavar="BUNDLE|RUN|NAME", help=BUNDLE_HELP)
     output: str = option(
         short="-o", metavar="FOLDER", help="Folder for the parts: a new one, or that of the same job.", writes="folder"
     )
-    format: str | None = option(None, choices=_formats, help="Form of the parts; jsonl unless given.")
+    format: str | None = option(
+        None,
+        choices=_formats,
+        help="Form of the parts; unless given, parquet where pyarrow is installed, else jsonl.",
+    )
     shard: str = option("1/1", metavar="I/N", help="Compute every N-th part, from the I-th on; I is 1 to N.")
     rows: int = option(1000, min=1, help="Images a part. What a stop costs is the parts under way.")
     errors: str = option(
@@ -112,7 +119,7 @@ def _run(options: BatchOptions, signals: "Signals") -> int:
     from litevision.jobs.plan import Plan
     from litevision.runtime.cpus import available_cpus
 
-    shard, form = Shard.parse(options.shard), _format(options)
+    shard = Shard.parse(options.shard)
     if options.errors not in _ERRORS:
         raise UsageError(f"--errors {options.errors}: expected {' or '.join(_ERRORS)}.")
     listing = Listing(options.inputs, options.recursive)
@@ -121,7 +128,7 @@ def _run(options: BatchOptions, signals: "Signals") -> int:
     plan = Plan(
         options.model,
         listing,
-        form,
+        options.format,
         options.rows,
         workers,
         given,
@@ -134,7 +141,7 @@ def _run(options: BatchOptions, signals: "Signals") -> int:
     plan.check()
     folder = Path(options.output)
     manifest, predictor = plan.begin(folder, console.note)
-    job = Job(folder, form, options.rows, shard, predictor.row_types, manifest.batch, workers, options.ms)
+    job = Job(folder, manifest.format, options.rows, shard, predictor.row_types, manifest.batch, workers, options.ms)
     progress = ImageProgress(None, None, "batch", shown_errors=_SHOWN_ERRORS)
     if listing.can_be_read_twice:
         threading.Thread(target=_count, args=(options, job, progress), daemon=True).start()
@@ -150,16 +157,6 @@ def _run(options: BatchOptions, signals: "Signals") -> int:
         progress.finish()
     _conclude(options, job.summary, listing.passed_over, progress, manifest)
     return _exit_code(job.summary)
-
-
-def _format(options: BatchOptions) -> str:
-    from litevision.jobs.parts import FORMATS
-
-    form = options.format or next(iter(FORMATS))
-    if form not in FORMATS:
-        raise UsageError(f"--format {form}: expected {' or '.join(FORMATS)}.")
-    FORMATS[form].require()
-    return form
 
 
 def _count(options: BatchOptions, job: "Job", progress: "ImageProgress") -> None:

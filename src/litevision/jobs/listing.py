@@ -9,10 +9,13 @@ from itertools import product
 from pathlib import Path
 from typing import IO
 
-from litevision.errors import FileMissingError, UsageError
+from litevision.errors import FileMissingError, LitevisionError, UsageError, without_secrets
 from litevision.image import IMAGE_SUFFIXES, FoundImages, PassedOver
-from litevision.image.found import Unlisted
+from litevision.image.found import Unlisted, is_pattern
+from litevision.jobs.archives import ARCHIVE_SUFFIXES, archive_images, streamed_images
+from litevision.jobs.remote import Remote, local_path, require_remote, scheme_of
 from litevision.jobs.stored import Source
+from litevision.jobs.tables import COLUMN, TABLE_SUFFIX, require_parquet, split_column, table_images
 from litevision.runtime.results import PreprocessedImage
 
 STDIN = "-"
@@ -27,7 +30,8 @@ class Listing:
     """The images that inputs stand for; nothing is kept of those that were given.
 
     Attributes:
-        inputs: folders, images, quoted patterns, or lists of them: ``@list.txt``, or ``-`` for standard input.
+        inputs: folders, images, archives, columns of tables (``table.parquet::image``), quoted patterns, or lists of
+            them: ``@list.txt``, or ``-`` for standard input.
         recursive: look into folders in folders.
         passed_over: counts what is not taken.
     """
@@ -59,12 +63,21 @@ class Listing:
 
     @property
     def can_be_read_twice(self) -> bool:
-        """Whether somebody may count the images while others are computed."""
-        return STDIN not in self.inputs
+        """Whether somebody may count the images while others are computed, and at no cost."""
+        return not any(it == STDIN or scheme_of(it.removeprefix(LIST)) for it in self.inputs)
 
     def _check(self, path: str) -> None:
         listed = _list_path(path)
-        if not os.path.lexists(listed or path) and (listed or not _is_pattern(path)):
+        place = listed or path
+        if scheme_of(place) and not os.path.lexists(place):
+            require_remote(place)
+            if scheme_of(place) != "file":
+                return
+            place = local_path(place)
+        if not os.path.lexists(place) and (split := split_column(place)):
+            place = split[0]
+            require_parquet(place)
+        if not os.path.lexists(place) and (listed or not is_pattern(place)):
             raise FileMissingError(f"{path}: No such file or directory. Check the path.")
 
     def _argument(self, argument: str) -> Iterator[Source]:
@@ -73,8 +86,9 @@ class Listing:
             return
         for path in expand(argument):
             if listed := _list_path(path):
-                with Path(listed).open("rb") as file:
-                    yield from self._lines(file, listed)
+                listed = local_path(listed)
+                with Remote(listed).open() if scheme_of(listed) else Path(listed).open("rb") as file:
+                    yield from self._lines(file, without_secrets(listed))
             else:
                 yield from self._at(path)
 
@@ -86,15 +100,55 @@ class Listing:
                 yield PreprocessedImage(name, error)
                 return
             path = os.fsdecode(line)
-            if path.endswith(IMAGE_SUFFIXES):  # nobody asks the file system whether it is a folder
+            if path.endswith(IMAGE_SUFFIXES) and not scheme_of(
+                path
+            ):  # nobody asks the file system whether it is a folder
                 yield path
             else:
                 yield from self._at(path, is_listed=True)
 
     def _at(self, path: str, *, is_listed: bool = False) -> Iterator[Source]:
+        if scheme_of(path) and not os.path.lexists(path):
+            path = local_path(path)
+            if scheme_of(path):
+                yield from self._remote(path)
+                return
+        if (split := split_column(path)) and not os.path.lexists(path):
+            yield from table_images(*split, split[0])
+            return
         found = FoundImages(path, recursive=self.recursive, passed_over=self.passed_over, patterns=not is_listed)
         for image in found.walk():
-            yield PreprocessedImage(image.path, image.error) if isinstance(image, Unlisted) else image
+            if isinstance(image, Unlisted):
+                yield PreprocessedImage(image.path, image.error)
+            elif image.lower().endswith(ARCHIVE_SUFFIXES):
+                yield from archive_images(image, self.passed_over)
+            elif image.lower().endswith(TABLE_SUFFIX):
+                yield from table_images(image, "", image)
+            else:
+                yield image
+
+    def _remote(self, address: str) -> Iterator[Source]:
+        """What an address stands for; the content of archives and tables is read while it is listed."""
+        table, column = split_column(address) or (address, "")
+        try:
+            require_remote(address)
+            remote = Remote(table)
+            lowered = remote.name.lower()
+            if remote.is_pattern:
+                for found in remote.matching():
+                    yield from self._remote(f"{found}{COLUMN}{column}" if column else found)
+            elif lowered.endswith(ARCHIVE_SUFFIXES):
+                with remote.open() as file:
+                    yield from streamed_images(remote.name, file, self.passed_over)
+            elif lowered.endswith(TABLE_SUFFIX):
+                with remote.open() as file:
+                    yield from table_images(remote.name, column, file)
+            elif lowered.endswith(IMAGE_SUFFIXES):
+                yield remote.image()
+            else:
+                yield from remote.images(recursive=self.recursive, passed_over=self.passed_over)
+        except LitevisionError as error:
+            yield PreprocessedImage(without_secrets(address), error)
 
 
 def expand(argument: str) -> Iterator[str]:
@@ -115,7 +169,10 @@ def expand(argument: str) -> Iterator[str]:
             choices.append(_choices(argument, *parts[place + 1 : place + 4]))
             count *= len(choices[-1])
     if count > _MOST_EXPANDED:
-        raise UsageError(f"{argument}: stands for {count:,} names; expected at most {_MOST_EXPANDED:,}. Write a list.")
+        raise UsageError(
+            f"{without_secrets(argument)}: stands for {count:,} names; expected at most {_MOST_EXPANDED:,}. "
+            "Write a list of them."
+        )
     yield from map("".join, product(*choices))
 
 
@@ -131,12 +188,6 @@ def _choices(argument: str, first: str | None, last: str | None, words: str | No
 def _list_path(argument: str) -> str | None:
     """The path of a list that is given as ``@list.txt``."""
     return argument[1:] if argument.startswith(LIST) and not os.path.lexists(argument) else None
-
-
-def _is_pattern(path: str) -> bool:
-    from litevision.image.found import is_pattern
-
-    return is_pattern(path)
 
 
 def _read_lines(file: IO[bytes]) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""The record of a job, ``job.json`` in its folder: what every shard and every later run of it has to agree with."""
+"""The record of a job, ``_job.json`` in its folder: what every shard and every later run of it has to agree with."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from litevision.errors import UsageError
 from litevision.files import folder_beside, json_text, sync_file
 from litevision.runtime.schema import from_dict, to_dict
 
-FILE = "job.json"
+FILE = "_job.json"  # readers of folders of tables pass over names that begin so
 VERSION = 1
 _MEANS = {
     "inputs": "other inputs",
@@ -122,12 +122,12 @@ def read_manifest(folder: Path) -> Manifest | None:
     return found if isinstance(found, Manifest) else None
 
 
-def agree(folder: Path, make: Callable[[EngineRecord | None], Manifest]) -> Manifest:
+def agree(folder: Path, make: Callable[[Manifest | None], Manifest]) -> Manifest:
     """The record of the job in ``folder``: the one that is there, or a new one, of whichever process is the first.
 
     Args:
         folder: the job's; it is made where it is missing.
-        make: makes the record of this run, with the engine of the one that is there; with None it chooses one.
+        make: makes the record of this run, with what it leaves open as in the one that is there, where there is one.
 
     Raises:
         UsageError: the folder holds something else, or a job that differs.
@@ -139,7 +139,7 @@ def agree(folder: Path, make: Callable[[EngineRecord | None], Manifest]) -> Mani
         if _create(folder / FILE, made):
             return made
         found = read_manifest(folder) or made  # another process was quicker
-    found.refuse_other(make(found.engine), folder)
+    found.refuse_other(make(found), folder)
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from litevision.errors import UsageError
 from litevision.files import atomic_write
+from litevision.jobs.tables import has_parquet, read_error_kinds, require_parquet, write_table
 
 _NAME = re.compile(r"part-(\d{10,})-(\d{10,})-([0-9a-f]{16})\.(\w+)")
 ROW_TYPES = {
@@ -47,16 +48,12 @@ class PartFormat(NamedTuple):
     """A form in which parts are written.
 
     Attributes:
-        title: as the help says it.
         write: writes rows into a file; takes the types of their columns.
         error_kinds: reads the kinds of the errors in a file, one for each image that has one.
-        require: raises `MissingExtraError` where what writes it is not installed.
     """
 
-    title: str
     write: Callable[[Path, Sequence[Row], Mapping[str, str]], None]
     error_kinds: Callable[[Path], Iterable[str]]
-    require: Callable[[], None]
 
 
 def finished_parts(folder: Path, suffix: str) -> dict[int, Part]:
@@ -107,11 +104,26 @@ def _json_error_kinds(path: Path) -> Iterator[str]:
                 yield json.loads(line)["error_kind"]
 
 
-def _nothing() -> None:
-    pass
+def require_format(form: str) -> None:
+    """Return if parts can be written in this form.
+
+    Raises:
+        MissingExtraError: what writes it is not installed.
+        UsageError: no such form.
+    """
+    if form not in FORMATS:
+        raise UsageError(f"--format {form}: expected {' or '.join(FORMATS)}.")
+    if form == "parquet":
+        require_parquet("--format parquet")
+
+
+def default_format() -> str:
+    """The first form that can be written here."""
+    return "parquet" if has_parquet() else "jsonl"
 
 
 FORMATS = {
-    "jsonl": PartFormat("JSON lines", _write_json_lines, _json_error_kinds, _nothing),
+    "parquet": PartFormat(write_table, read_error_kinds),
+    "jsonl": PartFormat(_write_json_lines, _json_error_kinds),
 }
 """By the suffix of the files."""

@@ -7,11 +7,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from litevision.errors import UsageError
+from litevision.errors import UsageError, without_secrets
 from litevision.files import sha256_of
 from litevision.hub import find_bundle, load
 from litevision.jobs.listing import Listing
 from litevision.jobs.manifest import VERSION, EngineRecord, Manifest, ModelRecord, agree
+from litevision.jobs.parts import default_format, require_format
 from litevision.runtime.classifier import Classifier
 from litevision.runtime.detector import Detector
 from litevision.runtime.engines import AUTO, engine_choice
@@ -26,7 +27,7 @@ class Plan:
     Attributes:
         model: as `litevision.hub.find_bundle` takes it.
         listing: the images.
-        form: of the parts.
+        form: of the parts; None for that of the job, or the first that can be written.
         rows: images a part.
         workers: how many batches are computed at once.
         options: of the model's ``inference``, those that were given.
@@ -39,7 +40,7 @@ class Plan:
 
     model: str
     listing: Listing
-    form: str
+    form: str | None
     rows: int
     workers: int
     options: Mapping[str, Any]
@@ -55,6 +56,8 @@ class Plan:
         Raises:
             LitevisionError: an engine, precision or device that does not exist; inputs that are not there.
         """
+        if self.form is not None:
+            require_format(self.form)
         if self.engine != AUTO:
             engine_choice(self.engine, self.precision, device=self.device)
         self.listing.check()
@@ -74,18 +77,20 @@ class Plan:
 
         opened: list[Classifier | Detector] = []
 
-        def make(engine: EngineRecord | None) -> Manifest:
+        def make(there: Manifest | None) -> Manifest:
+            form = self.form or (there.format if there else default_format())
+            require_format(form)
             path = find_bundle(self.model)
-            engine = self._chosen(path, note) if engine is None else self._agreed(engine)
+            engine = self._agreed(there.engine) if there else self._chosen(path, note)
             predictor = self._open(path, engine)
             opened.append(predictor)
             return Manifest(
                 VERSION,
                 __version__,
-                tuple(self.listing.inputs),
+                tuple(map(without_secrets, self.listing.inputs)),
                 self.listing.recursive,
                 self.rows,
-                self.form,
+                form,
                 self.has_ms,
                 ModelRecord(path.name, sha256_of(path), predictor.task),
                 tuple(f"{name}={value:g}" for name, value in self.options.items()),

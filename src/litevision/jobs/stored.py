@@ -22,6 +22,7 @@ class StoredImage:
         self._read: Callable[[int], bytes] | None = read
         self._is_stream = is_stream
         self._held: IO[bytes] | None = None
+        self._fault: Exception | None = None
 
     def hold(self, max_bytes: int) -> None:
         """Take what a stream gives now, up to ``max_bytes`` and one, so that `read` may be called later."""
@@ -29,16 +30,23 @@ class StoredImage:
             return
         import tempfile
 
+        read, self._read = self._read, None
+        try:
+            data = read(max_bytes + 1)
+        except Exception as error:  # of this image, which is told when its turn comes
+            self._fault = error
+            return
         self._held = tempfile.SpooledTemporaryFile(max_size=_HELD_BYTES)  # noqa: SIM115 - closed once it is read
-        self._held.write(self._read(max_bytes + 1))
+        self._held.write(data)
         self._held.seek(0)
-        self._read = None
 
     def read(self, size: int = -1, /) -> bytes:
         """Read the image, once."""
         if self._held is not None:
             with self._held as file:
                 return file.read(size)
+        if self._fault is not None:
+            raise self._fault
         if self._read is None:
             raise ValueError("read twice")
         return self._read(size)
