@@ -77,14 +77,10 @@ class ForeignModel:
         """
         data = self.model.SerializeToString()
         engine = OnnxruntimeEngine(data, EngineChoice(threads=1), name=str(self.path))
-        answers = []
-        for image_u8_hwc in images_u8_nhwc:
-            try:
-                answers.append(engine.run_named({self.image: self._fed(image_u8_hwc, feeding), **self.constants}))
-            except Exception as error:  # onnxruntime's exceptions share no other base class
-                reason = " ".join(str(error).split())[:300]
-                raise BundleError(f"{self.path}: {engine.version} cannot compute it ({reason}).") from error
-        return answers
+        return [
+            engine.run_named({self.image: self._fed(image_u8_hwc, feeding), **self.constants})
+            for image_u8_hwc in images_u8_nhwc
+        ]
 
     def _fed(self, image_u8_hwc: npt.NDArray[np.uint8], feeding: Feeding) -> npt.NDArray[Any]:
         pixels: npt.NDArray[Any] = image_u8_hwc[..., ::-1] if feeding.channels == "bgr" else image_u8_hwc

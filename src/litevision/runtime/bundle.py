@@ -1,7 +1,6 @@
 """Bundles: model files with a graph from uint8 images to predictions and the metadata to use it."""
 
 import os
-import re
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from litevision.errors import BundleError, FileMissingError, InputShapeError, LitevisionError
+from litevision.errors import BundleError, FileMissingError, InputShapeError
 from litevision.runtime.engines import AUTO, Engine, Outputs, TensorInfo, engine_choice, open_engine
 from litevision.runtime.metadata import METADATA_KEY, BundleMetadata
 from litevision.runtime.onnx_header import OnnxHeader, read_header
 
 _INPUT = "images"
 _MOST_BYTES = 2**31  # protobuf's own limit
-_NO_MEMORY = re.compile(r"allocate memory|bad[ _]alloc|out of memory", re.IGNORECASE)
 _UNBOUNDED = {"Loop", "Scan"}
 """Operators that compute as long as their file says."""
 
@@ -117,18 +115,7 @@ class Bundle:
                 f"a batch of {batch_u8_nhwc.dtype} {batch_u8_nhwc.shape}; "
                 f"expected uint8 (N, {size_hw[0]}, {size_hw[1]}, 3) with N of at least 1."
             )
-        try:
-            return self.engine.run(batch_u8_nhwc)
-        except LitevisionError:
-            raise
-        except Exception as error:  # the engines' own share no other base class
-            reason = " ".join(str(error).split())
-            if isinstance(error, MemoryError) or _NO_MEMORY.search(reason):
-                reason = f"not enough memory for a batch of {len(batch_u8_nhwc)}; {reason}"
-            raise BundleError(
-                f"{self.path}: {self.engine.version} cannot compute it ({reason[:300]}). "
-                "Make the bundle again with 'litevision export'."
-            ) from error
+        return self.engine.run(batch_u8_nhwc)
 
 
 def read_bundle(path: Path) -> bytes:

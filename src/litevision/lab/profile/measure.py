@@ -1,13 +1,11 @@
 """Measures what each layer of a file takes."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from litevision.cost.graph import InputShapes
 from litevision.cost.graph.load import load_graph, with_functions_inlined
-from litevision.errors import BundleError, LitevisionError, UsageError
+from litevision.errors import UsageError
 from litevision.lab.onnx_builder import serialised
 from litevision.lab.profile.layers import is_overcorrected, not_run, rows_of
 from litevision.lab.profile.microbenchmarks import named_graph
@@ -15,7 +13,7 @@ from litevision.lab.profile.peaks import added_ms, is_free, measure_cost, measur
 from litevision.lab.profile.recorders import Job, record
 from litevision.lab.profile.timings import Peaks, Profile, ProfilerCost, TimeStats
 from litevision.runtime.bundle import check_foreign
-from litevision.runtime.engines import Engine, EngineChoice, open_engine
+from litevision.runtime.engines import EngineChoice, open_engine
 from litevision.runtime.engines.made_up import made_up_inputs
 from litevision.runtime.machine import Machine
 
@@ -62,7 +60,7 @@ def profile_file(
     check_foreign(data, path)
     engine = open_engine(data, choice, name=str(path))
     inputs = made_up_inputs(engine.inputs, ledger.input_shapes, path)
-    _try_once(engine, inputs, path)
+    engine.run_named(inputs)  # a graph that loads and cannot run says so before the machine is measured for it
     runs = -(-repeats // _TURNS)
     cost = measure_cost(choice)
     peaks = peaks or measure_peaks(choice, cost)
@@ -95,14 +93,3 @@ def profile_file(
         not_run=not_run(run.recording, ledger),
         is_raw=is_raw,
     )
-
-
-def _try_once(engine: Engine, inputs: Mapping[str, Any], path: Path) -> None:
-    """Raises ``BundleError`` for a graph that loads and cannot run, before the machine is measured for it."""
-    try:
-        engine.run_named(inputs)
-    except LitevisionError:
-        raise
-    except Exception as error:  # the engines' own share no other base class
-        reason = " ".join(str(error).split())[:300]
-        raise BundleError(f"{path}: {engine.version} cannot compute it ({reason}). Export it again.") from error

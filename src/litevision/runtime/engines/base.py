@@ -1,11 +1,17 @@
 """The interface of engines: numpy arrays in and out, and nothing of the library behind them."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from litevision.errors import BundleError, LitevisionError
+
+_NO_MEMORY = re.compile(r"allocate memory|bad[ _]alloc|out of memory", re.IGNORECASE)
 
 Precision = Literal["fp32", "bf16"]
 
@@ -81,15 +87,35 @@ class Engine(Protocol):
 
         Args:
             batch_u8_nhwc: ``uint8[N, H, W, 3]`` for the graph's only input.
+
+        Raises:
+            BundleError: the graph fails while it runs.
         """
 
     def run_named(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Outputs:
-        """Run a graph of any inputs, given by name, and return every output by name."""
+        """Run a graph of any inputs, given by name, and return every output by name; raises as `run`."""
+
+
+@contextmanager
+def compute_errors(name: str, version: str, shape: tuple[int, ...] = ()) -> Iterator[None]:
+    """Turn what an engine raises while it computes the file ``name`` for inputs of ``shape`` into a `BundleError`."""
+    try:
+        yield
+    except LitevisionError:
+        raise
+    except Exception as error:  # the engines' own share no other base class
+        reason = " ".join(str(error).split())
+        if isinstance(error, MemoryError) or _NO_MEMORY.search(reason):
+            reason = f"not enough memory{f' for an input of {shape}' if shape else ''}; {reason}"
+        raise BundleError(
+            f"{name}: {version} cannot compute it ({reason[:300]}). Make it again with 'litevision export', or with "
+            "what exported it."
+        ) from error
 
 
 def run_each(engine: Engine, batch_u8_nhwc: npt.NDArray[np.uint8]) -> Outputs | None:
     """Run a graph whose batch is fixed at 1 on each image by itself; None where it takes the batch at once."""
-    if len(batch_u8_nhwc) == 1 or engine.inputs[0].shape[:1] != (1,):
+    if batch_u8_nhwc.shape[:1] in ((), (1,)) or engine.inputs[0].shape[:1] != (1,):
         return None
     answers = [engine.run(image_u8_hwc[None]) for image_u8_hwc in batch_u8_nhwc]
     return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from litevision.errors import BundleError, UsageError
 from litevision.runtime.engines import AUTO, ENGINES
-from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo, run_each
+from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo, compute_errors, run_each
 
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -29,6 +29,7 @@ class OnnxruntimeEngine:
         device = _device(choice.device, onnxruntime.get_available_providers())
 
         self.version = f"onnxruntime {onnxruntime.__version__}"
+        self._name = name
         options = session_options(onnxruntime, choice)
         try:
             self._session = onnxruntime.InferenceSession(data, options, providers=_providers(device))
@@ -50,11 +51,14 @@ class OnnxruntimeEngine:
     def run(self, batch_u8_nhwc: npt.NDArray[np.uint8]) -> Outputs:
         if (answers := run_each(self, batch_u8_nhwc)) is not None:
             return answers
-        values = self._session.run(self._names, {self.inputs[0].name: batch_u8_nhwc})
+        with compute_errors(self._name, self.version, batch_u8_nhwc.shape):
+            values = self._session.run(self._names, {self.inputs[0].name: batch_u8_nhwc})
         return dict(zip(self._names, values, strict=True))
 
     def run_named(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Outputs:
-        return dict(zip(self._names, self._session.run(self._names, dict(inputs)), strict=True))
+        with compute_errors(self._name, self.version):
+            values = self._session.run(self._names, dict(inputs))
+        return dict(zip(self._names, values, strict=True))
 
 
 def check_graph(data: bytes, name: str) -> None:

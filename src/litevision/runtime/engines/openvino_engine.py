@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from litevision.errors import BundleError, MissingExtraError, UsageError
 from litevision.runtime.engines import AUTO, ENGINES
-from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo, run_each
+from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo, compute_errors, run_each
 from litevision.runtime.engines.onnxruntime_engine import check_graph
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
@@ -57,14 +57,16 @@ class OpenvinoEngine:
         if (answers := run_each(self, batch_u8_nhwc)) is not None:
             return answers
         single = batch_u8_nhwc.shape[:1] == (1,)
-        compiled = self._compiled.get(single) or self._compile(single)
-        values = compiled.infer(batch_u8_nhwc)
+        with compute_errors(self._name, self.version, batch_u8_nhwc.shape):
+            compiled = self._compiled.get(single) or self._compile(single)
+            values = compiled.infer(batch_u8_nhwc)
         return {output.name: value for output, value in zip(self.outputs, values, strict=True)}
 
     def run_named(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Outputs:
         if len(inputs) == 1:
             return self.run(next(iter(inputs.values())))
-        values = self._compile(False).infer_named(inputs)
+        with compute_errors(self._name, self.version):
+            values = self._compile(False).infer_named(inputs)
         return {output.name: value for output, value in zip(self.outputs, values, strict=True)}
 
     def _compile(self, single: bool) -> "_Compiled":
