@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from litevision import __version__
+from litevision.serving.predict import SWITCH
 from litevision.serving.served import ServedModel
 from litevision.serving.settings import Settings
 
@@ -96,18 +97,24 @@ def openapi(models: Iterable[str] | Mapping[str, ServedModel], settings: Setting
     options = [
         _parameter("top", "query", {"type": "integer", "minimum": 1, "maximum": 100_000}, "The most classes or boxes."),
         _parameter("score", "query", {"type": "number", "minimum": 0, "maximum": 1}, "The least score of each."),
-        _parameter("draw", "query", {"type": "string", "enum": ["0", "1"]}, "1 for the image with the answer, as PNG."),
+        _parameter(
+            "draw", "query", {"type": "string", "enum": list(SWITCH)}, "1 for the image with the answer."
+        ),
     ]
     images = _list({"type": "string", "format": "byte"}, minItems=1, maxItems=settings.max_images)
     base64 = _object({"images": images}, additionalProperties=False)
-    form = {"type": "object", "properties": {"file": _list(_BINARY, minItems=1, maxItems=settings.max_images)}}
+    files = _list(_BINARY, minItems=1, maxItems=settings.max_images)
+    form = _object({"file": files}, additionalProperties=False)
     bodies = {
         "image/*": _IMAGE,
-        "application/octet-stream": _IMAGE,
-        "multipart/form-data": {"schema": form},
+        "multipart/form-data": {"schema": form, "encoding": {"file": {"contentType": "image/png, image/jpeg"}}},
         "application/json": {"schema": base64},
     }
-    tensor = _object({**_TENSOR, "data": {"type": "array"}}, {"parameters": {"type": "object"}})
+    shape = _list({"type": "integer", "minimum": 1}, minItems=4, maxItems=4, description="N, height, width, 3")
+    tensor = _object(
+        {"name": {"const": "images"}, "datatype": {"const": "UINT8"}, "shape": shape, "data": {"type": "array"}},
+        {"parameters": {"type": "object"}},
+    )
     tensors = _object(
         {"inputs": _list(tensor, minItems=1, maxItems=1)},
         {"id": _TEXT, "parameters": {"type": "object"}, "outputs": _list(_object({"name": _TEXT}))},

@@ -18,7 +18,8 @@ Answer = TypeVar("Answer")
 
 _OPTIONS = ("top", "score", "draw")
 _LARGE_BODY = 2**20  # taking more apart would keep all other requests waiting
-_TRUE, _FALSE = ("1", "true", "yes"), ("0", "false", "no")
+SWITCH = {"1": True, "true": True, "0": False, "false": False}
+"""What an option may be that is on or off."""
 _MOST_TOP = 100_000
 
 
@@ -139,10 +140,10 @@ def _options(request: Request) -> tuple[Wanted, bool]:
     query = request.query_params
     top, score, draw = (query.get(name) for name in _OPTIONS)
     wanted = Wanted(None if top is None else _whole("top", top), None if score is None else _share("score", score))
-    if draw is not None and draw.lower() not in (*_TRUE, *_FALSE):
+    if draw is not None and draw not in SWITCH:
         raise RequestError(400, "option", f"draw is {draw[:100]!r}; expected 1 or 0.")
     accepted = request.headers.get("accept", "").partition(",")[0].partition(";")[0].strip()
-    return wanted, accepted == "image/png" if draw is None else draw.lower() in _TRUE
+    return wanted, accepted == "image/png" if draw is None else SWITCH[draw]
 
 
 def _whole(name: str, text: str) -> int:
