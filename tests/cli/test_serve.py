@@ -74,6 +74,8 @@ def rest_of(connection: socket.socket) -> bytes:
 def test_it_answers_cuts_who_is_slow_and_ends_in_order(server: Any) -> None:
     image, path = encoded(noise(8, 8)), "/v1/models/colour:predict"
     assert ask(server.port, "POST", path, image)[1]["model"] == "colour"
+    status, answer = ask(server.port, "POST", path, bytes(25_000_000))  # is read, though nothing of it is kept
+    assert (status, answer["error"][:20]) == (413, "a body of more than ")
 
     head = f"POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer secret\r\nContent-Length: {len(image)}\r\n\r\n"
     wrong = {head.encode()[:40]: 408, head.encode() + b"x": 408, b"\x16\x03\x01 no HTTP\r\n\r\n": 400}
@@ -93,7 +95,7 @@ def test_it_answers_cuts_who_is_slow_and_ends_in_order(server: Any) -> None:
         assert b'"predictions"' in rest_of(connection)
     assert server.process.wait(LIMIT_S) == 0
     lines = [json.loads(line) for line in server.log.read_text().splitlines()]
-    assert [it["status"] for it in lines] == [200, 408, 200, 200]
+    assert [it["status"] for it in lines] == [200, 413, 408, 200, 200]
     assert "secret" not in server.log.read_text()
 
 

@@ -144,7 +144,7 @@ def parse_json(body: bytes) -> Any:
 
 def too_many(count: int | str, most: int) -> RequestError:
     """The error of a request with more images than are allowed."""
-    return RequestError(413, "too many images", f"{count} images; expected at most {most} in one request.")
+    return RequestError(400, "too many images", f"{count} images; expected at most {most} in one request.")
 
 
 def _too_long(most: int) -> RequestError:

@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 import uuid
+from contextlib import suppress
 from typing import Any, TextIO
 
 from starlette.exceptions import HTTPException
@@ -21,6 +22,7 @@ from litevision.tables import escape, escape_lines
 _ID = re.compile(r"[^A-Za-z0-9._-]")
 _LONGEST_ID = 64
 _LONGEST_PATH = 200
+_LINGER_S = 2.0
 _OPEN = frozenset({"/", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
 """Paths that ask for no token: a load balancer has none, and the page asks its reader for one."""
 
@@ -140,8 +142,17 @@ class _Exchange:
             await self._refuse(500, _FAILED, {}, receive)
 
     async def _refuse(self, status: int, text: str, headers: dict[str, str], receive: Receive) -> None:
+        if status == 413 and b"expect" not in self._headers:
+            await self._discard(receive)
         if self._status == 0:
             await JSONResponse({"error": text}, status, headers)(self._scope, receive, self._send)
+
+    async def _discard(self, receive: Receive) -> None:
+        """Take the rest of a body that is too long: a client that is still sending it would not read the answer."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_S):
+                while (await receive()).get("more_body", False):
+                    continue
 
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

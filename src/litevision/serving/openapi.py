@@ -76,7 +76,7 @@ _SAID = {
     401: "No token, or a wrong one.",
     404: "No such model.",
     408: "The body came too slowly.",
-    413: "A body, image or request that is too large.",
+    413: "A body or an image that is too large.",
     415: "A body of another type.",
     422: "No image can be read.",
     429: "Too much waits. Send it again after the seconds of Retry-After.",
@@ -97,9 +97,7 @@ def openapi(models: Iterable[str] | Mapping[str, ServedModel], settings: Setting
     options = [
         _parameter("top", "query", {"type": "integer", "minimum": 1, "maximum": 100_000}, "The most classes or boxes."),
         _parameter("score", "query", {"type": "number", "minimum": 0, "maximum": 1}, "The least score of each."),
-        _parameter(
-            "draw", "query", {"type": "string", "enum": list(SWITCH)}, "1 for the image with the answer."
-        ),
+        _parameter("draw", "query", {"type": "string", "enum": list(SWITCH)}, "1 for the image with the answer."),
     ]
     images = _list({"type": "string", "format": "byte"}, minItems=1, maxItems=settings.max_images)
     base64 = _object({"images": images}, additionalProperties=False)

@@ -86,6 +86,7 @@ def serve(models: Mapping[str, ServedModel], settings: Settings, bound: socket.s
         timeout_graceful_shutdown=max(_LEAST_GRACE_S, settings.grace_s - settings.drain_s),  # type: ignore[arg-type]
     )
     server = _Server(config, state)
+    bound.listen(_BACKLOG)  # before it is said: whoever comes now waits for the loop
     note(f"serving {', '.join(models)} at {address_of(bound)}")
     asyncio.run(server.serve([bound]))
     batcher.close(_LEAST_GRACE_S)
