@@ -76,7 +76,7 @@ async def infer(request: Request) -> Response:
 
 
 def _tensor(info: TensorInfo) -> dict[str, Any]:
-    shape = [-1 if length is None else length for length in info.shape]
+    shape = [-1, *(-1 if length is None else length for length in info.shape[1:])]  # any N, also where the graph has 1
     return {"name": info.name, "datatype": _DATATYPES.get(info.dtype, info.dtype.upper()), "shape": shape}
 
 
