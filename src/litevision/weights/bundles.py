@@ -16,6 +16,7 @@ from litevision.models.kinds import AnyConfig, config_from_architecture
 from litevision.models.pretrained import Pretrained, normalise
 from litevision.runtime import BundleMetadata
 from litevision.runtime.bundle import checked_metadata, read_bundle
+from litevision.runtime.metadata import ADOPTED
 from litevision.weights.convert.layout import Tensors
 from litevision.weights.folded import unfolded
 
@@ -44,6 +45,11 @@ def read_bundle_weights(path: Path) -> tuple[AnyConfig, Tensors, Pretrained]:
     """
     data = read_bundle(path)
     metadata = checked_metadata(data, path)
+    if metadata.architecture.dialect == ADOPTED:
+        raise WeightsError(
+            f"{path}: a graph of another making, from 'litevision adopt', which is run and measured; it is no network "
+            "of litevision. Take the weights that it was exported from"
+        )
     try:
         config = config_from_architecture(metadata.task, metadata.architecture)
         network = config.build(device="meta")
