@@ -1,7 +1,7 @@
-"""The class names of ImageNet-1k and COCO, in the order of every network trained on them."""
+"""The class names of ImageNet-1k and COCO, in the order of every network trained on them, and ImageNet's WordNet ids."""
 
 import functools
-from importlib import resources
+from pathlib import Path
 
 
 @functools.cache
@@ -13,15 +13,24 @@ def imagenet_labels() -> tuple[str, ...]:
 
     Source: ``imagenet_class_index.json``, which Keras' ``decode_predictions`` reads; spelling as there.
     """
-    text = resources.files(__package__).joinpath("imagenet_labels.txt").read_text(encoding="utf-8")
-    return tuple(text.splitlines())
+    return _lines("imagenet_labels.txt")
+
+
+@functools.cache
+def imagenet_wordnet_ids() -> tuple[str, ...]:
+    """The 1000 WordNet ids, for example ``n02504458`` at index 386; sorted, and no two alike."""
+    return _lines("imagenet_wordnet_ids.txt")
 
 
 @functools.cache
 def coco_labels() -> tuple[str, ...]:
     """The 80 class names of COCO, ``person`` to ``toothbrush``, in the order of detectors trained on them."""
-    return tuple(resources.files(__package__).joinpath("coco_labels.txt").read_text(encoding="utf-8").splitlines())
+    return _lines("coco_labels.txt")
 
 
 COCO_UNUSED_IDS = (0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 """Of COCO's category ids 0 to 90, those that no class has; the others are those of the 80 names, in their order."""
+
+
+def _lines(name: str) -> tuple[str, ...]:
+    return tuple(Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines())

@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import numpy as np
@@ -141,8 +140,10 @@ class Predictions:
         """
         if not self.is_imagenet:
             raise UsageError("WordNet ids are of ImageNet's 1000 classes, and this model has others; use its labels")
-        names = Path(__file__).with_name("imagenet_wordnet_ids.txt").read_text("ascii").splitlines()
-        return tuple(names[it] for it in self.index.tolist())
+        from litevision.registry.labels import imagenet_wordnet_ids
+
+        ids = imagenet_wordnet_ids()
+        return tuple(ids[it] for it in self.index.tolist())
 
     def decode(self) -> list[tuple[str, str, float]]:
         """List WordNet id, label and score of each class, best first, as Keras' ``decode_predictions`` does.
