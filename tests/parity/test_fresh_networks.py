@@ -31,6 +31,7 @@ OF_TORCH = [
     (lambda: timm.create_model("mobilenetv2_100"), "mobilenet_v2", "timm"),
     (lambda: timm.create_model("mobilenetv3_small_100"), "mobilenet_v3_small", "timm"),
     (lambda: timm.create_model("tf_mobilenetv3_small_100"), "mobilenet_v3_small", "timm_tf"),
+    (lambda: timm.create_model("mobilenetv4_conv_small"), "mobilenet_v4_conv_small", "timm"),
 ]
 OF_KERAS = [
     # Keras' class, its options, our name, width

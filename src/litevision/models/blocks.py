@@ -96,8 +96,12 @@ class ConvNormAct(nn.Module):
 
 def conv_factory(dialect: Dialect) -> ConvFactory:
     """Returns ``ConvNormAct`` with the conventions of ``dialect`` filled in."""
-    norm = partial(nn.BatchNorm2d, eps=dialect.bn_eps, momentum=dialect.bn_momentum)
-    return partial(ConvNormAct, padding=dialect.padding, norm=norm, bias=dialect.conv_bias)
+    return partial(ConvNormAct, padding=dialect.padding, norm=batch_norm(dialect), bias=dialect.conv_bias)
+
+
+def batch_norm(dialect: Dialect) -> Callable[[int], nn.Module]:
+    """Returns the batch normalisation of ``dialect``, to be made from a channel count."""
+    return partial(nn.BatchNorm2d, eps=dialect.bn_eps, momentum=dialect.bn_momentum)
 
 
 class SqueezeExcite(nn.Module):

@@ -5,12 +5,11 @@ after it, at both places or at none. There are no squeeze-and-excites, and ReLU 
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 from torch import Tensor, nn
 
 from litevision.errors import UsageError
-from litevision.models.blocks import ClassifierHead, ConvFactory, ConvNormAct, conv_factory
+from litevision.models.blocks import ClassifierHead, ConvFactory, ConvNormAct, batch_norm, conv_factory
 from litevision.models.config import NetworkConfig
 from litevision.models.dialect import Dialect, make_divisible
 from litevision.models.network import Backbone, Network
@@ -183,7 +182,7 @@ TABLES = {
     "mobilenet_v4_conv_medium": Table(32, MEDIUM),
     "mobilenet_v4_conv_large": Table(24, LARGE),
 }
-RULES = {"timm": Dialect("timm")}
+RULES = {"timm": Dialect("timm", initialisation="fan_out")}
 
 
 class FusedInvertedResidual(nn.Module):
@@ -279,7 +278,7 @@ def build(config: NetworkConfig) -> Network:
         last,
         config.num_classes,
         hidden_channels=HIDDEN_CHANNELS,
-        hidden=PooledConv(last, HIDDEN_CHANNELS, norm=partial(nn.BatchNorm2d, eps=dialect.bn_eps)),
+        hidden=PooledConv(last, HIDDEN_CHANNELS, norm=batch_norm(dialect)),
         dropout=0.0 if config.dropout is None else config.dropout,
     )
     return Network(config, dialect, backbone, head)
