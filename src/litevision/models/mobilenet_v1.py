@@ -98,7 +98,7 @@ RULES = {
 }
 
 
-HEAD_CONV_CHANNELS = 1024
+EXTRA_CONV_CHANNELS = 1024
 
 
 def build(
@@ -171,7 +171,7 @@ def build(
             backbone.add(f"Conv2d_{i}_pointwise", conv(channels, out, act="relu6"), out)
         channels = out
     if extra_conv:
-        last = max(HEAD_CONV_CHANNELS, scaled(HEAD_CONV_CHANNELS, config.width_mult, rules))
+        last = max(EXTRA_CONV_CHANNELS, scaled(EXTRA_CONV_CHANNELS, config.width_mult, rules))
         backbone.add("conv_last", conv(channels, last, act="relu6"), last, in_pyramid=False)
         channels = last
     head = ClassifierHead(

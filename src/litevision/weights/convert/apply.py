@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from litevision.errors import WeightsMismatchError
-from litevision.models.config import NetworkConfig
+from litevision.models.config import RGB, NetworkConfig
 from litevision.models.factory import build
 from litevision.models.nanodet import NanoDet
 from litevision.models.network import FeaturePyramid, Network
@@ -15,7 +15,6 @@ from litevision.weights.convert.layout import Layout, TensorMapping, Tensors, te
 
 HEAD = "head."
 CLASSIFIER = "head.classifier."
-RGB = 3
 BACKGROUND_CLASSES = 1001  # ImageNet's, with TensorFlow's class 0, "background", before them
 _NO_ADVICE = "Is it another network or width, or a damaged file?"
 _SHOWN = 3  # how many mismatches a message names
