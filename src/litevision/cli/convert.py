@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from litevision.cli.fields import dialect_option, json_flag, network_names, weight_names
+from litevision.cli.fields import dialect_option, json_flag, map_option, network_names, save_map_option, weight_names
 from litevision.cli.parser import argument, flag, option
 from litevision.tables import escape
 from litevision.weights.layouts import LAYOUTS, writable_layouts
@@ -52,15 +52,8 @@ class ConvertOptions:
     )
     reset_classifier: bool = flag(help="Initialise the classifier anew where the numbers of classes differ.")
     drop_background: bool = flag(help="Leave out class 0 of a file with one class more (1001).")
-    map: Path | None = option(
-        None, metavar="FILE", help="Which of the network's tensors each tensor of the file is, as --save-map writes it."
-    )
-    save_map: Path | None = option(
-        None,
-        metavar="FILE.json",
-        help="Write that map, of a file of no known layout, which is read by its structure.",
-        writes='json:{"format":"litevisionweightmap"',
-    )
+    map: Path | None = map_option()
+    save_map: Path | None = save_map_option()
     json: bool = json_flag("Print one JSON object.")
 
 

@@ -131,6 +131,23 @@ def dialect_option(help: str) -> Any:
     return option(None, choices=dialect_names, help=help)
 
 
+def map_option() -> Any:
+    """``--map`` of a command that reads weights."""
+    return option(
+        None, metavar="FILE", help="Which of the network's tensors each tensor of the file is, as --save-map writes it."
+    )
+
+
+def save_map_option() -> Any:
+    """``--save-map`` of a command that reads weights."""
+    return option(
+        None,
+        metavar="FILE.json",
+        help="Write that map, of a file of no known layout, which is read by its structure.",
+        writes='json:{"format":"litevisionweightmap"',
+    )
+
+
 def json_flag(help: str = "Print one JSON document.") -> Any:
     """``--json`` of a command that prints nothing else then."""
     return flag(help=help, writes="stdout")

@@ -180,9 +180,8 @@ def load_network(
     """
     request = WeightsRequest.of(name, dialect, width_mult)
     opened = open_weights(source, request, name, weight_map, save_map)
-    if opened.trained is None or (num_classes, drop_background, in_channels, reset_classifier) != (None,) * 3 + (
-        False,
-    ):
+    changed = reset_classifier or any(given is not None for given in (num_classes, drop_background, in_channels))
+    if opened.trained is None or changed:
         require_classifier(opened)
         return load_opened(
             opened,
