@@ -73,11 +73,8 @@ def find_bundle(model: str | os.PathLike[str]) -> Path:
 
         refuse_links(Path(name))
         return path
-    from litevision.console import note
-    from litevision.exporting.cached import bundle_for, kept_at
+    from litevision.exporting.cached import bundle_for
 
-    if not kept_at(name).is_file():
-        note(f"making the bundle of {name}, once; later runs find it")
     return bundle_for(name)
 
 

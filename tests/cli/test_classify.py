@@ -443,7 +443,6 @@ def test_auto_says_what_it_chose(classify: Run, monkeypatch: pytest.MonkeyPatch)
 def cached(monkeypatch: pytest.MonkeyPatch) -> Any:
     """In place of ``litevision.exporting.cached``, which needs torch and the network."""
     module: Any = types.ModuleType("litevision.exporting.cached")
-    module.kept_at = lambda name: Path("tiny.onnx")
     parent = types.ModuleType("litevision.exporting")
     monkeypatch.setitem(sys.modules, "litevision.exporting", parent)
     monkeypatch.setitem(sys.modules, "litevision.exporting.cached", module)

@@ -25,10 +25,8 @@ import litevision
 from litevision.cli import main
 from litevision.cli.commands import COMMANDS
 from litevision.console import set_verbosity
-from litevision.exporting.cached import bundle_for
+from litevision.exporting.cached import bundle_for, kept_at
 from litevision.lab.latency import calibrate, latency_model
-from litevision.registry.weight_sets import find_weight_set
-from litevision.runtime import FORMAT_VERSION
 from litevision.runtime.engines import engine_choice
 from pages import DOCUMENTS, ROOT, blocks, name_of, pages_with
 
@@ -65,7 +63,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("LITEVISION_OFFLINE", "1")
         patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
         made = bundle_for(weights.name)
-        shutil.copy(made, made.with_name(f"{find_weight_set('mobilenet_v2').name}-v{FORMAT_VERSION}.onnx"))
+        shutil.copy(made, kept_at("mobilenet_v2"))
         shutil.copy(made, folder / "model.onnx")
         yield folder
 

@@ -10,6 +10,7 @@ import importlib.util
 import time
 from pathlib import Path, PurePosixPath
 
+from litevision import __version__
 from litevision.console import note
 from litevision.errors import FileMissingError, LitevisionError, MissingExtraError, UsageError
 from litevision.files import cache_folder, sha256_of
@@ -35,11 +36,12 @@ def bundle_for(source: str) -> Path:
         ExportError: the bundle would not match its module.
     """
     path = kept_at(source)
+    saying = f"making the bundle of {source}, once; later runs find it"
     if path.is_file():
         fault = _fault_of(path)
         if fault is None:
             return path
-        note(f"{path} {fault}; making it anew")
+        saying = f"{path} {fault}; making it anew"
     from litevision.exporting.templates import find_template
 
     weight_set = None if is_file_name(source) or Path(source).is_file() else find_weight_set(source)
@@ -55,9 +57,10 @@ def bundle_for(source: str) -> Path:
             if weight_set is not None and template is not None:
                 from litevision.exporting.published import write_published
 
+                note(saying)
                 write_published(weight_set, template, path)
             else:
-                _export(source, path)
+                _export(source, path, saying)
             record_digest(path, digest_of(path, "sha256"))
     return path
 
@@ -89,16 +92,21 @@ def published_or(source: str, fallback: str) -> str:
     return fallback
 
 
-def _export(source: str, path: Path) -> None:
-    from litevision.exporting.export import MissingLabelsError, export
+def _export(source: str, path: Path, saying: str) -> None:
+    """Makes the bundle; says so once it is known that nothing is refused."""
+    from litevision.exporting.export import MissingLabelsError, class_names, export
+    from litevision.weights.load import load_network
 
+    network = load_network(source)
     try:
-        export(source, path)
+        class_names(network, network.pretrained and network.pretrained.labels, source)
     except MissingLabelsError:
         raise UsageError(
             f"{source}: its classes have no names. Make a bundle that has them, and give that: "
             f"litevision export {source} --labels FILE.txt -o model.onnx"
         ) from None
+    note(saying)
+    export(network, path)
 
 
 def _fault_of(path: Path) -> str | None:
@@ -111,6 +119,8 @@ def _fault_of(path: Path) -> str | None:
 
 def kept_at(source: str) -> Path:
     """Returns the path in the cache for the bundle of ``source``, which need not exist.
+
+    Its name holds the version that makes it: what is assumed of weights may change with it.
 
     Arguments and errors as for ``bundle_for``.
     """
@@ -125,4 +135,4 @@ def kept_at(source: str) -> Path:
         raise FileMissingError(f"no weight file at {source}. Check the path, or see 'litevision models' for names.")
     else:
         key = find_weight_set(source).name
-    return cache_folder() / "bundles" / f"{key}-v{FORMAT_VERSION}.onnx"
+    return cache_folder() / "bundles" / f"{key}-{__version__}-v{FORMAT_VERSION}.onnx"

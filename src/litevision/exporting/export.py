@@ -141,19 +141,7 @@ def export(
     changed = facts.preprocess.with_resize(crop, crop_fraction, interpolation)
     if changed != facts.preprocess:
         facts = facts.unmeasured(preprocess=changed)
-    if labels is None:
-        labels = facts.labels
-    if not network.config.num_classes:
-        raise UsageError(
-            f"{path.name}: the network has no classifier, so that there are no classes to name. Train one first: "
-            "litevision train DATA --weights FILE, or litevision.create(..., weights=..., reset_classifier=True)"
-        )
-    if labels is None:
-        count = network.config.num_classes
-        wanted = f"{count} classes: name them" if count > 1 else "one logit: name what it finds, or both answers,"
-        raise MissingLabelsError(
-            f"the network has {wanted} with labels (on the command line --labels FILE, one name a line)"
-        )
+    names = class_names(network, facts.labels if labels is None else labels, path.name)
     if activation is not None and not isinstance(network, Network):
         raise UsageError(f"activation is of a classifier, got {activation!r} for a {network.config.MODEL}")
     if activation is not None and activation not in get_args(Activation):
@@ -167,7 +155,32 @@ def export(
         licence=facts.licence if licence is None else licence,
         activation=facts.activation if activation is None else activation,
     )
-    return chosen.write(ExportedModel(network, tuple(labels), facts, check_images), path)
+    return chosen.write(ExportedModel(network, names, facts, check_images), path)
+
+
+def class_names(network: AnyNetwork, labels: Sequence[str] | None, what: str) -> tuple[str, ...]:
+    """Returns the names of the classes of ``network``, or refuses where it has no classes or they have no names.
+
+    Args:
+        labels: the names that were given, or that came with the weights.
+        what: is exported, for messages.
+
+    Raises:
+        UsageError: a network without a classifier.
+        MissingLabelsError: no names.
+    """
+    if not network.config.num_classes:
+        raise UsageError(
+            f"{what}: the network has no classifier, so that there are no classes to name. Train one first: "
+            "litevision train DATA --weights FILE, or litevision.create(..., weights=..., reset_classifier=True)"
+        )
+    if labels is None:
+        count = network.config.num_classes
+        wanted = f"{count} classes: name them" if count > 1 else "one logit: name what it finds, or both answers,"
+        raise MissingLabelsError(
+            f"the network has {wanted} with labels (on the command line --labels FILE, one name a line)"
+        )
+    return tuple(labels)
 
 
 def _unwrapped(module: nn.Module) -> AnyNetwork:

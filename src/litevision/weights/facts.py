@@ -69,7 +69,7 @@ def facts_of(source: "WeightsSource", config: NetworkConfig, layout: str) -> Pre
             labels=imagenet_labels() if config.num_classes == _IMAGENET_CLASSES else None,
             licence=weight_set.licence if weight_set else "unknown",
             source=weight_set.url if weight_set else _origin(source, layout),
-            sha256=_digest(source.path),
+            sha256=source.sha256 or _digest(source.path),
             training_data=weight_set.training_data if weight_set else "unknown",
             score=None if weight_set is None else score_of(weight_set),
             activation=source.stored.activation,

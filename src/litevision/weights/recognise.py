@@ -43,11 +43,15 @@ class Recognised:
         return self.by == "content"
 
 
-def recognise(path: Path) -> Recognised | None:
-    """Finds the published set of the file at ``path``: by its digest, else by its name, else by its size."""
+def recognise(path: Path, sha256: str | None = None) -> Recognised | None:
+    """Finds the published set of the file at ``path``: by its digest, else by its name, else by its size.
+
+    Args:
+        sha256: the digest, where it is known.
+    """
     if not path.is_file():
         return None
-    by_content = _set_of_content(path)
+    by_content = _set_of_content(path, sha256 or sha256_of(path))
     if by_content is not None:
         return Recognised(by_content, "content")
     named = _sets_by_file_name()
@@ -77,8 +81,7 @@ def published_inputs(config: NetworkConfig) -> tuple[InputSpec, ...]:
     return tuple(dict.fromkeys(row.input for row in own or rows))
 
 
-def _set_of_content(path: Path) -> WeightSet | None:
-    sha256 = sha256_of(path)
+def _set_of_content(path: Path, sha256: str) -> WeightSet | None:
     for row in weight_sets():
         prefixes = filter(None, (row.hash_prefix, *map(published_prefix, row.mirrors)))
         if row.sha256 == sha256 or any(sha256.startswith(prefix) for prefix in prefixes):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from litevision.errors import BundleError, UnknownNameError, WeightsError, WeightsMismatchError
+from litevision.files import sha256_of
 from litevision.models.config import NetworkConfig
 from litevision.models.nanodet import NanoDetConfig
 from litevision.registry import ALIASES, ARCHITECTURES, DETECTORS, resolve
@@ -72,6 +73,7 @@ class WeightsSource:
         stored: its tensors; of a detector, those of its backbone.
         trained: the model, where it is litevision's own output.
         recognised: the published set that a file given by path or address is, or is taken for.
+        sha256: the digest of ``path``, where it was computed.
     """
 
     label: str
@@ -80,6 +82,7 @@ class WeightsSource:
     stored: StoredWeights
     trained: TrainedModel | None = None
     recognised: Recognised | None = None
+    sha256: str | None = None
 
 
 def open_source(
@@ -177,7 +180,8 @@ def _of_file(
         request.require(label, WeightsRequest(backbone.architecture, backbone.dialect, backbone.width_mult))
         trained = TrainedModel(label, path, nanodet.config, nanodet.state, nanodet.pretrained, layout=nanodet.layout)
         return _of_trained(trained, label, nanodet.notes)
-    recognised = None if weight_map is not None or CONFIG_KEY in stored.metadata else recognise(path)
+    sha256 = sha256_of(path) if path.is_file() else None  # a TensorFlow checkpoint is several files
+    recognised = None if weight_map is not None or CONFIG_KEY in stored.metadata else recognise(path, sha256)
     weight_set = recognised.weight_set if recognised is not None and recognised.is_certain else None
     if weight_set is not None:
         form = WeightsRequest(weight_set.architecture, weight_set.dialect, weight_set.width_mult)
@@ -185,7 +189,7 @@ def _of_file(
     try:
         stored = unwrapped(stored, request._asdict()) if weight_map is None else replace(stored, map=weight_map)
         if stored.map is None:
-            return WeightsSource(label, weight_set, path, stored, recognised=recognised)
+            return WeightsSource(label, weight_set, path, stored, recognised=recognised, sha256=sha256)
         config, state = stored.map.fill(stored.tensors)
     except AmbiguousWeightsError as error:
         raise AmbiguousWeightsError(f"{label}: {error}", error.likeliest) from None
@@ -197,7 +201,7 @@ def _of_file(
         stored, tensors=config.backbone_state(state), container="torch", map=replace(stored.map, config=config)
     )
     if isinstance(config, NetworkConfig):
-        return WeightsSource(label, None, path, stored)
+        return WeightsSource(label, None, path, stored, sha256=sha256)
     facts = detector_facts(path, config)
     return WeightsSource(label, None, path, stored, TrainedModel(label, path, config, state, facts))
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from litevision.errors import DownloadError, FileMissingError, UnknownNameError
-from litevision.exporting.cached import bundle_for
+from litevision.exporting.cached import bundle_for, kept_at
 from litevision.hub import load
 from litevision.models import build, configure
 from litevision.weights.save import save_weights
@@ -53,7 +53,9 @@ def contents(folder: Path) -> Mapping[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
 
 
-def test_a_files_bundle_is_made_once_and_found_without_torch(tmp_path: Path, cache: Path) -> None:
+def test_a_files_bundle_is_made_once_and_found_without_torch(
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = weight_file(tmp_path / "mine.safetensors")
     assert without_torch(file).startswith(
         f"MissingExtraError Making the bundle of '{file}', once, needs parts that are"
@@ -61,6 +63,7 @@ def test_a_files_bundle_is_made_once_and_found_without_torch(tmp_path: Path, cac
     assert not cache.exists()
 
     made = bundle_for(str(file))
+    assert capsys.readouterr().err == f"making the bundle of {file}, once; later runs find it\n"
     assert made.parent == cache / "bundles"
     assert made.name.startswith("mine-")
     assert load(made).bundle.metadata.weights.name == "mine.safetensors"
@@ -112,10 +115,34 @@ def test_another_file_of_the_same_name_has_a_bundle_of_its_own(tmp_path: Path) -
     assert first.is_file()
 
 
-def test_a_failure_leaves_nothing_in_the_cache(tmp_path: Path, cache: Path) -> None:
-    file = weight_file(tmp_path / "mine.safetensors", num_classes=3)
-    with pytest.raises(ValueError, match="its classes have no names"):
+def test_another_version_makes_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is assumed of a file may change with it."""
+    file = weight_file(tmp_path / "mine.safetensors")
+    first = kept_at(str(file))
+    monkeypatch.setattr("litevision.exporting.cached.__version__", "99.0")
+    assert kept_at(str(file)) != first
+    assert "99.0" in kept_at(str(file)).name
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("image", "is no weight file that litevision reads"),
+        ("no names", "its classes have no names"),
+        ("no classes", "the network has no classifier"),
+    ],
+)
+def test_a_file_is_refused_before_its_bundle_is_announced(
+    kind: str, message: str, tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.jpg"
+    if kind == "image":
+        file.write_bytes(b"\xff\xd8\xff\xe0\x00\x10JFIF")
+    else:
+        file = weight_file(tmp_path / "mine.safetensors", num_classes=3 if kind == "no names" else 0)
+    with pytest.raises(ValueError, match=message):
         bundle_for(str(file))
+    assert "making the bundle" not in capsys.readouterr().err
     assert not list(cache.rglob("*.onnx"))
 
 
