@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from litevision.cost.rows import CONVOLUTIONS, CostLedger, CostRow, Shape, short_path
 from litevision.cost.trace import FLOAT32_BYTES, IN_PLACE, Operation, peak_bytes, trace
 from litevision.errors import UsageError
-from litevision.models.config import NetworkConfig
+from litevision.models.config import RGB, NetworkConfig
+from litevision.models.kinds import AnyNetwork
 from litevision.models.network import FeaturePyramid, Network
 from litevision.runtime.schema import to_dict
 from litevision.tables import Table
@@ -175,7 +176,7 @@ def ledger(network: nn.Module, size_hw: tuple[int, int] = (224, 224), *, in_chan
         raise UsageError(f"size_hw must hold two sides of 1 pixel or more, got {size_hw[0]}x{size_hw[1]}")
     config = network.config if isinstance(network, Network | FeaturePyramid) else None
     if in_channels is None:
-        in_channels = config.in_channels if config else 3
+        in_channels = network.config.in_channels if isinstance(network, AnyNetwork | FeaturePyramid) else RGB
     try:
         operations = trace(network, (1, in_channels, *size_hw))
     except RuntimeError as error:

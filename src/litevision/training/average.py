@@ -87,7 +87,7 @@ def mean_network(plans: Sequence[AnyPlan], folders: Sequence[Path]) -> Network:
 def measure_statistics(network: Network, plan: AnyPlan) -> None:
     """Measures the statistics of batch normalisation anew, on training images spread over all classes."""
     images = _spread(plan.data.of(*plan.recipe.schedule.splits), _BN_IMAGES)
-    normalise = PixelNormaliser(plan.normalisation)
+    normalise = PixelNormaliser(plan.normalisation, network.config.in_channels)
     with measuring(network, batch_norms(network)), torch.inference_mode():
         for start in range(0, len(images), _BN_BATCH):
             batch = np.stack([plan.preprocess(sample.path) for sample in images[start : start + _BN_BATCH]])

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from litevision.errors import ImageError, TrainingError
+from litevision.models.pretrained import GREY, as_grey
 from litevision.runtime import Normalisation
 from litevision.training.image_cache import ImageCache
 from litevision.training.process import SIGNALS
@@ -155,15 +156,20 @@ class TrainingImages(Dataset[Item]):
 
 
 class PixelNormaliser:
-    """Turns images of 0 to 255 into a network's input: ``(pixel - mean) / std`` per channel."""
+    """Turns images of 0 to 255 into a network's input: ``(pixel - mean) / std`` per channel, or of the grey value."""
 
-    def __init__(self, normalisation: Normalisation) -> None:
+    def __init__(self, normalisation: Normalisation, in_channels: int = 3) -> None:
+        self._is_grey = in_channels == 1
+        self._luma = torch.tensor(GREY).view(1, 3, 1, 1)
+        normalisation = as_grey(normalisation) if self._is_grey else normalisation
         self._mean = torch.tensor(normalisation.mean).view(1, 3, 1, 1) * 255
         self._std = torch.tensor(normalisation.std).view(1, 3, 1, 1) * 255
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Takes and gives [N, 3, H, W], float32."""
-        return (images.float() - self._mean.to(images.device)) / self._std.to(images.device)
+        """Takes [N, 3, H, W], gives [N, in_channels, H, W], float32."""
+        images = (images.float() - self._mean.to(images.device)) / self._std.to(images.device)
+        # The parts of red, green and blue sum to 1, so that it is all one which comes first.
+        return (images * self._luma.to(images.device)).sum(1, keepdim=True) if self._is_grey else images
 
 
 def load_batches(images: Images, batches: Sequence[Sequence[SampleKey]], workers: int) -> Generator[Batch, None, None]:

@@ -18,6 +18,7 @@ from litevision.errors import DataError, FileMissingError, TrainingError, UsageE
 from litevision.files import atomic_write, refuse_links
 from litevision.image import Preprocess
 from litevision.models.config import NetworkConfig
+from litevision.models.kinds import AnyNetwork
 from litevision.runtime import Normalisation, Weights
 from litevision.runtime.schema import from_dict, to_dict
 from litevision.tasks import Task, task_of, task_of_data
@@ -297,7 +298,7 @@ def _require_judges(data: Any, recipe: Recipe) -> None:
         )
 
 
-def _require_variance(network: nn.Module, recipe: Recipe, images: int) -> None:
+def _require_variance(network: AnyNetwork, recipe: Recipe, images: int) -> None:
     """Raises `UsageError` where a batch of one image ends in maps of one cell: one number has no variance."""
     schedule = recipe.schedule
     if min(schedule.batch_size, images // recipe.run.devices) > 1:
@@ -307,7 +308,7 @@ def _require_variance(network: nn.Module, recipe: Recipe, images: int) -> None:
     set_mode(probe, head_alone=head_alone, freeze_bn=recipe.optimizer.freeze_bn)
     try:
         with torch.no_grad():
-            probe(torch.zeros(1, 3, *recipe.train_size_in(0)))
+            probe(torch.zeros(1, network.config.in_channels, *recipe.train_size_in(0)))
     except ValueError:
         height, width = recipe.train_size_in(0)
         few = "" if schedule.batch_size == 1 else f" ({images} training images fill no larger one)"

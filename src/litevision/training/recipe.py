@@ -23,6 +23,8 @@ class Model:
         weights: a weight set's name, a weight file or a URL; "default" is the network's default set, "none"
             from scratch.
         width: the paper's alpha.
+        in_channels: what the network sees of an image: 3 (RGB) or 1 (its grey value; weights for RGB are adapted); 0
+            takes that of the weights, from scratch 3.
         dropout: probability before the classifier.
         size_hw: height and width of the finished model's input, px.
         crop: what makes the input of a whole image: center (the middle is cut out), stretch or letterbox; training
@@ -35,6 +37,7 @@ class Model:
     dialect: str = "auto"
     weights: str = "default"
     width: float = 1.0
+    in_channels: int = 0
     dropout: float = 0.2
     size_hw: tuple[int, int] = (224, 224)
     crop: Literal["center", "stretch", "letterbox"] = "center"
@@ -277,6 +280,7 @@ def _ranges(recipe: Recipe) -> tuple[Range, ...]:
     model, schedule, optimizer, run = recipe.model, recipe.schedule, recipe.optimizer, recipe.run
     return (
         ("model.width", model.width, 1e-3, 16),
+        ("model.in_channels", model.in_channels, 0, 3),
         ("model.dropout", model.dropout, 0, 0.99),
         ("model.size_hw", min(model.size_hw), 16, 4096),
         ("model.crop_fraction", model.crop_fraction, 0.1, 1),

@@ -8,7 +8,7 @@ from torch import nn
 
 from litevision import console
 from litevision.errors import UsageError
-from litevision.models.config import NetworkConfig
+from litevision.models.config import RGB, NetworkConfig
 from litevision.models.factory import build, configure
 from litevision.models.nanodet import NanoDetConfig
 from litevision.models.network import Network
@@ -43,11 +43,17 @@ def starting_network(task: Task, recipe: Recipe, classes: tuple[str, ...]) -> tu
 
     Raises:
         WeightsError: weights that cannot be used.
+        UsageError: a network for images of neither three channels nor one.
     """
     trained = _trained(recipe)
     if trained is not None and trained.config.task == task.name:
         return _go_on(task, recipe, classes, trained)
     backbone, start = _backbone(recipe, classes)
+    if backbone.config.in_channels not in (1, RGB):
+        raise UsageError(
+            f"a network sees images in RGB or in grey, got one for {backbone.config.in_channels} channels; expected "
+            "model.in_channels = 3, or 1 for grey"
+        )
     torch.manual_seed(recipe.run.seed)
     network: Any = task.network(backbone, recipe, len(classes))
     is_built_on = network is not backbone
@@ -111,6 +117,11 @@ def _open_trainable(weights: str) -> TrainedModel | None:
 def _go_on(task: Task, recipe: Recipe, classes: tuple[str, ...], trained: TrainedModel) -> tuple[Any, Start]:
     """The trained network for ``classes``, as many as they are."""
     config: Any = replace(trained.config, num_classes=len(classes))
+    if recipe.model.in_channels not in (0, config.in_channels):
+        raise UsageError(
+            f"{trained.label} sees images in {'grey' if config.in_channels == 1 else 'RGB'}, got model.in_channels = "
+            f"{recipe.model.in_channels}; leave it out"
+        )
     if isinstance(config, NetworkConfig):
         config = replace(config, dropout=recipe.model.dropout)
     torch.manual_seed(recipe.run.seed)
@@ -163,7 +174,7 @@ def _backbone(recipe: Recipe, classes: tuple[str, ...]) -> tuple[Network, Start]
     dialect = None if model.dialect == "auto" else model.dialect
     torch.manual_seed(recipe.run.seed)
     if model.weights == "none":
-        config = configure(model.name, width_mult=model.width, dialect=dialect)
+        config = configure(model.name, width_mult=model.width, dialect=dialect, in_channels=model.in_channels or RGB)
         network = _with_quiet_classifier(build(replace(config, num_classes=len(classes), dropout=model.dropout)))
         normalisation = normalisation_named("imagenet" if model.normalisation == "auto" else model.normalisation)
         return network, Start(normalisation, None, fresh_head=False)
@@ -174,6 +185,7 @@ def _backbone(recipe: Recipe, classes: tuple[str, ...]) -> tuple[Network, Start]
         dialect=dialect,
         width_mult=width,
         num_classes=len(classes),
+        in_channels=model.in_channels or None,
         reset_classifier=True,
         normalisation=None if model.normalisation == "auto" else normalisation_named(model.normalisation),
     )

@@ -62,6 +62,7 @@ ELSEWHERE = {
     "../tasks/detection/test_plan.py": "detection.exclude detection.most_images detection.neck "
     "detection.neck_channels detection.head_channels",
     "test_batches.py": "run.workers",
+    "test_grey.py": "model.in_channels",
     "test_train_on.py": "schedule.train_on schedule.keep",
     "test_recipe.py": "schedule.min_steps",
     "test_frozen.py": "schedule.frozen_passes schedule.first_size",

@@ -55,11 +55,12 @@ class ClassificationObjective:
         validation: Sequence[Sample],
         store: ImageCache,
         teacher: Teacher | None,
+        in_channels: int = 3,
     ) -> None:
         """Takes how many training images each class has, and ``store``, which reads the ``validation`` images."""
         self._loss = recipe.loss
         self._mix = batch_mix(recipe.augment, len(train_counts))
-        self._normalise = PixelNormaliser(normalisation)
+        self._normalise = PixelNormaliser(normalisation, in_channels)
         self._weights = class_weights(train_counts) if recipe.loss.class_weights == "balanced" else None
         self._validation = validation
         self._store = store

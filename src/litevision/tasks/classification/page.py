@@ -14,6 +14,7 @@ from PIL import Image
 from litevision.evaluation import Evaluation, calibration, scores
 from litevision.image import Preprocess
 from litevision.models.network import Network
+from litevision.models.pretrained import normalise
 from litevision.runtime import Normalisation
 from litevision.tasks.classification.gradcam import grad_cam
 from litevision.training.report import facts, plots
@@ -149,10 +150,9 @@ def make_overlays(
         if best[index] == evaluation.labels[index]:
             right.setdefault(int(best[index]), int(index))
     overlays = []
-    mean, std = torch.tensor(normalisation.mean).view(3, 1, 1), torch.tensor(normalisation.std).view(3, 1, 1)
     for index in [*wrong, *list(right.values())[:_OVERLAYS_RIGHT]]:
         image_u8_hwc = preprocess(evaluation.paths[index])
-        image = (torch.from_numpy(image_u8_hwc).permute(2, 0, 1) / 255 - mean) / std
+        image = normalise(torch.from_numpy(image_u8_hwc).permute(2, 0, 1), normalisation, network.config.in_channels)
         heat = grad_cam(network, image[None], torch.tensor([int(best[index])]))[0].numpy()
         truth, answer = evaluation.classes[evaluation.labels[index]], evaluation.classes[best[index]]
         overlays.append(Overlay(evaluation.paths[index], image_u8_hwc, heat, truth, answer, float(scored[index])))

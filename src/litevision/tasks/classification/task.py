@@ -135,6 +135,7 @@ class Classification(Task):
             data.of("validation"),
             stores.validation,
             teacher,
+            plan.config.in_channels,
         )
         transform_to = functools.partial(image_transform, recipe.augment)
         images = TrainingImages(stores.train, labels, transform_to, recipe.train_size_hw)

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from litevision.errors import UsageError
+from litevision.models.network import Network
 from litevision.runtime import Bundle, Classifier, Normalisation
 from litevision.training.batches import PixelNormaliser
 from litevision.weights.load import load_weights
@@ -61,9 +62,9 @@ class _BundleTeacher:
 
 
 class _NetworkTeacher:
-    def __init__(self, network: nn.Module, normalisation: Normalisation, size_hw: tuple[int, int]) -> None:
+    def __init__(self, network: Network, normalisation: Normalisation, size_hw: tuple[int, int]) -> None:
         self._network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-        self._normalise = PixelNormaliser(normalisation)
+        self._normalise = PixelNormaliser(normalisation, network.config.in_channels)
         self._size_hw = size_hw
 
     @torch.no_grad()

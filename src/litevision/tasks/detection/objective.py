@@ -114,6 +114,7 @@ class DetectionObjective:
         validation: Sequence[DetectionSample],
         store: ImageCache,
         class_weights: Tensor | None = None,
+        in_channels: int = 3,
     ) -> None:
         """Takes ``store``, which reads the ``validation`` images as ``preprocess`` makes them.
 
@@ -121,7 +122,7 @@ class DetectionObjective:
         """
         self._options = options
         self._preprocess = preprocess
-        self._normalise = PixelNormaliser(normalisation)
+        self._normalise = PixelNormaliser(normalisation, in_channels)
         self._classes = classes
         self._validation = validation
         self._store = store

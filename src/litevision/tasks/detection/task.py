@@ -133,7 +133,14 @@ class DetectionTask(Task):
         samples, validation = plan.data.of(*splits), plan.data.of("validation")
         weights = class_weights(plan.data.counts(*splits)) if recipe.loss.class_weights == "balanced" else None
         objective = DetectionObjective(
-            recipe.detection, plan.preprocess, plan.normalisation, classes, validation, stores.validation, weights
+            recipe.detection,
+            plan.preprocess,
+            plan.normalisation,
+            classes,
+            validation,
+            stores.validation,
+            weights,
+            plan.config.in_channels,
         )
         images = DetectionImages(stores.train, samples, recipe.detection, plan.preprocess, len(classes))
         shown = [set(sample.labels[~sample.ignored].tolist()) for sample in samples]
