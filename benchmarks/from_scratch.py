@@ -8,10 +8,10 @@ FOLDER holds a folder of photos for each class. Of three classes 120 photos each
 validation (12) and test (12). Each network is trained by the plain command with ``--weights none``; then its bundle is
 scored on the images that it was trained on, too. A network passes where its validation loss is below 0.8 ln(classes),
 which is what equal answers to all images cost, and it names over 80 % of the training images right. Exits with 1 where
-one does not. ``--one-per-dialect`` trains the one with the fewest params of each dialect, ``--epochs 30 --size 64`` each
-for a shorter time than the command would: both bound the time. ``--runs`` keeps the runs, takes those that are finished
-as they are, and goes on with one that was interrupted. All take about 90 minutes on two idle cores, one per dialect
-about 20, and with those two options about 10.
+one does not. ``--one-per-dialect`` trains the one with the fewest params of each dialect, ``--epochs 45`` each for a
+shorter time than the command would: both bound the time. ``--runs`` keeps the runs, takes those that are finished as
+they are, and goes on with one that was interrupted. All take about 90 minutes on two idle cores, one per dialect about
+20, and with those two options about 10.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The class names of ImageNet-1k and COCO, in the order of every network trained on them, and ImageNet's WordNet ids."""
+"""The class names of ImageNet-1k and COCO, in the order of networks trained on them, and ImageNet's WordNet ids."""
 
 import functools
 from pathlib import Path
