@@ -98,8 +98,9 @@ def _export(source: str, path: Path, saying: str) -> None:
     from litevision.weights.load import load_network
 
     network = load_network(source)
+    facts = network.pretrained
     try:
-        class_names(network, network.pretrained and network.pretrained.labels, source)
+        class_names(network, None if facts is None else facts.labels, source)
     except MissingLabelsError:
         raise UsageError(
             f"{source}: its classes have no names. Make a bundle that has them, and give that: "
