@@ -7,7 +7,7 @@ The list names the same few images of 32x32 again and again, and the model is th
 million of them take minutes. Resident memory is read from /proc after the early images and near the end. Then a shorter
 list is computed by a process that is killed (SIGKILL) at random moments and started again, and its parts are compared
 with those of an undisturbed run, byte by byte. Exits with 1 where the memory near the end is over 1.05 times that after
-the early images, or a part differs.
+the early images, or a part differs. Takes about 30 minutes.
 """
 
 import json
@@ -160,7 +160,7 @@ def kill_and_resume(place: Path, arguments: Namespace) -> int:
     for attempt in count():
         output = f"killed{attempt}"
         while kills < arguments.kills:
-            process = subprocess.Popen(command("short.txt", output, arguments), cwd=place, env=environment(place))
+            process = subprocess.Popen(command("short.txt", output, arguments), **run)
             try:
                 process.wait(generator.uniform(0.3, 0.9) * seconds)
                 break
