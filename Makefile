@@ -10,6 +10,8 @@ PHOTO ?= examples/elephant.jpg
 MODEL ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# What pip does not compile, Python must keep when it has: each process would take 15 s more to import torch.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check docs audit clean
 
