@@ -3,8 +3,10 @@
 import functools
 import gc
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+GRAPHS = "LITEVISION_TEST_GRAPHS"
 
 # Many tests start a process, and each would compile again what it imports of torch, where nothing of it is kept.
 sys.dont_write_bytecode = False
@@ -38,11 +42,26 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(10_000, 20, 20)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Make a folder for the graphs that the processes of this session share."""
+    if GRAPHS not in os.environ:
+        os.environ[GRAPHS] = tempfile.mkdtemp(prefix="litevision-graphs-")
+        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(GRAPHS)))
+
+
 def pytest_runtest_setup() -> None:
-    """Keep torch's table of what ONNX calls each operation: each export makes it anew, half the time of a small one."""
+    """Spare exports what others did before them, which is most of their time: see `graph_cache`.
+
+    Torch's table of what ONNX calls each operation is kept too: each export makes it anew.
+    """
     module = sys.modules.get("torch.onnx._internal.exporter._registration")
     if module is not None and not hasattr(module.ONNXRegistry.from_torchlib, "cache_info"):
         module.ONNXRegistry.from_torchlib = staticmethod(functools.cache(module.ONNXRegistry.from_torchlib))
+    module = sys.modules.get("litevision.exporting.graph")
+    if module is not None:
+        from graph_cache import GraphCache
+
+        module.graph_of = GraphCache(Path(os.environ[GRAPHS]))
 
 
 @pytest.fixture(scope="session")

@@ -61,6 +61,7 @@ def rows_of(place: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_what_the_table_says(done: tuple[Path, str, str]) -> None:
     place, out, _ = done
     rows = rows_of(place)

@@ -32,6 +32,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     return place, *train_there(place, *settings(changes))
 
 
+@pytest.mark.slow
 def test_it_leaves_every_file_that_is_promised(done: tuple[Path, str, str]) -> None:
     assert {path.name for path in (done[0] / "runs/mine").iterdir()} == PROMISED
     assert len(list((done[0] / "runs/mine/tensorboard").iterdir())) == 1

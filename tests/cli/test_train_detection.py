@@ -38,6 +38,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     return place, *train_there(place, *shape_settings(changes))
 
 
+@pytest.mark.slow
 def test_it_finds_what_it_has_learned(done: tuple[Path, str, str]) -> None:
     """The validation images are nine of those that it was trained on."""
     scores = json.loads((done[0] / "runs/mine/results.json").read_text())["scores"]["validation"]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pausing import PausingRun
-from trainings import checkpoints, differences, settings, write_colours
+from trainings import checkpoints, differences, run_there, settings, write_colours
 
 RECIPE: dict[str, dict[str, Any]] = {
     "schedule": {"epochs": 4, "freeze_backbone_epochs": 1, "batch_size": 4, "patience": 4},
@@ -40,16 +40,10 @@ def start(place: Path, *arguments: str) -> "subprocess.Popen[str]":
         signal.signal(signal.SIGINT, old)
 
 
-def begin(place: Path, name: str) -> "subprocess.Popen[str]":
-    return start(place, "data", "--name", name, *settings(RECIPE))
-
-
 @pytest.fixture(scope="module")
 def uninterrupted(place: Path) -> dict[str, Any]:
     """What the checkpoints of the run hold that nobody interrupts."""
-    process = begin(place, "whole")
-    _, err = process.communicate()
-    assert process.returncode == 0, err
+    run_there(place, "train", "data", "--name", "whole", *settings(RECIPE))
     return checkpoints(place / "runs/whole")
 
 
@@ -70,9 +64,7 @@ def test_whatever_interrupts_it_it_ends_the_same(place: Path, uninterrupted: dic
             assert re.fullmatch(f"stopped at {where}; go on with: {resume}", err.splitlines()[-1])
             left = {path.name for path in run.iterdir()} - {"best.ckpt", "tensorboard"}  # not in the first epoch
             assert left == {"last.ckpt", "plan.json", "recipe.toml"}
-    process = start(place, "--resume", "runs/mine")
-    out, err = process.communicate()
-    assert process.returncode == 0, err
+    out, _ = run_there(place, "train", "--resume", "runs/mine")
     assert "validation: top-1" in out
     assert differences(checkpoints(run), uninterrupted) == []
     results, whole = (json.loads((place / f"runs/{name}/results.json").read_text()) for name in ("mine", "whole"))

@@ -16,7 +16,11 @@ from originals import SIZES, TOLERANCE_F64
 
 os.environ["KERAS_BACKEND"] = "torch"
 
-pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore")]  # Keras warns of its own deprecations
+pytestmark = [
+    pytest.mark.parity,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),
+]  # Keras warns of its own deprecations
 
 NETWORKS = [
     # Keras' class, alpha, minimalistic, our name

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+import graph_cache
 from exports import LABELS, export, graph, probabilities
 from images import encoded, noise
 from litevision.errors import ExportError, ImageError, LitevisionError, UsageError
@@ -37,8 +38,10 @@ def assert_answers_as_torch(path: Path, network: nn.Module, size_hw: tuple[int, 
     assert np.ptp(expected, axis=0).max() > 0.01, "the same answer to every image"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_every_network(name: str, tmp_path: Path) -> None:
+def test_every_network(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("litevision.exporting.graph.graph_of", graph_cache.graph_of)  # traced with these very weights
     network = filled(name, ARCHITECTURES[name].dialects[0])
     metadata = export(network, tmp_path / "it.onnx")
     assert (metadata.architecture.name, metadata.check.images) == (name, 4)

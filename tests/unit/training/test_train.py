@@ -60,6 +60,7 @@ def first(folder: Path, heard: Heard) -> litevision.Run:
     )
 
 
+@pytest.mark.slow
 def test_it_leaves_what_the_command_line_leaves(first: litevision.Run, folder: Path) -> None:
     assert first.folder == folder / "runs/first"
     assert {path.name for path in first.folder.iterdir()} == PROMISED - {"tensorboard"}
