@@ -42,6 +42,11 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(10_000, 20, 20)
 
 
+def pytest_unconfigure() -> None:
+    """Let Python free it in the end: some modules complain of what is left."""
+    gc.unfreeze()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make a folder for the graphs that the processes of this session share."""
     if GRAPHS not in os.environ:
