@@ -133,11 +133,10 @@ def _built(name: str, form: NetworkForm, device: str | None) -> "AnyNetwork":
 
     from litevision.weights.create import create
 
-    given: dict[str, Any] = {"dialect": form.dialect, "rows": form.rows, "backbone": form.backbone, "neck": form.neck}
+    words = {"width": "width_mult", "classes": "num_classes"}
+    given: dict[str, Any] = {words.get(key, key): value for key, value in form.given().items()}
     with torch.device(device or torch.get_default_device()):
-        made: AnyNetwork = create(
-            name, width_mult=form.width, num_classes=form.classes, output_stride=form.output_stride, **given
-        )
+        made: AnyNetwork = create(name, **given)
     return made
 
 

@@ -7,9 +7,11 @@ import pytest
 import torch
 
 import litevision
+from litevision.cost.info import info
 from litevision.errors import UnknownNameError, UsageError
 from litevision.models.kinds import config_from_architecture, config_from_dict
 from litevision.models.nanodet import BINS, FORMS, NanoDet, NanoDetConfig, NanoDetMaps, decode_cells
+from litevision.weights.any_model import NetworkForm, open_any
 
 
 @pytest.mark.parametrize(
@@ -67,6 +69,14 @@ def test_create_makes_one_by_name() -> None:
     assert isinstance(network, NanoDet)
     assert network.config == NanoDetConfig("nanodet_m", 4, 1)
     assert litevision.create("NanoDet_Plus_M").config.num_classes == 80
+
+
+def test_every_command_finds_it_by_name() -> None:
+    for name in ("nanodet_m", "nanodet_plus_m.rangilyu_coco_r416"):
+        assert isinstance(open_any(name, device="meta"), NanoDet)
+    with pytest.raises(UsageError, match="width_mult builds another network, and nanodet_m is as its authors built it"):
+        open_any("nanodet_m", NetworkForm(width=0.5), device="meta")
+    assert info("nanodet_plus_m", size=64, classes=3).num_params < info("nanodet_plus_m", size=64).num_params
 
 
 @pytest.mark.parametrize(
