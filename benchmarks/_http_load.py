@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-_LIMIT_S = 30.0
+_LIMIT_S = 120.0  # a machine with other work may need it for a queue that is full
 
 
 @dataclass
