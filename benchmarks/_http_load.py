@@ -62,6 +62,8 @@ class Connections:
             return 0, b""
 
     async def _exchange(self, sent: bytes) -> tuple[int, bytes]:
+        while self._idle and self._idle[-1][0].at_eof():  # the server has closed one that was idle
+            self._idle.pop()[1].close()
         pair = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = pair
         is_kept = False

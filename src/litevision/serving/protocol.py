@@ -21,6 +21,7 @@ def protocol_of(settings: Settings, count_error: Callable[[str], None]) -> type[
 
     class LimitedProtocol(H11Protocol):
         _until_headers: asyncio.TimerHandle | None = None
+        _has_asked = False  # a whole request at least
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
@@ -43,6 +44,7 @@ def protocol_of(settings: Settings, count_error: Callable[[str], None]) -> type[
                 if self._until_headers is None:
                     self._await_headers()
             else:
+                self._has_asked = True
                 self._stop_waiting()
 
         def send_400_response(self, msg: str) -> None:
@@ -71,7 +73,11 @@ def protocol_of(settings: Settings, count_error: Callable[[str], None]) -> type[
 
         def _cut(self) -> None:
             self._until_headers = None
-            if not self.transport.is_closing() and self._is_between_requests():
+            if self.transport.is_closing() or not self._is_between_requests():
+                return
+            if self._has_asked and not self.conn.trailing_data[0]:  # idle: nobody waits for an answer
+                self.transport.close()
+            else:
                 self._refuse(408, "slow headers", f"no whole request after {settings.body_s:g} s.")
 
         def _refuse(self, status: int, kind: str, text: str) -> None:
