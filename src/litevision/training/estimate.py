@@ -16,13 +16,15 @@ from litevision.training.recipe import Recipe
 TIMED_STEPS = 2
 _TIMED_IMAGES = 8  # in each
 _FORWARD = 1 / 3  # of a step; the way back through a layer is two more of its size
+_WITH_NECK = 2 / 3  # where neck and heads, which cost about as much as a backbone, learn on a frozen one
 
 
 def epoch_cost(recipe: Recipe, epoch: int) -> float:
     """What an epoch, counted from 0, costs against one of full-size images in which all parts learn."""
     (height, width), (full_height, full_width) = recipe.train_size_in(epoch), recipe.train_size_hw
     area = height * width / (full_height * full_width)
-    return area * (_FORWARD if epoch < recipe.schedule.freeze_backbone_epochs else 1.0)
+    frozen = _FORWARD if recipe.keeps_features else _WITH_NECK
+    return area * (frozen if epoch < recipe.schedule.freeze_backbone_epochs else 1.0)
 
 
 def image_seconds(
