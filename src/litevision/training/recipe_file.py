@@ -23,7 +23,7 @@ _RENAMED = {
 }
 
 # Options of later versions, with the values under which a recipe that was written whole before them means what it did.
-_ADDED = {"schedule": {"frozen_passes": 1, "first_size": 1.0}, "detection": {"iou_weight": 0.0}}
+_ADDED = {"schedule": {"frozen_passes": 1, "first_size": 1.0}}
 
 
 def read_recipe(path: Path) -> Mapping[str, Any]:

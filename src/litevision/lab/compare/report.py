@@ -40,7 +40,7 @@ from litevision.training.same_data import require_same_data
 MINUTES = 30.0
 DEFAULTS: dict[str, dict[str, Any]] = {
     "schedule": {"batch_size": 16},
-    "detection": {"center_radius": 0, "iou_weight": 0.0},
+    "detection": {"center_radius": 0},
 }
 """Tables over the defaults of detection where no recipe is given: batches and loss of the published comparison."""
 

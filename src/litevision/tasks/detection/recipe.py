@@ -66,7 +66,7 @@ class Detection(BoxAugment):
     center_radius: int = 1
     size_weight: float = 0.1
     offset_weight: float = 1.0
-    iou_weight: float = 2.0
+    iou_weight: float = 0.0
     most_images: int = 0
     exclude: tuple[str, ...] = ()
 

@@ -70,7 +70,7 @@ def test_min_visible_ignores_what_is_cut_off(samples: tuple[DetectionSample, ...
         ("center_radius", 0),
         ("size_weight", 0.5),
         ("offset_weight", 0.0),
-        ("iou_weight", 0.0),
+        ("iou_weight", 2.0),
     ],
 )
 def test_what_is_made_small(samples: tuple[DetectionSample, ...], tmp_path: Path, option: str, value: Any) -> None:
