@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from litevision.lab.guidelines import guidelines
     from litevision.lab.lint import lint
     from litevision.lab.profile import profile
+    from litevision.quantizing.quantize import quantize
     from litevision.registry.listing import list_models
     from litevision.runtime import Bundle, Classifier, Detector, Prediction, Predictions
     from litevision.training.average import average
@@ -78,6 +79,7 @@ __all__ = [
     "load_detector",
     "load_weights",
     "profile",
+    "quantize",
     "save_weights",
     "train",
 ]
@@ -117,6 +119,7 @@ _HOMES = {
     "load_detector": "litevision.hub",
     "load_weights": "litevision.weights.load",
     "profile": "litevision.lab.profile",
+    "quantize": "litevision.quantizing.quantize",
     "save_weights": "litevision.weights.save",
     "train": "litevision.training.train",
 }
@@ -138,6 +141,8 @@ if not TYPE_CHECKING:  # a checker that saw this would let every misspelt name p
                 raise
             from litevision.errors import MissingExtraError
 
+            if name == "quantize":
+                raise MissingExtraError.of("litevision.quantize", "int8") from None
             if error.name == "onnx" and name in _FOR_ONNX_FILES:
                 raise MissingExtraError.of(f"litevision.{name}", "onnx") from None
             raise MissingExtraError.of(f"litevision.{name}", "train") from None

@@ -38,6 +38,22 @@ MAY_IMPORT = {
     "data": {"errors", "tables", "files", "detections", "image"},
     "evaluation": {"errors", "files", "detections", "hub", "image", "runtime", "data", "tasks"},
     "tasks": {"errors", "data"},
+    "quantizing": {
+        *[
+            "console",
+            "errors",
+            "files",
+            "detections",
+            "hub",
+            "image",
+            "outputs",
+            "runtime",
+            "data",
+            "evaluation",
+            "tables",
+            "tasks",
+        ]
+    },
     "exporting": {*_WORKSHOP, "console", "detections", "image", "runtime", "tasks", "zoo"},
     "adopting": {"errors", "files", "image", "registry", "runtime", "cost", "exporting"},
     "training": {
@@ -83,6 +99,7 @@ MAY_IMPORT = {
         "tasks",
         "training",
         "lab",
+        "quantizing",
         "serving",
     },
     "__init__": {
@@ -98,6 +115,7 @@ MAY_IMPORT = {
         "evaluation",
         "exporting",
         "lab",
+        "quantizing",
         "training",
     },
     "__main__": {"cli"},

@@ -41,6 +41,7 @@ COMMANDS = {
     "convert": Command(INSPECT, "Convert weights between libraries' layouts.", "litevision.cli.convert"),
     "export": Command(INSPECT, "Make a checked .onnx bundle from weights.", "litevision.cli.export"),
     "adopt": Command(INSPECT, "Make a bundle of another's ONNX file.", "litevision.cli.adopt"),
+    "quantize": Command(INSPECT, "Make a bundle in int8, if it answers as before.", "litevision.cli.quantize"),
     "bench": Command(MEASURE, "Compare engines, precisions and batch sizes.", "litevision.cli.bench"),
     "profile": Command(MEASURE, "Time each layer of a model.", "litevision.cli.profile"),
     "guidelines": Command(MEASURE, "Repeat the ShuffleNetV2 paper's experiments.", "litevision.cli.guidelines"),
@@ -60,11 +61,12 @@ OTHER_WORDS = {
     ("list", "ls", "zoo", "hub", "search"): ("models",),
     ("plot", "visualise", "visualize", "graph"): ("draw",),
     ("benchmark", "speed", "latency", "time"): ("bench", "profile"),
-    ("quantise", "quantize", "compile", "onnx", "save"): ("export",),
+    ("compile", "onnx", "save"): ("export",),
     ("server", "api", "http", "web", "app", "demo", "host"): ("serve",),
     ("deploy",): ("export", "serve"),
     ("port", "import", "translate"): ("convert", "adopt"),
     ("wrap", "onboard", "take"): ("adopt",),
+    ("quantise", "int8", "ptq", "compress"): ("quantize",),
     ("select", "recommend", "pick", "suggest", "nas"): ("choose",),
 }
 """What other tools call a command, and which of ours does it."""

@@ -76,6 +76,15 @@ def cpu_instructions() -> str:
     return hashlib.sha256("\n".join(kind).encode()).hexdigest()[:16]
 
 
+def adds_in_32_bits() -> bool:
+    """Whether the processor is known to add up products of 8 bits in 32 bits: x86 with VNNI, or an ARM.
+
+    Others use an instruction of AVX2 whose sums saturate at 16 bits, which full 8-bit weights exceed.
+    """
+    flags = _cpuinfo().get("flags", "").split()
+    return platform.machine().lower() in ("aarch64", "arm64") or bool({"avx512_vnni", "avx_vnni"} & set(flags))
+
+
 @functools.cache
 def _cpuinfo() -> dict[str, str]:
     """Read the first processor's fields in Linux' /proc/cpuinfo; none on other systems."""

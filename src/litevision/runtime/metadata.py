@@ -126,6 +126,45 @@ class Calibration:
         return confidences
 
 
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """How a bundle was made of a larger one in 8 bits, and what that cost, measured in the engine named.
+
+    Attributes:
+        method: the quantiser, its version and what was chosen.
+        calibrated_on: the images that decided the ranges of activations.
+        calibration_count: how many.
+        seed: what drew them.
+        float_layers: the layers that were left in float.
+        measured_on: the images of the comparison, none of which calibrated.
+        count: how many.
+        engine: what computed both, with its version.
+        cpu: the processor.
+        before: the score of the larger bundle, top-1 in percent or AP; None where nothing was labelled.
+        after: the score of this one.
+        agreement: the share of the larger one's answers that this one gives, in [0, 1].
+        kl: the mean Kullback-Leibler divergence of the probabilities, nats.
+        worst_class: the class that agrees least.
+        sha256: of the larger bundle's file.
+    """
+
+    method: str
+    calibrated_on: str
+    calibration_count: int
+    seed: int
+    float_layers: tuple[str, ...]
+    measured_on: str
+    count: int
+    engine: str
+    cpu: str
+    before: float | None
+    after: float | None
+    agreement: float
+    kl: float | None
+    worst_class: str | None
+    sha256: str
+
+
 class _OfTask(NamedTuple):
     """What differs between the bundles of one task and another.
 
@@ -168,6 +207,7 @@ class BundleMetadata:
         activation: of a classifier, what makes probabilities of its logits: ``softmax``, those of all classes sum to 1,
             as without this key; ``sigmoid``, each class has its own, so that several or none may be likely, and a
             single logit has that of the second of two labels.
+        quantization: of a bundle in 8 bits, how it was made and what it costs.
     """
 
     task: Task
@@ -183,6 +223,7 @@ class BundleMetadata:
     top_k: int | None = field(default=None, metadata=OPTIONAL)
     calibration: Calibration | None = field(default=None, metadata=OPTIONAL)
     activation: Activation | None = field(default=None, metadata=OPTIONAL)
+    quantization: Quantization | None = field(default=None, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         if not are_labels_of(self.architecture.num_classes, self.labels):

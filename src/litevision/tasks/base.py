@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from torch import nn
 
     from litevision.data import Issue
+    from litevision.evaluation.agreement import Agreement
     from litevision.exporting.graph import FromRaw
-    from litevision.runtime import Bundle, Check, Normalisation
+    from litevision.runtime import Bundle, BundleMetadata, Check, Normalisation
     from litevision.runtime.metadata import Task as TaskName
+    from litevision.tasks.card_sections import CardSections
     from litevision.training.batches import Images
     from litevision.training.image_cache import ImageStores
     from litevision.training.loop import Objective
@@ -49,6 +51,22 @@ class TrainingSetup(NamedTuple):
     objective: "Objective"
     images: "Images"
     chances: Sequence[float] | None = None
+
+
+class MainScore(NamedTuple):
+    """The figure by which models of a task are compared.
+
+    Attributes:
+        name: what it is called.
+        key: its name in the scores and in a bundle's score.
+        max_drop: how much of it a smaller bundle may lose unless the user says otherwise.
+        min_agreement: the share of its answers that must be the larger one's, in [0, 1].
+    """
+
+    name: str
+    key: str
+    max_drop: float
+    min_agreement: float
 
 
 @dataclass(frozen=True)
@@ -92,33 +110,6 @@ class ScoreCurve:
     caption: str
 
 
-@dataclass(frozen=True)
-class CardSections:
-    """What of a model card differs by task, in Markdown.
-
-    Attributes:
-        what_it_is: the model in a sentence.
-        limits: what it is for, and what it cannot do.
-        data: what it was trained on.
-        score: how good it is.
-        input_title: the title over ``input``.
-        input: the model's inputs and outputs.
-        check: what the check at export found.
-        command: how litevision's command line uses it.
-        code: a Python program that uses it without litevision.
-    """
-
-    what_it_is: str
-    limits: Sequence[str]
-    data: str
-    score: str
-    input_title: str
-    input: str
-    check: str
-    command: str
-    code: str
-
-
 class Task(ABC):
     """One task. Its methods import what they need when they are called: some run without torch.
 
@@ -129,6 +120,7 @@ class Task(ABC):
         head_name: what of a network begins from scratch where weights fill the backbone alone.
         head_name_short: the same in a progress bar.
         data_name: its data, in words.
+        main_score: the one figure by which models of this task are compared.
     """
 
     name: ClassVar["TaskName"]
@@ -137,6 +129,7 @@ class Task(ABC):
     head_name: ClassVar[str]
     head_name_short: ClassVar[str]
     data_name: ClassVar[str]
+    main_score: ClassVar[MainScore]
 
     # Data
 
@@ -284,6 +277,14 @@ class Task(ABC):
         """
 
     @abstractmethod
+    def unlabelled(self, paths: Sequence[Path]) -> Sequence[Any]:
+        """Images of which nothing is known, as samples that `evaluate` takes."""
+
+    @abstractmethod
+    def agreement(self, before: Any, after: Any, metadata: "BundleMetadata") -> "Agreement":
+        """How far two evaluations of the same images have the same answers."""
+
+    @abstractmethod
     def bundle_score(self, scores: Any, dataset: str, size_hw: tuple[int, int], measured_by: str) -> Any:
         """The score that a bundle's metadata carries."""
 
@@ -329,7 +330,7 @@ class Task(ABC):
         """The score of a split in one line."""
 
     @abstractmethod
-    def card_sections(self, results: Mapping[str, Any], seeds: Sequence[float] | None = None) -> CardSections:
+    def card_sections(self, results: Mapping[str, Any], seeds: Sequence[float] | None = None) -> "CardSections":
         """What of the model card differs by task."""
 
     @property

@@ -1,7 +1,7 @@
 """Classification as a `litevision.tasks.base.Task`."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,12 +17,13 @@ from litevision.evaluation import (
     like_a_constant,
     scores,
 )
+from litevision.evaluation.agreement import Agreement, classes_agree
 from litevision.image import Preprocess
-from litevision.runtime import Bundle, Calibration, Check, Classifier, Normalisation, Score
+from litevision.runtime import Bundle, BundleMetadata, Calibration, Check, Classifier, Normalisation, Score
 from litevision.runtime.metadata import Task as TaskName
 from litevision.runtime.schema import to_dict
 from litevision.tasks.base import (
-    CardSections,
+    MainScore,
     OnResults,
     Rows,
     ScoreCurve,
@@ -31,7 +32,9 @@ from litevision.tasks.base import (
     TrainableData,
     TrainingSetup,
 )
+from litevision.tasks.card_sections import CardSections
 from litevision.tasks.classification.recipe import FRESH_DEFAULTS, ClassificationRecipe
+from litevision.tasks.classification.score_sheet import FIGURES, score_sheet
 
 if TYPE_CHECKING:
     from litevision.exporting.graph import FromRaw
@@ -40,8 +43,6 @@ if TYPE_CHECKING:
     from litevision.training.image_cache import ImageStores
     from litevision.training.plan import Plan
 
-_FIGURES = ("precision", "recall", "f1")
-_NAMED = 5  # of the labels that have no images
 # A crop of half an image's area is as large as the training image; more pixels would only be thrown away.
 _CACHED_OVER_TRAINED = 1.25
 
@@ -55,6 +56,7 @@ class Classification(Task):
     head_name: ClassVar[str] = "classifier"
     head_name_short: ClassVar[str] = "classifier"
     data_name: ClassVar[str] = "labelled images"
+    main_score: ClassVar[MainScore] = MainScore("top-1, %", "top1", max_drop=1.0, min_agreement=0.95)
 
     def read(self, path: Path) -> LabelledImages:
         """The labelled images at ``path``."""
@@ -201,43 +203,21 @@ class Classification(Task):
         """How good the answers are."""
         return scores(evaluation)
 
+    def unlabelled(self, paths: Sequence[Path]) -> Sequence[Sample]:
+        """Images of the first class, for want of a better one."""
+        return [Sample(path, 0, "test") for path in paths]
+
+    def agreement(self, before: Evaluation, after: Evaluation, metadata: BundleMetadata) -> Agreement:
+        """Compares the best classes and the probabilities."""
+        return classes_agree(before.probabilities, after.probabilities, before.classes)
+
     def bundle_score(self, scores: Scores, dataset: str, size_hw: tuple[int, int], measured_by: str) -> Score:
         """The score that a bundle's metadata carries."""
         return as_bundle_score(scores, dataset, size_hw, measured_by)
 
     def score_sheet(self, data: LabelledImages, evaluation: Evaluation, scores: Scores) -> ScoreSheet:
         """The scores as a person reads them."""
-        low, high = scores.top1_interval
-        lines = [f"labels  {absent}"] if (absent := _labels_without_images(scores)) else []
-        lines += ["", f"top-1              {scores.top1:.2f} %, 95 % interval {low:.2f} to {high:.2f} %"]
-        if scores.top5 is not None:
-            lines.append(f"top-5              {scores.top5:.2f} %")
-        lines += [
-            f"macro F1           {scores.macro_f1:.4f}",
-            f"balanced accuracy  {scores.balanced_accuracy:.4f}",
-            f"ECE (calibration)  {scores.ece:.4f}",
-            f"mean loss          {scores.mean_loss:.4f}",
-            "",
-        ]
-        mistakes = [f"{it.truth} taken for {it.answer}: {it.count:,}" for it in scores.confusions()]
-        count = _images(scores.count)
-        return ScoreSheet(
-            count,
-            lines,
-            {"class": "left", **dict.fromkeys(("count", "precision", "recall", "F1"), "right")},
-            [
-                (it.name, f"{it.count:,}", *map(share, (it.precision, it.recall, it.f1)))
-                for it in scores.per_class
-                if it.count
-            ],
-            ["", "most frequent mistakes", *mistakes] if mistakes else [],
-            Rows(
-                ("class", "count", *_FIGURES),
-                [(it.name, it.count, it.precision, it.recall, it.f1) for it in scores.per_class],
-                f"{len(scores.per_class):,} class{'' if len(scores.per_class) == 1 else 'es'}",
-            ),
-            Rows(("path", "label", "predicted", "score", "correct"), _answers(evaluation), count),
-        )
+        return score_sheet(evaluation, scores)
 
     def learned_nothing(self, evaluation: Evaluation, scores: Scores) -> str:
         """One answer to every image, or answers no better than that."""
@@ -258,7 +238,7 @@ class Classification(Task):
     def class_rows(self, results: Mapping[str, Any], split: str) -> Rows:
         """Each class with its images, precision, recall and F1, an undefined one left empty."""
         scores = results["scores"].get(split)
-        keys = ("count", *_FIGURES)
+        keys = ("count", *FIGURES)
         rows = [(split, row["name"], *map(row.get, keys)) for row in scores["per_class"]] if scores else []
         return Rows(("split", "class", *keys), rows)
 
@@ -310,37 +290,12 @@ class Classification(Task):
         return report_parts(results, evaluations, [one for one in overlays if shown(one.path)], shown)
 
 
-def share(value: float | None) -> str:
-    """A number in [0, 1], or a dash."""
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _images(count: int) -> str:
-    return f"{count:,} image{'' if count == 1 else 's'}"
-
-
 def _require_trainable(data: LabelledImages, skipped: int) -> None:
     left_out = f"; {skipped} could not be read ('litevision check-data' names them)" if skipped else ""
     if len(data.classes) < 2:
         raise DataError(f"{data.root}: {len(data.classes)} class; expected at least 2, a folder each{left_out}")
     for obstacle in data.obstacles():
         raise DataError(f"{data.root}: {obstacle}{left_out}")
-
-
-def _labels_without_images(scores: Scores) -> str:
-    names = [it.name for it in scores.per_class if it.count == 0]
-    if not names:
-        return ""
-    some = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
-    return f"{len(names):,} of the bundle's {len(scores.per_class):,} have no images here: {some}"
-
-
-def _answers(evaluation: Evaluation) -> Iterator[tuple[Path, str, str, float, bool]]:
-    """Path, true class, best class, its probability, and whether it is the true one, for each image."""
-    best = evaluation.probabilities.argmax(axis=1).tolist()
-    score = evaluation.probabilities.max(axis=1).tolist()
-    for path, label, answer, value in zip(evaluation.paths, evaluation.labels.tolist(), best, score, strict=True):
-        yield path, evaluation.classes[label], evaluation.classes[answer], value, label == answer
 
 
 TASK = Classification()

@@ -4,7 +4,7 @@ import json
 import shlex
 
 from litevision.image import Crop
-from litevision.tasks.base import CardSections
+from litevision.tasks.card_sections import CardSections
 from litevision.training.report import facts
 from litevision.training.report.card import data_section, weakest_classes
 from litevision.training.report.markdown import plain, table

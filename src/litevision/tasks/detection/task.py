@@ -5,18 +5,21 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from litevision.data import DetectionSample, LabelledBoxes, read_boxes
 from litevision.errors import UsageError
+from litevision.evaluation.agreement import Agreement, boxes_agree
 from litevision.evaluation.coco import DetectionScores, as_detection_score, detection_scores, require_coco
 from litevision.evaluation.curves import at_thresholds, best_thresholds
 from litevision.evaluation.detection import DetectionEvaluation, evaluate_detector
 from litevision.image import Preprocess
-from litevision.runtime import Bundle, Check, DetectionScore, Detector, Normalisation
+from litevision.runtime import Bundle, BundleMetadata, Check, DetectionScore, Detector, Normalisation
 from litevision.runtime.detector import DEFAULT_SCORE_THRESHOLD
 from litevision.runtime.metadata import Task as TaskName
 from litevision.tables import pluralise
 from litevision.tasks.base import (
-    CardSections,
+    MainScore,
     OnResults,
     Rows,
     ScoreCurve,
@@ -25,6 +28,7 @@ from litevision.tasks.base import (
     TrainableData,
     TrainingSetup,
 )
+from litevision.tasks.card_sections import CardSections
 from litevision.tasks.detection.data import boxes_from_dict, boxes_to_dict, read_trainable, truth_of
 from litevision.tasks.detection.recipe import DETECTION_DEFAULTS, FRESH_DEFAULTS, DetectionRecipe
 from litevision.tasks.detection.score_sheet import class_rows, score_line, score_sentence, score_sheet
@@ -47,6 +51,7 @@ class DetectionTask(Task):
     head_name: ClassVar[str] = "neck and heads"
     head_name_short: ClassVar[str] = "heads"
     data_name: ClassVar[str] = "images with boxes, whose own options are in [detection] and [loss]"
+    main_score: ClassVar[MainScore] = MainScore("AP", "ap", max_drop=0.01, min_agreement=0.9)
 
     def read(self, path: Path) -> LabelledBoxes:
         """The images with boxes at ``path``."""
@@ -220,6 +225,16 @@ class DetectionTask(Task):
     def scores(self, evaluation: DetectionEvaluation) -> DetectionScores:
         """How good the boxes are."""
         return detection_scores(evaluation, intervals=True)
+
+    def unlabelled(self, paths: Sequence[Path]) -> Sequence[DetectionSample]:
+        """Images without boxes."""
+        none = np.zeros(0, np.int64)
+        return [DetectionSample(it, np.zeros((0, 4), np.float32), none, none > 0, "test", (1, 1)) for it in paths]
+
+    def agreement(self, before: DetectionEvaluation, after: DetectionEvaluation, metadata: BundleMetadata) -> Agreement:
+        """Compares the boxes that count."""
+        thresholds = metadata.score_thresholds or [DEFAULT_SCORE_THRESHOLD] * len(before.classes)
+        return boxes_agree(before.found, after.found, before.classes, thresholds)
 
     def bundle_score(
         self, scores: DetectionScores, dataset: str, size_hw: tuple[int, int], measured_by: str

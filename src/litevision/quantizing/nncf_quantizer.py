@@ -1,0 +1,131 @@
+"""The quantiser: NNCF's post-training quantisation on ONNX graphs, quiet and without its telemetry."""
+
+import contextlib
+import io
+import random
+import sys
+import warnings
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import numpy_helper
+
+from litevision.errors import ExportError, MissingExtraError
+
+_QUIET = 60  # above logging.CRITICAL
+_HIDDEN = ("openvino_telemetry", "torch", "openvino")
+
+
+def quantise(
+    model: onnx.ModelProto,
+    images_u8_nhwc: npt.NDArray[np.uint8],
+    *,
+    in_float: Collection[str],
+    fast_bias_correction: bool,
+    seven_bits: bool,
+    seed: int,
+) -> onnx.ModelProto:
+    """Returns ``model`` with int8 weights (one scale a channel) and 8-bit activations, as QuantizeLinear pairs.
+
+    Args:
+        model: the graph, which takes ``images``; it is not changed.
+        images_u8_nhwc: what it is calibrated on, preprocessed.
+        in_float: the names of nodes that are left alone.
+        fast_bias_correction: estimates the shift that rounding gives each layer from means, instead of measuring it
+            layer by layer; for networks with squeeze and excitation that is not enough.
+        seven_bits: halves the range of the weights, so that sums of products of 8 bits cannot overflow the 16 bits in
+            which CPUs without VNNI add them up.
+        seed: of whatever the quantiser draws.
+
+    Raises:
+        MissingExtraError: nncf is not installed.
+        ExportError: nncf cannot take the graph.
+    """
+    nncf = import_nncf()
+    from nncf.quantization.advanced_parameters import QuantizationParameters
+
+    advanced = nncf.AdvancedQuantizationParameters(
+        # One scale for a whole map: onnxruntime computes no layer in 8 bits whose input has one for each channel.
+        activations_quantization_params=QuantizationParameters(per_channel=False),
+        overflow_fix=nncf.OverflowFix.ENABLE if seven_bits else nncf.OverflowFix.DISABLE,
+    )
+    random.seed(seed)
+    with _alone(), _quiet(nncf), _seeded(seed):
+        try:
+            made: onnx.ModelProto = nncf.quantize(
+                model,
+                nncf.Dataset(list(images_u8_nhwc), lambda image: {"images": image[None]}),
+                preset=nncf.QuantizationPreset.MIXED,
+                subset_size=len(images_u8_nhwc),
+                fast_bias_correction=fast_bias_correction,
+                ignored_scope=nncf.IgnoredScope(names=list(in_float), validate=False),
+                advanced_parameters=advanced,
+            )
+        except Exception as error:  # its errors and onnx's share no base class
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            hint = "" if fast_bias_correction else "; fast bias correction may go on where the full one cannot"
+            raise ExportError(f"nncf {nncf.__version__} cannot quantise this graph ({reason}){hint}") from error
+    return _with_unsigned_activations(made)
+
+
+def _with_unsigned_activations(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Moves signed activations by 128, which changes no value.
+
+    onnxruntime computes a layer in 8 bits only where its input and output are of one type; NNCF takes unsigned numbers
+    behind a ReLU and signed ones elsewhere.
+    """
+    zeros = {node.input[2] for node in model.graph.node if node.op_type == "QuantizeLinear"}
+    for tensor in model.graph.initializer:
+        if tensor.name in zeros and tensor.data_type == onnx.TensorProto.INT8:
+            moved = (numpy_helper.to_array(tensor).astype(np.int16) + 128).astype(np.uint8)
+            tensor.CopyFrom(numpy_helper.from_array(moved, tensor.name))
+    del model.graph.value_info[:]  # which says that they are signed
+    return model
+
+
+def import_nncf() -> Any:
+    """Imports the package ``nncf`` without its telemetry, which it sends unless ``openvino_telemetry`` is not there.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        with _alone(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import nncf
+    except ImportError:
+        raise MissingExtraError.of("litevision quantize", "int8") from None
+    return nncf
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Hides packages that are not imported yet: the telemetry, and frameworks that NNCF would load and not use."""
+    hidden = [name for name in _HIDDEN if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: Python's sign for "cannot be imported"
+    try:
+        yield
+    finally:
+        for name in hidden:
+            sys.modules.pop(name, None)
+
+
+@contextlib.contextmanager
+def _quiet(nncf: Any) -> Iterator[None]:
+    nncf.set_log_level(_QUIET)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    state = np.random.get_state()  # noqa: NPY002  # nncf draws from the global generator
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(state)  # noqa: NPY002

@@ -1,0 +1,324 @@
+"""``quantize``: a bundle in 8 bits, which is written where it answers nearly as well as before."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import onnx
+
+from litevision import __version__
+from litevision.console import note
+from litevision.errors import UsageError
+from litevision.evaluation.agreement import Agreement
+from litevision.files import folder_beside, sha256_of, sync_file
+from litevision.hub import find_bundle
+from litevision.outputs import check_output, kind_named
+from litevision.quantizing.graph import float_nodes, put_back, read_model
+from litevision.quantizing.images import Judge, choose_images
+from litevision.quantizing.nncf_quantizer import import_nncf, quantise
+from litevision.quantizing.noise import LayerNoise, layer_noise, layer_title
+from litevision.runtime import METADATA_KEY, Bundle
+from litevision.runtime.cpus import available_cpus
+from litevision.runtime.engines.timing import time_engines
+from litevision.runtime.machine import adds_in_32_bits, cpu_name
+from litevision.runtime.metadata import BundleMetadata, Quantization
+from litevision.tables import Report, Table, pluralise
+from litevision.tasks import Task, task_of
+
+_FLOAT_LAYERS = (1, 2, 4, 8, 16)
+_NOISE_IMAGES = 16
+_SHOWN_LAYERS = 5
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A graph, measured.
+
+    Attributes:
+        float_layers: the layers in float.
+        score: the task's main figure; None where nothing is labelled.
+        agreement: with the original's answers.
+        num_bytes: of the file.
+        ms: median milliseconds of one image.
+    """
+
+    float_layers: tuple[str, ...]
+    score: float | None
+    agreement: Agreement
+    num_bytes: int
+    ms: float
+
+
+@dataclass(frozen=True)
+class QuantizeResult(Report):
+    """What quantising cost; ``print`` it.
+
+    Attributes:
+        path: the file that was written; None where the loss was too large.
+        before: the original.
+        trials: the graph in 8 bits, and others with more and more layers in float where that lost too much.
+        chosen: the one of them that was written, or would be.
+        noise: the layers that add most noise.
+        max_drop: what of the score may be lost.
+        min_agreement: how many of the answers must stay, in [0, 1].
+        record: what the file says of all this.
+    """
+
+    path: Path | None
+    before: Trial
+    trials: tuple[Trial, ...]
+    chosen: Trial
+    noise: tuple[LayerNoise, ...]
+    max_drop: float
+    min_agreement: float
+    record: Quantization
+    task: Task
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the loss is small enough."""
+        return not self._faults()
+
+    def _faults(self) -> list[str]:
+        return faults_of(self.before, self.chosen, self.task, self.max_drop, self.min_agreement)
+
+    def sections(self) -> Iterator[str | Table]:
+        """The comparison, the layers that lose most, and what became of it."""
+        record, main = self.record, self.task.main_score
+        yield f"calibrated on {pluralise(record.calibration_count)} ({record.calibrated_on}), seed {record.seed}"
+        yield f"measured on {pluralise(record.count)} ({record.measured_on}) in {record.engine} on {record.cpu}"
+        if self.before.score is None:
+            yield "the images have no labels: answers are compared with the original's, which is no score"
+        yield Table(
+            {"": "left", main.name: "right", "agreement, %": "right", "KL": "right", "MB": "right", "ms": "right"},
+            [self._row("original", self.before), *(self._row(_title(one), one) for one in self.trials)],
+        )
+        worst = self.chosen.agreement
+        if worst.worst_share is not None and worst.worst_share < 1:
+            yield f"worst class: {worst.worst_class}, {worst.worst_share:.1%} of {worst.worst_count:,} answers agree"
+        if self.noise:
+            yield "layers that add most noise: " + ", ".join(
+                f"{layer_title(one)} ({one.snr_db:.1f} dB)" for one in self.noise[:_SHOWN_LAYERS]
+            )
+        ratio = self.chosen.num_bytes / self.before.num_bytes
+        if ratio > 1 or self.chosen.ms > self.before.ms:
+            yield "int8 does not pay here: " + " and ".join(
+                [
+                    *(["the file is larger"] if ratio > 1 else []),
+                    *(["an image takes longer in this engine"] if self.chosen.ms > self.before.ms else []),
+                ]
+            )
+        for fault in self._faults():
+            yield f"refused: {fault}" if self.path is None else f"allowed: {fault}"
+        yield "nothing was written" if self.path is None else f"wrote {self.path}: {ratio:.0%} of the size"
+
+    def _row(self, name: str, one: Trial) -> tuple[str, ...]:
+        score = "-" if one.score is None else f"{one.score:.3f}"
+        kl = "-" if one.agreement.kl is None else f"{one.agreement.kl:.4f}"
+        return name, score, f"{one.agreement.share:.2%}"[:-1], kl, f"{one.num_bytes / 1e6:.2f}", f"{one.ms:.2f}"
+
+
+def quantize(
+    model: str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    evaluate_on: str | os.PathLike[str] | None = None,
+    split: str | None = None,
+    images: int = 300,
+    seed: int = 0,
+    engine: str = "onnxruntime",
+    fast_bias_correction: bool = False,
+    any_cpu: bool | None = None,
+    max_drop: float | None = None,
+    min_agreement: float | None = None,
+    allow_drop: bool = False,
+) -> QuantizeResult:
+    """Makes a bundle whose layers compute in 8 bits, and writes it if it answers nearly as well as the original.
+
+    Both are measured in the engine that will run them, on images that calibrated nothing. Where too much is lost, the
+    layers that add most noise are put back into float, 1, 2, 4, 8 and 16 of them, until it is enough.
+
+    Args:
+        model: a shipped or published name, a bundle, or the folder of a run.
+        data: images to calibrate on: labelled as for `litevision.train`, of which the training images are used, or a
+            folder of images, of which a part is.
+        path: the ``.onnx`` file to write.
+        evaluate_on: labelled images to judge by; those of ``data`` unless given.
+        split: which of them; the first of test and validation that has images unless given.
+        images: how many calibrate at most.
+        seed: draws them.
+        engine: what will run the bundle.
+        fast_bias_correction: a quicker estimate, which is not enough for MobileNetV3.
+        any_cpu: weights in 7 bits, for processors whose sums saturate at 16 bits; by default where this one's do.
+        max_drop: the most that the score may fall: 1.0 points of top-1, 0.01 of AP.
+        min_agreement: the least share of answers that must be the original's: 0.95, of boxes 0.9.
+        allow_drop: write it whatever it loses; the record says how much.
+
+    Raises:
+        MissingExtraError: nncf is not installed.
+        UsageError: images that cannot be used so, or a bundle that is quantised already.
+        ExportError: a graph that the quantiser cannot take.
+    """
+    path, source = Path(path), find_bundle(model)
+    check_output(path, kind_named("export", path), inputs=[source])
+    if path.suffix != ".onnx":
+        raise UsageError(f"a bundle is an .onnx file, got {path.name!r}")
+    import_nncf()
+    original = Bundle.open(source, engine=engine, threads=1, streams=available_cpus())
+    metadata = original.metadata
+    if metadata.quantization is not None:
+        raise UsageError(f"{source}: in 8 bits already; give the bundle that it was made of")
+    task = task_of(metadata)
+    calibration, judge = choose_images(
+        task,
+        metadata.labels,
+        Path(data),
+        evaluate_on=None if evaluate_on is None else Path(evaluate_on),
+        split=split,
+        count=images,
+        seed=seed,
+    )
+    if judge.is_labelled:
+        task.require_scoring()
+    seven_bits = not adds_in_32_bits() if any_cpu is None else any_cpu
+    calibrators = calibration.load(metadata.preprocess)
+    graph = read_model(source.read_bytes())
+    note(f"calibrating on {pluralise(len(calibrators))} ({calibration.dataset})")
+    made = quantise(
+        graph,
+        calibrators,
+        in_float=float_nodes(graph),
+        fast_bias_correction=fast_bias_correction,
+        seven_bits=seven_bits,
+        seed=seed,
+    )
+    gate = _Gate(original, task, judge)
+    limits = (
+        task.main_score.max_drop if max_drop is None else max_drop,
+        task.main_score.min_agreement if min_agreement is None else min_agreement,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        first = gate.measure(made, (), Path(folder))
+        trials, chosen, model_chosen = [first], first, made
+        noise = layer_noise(graph, made, calibrators[:_NOISE_IMAGES])
+        if faults_of(gate.before, first, task, *limits):
+            for count in (each for each in _FLOAT_LAYERS if each <= len(noise) // 2):
+                worst = noise[:count]
+                note(f"too much is lost; trying {pluralise(count, 'layer')} in float")
+                mixed = put_back(made, graph, {one.name for one in worst})
+                trial = gate.measure(mixed, tuple(map(layer_title, worst)), Path(folder))
+                trials.append(trial)
+                if not faults_of(gate.before, trial, task, *limits):
+                    chosen, model_chosen = trial, mixed
+                    break
+    nncf = import_nncf()
+    correction = "fast" if fast_bias_correction else "full"
+    record = Quantization(
+        method=f"nncf {nncf.__version__}, preset mixed, {correction} bias correction, "
+        f"weights in {7 if seven_bits else 8} bits",
+        calibrated_on=calibration.dataset,
+        calibration_count=len(calibrators),
+        seed=seed,
+        float_layers=chosen.float_layers,
+        measured_on=judge.dataset,
+        count=gate.count,
+        engine=original.engine.version,
+        cpu=cpu_name(),
+        before=gate.before.score,
+        after=chosen.score,
+        agreement=chosen.agreement.share,
+        kl=chosen.agreement.kl,
+        worst_class=chosen.agreement.worst_class,
+        sha256=sha256_of(source),
+    )
+    refused = bool(faults_of(gate.before, chosen, task, *limits)) and not allow_drop
+    if not refused:
+        _write(model_chosen, replace(metadata, score=gate.scores.get(chosen), quantization=record), path)
+    return QuantizeResult(
+        None if refused else path, gate.before, tuple(trials), chosen, tuple(noise), *limits, record, task
+    )
+
+
+def faults_of(before: Trial, after: Trial, task: Task, max_drop: float, min_agreement: float) -> list[str]:
+    """What is lost beyond the limits, in words."""
+    faults, main = [], task.main_score
+    if before.score is not None and after.score is not None and before.score - after.score > max_drop + 1e-9:
+        drop = before.score - after.score
+        faults.append(f"{main.name} falls by {drop:.3f}; at most {max_drop:g} is allowed")
+    if after.agreement.share < min_agreement:
+        faults.append(f"{after.agreement.share:.1%} of the answers agree; at least {min_agreement:.1%} must")
+    return faults
+
+
+class _Gate:
+    """Measures graphs as the original was measured: the same images, engine and threads."""
+
+    def __init__(self, original: Bundle, task: Task, judge: Judge) -> None:
+        self.original, self.task, self.judge = original, task, judge
+        self.scores: dict[Trial, Any] = {}
+        self._answers, scored = self._evaluate(original)
+        agreement = task.agreement(self._answers, self._answers, original.metadata)
+        [ms] = self._time(original)
+        self.before = Trial((), scored, agreement, original.path.stat().st_size, ms)
+
+    @property
+    def count(self) -> int:
+        """How many images judge."""
+        return len(self.judge.samples) - len(self._answers.skipped)
+
+    def measure(self, model: onnx.ModelProto, float_layers: tuple[str, ...], folder: Path) -> Trial:
+        """Runs a graph in the engine."""
+        path = folder / f"{len(float_layers)}.onnx"
+        _save(model, self.original.metadata, path)
+        choice = self.original.engine.choice
+        bundle = Bundle.open(path, engine=choice.name, threads=1, streams=choice.streams)
+        answers, score = self._evaluate(bundle)
+        [_, ms] = self._time(self.original, bundle)
+        agreement = self.task.agreement(self._answers, answers, self.original.metadata)
+        trial = Trial(float_layers, score, agreement, path.stat().st_size, ms)
+        if self.judge.is_labelled:
+            size_hw = self.original.metadata.preprocess.size_hw
+            self.scores[trial] = self.task.bundle_score(
+                self.task.scores(answers), self.judge.dataset, size_hw, f"litevision {__version__}"
+            )
+        return trial
+
+    def _evaluate(self, bundle: Bundle) -> tuple[Any, float | None]:
+        judge = self.judge
+        answers = self.task.evaluate(self.task.open(bundle), judge.samples, judge.classes, split=judge.split)
+        if not judge.is_labelled:
+            return answers, None
+        return answers, float(getattr(self.task.scores(answers), self.task.main_score.key))
+
+    def _time(self, *bundles: Bundle) -> list[float]:
+        size_hw = self.original.metadata.preprocess.size_hw
+        image = np.random.default_rng(0).integers(0, 256, (1, *size_hw, 3), np.uint8)
+        taken = time_engines([each.engine for each in bundles], image, streams=1, seconds=0.5)
+        return [1e3 * median(each) for each in taken]
+
+
+def _title(one: Trial) -> str:
+    return f"int8, {pluralise(len(one.float_layers), 'layer')} in float" if one.float_layers else "int8"
+
+
+def _save(model: onnx.ModelProto, metadata: BundleMetadata, path: Path) -> None:
+    onnx.helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def _write(model: onnx.ModelProto, metadata: BundleMetadata, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with folder_beside(path) as folder:
+        unfinished = folder / path.name
+        _save(model, metadata, unfinished)
+        Bundle.open(unfinished)
+        sync_file(unfinished)
+        unfinished.replace(path)
+    sync_file(path)

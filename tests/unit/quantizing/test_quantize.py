@@ -1,0 +1,137 @@
+"""Bundles in 8 bits: what is written, what is refused, and what the record says."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from litevision.errors import FileMissingError, UsageError
+from litevision.hub import load_classifier
+from litevision.quantizing import quantize as module
+from litevision.quantizing.graph import float_nodes, layers_of, put_back, read_model, run_graph
+from litevision.quantizing.nncf_quantizer import quantise
+from litevision.quantizing.noise import layer_noise
+from litevision.quantizing.quantize import quantize
+from litevision.runtime import BundleMetadata, machine
+from quantizable import coloured, write_place
+
+INT8 = onnx.TensorProto.INT8
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_place(tmp_path_factory.mktemp("quantize"))
+
+
+@pytest.fixture(scope="module")
+def done(place: Path) -> module.QuantizeResult:
+    return quantize(str(place / "float.onnx"), place / "data", place / "int8.onnx", images=12)
+
+
+def test_writes_int8_that_answers_as_before(done: module.QuantizeResult, place: Path) -> None:
+    assert done.path == place / "int8.onnx"
+    assert done.is_accepted
+    assert (done.before.score, done.chosen.score) == (100.0, 100.0)
+    made = onnx.load(place / "int8.onnx")
+    weights = {one.name: one for one in made.graph.initializer}
+    kinds = [node.op_type for node in made.graph.node]
+    assert kinds[:3] == ["Transpose", "Cast", "Mul"]  # what stands before the first layer is left alone
+    assert kinds[-1] == "Softmax"
+    for node in made.graph.node:
+        if node.op_type == "QuantizeLinear":  # one scale a map, unsigned: what onnxruntime computes in 8 bits
+            assert weights[node.input[2]].data_type == onnx.TensorProto.UINT8
+            assert np.prod(weights[node.input[1]].dims, dtype=int) == 1
+
+
+def test_the_record_says_how(done: module.QuantizeResult, place: Path) -> None:
+    found = load_classifier(place / "int8.onnx").bundle.metadata
+    record = found.quantization
+    assert record == done.record
+    assert record is not None
+    assert record.method.startswith("nncf ")
+    assert "full bias correction" in record.method
+    assert (record.calibrated_on, record.calibration_count) == ("train of data", 12)
+    assert (record.measured_on, record.count) == ("test of data", 24)
+    assert record.engine.startswith("onnxruntime ")
+    assert found.score is not None
+    assert (found.score.dataset, found.score.count) == ("test of data", 24)
+    assert BundleMetadata.from_json(found.to_json()) == found
+
+
+def test_runs_in_openvino_too(done: module.QuantizeResult, place: Path) -> None:
+    photo = place / "data/test/blue/0.png"
+    engines = ("onnxruntime", "openvino")
+    scores = [load_classifier(place / "int8.onnx", engine=name).predict(photo).scores for name in engines]
+    np.testing.assert_allclose(*scores, atol=0.05)
+
+
+def test_the_same_twice(done: module.QuantizeResult, place: Path) -> None:
+    again = quantize(str(place / "float.onnx"), place / "data", place / "again.onnx", images=12)
+    assert again.record == done.record
+    assert (place / "again.onnx").read_bytes() == (place / "int8.onnx").read_bytes()
+
+
+def test_what_is_refused_before_it_begins(done: module.QuantizeResult, place: Path, tmp_path: Path) -> None:
+    def told(model: str, data: Path, output: str = "new.onnx", **more: Any) -> None:
+        quantize(str(place / model), data, tmp_path / output, **more)
+
+    with pytest.raises(UsageError, match="in 8 bits already; give the bundle that it was made of"):
+        told("int8.onnx", place / "data")
+    with pytest.raises(UsageError, match=r"a bundle is an .onnx file, got 'new.tflite'"):
+        told("float.onnx", place / "data", "new.tflite")
+    with pytest.raises(FileMissingError, match=r"no images at .*nowhere"):
+        told("float.onnx", place / "nowhere")
+    with pytest.raises(UsageError, match=r"6 images would calibrate and judge, such as .*; expected another --split"):
+        told("float.onnx", place / "data", split="train", images=6)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_layers_can_be_put_back(place: Path) -> None:
+    graph = read_model((place / "float.onnx").read_bytes())
+    assert [node.op_type for node in graph.graph.node][:4] == ["Transpose", "Cast", "Mul", "Conv"]  # w1 is a tensor now
+    layers = layers_of(graph)
+    assert [node.op_type for node in layers] == ["Conv", "Conv", "Gemm"]
+    names = {node.op_type for node in graph.graph.node if node.name in float_nodes(graph)}
+    assert names == {"Transpose", "Cast", "Mul", "Softmax"}
+    images = np.stack([coloured(i % 3, i)[:16, :16] for i in range(4)])
+    made = quantise(graph, images, in_float=float_nodes(graph), fast_bias_correction=False, seven_bits=True, seed=0)
+    noise = layer_noise(graph, made, images)
+    assert sorted(one.weight for one in noise) == ["w1", "w2", "w3"]
+    assert all(15 < one.snr_db < 80 for one in noise)
+    eight = {tuple(it.dims): numpy_helper.to_array(it) for it in made.graph.initializer if it.data_type == INT8}
+    largest = {shape: int(np.abs(weights.astype(int)).max()) for shape, weights in eight.items() if len(shape) > 1}
+    assert largest.pop((12, 1, 3, 3)) > 64  # depthwise: onnxruntime adds those in 32 bits everywhere
+    assert largest.keys() == {(12, 3, 1, 1), (12, 3)}
+    assert max(largest.values()) <= 64  # 7 bits
+    mixed_graph = put_back(made, graph, {node.name for node in layers})
+    kinds = {one.name: one.data_type for one in mixed_graph.graph.initializer}
+    assert all(kinds[node.input[1]] == onnx.TensorProto.FLOAT for node in layers_of(mixed_graph))
+    exact, rounded, mixed = (
+        run_graph(it, ["probabilities"], {"images": images})["probabilities"] for it in (graph, made, mixed_graph)
+    )
+    assert np.abs(mixed - exact).max() < np.abs(rounded - exact).max()
+
+
+def test_which_processors_add_in_32_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    for flags, expected in (("fpu avx2", False), ("avx2 avx_vnni", True), ("avx512_vnni", True)):
+        monkeypatch.setattr(machine, "_cpuinfo", lambda flags=flags: {"flags": flags})
+        monkeypatch.setattr(machine.platform, "machine", lambda: "x86_64")
+        assert machine.adds_in_32_bits() == expected
+    monkeypatch.setattr(machine.platform, "machine", lambda: "aarch64")
+    assert machine.adds_in_32_bits()
+
+
+def test_nothing_is_sent() -> None:
+    code = (
+        "import sys; from litevision.quantizing.nncf_quantizer import import_nncf; import_nncf();"
+        "from nncf.telemetry import telemetry;"
+        "sent = type(telemetry).__name__ == 'NNCFTelemetry';"
+        "print(sent, sorted({'torch', 'openvino', 'openvino_telemetry'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False []"
