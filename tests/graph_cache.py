@@ -7,7 +7,6 @@ bundle is still compared with its own network, as wherever one is written.
 import copy
 import hashlib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,16 +31,16 @@ class GraphCache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def __call__(self, module: FromRaw, size_hw: tuple[int, int], outputs: Sequence[str]) -> onnx.ModelProto:
-        text = f"{size_hw} {list(outputs)}\n{structure(module)}"
+    def __call__(self, module: FromRaw, size_hw: tuple[int, int]) -> onnx.ModelProto:
+        text = f"{size_hw}\n{structure(module)}"
         file = self._folder / hashlib.sha256(text.encode()).hexdigest()
         tensors = named_tensors(module)
         if not file.exists():
             # Each tensor gets values of its own: of two that are equal, as after initialisation, one alone is stored.
             twin = randomised(module)
-            made = graph_of(twin, size_hw, outputs)
+            made = graph_of(twin, size_hw)
             if not is_made_of(made, named_tensors(twin)):
-                return graph_of(module, size_hw, outputs)
+                return graph_of(module, size_hw)
             partial = file.with_name(f"{file.name}.{os.getpid()}")
             partial.write_bytes(made.SerializeToString())
             partial.replace(file)
