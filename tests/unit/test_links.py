@@ -91,6 +91,8 @@ def writers(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
             if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute | ast.Name):
                 continue
             name = call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id
+            if name == "open" and any(ast.unparse(it) == "'x'" for it in call.args):
+                continue  # it writes over nothing, and follows no link
             modes = [it.value for it in call.args if isinstance(it, ast.Constant) and isinstance(it.value, str)]
             if name in ("write_text", "write_bytes") or (
                 name == "open" and any(set(it) <= set("wxa+bt") for it in modes)

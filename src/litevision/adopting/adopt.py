@@ -264,10 +264,10 @@ def _write_checked(
     return metadata
 
 
-def _write(model: onnx.ModelProto, metadata: BundleMetadata, partial_file: Path) -> None:
+def _write(model: onnx.ModelProto, metadata: BundleMetadata, unfinished: Path) -> None:
     onnx.helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
         raise ExportError(f"the graph is not valid ONNX: {' '.join(str(error).split())[:300]}") from None
-    partial_file.write_bytes(model.SerializeToString())
+    unfinished.write_bytes(model.SerializeToString())

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from litevision import __version__
 from litevision.console import note
 from litevision.errors import FileMissingError, LitevisionError, MissingExtraError, UsageError
-from litevision.files import cache_folder, sha256_of
+from litevision.files import atomic_write, cache_folder, sha256_of
 from litevision.registry.weight_sets import find_weight_set, is_file_name
 from litevision.runtime.metadata import FORMAT_VERSION
 from litevision.weights.download import fetch, offline_by_environment
@@ -87,7 +87,8 @@ def published_or(source: str, fallback: str) -> str:
         if not offline_by_environment():
             with contextlib.suppress(OSError):
                 failed.parent.mkdir(parents=True, exist_ok=True)
-                failed.write_text(reason, "utf-8")
+                with atomic_write(failed) as partial:
+                    partial.write_text(reason, "utf-8")
     note(f"{source} is not there ({reason}); {fallback} answers in its place")
     return fallback
 

@@ -147,11 +147,11 @@ def _create(path: Path, manifest: Manifest) -> bool:
     """Write the record unless there is one; gives whether it was written."""
     text = json_text(to_dict(manifest), indent=1) + "\n"
     with folder_beside(path) as temporary:
-        written = temporary / FILE
-        written.write_text(text, "utf-8")
-        sync_file(written)
+        unfinished = temporary / FILE
+        unfinished.write_text(text, "utf-8")
+        sync_file(unfinished)
         try:
-            os.link(written, path)
+            os.link(unfinished, path)
         except FileExistsError:
             return False
         except OSError:  # a file system without hard links

@@ -85,10 +85,10 @@ def write_part(folder: Path, part: Part, rows: Sequence[Row], types: Mapping[str
     return path
 
 
-def _write_json_lines(path: Path, rows: Sequence[Row], types: Mapping[str, str]) -> None:
+def _write_json_lines(partial: Path, rows: Sequence[Row], types: Mapping[str, str]) -> None:
     import json
 
-    with path.open("w", encoding="ascii") as file:
+    with partial.open("w", encoding="ascii") as file:
         file.writelines(f"{json.dumps(row, allow_nan=False)}\n" for row in rows)
 
 

@@ -275,7 +275,7 @@ class _Gate:
     def measure(self, model: onnx.ModelProto, float_layers: tuple[str, ...], folder: Path) -> Trial:
         """Runs a graph in the engine."""
         path = folder / f"{len(float_layers)}.onnx"
-        _save(model, self.original.metadata, path)
+        _save(model, self.original.metadata, unfinished=path)
         choice = self.original.engine.choice
         bundle = Bundle.open(path, engine=choice.name, threads=1, streams=choice.streams)
         answers, score = self._evaluate(bundle)
@@ -307,10 +307,10 @@ def _title(one: Trial) -> str:
     return f"int8, {pluralise(len(one.float_layers), 'layer')} in float" if one.float_layers else "int8"
 
 
-def _save(model: onnx.ModelProto, metadata: BundleMetadata, path: Path) -> None:
+def _save(model: onnx.ModelProto, metadata: BundleMetadata, unfinished: Path) -> None:
     onnx.helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
     onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString())
+    unfinished.write_bytes(model.SerializeToString())
 
 
 def _write(model: onnx.ModelProto, metadata: BundleMetadata, path: Path) -> None:

@@ -4,6 +4,7 @@ import multiprocessing
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -75,8 +76,8 @@ def _images(folder: Path) -> TrainingImages:
         return np.random.default_rng(int(path.name)).integers(0, 256, (40, 50, 3), np.uint8)
 
     store = ImageCache(folder, [Path(str(number)) for number in range(12)], read, 10**6)
-    options = Augment(erasing=0.5)
-    return TrainingImages(store, [number % 3 for number in range(12)], image_transform(options, (24, 32)))
+    transform_to = partial(image_transform, Augment(erasing=0.5))
+    return TrainingImages(store, [number % 3 for number in range(12)], transform_to, (24, 32))
 
 
 def test_workers_change_nothing(tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ def test_an_image_that_cannot_be_read_is_one_line_and_leaves_no_worker(tmp_path:
         raise ImageError(f"{path}: damaged. Copy it again.")
 
     store = ImageCache(tmp_path / "cache", [Path(f"{number}.jpg") for number in range(8)], read, 10**6)
-    images = TrainingImages(store, [0] * 8, image_transform(Augment(), (24, 32)))
+    images = TrainingImages(store, [0] * 8, partial(image_transform, Augment()), (24, 32))
     message = r"^\d\.jpg: damaged\. Copy it again\. Or remove it, then start anew; 'litevision check-data' "
     with pytest.raises(TrainingError, match=message):
         list(load_batches(images, EpochOrder(8, 4, seed=0).batches(0), workers))
