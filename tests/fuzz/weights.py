@@ -9,15 +9,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from folded_files import write_ncnn, write_onnx
 from fuzz.mutations import (
     mutate_bytes,
     mutate_json,
+    mutate_protobuf,
     mutate_text,
     of_safetensors_header,
     within_zip,
 )
 from fuzz.target import Target
 from litevision.models import Network
+from litevision.models.nanodet import NanoDetConfig
 from litevision.training.checkpoint import read_checkpoint
 from litevision.training.plan import read_plan_without_images
 from litevision.training.recipe_file import make_recipe, read_recipe
@@ -96,6 +99,17 @@ def _write_tensorflow(folder: Path) -> Iterator[Path]:
     yield folder / "model.ckpt.data-00000-of-00001"
 
 
+def _write_ncnn(folder: Path) -> Iterator[Path]:
+    write_ncnn(NanoDetConfig("nanodet_m", 2).build(), folder / "it.ncnn.param", half=True)
+    yield folder / "it.ncnn.param"
+    yield folder / "it.ncnn.bin"
+
+
+def _write_folded_onnx(folder: Path) -> Iterator[Path]:
+    write_onnx(NanoDetConfig("nanodet_m", 2).build(), folder / "it.onnx")
+    yield folder / "it.onnx"
+
+
 def _load(folder: Path, file: Path) -> None:
     load_network(file)
 
@@ -165,6 +179,8 @@ TARGETS = (
         _read_published,
         count=60,
     ),
+    Target("ncnn", _write_ncnn, (mutate_text, mutate_bytes), _load, count=8),
+    Target("folded-onnx", _write_folded_onnx, (mutate_protobuf,), _load, count=8),
     Target("run", _write_run, (mutate_json, mutate_text), _read_run),
     Target("checkpoint", _write_checkpoints, (mutate_bytes, within_zip(mutate_bytes)), _read_checkpoint, count=30),
     Target("recipe", _write_recipes, (mutate_text, mutate_bytes), _read_recipe, count=100),
