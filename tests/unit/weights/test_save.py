@@ -134,7 +134,7 @@ def test_saving_leaves_the_network_alone(tmp_path: Path) -> None:
             "slim",
             "slim",
             UnknownNameError,
-            r"no layout to write 'slim'. Known: torchvision, timm, litevision, native",
+            r"no layout to write 'slim'. Known: torchvision, timm, nanodet, litevision, native",
         ),
     ],
 )
