@@ -338,8 +338,12 @@ def test_a_line_every_ten_seconds_in_a_log(capsys: pytest.CaptureFixture[str], m
         report.finish()
         told.append(capsys.readouterr().err.splitlines())
     assert told == [
-        [f"1,820{of} images, 182 a second", f"1,840{of} images, 92 a second", f"1,841{of} images, 33 a second"]
-        for of in (" of 10,000", "")
+        [
+            "1,820 of 10,000 images, 182 a second, 0:00:45 left",
+            "1,840 of 10,000 images, 92 a second, 0:01:29 left",
+            "1,841 of 10,000 images, 33 a second, 0:04:04 left",
+        ],
+        ["1,820 images, 182 a second", "1,840 images, 92 a second", "1,841 images, 33 a second"],
     ]
     now = 200.0
     report = ImageProgress(None, None, "classify")

@@ -142,7 +142,7 @@ def test_what_was_changed_is_said(run: Run) -> None:
         (("v2.pth", "--to", "keras"), "the layout 'keras' holds networks of the dialects keras; got mobilenet_v2"),
         (
             ("v2.pth", "--to", "nobody"),
-            "no layout to write 'nobody'. Known: torchvision, timm, litevision, native",
+            "no layout to write 'nobody'. Known: torchvision, timm, nanodet, litevision, native",
         ),
         (("v1.h5", "--to", "keras"), "the layout 'keras' is written to .weights.h5 or .h5, got 'out.pth'"),
         (("v2.pth", "-o", "v2.pth/out.pth"), "--output v2.pth/out.pth: not a file that can be written."),

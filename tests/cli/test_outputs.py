@@ -23,6 +23,7 @@ OUTPUTS = {
     ("evaluate", "--json"): ("evaluate", "tiny.onnx", "data", "--json", "NEW"),
     ("evaluate", "--predictions"): ("evaluate", "tiny.onnx", "data", "--predictions", "NEW"),
     ("check-data", "--json"): ("check-data", "data", "--json", "NEW"),
+    ("adopt", "--output"): ("adopt", "tiny.onnx", "-o", "NEW"),
     ("quantize", "--output"): ("quantize", "tiny.onnx", "--data", "data", "-o", "NEW"),
     ("bench", "--csv"): ("bench", "tiny.onnx", "--csv", "NEW"),
     ("choose", "--csv"): ("choose", "--csv", "NEW"),

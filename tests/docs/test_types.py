@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -57,7 +58,7 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
 def test_mypy_passes_every_snippet_and_sees_what_is_wrong(snippets: Path) -> None:
     files = sorted(snippets.glob("*.py"))
     done = run("mypy", "--strict", *files)
-    lines = done.stdout.replace(f"{snippets}/", "").splitlines()
+    lines = re.sub(r"\S*/snippets\d+/", "", done.stdout).splitlines()  # mypy's cache may say where they lay before
     found = {(line.split(":")[0], int(line.split(":")[1])): line for line in lines if ": error:" in line}
     assert [line for place, line in found.items() if place not in WRONG_LINES] == []
     assert set(found) == WRONG_LINES, done.stdout + done.stderr

@@ -17,7 +17,7 @@ class QuantizeOptions:
 
     examples: ClassVar = (
         "litevision quantize runs/first --data clothes/ -o small.onnx",
-        "litevision quantize imagenet.onnx --data photos/ --evaluate-on imagenet/ -o small.onnx",
+        "litevision quantize imagenet.onnx --data images/ --evaluate-on imagenet/ -o small.onnx",
     )
     bundle: str = argument(metavar="BUNDLE|RUN|NAME", choices=model_names, help=BUNDLE_HELP)
     data: Path = option(
