@@ -1,7 +1,6 @@
 """litevision batch: parts that are whole, shards, what a stop costs, exit codes, and what is refused."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -184,7 +183,7 @@ def test_kill_9_leaves_whole_parts(batch: Run) -> None:
     assert code == 0
     assert f"1,000 images in 50 parts in cut, {20 * there:,} of them by earlier runs" in err
     assert [row["index"] for row in rows_of("cut")] == list(range(1000))
-    assert [path for path in os.listdir("cut") if path.endswith(".part")] == []  # noqa: PTH208
+    assert [path for path in Path("cut").iterdir() if path.name.endswith(".part")] == []
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """litevision batch: images behind addresses, from servers of this machine; and that no secret is told."""
 
 import io
-import os
 import shutil
 import socket
 import subprocess
@@ -120,7 +119,7 @@ class Handler(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def web(plain: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=os.getcwd()))  # noqa: PTH109
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(Path.cwd())))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"127.0.0.1:{server.server_port}"
