@@ -110,7 +110,8 @@ def kind_named(writes: str, path: str | os.PathLike[str], option: str = "") -> O
 
     Args:
         writes: ``csv:`` or ``json:`` and how such a file begins, several beginnings with "|" between them; or
-            ``plot``, ``drawing``, ``weights``, ``export``, ``profile``, ``folder``.
+            ``plot``, ``drawing``, ``weights``, ``export``, ``export-any`` (a file or a folder), ``profile``,
+            ``folder``.
         path: the output, whose ending may decide.
         option: as for `check_output`.
 
@@ -118,7 +119,7 @@ def kind_named(writes: str, path: str | os.PathLike[str], option: str = "") -> O
         UsageError: a plot that is neither .png nor .svg.
     """
     name, _, begins = writes.partition(":")
-    if name == "folder":
+    if name == "folder" or (name == "export-any" and Path(path).is_dir()):
         return None
     if name in ("csv", "json"):
         return (csv_kind if name == "csv" else json_kind)(*begins.split("|"))
@@ -126,6 +127,7 @@ def kind_named(writes: str, path: str | os.PathLike[str], option: str = "") -> O
         return PROFILE_KIND
     suffix = Path(path).suffix.lower()
     kinds = {"plot": PLOT_KINDS, "drawing": DRAWING_KINDS, "weights": WEIGHTS_KINDS, "export": {".onnx": BUNDLE_KIND}}
+    kinds["export-any"] = kinds["export"]
     if name == "plot" and suffix not in PLOT_KINDS:
         raise UsageError(f"{option} {path}: expected a name that ends in {' or '.join(PLOT_KINDS)}.".strip())
     # The writer itself knows what other endings there are, and refuses the rest; none of them is for text.

@@ -1,18 +1,20 @@
 """litevision export."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 
 from exports import LABELS
 from images import encoded, noise
-from litevision.exporting.formats import FORMATS, ExportedModel, ExportFormat
+from litevision.exporting.formats import FORMATS, ExportFormat, FinishedBundle, Variant
 from litevision.hub import load
 from litevision.models import build, configure
-from litevision.runtime import BundleMetadata
+from litevision.runtime import BundleMetadata, Engine
+from litevision.runtime.engines import engine_choice, open_engine
 from litevision.tasks.classification.export import check_bundle
 from litevision.weights.save import save_weights
 from litevision.zoo import BUNDLES
@@ -98,8 +100,9 @@ def test_another_ending_is_refused(litevision: Run) -> None:
     assert (code, out, err) == (
         1,
         "",
-        "error: no export format is written to 'it.pt'; expected a name that ends with .onnx (bundle: "
-        f"{FORMATS['bundle'].help})\n",
+        "error: no export format is written to 'it.pt'; expected a name that ends with "
+        + "; ".join(f"{row.suffixes[0]} ({row.name}: {row.help})" for row in FORMATS.values())
+        + "\n",
     )
 
 
@@ -128,17 +131,41 @@ def test_labels_may_start_with_a_byte_order_mark(litevision: Run) -> None:
 
 
 def test_a_format_is_one_row(litevision: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command writes it, its help names it, and the list of formats in an error has it."""
+    """The command writes it, compares it with the bundle, and the list of formats in an error has it."""
 
-    def write(model: ExportedModel, path: Path) -> BundleMetadata:
-        path.write_text("\n".join(model.labels), "utf-8")
-        return replace(load(BUNDLES["clothing"]).bundle.metadata, labels=model.labels)
+    def write(bundle: FinishedBundle, path: Path, variant: Variant) -> float:
+        path.write_bytes(bundle.path.read_bytes())
+        return 1e-6
 
-    row = ExportFormat(".names", "list of names", "what the classes are called, and no more", "train", write)
-    monkeypatch.setitem(FORMATS, "names", row)
-    code, out, err = litevision("export", "mine.safetensors", "-o", "it.names", "--labels", "names.txt")
+    def open_it(path: Path, metadata: BundleMetadata) -> Engine:
+        return open_engine(path.read_bytes(), engine_choice("onnxruntime"))
+
+    row = ExportFormat("copy", (".copy",), "what is the same once more", "onnx", write, open_it)
+    monkeypatch.setitem(FORMATS, "copy", row)
+    code, out, err = litevision("export", "clothing", "-o", "it.copy")
     assert (code, err) == (0, "")
-    assert out.startswith("wrote it.names: mobilenet_v2, 10 classes, 224x224")
-    assert Path("it.names").read_text("utf-8").splitlines() == list(LABELS)
-    _, _, err = litevision("export", "mine.safetensors", "-o", "it.xyz", "--labels", "names.txt")
-    assert ".names (list of names: what the classes are called, and no more)" in err
+    assert out.startswith("wrote it.copy: mobilenet_v2, 10 classes, 224x224")
+    assert out.splitlines()[-1].startswith("checked on 4 images in onnxruntime 1.")
+    assert Path("it.copy").read_bytes() == BUNDLES["clothing"].read_bytes()
+    _, _, err = litevision("export", "clothing", "-o", "it.xyz")
+    assert ".copy (copy: what is the same once more)" in err
+
+
+def test_a_file_that_answers_otherwise_is_refused(litevision: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(bundle: FinishedBundle, path: Path, variant: Variant) -> float:
+        graph = onnx.load(bundle.path)
+        [scale] = [one for one in graph.graph.initializer if one.name == "scale"]
+        scale.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(scale), "scale"))
+        onnx.save(graph, path)
+        return 1e-3
+
+    def open_it(path: Path, metadata: BundleMetadata) -> Engine:
+        return open_engine(path.read_bytes(), engine_choice("onnxruntime"))
+
+    row = ExportFormat("negative", (".neg",), "negatives", "onnx", write, open_it)
+    monkeypatch.setitem(FORMATS, "negative", row)
+    code, out, err = litevision("export", "clothing", "-o", "it.neg")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: it.neg does not answer as the bundle on 4 images in onnxruntime 1.")
+    assert err.endswith("nothing was written\n")
+    assert not Path("it.neg").exists()

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 def _formats() -> str:
     from litevision.exporting.formats import FORMATS
 
-    return f"File to write: {'; '.join(f'{row.suffix} for {row.help}' for row in FORMATS.values())}."
+    named = "; ".join(f"{row.suffixes[0]} for {row.help}" for row in FORMATS.values())
+    return f"File or folder to write; what its name ends with decides the format: {named}."
+
+
+def _format_names() -> tuple[str, ...]:
+    from litevision.exporting.formats import FORMATS
+
+    return tuple(FORMATS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +38,18 @@ class ExportOptions:
     source: str = argument(
         metavar="NAME|FILE|URL|RUN",
         choices=weight_names,
-        help="A weight set's or network's name, a weight file, a URL, or the folder of a run.",
+        help="A weight set's or network's name, a weight file, a bundle, a URL, or the folder of a run.",
     )
     output: Path = option(
         short="-o",
         metavar="FILE",
         help=_formats,
-        writes="export",
+        writes="export-any",
     )
+    format: str | None = option(
+        None, choices=_format_names, help="Format to write, where the output's name does not say it."
+    )
+    half: bool = flag(help="Write the weights in float16; what goes in and comes out stays as it is.")
     model: str | None = option(None, choices=network_names, help="Network of the weights; detected unless given.")
     dialect: str | None = dialect_option("Library whose form the network has, where the file alone cannot tell.")
     width: float | None = option(None, help="Width multiplier; detected unless given.")
@@ -89,9 +100,7 @@ class ExportOptions:
 
 def run(options: ExportOptions) -> int:
     """Export, check, and print what was made."""
-    from litevision.cli.checks import parse_size, require_torch
-
-    require_torch("litevision export")
+    from litevision.cli.checks import parse_size
     from litevision.exporting.export import export
 
     check_images = None if options.check_images is None else find_check_images(options.check_images)
@@ -114,6 +123,8 @@ def run(options: ExportOptions) -> int:
         labels=None if options.labels is None else read_labels(options.labels),
         weight_map=options.map,
         save_map=options.save_map,
+        format=options.format,
+        half=options.half,
         check_images=check_images,
     )
     check, (height, width) = metadata.check, metadata.preprocess.size_hw
@@ -121,12 +132,17 @@ def run(options: ExportOptions) -> int:
     print(f"wrote {file}: {name}, {len(metadata.labels)} classes, {height}x{width}")
     print(f"input: {describe_input(metadata)}")
     print(f"output: {describe_output(metadata)}")
-    print(f"size: {options.output.stat().st_size / 1e6:.1f} MB")
+    print(f"size: {_bytes_of(options.output) / 1e6:.1f} MB")
     print(
         f"checked on {check.images} images in {check.engine}: largest difference of a probability "
         f"{check.max_abs_diff:.1e}, the top answer agrees on {check.top1_agreement:.0%}"
     )
     return 0
+
+
+def _bytes_of(output: Path) -> int:
+    files = output.iterdir() if output.is_dir() else [output]
+    return sum(file.stat().st_size for file in files)
 
 
 def find_check_images(folder: Path) -> list[Path]:

@@ -95,7 +95,8 @@ def published_or(source: str, fallback: str) -> str:
 
 def _export(source: str, path: Path, saying: str) -> None:
     """Makes the bundle; says so once it is known that nothing is refused."""
-    from litevision.exporting.export import MissingLabelsError, class_names, export
+    from litevision.exporting.export import export
+    from litevision.exporting.prepare import MissingLabelsError, class_names
     from litevision.weights.load import load_network
 
     network = load_network(source)

@@ -1,39 +1,55 @@
-"""The formats that models are exported to: one row of ``FORMATS`` for each, found by the output's file name ending.
+"""The formats that models are exported to: one row of ``FORMATS`` for each, found by the output's name or ``--format``.
 
-A new format is one more row: a writer, and what the help says. The writer imports what it needs when it is called, so
-that reading this table takes neither torch nor the format's own packages.
+Every format is made of a finished bundle, whose answers it must give: `litevision.exporting.convert` writes it, runs it
+on real images beside the bundle, and moves it into place. A new format is one more row: a writer, and what opens the
+result in its own runtime. Both import what they need when they are called, so that reading this table takes neither
+torch nor the format's own packages.
 """
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from litevision.errors import UsageError
+from litevision.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from litevision.models.kinds import AnyNetwork
-    from litevision.models.pretrained import Pretrained
-    from litevision.runtime import BundleMetadata
+    from litevision.runtime import BundleMetadata, Engine
 
-CheckImages = Sequence[str | Path | bytes]
+BUNDLE = "bundle"
+"""The name of the format that all others are made of."""
+
+HALF_TOLERANCE = 0.02
+"""Largest difference of a probability that weights in float16 explain."""
 
 
 @dataclass(frozen=True)
-class ExportedModel:
-    """What a writer is given.
+class FinishedBundle:
+    """What a format is made of.
 
     Attributes:
-        network: the classifier or detector; a writer does not change it.
-        labels: a name for each of its classes.
-        facts: its preprocessing, normalisation, licence and origin.
-        check_images: what to check the file with; None for the four images that come with the package.
+        path: the bundle, a checked ``.onnx`` file.
+        metadata: what it says about itself.
+        network: what it was made of; None where the bundle itself was given
+            (``litevision.weights.load.load_network(path)`` builds it, with torch).
     """
 
-    network: "AnyNetwork"
-    labels: tuple[str, ...]
-    facts: "Pretrained"
-    check_images: CheckImages | None = None
+    path: Path
+    metadata: "BundleMetadata"
+    network: "AnyNetwork | None" = None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How a file is to differ from its format's usual form; each row of ``FORMATS`` says which of these it takes.
+
+    Attributes:
+        half: weights in float16; what goes in and comes out stays as it is.
+    """
+
+    half: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,63 +57,108 @@ class ExportFormat:
     """A row of ``FORMATS``.
 
     Attributes:
-        suffix: what the output's name ends with.
-        name: of the format, in a few words.
-        help: what the file is for, in a sentence.
-        extra: the pip extra that writing it needs.
-        write: writes the file, whole or not at all, and gives what it says about itself and how it was checked.
+        name: of the format, as ``--format`` has it.
+        suffixes: what an output's name ends with; the first is shown.
+        help: what the file is for, in a few words that follow "for".
+        extra: the pip extra that writing and checking it needs.
+        write: writes the file, or fills the folder, at a path where nothing is yet. Returns how much a probability may
+            differ from the bundle's by the arithmetic that was chosen, such as 1e-3 for float32; a larger difference is
+            refused.
+        open: opens what was written in the format's own runtime, as an engine that takes and gives what the bundle
+            does: ``images``, uint8 [N, H, W, 3], and ``probabilities``, or ``boxes``, ``scores`` and ``classes``.
+        is_folder: it is a folder of several files.
+        takes: the fields of `Variant` that its writer knows.
     """
 
-    suffix: str
     name: str
+    suffixes: tuple[str, ...]
     help: str
     extra: str
-    write: Callable[[ExportedModel, Path], "BundleMetadata"]
+    write: Callable[[FinishedBundle, Path, Variant], float]
+    open: Callable[[Path, "BundleMetadata"], "Engine"]
+    is_folder: bool = False
+    takes: frozenset[str] = frozenset()
+
+    def check(self, variant: Variant) -> None:
+        """Refuses what this format has no choice of.
+
+        Raises:
+            UsageError: a field of ``variant`` that it does not take; the message says which formats do.
+        """
+        for field in dataclasses.fields(variant):
+            if getattr(variant, field.name) == field.default or field.name in self.takes:
+                continue
+            able = [row.name for row in FORMATS.values() if field.name in row.takes]
+            option = field.name.replace("_", "-")
+            raise UsageError(f"the format {self.name} has no choice of {option}; expected {' or '.join(able)}")
 
 
-def _write_bundle(model: ExportedModel, path: Path) -> "BundleMetadata":
-    from litevision.exporting.bundle import export_bundle
+def _write_bundle(bundle: FinishedBundle, path: Path, variant: Variant) -> float:
+    path.write_bytes(bundle.path.read_bytes())
+    return 0.0
 
-    facts = model.facts
-    return export_bundle(
-        model.network,
-        path,
-        labels=model.labels,
-        preprocess=facts.preprocess,
-        normalisation=facts.normalisation,
-        weights=facts.weights,
-        training_data=facts.training_data,
-        score=facts.score,
-        score_thresholds=facts.score_thresholds,
-        calibration=facts.calibration,
-        check_images=model.check_images,
-        options={key: value for key in ("top_k", "activation") if (value := getattr(facts, key)) is not None},
-    )
+
+def _open_bundle(path: Path, metadata: "BundleMetadata") -> "Engine":
+    from litevision.runtime import Bundle
+
+    return Bundle.open(path).engine
+
+
+def _write_openvino(bundle: FinishedBundle, folder: Path, variant: Variant) -> float:
+    from litevision.exporting.openvino import write_openvino
+
+    return write_openvino(bundle, folder, half=variant.half)
+
+
+def _open_openvino(folder: Path, metadata: "BundleMetadata") -> "Engine":
+    from litevision.exporting.openvino import open_openvino
+
+    return open_openvino(folder)
 
 
 FORMATS = {
     row.name: row
     for row in (
         ExportFormat(
-            suffix=".onnx",
-            name="bundle",
+            name=BUNDLE,
+            suffixes=(".onnx",),
             help="ONNX with the labels and the preprocessing inside, checked against the network in onnxruntime",
             extra="train",
             write=_write_bundle,
+            open=_open_bundle,
+        ),
+        ExportFormat(
+            name="openvino",
+            suffixes=("_openvino", ".openvino"),
+            help="a folder with OpenVINO's model.xml and model.bin",
+            extra="openvino",
+            write=_write_openvino,
+            open=_open_openvino,
+            is_folder=True,
+            takes=frozenset({"half"}),
         ),
     )
 }
 """Every format by name."""
 
 
-def format_of(path: Path) -> ExportFormat:
-    """Finds the export format for the name of ``path``.
+def format_of(path: Path, name: str | None = None) -> ExportFormat:
+    """Finds the export format for the name of ``path``, or the one with ``name``.
 
     Raises:
-        UsageError: no format has such names.
+        UnknownNameError: no format has that name.
+        UsageError: no format has such names of files.
     """
+    if name is not None:
+        if name not in FORMATS:
+            raise UnknownNameError.of("format", name, FORMATS)
+        row = FORMATS[name]
+        other = next((one for one in FORMATS.values() if path.name.endswith(one.suffixes)), row)
+        if other is not row:
+            raise UsageError(f"{path.name!r} is a name for the format {other.name}, not {name}; give one of the two")
+        return row
     for row in FORMATS.values():
-        if path.name.endswith(row.suffix):
+        if path.name.endswith(row.suffixes):
             return row
-    known = "; ".join(f"{row.suffix} ({row.name}: {row.help})" for row in FORMATS.values())
+    known = "; ".join(f"{row.suffixes[0]} ({row.name}: {row.help})" for row in FORMATS.values())
     raise UsageError(f"no export format is written to {path.name!r}; expected a name that ends with {known}")

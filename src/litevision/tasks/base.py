@@ -243,6 +243,10 @@ class Task(ABC):
             ExportError: they differ by more than rounding.
         """
 
+    @abstractmethod
+    def compare_bundles(self, expected: "Bundle", got: "Bundle", images: Sequence[Any], tolerance: float) -> "Check":
+        """Compares what was made of a bundle with it on real images; raises `ExportError` where they disagree."""
+
     def export_options(self, recipe: "Recipe") -> dict[str, Any]:
         """The options of the graph that a recipe decides."""
         return {}

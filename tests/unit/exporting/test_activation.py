@@ -13,7 +13,7 @@ import litevision
 from exports import IMAGENET, LABELS, export
 from images import noise
 from litevision.errors import BundleError, ExportError, UnknownNameError, UsageError
-from litevision.exporting.export import MissingLabelsError
+from litevision.exporting.prepare import MissingLabelsError
 from litevision.image import shipped_images
 from litevision.models import build, configure
 from litevision.models.network import Network

@@ -13,8 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 import litevision
 from exports import LABELS
 from litevision.errors import UsageError, WeightsMismatchError
-from litevision.exporting import formats
-from litevision.exporting.formats import ExportedModel
+from litevision.exporting.prepare import ExportedModel
 from litevision.image import Preprocess, shipped_images
 from litevision.models import build, configure
 from litevision.models.network import Network
@@ -29,11 +28,11 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[ExportedModel]:
     """What the writer of bundles would be given; nothing is written."""
     models: list[ExportedModel] = []
 
-    def write(model: ExportedModel, path: Path) -> BundleMetadata:
+    def write(model: ExportedModel, path: Path, check_images: object) -> BundleMetadata:
         models.append(model)
         return Bundle.open(BUNDLES["clothing"]).metadata
 
-    monkeypatch.setitem(formats.FORMATS, "bundle", replace(formats.FORMATS["bundle"], write=write))
+    monkeypatch.setattr(ExportedModel, "write", write)
     return models
 
 

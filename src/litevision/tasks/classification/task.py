@@ -183,6 +183,12 @@ class Classification(Task):
 
         return check_bundle(path, network, normalisation, check_images)
 
+    def compare_bundles(self, expected: Bundle, got: Bundle, images: Sequence[Any], tolerance: float) -> Check:
+        """Compares the probabilities."""
+        from litevision.exporting.compare import compare_probabilities
+
+        return compare_probabilities(expected, got, images, tolerance)
+
     def open(self, bundle: Bundle) -> Classifier:
         """The classifier in a bundle."""
         return Classifier(bundle)

@@ -206,6 +206,12 @@ class DetectionTask(Task):
         """Raises `MissingExtraError` where faster-coco-eval is not installed."""
         require_coco()
 
+    def compare_bundles(self, expected: Bundle, got: Bundle, images: Sequence[Any], tolerance: float) -> Check:
+        """Compares the boxes that count."""
+        from litevision.exporting.compare import compare_boxes
+
+        return compare_boxes(expected, got, images, tolerance)
+
     def open(self, bundle: Bundle) -> Detector:
         """The detector in a bundle."""
         return Detector(bundle)
