@@ -21,8 +21,6 @@ from litevision.runtime.metadata import Normalisation
 from litevision.tasks import task_of
 
 INPUT = "images"
-TOLERANCE = 1e-4
-"""Largest difference of a probability that float32 arithmetic in another order explains."""
 M = TypeVar("M", bound=nn.Module)
 
 

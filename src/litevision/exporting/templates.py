@@ -7,7 +7,7 @@ publishes: ``tools/graph_templates.py`` writes them from the networks and the ta
 import functools
 import json
 import lzma
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from litevision.errors import WeightsMismatchError
+from litevision.registry import DETECTORS
 from litevision.registry.schema import WeightSet
 from litevision.runtime import METADATA_KEY, BundleMetadata
+from litevision.weights.published import labels_of
 
 FILE = Path(__file__).with_name("graph_templates.xz")
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -38,8 +40,10 @@ class Network(NamedTuple):
 
 def network_of(weight_set: WeightSet) -> Network:
     """Returns the network that a weight set fits."""
-    options = tuple(sorted(weight_set.options.items()))
-    return Network(weight_set.architecture, weight_set.dialect, weight_set.width_mult, options)
+    options = dict(weight_set.options)
+    if weight_set.architecture in DETECTORS:  # whose graph knows where its cells lie
+        options["size_px"] = weight_set.input.size_hw[0]
+    return Network(weight_set.architecture, weight_set.dialect, weight_set.width_mult, tuple(sorted(options.items())))
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,30 @@ class Template:
     def layers(self, arrays: Arrays, metadata: BundleMetadata) -> bytes:
         """Makes the same network with batch normalisation as layers, which the bundle is compared with."""
         return self._model(self.plain["layers"], self._tensors(arrays, metadata, folded=False), metadata)
+
+    def boxes(self, edges: npt.NDArray[np.float32], size_hw: tuple[int, int]) -> npt.NDArray[np.float32]:
+        """Decodes the boxes of a NanoDet's cells in plain numpy, as the graph does it.
+
+        Args:
+            edges: logits of the distances to the four edges, [M, 4 * bins], level after level.
+            size_hw: of the input, px, to which boxes are clipped.
+
+        Returns:
+            x1, y1, x2, y2 in px of the input, [M, 4].
+        """
+        height, width = size_hw
+        levels = []
+        for stride in self.plain["strides"]:
+            shift = (stride - 1) / 2 if self.plain["is_centred"] else 0.0
+            rows, columns = np.mgrid[: -(-height // stride), : -(-width // stride)] * stride + shift
+            levels.append(np.stack((columns, rows, np.full_like(rows, stride)), -1).reshape(-1, 3))
+        x_y_stride = np.concatenate(levels)
+        logits = edges.astype(np.float64).reshape(len(edges), 4, -1)
+        powers = np.exp(logits - logits.max(-1, keepdims=True))
+        distances = powers @ np.arange(logits.shape[-1]) / powers.sum(-1) * x_y_stride[:, 2:]
+        points = x_y_stride[:, :2]
+        boxes = np.concatenate((points - distances[:, :2], points + distances[:, 2:]), -1)
+        return boxes.clip(0, (width, height, width, height)).astype(np.float32)
 
     def _tensors(self, arrays: Arrays, metadata: BundleMetadata, *, folded: bool) -> dict[str, npt.NDArray[Any]]:
         used: set[str] = set()
@@ -126,7 +154,7 @@ class Template:
             *(field(5, _tensor(name, array)) for name, array in tensors.items()),
             plain["constants"],
             field(11, _value("images", _UINT8, ("batch", height, width, 3))),
-            field(12, _value("probabilities", _FLOAT, ("batch", len(metadata.labels)))),
+            *(field(12, _value(*output)) for output in plain["outputs"]),
         ]
         producer, version = plain["producer"]
         model = [
@@ -142,7 +170,7 @@ class Template:
 
 def find_template(weight_set: WeightSet) -> Template | None:
     """Finds the template for a weight set; None where its network has none, or its classes have no names."""
-    if weight_set.num_classes != 1000 or weight_set.background_class:
+    if not labels_of(weight_set):
         return None
     plain = templates().get(network_of(weight_set))
     return None if plain is None else Template(plain)
@@ -199,7 +227,7 @@ def _tensor(name: str, array: npt.NDArray[Any]) -> bytes:
     return dims + field(2, _FLOAT) + field(8, name.encode()) + field(9, values)
 
 
-def _value(name: str, element: int, shape: tuple[str | int, ...]) -> bytes:
+def _value(name: str, element: int, shape: Sequence[str | int]) -> bytes:
     """A ValueInfoProto of a tensor; a text in the shape is an axis of any length."""
     dims = [field(1, field(2, size.encode()) if isinstance(size, str) else field(1, size)) for size in shape]
     tensor = field(1, element) + field(2, b"".join(dims))

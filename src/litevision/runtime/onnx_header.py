@@ -60,15 +60,15 @@ def read_header(data: bytes) -> OnnxHeader:
     view = memoryview(data)
     metadata: dict[str, str] = {}
     numbers = set()
-    for number, value in _fields(view):
+    for number, value in fields(view):
         numbers.add(number)
         if number == _METADATA and isinstance(value, memoryview):
-            entry = {key: str(text, "utf-8") for key, text in _fields(value) if isinstance(text, memoryview)}
+            entry = {key: str(text, "utf-8") for key, text in fields(value) if isinstance(text, memoryview)}
             if entry.get(1, "") in metadata:
                 raise ValueError(f"it holds the metadata {entry.get(1, '')!r} twice")
             metadata[entry.get(1, "")] = entry.get(2, "")
         if number == _OPSET and isinstance(value, memoryview):
-            for key, version in _fields(value):
+            for key, version in fields(value):
                 if key == _OPSET_VERSION and not (isinstance(version, int) and version <= _MOST_VERSIONS):
                     raise ValueError("it asks for operators of a version that is none")
     if not {_IR_VERSION, _GRAPH} <= numbers:
@@ -89,7 +89,7 @@ def _external_tensors(model: memoryview, op_types: set[bytes]) -> Iterator[str]:
             if (name := _external_name(message)) is not None:
                 yield name
             continue
-        for number, value in _fields(message):
+        for number, value in fields(message):
             child = _CHILDREN[kind].get(number)
             if child and isinstance(value, memoryview):
                 pending.append((child, value))
@@ -104,7 +104,7 @@ def _external_name(tensor: memoryview) -> str | None:
     that is written twice, as another wire type, or wider than its 32 bits) is therefore refused, not interpreted.
     """
     name, external, locations = "?", False, 0
-    for number, value in _fields(tensor):
+    for number, value in fields(tensor):
         if number == _TENSOR_NAME and isinstance(value, memoryview):
             name = str(value, "utf-8", "replace")
         elif number == _EXTERNAL_DATA:
@@ -117,8 +117,15 @@ def _external_name(tensor: memoryview) -> str | None:
     return name if external else None
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Each field's number, with its integer or its bytes."""
+def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Walk through a message of protobuf.
+
+    Yields:
+        each field's number, with its integer or its bytes.
+
+    Raises:
+        ValueError: it is none, or cut.
+    """
     position, end = 0, len(message)
     while position < end:
         # A varint of one byte, as nearly all are, is read in place: this walk is most of what a cold start computes.

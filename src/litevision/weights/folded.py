@@ -4,14 +4,9 @@ Such a graph has lost the names of its layers, not their order: its convolutions
 compared with those of each detector that litevision knows.
 """
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -19,53 +14,7 @@ from litevision.errors import WeightsMismatchError
 from litevision.models.blocks import LEAK, ConvNormAct
 from litevision.models.nanodet import BINS, FORMS, NanoDet, NanoDetConfig
 from litevision.weights.convert.layout import Tensors
-
-Array = npt.NDArray[np.float32]
-_SLOPE_TOLERANCE = 1e-6
-
-
-class ConvForm(NamedTuple):
-    """What a convolution computes, but for its numbers.
-
-    Attributes:
-        shape: of the kernel, [out, in / groups, height, width].
-        stride: of rows and columns.
-        padding: on all sides.
-    """
-
-    shape: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[int, ...]
-    groups: int
-
-    def __str__(self) -> str:
-        shape, stride = "x".join(map(str, self.shape)), "x".join(map(str, self.stride))
-        return f"{shape} (stride {stride}, padding {'x'.join(map(str, self.padding))}, groups {self.groups})"
-
-
-@dataclass(frozen=True)
-class FoldedConv:
-    """A convolution of a graph."""
-
-    name: str
-    form: ConvForm
-    weight: Array
-    bias: Array
-
-
-@dataclass(frozen=True)
-class FoldedGraph:
-    """What of a graph tells which network it is.
-
-    Attributes:
-        convs: its convolutions in the order in which they run.
-        slopes: the slope below 0 of each rectifier, 0 for a ReLU, with how many there are.
-        size_hw: of its input, px; None where the file does not say it.
-    """
-
-    convs: tuple[FoldedConv, ...]
-    slopes: Counter[float]
-    size_hw: tuple[int, int] | None
+from litevision.weights.convolutions import ConvForm, FoldedGraph
 
 
 def nanodet_in(graph: FoldedGraph, path: Path) -> tuple[NanoDetConfig, Tensors]:
@@ -82,10 +31,10 @@ def nanodet_in(graph: FoldedGraph, path: Path) -> tuple[NanoDetConfig, Tensors]:
         classes = last[0] - 4 * BINS if last and last[1:] == (form.channels, 1, 1) else 0
         config = NanoDetConfig(name, max(1, classes))
         network = config.build(device="meta")
-        own = list(convolutions(network))
-        mismatch = _mismatch(graph, own, network)
+        own = forms(network)
+        mismatch = graph.mismatch(own, rectifiers(network), LEAK)
         if mismatch is None:
-            return config, _state(network, own, graph)
+            return config, _state(network, [path for path, _ in own], graph)
         mismatches.append((*mismatch, name))
     fitting, what, name = max(mismatches, key=lambda mismatch: mismatch[0])
     raise WeightsMismatchError(
@@ -101,31 +50,24 @@ def convolutions(network: nn.Module) -> Iterator[tuple[str, nn.Conv2d]]:
             yield path, part
 
 
-def _mismatch(graph: FoldedGraph, own: list[tuple[str, nn.Conv2d]], network: NanoDet) -> tuple[int, str] | None:
-    """How many convolutions fit, and what the first that does not fit is; None where all do."""
-    wanted = [(path, _form_of(conv)) for path, conv in own]
-    for i, (conv, (path, form)) in enumerate(zip(graph.convs, wanted, strict=False)):
-        if conv.form != form:
-            return i, f"then {conv.name} is {conv.form} where {path} is {form}"
-    if len(graph.convs) != len(wanted):
-        return min(len(graph.convs), len(wanted)), f"it has {len(wanted)}"
-    rectifiers = sum(isinstance(part, nn.LeakyReLU) for part in network.modules())
-    leaks = sum(count for slope, count in graph.slopes.items() if abs(slope - LEAK) <= _SLOPE_TOLERANCE)
-    if (leaks, graph.slopes.total()) != (rectifiers, rectifiers):
-        found = ", ".join(f"{count} of slope {slope:g}" for slope, count in sorted(graph.slopes.items())) or "none"
-        return len(wanted), f"its rectifiers are {found}, where {rectifiers} of slope {LEAK:g} are expected"
-    return None
+def forms(network: nn.Module) -> list[tuple[str, ConvForm]]:
+    """Returns the paths and forms of a detector's convolutions, in the order in which they run."""
+    return [
+        (path, ConvForm(tuple(conv.weight.shape), tuple(conv.stride), tuple(map(int, conv.padding)), conv.groups))
+        for path, conv in convolutions(network)
+    ]
 
 
-def _form_of(conv: nn.Conv2d) -> ConvForm:
-    return ConvForm(tuple(conv.weight.shape), tuple(conv.stride), tuple(map(int, conv.padding)), conv.groups)
+def rectifiers(network: nn.Module) -> int:
+    """Counts a detector's rectifiers, all of which leak by ``LEAK``."""
+    return sum(isinstance(part, nn.LeakyReLU) for part in network.modules())
 
 
-def _state(network: NanoDet, own: list[tuple[str, nn.Conv2d]], graph: FoldedGraph) -> Tensors:
+def _state(network: NanoDet, own: list[str], graph: FoldedGraph) -> Tensors:
     folded: Tensors = {}
-    for (path, _), conv in zip(own, graph.convs, strict=True):
+    for path, conv in zip(own, graph.convs, strict=True):
         folded[f"{path}.weight"], folded[f"{path}.bias"] = torch.from_numpy(conv.weight), torch.from_numpy(conv.bias)
-    stem = f"{own[0][0]}.weight"
+    stem = f"{own[0]}.weight"
     folded[stem] = folded[stem].flip(1)
     return unfolded(network, folded)
 

@@ -13,7 +13,7 @@ from typing import NoReturn
 import numpy as np
 
 from litevision.errors import FileMissingError, WeightsError
-from litevision.weights.folded import Array, ConvForm, FoldedConv, FoldedGraph
+from litevision.weights.convolutions import Array, ConvForm, FoldedConv, FoldedGraph
 
 MAGIC = "7767517"
 _MOST_PARAM_BYTES, _MOST_BIN_BYTES, _MOST_LAYERS = 2_000_000, 1_000_000_000, 10_000

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from litevision.errors import BundleError, ExportError
-from litevision.exporting.graph import TOLERANCE, FromRaw
+from litevision.exporting.answers import TOLERANCE
+from litevision.exporting.graph import FromRaw
 from litevision.models.network import Network
 from litevision.models.pretrained import normalise
 from litevision.runtime import Bundle, Check, Classifier, Normalisation
