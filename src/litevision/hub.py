@@ -78,6 +78,17 @@ def find_bundle(model: str | os.PathLike[str]) -> Path:
     return bundle_for(name)
 
 
+def model_name(model: str) -> str:
+    """Name a model by its file or folder, in letters that addresses and files may have."""
+    import re
+
+    path = Path(model)
+    if path.name == "model.onnx":  # of a run, which has the name
+        path = path.absolute().parent
+    name = path.absolute().name.removesuffix(".onnx")
+    return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.") or "model"
+
+
 def load(
     model: Model,
     *,

@@ -94,6 +94,11 @@ DRAWING_KINDS = {
     ".dot": OutputKind("a drawing in Graphviz' language", lambda head: head.startswith(b"digraph network"), (), ".dot"),
 }
 PROFILE_KIND = OutputKind("a profile's HTML page", lambda head: b": profile</title>" in head[:4096], (), ".html")
+PAGE_MARK = b"litevision page"
+"""Stands in the head of the HTML pages that run a bundle in the browser."""
+PAGE_KIND = OutputKind(
+    "a page of litevision (.html)", lambda head: PAGE_MARK in head[:4096], (".html", ".htm"), ".html"
+)
 BUNDLE_KIND = OutputKind("a bundle (.onnx) of litevision", lambda head: MARK in head, (".onnx",), makes_folder=True)
 WEIGHTS_KINDS = {
     ".safetensors": OutputKind(
@@ -111,7 +116,7 @@ def kind_named(writes: str, path: str | os.PathLike[str], option: str = "") -> O
     Args:
         writes: ``csv:`` or ``json:`` and how such a file begins, several beginnings with "|" between them; or
             ``plot``, ``drawing``, ``weights``, ``export``, ``export-any`` (a file or a folder), ``profile``,
-            ``folder``.
+            ``page``, ``folder``.
         path: the output, whose ending may decide.
         option: as for `check_output`.
 
@@ -119,8 +124,10 @@ def kind_named(writes: str, path: str | os.PathLike[str], option: str = "") -> O
         UsageError: a plot that is neither .png nor .svg.
     """
     name, _, begins = writes.partition(":")
-    if name == "folder" or (name == "export-any" and Path(path).is_dir()):
+    if name == "folder" or (name == "export-any" and Path(path).is_dir()) or (name == "page" and not is_page(path)):
         return None
+    if name == "page":
+        return PAGE_KIND
     if name in ("csv", "json"):
         return (csv_kind if name == "csv" else json_kind)(*begins.split("|"))
     if name == "profile":
@@ -136,6 +143,11 @@ def kind_named(writes: str, path: str | os.PathLike[str], option: str = "") -> O
     example = next(iter(kinds[name]))
     unknown = OutputKind(what, lambda head: b"\0" in head and not is_known, (suffix,), example, makes_folder=True)
     return kinds[name].get(suffix) or unknown
+
+
+def is_page(path: str | os.PathLike[str]) -> bool:
+    """Whether a page's output is one HTML file, and not a folder."""
+    return not os.fspath(path).endswith(os.sep) and Path(path).suffix.lower() in PAGE_KIND.suffixes
 
 
 def check_output(

@@ -47,6 +47,7 @@ SHOWN = {
     "convert": ["runs/first", "[default: litevision]"],
     "export": ["--check-images FOLDER", "runs/first", "half is [-1, 1]"],
     "serve": ["NAME=MODEL chooses", "Most images that wait; more are answered 429. [default: 64]"],
+    "page": ["-o, --output FOLDER|FILE.html", "litevision page clothing -o site/", "fetched by npm once"],
     "adopt": [
         "litevision adopt yolox_nano.onnx --preset yolox",
         "none is 0 to 255",

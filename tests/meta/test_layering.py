@@ -31,7 +31,8 @@ MAY_IMPORT = {
     "runtime": {"errors", "files", "registry", "detections", "image", "zoo"},
     "hub": {"errors", "console", "files", "detections", "image", "zoo", "runtime", "exporting"},
     "jobs": {"errors", "files", "hub", "image", "runtime"},
-    "serving": {"errors", "console", "tables", "hub", "image", "runtime"},
+    "web": {"errors", "console", "files", "outputs", "hub", "weights"},
+    "serving": {"errors", "console", "tables", "hub", "image", "runtime", "web"},
     "models": {"errors", "registry", "image", "runtime"},
     "weights": {*_MODELS, "console", "image", "zoo", "runtime"},
     "cost": {*_MODELS, "tables", "weights", "zoo", "runtime"},
@@ -101,6 +102,7 @@ MAY_IMPORT = {
         "lab",
         "quantizing",
         "serving",
+        "web",
     },
     "__init__": {
         "adopting",
@@ -137,6 +139,7 @@ TORCH_FREE = (
     "litevision.jobs.plan",
     "litevision.evaluation",
     "litevision.serving.server",
+    "litevision.web.page",
 )
 WORKSHOP_PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "h5py", "safetensors", "pygraphviz")
 SLOW_PACKAGES = ("numpy", "PIL", "onnxruntime", "rich", "litevision.runtime", "litevision.registry")

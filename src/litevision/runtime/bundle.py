@@ -79,6 +79,14 @@ class Bundle:
         _check_input(opened, metadata, path)
         return cls(path, metadata, opened)
 
+    @property
+    def card(self) -> str | None:
+        """The model card, in Markdown, where one lies beside the file."""
+        for file in (self.path.with_suffix(".md"), self.path.with_name("model_card.md")):
+            if file.is_file():
+                return file.read_text("utf-8")
+        return None
+
     def reopen(self, *, streams: int) -> "Bundle":
         """Open the same file in another such engine, for ``streams`` batches at once; errors as for `open`."""
         choice = self.engine.choice

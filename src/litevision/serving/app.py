@@ -1,9 +1,6 @@
 """The application: the table of routes, and what stands before them."""
 
-from base64 import b64encode
 from functools import cache
-from hashlib import sha256
-from importlib.resources import files
 from typing import TextIO
 
 from starlette.convertors import Convertor, register_url_convertor
@@ -18,26 +15,22 @@ from litevision.serving.gate import Gate
 from litevision.serving.metrics import CONTENT_TYPE_LATEST
 from litevision.serving.openapi import openapi
 from litevision.serving.state import State, state_of
+from litevision.web.markup import Markup, markup
+
+_TOKEN_FORM = """
+    <form id="token" hidden><label for="secret">Token</label>
+      <input id="secret" type="password" autocomplete="off"> <button class="button">Use token</button></form>"""
 
 
 @cache
-def _page() -> tuple[str, str]:
-    """The page, and what its browser may do: its own script and style, nothing of another address, no frames."""
-    text = files("litevision.serving").joinpath("page.html").read_text("utf-8")
-    digests = {
-        kind: b64encode(sha256(text.partition(f"<{kind}>")[2].partition(f"</{kind}>")[0].encode()).digest()).decode()
-        for kind in ("script", "style")
-    }
-    policy = (
-        f"default-src 'none'; script-src 'sha256-{digests['script']}'; style-src 'sha256-{digests['style']}'; "
-        "img-src blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    return text, policy
+def _page() -> Markup:
+    return markup("server.js", form=_TOKEN_FORM)
 
 
 async def page(request: Request) -> Response:
     """The page."""
     text, policy = _page()
+    policy += "; frame-ancestors 'none'"
     headers = {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer", "Cache-Control": "no-cache"}
     return HTMLResponse(text, headers=headers)
 

@@ -40,9 +40,10 @@ async def model_card(request: Request) -> Response:
     """The model card, in Markdown."""
     check_options(request, ())
     model = find_model(request)
-    if model.card is None:
+    card = model.predictor.bundle.card
+    if card is None:
         raise RequestError(404, "no such name", f"{model.name} has no model card.")
-    return PlainTextResponse(model.card, media_type="text/markdown")
+    return PlainTextResponse(card, media_type="text/markdown")
 
 
 async def predict(request: Request) -> Response:

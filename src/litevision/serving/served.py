@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from litevision.errors import ImageTooLargeError, LitevisionError, UsageError, unexpected_image_error
-from litevision.hub import find_bundle, load
+from litevision.hub import find_bundle, load, model_name
 from litevision.image import Limits
 from litevision.image.decode import OpenedImage, opening
 from litevision.runtime import Predictor
@@ -25,9 +25,7 @@ MOST_DRAWN_PIXELS = 25_000_000
 """Of an image that is drawn on: it is copied whole, and written as PNG."""
 
 DEFAULT_TOP = 5
-_UNNAMED = "model.onnx"  # a bundle in the folder of a run, which has the name
 _NAMED = re.compile(r"([A-Za-z0-9][\w.-]*)=(.+)", re.ASCII)
-_SUFFIX = ".onnx"
 
 
 @dataclass(frozen=True)
@@ -80,15 +78,6 @@ class ServedModel(ABC):
         """What a document says at its end, of all answers."""
         return {}
 
-    @property
-    def card(self) -> str | None:
-        """The model card, in Markdown, where one lies beside the bundle."""
-        path = self.predictor.bundle.path
-        for file in (path.with_suffix(".md"), path.with_name("model_card.md")):
-            if file.is_file():
-                return file.read_text("utf-8")
-        return None
-
     def summary(self) -> dict[str, Any]:
         """What a list of models says of this one."""
         metadata = self.predictor.bundle.metadata
@@ -105,7 +94,7 @@ class ServedModel(ABC):
         metadata = self.predictor.bundle.metadata
         plain = to_dict(metadata)
         plain["weights"]["name"] = Path(plain["weights"]["name"]).name
-        return {**self.summary(), **_bare(plain), **self.made_by, "has_card": self.card is not None}
+        return {**self.summary(), **_bare(plain), **self.made_by, "has_card": self.predictor.bundle.card is not None}
 
     def document(self, names: Sequence[str], outcomes: Sequence[Outcome], wanted: Wanted) -> dict[str, Any]:
         """The answer to a request, in the form of ``classify --json`` and ``detect --json``."""
@@ -195,11 +184,7 @@ def served_name(asked: str) -> tuple[str, str]:
     """Split ``NAME=MODEL``, or name a model by its file or folder; gives the name and the model."""
     if (named := _NAMED.fullmatch(asked)) is not None:
         return named[1], named[2]
-    path = Path(asked)
-    if path.name == _UNNAMED:
-        path = path.absolute().parent
-    name = path.absolute().name.removesuffix(_SUFFIX)
-    return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.") or "model", asked
+    return model_name(asked), asked
 
 
 def open_models(

@@ -1,36 +1,23 @@
 """The page in a real browser, where one is installed: drop a file, read the answer."""
 
-import base64
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 from starlette.testclient import TestClient
 from uvicorn import Config, Server
 
+from browsers import LIMIT_MS, drop, needs_chromium, open_browser
 from litevision.serving.server import address_of, bind
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt install chromium)")
-LIMIT_MS = 60_000
-DROP = """(_, [text, name]) => {
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)), data = new DataTransfer();
-  data.items.add(new File([bytes], name));
-  document.getElementById("drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true }));
-}"""
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET), timeout=LIMIT_MS)
+    with open_browser() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture
@@ -45,10 +32,6 @@ def address(serving: Any) -> Iterator[str]:
         yield address
         server.should_exit = True
         thread.join()
-
-
-def drop(page: Page, data: bytes, name: str) -> None:
-    page.locator("html").evaluate(DROP, [base64.b64encode(data).decode(), name])
 
 
 def test_it_asks_nobody_else(client: TestClient) -> None:
