@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 import numpy as np
 import numpy.typing as npt
 
-from litevision.errors import MissingExtraError, UnknownNameError, UsageError
+from litevision.errors import MissingExtraError, UnknownNameError, UsageError, reason_of
 
 if TYPE_CHECKING:
     import os
@@ -249,7 +249,7 @@ def _as_array(name: str, value: Any, dtype: type, expected: str) -> npt.NDArray[
             array = array.reshape(-1, 4)
         return array.astype(dtype, casting="unsafe" if array.size == 0 else "same_kind", copy=False)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{name} cannot be an array of {expected} ({error}).") from None
+        raise UsageError(f"{name} cannot be an array of {expected} ({reason_of(error)}).") from None
 
 
 def box_area(boxes_xyxy: npt.NDArray[_Float]) -> npt.NDArray[_Float]:

@@ -52,6 +52,15 @@ def without_secrets(text: str) -> str:
     return re.sub(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s?#]*)[?#]\S*", r"\1", text)
 
 
+_MOST_REASON = 300
+
+
+def reason_of(error: BaseException) -> str:
+    """What a library's exception says, as it stands in a message: its first line, or its type where it has none."""
+    lines = (" ".join(line.split()) for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)[:_MOST_REASON]
+
+
 class LitevisionError(Exception):
     """The root of the tree: catching it catches every error that litevision raises on purpose."""
 
@@ -99,8 +108,10 @@ def unexpected_image_error(name: str, error: Exception) -> ImageError:
     """Return what to say of one image among many when its reader raised ``error``, which nobody thought of."""
     if isinstance(error, MemoryError):
         return ImageTooLargeError(f"{name}: not enough memory to read it. Make the image smaller first.")
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
-    return ImageError(f"{name}: cannot be read (unexpected {reason}). Copy it again, or convert it to JPEG.")
+    kind = type(error).__name__
+    return ImageError(
+        f"{name}: cannot be read (unexpected {kind}: {reason_of(error)}). Copy it again, or convert it to JPEG."
+    )
 
 
 class DataError(LitevisionError, ValueError):

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fuzz import files, texts, weights
+from fuzz import files, services, texts, weights
 from fuzz.target import Target
 
-TARGETS: dict[str, Target] = {target.name: target for target in (*files.TARGETS, *weights.TARGETS, *texts.TARGETS)}
+_TARGETS = (*files.TARGETS, *weights.TARGETS, *texts.TARGETS, *services.TARGETS)
+TARGETS: dict[str, Target] = {target.name: target for target in _TARGETS}
 
 _CASES = Path(__file__).parents[3] / "shared/cases"
 _ENGINES = ("bundle-onnxruntime", "bundle-openvino")

@@ -17,7 +17,7 @@ from litevision.adopting.decodings import recognise
 from litevision.adopting.foreign import Channels, Feeding, ForeignModel, open_foreign
 from litevision.adopting.graph import Suppression, adopted_graph
 from litevision.adopting.presets import ADOPTED_NORMALISATIONS, Preset, facts_with, feeding_of, preprocess_of
-from litevision.errors import BundleError, ExportError, LitevisionError, UnknownNameError, UsageError
+from litevision.errors import BundleError, ExportError, LitevisionError, UnknownNameError, UsageError, reason_of
 from litevision.files import folder_beside, sha256_of, sync_file
 from litevision.image import Preprocess, shipped_images
 from litevision.image.transforms import Align, Crop, Interpolation
@@ -269,5 +269,5 @@ def _write(model: onnx.ModelProto, metadata: BundleMetadata, unfinished: Path) -
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
-        raise ExportError(f"the graph is not valid ONNX: {' '.join(str(error).split())[:300]}") from None
+        raise ExportError(f"the graph is not valid ONNX: {reason_of(error)}") from None
     unfinished.write_bytes(model.SerializeToString())

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto
 
 from litevision.cost.graph.load import load_graph
-from litevision.errors import BundleError, UsageError
+from litevision.errors import BundleError, UsageError, reason_of
 from litevision.runtime.bundle import check_foreign, is_bundle, read_bundle
 from litevision.runtime.engines.base import EngineChoice, Outputs
 from litevision.runtime.engines.onnxruntime_engine import OnnxruntimeEngine
@@ -142,7 +142,7 @@ def _without_functions(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     try:
         return onnx.inliner.inline_local_functions(model)
     except Exception as error:  # the inliner's own share no other base class
-        raise BundleError(f"{path}: its functions cannot be inlined ({' '.join(str(error).split())[:200]}).") from None
+        raise BundleError(f"{path}: its functions cannot be inlined ({reason_of(error)}).") from None
 
 
 def _refuse_custom(model: onnx.ModelProto, path: Path) -> None:

@@ -229,7 +229,7 @@ def read_labels(file: Path) -> tuple[str, ...]:
         FileMissingError: no such file.
         UsageError: no text, or a name that stands there twice.
     """
-    from litevision.errors import FileMissingError, UsageError
+    from litevision.errors import FileMissingError, UsageError, reason_of
 
     try:
         if file.exists() and (not file.is_file() or file.stat().st_size > _MOST_LABEL_BYTES):
@@ -240,7 +240,9 @@ def read_labels(file: Path) -> tuple[str, ...]:
     except FileNotFoundError:
         raise FileMissingError(f"{file}: no such file of labels; expected one name a line") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: cannot be read as labels ({error}); expected UTF-8 text, one name a line") from None
+        raise UsageError(
+            f"{file}: cannot be read as labels ({reason_of(error)}); expected UTF-8 text, one name a line"
+        ) from None
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise UsageError(f"{file}: the label {twice!r} stands there twice; each class needs a name of its own")

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from litevision.cli.fields import device_option, engine_names_with_auto, precision_names
 from litevision.cli.parser import argument, option
-from litevision.errors import FileMissingError, MissingExtraError, UsageError
+from litevision.errors import FileMissingError, MissingExtraError, UsageError, reason_of
 
 _TOKEN_VARIABLE = "LITEVISION_TOKEN"
 _LONGEST_TOKEN = 4096
@@ -115,7 +115,7 @@ def _token(file: Path | None) -> str | None:
         except FileNotFoundError:
             raise FileMissingError(f"{file}: no such file. Write the token into it.") from None
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{file}: cannot be read ({error}).") from None
+            raise UsageError(f"{file}: cannot be read ({reason_of(error)}).") from None
     token = given.strip()
     if not (token.isascii() and token.isprintable() and " " not in token and 1 <= len(token) <= _LONGEST_TOKEN):
         raise UsageError(f"{where}: no token; expected one line of ASCII letters, digits and signs without blanks.")

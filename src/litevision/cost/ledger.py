@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from litevision.cost.rows import CONVOLUTIONS, CostLedger, CostRow, Shape, short_path
 from litevision.cost.trace import FLOAT32_BYTES, IN_PLACE, Operation, peak_bytes, trace
-from litevision.errors import UsageError
+from litevision.errors import UsageError, reason_of
 from litevision.models.config import RGB, NetworkConfig
 from litevision.models.kinds import AnyNetwork
 from litevision.models.network import FeaturePyramid, Network
@@ -180,7 +180,7 @@ def ledger(network: nn.Module, size_hw: tuple[int, int] = (224, 224), *, in_chan
     try:
         operations = trace(network, (1, in_channels, *size_hw))
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+        reason = reason_of(error)
         raise UsageError(f"the network cannot take an image of {size_hw[0]}x{size_hw[1]} pixels: {reason}") from error
     layers: list[LayerCost] = []
     used = Counter[str]()

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from litevision.data.formats.label_files import UnreadableLabels, read_bytes
-from litevision.errors import DataError, FileMissingError
+from litevision.errors import DataError, FileMissingError, reason_of
 
 _MAX_BYTES = 2 * 1024**3  # COCO's own train2017 has 450 MB
 
@@ -53,8 +53,8 @@ class CocoIds:
             RecursionError,
         ) as error:
             raise DataError(
-                f"{path}: no COCO file of annotations ({type(error).__name__}: {error}); expected lists of images and "
-                "categories with ids and names."
+                f"{path}: no COCO file of annotations ({type(error).__name__}: {reason_of(error)}); expected lists of "
+                "images and categories with ids and names."
             ) from None
         by_name: dict[str, list[tuple[tuple[str, ...], int]]] = defaultdict(list)
         for file_name, image_id in images:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from litevision.errors import ImageError, ImageTooLargeError
+from litevision.errors import ImageError, ImageTooLargeError, reason_of
 from litevision.image import Limits, Preprocess
 from litevision.image.decode import DEFAULT_LIMITS, OpenedImage, open_image
 from litevision.image.formats import format_of
@@ -104,7 +104,7 @@ def _inspect(by: Callable[[Path], ImageStats], path: Path) -> ImageStats:
     except MemoryError:
         return ImageStats((("too-large", "not enough memory to read it"),))
     except Exception as error:
-        return ImageStats((("unreadable", f"{type(error).__name__}: {error}"),))
+        return ImageStats((("unreadable", f"{type(error).__name__}: {reason_of(error)}"),))
 
 
 def inspect_header(path: Path, limits: Limits = DEFAULT_LIMITS) -> ImageStats:
@@ -180,7 +180,7 @@ def _opened(path: Path, limits: Limits, *, whole: bool) -> OpenedImage | Finding
     except FileNotFoundError:
         return "missing-file", "no such file"
     except OSError as error:
-        return "unreadable", error.strerror or str(error)
+        return "unreadable", error.strerror or reason_of(error)
     except ValueError as error:
         return "missing-file", f"no path ({error})"
 
@@ -259,7 +259,7 @@ def _of_frames(pillow: Any, what: str = "frames") -> list[Finding]:
     try:
         return [("animated", f"{pillow.n_frames} {what}")] if getattr(pillow, "is_animated", False) else []
     except Exception as error:  # frames are counted by reading them; the first one, which counts, was read before
-        return [("animated", f"damaged behind its first frame ({type(error).__name__}: {error})")]
+        return [("animated", f"damaged behind its first frame ({type(error).__name__}: {reason_of(error)})")]
 
 
 def _of_shape(height: int, width: int) -> list[Finding]:

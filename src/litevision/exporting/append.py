@@ -8,7 +8,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper, version_converter
 
-from litevision.errors import ExportError
+from litevision.errors import ExportError, reason_of
 
 Tensor = str
 """The name of a tensor in the graph."""
@@ -101,5 +101,5 @@ def at_opset(model: onnx.ModelProto, least: int) -> onnx.ModelProto:
     try:
         return version_converter.convert_version(model, least)
     except Exception as error:  # the converter's own share no other base class
-        reason = " ".join(str(error).split())[:200]
+        reason = reason_of(error)
         raise ExportError(f"its operators of opset {version} cannot be converted to opset {least} ({reason})") from None

@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 from torch import nn
 
-from litevision.errors import ExportError, LitevisionError, UsageError
+from litevision.errors import ExportError, LitevisionError, UsageError, reason_of
 from litevision.exporting.graph import to_onnx
 from litevision.files import atomic_write, folder_beside, sync_file
 from litevision.image import Preprocess, shipped_images
@@ -143,5 +143,5 @@ def _write(model: onnx.ModelProto, metadata: BundleMetadata, partial: Path) -> N
     try:
         onnx.checker.check_model(model, full_check=True)
     except onnx.checker.ValidationError as error:
-        raise ExportError(f"the exported graph is not valid ONNX: {error}") from None
+        raise ExportError(f"the exported graph is not valid ONNX: {reason_of(error)}") from None
     partial.write_bytes(model.SerializeToString())

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from litevision import __version__
 from litevision.console import note
-from litevision.errors import FileMissingError, LitevisionError, MissingExtraError, UsageError
+from litevision.errors import FileMissingError, LitevisionError, MissingExtraError, UsageError, reason_of
 from litevision.files import atomic_write, cache_folder, sha256_of
 from litevision.registry.weight_sets import find_weight_set, is_file_name
 from litevision.runtime.metadata import FORMAT_VERSION
@@ -81,7 +81,7 @@ def published_or(source: str, fallback: str) -> str:
             fetch(find_weight_set(source), retry=Retry(attempts=1, timeout_s=_PATIENCE_S))
             bundle_for(source)
         except LitevisionError as error:
-            reason = str(error).splitlines()[0]
+            reason = reason_of(error)
         else:
             return source
         if not offline_by_environment():

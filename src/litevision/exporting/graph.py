@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from litevision import __version__
-from litevision.errors import UsageError
+from litevision.errors import UsageError, reason_of
 from litevision.exporting.portable import make_portable
 from litevision.models.blocks import ConvNormAct
 from litevision.models.pretrained import GREY, as_grey
@@ -93,7 +93,7 @@ def graph_of(module: FromRaw, size_hw: tuple[int, int]) -> onnx.ModelProto:
         with torch.inference_mode():
             module(example)
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+        reason = reason_of(error)
         raise UsageError(f"the network cannot take images of {size_hw[0]}x{size_hw[1]} pixels: {reason}") from error
     with _quiet():
         program = torch.onnx.export(

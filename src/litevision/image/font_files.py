@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from PIL import ImageFont
 
-from litevision.errors import FileMissingError, UsageError
+from litevision.errors import FileMissingError, UsageError, reason_of
 
 FOLDER = Path(__file__).with_name("fonts")
 SHIPPED = ("DejaVuSans.ttf", "DroidSansFallback.ttf", "Unifont.otf", "UnifontUpper.otf")
@@ -106,7 +106,8 @@ def user_font(path: str | os.PathLike[str]) -> FontFile:
         raise FileMissingError(f"{os.fspath(path)}: no such file. Give a font, a .ttf, .otf or .ttc file.") from None
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"{os.fspath(path)}: cannot be used as a font ({error}). Give a .ttf, .otf or .ttc file with outlines."
+            f"{os.fspath(path)}: cannot be used as a font ({reason_of(error)}). Give a .ttf, .otf or .ttc file "
+            "with outlines."
         ) from None
     return font
 

@@ -17,6 +17,7 @@ from litevision.errors import (
     InputShapeError,
     LitevisionError,
     UsageError,
+    reason_of,
 )
 from litevision.image.faults import out_of_memory, too_many_bytes
 
@@ -175,7 +176,7 @@ def read_object(file: Any, name: str, max_bytes: int) -> bytes:
     except LitevisionError:  # of a reader of ours, which says more
         raise
     except (OSError, ValueError) as error:  # ValueError: a closed file
-        raise ImageError(f"{name}: cannot be read ({error}).") from error
+        raise ImageError(f"{name}: cannot be read ({reason_of(error)}).") from error
     if not isinstance(data, bytes):
         raise UsageError(f"{name}: a file that gives {type(data).__name__}; expected bytes. Open it with mode 'rb'.")
     return data

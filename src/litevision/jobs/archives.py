@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from litevision.errors import ImageError, UsageError
+from litevision.errors import ImageError, UsageError, reason_of
 from litevision.image import IMAGE_SUFFIXES, PassedOver
 from litevision.image.files import SPECIAL, is_left_behind
 from litevision.jobs.stored import Source, StoredImage
@@ -31,7 +31,7 @@ def archive_images(name: str, passed_over: PassedOver) -> Iterator[Source]:
             else:
                 yield from streamed_images(name, file, passed_over)
     except OSError as error:
-        yield _damaged(name, error.strerror or str(error))
+        yield _damaged(name, error.strerror or reason_of(error))
 
 
 def streamed_images(name: str, file: IO[bytes], passed_over: PassedOver) -> Iterator[Source]:
@@ -98,7 +98,7 @@ def _members(
                     count += 1
                     yield member, archive
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        yield _damaged(name, str(error)), archive
+        yield _damaged(name, reason_of(error)), archive
         return
     if count == 0:
         kinds = f"; {passed_over}" if passed_over else ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from litevision.errors import UsageError
+from litevision.errors import UsageError, reason_of
 from litevision.files import folder_beside, json_text, sync_file
 from litevision.runtime.schema import from_dict, to_dict
 
@@ -113,7 +113,7 @@ def read_manifest(folder: Path) -> Manifest | None:
             ) from None
         return None
     except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: cannot be read ({error}). Give -o another folder.") from None
+        raise UsageError(f"{path}: cannot be read ({reason_of(error)}). Give -o another folder.") from None
     faults: list[str] = []
     found = from_dict(Manifest, record, "", faults)
     if faults or found.format_version != VERSION:

@@ -16,6 +16,7 @@ from litevision.errors import (
     LitevisionError,
     MissingExtraError,
     UsageError,
+    reason_of,
     without_secrets,
 )
 from litevision.image.files import FOLDER, IMAGE_SUFFIXES, PassedOver, is_left_behind
@@ -55,7 +56,7 @@ def require_remote(address: str) -> None:
     try:
         fsspec.get_filesystem_class(scheme_of(address))
     except (ImportError, ValueError) as error:
-        raise UsageError(f"{without_secrets(address)}: cannot be read ({without_secrets(str(error))}).") from None
+        raise UsageError(f"{without_secrets(address)}: cannot be read ({without_secrets(reason_of(error))}).") from None
 
 
 class Remote:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from litevision.errors import ImageError, MissingExtraError, UsageError
+from litevision.errors import ImageError, MissingExtraError, UsageError, reason_of
 from litevision.jobs.stored import Source, StoredImage
 from litevision.runtime.results import PreprocessedImage
 
@@ -62,8 +62,9 @@ def table_images(name: str, column: str, file: str | IO[bytes]) -> Iterator[Sour
     except UsageError as error:
         yield PreprocessedImage(name, error)
     except (OSError, ValueError) as error:  # pyarrow's own errors are among them
-        reason = " ".join(str(error).split())[:200]
-        yield PreprocessedImage(name, ImageError(f"{name}: cannot be read as Parquet ({reason}). Copy it again."))
+        yield PreprocessedImage(
+            name, ImageError(f"{name}: cannot be read as Parquet ({reason_of(error)}). Copy it again.")
+        )
 
 
 class _Cells:

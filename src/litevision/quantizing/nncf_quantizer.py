@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-from litevision.errors import ExportError, MissingExtraError
+from litevision.errors import ExportError, MissingExtraError, reason_of
 
 _QUIET = 60  # above logging.CRITICAL
 _HIDDEN = ("openvino_telemetry", "torch", "openvino")
@@ -65,7 +65,7 @@ def quantise(
                 advanced_parameters=advanced,
             )
         except Exception as error:  # its errors and onnx's share no base class
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = reason_of(error)
             hint = "" if fast_bias_correction else "; fast bias correction may go on where the full one cannot"
             raise ExportError(f"nncf {nncf.__version__} cannot quantise this graph ({reason}){hint}") from error
     return _with_unsigned_activations(made)

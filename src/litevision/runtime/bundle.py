@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from litevision.errors import BundleError, FileMissingError, InputShapeError
+from litevision.errors import BundleError, FileMissingError, InputShapeError, reason_of
 from litevision.runtime.engines import AUTO, Engine, Outputs, TensorInfo, engine_choice, open_engine
 from litevision.runtime.metadata import METADATA_KEY, BundleMetadata
 from litevision.runtime.onnx_header import OnnxHeader, read_header
@@ -150,7 +150,9 @@ def checked_metadata(data: bytes, path: Path) -> BundleMetadata:
     try:
         header = read_header(data)
     except ValueError as error:
-        raise BundleError(f"{path}: not an ONNX file ({error}). Make one with 'litevision export'.") from None
+        raise BundleError(
+            f"{path}: not an ONNX file ({reason_of(error)}). Make one with 'litevision export'."
+        ) from None
     _refuse_external(header, path)
     if found := sorted(header.op_types & _UNBOUNDED) or ["functions"] * header.has_functions:
         raise BundleError(

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from litevision.errors import BundleError
+from litevision.errors import BundleError, reason_of
 from litevision.image import Preprocess
 from litevision.runtime.schema import FORMERLY, OPTIONAL, REST, from_dict, to_dict
 
@@ -303,7 +303,7 @@ class BundleMetadata:
             if "\\ud" in text.lower():  # half a character, which can be neither printed nor written
                 json.dumps(plain, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as error:
-            raise BundleError(f"{name}: its metadata is not valid JSON ({error}). {_REMEDY}") from None
+            raise BundleError(f"{name}: its metadata is not valid JSON ({reason_of(error)}). {_REMEDY}") from None
         if not isinstance(plain, dict):
             raise BundleError(f"{name}: its metadata is a JSON {type(plain).__name__}, not an object. {_REMEDY}")
         version = plain.get("format_version", FORMAT_VERSION)

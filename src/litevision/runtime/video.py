@@ -16,6 +16,7 @@ from litevision.errors import (
     LitevisionError,
     MissingExtraError,
     UsageError,
+    reason_of,
     unexpected_image_error,
 )
 from litevision.image import ImageLike
@@ -183,7 +184,7 @@ def _preprocessed(
 def _fault(name: str, time_s: float | None, error: "FFmpegError") -> LitevisionError:
     if isinstance(error, FileNotFoundError):
         return FileMissingError(f"{name}: no such file. Check the path.")
-    reason = error.strerror or str(error)
+    reason = error.strerror or reason_of(error)
     if time_s is None:
         return ImageError(_UNREADABLE.format(name=name, reason=reason))
     return _damage_error(name, Damage(time_s, None, reason))

@@ -14,6 +14,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
+from litevision.errors import reason_of
 from litevision.serving.errors import OverloadedError, RequestError
 from litevision.serving.settings import Settings
 
@@ -138,7 +139,7 @@ def parse_json(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        reason = "too deep" if isinstance(error, RecursionError) else str(error)
+        reason = "too deep" if isinstance(error, RecursionError) else reason_of(error)
         raise RequestError(400, "body", f"the body is no JSON ({reason}).") from None
 
 
@@ -174,7 +175,7 @@ def _from_base64(text: Any, place: int) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise RequestError(400, "body", f"images[{place}] is no base64 ({error}).") from None
+        raise RequestError(400, "body", f"images[{place}] is no base64 ({reason_of(error)}).") from None
 
 
 @dataclass
@@ -233,7 +234,7 @@ def _from_form(body: bytes, content_type: str, most: int) -> list[ImageFile]:
         parser.write(body)
         parser.finalize()
     except FormParserError as error:
-        raise RequestError(400, "body", f"the form cannot be read ({error}).") from None
+        raise RequestError(400, "body", f"the form cannot be read ({reason_of(error)}).") from None
     if not form.is_complete:
         raise RequestError(400, "body", "the form ends too early, or its boundary is not the one of its header.")
     return form.images

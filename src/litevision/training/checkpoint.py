@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from litevision.errors import FileMissingError, LitevisionError, TrainingError
+from litevision.errors import FileMissingError, LitevisionError, TrainingError, reason_of
 from litevision.files import atomic_write
 from litevision.weights.read import require_plain
 
@@ -59,7 +59,7 @@ def write_checkpoint(path: Path, progress: Progress, states: dict[str, Any]) -> 
             file.flush()
             os.fsync(file.fileno())
     except (OSError, RuntimeError) as error:  # torch's zip writer turns a full disk into a RuntimeError
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else reason_of(error)
         kept = "the one before is kept" if path.exists() else "there is none before it"
         raise TrainingError(
             f"{path}: the checkpoint cannot be written ({reason}); {kept}. "

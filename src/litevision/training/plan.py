@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from litevision.data import Issue
-from litevision.errors import DataError, FileMissingError, TrainingError, UsageError
+from litevision.errors import DataError, FileMissingError, TrainingError, UsageError, reason_of
 from litevision.files import atomic_write, refuse_links
 from litevision.image import Preprocess
 from litevision.models.config import NetworkConfig
@@ -258,7 +258,7 @@ def read_plan_without_images(folder: Path) -> AnyPlan:
     except TrainingError:
         raise
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, OSError) as error:
-        raise TrainingError(f"{path}: cannot be read as the plan of a run ({error}); start anew") from None
+        raise TrainingError(f"{path}: cannot be read as the plan of a run ({reason_of(error)}); start anew") from None
 
 
 def _is_file(path: Path) -> bool:

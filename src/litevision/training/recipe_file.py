@@ -7,7 +7,7 @@ from typing import Any
 
 import tomli_w
 
-from litevision.errors import FileMissingError, UnknownNameError, UsageError
+from litevision.errors import FileMissingError, UnknownNameError, UsageError, reason_of
 from litevision.files import parse_toml, read_toml
 from litevision.runtime.schema import from_dict, to_dict
 from litevision.tasks import DEFAULT, TASKS, Task, task_of
@@ -42,7 +42,7 @@ def read_recipe(path: Path) -> Mapping[str, Any]:
     except UsageError:
         raise
     except (OSError, ValueError) as error:  # ValueError: no UTF-8, no TOML, or a number of 5,000 digits
-        raise UsageError(f"{path}: cannot be read as a recipe ({error}); expected TOML") from None
+        raise UsageError(f"{path}: cannot be read as a recipe ({reason_of(error)}); expected TOML") from None
 
 
 def read_settings(settings: Iterable[str]) -> Mapping[str, Any]:

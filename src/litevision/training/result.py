@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from litevision.errors import FileMissingError, TrainingError
+from litevision.errors import FileMissingError, TrainingError, reason_of
 
 if TYPE_CHECKING:
     from litevision.models.kinds import AnyNetwork
@@ -91,7 +91,9 @@ class Run:
             for scores in found["scores"].values():
                 dict(scores or {})
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise TrainingError(f"{self.folder / RESULTS}: cannot be read as a run's results ({error})") from None
+            raise TrainingError(
+                f"{self.folder / RESULTS}: cannot be read as a run's results ({reason_of(error)})"
+            ) from None
         return found
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from litevision.errors import UnsafeFileError, WeightsError
+from litevision.errors import UnsafeFileError, WeightsError, reason_of
 
 WEIGHT_ENDINGS = (".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".h5", ".hdf5", ".keras", ".npz")
 _STATE_DICT_RECIPE = "torch.save({}.state_dict(), 'weights.pth')"
@@ -88,7 +88,8 @@ def read_exported(archive: zipfile.ZipFile, path: Path) -> dict[str, Tensor]:
         return {name: _exported_tensor(archive, folder, row) for name, row in rows.items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise WeightsError(
-            f"{path} is a program of torch.export whose weights are stored in another form ({error}). In Python: "
+            f"{path} is a program of torch.export whose weights are stored in another form "
+            f"({reason_of(error)}). In Python: "
             f"{_STATE_DICT_RECIPE.format(f'torch.export.load({path.name!r}).module()')}"
         ) from None
 

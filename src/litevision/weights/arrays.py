@@ -17,7 +17,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from litevision.errors import LitevisionError, MissingExtraError, UnsafeFileError, WeightsError
+from litevision.errors import LitevisionError, MissingExtraError, UnsafeFileError, WeightsError, reason_of
 from litevision.weights.hdf5 import HDF5_MAGIC, MAX_BYTES, read_hdf5
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -60,9 +60,9 @@ def read_arrays(path: Path) -> Arrays:
     except LitevisionError:
         raise
     except pickle.UnpicklingError as error:
-        raise UnsafeFileError(f"{path} holds more than tensors ({error}); it was not used") from None
+        raise UnsafeFileError(f"{path} holds more than tensors ({reason_of(error)}); it was not used") from None
     except Exception as error:  # the readers raise a dozen kinds for a malformed file
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        line = reason_of(error)
         raise WeightsError(f"{path} cannot be read, it may be broken or truncated ({line}). Fetch it again") from error
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from litevision.errors import WeightsError
+from litevision.errors import WeightsError, reason_of
 from litevision.image import shipped_images
 from litevision.models.kinds import AnyConfig, config_from_architecture
 from litevision.models.pretrained import Pretrained, normalise
@@ -55,7 +55,7 @@ def read_bundle_weights(path: Path) -> tuple[AnyConfig, Tensors, Pretrained]:
         network = config.build(device="meta")
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(
-            f"{path}: its network cannot be rebuilt ({error}). Use the version of litevision that exported it"
+            f"{path}: its network cannot be rebuilt ({reason_of(error)}). Use the version of litevision that wrote it"
         ) from None
     return config, _state(network, _weights_in(data, path), path), pretrained_of(metadata)
 
@@ -94,7 +94,7 @@ def _weights_in(data: bytes, path: Path) -> Tensors:
     try:
         graph = onnx.load_model_from_string(data).graph
     except Exception as error:  # protobuf's DecodeError is no public name
-        raise WeightsError(f"{path}: its graph is damaged ({error}). Copy or download it again") from None
+        raise WeightsError(f"{path}: its graph is damaged ({reason_of(error)}). Copy or download it again") from None
     numbers, name = 0, ""
     try:
         for one in graph.initializer:
@@ -118,7 +118,7 @@ def _weights_in(data: bytes, path: Path) -> Tensors:
         }
     except Exception as error:  # numpy, torch and onnx each raise their own for a kind or size that is none
         raise WeightsError(
-            f"{path}: the weight {name[:100]!r} in its graph cannot be read ({error}). Export it again"
+            f"{path}: the weight {name[:100]!r} in its graph cannot be read ({reason_of(error)}). Export it again"
         ) from None
 
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from litevision.console import note
-from litevision.errors import DownloadError, HashMismatchError, LitevisionError, UsageError
+from litevision.errors import DownloadError, HashMismatchError, LitevisionError, UsageError, reason_of
 from litevision.files import cache_folder, sync_file
 from litevision.registry.weight_sets import WeightSet, find_weight_set, published_prefix
 from litevision.weights.http_open import Retry, check_url
@@ -276,7 +276,7 @@ def _download(candidate: _Candidate, max_bytes: int, retry: Retry, progress: boo
         raise
     except OSError as error:
         raise DownloadError(
-            f"{path.parent} cannot be used ({error}), set LITEVISION_CACHE to another folder"
+            f"{path.parent} cannot be used ({reason_of(error)}), set LITEVISION_CACHE to another folder"
         ) from error
     if progress:
         unchecked = f", unchecked: its full sha256 was not known; {digest} is recorded and kept to"

@@ -5,7 +5,7 @@ import logging
 from dataclasses import replace
 
 from litevision.console import note
-from litevision.errors import WeightsError, WeightsMismatchError
+from litevision.errors import WeightsError, WeightsMismatchError, reason_of
 from litevision.models.config import NetworkConfig
 from litevision.models.factory import build
 from litevision.models.network import FeaturePyramid, Network
@@ -98,7 +98,7 @@ def _own_config(source: WeightsSource, request: WeightsRequest) -> NetworkConfig
         network = build(config, device="meta")  # costs nothing, whatever the header promises
     except Exception as error:  # a header can hold anything
         raise WeightsError(
-            f"{source.label}: the configuration in its header cannot be built ({error}). "
+            f"{source.label}: the configuration in its header cannot be built ({reason_of(error)}). "
             "Load it with the version of litevision that wrote it"
         ) from error
     request.require(source.label, WeightsRequest(config.architecture, config.dialect, config.width_mult))

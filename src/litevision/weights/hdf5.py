@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from litevision.errors import LitevisionError, UnsafeFileError, WeightsError
+from litevision.errors import LitevisionError, UnsafeFileError, WeightsError, reason_of
 from litevision.weights.keras_config import output_activation
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -90,7 +90,7 @@ def _write_arrays(file: str, path: str, out: str, max_bytes: int) -> None:
         found = _read(Path(file), Path(path), max_bytes)
         np.savez(out, np.array(json.dumps([found.activation, *found.arrays])), *found.arrays.values())
     except Exception as error:  # the library raises a dozen kinds for a malformed file
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        line = reason_of(error)
         if not isinstance(error, LitevisionError):
             line = f"{path} cannot be read, it may be broken or truncated ({line}). Fetch it again"
         print(json.dumps([type(error).__name__, line]))

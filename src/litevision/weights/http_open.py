@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO
 
-from litevision.errors import DownloadError
+from litevision.errors import DownloadError, reason_of
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MAX_RETRY_AFTER_S = 30.0
@@ -124,7 +124,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
             check_url(newurl)
         except DownloadError as error:
             fp.close()
-            raise DownloadError(f"the server redirects to a place that is not followed: {error}") from None
+            raise DownloadError(f"the server redirects to a place that is not followed: {reason_of(error)}") from None
         if req.type == "https" and not newurl.lower().startswith("https:"):
             fp.close()
             raise DownloadError(f"the server redirects from https to {newurl!r}")

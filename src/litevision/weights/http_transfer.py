@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from litevision import console
-from litevision.errors import DownloadError
+from litevision.errors import DownloadError, reason_of
 from litevision.weights.http_open import Retry, TransientError, check_url, network_error, open_in_time, retry_after_s
 
 OnProgress = Callable[[int, int | None], None]  # bytes so far, bytes in all where known
@@ -116,7 +116,7 @@ def _open(request: urllib.request.Request, retry: Retry, part: Path) -> http.cli
     except (OSError, http.client.HTTPException) as error:
         raise network_error(error) from error
     except ValueError as error:  # a redirect to what is no address
-        raise DownloadError(f"the server's answer cannot be read ({error})") from error
+        raise DownloadError(f"the server's answer cannot be read ({reason_of(error)})") from error
 
 
 def _total_bytes(response: http.client.HTTPResponse, start: int, state: PartState | None, part: Path) -> int | None:
@@ -202,7 +202,7 @@ def _read(response: http.client.HTTPResponse) -> bytes:
     try:
         return response.read1(CHUNK_BYTES)  # what is there: a whole chunk of a slow server takes for ever
     except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a chunk of -5 bytes
-        raise TransientError(f"the connection broke: {str(error) or type(error).__name__}") from error
+        raise TransientError(f"the connection broke: {reason_of(error)}") from error
 
 
 def _sizes_text(sizes: range) -> str:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from litevision.errors import WeightsError, WeightsMismatchError
+from litevision.errors import WeightsError, WeightsMismatchError, reason_of
 from litevision.models.nanodet import BINS, FORMS, NanoDetConfig
 from litevision.models.pretrained import Pretrained
 from litevision.weights.convert.apply import match
@@ -82,7 +82,7 @@ def _own(stored: StoredWeights, path: Path, label: str) -> StoredNanoDet | None:
         expected = config.build(device="meta").state_dict()
     except Exception as error:  # a header can hold anything
         raise WeightsError(
-            f"{label}: the configuration in its header cannot be built ({error}). "
+            f"{label}: the configuration in its header cannot be built ({reason_of(error)}). "
             "Load it with the version of litevision that wrote it"
         ) from None
     state = {**{name: torch.tensor(0) for name in expected if name.endswith("_tracked")}, **stored.tensors}

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from litevision.errors import FileMissingError, WeightsError
+from litevision.errors import FileMissingError, WeightsError, reason_of
 from litevision.weights.convolutions import Array, ConvForm, FoldedConv, FoldedGraph
 
 MAGIC = "7767517"
@@ -102,7 +102,9 @@ def read_ncnn(path: Path) -> FoldedGraph:
                     raise ValueError(f"its activation has the number {activation}, which is not read")
                 slopes[layer.parameters.get(-23310, [0.0])[0] if activation == _LEAKY else 0.0] += 1
         except (ValueError, OverflowError) as error:
-            raise WeightsError(f"{numbers}: {layer.kind} {layer.name[:60]} cannot be read ({error})") from None
+            raise WeightsError(
+                f"{numbers}: {layer.kind} {layer.name[:60]} cannot be read ({reason_of(error)})"
+            ) from None
     if data.at != len(data.data):
         raise WeightsError(
             f"{numbers}: has {len(data.data):,} bytes, and the layers of {path.name} take {data.at:,}; is it another's?"
@@ -141,7 +143,7 @@ def _layer(row: list[str], path: Path) -> _Layer:
             parameters[int(key)] = found[1:] or [0.0] if int(key) <= -23300 else found
         return _Layer(kind, name, parameters)
     except (ValueError, IndexError) as error:
-        _refuse(path, f"the line of {kind[:40]} {name[:60]} cannot be read ({error})")
+        _refuse(path, f"the line of {kind[:40]} {name[:60]} cannot be read ({reason_of(error)})")
 
 
 def _convolution(layer: _Layer, data: _Numbers) -> FoldedConv:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from litevision.errors import WeightsError
+from litevision.errors import WeightsError, reason_of
 from litevision.runtime.bundle import check_foreign, read_bundle
 from litevision.runtime.onnx_header import fields
 from litevision.weights.convolutions import ConvForm, FoldedConv, FoldedGraph
@@ -50,7 +50,9 @@ def read_onnx(path: Path) -> FoldedGraph:
                 convs.append(_convolution(node, *(_array(tensors[name]) for name in node.inputs[1:] if name)))
         return FoldedGraph(tuple(convs), slopes, _size_of(graph, tensors))
     except Exception as error:  # numpy and protobuf each raise their own for a kind or size that is none
-        raise WeightsError(f"{path}: its convolutions cannot be read ({type(error).__name__}: {error})") from None
+        raise WeightsError(
+            f"{path}: its convolutions cannot be read ({type(error).__name__}: {reason_of(error)})"
+        ) from None
 
 
 class _Node:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from litevision.errors import FileMissingError, LitevisionError, UnsafeFileError, WeightsError
+from litevision.errors import FileMissingError, LitevisionError, UnsafeFileError, WeightsError, reason_of
 from litevision.runtime.metadata import Activation
 from litevision.weights.archives import (
     WEIGHT_ENDINGS,
@@ -91,7 +91,7 @@ def read(path: Path) -> StoredWeights:
     except UnpicklingError as error:
         raise pickle_error(path, _refused(error)) from None  # torch's message advises to load it all the same
     except Exception as error:  # the readers raise a dozen kinds for a malformed file
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        line = reason_of(error)
         raise WeightsError(f"{path} cannot be read, it may be broken or truncated ({line}). Fetch it again") from error
 
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from litevision.errors import UnknownNameError, UsageError, WeightsError
+from litevision.errors import UnknownNameError, UsageError, WeightsError, reason_of
 from litevision.files import atomic_write
 from litevision.models.nanodet import NanoDet
 from litevision.models.network import Network
@@ -62,7 +62,7 @@ def save_weights(network: Network | NanoDet, path: str | Path, layout: str = "li
         with atomic_write(path) as partial:
             write(file, partial)
     except (OSError, RuntimeError) as error:  # torch's zip writer turns a full disk into a RuntimeError
-        raise WeightsError(f"cannot write {path}: {str(error).splitlines()[0]}") from error
+        raise WeightsError(f"cannot write {path}: {reason_of(error)}") from error
     return path
 
 

@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
-from litevision.errors import FileMissingError, LitevisionError, UsageError, WeightsError
+from litevision.errors import FileMissingError, LitevisionError, UsageError, WeightsError, reason_of
 from litevision.files import read_toml, refuse_links, sha256_of
 from litevision.image import Preprocess
 from litevision.models.kinds import AnyConfig, AnyNetwork, config_from_dict
@@ -156,7 +156,9 @@ def _from_run(folder: Path, checkpoint: Path, label: str) -> TrainedModel:
         if pretrained.top_k is None and (folder / RECIPE).is_file():  # bundles of 0.1.0 do not state it
             pretrained = replace(pretrained, top_k=config.top_k_of(_tables(folder / RECIPE)))
     except Exception as error:  # a plan can hold anything
-        raise WeightsError(f"{folder}: its {PLAN} cannot be read as that of a run ({error}). Train it anew") from None
+        raise WeightsError(
+            f"{folder}: its {PLAN} cannot be read as that of a run ({reason_of(error)}). Train it anew"
+        ) from None
     state = _read_state(checkpoint)
     _require_state_of(config, state, checkpoint)
     return TrainedModel(label, checkpoint, config, state, pretrained)
@@ -216,7 +218,7 @@ def _require_state_of(config: AnyConfig, state: Tensors, path: Path) -> None:
     try:
         network = config.build(device="meta")
     except Exception as error:  # likewise
-        raise WeightsError(f"{path}: its network cannot be built ({error})") from None
+        raise WeightsError(f"{path}: its network cannot be built ({reason_of(error)})") from None
     expected = network.state_dict()
     wrong = [name for name, tensor in expected.items() if name not in state or state[name].shape != tensor.shape]
     wrong += [name for name in state if name not in expected]

@@ -9,7 +9,7 @@ import onnx.inliner
 from onnx import TensorProto
 
 from litevision.cost.graph.tensors import Tensor, all_tensors
-from litevision.errors import BundleError, FileMissingError, UnsafeFileError
+from litevision.errors import BundleError, FileMissingError, UnsafeFileError, reason_of
 from litevision.runtime.bundle import read_bundle
 from litevision.runtime.onnx_header import read_header
 
@@ -32,7 +32,7 @@ def load_graph(path: Path) -> onnx.ModelProto:
         _refuse_bytes(model)
     except Exception as error:  # protobuf's DecodeError is no public name
         raise BundleError(
-            f"{path}: not an ONNX file ({_reason(error)}). Expected one that an exporter wrote."
+            f"{path}: not an ONNX file ({reason_of(error)}). Expected one that an exporter wrote."
         ) from None
     for tensor in all_tensors((node for function in model.functions for node in function.node), [model.graph]):
         if tensor.data_location == TensorProto.EXTERNAL:
@@ -71,7 +71,9 @@ def with_functions_inlined(model: onnx.ModelProto, name: str) -> onnx.ModelProto
             raise ValueError(f"they stand for more than {_MOST_NODES:,} nodes")
         return onnx.inliner.inline_local_functions(model)
     except (onnx.checker.ValidationError, RuntimeError, ValueError) as error:
-        raise BundleError(f"{name}: its functions cannot be put in place ({_reason(error)}). Export it anew.") from None
+        raise BundleError(
+            f"{name}: its functions cannot be put in place ({reason_of(error)}). Export it anew."
+        ) from None
 
 
 def _inlined_nodes(model: onnx.ModelProto) -> int:
@@ -159,7 +161,3 @@ def _size(tensor: TensorProto, path: Path) -> int:
             f"{path}: {tensor.name!r} is of type {tensor.data_type}, which is not known. Is it made for a newer onnx?"
         )
     return size or 0
-
-
-def _reason(error: Exception) -> str:
-    return next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)

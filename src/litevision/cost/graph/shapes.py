@@ -14,6 +14,7 @@ from onnx import AttributeProto, NodeProto, TensorProto, TypeProto, ValueInfoPro
 from litevision.cost.graph import operators
 from litevision.cost.graph.stand_ins import ATTENTION, StandIn, stand_in, with_axes
 from litevision.cost.graph.tensors import SMALL, UNKNOWN_TENSOR, Tensor, constant_of, subgraphs, tensor_of_type
+from litevision.errors import reason_of
 
 _FOREIGN_OPSET = 20  # in which an engine's operators are read: the first one with Gelu
 _REFUSALS = (onnx.shape_inference.InferenceError, onnx.checker.ValidationError)
@@ -98,7 +99,7 @@ class Shapes:
         except onnx.defs.SchemaError:
             return {}
         except (*_REFUSALS, RuntimeError, ValueError, KeyError, TypeError) as error:
-            self.faults[first] = " ".join(str(error).split())
+            self.faults[first] = reason_of(error)
             return {}
 
     def _infer_attention(self, node: NodeProto) -> dict[str, TypeProto]:

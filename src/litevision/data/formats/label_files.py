@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
-from litevision.errors import DataError
+from litevision.errors import DataError, reason_of
 
 _MAX_BYTES = 64 * 1024 * 1024
 _HEAD_BYTES = 64 * 1024
@@ -80,7 +80,7 @@ def read_bytes(path: Path, max_bytes: int = _MAX_BYTES) -> bytes:
             raise UnreadableLabels(f"{size_bytes:,} bytes, more than the limit of {max_bytes:,}")
         return path.read_bytes()
     except (OSError, ValueError) as error:
-        raise UnreadableLabels(getattr(error, "strerror", None) or str(error)) from None
+        raise UnreadableLabels(getattr(error, "strerror", None) or reason_of(error)) from None
 
 
 def head_of(path: Path, size_bytes: int = _HEAD_BYTES) -> bytes:
@@ -105,7 +105,7 @@ def read_json(path: Path, max_bytes: int = _MAX_BYTES) -> Any:
     except json.JSONDecodeError as error:
         raise UnreadableLabels(f"no JSON ({error.msg})", error.lineno) from None
     except (ValueError, RecursionError) as error:  # bytes that are no text, numbers or nesting without end
-        raise UnreadableLabels(f"no JSON ({error})") from None
+        raise UnreadableLabels(f"no JSON ({reason_of(error)})") from None
 
 
 def is_json_list(path: Path, sign: re.Pattern[bytes]) -> bool:
@@ -237,5 +237,5 @@ def read_xml(path: Path, max_bytes: int = MAX_BYTES_OF_AN_IMAGE, max_elements: i
     except expat.ExpatError as error:
         raise UnreadableLabels(f"no XML ({expat.ErrorString(error.code)})", error.lineno) from None
     except (LookupError, ValueError) as error:  # an encoding that is none
-        raise UnreadableLabels(f"no XML ({error})") from None
+        raise UnreadableLabels(f"no XML ({reason_of(error)})") from None
     return top.children[0]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from litevision.data.formats.label_files import MAX_BYTES_OF_A_SET, UnreadableLabels, head_of, read_bytes
+from litevision.errors import reason_of
 
 TABLE_SUFFIXES = (".csv", ".tsv")
 IMAGE_TITLES = (
@@ -86,7 +87,7 @@ def read_table(file: Path) -> Table:
             if any(cells):
                 rows.append((reader.line_num + skipped, cells))
     except csv.Error as error:
-        raise UnreadableLabels(f"no CSV file ({error})") from None
+        raise UnreadableLabels(f"no CSV file ({reason_of(error)})") from None
     return Table(titles, rows, encoding)
 
 

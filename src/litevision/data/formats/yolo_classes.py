@@ -20,7 +20,7 @@ from litevision.data.formats.label_files import (
     read_lines,
 )
 from litevision.data.listing import SPLIT_NAMES, Listing, split_in
-from litevision.errors import DataError
+from litevision.errors import DataError, reason_of
 
 YAML_SUFFIXES = (".yaml", ".yml")
 EXPECTED_NAMES = "expected class names in data.yaml (names:), classes.txt or obj.names"
@@ -182,7 +182,7 @@ def load_yaml(file: Path) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        reason = getattr(error, "problem", None) or reason_of(error)
         raise DataError(f"{file}{line}: no YAML ({reason}); {EXPECTED_NAMES}.") from None
     if not isinstance(plain, dict):
         raise DataError(f"{file}: no mapping; {EXPECTED_NAMES}.")

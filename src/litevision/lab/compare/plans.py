@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from litevision.data import Issue
 from litevision.data.formats import format_names
-from litevision.errors import DataError, FileMissingError, TrainingError, UsageError
+from litevision.errors import DataError, FileMissingError, TrainingError, UsageError, reason_of
 from litevision.files import atomic_write
 from litevision.lab.compare.budget import Budget, measure_epoch
 from litevision.lab.compare.candidates import CANDIDATES, Candidate, Trial, recipe_for
@@ -139,7 +139,7 @@ def _refuse_another(folder: Path, settings: dict[str, Any]) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"{folder / SETTINGS}: cannot be read ({error}); give another --output") from None
+        raise UsageError(f"{folder / SETTINGS}: cannot be read ({reason_of(error)}); give another --output") from None
     if other:
         key = other[0]
         raise UsageError(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from litevision.errors import TrainingError
+from litevision.errors import TrainingError, reason_of
 from litevision.files import atomic_write
 from litevision.lab.compare.candidates import Trial
 from litevision.runtime import Bundle
@@ -106,7 +106,7 @@ def _results(path: Path) -> dict[str, Any]:
     try:
         results: dict[str, Any] = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise TrainingError(f"{path}: cannot be read ({error}); remove it, then run again") from None
+        raise TrainingError(f"{path}: cannot be read ({reason_of(error)}); remove it, then run again") from None
     return results
 
 

@@ -9,6 +9,7 @@ from onnx import NodeProto, TensorProto, ValueInfoProto, checker, helper, numpy_
 
 from litevision.cost.graph import CountedGraph, NodeCost
 from litevision.cost.graph.tensors import UNKNOWN_TENSOR, Tensor, constant_of, subgraphs
+from litevision.errors import reason_of
 from litevision.lab.onnx_builder import INPUT
 
 MOST_ELEMENTS = 2**28
@@ -46,7 +47,7 @@ class LoneNodes:
         try:
             return self._model(node)
         except (ValueError, TypeError, KeyError, checker.ValidationError) as error:
-            return f"it cannot be run by itself ({' '.join(str(error).split())[:120]})"
+            return f"it cannot be run by itself ({reason_of(error)})"
 
     def _model(self, node: NodeProto) -> onnx.ModelProto:
         """``node`` with its first map as the graph's input; its other inputs are constants, made up where need be."""

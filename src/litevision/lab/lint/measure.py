@@ -16,7 +16,7 @@ import numpy as np
 
 from litevision.cost.graph import InputShapes
 from litevision.cost.rows import Size, pair_of
-from litevision.errors import UsageError
+from litevision.errors import UsageError, reason_of
 from litevision.exporting.graph_file import graph_file, title_of
 from litevision.lab.guidelines.measure import timed_call
 from litevision.lab.lint.rules import Findings, Unjudged, Violation, find_violations
@@ -212,7 +212,7 @@ def _timed(
         calls = [timed_call(model, choice, opened_by) for model in models if model]
         taken = interleaved(calls, seconds)
     except Exception as error:  # the engines' own share no other base class: a node of a stranger's, run by itself
-        return f"it cannot be run by itself ({' '.join(str(error).split())[:120]})"
+        return f"it cannot be run by itself ({reason_of(error)})"
     quarters = [1e3 * np.percentile(each, (25, 50, 75)) for each in taken]
     times = [(float(middle), float(high - low)) for low, middle, high in quarters]
     (ms, iqr_ms), (instead_ms, instead_iqr_ms) = (*times, (0.0, 0.0))[:2]

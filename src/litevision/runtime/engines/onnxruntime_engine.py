@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from litevision.errors import BundleError, UsageError
+from litevision.errors import BundleError, UsageError, reason_of
 from litevision.runtime.engines import AUTO, ENGINES
 from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo, compute_errors, run_each
 
@@ -79,7 +79,7 @@ def check_graph(data: bytes, name: str) -> None:
 
 
 def _cannot_load(version: str, name: str, error: Exception) -> BundleError:
-    return BundleError(f"{name}: {version} cannot load it ({str(error).strip().splitlines()[0]}).")
+    return BundleError(f"{name}: {version} cannot load it ({reason_of(error)}).")
 
 
 def _device(device: str, available: Sequence[str]) -> str:

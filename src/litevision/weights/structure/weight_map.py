@@ -8,7 +8,7 @@ from typing import get_args
 
 import torch
 
-from litevision.errors import FileMissingError, WeightsError, WeightsMismatchError
+from litevision.errors import FileMissingError, WeightsError, WeightsMismatchError, reason_of
 from litevision.files import atomic_write
 from litevision.models.kinds import AnyConfig, config_from_dict
 from litevision.outputs import check_output, kind_named
@@ -108,7 +108,7 @@ class WeightMap:
             with atomic_write(path) as partial:
                 partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         except OSError as error:
-            raise WeightsError(f"cannot write {path}: {error}") from error
+            raise WeightsError(f"cannot write {path}: {reason_of(error)}") from error
 
     @classmethod
     def load(cls, path: Path) -> "WeightMap":
@@ -132,8 +132,8 @@ class WeightMap:
             config = config_from_dict(record["task"], record["network"])
         except Exception as error:  # a file can hold anything
             raise WeightsError(
-                f"{path} cannot be read as a weight map ({type(error).__name__}: {error}); expected JSON as --save-map "
-                "writes it"
+                f"{path} cannot be read as a weight map ({type(error).__name__}: {reason_of(error)}); expected JSON as "
+                "--save-map writes it"
             ) from None
         return cls(config, record["axes"], tensors)
 
