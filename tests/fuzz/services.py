@@ -66,10 +66,10 @@ def _write_archives(folder: Path) -> Iterator[Path]:
 
 def _of_tar_headers(data: bytes, random: Random) -> bytes:
     """Fields of one to three headers changed, with checksums that fit; a compressed archive is changed blindly."""
-    if data[:2] == b"\x1f\x8b":
+    headers = [start for start in range(0, len(data), _BLOCK) if data[start + 257 : start + 262] == b"ustar"]
+    if not headers:  # it is compressed, or damaged already
         return mutate_bytes(data, random)
     changed = bytearray(data)
-    headers = [start for start in range(0, len(data), _BLOCK) if data[start + 257 : start + 262] == b"ustar"]
     for start in random.choices(headers, k=random.choice((1, 1, 2, 3))):
         first, length = random.choice(((0, 100), (100, 8), (124, 12), (136, 12), (156, 1), (157, 100), (345, 155)))
         value = random.choice((b"\xff" * length, b"\x80" + b"\xff" * (length - 1), b"7" * length, b"\0" * length))
