@@ -133,13 +133,20 @@ def test_a_damaged_archive_is_a_row_and_the_others_go_on(batch: Run, images: lis
     header = bytearray(whole)
     header[1024:1034] = b"x" * 10
     Path("header.tar").write_bytes(header)
+    far = bytearray(whole)
+    far[1024 + 124 : 1024 + 136] = b"\x80" + b"\x7f" * 11  # a size of 2**87 bytes, with the checksum that fits
+    far[1024 + 148 : 1024 + 156] = b" " * 8
+    far[1024 + 148 : 1024 + 156] = b"%06o\0 " % sum(far[1024 : 1024 + 512])
+    Path("far.tar").write_bytes(far)
     Path("text.tar").write_bytes(b"no archive" * 100)
     write_tar("empty.tar", [("a.txt", b"")])
-    code, _, err = batch("cut.tar", "header.tar", "text.tar", "empty.tar", "a.tar")
+    code, _, err = batch("cut.tar", "header.tar", "far.tar", "text.tar", "empty.tar", "a.tar")
     assert code == 3
     found = [(row["path"], row["error_kind"]) for row in rows_of("out")]
     assert found[-3:] == [(f"a.tar::{number}.png", None) for number in range(3)]
-    assert [path for path, kind in found[:-3] if kind] == ["cut.tar", "header.tar", "text.tar", "empty.tar"]
+    assert [path for path, kind in found[:-3] if kind and "::" not in path] == [
+        *("cut.tar", "header.tar", "far.tar", "text.tar", "empty.tar")
+    ]
     assert "1 other" in err
 
 

@@ -95,7 +95,7 @@ def test_lightning_starts_the_other_process_and_both_stop_together(place: Path, 
     )
     while not any(read_checkpoint(path)[0].batch for path in (place / "lightning").glob("*/last.ckpt")):
         assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.01)
+        time.sleep(0.1)
     process.send_signal(signal.SIGTERM)  # the first process alone hears it
     _, stopped = process.communicate(timeout=600)
     assert process.returncode == 143
@@ -146,7 +146,7 @@ def test_processes_that_lightning_starts_listen_to_this_machine_alone(place: Pat
     try:
         while not list((place / "listening").glob("*/last.ckpt")):
             assert process.poll() is None, process.communicate()[1]
-            time.sleep(0.01)
+            time.sleep(0.1)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         assert children
         assert listening_elsewhere({process.pid, *map(int, children)}) == set()

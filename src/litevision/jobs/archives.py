@@ -97,7 +97,7 @@ def _members(
                 if _is_image(member, passed_over):
                     count += 1
                     yield member, archive
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+    except Exception as error:  # damage raises OverflowError and others beside tarfile's own
         yield _damaged(name, reason_of(error)), archive
         return
     if count == 0:

@@ -46,10 +46,10 @@ def table_images(name: str, column: str, file: str | IO[bytes]) -> Iterator[Sour
         column: of bytes, or ``record.field``.
         file: the table, or where it is.
     """
+    require_parquet(name)
     import pyarrow.parquet as pq
 
     try:
-        require_parquet(name)
         with pq.ParquetFile(file, pre_buffer=False, buffer_size=2**20) as table:
             path = _column_path(name, column, table.schema_arrow)
             first = 0
@@ -61,7 +61,7 @@ def table_images(name: str, column: str, file: str | IO[bytes]) -> Iterator[Sour
                 first += rows
     except UsageError as error:
         yield PreprocessedImage(name, error)
-    except (OSError, ValueError) as error:  # pyarrow's own errors are among them
+    except Exception as error:  # pyarrow's own share no base class
         yield PreprocessedImage(
             name, ImageError(f"{name}: cannot be read as Parquet ({reason_of(error)}). Copy it again.")
         )
