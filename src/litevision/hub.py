@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypedDict, TypeGuard, Unpack, cast, 
 from litevision.errors import FileMissingError
 from litevision.image import ImageLike
 from litevision.image.sources import is_single_image
-from litevision.runtime.bundle import Bundle
+from litevision.runtime.bundle import RECORD, Bundle
 from litevision.runtime.classifier import Classifier
 from litevision.runtime.results import Predictions
 
@@ -68,7 +68,9 @@ def find_bundle(model: str | os.PathLike[str]) -> Path:
     if Path(name).is_dir():
         path = Path(name, "model.onnx")
         if not path.is_file():
-            raise FileMissingError(f"{name}: a folder without model.onnx; expected the folder of a finished run.")
+            path = Path(name)
+            if not Path(name, RECORD).is_file():
+                raise FileMissingError(f"{name}: a folder without model.onnx; expected the folder of a finished run.")
         from litevision.files import refuse_links  # here: a bundle by its own name or path needs no shutil
 
         refuse_links(Path(name))

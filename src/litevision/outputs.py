@@ -99,6 +99,7 @@ PAGE_MARK = b"litevision page"
 PAGE_KIND = OutputKind(
     "a page of litevision (.html)", lambda head: PAGE_MARK in head[:4096], (".html", ".htm"), ".html"
 )
+RECORD_KIND = json_kind('{"format":"litevisionmodelrecord"')
 BUNDLE_KIND = OutputKind("a bundle (.onnx) of litevision", lambda head: MARK in head, (".onnx",), makes_folder=True)
 WEIGHTS_KINDS = {
     ".safetensors": OutputKind(

@@ -49,7 +49,25 @@ class ExportOptions:
     format: str | None = option(
         None, choices=_format_names, help="Format to write, where the output's name does not say it."
     )
-    half: bool = flag(help="Write the weights in float16; what goes in and comes out stays as it is.")
+    half: bool = flag(help="Layers, or at least weights, in float16; what goes in and comes out stays as it is.")
+    opset: int | None = option(
+        None,
+        metavar="N",
+        help="Of a bundle, the version of ONNX's operators; the lowest that has its nodes unless given.",
+    )
+    batch: int | None = option(
+        None, metavar="1", help="Of a bundle, take one image at a time; any number of them unless given."
+    )
+    input: str | None = option(
+        None,
+        choices=("float-nchw",),
+        help="Of a bundle, take images that are normalised already, as float32 [N, 3, H, W], in place of uint8 "
+        "[N, H, W, 3].",
+    )
+    raw_heads: bool = flag(help="Of a CenterNet's bundle, give its maps, to be decoded by the app, in place of boxes.")
+    sidecar: bool = flag(
+        help="Also write labels, preprocessing and decoding as JSON beside the file, where metadata cannot be read."
+    )
     model: str | None = option(None, choices=network_names, help="Network of the weights; detected unless given.")
     dialect: str | None = dialect_option("Library whose form the network has, where the file alone cannot tell.")
     width: float | None = option(None, help="Width multiplier; detected unless given.")
@@ -125,6 +143,11 @@ def run(options: ExportOptions) -> int:
         save_map=options.save_map,
         format=options.format,
         half=options.half,
+        opset=options.opset,
+        batch=options.batch,
+        input=cast("Any", options.input),  # the writer refuses another word
+        raw_heads=options.raw_heads,
+        sidecar=options.sidecar,
         check_images=check_images,
     )
     check, (height, width) = metadata.check, metadata.preprocess.size_hw

@@ -192,7 +192,7 @@ def _open(command: Predict[Any], inputs: "Inputs") -> "Bundle":
     if engine != AUTO:
         engine_choice(engine, precision, device=device)  # refuses unknown names before anything is downloaded
     path = find_bundle(command.model)
-    if engine == AUTO:
+    if engine == AUTO and path.is_file():  # a folder of an export has one engine
         from litevision.runtime.engines.auto import choose
 
         decision = choose(

@@ -18,24 +18,25 @@ _SAME_PLACE, _LEAST_SCORE = 0.9, 0.02
 def compare_probabilities(expected: Bundle, got: Bundle, check_images: CheckImages, tolerance: float) -> Check:
     """Compares the probabilities of two classifiers.
 
-    Two classes within ``tolerance`` of each other may stand in either order.
+    ``tolerance`` is of an image's highest probability, so that it says as much of a network that is sure as of one that
+    is not. Two classes within it of each other may stand in either order.
 
     Raises:
-        ExportError: a probability differs by more than ``tolerance``, or is no number, or a top-1 answer differs.
+        ExportError: a probability differs by more than the tolerance, or is no number, or a top-1 answer differs.
     """
     batch_u8_nhwc = expected.metadata.preprocess.batch(check_images)
     right, answers = (one.run(batch_u8_nhwc)["probabilities"] for one in (expected, got))
     _check_numbers(got, answers)
-    difference = float(np.abs(answers - right).max())
+    differences, highest = np.abs(answers - right).max(-1), right.max(-1)
     chosen = right[np.arange(len(right)), answers.argmax(-1)]
-    agreement = float((chosen >= right.max(-1) - tolerance).mean())
-    if difference > tolerance or agreement < 1:
+    agreement = float((chosen >= highest * (1 - tolerance)).mean())
+    if (differences > tolerance * highest).any() or agreement < 1:
         raise ExportError(
             f"{got.path.name} does not answer as the bundle on {len(right)} images in {got.engine.version}: the "
-            f"largest difference of a probability is {difference:.2g} (at most {tolerance:g} expected), the top answer "
-            f"agrees on {agreement:.0%}; nothing was written"
+            f"largest difference of a probability is {(differences / highest).max():.2g} of the highest one (at most "
+            f"{tolerance:g} expected), the top answer agrees on {agreement:.0%}; nothing was written"
         )
-    return Check(got.engine.version, len(right), difference, agreement)
+    return Check(got.engine.version, len(right), float(differences.max()), agreement)
 
 
 def compare_boxes(expected: Bundle, got: Bundle, check_images: CheckImages, tolerance: float) -> Check:
@@ -63,13 +64,18 @@ def compare_boxes(expected: Bundle, got: Bundle, check_images: CheckImages, tole
             apart = np.where(overlaps >= _SAME_PLACE, np.abs(others[None] - scores[:, None]), np.inf)
             differences += apart.min(1)[counts].tolist()
     found = np.array(differences)
+    if not found.size:
+        raise ExportError(
+            f"nothing stands out on these {len(batch_u8_nhwc)} images, so that no box of {got.path.name} can be "
+            "compared; give images with objects in them (on the command line --check-images FOLDER)"
+        )
     agrees = found <= tolerance
     if not agrees.all():
         raise ExportError(
             f"{got.path.name} does not answer as the bundle on {len(batch_u8_nhwc)} images in {got.engine.version}: "
             f"{(~agrees).sum()} of {found.size} boxes are found by one alone; nothing was written"
         )
-    return Check(got.engine.version, len(batch_u8_nhwc), float(found.max(initial=0.0)), 1.0)
+    return Check(got.engine.version, len(batch_u8_nhwc), float(found.max()), 1.0)
 
 
 def _check_numbers(got: Bundle, *answers: npt.NDArray[np.float32]) -> None:

@@ -9,17 +9,15 @@ from typing import Any
 
 from litevision.errors import BundleError, ExportError, LitevisionError, UsageError
 from litevision.exporting.formats import ExportFormat, FinishedBundle, Variant
-from litevision.files import folder_beside, sync_file
+from litevision.exporting.record import record_json
+from litevision.files import atomic_write, folder_beside, sync_file
 from litevision.image import shipped_images
 from litevision.runtime import Bundle, BundleMetadata
-from litevision.runtime.bundle import checked_metadata, is_bundle, read_bundle
+from litevision.runtime.bundle import RECORD, checked_metadata, is_bundle, read_bundle
 from litevision.tasks import task_of
 from litevision.zoo import BUNDLES
 
 CheckImages = Sequence[str | Path | bytes]
-
-RECORD = "litevision.json"
-"""The file in each folder that says what lies there; a folder without it is somebody else's."""
 
 
 def finished_bundle(source: Any) -> FinishedBundle | None:
@@ -33,7 +31,13 @@ def finished_bundle(source: Any) -> FinishedBundle | None:
 
 
 def convert_bundle(
-    bundle: FinishedBundle, path: Path, row: ExportFormat, variant: Variant, check_images: CheckImages | None = None
+    bundle: FinishedBundle,
+    path: Path,
+    row: ExportFormat,
+    variant: Variant,
+    check_images: CheckImages | None = None,
+    *,
+    sidecar: bool = False,
 ) -> BundleMetadata:
     """Writes ``bundle`` in another format, whole and checked or not at all.
 
@@ -43,6 +47,7 @@ def convert_bundle(
         row: the format.
         variant: how the file differs from the format's usual form.
         check_images: what both see; by default the four images that come with the package.
+        sidecar: writes the record of a single file beside it, too.
 
     Returns:
         The bundle's metadata, with the outcome of this check.
@@ -68,12 +73,17 @@ def convert_bundle(
                 made.mkdir()
             tolerance = row.write(bundle, made, variant)
             with _naming(path.name, str(made)):
-                got = Bundle(made, bundle.metadata, row.open(made, bundle.metadata))
+                engine = row.open(made, bundle.metadata)
+                got = Bundle(made, bundle.metadata, engine)
                 check = task_of(bundle.metadata).compare_bundles(expected, got, check_images, tolerance)
             metadata = replace(bundle.metadata, check=check)
             if row.is_folder:
-                (made / RECORD).write_text(metadata.to_json(), "utf-8")
+                record = record_json(engine, metadata, row.name, sorted(made.iterdir()))
+                (made / RECORD).write_text(record, "utf-8")
             _put(made, path, folder / "old")
+            if sidecar and not row.is_folder:
+                with atomic_write(path.with_suffix(".json")) as partial:
+                    partial.write_text(record_json(engine, metadata, row.name, [path]), "utf-8")
     except LitevisionError:
         raise
     except OSError as error:

@@ -5,12 +5,12 @@ import tempfile
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from litevision.errors import MissingExtraError
 from litevision.exporting.convert import CheckImages, convert_bundle, finished_bundle
 from litevision.exporting.formats import BUNDLE, FinishedBundle, Variant, format_of
-from litevision.outputs import check_output, kind_named
+from litevision.outputs import RECORD_KIND, check_output, kind_named
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,6 +48,11 @@ def export(
     save_map: str | Path | None = None,
     format: str | None = None,
     half: bool = False,
+    opset: int | None = None,
+    batch: int | None = None,
+    input: Literal["float-nchw"] | None = None,
+    raw_heads: bool = False,
+    sidecar: bool = False,
     check_images: "CheckImages | None" = None,
 ) -> "BundleMetadata":
     """Exports a model to a file that runs without torch, checked against the network.
@@ -86,7 +91,12 @@ def export(
         weight_map: a file that ``save_map`` wrote: which of the network's tensors each of a file's is.
         save_map: where to write that map of a file of no known layout, which is read by its structure.
         format: which one, a key of `litevision.exporting.formats.FORMATS`, where the ending does not say it.
-        half: weights in float16, where the format takes them.
+        half: layers, or at least weights, in float16; what goes in and comes out stays as it is.
+        opset: of a bundle, the version of ONNX's operators; by default the lowest that its nodes allow.
+        batch: of a bundle, 1 for one image at a time; by default it takes any number.
+        input: of a bundle, ``float-nchw`` for images that are normalised already, float32 [N, 3, H, W].
+        raw_heads: of a CenterNet's bundle, its maps are given, to be decoded by the app.
+        sidecar: also writes what an app must know, as JSON beside the file; a folder always holds it.
         check_images: images to check with; by default the four that come with the package.
 
     Returns:
@@ -105,10 +115,12 @@ def export(
     """
     path = Path(path)
     row = format_of(path, format)
-    variant = Variant(half=half)
+    variant = Variant(half, opset, batch, input, raw_heads)
     row.check(variant)
     named = [source] if isinstance(source, str | os.PathLike) else []
     check_output(path, None if row.is_folder else kind_named("export", path), inputs=named)
+    if sidecar and not row.is_folder:
+        check_output(path.with_suffix(".json"), RECORD_KIND)
     changes: dict[str, Any] = {
         "labels": labels,
         "size": size,
@@ -132,16 +144,17 @@ def export(
     }
     changes = {key: value for key, value in changes.items() if value is not None}
     finished = finished_bundle(source) if named and not changes and not reset_classifier else None
-    if finished is not None and row.name != BUNDLE:
-        return convert_bundle(finished, path, row, variant, check_images)
+    is_plain = row.name == BUNDLE and variant == Variant() and not sidecar
+    if finished is not None and not is_plain:
+        return convert_bundle(finished, path, row, variant, check_images, sidecar=sidecar)
     if find_spec("torch") is None:
         raise MissingExtraError.of("export of what is no finished bundle", "train")
     from litevision.exporting.prepare import prepare
 
     prepared = prepare(source, path, reset_classifier=reset_classifier, **changes)
-    if row.name == BUNDLE:
+    if is_plain:
         return prepared.write(path, check_images)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder, "model.onnx")
         finished = FinishedBundle(made, prepared.write(made, check_images), prepared.network)
-        return convert_bundle(finished, path, row, variant, check_images)
+        return convert_bundle(finished, path, row, variant, check_images, sidecar=sidecar)

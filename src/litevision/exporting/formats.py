@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 BUNDLE = "bundle"
 """The name of the format that all others are made of."""
 
+INPUTS = ("float-nchw",)
+"""What a graph may take in place of uint8 images."""
+
 HALF_TOLERANCE = 0.02
 """Largest difference of a probability that weights in float16 explain."""
 
@@ -46,10 +49,18 @@ class Variant:
     """How a file is to differ from its format's usual form; each row of ``FORMATS`` says which of these it takes.
 
     Attributes:
-        half: weights in float16; what goes in and comes out stays as it is.
+        half: layers in float16; what goes in and comes out stays as it is.
+        opset: the version of ONNX's operators; by default the lowest that has the graph's nodes.
+        batch: how many images are taken at a time, 1; by default any number.
+        input: ``float-nchw`` for normalised images, float32 [N, 3, H, W], in place of uint8 [N, H, W, 3].
+        raw_heads: a detector gives its maps, and no boxes.
     """
 
     half: bool = False
+    opset: int | None = None
+    batch: int | None = None
+    input: str | None = None
+    raw_heads: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,8 +105,9 @@ class ExportFormat:
 
 
 def _write_bundle(bundle: FinishedBundle, path: Path, variant: Variant) -> float:
-    path.write_bytes(bundle.path.read_bytes())
-    return 0.0
+    from litevision.exporting.onnx_file import write_onnx
+
+    return write_onnx(bundle, path, variant)
 
 
 def _open_bundle(path: Path, metadata: "BundleMetadata") -> "Engine":
@@ -110,10 +122,22 @@ def _write_openvino(bundle: FinishedBundle, folder: Path, variant: Variant) -> f
     return write_openvino(bundle, folder, half=variant.half)
 
 
-def _open_openvino(folder: Path, metadata: "BundleMetadata") -> "Engine":
-    from litevision.exporting.openvino import open_openvino
+def _write_ncnn(bundle: FinishedBundle, folder: Path, variant: Variant) -> float:
+    from litevision.exporting.ncnn import write_ncnn
 
-    return open_openvino(folder)
+    return write_ncnn(bundle, folder)
+
+
+def _opener(kind: str) -> Callable[[Path, "BundleMetadata"], "Engine"]:
+    """What opens a folder of the format ``kind``."""
+
+    def open_it(folder: Path, metadata: "BundleMetadata") -> "Engine":
+        from litevision.runtime.engines import engine_choice
+        from litevision.runtime.model_folder import open_files
+
+        return open_files(folder, kind, metadata, engine_choice("onnxruntime"))
+
+    return open_it
 
 
 FORMATS = {
@@ -126,6 +150,7 @@ FORMATS = {
             extra="train",
             write=_write_bundle,
             open=_open_bundle,
+            takes=frozenset({"half", "opset", "batch", "input", "raw_heads"}),
         ),
         ExportFormat(
             name="openvino",
@@ -133,9 +158,18 @@ FORMATS = {
             help="a folder with OpenVINO's model.xml and model.bin",
             extra="openvino",
             write=_write_openvino,
-            open=_open_openvino,
+            open=_opener("openvino"),
             is_folder=True,
             takes=frozenset({"half"}),
+        ),
+        ExportFormat(
+            name="ncnn",
+            suffixes=(".ncnn", "_ncnn"),
+            help="a folder with ncnn's model.param and model.bin, float16 weights, for float images",
+            extra="ncnn",
+            write=_write_ncnn,
+            open=_opener("ncnn"),
+            is_folder=True,
         ),
     )
 }

@@ -34,8 +34,8 @@ def make_portable(model: onnx.ModelProto, opset: int | None = None) -> None:
         if needed > lowest:
             lowest, node = needed, each
     if opset is not None and not lowest <= opset <= written.version:
-        because = f", for its {node.op_type}" if node is not None else ""
-        raise UsageError(f"opset {opset} cannot be written; expected {lowest}{because} to {written.version}")
+        because = f", which its {node.op_type} needs" if node is not None else ""
+        raise UsageError(f"opset {opset} cannot be written; expected {lowest}{because}, to {written.version}")
     for each in model.graph.node:
         _drop_unknown(each, opset or lowest, written.version)
     written.version = opset or lowest

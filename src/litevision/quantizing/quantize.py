@@ -169,6 +169,8 @@ def quantize(
     check_output(path, kind_named("export", path), inputs=[source])
     if path.suffix != ".onnx":
         raise UsageError(f"a bundle is an .onnx file, got {path.name!r}")
+    if source.is_dir():
+        raise UsageError(f"{source}: a folder for another runtime; give the bundle that it was made of")
     import_nncf()
     original = Bundle.open(source, engine=engine, threads=1, streams=available_cpus())
     metadata = original.metadata

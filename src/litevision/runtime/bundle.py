@@ -16,6 +16,9 @@ from litevision.runtime.metadata import METADATA_KEY, BundleMetadata
 from litevision.runtime.onnx_header import OnnxHeader, read_header
 
 _INPUT = "images"
+RECORD = "litevision.json"
+"""The file in each folder of an export that says what lies there; a folder without it is somebody else's."""
+
 _MOST_BYTES = 2**31  # protobuf's own limit
 _UNBOUNDED = {"Loop", "Scan"}
 """Operators that compute as long as their file says."""
@@ -49,7 +52,8 @@ class Bundle:
         """Open the bundle at ``path``, checked and ready to run.
 
         Args:
-            path: a ``.onnx`` file made with ``litevision export``.
+            path: a ``.onnx`` file made with ``litevision export``, or a folder that it wrote for openvino or ncnn,
+                which is computed there.
             engine: "onnxruntime", "openvino", or "auto" for the one that computes single images fastest on this
                 machine, which is measured once and remembered.
             precision: "fp32" or "bf16"; None stands for "fp32", and for any with "auto".
@@ -67,6 +71,10 @@ class Bundle:
                 stream.
         """
         path = Path(path)
+        if path.is_dir() and Path(path, RECORD).is_file():
+            from litevision.runtime.model_folder import open_folder
+
+            return cls(path, *open_folder(path, engine, precision, threads=threads, streams=streams, device=device))
         if engine == AUTO:
             from litevision.runtime.engines.auto import choose  # here, because it reads bundles itself
 
@@ -75,7 +83,7 @@ class Bundle:
             choice = engine_choice(engine, precision, threads=threads, streams=streams, device=device)
         data = read_bundle(path)
         metadata = checked_metadata(data, path)
-        opened = open_engine(data, choice, name=str(path))
+        opened = adapted(open_engine(data, choice, name=str(path)), metadata)
         _check_input(opened, metadata, path)
         return cls(path, metadata, opened)
 
@@ -124,6 +132,15 @@ class Bundle:
                 f"expected uint8 (N, {size_hw[0]}, {size_hw[1]}, 3) with N of at least 1."
             )
         return self.engine.run(batch_u8_nhwc)
+
+
+def adapted(engine: Engine, metadata: BundleMetadata) -> Engine:
+    """The engine itself, or with normalisation and decoding around it where the graph has none."""
+    if [it.dtype for it in engine.inputs] == ["uint8"] and all(it.name != "heatmap" for it in engine.outputs):
+        return engine
+    from litevision.runtime.engines.adapted import AdaptedEngine, is_adaptable
+
+    return AdaptedEngine(engine, metadata) if is_adaptable(engine, metadata) else engine
 
 
 def read_bundle(path: Path) -> bytes:

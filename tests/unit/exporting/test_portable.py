@@ -61,7 +61,7 @@ def test_a_chosen_opset(opset: int) -> None:
 
 
 def test_an_opset_without_a_node() -> None:
-    with pytest.raises(UsageError, match="opset 13 cannot be written; expected 14, for its HardSwish to 20"):
+    with pytest.raises(UsageError, match="opset 13 cannot be written; expected 14, which its HardSwish needs, to 20"):
         make_portable(parsed(SWISH), 13)
-    with pytest.raises(UsageError, match="opset 21 cannot be written; expected 13 to 20"):
+    with pytest.raises(UsageError, match="opset 21 cannot be written; expected 13, to 20"):
         make_portable(parsed(POOLS), 21)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from litevision.errors import LitevisionError
 from litevision.files import JsonCache
 from litevision.image import ImageLike
-from litevision.runtime.bundle import checked_metadata, read_bundle
+from litevision.runtime.bundle import adapted, checked_metadata, read_bundle
 from litevision.runtime.engines import Engine, EngineChoice, Precision, candidates, open_engine
 from litevision.runtime.engines.timing import count_changes, sample_images, time_engines
 from litevision.runtime.machine import cpu_instructions, cpu_name, engine_versions
@@ -74,7 +74,7 @@ def measure(
     images_u8_nhwc: npt.NDArray[np.uint8],
     batch_size: int,
     *,
-    opened_by: Callable[[bytes, EngineChoice], Engine] = open_engine,
+    opened_by: Callable[[bytes, EngineChoice], Engine] | None = None,
 ) -> list[Timing]:
     """Time each of ``choices`` that this machine can run.
 
@@ -83,11 +83,12 @@ def measure(
         choices: what to try, at least one in fp32 and that first.
         images_u8_nhwc: real images, for the batches and for comparing answers.
         batch_size: images in a batch.
-        opened_by: opens the engines.
+        opened_by: opens the engines; by default as `litevision.runtime.Bundle.open` does.
 
     Raises:
         LitevisionError: none can.
     """
+    opened_by = opened_by or _open
     batch_u8_nhwc = np.resize(images_u8_nhwc, (batch_size, *images_u8_nhwc.shape[1:]))
     engines: list[Engine] = []
     start_ms: dict[str, float] = {}  # the longest: the first of an engine's precisions imports it for the others
@@ -118,6 +119,10 @@ def measure(
         )
         for engine, taken in zip(engines, seconds, strict=True)
     ]
+
+
+def _open(data: bytes, choice: EngineChoice) -> Engine:
+    return adapted(open_engine(data, choice), checked_metadata(data, Path("the bundle")))
 
 
 def choose(
