@@ -7,7 +7,6 @@ from typing import ClassVar
 from litevision import console
 from litevision.cli.fields import BUNDLE_HELP, model_names
 from litevision.cli.parser import argument, option
-from litevision.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +34,7 @@ def run(options: PageOptions) -> int:
     """Write the page."""
     from litevision.web.page import write_page
 
-    try:
-        written = write_page(options.model, options.output, runtime=options.runtime)
-    except OSError as error:
-        raise UsageError(f"-o {options.output}: cannot be written ({error.strerror or error}).") from error
+    written = write_page(options.model, options.output, runtime=options.runtime)
     size = sum(written.values()) / 1e6
     console.note(f"wrote {options.output} ({size:.1f} MB)")
     if options.output.is_dir():

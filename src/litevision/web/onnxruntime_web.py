@@ -64,8 +64,7 @@ def read_runtime(folder: Path | None = None) -> Runtime:
                 note(f"onnxruntime-web {version[1].decode()} of {place}: pages are tested with {VERSION}.")
             return found
     raise FileMissingError(
-        f"--runtime {folder}: {MODULE} and {WASM} are not both there; expected the folder dist of onnxruntime-web. "
-        f"{_BY_HAND}"
+        f"{folder}: {MODULE} and {WASM} are not both there; expected the folder dist of onnxruntime-web. {_BY_HAND}"
     )
 
 

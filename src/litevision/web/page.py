@@ -41,7 +41,7 @@ def write_page(model: str, output: Path, *, runtime: Path | None = None) -> Mapp
         The names of the files that were written, and their bytes.
 
     Raises:
-        UsageError: something is there that is not a page of ours.
+        UsageError: something is there that is not a page of ours, or nothing can be written there.
         LitevisionError: as for `litevision.hub.load` and `litevision.web.onnxruntime_web.read_runtime`.
     """
     is_one_file = is_page(output)
@@ -55,27 +55,37 @@ def write_page(model: str, output: Path, *, runtime: Path | None = None) -> Mapp
     found, data, library = read_runtime(runtime), path.read_bytes(), asset(LIBRARY).encode()
     about = {"title": model_name(model), "card": card}
     if is_one_file:
-        blocks = {"library": library, "runtime": found.module, "wasm": found.wasm, "bundle": data}
-        page = _page(about, blocks).encode()
-        with atomic_write(output) as partial:
-            partial.write_bytes(page)
-        return {output.name: len(page)}
-    files = {
-        LIBRARY: library,
-        BUNDLE: data,
-        MODULE: found.module,
-        WASM: found.wasm,
-        LICENCE: asset(LICENCE).encode(),
-        INDEX: _page(about, {}).encode(),
-    }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with folder_beside(output) as temporary:
+        inside = {"library": library, "runtime": found.module, "wasm": found.wasm, "bundle": data}
+        files = {output.name: _page(about, inside).encode()}
+    else:
+        files = {
+            LIBRARY: library,
+            BUNDLE: data,
+            MODULE: found.module,
+            WASM: found.wasm,
+            LICENCE: asset(LICENCE).encode(),
+            INDEX: _page(about, {}).encode(),
+        }
+    try:
+        if is_one_file:
+            with atomic_write(output) as partial:
+                partial.write_bytes(files[output.name])
+        else:
+            _write_folder(files, output.absolute())
+    except OSError as error:
+        raise UsageError(f"{output}: cannot be written ({error.strerror or error}). Give another one.") from error
+    return {name: len(content) for name, content in files.items()}
+
+
+def _write_folder(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write all files beside the folder, and only then move them into it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder_beside(folder) as temporary:
         for name, content in files.items():
             (temporary / name).write_bytes(content)
-        output.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
         for name in files:
-            (temporary / name).replace(output / name)
-    return {name: len(content) for name, content in files.items()}
+            (temporary / name).replace(folder / name)
 
 
 def _page(about: Mapping[str, str | None], inside: Mapping[str, bytes]) -> str:
@@ -102,13 +112,13 @@ def _page(about: Mapping[str, str | None], inside: Mapping[str, bytes]) -> str:
 
 def _check_folder(folder: Path, model: Path) -> None:
     """Refuse a folder in which something would be overwritten, or would lie among others' files."""
-    check_output(folder, None, option="-o")
+    check_output(folder, None)
     if not folder.is_dir():
         return
     there = sorted(folder.iterdir())
     if there and not (folder / INDEX).is_file():
         raise UsageError(
-            f"-o {folder}: a folder with other files, such as {there[0].name}; expected a new or empty one, or one "
+            f"{folder}: a folder with other files, such as {there[0].name}; expected a new or empty one, or one "
             "with a page of litevision. Give a new name."
         )
     for name, kind in _KINDS.items():

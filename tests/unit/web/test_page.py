@@ -16,13 +16,15 @@ from playwright.sync_api import Browser, Page, expect
 
 import litevision
 from browsers import LIMIT_MS, drop, needs_chromium, open_browser
+from bundles import write_bundle
 from images import STORED_BY, encoded, noise, scene
 from litevision.errors import DownloadError
 from litevision.image import Preprocess
 from litevision.web.onnxruntime_web import read_runtime
 from litevision.web.page import write_page
+from pages import ROOT, blocks
 
-EXAMPLES = Path(__file__).parents[3] / "examples"
+EXAMPLES = ROOT / "examples"
 TOLERANCE = 1e-3
 
 pytestmark = needs_chromium
@@ -180,6 +182,25 @@ def test_a_folder_that_is_opened_from_the_disk_says_what_to_do(browser: Browser,
     page = browser.new_page()
     page.goto((made / "blood-cells/index.html").as_uri())
     expect(page.locator("#status")).to_have_text(re.compile("Serve this folder .*, or make a page in one file"))
+    page.close()
+
+
+def test_the_documented_script_serves_ones_own_site(browser: Browser, made: Path, address: str) -> None:
+    write_page(str(write_bundle(made / "colours.onnx")), made / "own")
+    [script] = blocks(ROOT / "docs/page.md", "js")
+    code = f'{script.text}document.title = "ready";'
+    (made / "own/index.html").write_text(f'<input type="file"><script type="module">{code}</script>', "utf-8")
+    page = browser.new_page()
+    page.set_default_timeout(LIMIT_MS)
+    page.goto(f"{address}own/")
+    expect(page).to_have_title("ready", timeout=LIMIT_MS)
+    red = {"name": "red.png", "mimeType": "image/png", "buffer": encoded(np.full((9, 12, 3), (255, 0, 0), np.uint8))}
+    with page.expect_console_message(timeout=LIMIT_MS) as printed:
+        page.locator("input").set_input_files(red)
+    predictions = printed.value.args[0].json_value()
+    expected = litevision.load_classifier(made / "colours.onnx").predict(red["buffer"], top=3)
+    assert [it["label"] for it in predictions] == list(expected.labels)
+    np.testing.assert_allclose([it["score"] for it in predictions], expected.scores, atol=TOLERANCE)
     page.close()
 
 

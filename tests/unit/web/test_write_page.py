@@ -117,7 +117,7 @@ def test_a_runtime_lies_in_the_folder_or_its_dist(
     read_runtime(runtime)
     assert f"onnxruntime-web 1.29.0 of {runtime}: pages are tested with {VERSION}." in capsys.readouterr().err
     (runtime / WASM).unlink()
-    with pytest.raises(FileMissingError, match=r"--runtime .*dist: ort\.wasm.* are not both there; .*npm pack"):
+    with pytest.raises(FileMissingError, match=r"dist: ort\.wasm.* are not both there; .*npm pack"):
         read_runtime(runtime)
 
 
