@@ -40,7 +40,7 @@ torch, and kept), a run that `litevision.train` returned, or a `Bundle`."""
 class LoadOptions(TypedDict, total=False):
     """How a model is computed; each as for `litevision.Bundle.open`."""
 
-    engine: str
+    engine: str | None
     precision: str | None
     threads: int | None
     streams: int
@@ -59,7 +59,7 @@ def find_bundle(model: str | os.PathLike[str]) -> Path:
         LitevisionError: as for ``litevision.exporting.cached.bundle_for``.
     """
     name = os.fspath(model)
-    if name.lower().endswith(".onnx"):
+    if name.lower().endswith((".onnx", ".tflite")):
         return Path(name)
     from litevision.zoo import BUNDLES
 
@@ -94,7 +94,7 @@ def model_name(model: str) -> str:
 def load(
     model: Model,
     *,
-    engine: str = "onnxruntime",
+    engine: str | None = None,
     precision: str | None = None,
     threads: int | None = None,
     streams: int = 1,
@@ -131,7 +131,7 @@ def load(
 def load_classifier(
     model: Model,
     *,
-    engine: str = "onnxruntime",
+    engine: str | None = None,
     precision: str | None = None,
     threads: int | None = None,
     streams: int = 1,
@@ -154,7 +154,7 @@ def load_classifier(
 def load_detector(
     model: Model,
     *,
-    engine: str = "onnxruntime",
+    engine: str | None = None,
     precision: str | None = None,
     threads: int | None = None,
     streams: int = 1,
@@ -316,7 +316,7 @@ def bench(
 
     if isinstance(model, HasBundle):
         model = model.bundle
-    with graph_file(model.path if isinstance(model, Bundle) else model, size_hw=size_hw) as path:
+    with graph_file(model.path if isinstance(model, Bundle) else model, size_hw=size_hw, to_run=True) as path:
         return benchmark(
             path,
             batch_sizes=batch_sizes,

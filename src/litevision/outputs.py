@@ -101,6 +101,13 @@ PAGE_KIND = OutputKind(
 )
 RECORD_KIND = json_kind('{"format":"litevisionmodelrecord"')
 BUNDLE_KIND = OutputKind("a bundle (.onnx) of litevision", lambda head: MARK in head, (".onnx",), makes_folder=True)
+LITERT_KIND = OutputKind(
+    "a LiteRT file (.tflite) of litevision",
+    lambda head: head[4:8] == b"TFL3" and MARK in head,
+    (".tflite",),
+    makes_folder=True,
+)
+EXPORT_KINDS = {".onnx": BUNDLE_KIND, ".tflite": LITERT_KIND}
 WEIGHTS_KINDS = {
     ".safetensors": OutputKind(
         "weights as .safetensors", lambda head: head[7:9] == b"\0{", (".safetensors",), makes_folder=True
@@ -134,8 +141,8 @@ def kind_named(writes: str, path: str | os.PathLike[str], option: str = "") -> O
     if name == "profile":
         return PROFILE_KIND
     suffix = Path(path).suffix.lower()
-    kinds = {"plot": PLOT_KINDS, "drawing": DRAWING_KINDS, "weights": WEIGHTS_KINDS, "export": {".onnx": BUNDLE_KIND}}
-    kinds["export-any"] = kinds["export"]
+    kinds = {"plot": PLOT_KINDS, "drawing": DRAWING_KINDS, "weights": WEIGHTS_KINDS, "export": EXPORT_KINDS}
+    kinds["export-any"] = EXPORT_KINDS
     if name == "plot" and suffix not in PLOT_KINDS:
         raise UsageError(f"{option} {path}: expected a name that ends in {' or '.join(PLOT_KINDS)}.".strip())
     # The writer itself knows what other endings there are, and refuses the rest; none of them is for text.
@@ -186,7 +193,7 @@ def check_output(
         which = "an input" if there == path else f"the input {there}"
         raise UsageError(f"{name}: {which}, which would be overwritten; {_next_step(option, kind)}")
     if found and stat.S_ISREG(found.st_mode) and found.st_size:
-        head = _bytes_of(path, found.st_size, whole=kind is BUNDLE_KIND or kind.suffixes == (".pdf",))
+        head = _bytes_of(path, found.st_size, whole=kind in (BUNDLE_KIND, LITERT_KIND) or kind.suffixes == (".pdf",))
         if head is not None and not kind.is_ours(head):
             raise UsageError(f"{name}: {_what_is_there(head)}, which would be overwritten; {_next_step(option, kind)}")
     suffix = path.suffix.lower()

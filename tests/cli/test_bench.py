@@ -77,7 +77,10 @@ def test_a_name_is_looked_up(bench: Run, monkeypatch: pytest.MonkeyPatch) -> Non
         (("--batch", "1,,2"), "--batch 1,,2: expected whole numbers"),
         (("--threads", "0"), "--threads 0: expected whole numbers from 1 up"),
         (("--batch", ""), "batch sizes []; expected one at least"),
-        (("--engine", "tflite"), "no engine 'tflite'. Known: onnxruntime, openvino, auto."),
+        (
+            ("--engine", "tflite"),
+            "no engine 'tflite'. Did you mean 'litert'?",
+        ),
         (("--precision", "bf16"), "onnxruntime cannot compute in bf16."),
         (("--precision", "fp8"), "no precision 'fp8'."),
         (("--seconds", "0"), "0 seconds for each row; expected more than 0."),

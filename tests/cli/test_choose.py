@@ -119,7 +119,7 @@ def test_nothing_fits(choose: Run) -> None:
     [
         (("--budget", "5"), "--budget '5': expected a time or a size above 0 with its unit, such as 5ms, 800us or 6MB"),
         (("--classes", "0"), "0 classes; expected at least 1"),
-        (("--engine", "abacus"), "no engine 'abacus'. Known: onnxruntime, openvino"),
+        (("--engine", "abacus"), "no engine 'abacus'. Known: onnxruntime, openvino, litert"),
         (("--plot", "it.pdf"), "--plot it.pdf: expected a name that ends in .png or .svg"),
         (("--csv", "no/where.csv"), "--csv no/where.csv: not a file that can be written"),
     ],

@@ -200,7 +200,10 @@ def test_classes_that_the_bundle_does_not_know_are_one_line(evaluate: Run) -> No
     ("options", "message"),
     [
         (("--split", "tset"), "no split 'tset'. Did you mean 'test'?"),
-        (("--engine", "tflite"), "no engine 'tflite'. Known: onnxruntime, openvino, auto."),
+        (
+            ("--engine", "tflite"),
+            "no engine 'tflite'. Did you mean 'litert'?",
+        ),
         (("--csv", "none/out.csv"), "--csv none/out.csv: not a file that can be written."),
         (("--json", "none/out.json"), "--json none/out.json: not a file that can be written."),
         (("--predictions", "data"), "--predictions data: not a file that can be written."),

@@ -20,7 +20,7 @@ SHOWN = {
     "classify": ["litevision classify photo.jpg", "[default: 5]", "imagenet-1k unless given", "Choices: onnxruntime"],
     "detect": ["N along the longer side", "from 0 to 1", "blood-cells unless given", "Seconds between frames"],
     "batch": ["3/16", "[default: 1000]", "-o, --output FOLDER", "Choices: column, stop. [default: column]"],
-    "evaluate": ["runs/first", "Choices: train, validation, test, all.", "[default: onnxruntime]"],
+    "evaluate": ["runs/first", "Choices: train, validation, test, all.", "onnxruntime unless given"],
     "check-data": [
         "Pascal VOC, COCO, YOLO, CVAT, LabelMe, CreateML, Label Studio, VIA or CSV of boxes",
         "only the first five",

@@ -66,7 +66,10 @@ def test_html(profile: Run) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--engine", "tflite"), "no engine 'tflite'. Known: onnxruntime, openvino, auto."),
+        (
+            ("--engine", "tflite"),
+            "no engine 'tflite'. Did you mean 'litert'?",
+        ),
         (("--precision", "bf16"), "onnxruntime does not compute in bf16"),
         (("--threads", "0"), "0 threads; expected at least 1."),
         (("--batch", "0"), "a batch of 1 or more"),

@@ -51,6 +51,7 @@ MAY_IMPORT = {
             "runtime",
             "data",
             "evaluation",
+            "exporting",
             "tables",
             "tasks",
         ]

@@ -9,10 +9,10 @@ from litevision import console
 from litevision.cli.checks import parse_names, parse_shapes, parse_size
 from litevision.cli.fields import (
     MODEL_HELP,
+    all_engine_names,
     any_model_names,
     csv_option,
     device_option,
-    engine_names,
     json_flag,
     precision_names,
     shape_option,
@@ -46,7 +46,7 @@ class BenchOptions(NetworkOptions):
     )
     streams: int = option(1, min=1, help="Batches computed at once, each with its own threads.")
     engine: str | None = option(
-        None, metavar="NAME,NAME", choices=engine_names, help="Engines; those that are installed unless given."
+        None, metavar="NAME,NAME", choices=all_engine_names, help="Engines; those that are installed unless given."
     )
     precision: str | None = option(
         None,
@@ -75,7 +75,7 @@ def run(options: BenchOptions) -> int:
     machine = Machine.here()
     size_hw = parse_size(options.size) if options.size else None
     made: list[str] = []
-    with graph_file(options.model, form=options.form(), size_hw=size_hw, notes=made) as path:
+    with graph_file(options.model, form=options.form(), size_hw=size_hw, notes=made, to_run=True) as path:
         for line in made:
             console.note(f"note: {line}")
         found = benchmark(

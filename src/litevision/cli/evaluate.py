@@ -47,8 +47,10 @@ class EvaluateOptions:
         choices=("train", "validation", "test", "all"),
         help="Split to score; the first of test, validation and all that has images unless given.",
     )
-    engine: str = option(
-        "onnxruntime", choices=engine_names_with_auto, help="Engine that computes the network; auto for the faster one."
+    engine: str | None = option(
+        None,
+        choices=engine_names_with_auto,
+        help="Engine that computes the network; auto for the faster one. onnxruntime unless given, for .tflite litert.",
     )
     device: str = device_option()
     json: str | None = option(

@@ -5,7 +5,7 @@ from typing import Any
 
 from litevision.cli.parser import flag, option
 
-BUNDLE_HELP = "A bundle (.onnx), the folder of a finished run, or a model's name."
+BUNDLE_HELP = "A bundle (.onnx or .tflite), the folder of a finished run, or a model's name."
 MODEL_HELP = (
     "Name of a network, detector, weight set or bundle ('litevision models' lists them), any .onnx or weight file, or "
     "the folder of a run."
@@ -13,15 +13,22 @@ MODEL_HELP = (
 
 
 def engine_names() -> Sequence[str]:
-    """The engines, for help and completion."""
+    """The engines of bundles, for help and completion."""
+    from litevision.runtime.engines import ENGINES
+
+    return tuple(name for name, spec in ENGINES.items() if spec.reads == ".onnx")
+
+
+def all_engine_names() -> Sequence[str]:
+    """The engines, also those of other kinds of files."""
     from litevision.runtime.engines import ENGINES
 
     return tuple(ENGINES)
 
 
 def engine_names_with_auto() -> Sequence[str]:
-    """The engines, and ``auto`` for the fastest."""
-    return (*engine_names(), "auto")
+    """All engines, and ``auto`` for the fastest."""
+    return (*all_engine_names(), "auto")
 
 
 def precision_names() -> Sequence[str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from litevision.cli.fields import BUNDLE_HELP, engine_names, model_names
+from litevision.cli.fields import engine_names, model_names
 from litevision.cli.parser import argument, flag, option
 
 
@@ -19,7 +19,11 @@ class QuantizeOptions:
         "litevision quantize runs/first --data clothes/ -o small.onnx",
         "litevision quantize imagenet.onnx --data images/ --evaluate-on imagenet/ -o small.onnx",
     )
-    bundle: str = argument(metavar="BUNDLE|RUN|NAME", choices=model_names, help=BUNDLE_HELP)
+    bundle: str = argument(
+        metavar="BUNDLE|RUN|NAME",
+        choices=model_names,
+        help="A bundle (.onnx), the folder of a finished run, or a model's name.",
+    )
     data: Path = option(
         metavar="DATA",
         help="Images to calibrate on: the split train of labelled ones, or a part of any folder.",

@@ -53,7 +53,11 @@ class ServeOptions:
         1.0, min=0, metavar="SECONDS", help="Of these, seconds that still accept while /readyz says no."
     )
     log_format: str = option("text", choices=("text", "json"), help="Form of the access log, on standard output.")
-    engine: str = option("onnxruntime", choices=engine_names_with_auto, help="Engine that computes the networks.")
+    engine: str | None = option(
+        None,
+        choices=engine_names_with_auto,
+        help="Engine that computes the networks; onnxruntime unless given, for .tflite files litert.",
+    )
     precision: str | None = option(None, choices=precision_names, help="Precision; fp32 unless given.")
     device: str = device_option()
 

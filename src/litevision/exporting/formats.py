@@ -140,6 +140,18 @@ def _opener(kind: str) -> Callable[[Path, "BundleMetadata"], "Engine"]:
     return open_it
 
 
+def _write_litert(bundle: FinishedBundle, path: Path, variant: Variant) -> float:
+    from litevision.exporting.litert.write import write_litert
+
+    return write_litert(bundle, path, half=variant.half)
+
+
+def _open_litert(path: Path, metadata: "BundleMetadata") -> "Engine":
+    from litevision.exporting.litert.write import open_litert
+
+    return open_litert(path)
+
+
 FORMATS = {
     row.name: row
     for row in (
@@ -170,6 +182,15 @@ FORMATS = {
             write=_write_ncnn,
             open=_opener("ncnn"),
             is_folder=True,
+        ),
+        ExportFormat(
+            name="litert",
+            suffixes=(".tflite",),
+            help="LiteRT (TensorFlow Lite) on phones, with labels that MediaPipe reads",
+            extra="litert",
+            write=_write_litert,
+            open=_open_litert,
+            takes=frozenset({"half"}),
         ),
     )
 }

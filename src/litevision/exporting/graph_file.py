@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from litevision.exporting.cached import kept_at
 from litevision.registry.weight_sets import is_file_name, known_weight_set
+from litevision.runtime.engines import ending_of
 from litevision.weights.any_model import BY_NAME, NetworkForm, open_any
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def graph_file(
     form: NetworkForm = BY_NAME,
     size_hw: tuple[int, int] | None = None,
     notes: list[str] | None = None,
+    to_run: bool = False,
 ) -> Iterator[Path]:
     """Find the graph of a model, or make it for as long as the context lasts.
 
@@ -35,11 +37,15 @@ def graph_file(
         form: how a network is built from its name.
         size_hw: of the images, px, for a network that is made; by default its own.
         notes: takes a line about what was made.
+        to_run: a LiteRT file will do, too, which is run as it is, and cannot be looked into.
 
     Raises:
         LitevisionError: as for `litevision.weights.any_model.open_any`.
         UsageError: a module that is no network of litevision.
     """
+    if to_run and isinstance(model, str | os.PathLike) and ending_of(model) != ".onnx":
+        yield Path(model)
+        return
     kept = _kept(model) if isinstance(model, str) and size_hw is None and form == BY_NAME else None
     found = kept or open_any(model, form)
     if isinstance(found, Path):

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from litevision.quantizing.graph import layers_of, run_graph, with_outputs
+from litevision.exporting.graph_parts import run_graph, with_outputs
+from litevision.quantizing.graph import layers_of
 
 _CHUNK = 4
 

@@ -15,10 +15,11 @@ from litevision import __version__
 from litevision.console import note
 from litevision.errors import UsageError
 from litevision.evaluation.agreement import Agreement
+from litevision.exporting.graph_parts import read_model
 from litevision.files import folder_beside, sha256_of, sync_file
 from litevision.hub import find_bundle
 from litevision.outputs import check_output, kind_named
-from litevision.quantizing.graph import float_nodes, put_back, read_model
+from litevision.quantizing.graph import float_nodes, put_back
 from litevision.quantizing.images import Judge, choose_images
 from litevision.quantizing.nncf_quantizer import import_nncf, quantise
 from litevision.quantizing.noise import LayerNoise, layer_noise, layer_title

@@ -10,7 +10,7 @@ import numpy as np
 from litevision.errors import LitevisionError, UsageError
 from litevision.image import ImageLike
 from litevision.runtime.bundle import check_foreign, checked_metadata, is_bundle, read_bundle
-from litevision.runtime.engines import Engine, EngineChoice, Precision, TensorInfo, candidates, open_engine
+from litevision.runtime.engines import Engine, EngineChoice, Precision, TensorInfo, candidates, ending_of, open_engine
 from litevision.runtime.engines.made_up import made_up_inputs
 from litevision.runtime.engines.timing import count_changes, sample_images, time_engines, time_graphs
 from litevision.runtime.onnx_header import read_header
@@ -111,9 +111,12 @@ def benchmark(
         raise UsageError(f"batch sizes {list(batch_sizes)}; expected one at least, of 1 or more.")
     if not seconds > 0:
         raise UsageError(f"{seconds:g} seconds for each row; expected more than 0.")
-    choices = [candidates(engines, precisions, threads=count, streams=streams, device=device) for count in threads]
+    reads = ending_of(path)
+    choices = [
+        candidates(engines, precisions, threads=count, streams=streams, device=device, reads=reads) for count in threads
+    ]
     data = read_bundle(path)
-    if not is_bundle(data):
+    if reads == ".onnx" and not is_bundle(data):
         check_foreign(data, path)
         foreign = _Foreign(path, size_hw, dict(shapes or {}))
         return _benchmark_foreign(data, foreign, choices, batch_sizes, streams, seconds, opened_by, on_row)

@@ -11,13 +11,24 @@ import numpy as np
 import numpy.typing as npt
 
 from litevision.errors import BundleError, FileMissingError, InputShapeError, reason_of
-from litevision.runtime.engines import AUTO, Engine, Outputs, TensorInfo, engine_choice, open_engine
+from litevision.runtime.engines import (
+    AUTO,
+    Engine,
+    Outputs,
+    TensorInfo,
+    check_reads,
+    default_engine,
+    ending_of,
+    engine_choice,
+    open_engine,
+)
 from litevision.runtime.metadata import METADATA_KEY, BundleMetadata
 from litevision.runtime.onnx_header import OnnxHeader, read_header
 
 _INPUT = "images"
 RECORD = "litevision.json"
-"""The file in each folder of an export that says what lies there; a folder without it is somebody else's."""
+"""The file in each folder of an export that says what lies there; a folder without it is somebody else's. A LiteRT file
+has it in the zip archive behind the model."""
 
 _MOST_BYTES = 2**31  # protobuf's own limit
 _UNBOUNDED = {"Loop", "Scan"}
@@ -43,7 +54,7 @@ class Bundle:
         cls,
         path: str | os.PathLike[str],
         *,
-        engine: str = "onnxruntime",
+        engine: str | None = None,
         precision: str | None = None,
         threads: int | None = None,
         streams: int = 1,
@@ -52,10 +63,10 @@ class Bundle:
         """Open the bundle at ``path``, checked and ready to run.
 
         Args:
-            path: a ``.onnx`` file made with ``litevision export``, or a folder that it wrote for openvino or ncnn,
-                which is computed there.
-            engine: "onnxruntime", "openvino", or "auto" for the one that computes single images fastest on this
-                machine, which is measured once and remembered.
+            path: a ``.onnx`` or ``.tflite`` file made with ``litevision export``, or a folder that it wrote for
+                openvino or ncnn, which is computed there.
+            engine: "onnxruntime" (unless another is given), "openvino", or "auto" for the one that computes single
+                images fastest on this machine, which is measured once and remembered; of a ``.tflite`` file "litert".
             precision: "fp32" or "bf16"; None stands for "fp32", and for any with "auto".
             threads: how many threads compute one batch; where it is None, all that this process may use, shared out
                 among ``streams``.
@@ -71,6 +82,8 @@ class Bundle:
                 stream.
         """
         path = Path(path)
+        ending = ending_of(path)
+        engine = default_engine(ending) if engine is None else engine
         if path.is_dir() and Path(path, RECORD).is_file():
             from litevision.runtime.model_folder import open_folder
 
@@ -81,6 +94,7 @@ class Bundle:
             choice = choose(path, precision=precision, threads=threads, streams=streams, device=device).choice
         else:
             choice = engine_choice(engine, precision, threads=threads, streams=streams, device=device)
+            check_reads(engine, ending)
         data = read_bundle(path)
         metadata = checked_metadata(data, path)
         opened = adapted(open_engine(data, choice, name=str(path)), metadata)
@@ -164,6 +178,8 @@ def read_bundle(path: Path) -> bytes:
 
 def checked_metadata(data: bytes, path: Path) -> BundleMetadata:
     """Parse the metadata in the bytes of the file at ``path``, once the file is known to be safe to load."""
+    if ending_of(path) == ".tflite":
+        return BundleMetadata.from_json(_record_of(data, path), name=str(path))
     try:
         header = read_header(data)
     except ValueError as error:
@@ -182,6 +198,24 @@ def checked_metadata(data: bytes, path: Path) -> BundleMetadata:
             "Make one with 'litevision export'."
         )
     return BundleMetadata.from_json(header.metadata[METADATA_KEY], name=str(path))
+
+
+def _record_of(data: bytes, path: Path) -> str:
+    """The metadata of a LiteRT file, which stands in the zip archive behind its model."""
+    import io
+    import zipfile  # here: of no use to a bundle
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as files:
+            entry = files.getinfo(RECORD)
+            if entry.compress_type != zipfile.ZIP_STORED:
+                raise BundleError(f"{path}: its {RECORD} is compressed. Make the file again with 'litevision export'.")
+            return files.read(entry).decode()
+    except (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, OSError, EOFError):
+        raise BundleError(
+            f"{path}: no LiteRT file with a {RECORD} in it, so its labels and preprocessing are unknown. "
+            "Make one with 'litevision export -o model.tflite'."
+        ) from None
 
 
 def is_bundle(data: bytes) -> bool:

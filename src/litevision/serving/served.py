@@ -188,7 +188,7 @@ def served_name(asked: str) -> tuple[str, str]:
 
 
 def open_models(
-    asked: Sequence[str], *, limits: Limits, engine: str, precision: str | None, device: str, streams: int
+    asked: Sequence[str], *, limits: Limits, engine: str | None, precision: str | None, device: str, streams: int
 ) -> dict[str, ServedModel]:
     """Open the models, warmed up, by the names that clients call them.
 

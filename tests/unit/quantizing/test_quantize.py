@@ -11,9 +11,10 @@ import pytest
 from onnx import numpy_helper
 
 from litevision.errors import FileMissingError, UsageError
+from litevision.exporting.graph_parts import read_model, run_graph
 from litevision.hub import load_classifier
 from litevision.quantizing import quantize as module
-from litevision.quantizing.graph import float_nodes, layers_of, put_back, read_model, run_graph
+from litevision.quantizing.graph import float_nodes, layers_of, put_back
 from litevision.quantizing.nncf_quantizer import quantise
 from litevision.quantizing.noise import layer_noise
 from litevision.quantizing.quantize import quantize

@@ -23,6 +23,7 @@ from litevision.runtime.engines import (
     TensorInfo,
     candidates,
     engine_choice,
+    engines_for,
     installed_engines,
     onnxruntime_engine,
     open_engine,
@@ -155,9 +156,9 @@ def test_streams_share_the_cpus(monkeypatch: pytest.MonkeyPatch, streams: int, t
 
 
 def test_wrong_names_and_counts() -> None:
-    with pytest.raises(UnknownNameError, match=r"no engine 'tensorrt'\. Known: onnxruntime, openvino, auto\."):
+    with pytest.raises(UnknownNameError, match=r"no engine 'tensorrt'\. Known: onnxruntime, openvino, litert, auto\."):
         engine_choice("tensorrt")
-    with pytest.raises(UnknownNameError, match=r"no engine 'auto'\. Known: onnxruntime, openvino\."):
+    with pytest.raises(UnknownNameError, match=r"no engine 'auto'\. Known: onnxruntime, openvino, litert\."):
         engine_choice("auto")
     with pytest.raises(UnknownNameError, match=r"no precision 'fp16'\. Did you mean 'bf16'"):
         engine_choice("openvino", "fp16")
@@ -188,7 +189,9 @@ def test_openvino_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingExtraError, match=r"engine 'openvino' needs .* pip install 'litevision\[openvino\]'"):
         open_engine(tiny(), EngineChoice("openvino"))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "openvino" else object())
-    assert installed_engines() == ("onnxruntime",)
+    assert installed_engines() == ("onnxruntime", "litert")
+    assert engines_for(".onnx") == ("onnxruntime",)
+    assert engines_for(".tflite") == ("litert",)
 
 
 def test_bf16_asks_for_a_cpu_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:

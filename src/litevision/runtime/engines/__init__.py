@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast, get_args
@@ -20,8 +21,12 @@ __all__ = [
     "Precision",
     "TensorInfo",
     "candidates",
+    "check_reads",
+    "default_engine",
     "device_names",
+    "ending_of",
     "engine_choice",
+    "engines_for",
     "installed_engines",
     "open_engine",
 ]
@@ -42,6 +47,7 @@ class EngineSpec:
         opener: ``module:class``, or a function, that opens a graph: ``opener(data, choice, name=...)``.
         install: the pip command that installs it.
         distributions: the pip packages that hold it, for its version.
+        reads: the ending of the files that it computes.
     """
 
     package: str
@@ -50,6 +56,7 @@ class EngineSpec:
     opener: str | Callable[..., Engine]
     install: str
     distributions: tuple[str, ...]
+    reads: str = ".onnx"
 
     def open(self, data: bytes, choice: EngineChoice, *, name: str) -> Engine:
         """Load a graph; arguments and errors as for `open_engine`."""
@@ -82,13 +89,52 @@ ENGINES: dict[str, EngineSpec] = {
         install="pip install 'litevision[openvino]'",
         distributions=("openvino",),
     ),
+    "litert": EngineSpec(
+        package="ai_edge_litert",
+        precisions=("fp32",),
+        devices={"cpu": "ai-edge-litert"},
+        opener="litevision.runtime.engines.litert_engine:LitertEngine",
+        install="pip install 'litevision[litert]'",
+        distributions=("ai-edge-litert",),
+        reads=".tflite",
+    ),
 }
-"""Every engine by its name, the default one first."""
+"""Every engine by its name, the default one of each kind of file first."""
 
 
 def installed_engines() -> tuple[str, ...]:
     """List the engines that this Python can import."""
     return tuple(name for name, spec in ENGINES.items() if importlib.util.find_spec(spec.package) is not None)
+
+
+def engines_for(ending: str) -> tuple[str, ...]:
+    """List those of them that compute files with this ending; the default one where there are none."""
+    return tuple(name for name in installed_engines() if ENGINES[name].reads == ending) or (default_engine(ending),)
+
+
+def ending_of(path: str | os.PathLike[str]) -> str:
+    """The ending of a bundle's file, as the engines' rows have it; that of any other name is .onnx."""
+    suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122  # every start pays for a Path
+    return suffix if any(spec.reads == suffix for spec in ENGINES.values()) else ".onnx"
+
+
+def default_engine(ending: str) -> str:
+    """The engine that computes files with this ending unless another is asked for."""
+    return next(name for name, spec in ENGINES.items() if spec.reads == ending)
+
+
+def check_reads(engine: str, ending: str) -> None:
+    """Refuse an engine that does not compute files with this ending.
+
+    Raises:
+        UsageError: the message says which do.
+    """
+    if ENGINES[engine].reads != ending:
+        able = [name for name, other in ENGINES.items() if other.reads == ending]
+        raise UsageError(
+            f"{engine} computes {ENGINES[engine].reads} files, got one that ends with {ending}; "
+            f"expected the engine {' or '.join(able)}."
+        )
 
 
 def device_names() -> tuple[str, ...]:
@@ -140,6 +186,7 @@ def candidates(
     threads: int | None = None,
     streams: int = 1,
     device: str = "cpu",
+    reads: str = ".onnx",
 ) -> list[EngineChoice]:
     """List what may compute a bundle here, the most exact first and onnxruntime before others; one at least.
 
@@ -149,19 +196,23 @@ def candidates(
         threads: as for `engine_choice`.
         streams: as for `engine_choice`.
         device: as for `engine_choice`.
+        reads: the ending of the file that is to be computed.
 
     Raises:
         UsageError: no such engine, precision or device, or no engine among these with one of these precisions.
     """
     if device not in device_names():
         raise UnknownNameError.of("device", device, device_names())
-    able = [name for name in installed_engines() if device in (AUTO, *ENGINES[name].devices)]
-    engines, precisions = engines or able or installed_engines(), precisions or get_args(Precision)
+    here = engines_for(reads)
+    able = [name for name in here if device in (AUTO, *ENGINES[name].devices)]
+    engines, precisions = engines or able or here, precisions or get_args(Precision)
     every = [
         engine_choice(name, precision, threads=threads, streams=streams, device=device)
         for precision in precisions
         for name in engines
     ]
+    for choice in every:
+        check_reads(choice.name, reads)
     found = [choice for choice in every if choice.precision in ENGINES[choice.name].precisions]
     if not found:
         wanted = " and ".join(precisions)

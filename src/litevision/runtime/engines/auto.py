@@ -16,7 +16,7 @@ from litevision.errors import LitevisionError
 from litevision.files import JsonCache
 from litevision.image import ImageLike
 from litevision.runtime.bundle import adapted, checked_metadata, read_bundle
-from litevision.runtime.engines import Engine, EngineChoice, Precision, candidates, open_engine
+from litevision.runtime.engines import Engine, EngineChoice, Precision, candidates, ending_of, open_engine
 from litevision.runtime.engines.timing import count_changes, sample_images, time_engines
 from litevision.runtime.machine import cpu_instructions, cpu_name, engine_versions
 from litevision.runtime.schema import from_dict, to_dict
@@ -155,7 +155,7 @@ def choose(
     """
     path = Path(path)
     precisions = () if precision is None else (precision,)
-    choices = candidates(precisions=precisions, threads=threads, streams=streams, device=device)
+    choices = candidates(precisions=precisions, threads=threads, streams=streams, device=device, reads=ending_of(path))
     data = read_bundle(path)
     metadata = checked_metadata(data, path)
     if metadata.finds_boxes:

@@ -1,0 +1,227 @@
+"""LiteRT files: the same answers as the bundle's graph, and labels for those who read them."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import exports
+from litevision import export
+from litevision.errors import BundleError, ExportError, UsageError
+from litevision.exporting.graph_parts import read_model, run_graph
+from litevision.exporting.litert.lowering import CHANNELS_LAST, regrouped
+from litevision.exporting.litert.write import INPUT, lower
+from litevision.runtime import Bundle
+from litevision.runtime.engines import engine_choice
+from litevision.runtime.engines.litert_engine import LitertEngine
+from networks import NETWORKS, SHORT_ROWS
+
+SIZE_HW = (65, 98)  # at which every form is exported elsewhere too
+
+
+def answers(model: onnx.ModelProto, storage: Any = "float32") -> tuple[dict[str, Any], dict[str, Any]]:
+    """What onnxruntime and LiteRT make of noise."""
+    g, images, outputs = lower(model, storage)
+    data = g.writer.finish({INPUT: images}, outputs, {}, "a test")
+    noise = np.random.default_rng(0).integers(0, 256, images.shape, np.uint8)
+    expected = run_graph(model, [one.name for one in model.graph.output], {INPUT: noise})
+    return expected, LitertEngine(data, engine_choice("litert", threads=1), name="test.tflite").run(noise)
+
+
+@pytest.mark.parametrize(("name", "dialect"), [it for it in NETWORKS if it[0] in SHORT_ROWS])
+def test_networks_answer_as_their_graphs(name: str, dialect: str) -> None:
+    """Also in odd sizes, where TFLite's own padding of a stride of 2 is Keras' and not torch's."""
+    expected, got = answers(exports.graph(name, dialect, SIZE_HW))
+    np.testing.assert_allclose(got["probabilities"], expected["probabilities"], atol=1e-5)
+    assert len(np.unique(expected["probabilities"])) > 5
+
+
+@pytest.mark.parametrize(("name", "dialect"), [("mobilenet_v2", "keras"), ("mobilenet_v3_large", "timm_tf")])
+def test_keras_padding_of_even_sizes_is_litert_s_own(name: str, dialect: str) -> None:
+    graph = exports.graph(name, dialect, (64, 96))
+    expected, got = answers(graph)
+    np.testing.assert_allclose(got["probabilities"], expected["probabilities"], atol=1e-5)
+    assert "PAD" not in {operator for operator, _ in lower(graph)[0].writer._codes}
+
+
+def test_a_channel_shuffle_moves_nothing() -> None:
+    g, _, _ = lower(exports.graph("shufflenet_v2_x0_5", "torchvision", SIZE_HW))
+    assert "TRANSPOSE" not in {name for name, _ in g.writer._codes}
+
+
+HEAD = """<ir_version: 8, opset_import: ["" : 13]>
+test (uint8[batch, 6, 10, 3] images) => ({outputs}) {{
+  raw = Cast<to = 1>(images)
+  x = Transpose<perm = [0, 3, 1, 2]>(raw)
+  quarter = Constant<value_float = 0.01>()
+  shift = Constant<value_float = -1.1>()
+  scaled = Mul(x, quarter)
+  y = Add(scaled, shift)
+  {nodes}
+}}"""
+
+GRAPHS = {
+    "leaky relu": ("float[1,3,6,10] z", "z = LeakyRelu<alpha = 0.1>(y)"),
+    "hard sigmoid": ("float[1,3,6,10] z", "z = HardSigmoid<alpha = 0.1666666716, beta = 0.5>(y)"),
+    "steep hard sigmoid": ("float[1,3,6,10] z", "z = HardSigmoid<alpha = 0.4, beta = 0.3>(y)"),
+    "sigmoid": ("float[1,3,6,10] z", "z = Sigmoid(y)"),
+    "clip to other limits": (
+        "float[1,3,6,10] z",
+        "low = Constant<value_float = -0.5>() high = Constant<value_float = 0.7>() z = Clip(y, low, high)",
+    ),
+    "relu that two read": ("float[1,3,6,10] z", "r = Relu(y) m = Mul(y, r) z = Add(m, y)"),
+    "pooling with padding": (
+        "float[1,3,3,5] z",
+        "z = MaxPool<kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]>(y)",
+    ),
+    "average pooling": ("float[1,3,3,5] z", "z = AveragePool<kernel_shape = [2, 2], strides = [2, 2]>(y)"),
+    "mean of rows": ("float[1,3,6] z", "z = ReduceMean<axes = [3], keepdims = 0>(y)"),
+    "sum of channels": (
+        "float[1,1,6,10] z",
+        "axes = Constant<value_ints = [1]>() z = ReduceSum<keepdims = 1>(y, axes)",
+    ),
+    "flat": ("float[1,180] z", "z = Flatten(y)"),
+    "flat maps": ("float[1,3,60] z", "s = Constant<value_ints = [1, 3, 60]>() z = Reshape(y, s)"),
+    "cells": (
+        "float[1,60,3] z",
+        "s = Constant<value_ints = [1, 3, 60]>() a = Reshape(y, s) z = Transpose<perm = [0, 2, 1]>(a)",
+    ),
+    "another channel shuffle": (
+        "float[1,6,6,10] z",
+        "t = Concat<axis = 1>(y, scaled) s = Constant<value_ints = [1, 2, 3, 6, 10]>() "
+        "u = Constant<value_ints = [1, 6, 6, 10]>() a = Reshape(t, s) "
+        "b = Transpose<perm = [0, 2, 1, 3, 4]>(a) z = Reshape(b, u)",
+    ),
+    "padding": (
+        "float[1,4,8,10] z",
+        "p = Constant<value_ints = [0, 1, 2, 0, 0, 0, 0, 0]>() f = Constant<value_float = 0.3>() z = Pad(y, p, f)",
+    ),
+    "uneven parts": (
+        "float[1,1,6,10] z, float[1,2,6,10] w",
+        "s = Constant<value_ints = [1, 2]>() z, w = Split<axis = 1>(y, s)",
+    ),
+    "slice": (
+        "float[1,2,6,4] z",
+        "a = Constant<value_ints = [1, -5]>() b = Constant<value_ints = [3, -1]>() "
+        "c = Constant<value_ints = [1, 3]>() z = Slice(y, a, b, c)",
+    ),
+    "twice as large, by neighbours": (
+        "float[1,3,12,20] z",
+        'r = Constant<value_floats = [1.0, 1.0, 2.0, 2.0]>() z = Resize<mode = "nearest", '
+        'nearest_mode = "floor", coordinate_transformation_mode = "asymmetric">(y, , r)',
+    ),
+    "twice as large, smooth": (
+        "float[1,3,12,20] z",
+        'r = Constant<value_floats = [1.0, 1.0, 2.0, 2.0]>() z = Resize<mode = "linear", '
+        'coordinate_transformation_mode = "half_pixel">(y, , r)',
+    ),
+    "broadcast over channels": (
+        "float[1,3,6,10] z",
+        "m = GlobalAveragePool(y) z = Mul(y, m)",
+    ),
+    "choice": (
+        "float[1,3,6,10] z",
+        "zero = Constant<value_float = 0.0>() above = Greater(y, zero) z = Where(above, y, zero)",
+    ),
+    "best places": (
+        "float[1,3,4] z, int64[1,4] row",
+        "s = Constant<value_ints = [1, 180]>() a = Reshape(y, s) k = Constant<value_ints = [4]>() "
+        "best, place = TopK(a, k) cells = Constant<value_ints = [60]>() cell = Mod(place, cells) "
+        "one = Constant<value_ints = [1]>() wide = Unsqueeze(cell, one) "
+        "t = Constant<value_ints = [1, 3, 4]>() index = Expand(wide, t) "
+        "u = Constant<value_ints = [1, 3, 60]>() maps = Reshape(y, u) "
+        "z = GatherElements<axis = 2>(maps, index) ten = Constant<value_ints = [10]>() row = Div(cell, ten)",
+    ),
+}
+
+
+def parsed(outputs: str, nodes: str) -> onnx.ModelProto:
+    model = onnx.parser.parse_model(HEAD.format(outputs=outputs, nodes=nodes))
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    return read_model(model.SerializeToString())
+
+
+@pytest.mark.parametrize(("outputs", "nodes"), GRAPHS.values(), ids=GRAPHS)
+def test_operators_compute_as_in_onnxruntime(outputs: str, nodes: str) -> None:
+    expected, got = answers(parsed(outputs, nodes))
+    assert got.keys() == expected.keys()
+    for name, value in expected.items():
+        assert got[name].shape == value.shape
+        np.testing.assert_allclose(got[name], value, atol=2e-6)
+
+
+@pytest.mark.parametrize(("kernel", "pads"), [(4, 1), (2, 0), (3, 0)])
+def test_transposed_convolutions(kernel: int, pads: int) -> None:
+    side = [2 * (n - 1) + kernel - 2 * pads for n in (6, 10)]
+    model = parsed(
+        f"float[1,4,{side[0]},{side[1]}] z", f"z = ConvTranspose<strides = [2, 2], pads = {[pads] * 4}>(y, w)"
+    )
+    weights = np.random.default_rng(1).normal(size=(3, 4, kernel, kernel)).astype(np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(weights, "w"))
+    expected, got = answers(model)
+    np.testing.assert_allclose(got["z"], expected["z"], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        ("z = Erf(y)", "no counterpart of Erf"),
+        ("z = Softmax<axis = 1>(y)", "another axis"),
+        ("z = AveragePool<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(y)", "padding"),
+        ("z = MaxPool<kernel_shape = [3, 3], pads = [1, 1, 1, 1], dilations = [2, 2]>(y)", "dilation"),
+    ],
+)
+def test_what_litert_has_not_is_refused(nodes: str, message: str) -> None:
+    with pytest.raises(ExportError, match=message):
+        lower(parsed("float[1,3,6,10] z", nodes))
+
+
+def test_axes_that_lie_together_are_regrouped_where_they_lie() -> None:
+    for before, after, order in (
+        ((1, 6, 4, 5), (1, 2, 3, 4, 5), CHANNELS_LAST),
+        ((1, 6, 4, 5), (1, 6, 20), CHANNELS_LAST),
+        ((1, 6, 1, 1), (1, 6), CHANNELS_LAST),
+        ((1, 1, 4, 5), (1, 20), CHANNELS_LAST),
+    ):
+        assert regrouped(before, after, order)[0] == order
+    assert regrouped((1, 6, 4, 5), (1, 120), CHANNELS_LAST)[0] == (0, 1, 2, 3)
+
+
+@pytest.fixture(scope="module")
+def clothing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped classifier."""
+    path = tmp_path_factory.mktemp("litert") / "clothing.tflite"
+    export("clothing", path)
+    return path
+
+
+def test_labels_and_the_record_can_be_unzipped(clothing: Path) -> None:
+    with zipfile.ZipFile(clothing) as files:
+        assert files.read("labels.txt").decode().split()[:2] == ["dress", "hat"]
+        assert {entry.compress_type for entry in files.infolist()} == {zipfile.ZIP_STORED}
+
+
+def test_a_file_is_opened_as_a_bundle(clothing: Path) -> None:
+    bundle = Bundle.open(clothing)
+    assert bundle.engine.choice.name == "litert"
+    assert bundle.metadata.labels[0] == "dress"
+    noise = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), np.uint8)
+    expected = Bundle.open("src/litevision/zoo/clothing.onnx").run(noise)["probabilities"]
+    np.testing.assert_allclose(bundle.run(noise)["probabilities"], expected, atol=1e-5)
+
+
+def test_another_engine_is_refused(clothing: Path) -> None:
+    with pytest.raises(UsageError, match=r"onnxruntime computes \.onnx files.*the engine litert"):
+        Bundle.open(clothing, engine="onnxruntime")
+
+
+def test_a_file_without_a_record_says_how_to_make_one(clothing: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.tflite"
+    data = clothing.read_bytes()
+    for cut in (data[: data.index(b"PK\x03\x04")], data[:1000], b""):
+        bare.write_bytes(cut)
+        with pytest.raises(BundleError, match=r"litevision export -o model\.tflite"):
+            Bundle.open(bare)
