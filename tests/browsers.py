@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt install chromium)")
-LIMIT_MS = 60_000
+LIMIT_MS = 120_000
 
 _QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 _WEBCAM = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")

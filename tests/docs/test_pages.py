@@ -28,12 +28,14 @@ from litevision.console import set_verbosity
 from litevision.exporting.cached import bundle_for, kept_at
 from litevision.lab.latency import calibrate, latency_model
 from litevision.runtime.engines import engine_choice
+from litevision.web.onnxruntime_web import Runtime
 from pages import DOCUMENTS, ROOT, blocks, name_of, pages_with
 
 README = ROOT / "README.md"
 REAL_WEIGHTS = ROOT.parent / "shared/weights/mobilenet_v2_in1k_torchvision.pth"
 REAL_CLOTHING = ROOT.parent / "shared/data/clothing/train"
 TRAIN = "litevision train clothes --weights none --epochs 1 --size 64 --batch 8 --name garments"
+CHECKED = ("console", "python", "sh", "text", "js")  # that of JavaScript in tests/unit/web/test_page.py
 SHOWN_CACHE = "/home/you/.cache/litevision"  # stands on the page for the tests' own cache
 
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)|src=\"([^\"]+)\"")
@@ -96,6 +98,8 @@ def workplace(
     (template, *_) = [request.getfixturevalue(name) for name in fixtures]
     folder = shutil.copytree(template, tmp_path / "work")
     monkeypatch.chdir(folder)
+    # Files as long as those that npm would fetch.
+    monkeypatch.setattr("litevision.web.page.read_runtime", lambda _: Runtime(bytes(73_054), bytes(14_239_897)))
     yield folder
     shutil.rmtree(folder)
 
@@ -211,7 +215,7 @@ def test_numbers_are_compared_to_two_digits(page: str, printed: str, same: bool)
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_every_block_is_of_a_kind_that_is_checked(document: Path) -> None:
-    assert [block for block in blocks(document) if block.language not in ("console", "python", "sh", "text")] == []
+    assert [block for block in blocks(document) if block.language not in CHECKED] == []
 
 
 @pytest.mark.parametrize("document", pages_with("sh"), ids=name_of)

@@ -95,7 +95,7 @@ def _page(about: Mapping[str, str | None], inside: Mapping[str, bytes]) -> str:
     if inside:
         blocks.append(f"<!--\n{asset(LICENCE)}-->")
     for name, content in inside.items():
-        packed = b64encode(gzip.compress(content, mtime=0)).decode()
+        packed = b64encode(gzip.compress(content, 6, mtime=0)).decode()
         blocks.append(f'<script type="application/gzip" id="{name}">{packed}</script>')
     return markup(
         "offline.js",

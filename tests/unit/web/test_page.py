@@ -51,15 +51,19 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with clothing.html, in one file, and the folder blood-cells."""
-    try:
-        read_runtime()
-    except DownloadError as error:
-        pytest.skip(f"needs onnxruntime-web ({error})")
-    folder = tmp_path_factory.mktemp("pages")
-    write_page("clothing", folder / "clothing.html")
-    write_page("blood-cells", folder / "blood-cells")
-    return folder
+    """A folder with clothing.html, in one file, and the folder blood-cells; onnxruntime-web is in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("LITEVISION_CACHE", "LITEVISION_OFFLINE"):  # which tests of pages set for good
+            patch.delenv(variable, raising=False)
+        try:
+            read_runtime()
+        except DownloadError as error:
+            pytest.skip(f"needs onnxruntime-web ({error})")
+        folder = tmp_path_factory.mktemp("pages")
+        write_page("clothing", folder / "clothing.html")
+        write_page("blood-cells", folder / "blood-cells")
+        write_page(str(write_bundle(folder / "colours.onnx")), folder / "own")
+        return folder
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -186,7 +190,6 @@ def test_a_folder_that_is_opened_from_the_disk_says_what_to_do(browser: Browser,
 
 
 def test_the_documented_script_serves_ones_own_site(browser: Browser, made: Path, address: str) -> None:
-    write_page(str(write_bundle(made / "colours.onnx")), made / "own")
     [script] = blocks(ROOT / "docs/page.md", "js")
     code = f'{script.text}document.title = "ready";'
     (made / "own/index.html").write_text(f'<input type="file"><script type="module">{code}</script>', "utf-8")
