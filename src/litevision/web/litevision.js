@@ -63,10 +63,12 @@ export class Model {
     try {
       const started = performance.now();
       const outputs = await this.run(preprocess(image, this.record.preprocess));
+      const numbers = (outputs.probabilities || outputs.scores).data;
+      if (!numbers.every(Number.isFinite)) throw new Error("the model outputs NaN or inf; its weights are corrupted.");
       const image_hw = [image.height, image.width];
       const answer = this.record.task === "detection"
         ? { detections: detectionsOf(outputs, this.record, image_hw, score) }
-        : predictionsOf(outputs.probabilities.data, this.record, top);
+        : predictionsOf(numbers, this.record, top);
       return { ...answer, image_hw, ms: performance.now() - started };
     } finally {
       if (image !== source) image.close();

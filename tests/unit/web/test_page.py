@@ -118,6 +118,9 @@ def test_one_file_classifies_as_python_does(clothing: tuple[Page, list[str]]) ->
         shown = page.locator("#rows li").all_inner_texts()
         scores = [float(text.split("\n")[1].removesuffix(" %")) / 100 for text in shown]
         np.testing.assert_allclose(scores, expected.scores, atol=TOLERANCE)
+        confidence, unsure = page.evaluate("() => [row.confidence, row.unsure]")
+        assert confidence == pytest.approx(expected.confidence, abs=TOLERANCE)
+        assert unsure == expected.unsure == page.locator("#unsure").is_visible()
     page.get_by_text("Model card").click()
     expect(page.locator("#card-text")).to_contain_text("clothing")
     assert faults == []
@@ -139,6 +142,16 @@ def test_what_is_no_image_gets_one_line(clothing: tuple[Page, list[str]]) -> Non
         drop(page, data, name)
         expect(page.locator("#status")).to_have_text(re.compile(f"^{name}: {line}"))
         expect(page.locator("#rows li")).to_have_count(0)
+
+
+def test_a_model_with_corrupted_weights_is_told(clothing: tuple[Page, list[str]]) -> None:
+    page, _ = clothing
+    said = page.evaluate("""async () => {
+      const session = { run: async () => ({ probabilities: { data: new Float32Array([0.5, NaN]) } }) };
+      const model = new opened.library.Model(opened.model.ort, session, opened.model.record);
+      return model.predict(new ImageData(8, 8)).catch((error) => error.message);
+    }""")
+    assert said == "the model outputs NaN or inf; its weights are corrupted."
 
 
 def test_the_webcam_is_answered_live(clothing: tuple[Page, list[str]]) -> None:
