@@ -52,6 +52,13 @@ def network_names() -> Sequence[str]:
     return (*ARCHITECTURES, *ALIASES)
 
 
+def trainable_names() -> Sequence[str]:
+    """What can be trained by name: networks, and detectors that have names of their own."""
+    from litevision.registry import CENTERNET, DETECTORS
+
+    return (*network_names(), *(name for name in DETECTORS if name != CENTERNET))
+
+
 def model_names() -> Sequence[str]:
     """What a command that runs a model accepts by name."""
     return (*bundle_names(), *network_names())

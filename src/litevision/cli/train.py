@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from litevision import console
-from litevision.cli.fields import data_formats, network_names, weight_names
+from litevision.cli.fields import data_formats, trainable_names, weight_names
 from litevision.cli.parser import argument, flag, option
 from litevision.errors import UsageError
 
@@ -47,7 +47,7 @@ class TrainOptions:
     )
     data: Path | None = argument(None, metavar="DATA", help=data_formats)
     model: str | None = option(
-        None, choices=network_names, help="Network name; mobilenet_v2 unless the recipe has another."
+        None, choices=trainable_names, help="Network name, or a NanoDet's; mobilenet_v2 unless the recipe has another."
     )
     weights: str | None = option(
         None,

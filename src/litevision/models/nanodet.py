@@ -204,25 +204,29 @@ class NanoDet(nn.Module):
         return NanoDetMaps(logits, edges.unflatten(2, (4, BINS)))
 
     def points(self, size_hw: tuple[int, int]) -> Tensor:
-        """Computes where each cell measures its distances from, and its stride: x, y, stride in px, [M, 3]."""
-        form = self.config.form
-        height, width = (-(-side // SIZE_STEP_PX) * SIZE_STEP_PX for side in size_hw)
-        levels = []
-        for stride in form.strides:
-            shift = (stride - 1) / 2 if form.is_centred else 0.0
-            rows, columns = (torch.arange(-(-side // stride)) * stride + shift for side in (height, width))
-            y, x = torch.meshgrid(rows, columns, indexing="ij")
-            levels.append(torch.stack((x, y, torch.full_like(x, stride)), dim=-1).flatten(0, 1).float())
-        return torch.cat(levels)
+        """Computes the cells' points and strides, as `cell_points` gives them."""
+        return cell_points(self.config.form, size_hw)
 
 
-def decode_cells(maps: NanoDetMaps, points: Tensor, size_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def cell_points(form: Form, size_hw: tuple[int, int]) -> Tensor:
+    """Computes where each cell measures its distances from, and its stride: x, y, stride in px, [M, 3]."""
+    height, width = (-(-side // SIZE_STEP_PX) * SIZE_STEP_PX for side in size_hw)
+    levels = []
+    for stride in form.strides:
+        shift = (stride - 1) / 2 if form.is_centred else 0.0
+        rows, columns = (torch.arange(-(-side // stride)) * stride + shift for side in (height, width))
+        y, x = torch.meshgrid(rows, columns, indexing="ij")
+        levels.append(torch.stack((x, y, torch.full_like(x, stride)), dim=-1).flatten(0, 1).float())
+    return torch.cat(levels)
+
+
+def decode_cells(maps: NanoDetMaps, points: Tensor, size_hw: tuple[int, int] | None) -> tuple[Tensor, Tensor]:
     """Decodes the box and the scores of every cell, without suppressing any.
 
     Args:
         maps: what the network gives.
         points: of `NanoDet.points`.
-        size_hw: of the input, px, to which boxes are clipped.
+        size_hw: of the input, px, to which boxes are clipped; None leaves them.
 
     Returns:
         ``boxes`` float32 [N, M, 4], (x1, y1, x2, y2) in px of the input; ``scores`` in [0, 1], float32 [N, M, C].
@@ -231,9 +235,11 @@ def decode_cells(maps: NanoDetMaps, points: Tensor, size_hw: tuple[int, int]) ->
     distances = (maps.edges.float().softmax(-1) * places).sum(-1) * points[:, 2:]
     centre = points[:, :2]
     boxes = torch.cat((centre - distances[..., :2], centre + distances[..., 2:]), dim=-1)
-    height, width = size_hw
-    limits = torch.tensor((width, height, width, height), dtype=torch.float32, device=boxes.device)
-    return boxes.clamp(min=0).minimum(limits), maps.logits.float().sigmoid()
+    if size_hw is not None:
+        height, width = size_hw
+        limits = torch.tensor((width, height, width, height), dtype=torch.float32, device=boxes.device)
+        boxes = boxes.clamp(min=0).minimum(limits)
+    return boxes, maps.logits.float().sigmoid()
 
 
 def _head(form: Form, num_classes: int) -> nn.Sequential:

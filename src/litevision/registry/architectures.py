@@ -195,8 +195,6 @@ def _variant_of(name: str) -> Variant:
     if folded in ALIASES:
         return ALIASES[folded]
     if folded in DETECTORS:
-        what = (
-            "on the backbone of a network" if folded == CENTERNET else "that can be run and exported, not trained yet"
-        )
+        what = "on the backbone of a network" if folded == CENTERNET else "as its authors built it"
         raise UsageError(f"{name!r} is a detector {what}; expected the name of a network, such as mobilenet_v2")
     raise UnknownNameError.of("model", name, known_names(), see="'litevision models'")

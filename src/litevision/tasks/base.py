@@ -188,6 +188,14 @@ class Task(ABC):
     def network(self, backbone: Any, recipe: "Recipe", num_classes: int) -> "nn.Module":
         """The network to train on top of ``backbone``, a classifier whose weights are in place."""
 
+    def named_config(self, name: str, num_classes: int, in_channels: int) -> Any:
+        """The configuration of a network of this task with a name of its own; None where ``name`` is a backbone's."""
+        return None
+
+    def better_start(self, name: str) -> str | None:
+        """The weight set that the backbone called ``name`` should start from rather than from its default one."""
+        return None
+
     def inherited_options(self, config: Any) -> dict[str, dict[str, Any]]:
         """Tables of a recipe that follow from a network of this task to go on from, beside its backbone."""
         return {}

@@ -18,7 +18,7 @@ from litevision.errors import DataError, FileMissingError, TrainingError, UsageE
 from litevision.files import atomic_write, refuse_links
 from litevision.image import Preprocess
 from litevision.models.config import NetworkConfig
-from litevision.models.kinds import AnyNetwork
+from litevision.models.kinds import AnyNetwork, config_type
 from litevision.runtime import Normalisation, Weights
 from litevision.runtime.schema import from_dict, to_dict
 from litevision.tasks import Task, task_of, task_of_data
@@ -244,7 +244,7 @@ def read_plan_without_images(folder: Path) -> AnyPlan:
             recipe=make_recipe(read_recipe(folder / RECIPE), origin=RECIPE, task=task),
             data=task.data_from_dict(plain["data"]),
             skipped=tuple(Skipped(**one) for one in plain["skipped"]),
-            config=task.config.from_json(json.dumps(plain["network"])),
+            config=config_type(task.name, plain["network"].get("architecture")).from_json(json.dumps(plain["network"])),
             normalisation=_from_dict(Normalisation, plain["normalisation"]),
             start=None if plain["start"] is None else _from_dict(Weights, plain["start"]),
             fresh_head=plain.get("fresh_head", False),

@@ -79,7 +79,7 @@ def make_recipe(*layers: Mapping[str, Any], origin: str = "the recipe", task: Ta
     """
     task = task_of(task) if isinstance(task, str) else task
     tables = recipe_tables(task.recipe())
-    below = (task.defaults, task.fresh_defaults) if layered_weights(*layers) == "none" else (task.defaults,)
+    below = (task.defaults, task.fresh_defaults) if layered("weights", *layers) == "none" else (task.defaults,)
     layers = (*below, *(under for layer in layers for under in (*_as_it_was(layer, tables), layer)))
     of_others = {
         (name, key): (other, value)
@@ -135,10 +135,10 @@ def with_options(recipe: Recipe, options: Iterable[Adapted]) -> Recipe:
     return make_recipe(tables, task=recipe.task)
 
 
-def layered_weights(*layers: Mapping[str, Any]) -> str:
-    """The weights that the last of a recipe's layers names; ``default`` where none does."""
+def layered(key: str, *layers: Mapping[str, Any]) -> str | None:
+    """What the last of a recipe's layers that states the ``key`` of the model says of it; None where none does."""
     models = [model for layer in layers if isinstance(model := layer.get("model"), Mapping)]
-    return next((str(model["weights"]) for model in reversed(models) if "weights" in model), "default")
+    return next((str(model[key]) for model in reversed(models) if key in model), None)
 
 
 def _as_it_was(layer: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:

@@ -7,10 +7,9 @@ import torch
 from torch import nn
 
 from litevision import console
-from litevision.errors import UsageError
+from litevision.errors import LitevisionError, UsageError, WeightsMismatchError
 from litevision.models.config import RGB, NetworkConfig
 from litevision.models.factory import build, configure
-from litevision.models.nanodet import NanoDetConfig
 from litevision.models.network import Network
 from litevision.runtime import Normalisation, Weights
 from litevision.tasks import Task
@@ -45,10 +44,18 @@ def starting_network(task: Task, recipe: Recipe, classes: tuple[str, ...]) -> tu
         WeightsError: weights that cannot be used.
         UsageError: a network for images of neither three channels nor one.
     """
-    trained = _trained(recipe)
+    model = recipe.model
+    named = task.named_config(model.name, len(classes), model.in_channels or RGB)
+    trained = _trained(recipe, named)
     if trained is not None and trained.config.task == task.name:
-        return _go_on(task, recipe, classes, trained)
-    backbone, start = _backbone(recipe, classes)
+        if named is not None or _named(task, trained) is None:
+            return _go_on(recipe, classes, trained)
+        backbone, start = _backbone_of(trained, recipe, classes)
+    elif named is not None:
+        torch.manual_seed(recipe.run.seed)
+        return named.build(), Start(_stated_normalisation(recipe, "imagenet"), None, fresh_head=False)
+    else:
+        backbone, start = _backbone(recipe, classes)
     if backbone.config.in_channels not in (1, RGB):
         raise UsageError(
             f"a network sees images in RGB or in grey, got one for {backbone.config.in_channels} channels; expected "
@@ -60,16 +67,16 @@ def starting_network(task: Task, recipe: Recipe, classes: tuple[str, ...]) -> tu
     return network, start._replace(fresh_head=start.weights is not None) if is_built_on else start
 
 
-def inherited_options(weights: str, task: Task) -> dict[str, dict[str, Any]]:
+def inherited_options(weights: str | None, task: Task) -> dict[str, dict[str, Any]]:
     """What of a recipe follows from weights that litevision trained: the network, its input, and how it is built.
 
     Nothing for other weights.
     """
-    trained = None if weights in ("none", "default") else _open_trainable(weights)
+    trained = None if weights in (None, "none", "default") else open_model(weights)
     if trained is None:
         return {}
     config: Any = trained.config
-    backbone: NetworkConfig = getattr(config, "backbone", config)
+    backbone: NetworkConfig = getattr(config, "backbone", config) if config.task == task.name else config.as_network()
     tables: dict[str, dict[str, Any]] = {
         "model": {"name": backbone.architecture, "dialect": backbone.dialect, "width": backbone.width_mult}
     }
@@ -85,43 +92,84 @@ def inherited_options(weights: str, task: Task) -> dict[str, dict[str, Any]]:
     return tables
 
 
-def _trained(recipe: Recipe) -> TrainedModel | None:
+def better_start(task: Task, name: str) -> dict[str, dict[str, Any]]:
+    """What of a recipe follows where nobody stated weights, and the backbone has better ones for ``task`` than usual.
+
+    Nothing where there are none, or they cannot be had; a line says why.
+    """
+    weights = task.better_start(name)
+    if weights is None:
+        return {}
+    try:
+        trained = open_model(weights)
+    except LitevisionError as error:
+        reason = str(error).splitlines()[0]
+        console.note(f"{weights} is not there to start from ({reason}); the network's default weights take its place")
+        return {}
+    assert trained is not None
+    return {"model": {"weights": weights, "dialect": trained.config.as_network().dialect}}
+
+
+def _trained(recipe: Recipe, named: Any) -> TrainedModel | None:
+    """The model to go on from, which must be the recipe's; ``named`` is that of a network with a name of its own."""
     model = recipe.model
-    if model.weights in ("none", "default"):
+    if model.weights == "none" or (model.weights == "default" and named is None):
         return None
-    trained = _open_trainable(model.weights)
-    if trained is not None:
+    trained = open_model(model.name if model.weights == "default" else model.weights)
+    if named is not None:
+        found = None if trained is None else trained.config.to_architecture().name
+        if found != model.name:
+            raise WeightsMismatchError(
+                f"{model.weights} holds {found or 'no detector'}, expected weights of {model.name}: a published set, "
+                "the authors' file, a run or a bundle; 'none' trains from scratch"
+            )
+    elif trained is not None:
         backbone = trained.config.as_network()
-        dialect = None if model.dialect == "auto" else model.dialect
+        dialect = None if model.dialect in ("auto", backbone.dialect) else model.dialect
         width = None if model.width == 1.0 else model.width
         held = WeightsRequest(backbone.architecture, backbone.dialect, backbone.width_mult)
         WeightsRequest.of(model.name, dialect, width).require(trained.label, held)
     return trained
 
 
-def _open_trainable(weights: str) -> TrainedModel | None:
-    """What litevision made, or the detector in somebody else's file; None for everything else.
+def _named(task: Task, trained: TrainedModel) -> Any:
+    """The configuration that the name of a trained model alone stands for; None where it stands on a backbone."""
+    return task.named_config(trained.config.to_architecture().name, 1, RGB)
 
-    Raises:
-        UsageError: a detector that litevision runs and exports, but does not train.
-    """
-    trained = open_model(weights)
-    if trained is not None and isinstance(trained.config, NanoDetConfig):
+
+def _backbone_of(trained: TrainedModel, recipe: Recipe, classes: tuple[str, ...]) -> tuple[Network, Start]:
+    """The backbone of a trained detector, as a classifier."""
+    _require_channels(trained, recipe)
+    torch.manual_seed(recipe.run.seed)
+    network = build(replace(trained.config.as_network(), num_classes=len(classes)))
+    detector: Any = trained.network()
+    network.load_state_dict({**network.state_dict(), **detector.backbone.state_dict()})
+    known = trained.pretrained
+    normalisation = _stated_normalisation(recipe, known.normalisation)
+    return network, Start(normalisation, _described(known.weights, recipe), fresh_head=True)
+
+
+def _require_channels(trained: TrainedModel, recipe: Recipe) -> None:
+    """Raises `UsageError` for weights that see other images than the recipe says."""
+    held = trained.config.in_channels
+    if recipe.model.in_channels not in (0, held):
         raise UsageError(
-            f"{trained.label} is a {trained.config.architecture}, which litevision runs and exports but cannot train "
-            "yet; expected weights of a classifier or of a CenterNet"
-        )
-    return trained
-
-
-def _go_on(task: Task, recipe: Recipe, classes: tuple[str, ...], trained: TrainedModel) -> tuple[Any, Start]:
-    """The trained network for ``classes``, as many as they are."""
-    config: Any = replace(trained.config, num_classes=len(classes))
-    if recipe.model.in_channels not in (0, config.in_channels):
-        raise UsageError(
-            f"{trained.label} sees images in {'grey' if config.in_channels == 1 else 'RGB'}, got model.in_channels = "
+            f"{trained.label} sees images in {'grey' if held == 1 else 'RGB'}, got model.in_channels = "
             f"{recipe.model.in_channels}; leave it out"
         )
+
+
+def _stated_normalisation(recipe: Recipe, otherwise: Normalisation | str) -> Normalisation:
+    """The recipe's normalisation, or another, by itself or by its name, where it states none."""
+    stated = recipe.model.normalisation
+    chosen = otherwise if stated == "auto" else stated
+    return normalisation_named(chosen) if isinstance(chosen, str) else chosen
+
+
+def _go_on(recipe: Recipe, classes: tuple[str, ...], trained: TrainedModel) -> tuple[Any, Start]:
+    """The trained network for ``classes``, as many as they are."""
+    config: Any = replace(trained.config, num_classes=len(classes))
+    _require_channels(trained, recipe)
     if isinstance(config, NetworkConfig):
         config = replace(config, dropout=recipe.model.dropout)
     torch.manual_seed(recipe.run.seed)
@@ -138,17 +186,19 @@ def _go_on(task: Task, recipe: Recipe, classes: tuple[str, ...], trained: Traine
         for name, tensor in state.items():
             if name not in by_class:
                 tensor.copy_(before[name])
-            elif kept:
+                continue
+            tensor[len(classes) :] = before[name][trained.config.num_classes :]  # rows that are of no class
+            if kept:
                 rows, old = zip(*kept, strict=True)
                 tensor[list(rows)] = before[name][list(old)]
     fresh = [name for name in classes if name not in labels]
-    if kept and fresh:
+    is_whole_head_fresh = not kept and isinstance(network, Network)  # of a detector, neck and boxes go on
+    if fresh and not is_whole_head_fresh:
         console.note(f"{trained.label} knows {len(kept)} of the classes; from scratch: {', '.join(fresh)}")
-    normalisation = recipe.model.normalisation
     return network, Start(
-        trained.pretrained.normalisation if normalisation == "auto" else normalisation_named(normalisation),
+        _stated_normalisation(recipe, trained.pretrained.normalisation),
         _described(trained.pretrained.weights, recipe),
-        fresh_head=not kept,
+        fresh_head=is_whole_head_fresh,
     )
 
 
@@ -176,8 +226,7 @@ def _backbone(recipe: Recipe, classes: tuple[str, ...]) -> tuple[Network, Start]
     if model.weights == "none":
         config = configure(model.name, width_mult=model.width, dialect=dialect, in_channels=model.in_channels or RGB)
         network = _with_quiet_classifier(build(replace(config, num_classes=len(classes), dropout=model.dropout)))
-        normalisation = normalisation_named("imagenet" if model.normalisation == "auto" else model.normalisation)
-        return network, Start(normalisation, None, fresh_head=False)
+        return network, Start(_stated_normalisation(recipe, "imagenet"), None, fresh_head=False)
     width = None if model.width == 1.0 else model.width
     loaded = load_weights(
         model.weights,

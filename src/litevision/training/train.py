@@ -20,11 +20,11 @@ from litevision.training.console import ConsoleListener, print_data, print_recip
 from litevision.training.plan import AnyPlan, first_network, make_plan, read_plan, run_folder
 from litevision.training.process import RunStopped, require_processes, resolve_device
 from litevision.training.recipe import Recipe
-from litevision.training.recipe_file import layered_weights, make_recipe, read_recipe, recipe_tables, stated_keys
+from litevision.training.recipe_file import layered, make_recipe, read_recipe, recipe_tables, stated_keys
 from litevision.training.result import RESULTS, Run
 from litevision.training.run import train as train_planned
 from litevision.training.same_data import require_same_data
-from litevision.training.start import inherited_options
+from litevision.training.start import better_start, inherited_options
 from litevision.weights.trained import WeightsLike, path_of
 
 KEYS = {
@@ -218,7 +218,11 @@ def choose_recipe(
         in_file = read_recipe(Path(recipe))
         make_recipe(in_file, origin=str(recipe), task=task)  # its own faults under its own name
         layers.insert(0, in_file)
-    inherited = {} if isinstance(recipe, Recipe) else inherited_options(layered_weights(*layers), task)
+    inherited: Mapping[str, Any] = {}
+    if not isinstance(recipe, Recipe):
+        weights, name, dialect = (layered(key, *layers) for key in ("weights", "name", "dialect"))
+        is_open = name is not None and weights is None and dialect in (None, "auto")
+        inherited = better_start(task, str(name)) if is_open else inherited_options(weights, task)
     return ChosenRecipe(make_recipe(inherited, *layers, origin=origin, task=task), stated_keys([inherited, *layers]))
 
 

@@ -153,7 +153,7 @@ def _of_detector(weight_set: WeightSet, request: WeightsRequest) -> WeightsSourc
 
 
 def open_model(source: WeightsLike) -> TrainedModel | None:
-    """The model that litevision made, as ``open_trained`` gives it, or the detector in somebody else's file.
+    """The model that litevision made, as ``open_trained`` gives it, or a detector, published or in a file.
 
     None for everything else, whose weights fill a network that the caller chooses.
 
@@ -162,9 +162,10 @@ def open_model(source: WeightsLike) -> TrainedModel | None:
     """
     trained = open_trained(source)
     given = path_of(source)
-    if trained is not None or not str(given).endswith(_TORCH_ENDINGS) or not Path(given).is_file():
+    if trained is not None:
         return trained
-    return open_source(source, WeightsRequest()).trained
+    is_file = str(given).endswith(_TORCH_ENDINGS) and Path(given).is_file()
+    return open_source(source, WeightsRequest()).trained if is_file or _is_detectors_set(str(given)) else None
 
 
 def _of_file(
@@ -209,6 +210,14 @@ def _of_file(
 def _of_trained(trained: TrainedModel, label: str, notes: tuple[str, ...] = ()) -> WeightsSource:
     state = trained.config.backbone_state(trained.state)
     return WeightsSource(label, None, trained.path, StoredWeights(state, "torch", notes=notes), trained)
+
+
+def _is_detectors_set(name: str) -> bool:
+    """Whether ``name`` is that of a published detector."""
+    try:
+        return find_weight_set(name).architecture in DETECTORS
+    except UnknownNameError:
+        return False
 
 
 def _is_file(source: str | Path) -> bool:

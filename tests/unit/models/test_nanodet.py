@@ -94,7 +94,7 @@ def test_create_refuses_what_a_nanodet_does_not_have(given: dict[str, Any], kind
 
 
 def test_a_nanodet_is_no_backbone() -> None:
-    with pytest.raises(UsageError, match="'nanodet_m' is a detector that can be run and exported, not trained"):
+    with pytest.raises(UsageError, match="'nanodet_m' is a detector as its authors built it"):
         litevision.create("centernet", backbone="nanodet_m")
     with pytest.raises(UnknownNameError, match="no NanoDet 'nanodet_l'"):
         NanoDetConfig("nanodet_l")

@@ -2,6 +2,8 @@
 
 import json
 import shlex
+from collections.abc import Mapping
+from typing import Any
 
 from litevision.image import Crop
 from litevision.tasks.card_sections import CardSections
@@ -46,8 +48,8 @@ def card_sections(results: facts.Results) -> CardSections:
     network, path = results["network"], results["bundle"]["path"]
     height, width = network["size_hw"]
     return CardSections(
-        what_it_is=f"A detector of {len(results['data']['classes']):,} classes of objects: CenterNet (neck "
-        f"{network['neck']}) on {network['architecture']} (dialect {network['dialect']}, width "
+        what_it_is=f"A detector of {len(results['data']['classes']):,} classes of objects: "
+        f"{built_on(network)}{network['architecture']} (dialect {network['dialect']}, width "
         f"{network['width_mult']:g}), trained with litevision {results['litevision']} on {results['created']}.",
         limits=_limits(results),
         data=_data(results),
@@ -60,6 +62,11 @@ def card_sections(results: facts.Results) -> CardSections:
         command=f"detect photo.jpg --model {shlex.quote(path)} --save found",
         code=snippet(path, results["preprocess"]["crop"]),
     )
+
+
+def built_on(network: Mapping[str, Any]) -> str:
+    """What stands on the backbone, to be followed by its name; empty where the name says it."""
+    return f"CenterNet (neck {network['neck']}) on " if "neck" in network else ""
 
 
 def _limits(results: facts.Results) -> list[str]:

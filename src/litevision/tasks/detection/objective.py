@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +18,10 @@ from litevision.evaluation.coco import detection_scores
 from litevision.evaluation.detection import DetectionEvaluation
 from litevision.image import Preprocess
 from litevision.image.decode import open_image
-from litevision.models.centernet import CenterNetMaps, decode
 from litevision.runtime import Normalisation
 from litevision.tasks.detection.augment import Augmenter, Example, as_example
-from litevision.tasks.detection.loss import centernet_loss
-from litevision.tasks.detection.recipe import Detection
-from litevision.tasks.detection.targets import CenterNetTargets, make_targets
+from litevision.tasks.detection.heads import Heads
+from litevision.tasks.detection.recipe import BoxAugment
 from litevision.training.batches import Batch, PixelNormaliser, SampleKey
 from litevision.training.image_cache import ImageCache
 
@@ -37,9 +36,9 @@ class DetectionImages:
         self,
         store: ImageCache,
         samples: Sequence[DetectionSample],
-        options: Detection,
+        options: BoxAugment,
         preprocess: Preprocess,
-        num_classes: int,
+        heads: Heads,
     ) -> None:
         """Takes ``store``, which reads the ``samples`` whole at any size, and what makes the finished model's input."""
         self._store = store
@@ -47,7 +46,7 @@ class DetectionImages:
         self._options = options
         self._preprocess = preprocess
         self._size_hw = preprocess.size_hw
-        self._num_classes = num_classes
+        self._heads = heads
         self._augment = Augmenter(
             options, preprocess.size_hw, "stretch" if preprocess.crop == "stretch" else "letterbox"
         )
@@ -64,21 +63,18 @@ class DetectionImages:
 
     def collate(self, items: Sequence[Example]) -> Batch:
         """The images, and their targets, which are made where images are read: that takes time too."""
-        targets = make_targets(
+        targets = self._heads.targets(
             [item.boxes_xyxy for item in items],
             [item.labels for item in items],
+            [item.ignored for item in items],
             self._size_hw,
-            self._num_classes,
-            ignored=[item.ignored for item in items],
-            radius=self._options.radius,
-            center_radius=self._options.center_radius,
         )
         return torch.stack([item.image for item in items]), targets
 
     def at_size(self, size_hw: tuple[int, int]) -> "DetectionImages":
         """The same images, made at another size."""
         preprocess = replace(self._preprocess, size_hw=size_hw)
-        return DetectionImages(self._store, self._samples, self._options, preprocess, self._num_classes)
+        return DetectionImages(self._store, self._samples, self._options, preprocess, self._heads)
 
     def _load(self, index: int) -> Example:
         return as_example(self._store(index), self._samples[index])
@@ -107,7 +103,7 @@ class DetectionObjective:
 
     def __init__(
         self,
-        options: Detection,
+        heads: Heads,
         preprocess: Preprocess,
         normalisation: Normalisation,
         classes: tuple[str, ...],
@@ -120,7 +116,7 @@ class DetectionObjective:
 
         ``class_weights`` count in training alone.
         """
-        self._options = options
+        self._heads = heads
         self._preprocess = preprocess
         self._normalise = PixelNormaliser(normalisation, in_channels)
         self._classes = classes
@@ -131,7 +127,8 @@ class DetectionObjective:
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar."""
         images_u8, targets = batch
-        return self._loss_of(network(self._normalised(images_u8)), targets, self._weights)
+        size_hw = images_u8.shape[-2], images_u8.shape[-1]
+        return self._heads.loss(network(self._normalised(images_u8)), targets, size_hw, self._weights)
 
     def split(self, network: nn.Module) -> None:
         """Nothing is kept: maps of all strides take hundreds of times the memory of a classifier's features."""
@@ -140,34 +137,34 @@ class DetectionObjective:
     def validate(self, network: nn.Module) -> DetectionValidation:
         """Mean loss and average precision on the validation images, as the runtime preprocesses them."""
         device = next(network.parameters()).device
-        loss_sum = 0.0
+        loss_sum, size_hw = 0.0, self._preprocess.size_hw
         found: list[Detections] = []
         for start in range(0, len(self._validation), _VALIDATION_BATCH):
             part = range(start, min(start + _VALIDATION_BATCH, len(self._validation)))
             batch_u8_nhwc = torch.from_numpy(np.stack([self._store(index) for index in part]))
             maps = network(self._normalised(batch_u8_nhwc.to(device).permute(0, 3, 1, 2)))
             samples = [self._validation[index] for index in part]
-            loss_sum += len(samples) * float(self._loss_of(maps, self._targets(samples).to(device)))
+            loss_sum += len(samples) * float(self._heads.loss(maps, self._targets(samples).to(device), size_hw))
             if not math.isfinite(loss_sum):  # boxes that are no numbers have no score
                 return DetectionValidation(loss_sum, 0.0, 0.0)
-            answers = [tensor.cpu().numpy() for tensor in decode(maps, self._options.top_k)]
-            found += [self._in_image(sample, *answer) for sample, *answer in zip(samples, *answers, strict=True)]
+            answers = self._heads.decode(maps, size_hw)
+            found += [
+                self._in_image(sample, *(tensor.cpu().numpy() for tensor in answer))
+                for sample, answer in zip(samples, answers, strict=True)
+            ]
         evaluation = DetectionEvaluation("validation", self._classes, tuple(self._validation), tuple(found))
         scores = detection_scores(evaluation)
         return DetectionValidation(loss_sum / len(self._validation), scores.ap or 0.0, scores.ap50 or 0.0)
 
-    def _targets(self, samples: Sequence[DetectionSample]) -> CenterNetTargets:
-        return make_targets(
+    def _targets(self, samples: Sequence[DetectionSample]) -> Any:
+        return self._heads.targets(
             [
                 torch.from_numpy(self._preprocess.geometry(sample.size_hw).apply_boxes(sample.boxes_xyxy))
                 for sample in samples
             ],
             [torch.from_numpy(sample.labels) for sample in samples],
+            [torch.from_numpy(sample.ignored) for sample in samples],
             self._preprocess.size_hw,
-            len(self._classes),
-            ignored=[torch.from_numpy(sample.ignored) for sample in samples],
-            radius=self._options.radius,
-            center_radius=self._options.center_radius,
         )
 
     def _in_image(
@@ -183,19 +180,6 @@ class DetectionObjective:
             clipped = clip_boxes(moved, sample.size_hw)
         seen = box_area(clipped) > 0
         return Detections(clipped[seen], scores[seen], labels[seen], self._classes, sample.size_hw)
-
-    def _loss_of(
-        self, maps: tuple[Tensor, Tensor, Tensor], targets: CenterNetTargets, class_weights: Tensor | None = None
-    ) -> Tensor:
-        options = self._options
-        return centernet_loss(
-            CenterNetMaps(*maps),
-            targets,
-            size_weight=options.size_weight,
-            offset_weight=options.offset_weight,
-            iou_weight=options.iou_weight,
-            class_weights=class_weights,
-        ).total
 
     def _normalised(self, images: Tensor) -> Tensor:
         """Images of 0 to 255 as the network takes them, channels last."""

@@ -15,6 +15,7 @@ from litevision.evaluation.detection import DetectionEvaluation
 from litevision.image.decode import open_image
 from litevision.image.draw import PALETTE, draw_boxes
 from litevision.image.text import Lettering
+from litevision.tasks.detection.card import built_on
 from litevision.training.report import facts, plots
 from litevision.training.report.images import data_uri
 
@@ -50,6 +51,7 @@ def report_parts(
     return {
         "judged": {"scores": results["scores"][split], "evaluation": evaluation} if split else None,
         "overlays": (),
+        "built_on": built_on(results["network"]),
         "rows": list(zip(results["scores"][split]["per_class"], results["at_thresholds"], strict=True))
         if split
         else [],

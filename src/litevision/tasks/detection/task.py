@@ -14,6 +14,7 @@ from litevision.evaluation.coco import DetectionScores, as_detection_score, dete
 from litevision.evaluation.curves import at_thresholds, best_thresholds
 from litevision.evaluation.detection import DetectionEvaluation, evaluate_detector
 from litevision.image import Preprocess
+from litevision.registry import DETECTORS
 from litevision.runtime import Bundle, BundleMetadata, Check, DetectionScore, Detector, Normalisation
 from litevision.runtime.detector import DEFAULT_SCORE_THRESHOLD
 from litevision.runtime.metadata import Task as TaskName
@@ -36,14 +37,19 @@ from litevision.tasks.detection.score_sheet import class_rows, score_line, score
 if TYPE_CHECKING:
     from litevision.exporting.graph import FromRaw
     from litevision.models.centernet import CenterNet, CenterNetConfig
+    from litevision.models.nanodet import NanoDetConfig
     from litevision.training.image_cache import ImageStores
     from litevision.training.plan import Plan
 
 _NOTHING_FOUND = 5e-4  # an AP50 that is 0.000
+_TRAINED_ON_COCO = {
+    "shufflenet_v2_x1_0": "nanodet_plus_m.rangilyu_coco_r416",
+    "shufflenet_v2_x1_5": "nanodet_plus_m_x1_5.rangilyu_coco_r416",
+}
 
 
 class DetectionTask(Task):
-    """Where objects are in an image, and what they are. What is trained is a CenterNet."""
+    """Where objects are in an image, and what they are. What is trained is a CenterNet, or a NanoDet by its name."""
 
     name: ClassVar[TaskName] = "detection"
     verb: ClassVar[str] = "detect"
@@ -114,8 +120,20 @@ class DetectionTask(Task):
         detector.take_backbone(backbone)
         return detector
 
-    def inherited_options(self, config: "CenterNetConfig") -> dict[str, dict[str, Any]]:
-        """How the detector is built on its backbone."""
+    def named_config(self, name: str, num_classes: int, in_channels: int) -> "NanoDetConfig | None":
+        """The NanoDet of that name."""
+        from litevision.models.nanodet import FORMS, NanoDetConfig
+
+        return NanoDetConfig(name, num_classes, in_channels) if name in FORMS else None
+
+    def better_start(self, name: str) -> str | None:
+        """The COCO-trained NanoDet on that backbone, where there is one."""
+        return _TRAINED_ON_COCO.get(name)
+
+    def inherited_options(self, config: Any) -> dict[str, dict[str, Any]]:
+        """How the detector is built on its backbone; nothing where its name says it."""
+        if not hasattr(config, "backbone"):
+            return {}
         options = {
             "neck": config.neck,
             "neck_channels": config.neck_channels or 0,
@@ -123,22 +141,24 @@ class DetectionTask(Task):
         }
         return {"detection": options}
 
-    def read_for_training(self, plan: "Plan[LabelledBoxes, CenterNetConfig]") -> Callable[[Path], Any]:
+    def read_for_training(self, plan: "Plan[LabelledBoxes, Any]") -> Callable[[Path], Any]:
         """The whole image at the size from which training images are made."""
         from litevision.tasks.detection.objective import read_for_training
 
         return functools.partial(read_for_training, plan.preprocess, plan.recipe.detection.scale[1])
 
-    def set_up(self, plan: "Plan[LabelledBoxes, CenterNetConfig]", stores: "ImageStores") -> TrainingSetup:
+    def set_up(self, plan: "Plan[LabelledBoxes, Any]", stores: "ImageStores") -> TrainingSetup:
         """Objective and images of a run."""
+        from litevision.tasks.detection.heads import heads_of
         from litevision.tasks.detection.objective import DetectionImages, DetectionObjective
         from litevision.training.balance import class_weights, repeat_factors
 
         recipe, classes, splits = plan.recipe, plan.data.classes, plan.recipe.schedule.splits
         samples, validation = plan.data.of(*splits), plan.data.of("validation")
         weights = class_weights(plan.data.counts(*splits)) if recipe.loss.class_weights == "balanced" else None
+        heads = heads_of(plan.config, recipe.detection)
         objective = DetectionObjective(
-            recipe.detection,
+            heads,
             plan.preprocess,
             plan.normalisation,
             classes,
@@ -147,7 +167,7 @@ class DetectionTask(Task):
             weights,
             plan.config.in_channels,
         )
-        images = DetectionImages(stores.train, samples, recipe.detection, plan.preprocess, len(classes))
+        images = DetectionImages(stores.train, samples, recipe.detection, plan.preprocess, heads)
         shown = [set(sample.labels[~sample.ignored].tolist()) for sample in samples]
         chances = repeat_factors(shown) if recipe.loss.sampler == "balanced" else None
         return TrainingSetup(objective, images, chances)
@@ -170,7 +190,9 @@ class DetectionTask(Task):
         return (f"{shown} that detection.top_k allows: {advice}.",) if images else ()
 
     def start_in_words(self, recipe: Any) -> str:
-        """What stands on the backbone."""
+        """What stands on the backbone, where the name does not say it."""
+        if recipe.model.name in DETECTORS:
+            return ""
         return f"CenterNet (neck {recipe.detection.neck}) on "
 
     def epoch_in_words(self, record: Mapping[str, Any]) -> str:
@@ -272,8 +294,10 @@ class DetectionTask(Task):
 
         return {"images": {split: len(data.of(split)) for split in SPLITS}}
 
-    def describe_config(self, config: "CenterNetConfig") -> dict[str, Any]:
-        """How the detector is built on its backbone."""
+    def describe_config(self, config: Any) -> dict[str, Any]:
+        """How the detector is built on its backbone; nothing where its name says it."""
+        if not hasattr(config, "backbone"):
+            return {}
         return {"neck": config.neck, "neck_channels": config.neck_channels, "head_channels": config.head_channels}
 
     def class_rows(self, results: Mapping[str, Any], split: str) -> Rows:
@@ -305,7 +329,7 @@ class DetectionTask(Task):
         )
 
     def report_parts(
-        self, plan: "Plan[LabelledBoxes, CenterNetConfig]", network: Any, results: Mapping[str, Any], evaluations: Any
+        self, plan: "Plan[LabelledBoxes, Any]", network: Any, results: Mapping[str, Any], evaluations: Any
     ) -> dict[str, Any]:
         """What the report's template is filled with."""
         from litevision.tasks.detection.page import report_parts

@@ -13,6 +13,7 @@ from litevision.errors import UsageError
 from litevision.image import Preprocess
 from litevision.models.centernet import CenterNetMaps
 from litevision.runtime import Normalisation
+from litevision.tasks.detection.heads import CenterNetHeads
 from litevision.tasks.detection.objective import DetectionImages, DetectionObjective, read_for_training
 from litevision.tasks.detection.recipe import Detection, DetectionRecipe
 from litevision.training.image_cache import ImageCache
@@ -32,7 +33,7 @@ def images_of(samples: tuple[DetectionSample, ...], options: Detection, folder: 
     store = ImageCache(
         folder, [one.path for one in samples], lambda path: read_for_training(PREPROCESS, 1.4, path), 10**7
     )
-    return DetectionImages(store, samples, options, PREPROCESS, len(CLASSES))
+    return DetectionImages(store, samples, options, PREPROCESS, CenterNetHeads(options, len(CLASSES)))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_what_is_made_small(samples: tuple[DetectionSample, ...], tmp_path: Path
     for options in (Detection(), replace(Detection(), **{option: value})):
         images = images_of(samples, options, tmp_path / str(len(losses)))
         batch = images.collate([images[0, 1], images[1, 2]])
-        task = DetectionObjective(options, PREPROCESS, IMAGENET, CLASSES, (), images._store)
+        task = DetectionObjective(CenterNetHeads(options, 2), PREPROCESS, IMAGENET, CLASSES, (), images._store)
         maps = CenterNetMaps(torch.zeros(2, 2, 16, 24), torch.zeros(2, 2, 16, 24), torch.zeros(2, 2, 16, 24))
         losses.append(float(task.loss(lambda _, maps=maps: maps, batch)))
     assert losses[0] != losses[1]

@@ -13,6 +13,7 @@ from litevision.image import Preprocess
 from litevision.models import configure
 from litevision.models.centernet import CenterNet, CenterNetConfig, CenterNetMaps
 from litevision.runtime import Normalisation
+from litevision.tasks.detection.heads import CenterNetHeads
 from litevision.tasks.detection.objective import DetectionImages, DetectionObjective, read_for_training
 from litevision.tasks.detection.recipe import Detection
 from litevision.tasks.detection.targets import CenterNetTargets, make_targets
@@ -59,7 +60,8 @@ class Oracle(nn.Module):
 
 def objective_of(samples: tuple[DetectionSample, ...], folder: Path) -> DetectionObjective:
     store = ImageCache(folder / "cache", [one.path for one in samples], PREPROCESS, 10**7)
-    return DetectionObjective(Detection(iou_weight=0.0), PREPROCESS, IMAGENET, CLASSES, samples, store)
+    heads = CenterNetHeads(Detection(iou_weight=0.0), len(CLASSES))
+    return DetectionObjective(heads, PREPROCESS, IMAGENET, CLASSES, samples, store)
 
 
 def test_validation_of_the_truth_is_perfect(root: Path, tmp_path: Path) -> None:
@@ -88,7 +90,7 @@ def test_batches_do_not_depend_on_who_reads_them(root: Path, tmp_path: Path, wor
         store = ImageCache(
             tmp_path / folder, [one.path for one in samples], lambda path: read_for_training(PREPROCESS, 1.4, path), 0
         )
-        images = DetectionImages(store, samples, options, PREPROCESS, len(CLASSES))
+        images = DetectionImages(store, samples, options, PREPROCESS, CenterNetHeads(options, len(CLASSES)))
         places = EpochOrder(len(samples), 4, 3).batches(epoch=1)
         return list(load_batches(images, places, processes))
 
