@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from litevision.exporting.graph import FromRaw
     from litevision.runtime import Bundle, BundleMetadata, Check, Normalisation
     from litevision.runtime.metadata import Task as TaskName
-    from litevision.tasks.card_sections import CardSections
+    from litevision.tasks.card_sections import CardSections, ScoreCurve
     from litevision.training.batches import Images
     from litevision.training.image_cache import ImageStores
     from litevision.training.loop import Objective
@@ -99,15 +99,6 @@ class ScoreSheet:
     footer: Sequence[str]
     per_class: Rows
     predictions: Rows
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreCurve:
-    """The plot of the validation score; ``lines`` are keys of the epochs with their names, the main one last."""
-
-    ylabel: str
-    lines: Mapping[str, str]
-    caption: str
 
 
 class Task(ABC):
@@ -347,7 +338,7 @@ class Task(ABC):
 
     @property
     @abstractmethod
-    def score_curve(self) -> ScoreCurve:
+    def score_curve(self) -> "ScoreCurve":
         """The plot of the validation score, epoch by epoch."""
 
     @abstractmethod

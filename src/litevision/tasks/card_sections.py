@@ -1,6 +1,6 @@
-"""What of a model card differs by task."""
+"""What of a model card and a report differs by task."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -29,3 +29,12 @@ class CardSections:
     check: str
     command: str
     code: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreCurve:
+    """The plot of the validation score; ``lines`` are keys of the epochs with their names, the main one last."""
+
+    ylabel: str
+    lines: Mapping[str, str]
+    caption: str

@@ -26,13 +26,12 @@ from litevision.tasks.base import (
     MainScore,
     OnResults,
     Rows,
-    ScoreCurve,
     ScoreSheet,
     Task,
     TrainableData,
     TrainingSetup,
 )
-from litevision.tasks.card_sections import CardSections
+from litevision.tasks.card_sections import CardSections, ScoreCurve
 from litevision.tasks.classification.recipe import FRESH_DEFAULTS, ClassificationRecipe
 from litevision.tasks.classification.score_sheet import FIGURES, score_sheet
 

@@ -23,13 +23,12 @@ from litevision.tasks.base import (
     MainScore,
     OnResults,
     Rows,
-    ScoreCurve,
     ScoreSheet,
     Task,
     TrainableData,
     TrainingSetup,
 )
-from litevision.tasks.card_sections import CardSections
+from litevision.tasks.card_sections import CardSections, ScoreCurve
 from litevision.tasks.detection.data import boxes_from_dict, boxes_to_dict, read_trainable, truth_of
 from litevision.tasks.detection.recipe import DETECTION_DEFAULTS, FRESH_DEFAULTS, DetectionRecipe
 from litevision.tasks.detection.score_sheet import class_rows, score_line, score_sentence, score_sheet

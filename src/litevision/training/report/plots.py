@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,11 @@ from matplotlib.ticker import MaxNLocator
 
 from litevision.evaluation import CalibrationBin, wilson_interval
 from litevision.plotting import BLUE, ORANGE
-from litevision.tasks.base import ScoreCurve
 from litevision.training.report.drawing import INK, drawing, short_name, svg
 from litevision.training.report.facts import finite
+
+if TYPE_CHECKING:
+    from litevision.tasks.card_sections import ScoreCurve
 
 _CURVE_INCHES = (4.6, 2.7)
 _MOST_NUMBERS = 2500  # in a confusion matrix; with more, the colours alone must do
@@ -24,7 +26,9 @@ _MOST_NAMES = 120
 _WHITE_TEXT_FROM = 0.6  # of a cell's full colour
 
 
-def curves(epochs: Sequence[Mapping[str, Any]], best_epoch: int | None, score: ScoreCurve) -> list[tuple[Markup, str]]:
+def curves(
+    epochs: Sequence[Mapping[str, Any]], best_epoch: int | None, score: "ScoreCurve"
+) -> list[tuple[Markup, str]]:
     """How training went, epoch by epoch: the plots, each with a sentence on how to read it."""
     with drawing():
         return [
