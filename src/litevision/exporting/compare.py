@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from litevision.console import note
 from litevision.detections import box_iou
 from litevision.errors import ExportError
+from litevision.exporting.formats import HALF_TOLERANCE
 from litevision.runtime import Bundle, Check
 
 CheckImages = Sequence[str | Path | bytes]
 
-_SAME_PLACE, _LEAST_SCORE = 0.9, 0.02
+_SAME_PLACE, _LEAST_SCORE, _LEAST_SHARE = 0.9, 0.02, 0.95
 
 
 def compare_probabilities(expected: Bundle, got: Bundle, check_images: CheckImages, tolerance: float) -> Check:
@@ -43,26 +45,27 @@ def compare_boxes(expected: Bundle, got: Bundle, check_images: CheckImages, tole
     """Compares the boxes of two detectors, also those that would not count.
 
     Left out are boxes whose score is within ``tolerance`` of the least that is compared, 0.02 or the last in the
-    other's list. The agreement is the share of the others that both have: of the same class, in the same place (IoU of
-    0.9), with a score that differs by ``tolerance`` at most.
+    other's list. Of the rest both must have all, of the same class, in the same place (IoU of 0.9), with a score that
+    differs by ``tolerance`` at most; in float16, where neighbours and overlaps are decided otherwise now and then, 95 %
+    of them. The agreement is the part of the images whose best box is found by both.
 
     Raises:
-        ExportError: a box of one that the other has not, or answers that are no numbers.
+        ExportError: too many boxes of one that the other has not, none at all, or answers that are no numbers.
     """
     batch_u8_nhwc = expected.metadata.preprocess.batch(check_images)
     right, answers = (one.run(batch_u8_nhwc) for one in (expected, got))
     _check_numbers(got, answers["scores"], answers["boxes"])
     differences: list[float] = []
+    best: list[bool] = []
     for one, other in ((right, answers), (answers, right)):
         for image in range(len(batch_u8_nhwc)):
-            (scores, classes), (others, other_classes) = (
-                (it["scores"][image], it["classes"][image]) for it in (one, other)
-            )
+            scores, others = one["scores"][image], other["scores"][image]
             counts = scores > max(_LEAST_SCORE, others.min()) + tolerance
-            same = other_classes[None] == classes[:, None]
+            same = other["classes"][image][None] == one["classes"][image][:, None]
             overlaps = box_iou(one["boxes"][image], other["boxes"][image]) * same
-            apart = np.where(overlaps >= _SAME_PLACE, np.abs(others[None] - scores[:, None]), np.inf)
-            differences += apart.min(1)[counts].tolist()
+            apart = np.where(overlaps >= _SAME_PLACE, np.abs(others[None] - scores[:, None]), np.inf).min(1)
+            differences += apart[counts].tolist()
+            best.append(not counts.any() or bool(apart[scores.argmax()] <= tolerance))
     found = np.array(differences)
     if not found.size:
         raise ExportError(
@@ -70,12 +73,15 @@ def compare_boxes(expected: Bundle, got: Bundle, check_images: CheckImages, tole
             "compared; give images with objects in them (on the command line --check-images FOLDER)"
         )
     agrees = found <= tolerance
-    if not agrees.all():
+    alone = f"{(~agrees).sum()} of {found.size} boxes are found by one alone"
+    if agrees.mean() < (1 if tolerance < HALF_TOLERANCE else _LEAST_SHARE):
         raise ExportError(
             f"{got.path.name} does not answer as the bundle on {len(batch_u8_nhwc)} images in {got.engine.version}: "
-            f"{(~agrees).sum()} of {found.size} boxes are found by one alone; nothing was written"
+            f"{alone}; nothing was written"
         )
-    return Check(got.engine.version, len(batch_u8_nhwc), float(found.max()), 1.0)
+    if not agrees.all():
+        note(f"{got.path.name}: {alone}, the bundle or this file")
+    return Check(got.engine.version, len(batch_u8_nhwc), float(found[agrees].max()), float(np.mean(best)))
 
 
 def _check_numbers(got: Bundle, *answers: npt.NDArray[np.float32]) -> None:

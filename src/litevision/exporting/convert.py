@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from litevision.errors import BundleError, ExportError, LitevisionError, UsageError
+from litevision.errors import BundleError, ExportError, LitevisionError, MissingExtraError, UsageError
 from litevision.exporting.formats import ExportFormat, FinishedBundle, Variant
 from litevision.exporting.record import record_json
 from litevision.files import atomic_write, folder_beside, sync_file
@@ -86,6 +86,8 @@ def convert_bundle(
                     partial.write_text(record_json(engine, metadata, row.name, [path]), "utf-8")
     except LitevisionError:
         raise
+    except ImportError as error:
+        raise MissingExtraError.of(f"export to the format {row.name}", row.extra) from error
     except OSError as error:
         raise UsageError(f"{path} cannot be written ({error.strerror}); give a path in a folder of yours") from error
     return metadata

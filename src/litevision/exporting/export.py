@@ -145,10 +145,11 @@ def export(
     changes = {key: value for key, value in changes.items() if value is not None}
     finished = finished_bundle(source) if named and not changes and not reset_classifier else None
     is_plain = row.name == BUNDLE and variant == Variant() and not sidecar
-    if finished is not None and not is_plain:
+    has_torch = find_spec("torch") is not None
+    if finished is not None and not (is_plain and has_torch):
         return convert_bundle(finished, path, row, variant, check_images, sidecar=sidecar)
-    if find_spec("torch") is None:
-        raise MissingExtraError.of("export of what is no finished bundle", "train")
+    if not has_torch:
+        raise MissingExtraError.of("export of anything but a finished bundle", "train")
     from litevision.exporting.prepare import prepare
 
     prepared = prepare(source, path, reset_classifier=reset_classifier, **changes)

@@ -71,7 +71,7 @@ class ExportFormat:
         name: of the format, as ``--format`` has it.
         suffixes: what an output's name ends with; the first is shown.
         help: what the file is for, in a few words that follow "for".
-        extra: the pip extra that writing and checking it needs.
+        extra: the pip extra that writing and checking it needs, where a finished bundle is given.
         write: writes the file, or fills the folder, at a path where nothing is yet. Returns how much a probability may
             differ from the bundle's by the arithmetic that was chosen, such as 1e-3 for float32; a larger difference is
             refused.
@@ -159,7 +159,7 @@ FORMATS = {
             name=BUNDLE,
             suffixes=(".onnx",),
             help="ONNX with the labels and the preprocessing inside, checked against the network in onnxruntime",
-            extra="train",
+            extra="onnx",
             write=_write_bundle,
             open=_open_bundle,
             takes=frozenset({"half", "opset", "batch", "input", "raw_heads"}),

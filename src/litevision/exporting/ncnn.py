@@ -5,12 +5,14 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import onnx
+from onnx import helper, numpy_helper
 
 from litevision.errors import ExportError, MissingExtraError
 from litevision.exporting.formats import HALF_TOLERANCE, FinishedBundle
 from litevision.exporting.portable import make_portable
-from litevision.exporting.surgery import fix_batch, give_maps, read_graph, take_floats
+from litevision.exporting.surgery import fix_batch, give_maps, prune, read_graph, shape_of, take_floats
 from litevision.runtime.engines.ncnn_engine import BIN, PARAM
 
 _TIMEOUT_S = 600
@@ -34,6 +36,7 @@ def write_ncnn(bundle: FinishedBundle, folder: Path) -> float:
         give_maps(model)
     fix_batch(model, 1)
     make_portable(model)
+    _shuffle_by_transposing(model)
     [taken] = model.graph.input
     sides = ",".join(str(side.dim_value) for side in taken.type.tensor_type.shape.dim)
     with tempfile.TemporaryDirectory() as work:  # it writes ten files beside its input, and rewrites some inputs
@@ -58,6 +61,45 @@ def write_ncnn(bundle: FinishedBundle, folder: Path) -> float:
         (folder / PARAM).write_text(_renamed(param.read_text("utf-8"), names), "utf-8")
         (folder / BIN).write_bytes(numbers.read_bytes())
     return HALF_TOLERANCE
+
+
+def _shuffle_by_transposing(model: onnx.ModelProto) -> None:
+    """Writes each shuffle of two halves' channels as what pnnx knows for ncnn's ShuffleChannel.
+
+    A bundle interleaves them by a concatenation along a new axis, which other engines compute sooner: ShuffleNetV2 1.0
+    on one thread took 11.8 ms in onnxruntime and 9.6 in OpenVINO, and 12.6 and 13.1 with transposes; in ncnn it is the
+    other way round, 14.0 ms and 13.0.
+    """
+    graph = model.graph
+    made_by = {name: node for node in graph.node for name in node.output}
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        joined = made_by.get(node.input[0]) if node.op_type == "Reshape" else None
+        parts = [made_by[name] for name in joined.input if name in made_by] if joined else []
+        halves = [part.input[0] for part in parts if part.op_type == "Unsqueeze" and _is_third_axis_new(graph, part)]
+        shape = [side for side in shape_of(graph, node.output[0]) if isinstance(side, int)]
+        if len(halves) != 2 or len(parts) != 2 or len(shape) != 4:
+            nodes.append(node)
+            continue
+        name, (count, channels, height, width) = node.output[0], shape
+        sides = {f"{name}/apart": [count, 2, channels // 2, height, width], f"{name}/shape": shape}
+        graph.initializer.extend(numpy_helper.from_array(np.array(to, np.int64), key) for key, to in sides.items())
+        apart, whole = sides
+        nodes += [
+            helper.make_node("Concat", halves, [f"{name}/1"], axis=1),
+            helper.make_node("Reshape", [f"{name}/1", apart], [f"{name}/2"]),
+            helper.make_node("Transpose", [f"{name}/2"], [f"{name}/3"], perm=[0, 2, 1, 3, 4]),
+            helper.make_node("Reshape", [f"{name}/3", whole], [name]),
+        ]
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
+    prune(graph)
+
+
+def _is_third_axis_new(graph: onnx.GraphProto, node: onnx.NodeProto) -> bool:
+    before, after = shape_of(graph, node.input[0]), shape_of(graph, node.output[0])
+    return len(before) == 4 and after == [*before[:2], 1, *before[2:]]
 
 
 def _renamed(param: str, names: dict[str, str]) -> str:

@@ -1,5 +1,6 @@
 """Changes to a finished bundle's graph for runtimes that want another form: float input, maps, one image, half."""
 
+from collections.abc import Set
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def take_floats(model: onnx.ModelProto) -> None:
     graph = model.graph
     [given] = graph.input
     front = _behind_front(graph)
-    shape = _shape(graph, front)
+    shape = shape_of(graph, front)
     if given.type.tensor_type.elem_type != TensorProto.UINT8 or len(shape) != 4 or shape[1] not in (1, 3):
         raise ExportError(
             "the graph does not begin with a normalisation of uint8 images, so that it cannot take floats; "
@@ -41,7 +42,7 @@ def take_floats(model: onnx.ModelProto) -> None:
             if name == front:
                 node.input[place] = given.name
     given.CopyFrom(helper.make_tensor_value_info(given.name, TensorProto.FLOAT, shape))
-    _prune(graph, {front})
+    prune(graph, {front})
 
 
 def give_maps(model: onnx.ModelProto) -> None:
@@ -59,14 +60,14 @@ def give_maps(model: onnx.ModelProto) -> None:
         if node.input[1].endswith(f"heads.{name}.output.weight")
     }
     if set(heads) != set(MAPS):
-        raise ExportError("the graph has no heads that are known; expected the bundle of a CenterNet of litevision")
-    shapes = [_shape(graph, heads[name]) for name in MAPS]
+        raise ExportError("maps are those of a CenterNet of litevision, and this graph has none")
+    shapes = [shape_of(graph, heads[name]) for name in MAPS]
     rename_tensors(graph, {heads[name]: name for name in MAPS})
     del graph.output[:]
     graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in zip(MAPS, shapes, strict=True)
     )
-    _prune(graph)
+    prune(graph)
 
 
 def fix_batch(model: onnx.ModelProto, count: int) -> None:
@@ -136,7 +137,7 @@ def to_half(model: onnx.ModelProto) -> None:
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:]
     graph.node.extend(copies)
-    _prune(graph)
+    prune(graph)
     infer_shapes(model)
 
 
@@ -179,14 +180,15 @@ def _behind_front(graph: onnx.GraphProto) -> str:
         [name] = users[0].output
 
 
-def _shape(graph: onnx.GraphProto, name: str) -> list[int | str]:
+def shape_of(graph: onnx.GraphProto, name: str) -> list[int | str]:
+    """The sides of a tensor, by number or name; none where they are not known."""
     for it in (*graph.value_info, *graph.input, *graph.output):
         if it.name == name:
             return [side.dim_value or side.dim_param for side in it.type.tensor_type.shape.dim]
     return []
 
 
-def _prune(graph: onnx.GraphProto, without: set[str] = frozenset()) -> None:  # type: ignore[assignment]
+def prune(graph: onnx.GraphProto, without: Set[str] = frozenset()) -> None:
     """Takes out what no output needs, and what makes the tensors ``without``."""
     needed = {it.name for it in graph.output}
     kept: list[onnx.NodeProto] = []
