@@ -58,7 +58,8 @@ def imported() -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "find_spec")):
+            # what is found and not imported: pnnx is a program in a package
             names |= {part.value for part in node.args if isinstance(part, ast.Constant)}
         elif isinstance(node, ast.Attribute) and ast.unparse(node) in IMPORTED_BY.values():
             names.add(ast.unparse(node))
