@@ -118,6 +118,11 @@ def _trained(recipe: Recipe, named: Any) -> TrainedModel | None:
     trained = open_model(model.name if model.weights == "default" else model.weights)
     if named is not None:
         found = None if trained is None else trained.config.to_architecture().name
+        if trained is None and model.weights == "default":
+            raise WeightsMismatchError(
+                f"no weights of {model.name} can be fetched by its name; expected model.weights to be its authors' "
+                "file, a run or a bundle, or 'none' to train from scratch"
+            )
         if found != model.name:
             raise WeightsMismatchError(
                 f"{model.weights} holds {found or 'no detector'}, expected weights of {model.name}: a published set, "

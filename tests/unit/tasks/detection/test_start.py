@@ -88,7 +88,7 @@ def test_weights_of_another_network(name: str, message: str, nanodet: tuple[Nano
 
 
 def test_the_authors_weights_that_cannot_be_fetched_by_name() -> None:
-    with pytest.raises(WeightsMismatchError, match="default holds no detector, expected weights of nanodet_m"):
+    with pytest.raises(WeightsMismatchError, match="no weights of nanodet_m can be fetched by its name"):
         start_of("default", ("dog",), name="nanodet_m")
 
 
