@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from litevision.cli.fields import engine_names, model_names
+from litevision.cli.fields import all_engine_names, model_names
 from litevision.cli.parser import argument, flag, option
 
 
@@ -28,7 +28,7 @@ class QuantizeOptions:
         metavar="DATA",
         help="Images to calibrate on: the split train of labelled ones, or a part of any folder.",
     )
-    output: Path = option(short="-o", metavar="FILE.onnx", help="File to write.", writes="export")
+    output: Path = option(short="-o", metavar="FILE.onnx", help="File to write; .tflite for LiteRT.", writes="export")
     evaluate_on: Path | None = option(
         None, metavar="DATA", help="Labelled images to judge by; those of --data that do not calibrate unless given."
     )
@@ -39,7 +39,11 @@ class QuantizeOptions:
     )
     images: int = option(300, help="Images that calibrate, at most.")
     seed: int = option(0, help="Random seed that draws them.")
-    engine: str = option("onnxruntime", choices=engine_names, help="Engine that will run the bundle.")
+    engine: str | None = option(
+        None,
+        choices=all_engine_names,
+        help="Engine that will run the bundle; onnxruntime unless given, of a .tflite file litert.",
+    )
     max_drop: float | None = option(
         None, help="Most that the score may fall; 1 point of top-1, or 0.01 of AP, unless given."
     )

@@ -77,6 +77,8 @@ def convert_bundle(
                 got = Bundle(made, bundle.metadata, engine)
                 check = task_of(bundle.metadata).compare_bundles(expected, got, check_images, tolerance)
             metadata = replace(bundle.metadata, check=check)
+            if row.record is not None:
+                row.record(made, metadata)
             if row.is_folder:
                 record = record_json(engine, metadata, row.name, sorted(made.iterdir()))
                 (made / RECORD).write_text(record, "utf-8")

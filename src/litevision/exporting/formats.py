@@ -78,6 +78,7 @@ class ExportFormat:
         open: opens what was written in the format's own runtime, as an engine that takes and gives what the bundle
             does: ``images``, uint8 [N, H, W, 3], and ``probabilities``, or ``boxes``, ``scores`` and ``classes``.
         is_folder: it is a folder of several files.
+        record: writes the outcome of the check into the file, where it carries metadata of its own.
         takes: the fields of `Variant` that its writer knows.
     """
 
@@ -88,6 +89,7 @@ class ExportFormat:
     write: Callable[[FinishedBundle, Path, Variant], float]
     open: Callable[[Path, "BundleMetadata"], "Engine"]
     is_folder: bool = False
+    record: Callable[[Path, "BundleMetadata"], None] | None = None
     takes: frozenset[str] = frozenset()
 
     def check(self, variant: Variant) -> None:
@@ -146,6 +148,12 @@ def _write_litert(bundle: FinishedBundle, path: Path, variant: Variant) -> float
     return write_litert(bundle, path, half=variant.half)
 
 
+def _record_litert(path: Path, metadata: "BundleMetadata") -> None:
+    from litevision.exporting.litert.task_metadata import record_check
+
+    record_check(path, metadata)
+
+
 def _open_litert(path: Path, metadata: "BundleMetadata") -> "Engine":
     from litevision.exporting.litert.write import open_litert
 
@@ -190,6 +198,7 @@ FORMATS = {
             extra="litert",
             write=_write_litert,
             open=_open_litert,
+            record=_record_litert,
             takes=frozenset({"half"}),
         ),
     )

@@ -25,6 +25,7 @@ from litevision.quantizing.nncf_quantizer import import_nncf, quantise
 from litevision.quantizing.noise import LayerNoise, layer_noise, layer_title
 from litevision.runtime import METADATA_KEY, Bundle
 from litevision.runtime.cpus import available_cpus
+from litevision.runtime.engines import check_reads, default_engine, ending_of, engine_choice
 from litevision.runtime.engines.timing import time_engines
 from litevision.runtime.machine import adds_in_32_bits, cpu_name
 from litevision.runtime.metadata import BundleMetadata, Quantization
@@ -133,7 +134,7 @@ def quantize(
     split: str | None = None,
     images: int = 300,
     seed: int = 0,
-    engine: str = "onnxruntime",
+    engine: str | None = None,
     fast_bias_correction: bool = False,
     any_cpu: bool | None = None,
     max_drop: float | None = None,
@@ -149,14 +150,15 @@ def quantize(
         model: a shipped or published name, a bundle, or the folder of a run.
         data: images to calibrate on: labelled as for `litevision.train`, of which the training images are used, or a
             folder of images, of which a part is.
-        path: the ``.onnx`` file to write.
+        path: the ``.onnx`` file to write, or a ``.tflite`` file for LiteRT.
         evaluate_on: labelled images to judge by; those of ``data`` unless given.
         split: which of them; the first of test and validation that has images unless given.
         images: how many calibrate at most.
         seed: draws them.
-        engine: what will run the bundle.
+        engine: what will run the bundle; onnxruntime unless given, of a ``.tflite`` file litert.
         fast_bias_correction: a quicker estimate, which is not enough for MobileNetV3.
-        any_cpu: weights in 7 bits, for processors whose sums saturate at 16 bits; by default where this one's do.
+        any_cpu: weights in 7 bits, for processors whose sums saturate at 16 bits; by default where this one's do,
+            and never for LiteRT.
         max_drop: the most that the score may fall: 1.0 points of top-1, 0.01 of AP.
         min_agreement: the least share of answers that must be the original's: 0.95, of boxes 0.9.
         allow_drop: write it whatever it loses; the record says how much.
@@ -168,12 +170,15 @@ def quantize(
     """
     path, source = Path(path), find_bundle(model)
     check_output(path, kind_named("export", path), inputs=[source])
-    if path.suffix != ".onnx":
-        raise UsageError(f"a bundle is an .onnx file, got {path.name!r}")
-    if source.is_dir():
-        raise UsageError(f"{source}: a folder for another runtime; give the bundle that it was made of")
+    ending = ending_of(path)
+    if path.suffix != ending:
+        raise UsageError(f"a bundle is an .onnx file, or .tflite for LiteRT, got {path.name!r}")
+    if source.is_dir() or ending_of(source) != ".onnx":
+        raise UsageError(f"{source}: made for another runtime; give the bundle that it was made of")
+    check_reads(engine_choice(engine or default_engine(ending)).name, ending)
     import_nncf()
-    original = Bundle.open(source, engine=engine, threads=1, streams=available_cpus())
+    opened_in = engine if ending == ".onnx" else None
+    original = Bundle.open(source, engine=opened_in, threads=1, streams=available_cpus())
     metadata = original.metadata
     if metadata.quantization is not None:
         raise UsageError(f"{source}: in 8 bits already; give the bundle that it was made of")
@@ -189,7 +194,8 @@ def quantize(
     )
     if judge.is_labelled:
         task.require_scoring()
-    seven_bits = not adds_in_32_bits() if any_cpu is None else any_cpu
+    saturates = ending == ".onnx" and not adds_in_32_bits()
+    seven_bits = saturates if any_cpu is None else any_cpu
     calibrators = calibration.load(metadata.preprocess)
     graph = read_model(source.read_bytes())
     note(f"calibrating on {pluralise(len(calibrators))} ({calibration.dataset})")
@@ -201,12 +207,12 @@ def quantize(
         seven_bits=seven_bits,
         seed=seed,
     )
-    gate = _Gate(original, task, judge)
     limits = (
         task.main_score.max_drop if max_drop is None else max_drop,
         task.main_score.min_agreement if min_agreement is None else min_agreement,
     )
     with tempfile.TemporaryDirectory() as folder:
+        gate = _Gate(_opened_as(ending, original, graph, Path(folder)), task, judge)
         first = gate.measure(made, (), Path(folder))
         trials, chosen, model_chosen = [first], first, made
         noise = layer_noise(graph, made, calibrators[:_NOISE_IMAGES])
@@ -231,7 +237,7 @@ def quantize(
         float_layers=chosen.float_layers,
         measured_on=judge.dataset,
         count=gate.count,
-        engine=original.engine.version,
+        engine=gate.original.engine.version,
         cpu=cpu_name(),
         before=gate.before.score,
         after=chosen.score,
@@ -277,7 +283,7 @@ class _Gate:
 
     def measure(self, model: onnx.ModelProto, float_layers: tuple[str, ...], folder: Path) -> Trial:
         """Runs a graph in the engine."""
-        path = folder / f"{len(float_layers)}.onnx"
+        path = folder / f"{len(float_layers)}{ending_of(self.original.path)}"
         _save(model, self.original.metadata, unfinished=path)
         choice = self.original.engine.choice
         bundle = Bundle.open(path, engine=choice.name, threads=1, streams=choice.streams)
@@ -310,7 +316,21 @@ def _title(one: Trial) -> str:
     return f"int8, {pluralise(len(one.float_layers), 'layer')} in float" if one.float_layers else "int8"
 
 
+def _opened_as(ending: str, original: Bundle, graph: onnx.ModelProto, folder: Path) -> Bundle:
+    """The original in the format that is to be written, for one in 8 bits is compared with its own kind."""
+    if ending_of(original.path) == ending:
+        return original
+    made = folder / f"float{ending}"
+    _save(graph, original.metadata, made)
+    return Bundle.open(made, threads=1, streams=original.engine.choice.streams)
+
+
 def _save(model: onnx.ModelProto, metadata: BundleMetadata, unfinished: Path) -> None:
+    if ending_of(unfinished) == ".tflite":
+        from litevision.exporting.litert.write import to_litert
+
+        unfinished.write_bytes(to_litert(model, metadata, "float32"))
+        return
     onnx.helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
     onnx.checker.check_model(model)
     unfinished.write_bytes(model.SerializeToString())

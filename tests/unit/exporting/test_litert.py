@@ -165,6 +165,20 @@ def test_transposed_convolutions(kernel: int, pads: int) -> None:
     np.testing.assert_allclose(got["z"], expected["z"], atol=1e-4)
 
 
+@pytest.mark.parametrize("nodes", ["s = Add(a, b)", "s = Mul(a, b)", "c = Concat<axis = 1>(a, b) s = Relu(c)"])
+def test_quantised_tensors_are_computed_as_in_onnxruntime(nodes: str) -> None:
+    """Within the steps of their scales; what int8 has not is computed in float."""
+    channels = 6 if "Concat" in nodes else 3
+    text = (
+        "q = Constant<value_float = 0.02>() r = Constant<value_float = 0.05>() zero = Constant<value = uint8 {100}>() "
+        "qa = QuantizeLinear(y, q, zero) a = DequantizeLinear(qa, q, zero) "
+        f"qb = QuantizeLinear(scaled, r, zero) b = DequantizeLinear(qb, r, zero) {nodes} "
+        "qs = QuantizeLinear(s, r, zero) z = DequantizeLinear(qs, r, zero)"
+    )
+    expected, got = answers(parsed(f"float[1,{channels},6,10] z", text))
+    assert np.abs(got["z"] - expected["z"]).max() <= 0.0501
+
+
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [
@@ -208,6 +222,7 @@ def test_a_file_is_opened_as_a_bundle(clothing: Path) -> None:
     bundle = Bundle.open(clothing)
     assert bundle.engine.choice.name == "litert"
     assert bundle.metadata.labels[0] == "dress"
+    assert bundle.metadata.check.engine.startswith("litert ")
     noise = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), np.uint8)
     expected = Bundle.open("src/litevision/zoo/clothing.onnx").run(noise)["probabilities"]
     np.testing.assert_allclose(bundle.run(noise)["probabilities"], expected, atol=1e-5)

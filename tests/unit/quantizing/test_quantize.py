@@ -18,7 +18,7 @@ from litevision.quantizing.graph import float_nodes, layers_of, put_back
 from litevision.quantizing.nncf_quantizer import quantise
 from litevision.quantizing.noise import layer_noise
 from litevision.quantizing.quantize import quantize
-from litevision.runtime import BundleMetadata, machine
+from litevision.runtime import Bundle, BundleMetadata, machine
 from quantizable import coloured, write_place
 
 INT8 = onnx.TensorProto.INT8
@@ -71,6 +71,17 @@ def test_runs_in_openvino_too(done: module.QuantizeResult, place: Path) -> None:
     np.testing.assert_allclose(*scores, atol=0.05)
 
 
+def test_for_litert_it_is_judged_in_litert(place: Path) -> None:
+    found = quantize(str(place / "float.onnx"), place / "data", place / "int8.tflite", images=12)
+    assert (found.record.engine.split()[0], found.record.count) == ("litert", 24)
+    assert found.chosen.agreement.share >= 0.95
+    bundle = Bundle.open(place / "int8.tflite")
+    assert bundle.metadata.quantization == found.record
+    kinds = [one["op_name"] for one in bundle.engine._idle.get()._get_ops_details()]  # type: ignore[attr-defined]
+    assert kinds.count("QUANTIZE") == 1  # of the pixels; from there on everything is in 8 bits up to the last layer
+    assert kinds.count("DEQUANTIZE") == 2
+
+
 def test_the_same_twice(done: module.QuantizeResult, place: Path) -> None:
     again = quantize(str(place / "float.onnx"), place / "data", place / "again.onnx", images=12)
     assert again.record == done.record
@@ -83,8 +94,10 @@ def test_what_is_refused_before_it_begins(done: module.QuantizeResult, place: Pa
 
     with pytest.raises(UsageError, match="in 8 bits already; give the bundle that it was made of"):
         told("int8.onnx", place / "data")
-    with pytest.raises(UsageError, match=r"a bundle is an .onnx file, got 'new.tflite'"):
-        told("float.onnx", place / "data", "new.tflite")
+    with pytest.raises(UsageError, match=r"a bundle is an .onnx file, or .tflite for LiteRT, got 'new.pth'"):
+        told("float.onnx", place / "data", "new.pth")
+    with pytest.raises(UsageError, match=r"onnxruntime computes .onnx files.*expected the engine litert"):
+        told("float.onnx", place / "data", "new.tflite", engine="onnxruntime")
     with pytest.raises(FileMissingError, match=r"no images at .*nowhere"):
         told("float.onnx", place / "nowhere")
     with pytest.raises(UsageError, match=r"6 images would calibrate and judge, such as .*; expected another --split"):

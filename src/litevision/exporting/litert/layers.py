@@ -7,7 +7,7 @@ import onnx
 
 from litevision.errors import ExportError
 from litevision.exporting.litert.lowering import CHANNELS_LAST, Array, Lowering, attributes_of
-from litevision.exporting.litert.model_writer import Tensor
+from litevision.exporting.litert.model_writer import Scale, Tensor
 
 _SAME, _VALID = 0, 1
 _LOWEST = np.float32(np.finfo(np.float32).min)
@@ -23,15 +23,17 @@ def conv(g: Lowering, node: onnx.NodeProto) -> None:
     if group > 1 and not is_depthwise:
         raise ExportError(f"{node.name}: a convolution in {group} groups; LiteRT takes 1, or one for each channel")
     bias = g.constants[node.input[2]] if len(node.input) > 2 else np.zeros(outputs, np.float32)
-    convolve(g, g.get(node.input[0], CHANNELS_LAST).tensor, node, kernel, bias, is_depthwise)
+    weights = g.layer_weights(node.input[1], (1, 2, 3, 0) if is_depthwise else (0, 2, 3, 1), 3 if is_depthwise else 0)
+    convolve(g, g.raw(node.input[0], CHANNELS_LAST).tensor, node, weights, bias, is_depthwise)
 
 
-def convolve(g: Lowering, x: Tensor, node: onnx.NodeProto, kernel: Array, bias: Array, is_depthwise: bool) -> None:
-    """Adds the convolution of ``x`` with a kernel [outputs, inputs, height, width], and the activation behind it."""
+def convolve(g: Lowering, x: Tensor, node: onnx.NodeProto, weights: Tensor, bias: Array, is_depthwise: bool) -> None:
+    """Adds the convolution of ``x`` with weights in TFLite's order, and the activation behind it."""
     given = attributes_of(node)
     strides, dilations = given.get("strides", [1, 1]), given.get("dilations", [1, 1])
-    x, padding = _padded(g, x, given, kernel.shape[2:], np.float32(0))
     result, activation = g.activation(node.output[0])
+    x, scale, added = in_eight_bits(g, x, weights, bias, result)
+    x, padding = _padded(g, x, given, weights.shape[1:3], np.float32(0))
     options = {
         "padding": padding,
         "strideH": strides[0],
@@ -40,15 +42,23 @@ def convolve(g: Lowering, x: Tensor, node: onnx.NodeProto, kernel: Array, bias: 
         "dilationWFactor": dilations[1],
         "fusedActivationFunction": activation,
     }
-    shape = _channels_last(g.shape(result))
+    operator = "CONV_2D"
     if is_depthwise:
-        options["depthMultiplier"] = kernel.shape[0] // x.shape[3]
-        weights = g.weights(kernel.transpose(1, 2, 3, 0), 3)
-        made = g.writer.op("DEPTHWISE_CONV_2D", [x, weights, g.writer.constant(bias)], shape, **options)
-    else:
-        weights = g.weights(kernel.transpose(0, 2, 3, 1), 0)
-        made = g.writer.op("CONV_2D", [x, weights, g.writer.constant(bias)], shape, **options)
-    g.put(result, made, CHANNELS_LAST)
+        operator, options["depthMultiplier"] = "DEPTHWISE_CONV_2D", weights.shape[3] // x.shape[3]
+    shape = _channels_last(g.shape(result))
+    g.put(result, g.writer.op(operator, [x, weights, added], shape, x.dtype, scale, **options), CHANNELS_LAST)
+
+
+def in_eight_bits(
+    g: Lowering, x: Tensor, weights: Tensor, bias: Array, result: str
+) -> tuple[Tensor, Scale | None, Tensor]:
+    """The input, the scale of the result and the bias of a layer: in int8 where all of it is, else in float."""
+    target = g.targets.get(result)
+    if x.dtype != "int8" or x.scale is None or weights.scale is None or target is None:
+        return g.as_float(x), None, g.writer.constant(bias.astype(np.float32))
+    steps = (x.scale.scale * weights.scale.scale).astype(np.float32)
+    rounded = np.rint(bias.astype(np.float64) / steps).clip(-(2**31), 2**31 - 1).astype(np.int32)
+    return x, target, g.writer.constant(rounded, Scale(steps, np.zeros(len(steps), np.int64)))
 
 
 def transposed_conv(g: Lowering, node: onnx.NodeProto) -> None:
@@ -84,16 +94,20 @@ def transposed_conv(g: Lowering, node: onnx.NodeProto) -> None:
 def linear(g: Lowering, node: onnx.NodeProto) -> None:
     """A matrix product with fixed weights, as Gemm or MatMul."""
     given, kernel = attributes_of(node), g.constants.get(node.input[1])
-    x = g.plain(node.input[0]).tensor
+    x = g.raw(node.input[0], (0, 1)).tensor
     if kernel is None or kernel.ndim != 2 or given.get("transA", 0) or len(x.shape) != 2:
         raise ExportError(f"{node.name}: a matrix product of two dimensions with fixed weights is expected")
-    kernel = kernel * np.float32(given.get("alpha", 1.0))
-    weights = g.weights(kernel if given.get("transB", 0) else kernel.T, 0)
-    inputs: list[Tensor | None] = [x, weights]
-    if len(node.input) > 2:
-        inputs.append(g.writer.constant(g.constants[node.input[2]].reshape(-1) * np.float32(given.get("beta", 1.0))))
+    if (given.get("alpha", 1.0), given.get("beta", 1.0)) != (1.0, 1.0):
+        raise ExportError(f"{node.name}: a matrix product with factors of its own")
+    weights = g.layer_weights(node.input[1], (0, 1) if given.get("transB", 0) else (1, 0), 0)
+    outputs = weights.shape[0]
+    bias = g.constants[node.input[2]].reshape(-1) if len(node.input) > 2 else np.zeros(outputs, np.float32)
     result, activation = g.activation(node.output[0])
-    g.put(result, g.writer.op("FULLY_CONNECTED", inputs, g.shape(result), fusedActivationFunction=activation))
+    x, scale, added = in_eight_bits(g, x, weights, np.broadcast_to(bias, (outputs,)), result)
+    inputs: list[Tensor | None] = [x, weights, added]
+    shape, kind = g.shape(result), x.dtype
+    made = g.writer.op("FULLY_CONNECTED", inputs, shape, kind, scale, fusedActivationFunction=activation)
+    g.put(result, made)
 
 
 def max_pool(g: Lowering, node: onnx.NodeProto) -> None:
@@ -113,7 +127,7 @@ def _pool(g: Lowering, node: onnx.NodeProto, operator: str, fill: np.float32 | N
     kernel, strides = given["kernel_shape"], given.get("strides", [1, 1])
     if set(given.get("dilations", [1])) != {1} or len(node.output) > 1:
         raise ExportError(f"{node.name}: a pooling with dilation, or that gives places; LiteRT has none")
-    x, shape = g.get(node.input[0], CHANNELS_LAST).tensor, _channels_last(g.shape(node.output[0]))
+    x, shape = g.raw(node.input[0], CHANNELS_LAST).tensor, _channels_last(g.shape(node.output[0]))
     if given.get("ceil_mode", 0):  # the last windows may stand out
         pads = list(given.get("pads", [0] * 4))
         for axis in (0, 1):
@@ -124,17 +138,19 @@ def _pool(g: Lowering, node: onnx.NodeProto, operator: str, fill: np.float32 | N
         raise ExportError(f"{node.name}: an average over windows with padding; LiteRT has none that counts it")
     x, padding = _padded(g, x, given, kernel, np.float32(0) if fill is None else fill)
     options = {"strideH": strides[0], "strideW": strides[1], "filterHeight": kernel[0], "filterWidth": kernel[1]}
-    g.put(node.output[0], g.writer.op(operator, [x], shape, padding=padding, **options), CHANNELS_LAST)
+    made = g.writer.op(operator, [x], shape, x.dtype, x.scale, padding=padding, **options)
+    g.put(node.output[0], made, CHANNELS_LAST)
     if node.input[0] in g.nonnegative:
         g.nonnegative.add(node.output[0])
 
 
 def global_average(g: Lowering, node: onnx.NodeProto) -> None:
     """The mean of each feature map."""
-    x = g.get(node.input[0], CHANNELS_LAST).tensor
+    x = g.raw(node.input[0], CHANNELS_LAST).tensor
     axes = g.writer.constant(np.array([1, 2], np.int32))
     shape = _channels_last(g.shape(node.output[0]))
-    g.put(node.output[0], g.writer.op("MEAN", [x, axes], shape, keepDims=True), CHANNELS_LAST)
+    scale = None if x.scale is None else g.targets.get(node.output[0], x.scale)
+    g.put(node.output[0], g.writer.op("MEAN", [x, axes], shape, x.dtype, scale, keepDims=True), CHANNELS_LAST)
 
 
 def resize(g: Lowering, node: onnx.NodeProto) -> None:
@@ -157,8 +173,9 @@ def resize(g: Lowering, node: onnx.NodeProto) -> None:
         raise ExportError(f"{node.name}: a resize by {mode} with {place}; LiteRT has none")
     operator = "RESIZE_NEAREST_NEIGHBOR" if mode == "nearest" else "RESIZE_BILINEAR"
     size = g.writer.constant(np.array(after[2:], np.int32))
-    x = g.get(node.input[0], CHANNELS_LAST).tensor
-    g.put(node.output[0], g.writer.op(operator, [x, size], _channels_last(after), **options), CHANNELS_LAST)
+    x = g.raw(node.input[0], CHANNELS_LAST).tensor
+    made = g.writer.op(operator, [x, size], _channels_last(after), x.dtype, x.scale, **options)
+    g.put(node.output[0], made, CHANNELS_LAST)
 
 
 def affine(g: Lowering, node: onnx.NodeProto) -> bool:
@@ -178,7 +195,7 @@ def affine(g: Lowering, node: onnx.NodeProto) -> bool:
     scale, shift = parts
     g.done.add(id(add))
     layer = onnx.helper.make_node("Conv", [], [add.output[0]], name=node.name)
-    convolve(g, x, layer, scale[:, None, None, None], shift, is_depthwise=True)
+    convolve(g, x, layer, g.writer.constant(scale[None, None, None, :]), shift, is_depthwise=True)
     return True
 
 
@@ -202,8 +219,9 @@ def _padded(g: Lowering, x: Tensor, given: dict[str, Any], kernel: Any, fill: np
     shape = tuple(side + int(sum(width)) for side, width in zip(x.shape, widths, strict=True))
     inputs: list[Tensor | None] = [x, g.writer.constant(widths)]
     if fill == 0:
-        return g.writer.op("PAD", inputs, shape), _VALID
-    return g.writer.op("PADV2", [*inputs, g.writer.constant(np.array([fill]))], shape), _VALID
+        return g.writer.op("PAD", inputs, shape, x.dtype, x.scale), _VALID
+    least = np.array([-128 if x.dtype == "int8" else fill], x.dtype)
+    return g.writer.op("PADV2", [*inputs, g.writer.constant(least, x.scale)], shape, x.dtype, x.scale), _VALID
 
 
 def _channels_last(shape: tuple[int, ...]) -> tuple[int, ...]:

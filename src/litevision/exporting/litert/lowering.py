@@ -39,7 +39,21 @@ class Stored:
 
 
 class Lowering:
-    """The state of a conversion: what has become of each ONNX tensor."""
+    """The state of a conversion: what has become of each ONNX tensor.
+
+    A tensor that a QuantizeLinear reads is computed in int8 where its operator can do so, and turned into float for
+    those readers that cannot take it.
+
+    Attributes:
+        constants: the values of tensors that are fixed.
+        integers: the 8-bit weights of those that a DequantizeLinear gives.
+        targets: the scale in which a tensor is to be computed in int8.
+        stored: where a tensor is in the TFLite model.
+        done: the nodes that an operator before them has computed in passing.
+        nonnegative: tensors that hold no number below 0.
+        readers: the nodes that read a tensor.
+        makers: the node that gives it.
+    """
 
     def __init__(self, model: onnx.ModelProto, storage: Storage) -> None:
         self.writer = ModelWriter()
@@ -58,7 +72,14 @@ class Lowering:
         self.readers: dict[str, list[onnx.NodeProto]] = {}
         self.makers: dict[str, onnx.NodeProto] = {}
         self._deferred: dict[str, Callable[[], None]] = {}
+        self._floats: dict[int, Tensor] = {}
+        self.integers: dict[str, tuple[Array, Scale]] = {}
+        self.targets: dict[str, Scale] = {}
         for node in model.graph.node:
+            if node.op_type == "QuantizeLinear":
+                self.targets.setdefault(node.input[0], self.scale_of(node))
+            if node.op_type == "DequantizeLinear" and node.input[0] in self.constants:
+                self._keep_integers(node)
             for name in dict.fromkeys(node.input):
                 self.readers.setdefault(name, []).append(node)
             self.makers.update(dict.fromkeys(node.output, node))
@@ -76,7 +97,20 @@ class Lowering:
         return shape
 
     def get(self, name: str, order: Sequence[int] | None = None) -> Stored:
-        """The tensor ``name``, in the order of axes that is asked for."""
+        """The tensor ``name`` as plain numbers, in the order of axes that is asked for."""
+        found = self.raw(name, order)
+        return Stored(self.as_float(found.tensor), found.order)
+
+    def as_float(self, x: Tensor) -> Tensor:
+        """Turns int8 into float32; what is something else is left alone."""
+        if x.dtype != "int8":
+            return x
+        if x.index not in self._floats:
+            self._floats[x.index] = self.writer.op("DEQUANTIZE", [x], x.shape)
+        return self._floats[x.index]
+
+    def raw(self, name: str, order: Sequence[int] | None = None) -> Stored:
+        """The tensor ``name``, which may be in int8, in the order of axes that is asked for."""
         if name in self._deferred:
             self._deferred.pop(name)()
         if name in self.constants:
@@ -147,6 +181,33 @@ class Lowering:
             low, high = [None if limit is None else float(limit) for limit in (*limits, None, None)[:2]]
             return {(0.0, 6.0): "RELU6", (0.0, None): "RELU"}.get((low, high))  # type: ignore[arg-type]
         return None
+
+    def scale_of(self, node: onnx.NodeProto) -> Scale:
+        """The scale of a QuantizeLinear or DequantizeLinear, for int8; unsigned numbers are moved by 128."""
+        scale = self.constants[node.input[1]].reshape(-1).astype(np.float32)
+        zero = self.constants[node.input[2]].reshape(-1) if len(node.input) > 2 else np.zeros(len(scale), np.uint8)
+        return Scale(scale, zero.astype(np.int64) - (128 if zero.dtype == np.uint8 else 0))
+
+    def _keep_integers(self, node: onnx.NodeProto) -> None:
+        """Keeps weights that are stored in 8 bits both as they are and as what they stand for."""
+        value, scale = self.constants[node.input[0]], self.scale_of(node)
+        axis = attributes_of(node).get("axis", 1) % max(value.ndim, 1)
+        if value.dtype == np.int8 and not scale.zero_point.any():
+            self.integers[node.output[0]] = value, scale
+        whole = [-1 if place == axis else 1 for place in range(value.ndim)]
+        zero = self.constants[node.input[2]] if len(node.input) > 2 else np.zeros(1)
+        steps = value.astype(np.float32) - zero.astype(np.float32).reshape(whole)
+        self.constants[node.output[0]] = steps * scale.scale.reshape(whole)
+        self.done.add(id(node))
+
+    def layer_weights(self, name: str, order: Sequence[int], channels: int) -> Tensor:
+        """The weights of a layer with their axes in another order; ``channels`` is the axis of the outputs then."""
+        if name not in self.integers:
+            return self.weights(self.constants[name].transpose(order), channels)
+        value, scale = self.integers[name]
+        narrow = np.maximum(value.transpose(order), -127)  # TFLite's 8 bits are symmetric
+        every = np.broadcast_to(scale.scale, (narrow.shape[channels],))
+        return self.writer.constant(narrow, Scale(every, np.zeros(len(every), np.int64), channels))
 
     def weights(self, value: Array, channels: int) -> Tensor:
         """A constant for a layer's weights, stored in the file's type; ``channels`` is the axis of the outputs."""

@@ -2,172 +2,56 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 import onnx
 
 from litevision.errors import ExportError
-from litevision.exporting.litert import layers
-from litevision.exporting.litert.lowering import Array, Lowering, Stored, attributes_of, regrouped
+from litevision.exporting.litert import elementwise, layers
+from litevision.exporting.litert.lowering import Lowering, attributes_of, regrouped
 from litevision.exporting.litert.model_writer import Scale, Tensor
-
-_TYPES = {
-    onnx.TensorProto.FLOAT: "float32",
-    onnx.TensorProto.INT64: "int32",
-    onnx.TensorProto.INT32: "int32",
-    onnx.TensorProto.BOOL: "bool",
-}
-
-
-def _unary(operator: str, g: Lowering, node: onnx.NodeProto, **options: Any) -> None:
-    found = g.get(node.input[0])
-    x = found.tensor
-    g.put(node.output[0], g.writer.op(operator, [x], x.shape, x.dtype, **options), found.order)
-
-
-def _relu(g: Lowering, node: onnx.NodeProto) -> None:
-    _unary("RELU", g, node)
-    g.nonnegative.add(node.output[0])
-
-
-def _leaky_relu(g: Lowering, node: onnx.NodeProto) -> None:
-    _unary("LEAKY_RELU", g, node, alpha=attributes_of(node).get("alpha", 0.01))
-
-
-def _clip(g: Lowering, node: onnx.NodeProto) -> None:
-    kind = g.activation_kind(node)
-    if kind is not None:
-        _unary(kind, g, node)
-        g.nonnegative.add(node.output[0])
-        return
-    found = g.get(node.input[0])
-    x = found.tensor
-    for name, operator in zip(node.input[1:], ("MAXIMUM", "MINIMUM"), strict=False):
-        if name:
-            x = g.writer.op(operator, [x, g.get(name).tensor], x.shape, x.dtype)
-    g.put(node.output[0], x, found.order)
-
-
-def _hard_sigmoid(g: Lowering, node: onnx.NodeProto) -> None:
-    """min(max(a x + b, 0), 1) as relu6(6 a x + 6 b) / 6, whose two steps every processor has."""
-    given, found = attributes_of(node), g.get(node.input[0])
-    slope, shift = 6 * given.get("alpha", 0.2), 6 * given.get("beta", 0.5)
-    x = found.tensor
-    if abs(slope - 1) > 1e-6:
-        x = g.writer.op("MUL", [x, g.writer.constant(np.array(slope, np.float32))], x.shape)
-    shifted = g.writer.constant(np.array(shift, np.float32))
-    x = g.writer.op("ADD", [x, shifted], x.shape, fusedActivationFunction=3)
-    sixth = g.writer.constant(np.array(1 / 6, np.float32))
-    g.put(node.output[0], g.writer.op("MUL", [x, sixth], x.shape), found.order)
-
-
-def _binary(operator: str, g: Lowering, node: onnx.NodeProto) -> None:
-    pair = [_Operand(g, name) for name in node.input]
-    order = next((one.stored.order for one in pair if one.stored is not None), ())
-    rank = max(len(g.shape(name)) for name in node.input)
-    if any(one.stored is not None and len(one.stored.order) != rank for one in pair):
-        order = tuple(range(rank))  # numbers of axes are made equal in ONNX's order alone
-    elif len(order) != rank:
-        order = tuple(range(rank))
-    inputs = [one.tensor(g, order) for one in pair]
-    result, activation = node.output[0], 0
-    options: dict[str, Any] = {}
-    is_truth = operator in ("EQUAL", "LESS", "GREATER", "LOGICAL_AND")
-    if operator in ("ADD", "SUB", "MUL", "DIV"):
-        if inputs[0].dtype == "float32":
-            result, activation = g.activation(result)
-        options["fusedActivationFunction"] = activation
-    shape = [g.shape(result)[axis] for axis in order]
-    made = g.writer.op(operator, inputs, shape, "bool" if is_truth else inputs[0].dtype, **options)
-    g.put(result, made, order)
-
-
-class _Operand:
-    """An input of an operator that works element by element: a tensor, or a constant, which any order is free for."""
-
-    def __init__(self, g: Lowering, name: str) -> None:
-        self.name = name
-        self.value: Array | None = g.constants.get(name)
-        self.stored: Stored | None = None if self.value is not None else g.get(name)
-
-    def tensor(self, g: Lowering, order: tuple[int, ...]) -> Tensor:
-        if self.value is None:
-            rank = len(g.shape(self.name))
-            return g.get(self.name, order if rank == len(order) else range(rank)).tensor
-        value = self.value.reshape((1,) * (len(order) - self.value.ndim) + self.value.shape).transpose(order)
-        while value.ndim and value.shape[0] == 1:
-            value = value[0]
-        return g.writer.constant(value)
-
-
-def _mul(g: Lowering, node: onnx.NodeProto) -> None:
-    if not layers.affine(g, node):
-        _binary("MUL", g, node)
-
-
-def _where(g: Lowering, node: onnx.NodeProto) -> None:
-    order = g.get(node.input[0]).order
-    inputs = [_Operand(g, name).tensor(g, order) for name in node.input]
-    shape = [g.shape(node.output[0])[axis] for axis in order]
-    g.put(node.output[0], g.writer.op("SELECT_V2", inputs, shape, inputs[1].dtype), order)
-
-
-def _cast(g: Lowering, node: onnx.NodeProto) -> None:
-    found, to = g.get(node.input[0]), _TYPES.get(attributes_of(node)["to"])
-    x = found.tensor
-    if to is None:
-        raise ExportError(f"{node.name}: a conversion to a type that LiteRT files of ours have not")
-    if x.dtype == "uint8":  # raw pixels: integers whose scale is 1
-        x = g.writer.op("DEQUANTIZE", [x], x.shape)
-    if x.dtype != to:
-        x = g.writer.op("CAST", [x], x.shape, to)
-    g.put(node.output[0], x, found.order)
-
-
-def _softmax(g: Lowering, node: onnx.NodeProto) -> None:
-    x = g.plain(node.input[0]).tensor
-    if attributes_of(node).get("axis", -1) % len(x.shape) != len(x.shape) - 1:
-        raise ExportError(f"{node.name}: a softmax over another axis than the last")
-    g.put(node.output[0], g.writer.op("SOFTMAX", [x], x.shape, beta=1.0))
 
 
 def _transpose(g: Lowering, node: onnx.NodeProto) -> None:
-    found = g.get(node.input[0])
+    found = g.raw(node.input[0])
     permutation = attributes_of(node).get("perm") or range(len(found.order))[::-1]
     g.put(node.output[0], found.tensor, [list(permutation).index(axis) for axis in found.order])
 
 
 def _reshape(g: Lowering, node: onnx.NodeProto) -> None:
     before, after = g.shape(node.input[0]), g.shape(node.output[0])
-    first, second = regrouped(before, after, g.get(node.input[0]).order)
-    x = g.get(node.input[0], first).tensor
+    first, second = regrouped(before, after, g.raw(node.input[0]).order)
+    x = g.raw(node.input[0], first).tensor
     g.put(node.output[0], g.reshape(x, [after[axis] for axis in second]), second)
     if node.input[0] in g.nonnegative:
         g.nonnegative.add(node.output[0])
 
 
 def _identity(g: Lowering, node: onnx.NodeProto) -> None:
-    found = g.get(node.input[0])
+    found = g.raw(node.input[0])
     g.put(node.output[0], found.tensor, found.order)
 
 
 def _concat(g: Lowering, node: onnx.NodeProto) -> None:
-    order = g.get(node.input[0]).order
-    inputs = [g.get(name, order).tensor for name in node.input]
+    order, scale = g.raw(node.input[0]).order, g.targets.get(node.output[0])
+    inputs = [g.raw(name, order).tensor for name in node.input]
+    if scale is not None and all(one.dtype == "int8" for one in inputs):
+        inputs = [elementwise.in_scale(g, one, scale) for one in inputs]
+    else:
+        inputs, scale = [g.as_float(one) for one in inputs], None
     axis = attributes_of(node)["axis"] % len(order)
     shape = [g.shape(node.output[0])[each] for each in order]
-    made = g.writer.op("CONCATENATION", inputs, shape, inputs[0].dtype, axis=order.index(axis))
+    made = g.writer.op("CONCATENATION", inputs, shape, inputs[0].dtype, scale, axis=order.index(axis))
     g.put(node.output[0], made, order)
     if all(name in g.nonnegative for name in node.input):
         g.nonnegative.add(node.output[0])
 
 
 def _split(g: Lowering, node: onnx.NodeProto) -> None:
-    found = g.get(node.input[0])
+    found = g.raw(node.input[0])
     place = found.order.index(attributes_of(node).get("axis", 0) % len(found.order))
     shapes = [[g.shape(name)[axis] for axis in found.order] for name in node.output]
-    outputs = [g.writer.tensor(shape, found.tensor.dtype) for shape in shapes]
+    outputs = [g.writer.tensor(shape, found.tensor.dtype, found.tensor.scale) for shape in shapes]
     axis = g.writer.constant(np.array(place, np.int32))
     sizes = [shape[place] for shape in shapes]
     if len(set(sizes)) == 1:
@@ -215,7 +99,7 @@ def _pad(g: Lowering, node: onnx.NodeProto) -> None:
 
 
 def _reduce(operator: str, g: Lowering, node: onnx.NodeProto) -> None:
-    given, found = attributes_of(node), g.get(node.input[0])
+    given, found = attributes_of(node), (g.raw if operator == "MEAN" else g.get)(node.input[0])
     axes = given.get("axes") or (g.constants[node.input[1]].tolist() if len(node.input) > 1 else None)
     rank = len(found.order)
     axes = sorted(axis % rank for axis in (range(rank) if axes is None else axes))
@@ -228,7 +112,8 @@ def _reduce(operator: str, g: Lowering, node: onnx.NodeProto) -> None:
         order = tuple(sorted(left).index(axis) for axis in left)
     shape = [g.shape(node.output[0])[axis] for axis in order]
     inputs = [found.tensor, g.writer.constant(np.array(places, np.int32))]
-    g.put(node.output[0], g.writer.op(operator, inputs, shape, found.tensor.dtype, keepDims=keep), order)
+    scale = found.tensor.scale and g.targets.get(node.output[0], found.tensor.scale)
+    g.put(node.output[0], g.writer.op(operator, inputs, shape, found.tensor.dtype, scale, keepDims=keep), order)
 
 
 def _top_k(g: Lowering, node: onnx.NodeProto) -> None:
@@ -280,30 +165,32 @@ OPERATORS: dict[str, Operator] = {
     "AveragePool": layers.average_pool,
     "GlobalAveragePool": layers.global_average,
     "Resize": layers.resize,
-    "Relu": _relu,
-    "LeakyRelu": _leaky_relu,
-    "Clip": _clip,
-    "HardSigmoid": _hard_sigmoid,
-    "HardSwish": partial(_unary, "HARD_SWISH"),
-    "Sigmoid": partial(_unary, "LOGISTIC"),
-    "Exp": partial(_unary, "EXP"),
-    "Sqrt": partial(_unary, "SQRT"),
-    "Not": partial(_unary, "LOGICAL_NOT"),
-    "Softmax": _softmax,
-    "Add": partial(_binary, "ADD"),
-    "Sub": partial(_binary, "SUB"),
-    "Mul": _mul,
-    "Div": partial(_binary, "DIV"),
-    "Max": partial(_binary, "MAXIMUM"),
-    "Min": partial(_binary, "MINIMUM"),
-    "Mod": partial(_binary, "FLOOR_MOD"),
-    "Equal": partial(_binary, "EQUAL"),
-    "Less": partial(_binary, "LESS"),
-    "Greater": partial(_binary, "GREATER"),
-    "And": partial(_binary, "LOGICAL_AND"),
-    "Where": _where,
-    "Cast": _cast,
+    "Relu": elementwise.relu,
+    "LeakyRelu": elementwise.leaky_relu,
+    "Clip": elementwise.clip,
+    "HardSigmoid": elementwise.hard_sigmoid,
+    "HardSwish": partial(elementwise.unary, "HARD_SWISH"),
+    "Sigmoid": partial(elementwise.unary, "LOGISTIC"),
+    "Exp": partial(elementwise.unary, "EXP"),
+    "Sqrt": partial(elementwise.unary, "SQRT"),
+    "Not": partial(elementwise.unary, "LOGICAL_NOT"),
+    "Softmax": elementwise.softmax,
+    "Add": partial(elementwise.binary, "ADD"),
+    "Sub": partial(elementwise.binary, "SUB"),
+    "Mul": elementwise.mul,
+    "Div": partial(elementwise.binary, "DIV"),
+    "Max": partial(elementwise.binary, "MAXIMUM"),
+    "Min": partial(elementwise.binary, "MINIMUM"),
+    "Mod": partial(elementwise.binary, "FLOOR_MOD"),
+    "Equal": partial(elementwise.binary, "EQUAL"),
+    "Less": partial(elementwise.binary, "LESS"),
+    "Greater": partial(elementwise.binary, "GREATER"),
+    "And": partial(elementwise.binary, "LOGICAL_AND"),
+    "Where": elementwise.where,
+    "Cast": elementwise.cast,
     "Identity": _identity,
+    "QuantizeLinear": elementwise.quantize,
+    "DequantizeLinear": _identity,
     "Dropout": _identity,
     "Transpose": _transpose,
     "Reshape": _reshape,

@@ -7,6 +7,7 @@ unzip opens. Source: the schema of TFLite metadata (identifier M001, version 1.5
 import io
 import zipfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,14 @@ def with_files(model: bytes, metadata: BundleMetadata) -> bytes:
         for name, text in ((LABELS, "\n".join(metadata.labels) + "\n"), (RECORD, metadata.to_json())):
             files.writestr(zipfile.ZipInfo(name), text)
     return whole.getvalue()
+
+
+def record_check(path: Path, metadata: BundleMetadata) -> None:
+    """Writes the record of the file at ``path`` anew."""
+    data = path.read_bytes()
+    with zipfile.ZipFile(io.BytesIO(data)) as files:
+        end = min(entry.header_offset for entry in files.infolist())
+    path.write_bytes(with_files(data[:end], metadata))
 
 
 def _images(metadata: BundleMetadata) -> Table:
