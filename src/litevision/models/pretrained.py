@@ -16,6 +16,9 @@ from litevision.runtime.schema import OPTIONAL
 if TYPE_CHECKING:
     from torchvision.transforms import v2
 
+    from litevision.models.kinds import AnyNetwork
+    from litevision.models.network import FeaturePyramid
+
 
 GREY = (0.299, 0.587, 0.114)
 """What a grey value has of red, green and blue: ITU-R BT.601, as Pillow's mode L."""
@@ -42,6 +45,7 @@ class Pretrained:
         activation: of a classifier, what makes probabilities of its logits: ``softmax``, or ``sigmoid`` where each
             class has its own; None where that is not known.
         fingerprint: of the weights in the network; another one there means that they were trained since.
+        in_channels: of the network.
 
     Example:
         >>> import litevision
@@ -65,11 +69,16 @@ class Pretrained:
     task: str = "classification"
     activation: Activation | None = field(default=None, metadata=OPTIONAL)
     fingerprint: int | None = field(default=None, repr=False, compare=False)
+    in_channels: int = field(default=3, repr=False, compare=False)
 
     @property
     def weights(self) -> Weights:
         """The name, source, licence and digest, as a bundle records them."""
         return Weights(self.name, self.source, self.licence, self.sha256)
+
+    def within(self, network: "AnyNetwork | FeaturePyramid") -> Self:
+        """Returns the facts for the network that has these weights now."""
+        return replace(self, fingerprint=fingerprint(network), in_channels=network.config.in_channels)
 
     def without_classes(self) -> Self:
         """Returns the facts that hold when the classifier is replaced: no labels, activation and score."""
@@ -83,26 +92,33 @@ class Pretrained:
         """Returns a transform of ``torchvision.transforms.v2`` for your own data loader.
 
         It takes a Pillow image or a tensor [3, H, W] (uint8, or float in [0, 1]), alone or beside a label, and gives
-        a normalised float32 tensor [3, height, width]. A Pillow image is turned upright by its EXIF orientation.
+        a normalised float32 tensor [C, height, width], with the C channels that the network takes: 3, or 1 for the grey
+        value. A Pillow image is turned upright by its EXIF orientation.
 
         Args:
             train: random resized crop and random horizontal flip, with the same size and normalisation. Without it
                 the pixels are those that the exported model sees: ``preprocess`` makes them.
 
         Raises:
-            UsageError: ``train`` for a detector, whose boxes would have to be cropped along.
+            UsageError: ``train`` for a detector, whose boxes would have to be cropped along; or a network that takes
+                neither 3 channels nor 1.
         """
         from litevision.models.kinds import config_type
         from litevision.models.transforms import ModelInput, training_transform
 
+        if self.in_channels not in (1, 3):
+            raise UsageError(
+                f"the network takes {self.in_channels} channels, whose meaning is not known; expected 3 (RGB) "
+                "or 1 (grey). Write a transform of your own"
+            )
         if not train:
-            return ModelInput(self.preprocess, self.normalisation)
+            return ModelInput(self.preprocess, self.normalisation, self.in_channels)
         if config_type(self.task).crop_needs_labels:
             raise UsageError(
                 "transform(train=True) crops images without their boxes, and these weights are a detector's; "
                 "use transform() with boxes of your own, or train with litevision.train"
             )
-        return training_transform(self.preprocess, self.normalisation)
+        return training_transform(self.preprocess, self.normalisation, self.in_channels)
 
 
 def as_grey(normalisation: Normalisation) -> Normalisation:

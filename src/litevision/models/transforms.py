@@ -18,17 +18,18 @@ _CROP_SCALE = (0.35, 1.0)  # of the image's area, as in litevision's own recipe
 
 
 class ModelInput(v2.Transform):  # type: ignore[misc]  # torchvision has no types
-    """Makes exactly the input of the exported model: `Preprocess`, then the normalisation, float32 [3, H, W]."""
+    """Makes exactly the input of the exported model: `Preprocess`, then the normalisation, float32 [C, H, W]."""
 
-    def __init__(self, preprocess: Preprocess, normalisation: Normalisation) -> None:
+    def __init__(self, preprocess: Preprocess, normalisation: Normalisation, in_channels: int) -> None:
         super().__init__()
         self.preprocess = preprocess
         self.normalisation = normalisation
+        self.in_channels = in_channels
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Tensor:
         """Transforms one image."""
         image_u8_hwc = torch.from_numpy(self.preprocess(_array_or_image(inpt)))
-        return normalise(image_u8_hwc.permute(2, 0, 1), self.normalisation)
+        return normalise(image_u8_hwc.permute(2, 0, 1), self.normalisation, self.in_channels)
 
 
 class UprightImage(v2.Transform):  # type: ignore[misc]  # torchvision has no types
@@ -40,26 +41,27 @@ class UprightImage(v2.Transform):  # type: ignore[misc]  # torchvision has no ty
 
 
 class ToNormalised(v2.Transform):  # type: ignore[misc]  # torchvision has no types
-    """Turns a Pillow image into the normalised float32 tensor [3, H, W] that a network takes."""
+    """Turns a Pillow image into the normalised float32 tensor [C, H, W] that a network takes."""
 
-    def __init__(self, normalisation: Normalisation) -> None:
+    def __init__(self, normalisation: Normalisation, in_channels: int) -> None:
         super().__init__()
         self.normalisation = normalisation
+        self.in_channels = in_channels
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Tensor:
         """Transforms one image."""
-        return normalise(F.pil_to_tensor(inpt), self.normalisation)
+        return normalise(F.pil_to_tensor(inpt), self.normalisation, self.in_channels)
 
 
-def training_transform(preprocess: Preprocess, normalisation: Normalisation) -> v2.Transform:
-    """Returns random resized crop, random horizontal flip and normalisation: float32 [3, H, W]."""
+def training_transform(preprocess: Preprocess, normalisation: Normalisation, in_channels: int) -> v2.Transform:
+    """Returns random resized crop, random horizontal flip and normalisation: float32 [C, H, W]."""
     interpolation = InterpolationMode(preprocess.interpolation)
     return v2.Compose(
         [
             UprightImage(),
             v2.RandomResizedCrop(list(preprocess.size_hw), _CROP_SCALE, interpolation=interpolation, antialias=True),
             v2.RandomHorizontalFlip(),
-            ToNormalised(normalisation),
+            ToNormalised(normalisation, in_channels),
         ]
     )
 

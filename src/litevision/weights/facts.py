@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 PRETRAINED_KEY = "pretrained"
 """In the header of litevision's own weight files: what is known of the weights."""
 
+_OF_THE_NETWORK = {"fingerprint": None, "in_channels": 3}
+"""What the facts say of the network that they are in: it stands in no file."""
+
 _NORMALISATION_OF = {  # what each origin's own training scripts feed, where published sets do not tell
     "torchvision": "imagenet",
     "timm": "imagenet",
@@ -137,7 +140,8 @@ def current_facts(network: AnyNetwork) -> Pretrained | None:
 def facts_to_dict(facts: Pretrained) -> dict[str, Any]:
     """Returns ``facts`` as plain JSON values, for a file of weights."""
     plain: dict[str, Any] = to_dict(facts)
-    del plain["fingerprint"]  # of the network that they are read into
+    for name in _OF_THE_NETWORK:
+        del plain[name]
     return plain
 
 
@@ -162,7 +166,7 @@ def facts_in_header(metadata: Mapping[str, str], label: str) -> Pretrained | Non
     if plain is None:
         return None
     faults: list[str] = []
-    facts: Pretrained | None = from_dict(Pretrained, {**plain, "fingerprint": None}, PRETRAINED_KEY, faults)
+    facts: Pretrained | None = from_dict(Pretrained, {**plain, **_OF_THE_NETWORK}, PRETRAINED_KEY, faults)
     if facts is None:
         raise WeightsError(f"{label}: what its header says of its weights cannot be read ({'; '.join(faults)})")
     return facts

@@ -2,14 +2,12 @@
 
 import json
 import logging
-from dataclasses import replace
 
 from litevision.console import note
 from litevision.errors import WeightsError, WeightsMismatchError, reason_of
 from litevision.models.config import NetworkConfig
 from litevision.models.factory import build
 from litevision.models.network import FeaturePyramid, Network
-from litevision.models.pretrained import fingerprint
 from litevision.registry import Variant
 from litevision.runtime import Normalisation
 from litevision.weights.bundles import restore_folded
@@ -135,7 +133,7 @@ def fill_from(
         restore_folded(network, facts)
     if applied.reset or isinstance(network, FeaturePyramid):
         facts = facts.without_classes()
-    network.pretrained = replace(facts, fingerprint=fingerprint(network))
+    network.pretrained = facts.within(network)
     if applied.reset:
         logger.info("%s: the classifier starts from scratch (left out: %s)", source.label, ", ".join(applied.reset))
     if applied.background_dropped:

@@ -12,7 +12,7 @@ from litevision.errors import FileMissingError, LitevisionError, UsageError, Wei
 from litevision.files import read_toml, refuse_links, sha256_of
 from litevision.image import Preprocess
 from litevision.models.kinds import AnyConfig, AnyNetwork, config_from_dict
-from litevision.models.pretrained import Pretrained, fingerprint
+from litevision.models.pretrained import Pretrained
 from litevision.runtime import Normalisation
 from litevision.runtime.bundle import checked_metadata, is_bundle, read_bundle
 from litevision.weights.bundles import pretrained_of, read_bundle_weights, restore_folded
@@ -77,7 +77,7 @@ class TrainedModel:
         network.load_state_dict(self.state)
         if self.is_folded:
             restore_folded(network, self.pretrained)
-        network.pretrained = replace(self.pretrained, fingerprint=fingerprint(network))
+        network.pretrained = self.pretrained.within(network)
         return network.eval()
 
 

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+import litevision
 from images import noise
 from litevision.errors import UsageError
 from litevision.image import Preprocess
@@ -74,6 +75,23 @@ def test_training_crops_have_the_same_size_and_normalisation() -> None:
 def test_a_detector_has_no_training_crops() -> None:
     with pytest.raises(UsageError, match="crops images without their boxes"):
         replace(FACTS, task="detection").transform(train=True)
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_a_network_for_grey_values_gets_them(train: bool) -> None:
+    network = litevision.create("mobilenet_v2", weights="clothing", in_channels=1)
+    assert network.pretrained is not None
+    transform = network.pretrained.transform(train=train)
+    image = transform(Image.new("RGB", (131, 90), (200, 100, 50)))
+    value = (0.299 * 200 + 0.587 * 100 + 0.114 * 50) / 255
+    mean, std = (np.mean(it) for it in (network.pretrained.normalisation.mean, network.pretrained.normalisation.std))
+    assert torch.allclose(image, torch.full((1, 224, 224), (value - mean) / std), atol=1e-4)
+    assert network.eval()(image[None]).shape == (1, 10)
+
+
+def test_channels_of_unknown_meaning_have_no_transform() -> None:
+    with pytest.raises(UsageError, match=r"takes 4 channels.*expected 3 \(RGB\) or 1 \(grey\)"):
+        replace(FACTS, in_channels=4).transform()
 
 
 def test_what_a_bundle_says_of_it() -> None:
