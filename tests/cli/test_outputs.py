@@ -110,8 +110,9 @@ def test_no_folder_of_outputs_is_a_file(place: Path, litevision: Run, option: tu
 
 @pytest.mark.parametrize("option", OUTPUTS, ids=" ".join)
 def test_no_file_of_outputs_is_a_folder(place: Path, litevision: Run, option: tuple[str, str]) -> None:
-    Path("folder.png").mkdir()
-    assert "not a file that can be written" in refused(litevision, OUTPUTS[option], "folder.png")
+    folder = "folder.onnx" if option == ("export", "--output") else "folder.png"  # whose suffix says what is written
+    Path(folder).mkdir()
+    assert "not a file that can be written" in refused(litevision, OUTPUTS[option], folder)
 
 
 @pytest.mark.parametrize(
