@@ -108,10 +108,8 @@ def unexpected_image_error(name: str, error: Exception) -> ImageError:
     """Return what to say of one image among many when its reader raised ``error``, which nobody thought of."""
     if isinstance(error, MemoryError):
         return ImageTooLargeError(f"{name}: not enough memory to read it. Make the image smaller first.")
-    kind = type(error).__name__
-    return ImageError(
-        f"{name}: cannot be read (unexpected {kind}: {reason_of(error)}). Copy it again, or convert it to JPEG."
-    )
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return ImageError(f"{name}: cannot be read (unexpected {reason}). Copy it again, or convert it to JPEG.")
 
 
 class DataError(LitevisionError, ValueError):

@@ -68,21 +68,21 @@ def convert_bundle(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with folder_beside(path) as folder:
-            made = folder / path.name
+            unfinished = folder / path.name
             if row.is_folder:
-                made.mkdir()
-            tolerance = row.write(bundle, made, variant)
-            with _naming(path.name, str(made)):
-                engine = row.open(made, bundle.metadata)
-                got = Bundle(made, bundle.metadata, engine)
+                unfinished.mkdir()
+            tolerance = row.write(bundle, unfinished, variant)
+            with _naming(path.name, str(unfinished)):
+                engine = row.open(unfinished, bundle.metadata)
+                got = Bundle(unfinished, bundle.metadata, engine)
                 check = task_of(bundle.metadata).compare_bundles(expected, got, check_images, tolerance)
             metadata = replace(bundle.metadata, check=check)
             if row.record is not None:
-                row.record(made, metadata)
+                row.record(unfinished, metadata)
             if row.is_folder:
-                record = record_json(engine, metadata, row.name, sorted(made.iterdir()))
-                (made / RECORD).write_text(record, "utf-8")
-            _put(made, path, folder / "old")
+                record = record_json(engine, metadata, row.name, sorted(unfinished.iterdir()))
+                (unfinished / RECORD).write_text(record, "utf-8")
+            _put(unfinished, path, folder / "old")
             if sidecar and not row.is_folder:
                 with atomic_write(path.with_suffix(".json")) as partial:
                     partial.write_text(record_json(engine, metadata, row.name, [path]), "utf-8")

@@ -18,7 +18,7 @@ from litevision.runtime.engines.ncnn_engine import BIN, PARAM
 _TIMEOUT_S = 600
 
 
-def write_ncnn(bundle: FinishedBundle, folder: Path) -> float:
+def write_ncnn(bundle: FinishedBundle, unfinished: Path) -> float:
     """Writes the bundle's graph, for normalised float images one at a time, with weights in float16.
 
     A detector's maps are left to be decoded. Arguments as for ``ExportFormat.write``.
@@ -58,8 +58,8 @@ def write_ncnn(bundle: FinishedBundle, folder: Path) -> float:
             said = (done.stderr or done.stdout).strip().splitlines() or ["it says nothing"]
             raise ExportError(f"pnnx cannot convert the graph ({said[-1][:200]})")
         names = {"in0": taken.name, **{f"out{place}": it.name for place, it in enumerate(model.graph.output)}}
-        (folder / PARAM).write_text(_renamed(param.read_text("utf-8"), names), "utf-8")
-        (folder / BIN).write_bytes(numbers.read_bytes())
+        (unfinished / PARAM).write_text(_renamed(param.read_text("utf-8"), names), "utf-8")
+        (unfinished / BIN).write_bytes(numbers.read_bytes())
     return HALF_TOLERANCE
 
 

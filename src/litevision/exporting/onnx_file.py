@@ -4,7 +4,7 @@ from pathlib import Path
 
 import onnx
 
-from litevision.errors import ExportError, UnknownNameError, UsageError
+from litevision.errors import ExportError, UnknownNameError, UsageError, reason_of
 from litevision.exporting.append import at_opset
 from litevision.exporting.formats import HALF_TOLERANCE, INPUTS, FinishedBundle, Variant
 from litevision.exporting.portable import make_portable
@@ -13,7 +13,7 @@ from litevision.exporting.surgery import fix_batch, give_maps, read_graph, take_
 _TOLERANCE = 1e-4
 
 
-def write_onnx(bundle: FinishedBundle, path: Path, variant: Variant) -> float:
+def write_onnx(bundle: FinishedBundle, unfinished: Path, variant: Variant) -> float:
     """Writes the bundle's graph as ``variant`` says, with the same metadata; arguments as for ``ExportFormat.write``.
 
     Raises:
@@ -51,6 +51,6 @@ def write_onnx(bundle: FinishedBundle, path: Path, variant: Variant) -> float:
     try:
         onnx.checker.check_model(model, full_check=True)
     except onnx.checker.ValidationError as error:
-        raise ExportError(f"the changed graph is not valid ONNX: {error}") from None
-    path.write_bytes(model.SerializeToString())
+        raise ExportError(f"the changed graph is not valid ONNX: {reason_of(error)}") from None
+    unfinished.write_bytes(model.SerializeToString())
     return HALF_TOLERANCE if variant.half else _TOLERANCE

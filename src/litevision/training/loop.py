@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from litevision.errors import TrainingError, reason_of
+from litevision.errors import TrainingError
 from litevision.training.batch_norm import batch_norms, lag_behind, measuring
 from litevision.training.batches import Batch, EpochOrder, Images, SampleKey, derived_seed, load_batches
 from litevision.training.callbacks import Callback
@@ -128,7 +128,7 @@ class Loop:
             if self._average is not None:
                 self._average.load_state_dict(states["average"])
         except Exception as error:  # torch raises half a dozen kinds for states of another form
-            reason = f"{type(error).__name__}: {reason_of(error)}"
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             raise TrainingError(f"{self._folder}: its checkpoint is not of this run ({reason}). Start anew") from error
 
     def scored_network(self) -> nn.Module:

@@ -61,12 +61,12 @@ def with_files(model: bytes, metadata: BundleMetadata) -> bytes:
     return whole.getvalue()
 
 
-def record_check(path: Path, metadata: BundleMetadata) -> None:
-    """Writes the record of the file at ``path`` anew."""
-    data = path.read_bytes()
+def record_check(unfinished: Path, metadata: BundleMetadata) -> None:
+    """Writes the record of a file that is not yet in its place anew."""
+    data = unfinished.read_bytes()
     with zipfile.ZipFile(io.BytesIO(data)) as files:
         end = min(entry.header_offset for entry in files.infolist())
-    path.write_bytes(with_files(data[:end], metadata))
+    unfinished.write_bytes(with_files(data[:end], metadata))
 
 
 def _images(metadata: BundleMetadata) -> Table:

@@ -24,10 +24,10 @@ _BY_ROWS = [1, 0, 3, 2]
 """(left, top, right, bottom) as (top, left, bottom, right), and back."""
 
 
-def write_litert(bundle: FinishedBundle, path: Path, *, half: bool = False) -> float:
+def write_litert(bundle: FinishedBundle, unfinished: Path, *, half: bool = False) -> float:
     """Writes the bundle's graph as a .tflite file; arguments as for ``ExportFormat.write``."""
     model = read_model(bundle.path.read_bytes())
-    path.write_bytes(to_litert(model, bundle.metadata, "float16" if half else "float32"))
+    unfinished.write_bytes(to_litert(model, bundle.metadata, "float16" if half else "float32"))
     return HALF_TOLERANCE if half else TOLERANCE
 
 
