@@ -89,7 +89,7 @@ def convert_bundle(
     except LitevisionError:
         raise
     except ImportError as error:
-        raise MissingExtraError.of(f"export to the format {row.name}", "onnx") from error
+        raise MissingExtraError.of(f"export to the format {row.name}", row.extra) from error
     except OSError as error:
         raise UsageError(f"{path} cannot be written ({error.strerror}); give a path in a folder of yours") from error
     return metadata

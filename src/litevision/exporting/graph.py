@@ -16,8 +16,8 @@ from litevision import __version__
 from litevision.errors import UsageError, reason_of
 from litevision.exporting.portable import make_portable
 from litevision.models.blocks import ConvNormAct
-from litevision.models.pretrained import GREY, as_grey
-from litevision.runtime.metadata import Normalisation
+from litevision.models.pretrained import as_grey
+from litevision.runtime.metadata import GREY, Normalisation
 from litevision.tasks import task_of
 
 INPUT = "images"

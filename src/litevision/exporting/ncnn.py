@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from litevision.errors import ExportError, MissingExtraError
+from litevision.errors import ExportError, MissingExtraError, reason_of
 from litevision.exporting.formats import HALF_TOLERANCE, FinishedBundle
 from litevision.exporting.portable import make_portable
 from litevision.exporting.surgery import fix_batch, give_maps, prune, read_graph, shape_of, take_floats
@@ -52,7 +52,7 @@ def write_ncnn(bundle: FinishedBundle, unfinished: Path) -> float:
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise ExportError(f"pnnx cannot be run ({error})") from None
+            raise ExportError(f"pnnx cannot be run ({reason_of(error)})") from None
         param, numbers = Path(work, "model.ncnn.param"), Path(work, "model.ncnn.bin")
         if done.returncode or not param.is_file() or not numbers.is_file():
             said = (done.stderr or done.stdout).strip().splitlines() or ["it says nothing"]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from litevision.files import sha256_of
+from litevision.files import json_text, sha256_of
 from litevision.runtime import BundleMetadata, Engine
 from litevision.runtime.engines.adapted import MAPS, TOP_K, AdaptedEngine, mean_and_norm
 from litevision.runtime.engines.base import TensorInfo
@@ -40,7 +40,7 @@ def record_json(engine: Engine, metadata: BundleMetadata, format_name: str, file
         "decoding": _decoding(native, metadata),
         "model": json.loads(metadata.to_json()),
     }
-    return json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    return json_text(record, indent=1) + "\n"
 
 
 def _tensor(it: TensorInfo) -> dict[str, Any]:

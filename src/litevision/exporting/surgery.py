@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from litevision.errors import ExportError
 from litevision.exporting.append import rename_tensors
+from litevision.exporting.graph_parts import keep_nodes
 from litevision.runtime.engines.adapted import MAPS
 
 _FRONT = {"Transpose", "Cast", "Mul", "Add", "Sub", "Div", "ReduceSum", "Identity"}
@@ -190,15 +191,4 @@ def shape_of(graph: onnx.GraphProto, name: str) -> list[int | str]:
 
 def prune(graph: onnx.GraphProto, without: Set[str] = frozenset()) -> None:
     """Takes out what no output needs, and what makes the tensors ``without``."""
-    needed = {it.name for it in graph.output}
-    kept: list[onnx.NodeProto] = []
-    for node in reversed(graph.node):
-        if needed & set(node.output) - without:
-            kept.append(onnx.NodeProto.FromString(node.SerializeToString()))
-            needed |= set(node.input)
-    del graph.node[:]
-    graph.node.extend(reversed(kept))
-    for one in [one for one in graph.initializer if one.name not in needed]:
-        graph.initializer.remove(one)
-    for info in [info for info in graph.value_info if info.name not in needed]:
-        graph.value_info.remove(info)
+    keep_nodes(graph, [node for node in graph.node if not without & set(node.output)])

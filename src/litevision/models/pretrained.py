@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from litevision.errors import UsageError
 from litevision.image import Preprocess
 from litevision.runtime import Calibration, DetectionScore, Normalisation, Score, Weights
-from litevision.runtime.metadata import Activation
+from litevision.runtime.metadata import GREY, Activation
 from litevision.runtime.schema import OPTIONAL
 
 if TYPE_CHECKING:
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 
     from litevision.models.kinds import AnyNetwork
     from litevision.models.network import FeaturePyramid
-
-
-GREY = (0.299, 0.587, 0.114)
-"""What a grey value has of red, green and blue: ITU-R BT.601, as Pillow's mode L."""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,9 @@ class Normalisation:
     std: tuple[float, float, float]
 
 
+GREY = (0.299, 0.587, 0.114)
+"""What a grey value has of red, green and blue: ITU-R BT.601, as Pillow's mode L."""
+
 NORMALISATIONS = {
     "imagenet": Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "half": Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from litevision.errors import BundleError, UsageError
+from litevision.errors import BundleError, UsageError, reason_of
 from litevision.runtime.bundle import RECORD
 from litevision.runtime.engines import AUTO, engine_choice
 from litevision.runtime.engines.adapted import AdaptedEngine, is_adaptable
@@ -83,7 +83,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         if isinstance(error, BundleError):
             raise
-        raise BundleError(f"{path}: cannot be read as a record ({error}). Export the model again.") from None
+        raise BundleError(f"{path}: cannot be read as a record ({reason_of(error)}). Export the model again.") from None
     if not isinstance(record, dict) or record.get("format") != RECORD_FORMAT:
         raise BundleError(f"{path}: no record of an export. Export the model again.")
     return record

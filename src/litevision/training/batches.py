@@ -19,8 +19,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from litevision.errors import ImageError, TrainingError
-from litevision.models.pretrained import GREY, as_grey
+from litevision.models.pretrained import as_grey
 from litevision.runtime import Normalisation
+from litevision.runtime.metadata import GREY
 from litevision.training.image_cache import ImageCache
 from litevision.training.process import SIGNALS
 

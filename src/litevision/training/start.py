@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from litevision import console
-from litevision.errors import LitevisionError, UsageError, WeightsMismatchError
+from litevision.errors import LitevisionError, UsageError, WeightsMismatchError, reason_of
 from litevision.models.config import RGB, NetworkConfig
 from litevision.models.factory import build, configure
 from litevision.models.network import Network
@@ -103,7 +103,7 @@ def better_start(task: Task, name: str) -> dict[str, dict[str, Any]]:
     try:
         trained = open_model(weights)
     except LitevisionError as error:
-        reason = str(error).splitlines()[0]
+        reason = reason_of(error)
         console.note(f"{weights} is not there to start from ({reason}); the network's default weights take its place")
         return {}
     assert trained is not None

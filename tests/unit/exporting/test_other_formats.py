@@ -133,7 +133,7 @@ def test_a_detector_in_ncnn(tmp_path: Path) -> None:
 def test_the_decoder_of_maps_is_the_network_s() -> None:
     torch.manual_seed(0)
     maps = CenterNetMaps(torch.randn(2, 3, 8, 12), torch.randn(2, 2, 8, 12) * 4, torch.rand(2, 2, 8, 12))
-    found = decode_maps(*(part.numpy() for part in maps), 20, (32, 48))  # type: ignore[arg-type]
+    found = decode_maps(maps.heatmap.numpy(), maps.size.numpy(), maps.offset.numpy(), 20, (32, 48))
     for name, part in zip(("boxes", "scores", "classes"), decode(maps, 20), strict=True):
         np.testing.assert_allclose(found[name], part.numpy(), rtol=1e-5, atol=1e-5)
 

@@ -19,6 +19,7 @@ from litevision.quantizing.nncf_quantizer import quantise
 from litevision.quantizing.noise import layer_noise
 from litevision.quantizing.quantize import quantize
 from litevision.runtime import Bundle, BundleMetadata, machine
+from litevision.runtime.engines.litert_engine import import_litert
 from quantizable import coloured, write_place
 
 INT8 = onnx.TensorProto.INT8
@@ -77,7 +78,8 @@ def test_for_litert_it_is_judged_in_litert(place: Path) -> None:
     assert found.chosen.agreement.share >= 0.95
     bundle = Bundle.open(place / "int8.tflite")
     assert bundle.metadata.quantization == found.record
-    kinds = [one["op_name"] for one in bundle.engine._idle.get()._get_ops_details()]  # type: ignore[attr-defined]
+    interpreter = import_litert()[0](model_path=str(place / "int8.tflite"))
+    kinds = [one["op_name"] for one in interpreter._get_ops_details()]
     assert kinds.count("QUANTIZE") == 1  # of the pixels; from there on everything is in 8 bits up to the last layer
     assert kinds.count("DEQUANTIZE") == 2
 

@@ -15,7 +15,9 @@ import onnx
 from onnx import helper, numpy_helper
 
 from litevision.errors import ExportError
+from litevision.exporting.graph_parts import copied
 from litevision.exporting.litert.model_writer import ModelWriter, Scale, Tensor
+from litevision.exporting.surgery import fix_batch
 
 CHANNELS_LAST = (0, 2, 3, 1)
 Storage = Literal["float32", "float16", "int8"]
@@ -179,7 +181,7 @@ class Lowering:
         if node.op_type == "Clip":
             limits = [None if not name else self.constants.get(name) for name in node.input[1:3]]
             low, high = [None if limit is None else float(limit) for limit in (*limits, None, None)[:2]]
-            return {(0.0, 6.0): "RELU6", (0.0, None): "RELU"}.get((low, high))  # type: ignore[arg-type]
+            return "RELU6" if (low, high) == (0.0, 6.0) else "RELU" if (low, high) == (0.0, None) else None
         return None
 
     def scale_of(self, node: onnx.NodeProto) -> Scale:
@@ -226,12 +228,9 @@ class Lowering:
 
 def fixed_to_one_image(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of ``model`` with a batch of 1 and the shapes of all its tensors."""
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    for one in (*made.graph.input, *made.graph.output):
-        one.type.tensor_type.shape.dim[0].dim_value = 1
-    del made.graph.value_info[:]
-    return onnx.shape_inference.infer_shapes(made, data_prop=True)
+    made = copied(model)
+    fix_batch(made, 1)
+    return made
 
 
 def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:

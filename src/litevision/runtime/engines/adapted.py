@@ -10,14 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from litevision.runtime.engines.base import Engine, Outputs, TensorInfo
-from litevision.runtime.metadata import BundleMetadata, Normalisation
+from litevision.runtime.metadata import GREY, BundleMetadata, Normalisation
 
 MAPS = ("heatmap", "size", "offset")
 """The outputs of a CenterNet without its decoder: logits [N, C, h, w], width and height, and place in the cell, both
 float [N, 2, h, w] in cells."""
 TOP_K = 100
 """The boxes that are decoded for an image where the metadata names no number."""
-GREY = (0.299, 0.587, 0.114)
 
 _Float = npt.NDArray[np.float32]
 
