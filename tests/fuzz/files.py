@@ -12,11 +12,13 @@ import onnx
 from fontTools import subset
 from PIL import Image, ImageCms
 
+import exports
 import graphs
+import litevision
 from bundles import plain_metadata, write_bundle
 from clips import RED_AND_BLUE
 from detectors import write_detector
-from fuzz.mutations import mutate_bytes, mutate_protobuf, of_font_table, of_png_chunks
+from fuzz.mutations import mutate_bytes, mutate_numbers, mutate_protobuf, mutate_text, of_font_table, of_png_chunks
 from fuzz.target import Target
 from images import encoded, exif, scene
 from litevision.cost.info import info
@@ -31,6 +33,7 @@ from litevision.runtime.benchmark import benchmark
 from litevision.runtime.engines import engine_choice
 from litevision.runtime.video import animation_frames, video_frames
 from litevision.weights.load import load_network
+from networks import short
 
 PREPROCESS = Preprocess((32, 32), 32)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -201,6 +204,23 @@ def _run(engine: str) -> Callable[[Path, Path], None]:
     return run
 
 
+def _write_exports(*names: str) -> Callable[[Path], Iterator[Path]]:
+    """Files that `export` makes of a small classifier; the first of them says of which format."""
+
+    def write(folder: Path) -> Iterator[Path]:
+        images = [encoded(Image.fromarray(scene(24, 40)), "PNG")]
+        exports.export(short("shufflenet_v2_x0_5", "torchvision"), folder / "it.onnx", check_images=images)
+        out = folder / Path(names[0]).parts[0]
+        litevision.export(folder / "it.onnx", out, check_images=images)
+        yield from (folder / name for name in names)
+
+    return write
+
+
+def _answer(folder: Path, file: Path) -> None:
+    load(file if file.parent == folder else file.parent).predict(scene(20, 30))
+
+
 def _write_graphs(folder: Path) -> Iterator[Path]:
     yield write_graph(folder / "layers.onnx")
     yield write_bundle(folder / "classes.onnx")
@@ -267,6 +287,23 @@ TARGETS = (
     Target("video", _write_clips, (mutate_bytes,), _read_clip, 60),
     Target("bundle-onnxruntime", _write_bundles, (mutate_protobuf,), _run("onnxruntime"), 100),
     Target("bundle-openvino", _write_bundles, (mutate_protobuf,), _run("openvino"), 30),
+    Target("litert", _write_exports("it.tflite"), (mutate_bytes,), _answer, 30, needs="ai_edge_litert"),
+    Target(
+        "folder-ncnn",
+        _write_exports("it.ncnn/litevision.json", "it.ncnn/model.param", "it.ncnn/model.bin"),
+        (mutate_bytes, mutate_text, mutate_numbers),
+        _answer,
+        30,
+        needs="ncnn",
+    ),
+    Target(
+        "folder-openvino",
+        _write_exports("it.openvino/litevision.json", "it.openvino/model.xml", "it.openvino/model.bin"),
+        (mutate_bytes, mutate_text, mutate_numbers),
+        _answer,
+        30,
+        needs="openvino",
+    ),
     Target("info", _write_graphs, (mutate_protobuf,), _count, 100),
     Target("image-rare", _write_rare_images, (mutate_bytes,), _read_image, 100),
     Target("font", _write_fonts, (mutate_bytes, of_font_table), _read_font, 100),

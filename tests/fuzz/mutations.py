@@ -97,6 +97,17 @@ def mutate_text(data: bytes, random: Random) -> bytes:
     return text.encode("utf-8", "surrogatepass" if "\ud800" in text else "surrogateescape")
 
 
+def mutate_numbers(data: bytes, random: Random) -> bytes:
+    """One to three whole numbers of a text changed to others that could stand there."""
+    found = list(re.finditer(rb"(?<![\w.])-?\d{1,9}(?![\w.])", data))
+    changed = bytearray(data)
+    for match in sorted(random.sample(found, min(len(found), random.choice((1, 1, 2, 3)))), key=lambda it: -it.start()):
+        number = int(match[0])
+        other = random.choice((number + 1, number - 1, 2 * number, number // 2, -number, *NUMBERS[:10]))
+        changed[match.start() : match.end()] = b"%d" % other
+    return bytes(changed)
+
+
 def mutate_json(data: bytes, random: Random) -> bytes:
     """One to three values of a JSON document replaced, removed, repeated, nested, or put under another name."""
     try:

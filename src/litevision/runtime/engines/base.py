@@ -1,7 +1,7 @@
 """The interface of engines: numpy arrays in and out, and nothing of the library behind them."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from litevision.errors import BundleError, LitevisionError
+from litevision.errors import BundleError, LitevisionError, reason_of
 
 _NO_MEMORY = re.compile(r"allocate memory|bad[ _]alloc|out of memory", re.IGNORECASE)
 
@@ -94,6 +94,17 @@ class Engine(Protocol):
 
     def run_named(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Outputs:
         """Run a graph of any inputs, given by name, and return every output by name; raises as `run`."""
+
+
+@contextmanager
+def load_errors(name: str, version: str, reason: Callable[[BaseException], str] = reason_of) -> Iterator[None]:
+    """Turn what an engine raises while it loads the file ``name``, and tells what is in it, into a `BundleError`."""
+    try:
+        yield
+    except LitevisionError:
+        raise
+    except Exception as error:  # the engines' own share no other base class
+        raise BundleError(f"{name}: {version} cannot load it ({reason(error)}).") from error
 
 
 @contextmanager

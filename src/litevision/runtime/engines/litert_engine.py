@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from litevision.errors import BundleError, MissingExtraError
-from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo, compute_errors, run_each
+from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo, compute_errors, load_errors, run_each
 
 IDENTIFIER = b"TFL3"
 """What .tflite files have at bytes 4 to 8."""
@@ -40,11 +40,12 @@ class LitertEngine:
         self.choice = replace(choice, device="cpu")
         self._data, self._name = data, name
         self._idle: SimpleQueue[Any] = SimpleQueue()
-        first = self._open()
-        if found := sorted({one["op_name"] for one in first._get_ops_details()} & _UNBOUNDED):
-            raise BundleError(f"{name}: computes with {' and '.join(found)}, which can take any time.")
-        self.inputs = tuple(map(_info, first.get_input_details()))
-        self.outputs = tuple(map(_info, first.get_output_details()))
+        with load_errors(name, self.version):
+            first = self._open()
+            if found := sorted({one["op_name"] for one in first._get_ops_details()} & _UNBOUNDED):
+                raise BundleError(f"{name}: computes with {' and '.join(found)}, which can take any time.")
+            self.inputs = tuple(map(_info, first.get_input_details()))
+            self.outputs = tuple(map(_info, first.get_output_details()))
         self._detects = {*_DETECTION} <= {one.name for one in self.outputs}
         if self._detects:
             self.outputs = _answers_of(self.outputs)
@@ -70,20 +71,17 @@ class LitertEngine:
         try:
             interpreter = self._idle.get_nowait()
         except Empty:
-            interpreter = self._open()
+            with load_errors(self._name, self.version):
+                interpreter = self._open()
         try:
             yield interpreter
         finally:
             self._idle.put(interpreter)
 
     def _open(self) -> Any:
-        try:
-            with _STARTING, _silent():
-                made = self._interpreter_class(model_content=self._data, num_threads=self.choice.threads)
-                made.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise BundleError(f"{self._name}: {self.version} cannot load it ({reason}).") from error
+        with _STARTING, _silent():
+            made = self._interpreter_class(model_content=self._data, num_threads=self.choice.threads)
+            made.allocate_tensors()
         return made
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from litevision.errors import BundleError, MissingExtraError
-from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo, compute_errors, run_each
+from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo, compute_errors, load_errors, run_each
 
 PARAM, BIN = "model.param", "model.bin"
 
@@ -30,9 +30,10 @@ class NcnnEngine:
         self._net = self._ncnn.Net()
         self._net.opt.num_threads = choice.threads
         self._net.opt.use_vulkan_compute = False
-        failed = self._net.load_param(str(folder / PARAM)) or self._net.load_model(str(folder / BIN))
-        if failed or len(self._net.input_names()) != 1:
-            raise BundleError(f"{name}: {self.version} cannot load {PARAM} and {BIN}.")
+        with load_errors(name, self.version):
+            failed = self._net.load_param(str(folder / PARAM)) or self._net.load_model(str(folder / BIN))
+            if failed or len(self._net.input_names()) != 1:
+                raise BundleError(f"{name}: {self.version} cannot load {PARAM} and {BIN}.")
         self.inputs = (TensorInfo(self._net.input_names()[0], "float", (1, *input_chw)),)
         answers = self.run(np.zeros((1, *input_chw), np.float32))  # the files do not say the shapes of outputs either
         self.outputs = tuple(TensorInfo(key, "float", value.shape) for key, value in answers.items())

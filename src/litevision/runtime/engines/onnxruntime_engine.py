@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from litevision.errors import BundleError, UsageError, reason_of
+from litevision.errors import UsageError
 from litevision.runtime.engines import AUTO, ENGINES
-from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo, compute_errors, run_each
+from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo, compute_errors, load_errors, run_each
 
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -31,12 +31,10 @@ class OnnxruntimeEngine:
         self.version = f"onnxruntime {onnxruntime.__version__}"
         self._name = name
         options = session_options(onnxruntime, choice)
-        try:
+        with load_errors(name, self.version):
             self._session = onnxruntime.InferenceSession(data, options, providers=_providers(device))
             self.inputs = tuple(map(_info, self._session.get_inputs()))
             self.outputs = tuple(map(_info, self._session.get_outputs()))
-        except Exception as error:  # onnxruntime's exceptions share no other base class
-            raise _cannot_load(self.version, name, error) from error
         if self._session.get_providers()[0] != _PROVIDERS[device]:
             # It goes on with the CPU where a driver or a library of the device is missing.
             if choice.device != AUTO:
@@ -72,14 +70,8 @@ def check_graph(data: bytes, name: str) -> None:
     onnxruntime = import_onnxruntime()
     options = session_options(onnxruntime, EngineChoice())
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    try:
+    with load_errors(name, f"onnxruntime {onnxruntime.__version__}"):
         onnxruntime.InferenceSession(data, options, providers=[_PROVIDERS["cpu"]])
-    except Exception as error:  # onnxruntime's exceptions share no other base class
-        raise _cannot_load(f"onnxruntime {onnxruntime.__version__}", name, error) from error
-
-
-def _cannot_load(version: str, name: str, error: Exception) -> BundleError:
-    return BundleError(f"{name}: {version} cannot load it ({reason_of(error)}).")
 
 
 def _device(device: str, available: Sequence[str]) -> str:

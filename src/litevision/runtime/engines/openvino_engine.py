@@ -3,8 +3,7 @@
 import io
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from litevision.errors import BundleError, MissingExtraError, UsageError
+from litevision.errors import MissingExtraError, UsageError
 from litevision.runtime.engines import AUTO, ENGINES
-from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo, compute_errors, run_each
+from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo, compute_errors, load_errors, run_each
 from litevision.runtime.engines.onnxruntime_engine import check_graph
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
@@ -54,7 +53,7 @@ class OpenvinoEngine:
         self._name = name
         if isinstance(data, bytes):
             check_graph(data, name)
-        with self._load_errors():
+        with load_errors(self._name, self.version, _reason):
             self.model = _read_onnx(data) if isinstance(data, bytes) else self._core.read_model(data)
             self.inputs = tuple(map(_info, self.model.inputs))
             self.outputs = tuple(map(_info, self.model.outputs))
@@ -91,7 +90,7 @@ class OpenvinoEngine:
             profiled: it takes the time of every kernel.
         """
         model, device, properties = self._plan(single)
-        with self._load_errors():
+        with load_errors(self._name, self.version, _reason):
             return self._core.compile_model(model, device, {**properties, "PERF_COUNT": profiled})
 
     def _plan(self, single: bool) -> tuple[Any, str, dict[str, Any]]:
@@ -114,13 +113,6 @@ class OpenvinoEngine:
                 "ENABLE_CPU_PINNING": False,
             }
         return model, self.choice.device.upper(), properties
-
-    @contextmanager
-    def _load_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:  # openvino raises a bare RuntimeError of several lines
-            raise BundleError(f"{self._name}: {self.version} cannot load it ({_reason(str(error))}).") from error
 
 
 class _Compiled:
@@ -191,9 +183,9 @@ def _read_onnx(data: bytes) -> Any:
     return frontend.convert(frontend.load(io.BytesIO(data)))
 
 
-def _reason(message: str) -> str:
+def _reason(error: BaseException) -> str:
     """Find the line that sums a message up: the last one with a dash, where there is one."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     listed = [line.removeprefix("-- ") for line in lines if line.startswith("-- ")]
     return ([*lines, *listed] or ["no reason given"])[-1].rstrip(".")
 
