@@ -15,8 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import litevision as lv
 from bundles import write_bundle
+from exports import export
 from images import encoded
+from networks import short
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -284,3 +287,22 @@ def test_a_full_disk_is_one_line_after_the_table(evaluate: Run, monkeypatch: pyt
         "error: the scores cannot be written (No space left on device). Write them somewhere else."
     )
     assert not Path("out.csv").exists()
+
+
+def test_other_sizes_stand_beside_the_models_own(evaluate: Run) -> None:
+    labels = ("red", "green", "blue", *map(str, range(7)))
+    export(short("mobilenet_v1", "timm"), Path("short.onnx"), labels=labels)
+    export(short("mobilenet_v1", "timm"), Path("large.onnx"), (96, 64), labels=labels)
+    code, out, _ = evaluate("--size", "96x64", "--json", "s.json", bundle="short.onnx")
+    assert code == 0
+    assert re.search(r"\n64x64 .* M +[\d.]+ *\n96x64 .* [+-]\d+\.\d\d .* 1\.50x +[\d.]+ +[\d.]+x\n$", out)
+    document = json.loads(Path("s.json").read_text())
+    own, large = document["sizes"]
+    assert (own["size"], large["size"]) == ([64, 64], [96, 64])
+    assert own["top1"] == document["scores"]["top1"]
+    assert large["top1"] == pytest.approx(own["top1"] + large["gain"])
+    assert large["top1"] == json.loads(evaluate("--json", "-", bundle="large.onnx")[1])["scores"]["top1"]
+    assert large["top1"] == lv.evaluate("short.onnx", "data", size=(96, 64)).top1
+    assert large["macs"] == pytest.approx(1.5 * own["macs"], rel=1e-3)
+    code, _, err = evaluate("--size", "0", bundle="short.onnx")
+    assert (code, err) == (1, "error: a size is one side in pixels or HxW, such as 224 or 192x256, got '0'\n")

@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "weights": {*_MODELS, "console", "image", "zoo", "runtime"},
     "cost": {*_MODELS, "tables", "weights", "zoo", "runtime"},
     "data": {"errors", "tables", "files", "detections", "image"},
-    "evaluation": {"errors", "files", "detections", "hub", "image", "runtime", "data", "tasks"},
+    "evaluation": {"errors", "files", "detections", "exporting", "hub", "image", "runtime", "data", "tasks"},
     "tasks": {"errors", "data"},
     "quantizing": {
         *[

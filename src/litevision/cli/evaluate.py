@@ -2,7 +2,9 @@
 
 import json
 import signal
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,7 +23,9 @@ from litevision.errors import UsageError
 
 if TYPE_CHECKING:
     from litevision.runtime import Bundle
-    from litevision.tasks.base import ScoreSheet
+    from litevision.tasks.base import MainScore, ScoreSheet, Task
+
+_SECONDS = 0.5  # of computing, by which the sizes' times are compared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +33,14 @@ class EvaluateOptions:
     """Score a model on labelled images, with its own preprocessing.
 
     Classes are matched with the bundle's labels by name. An image that cannot be read is reported and left out, and
-    the exit code is 1. A detector's boxes are scored as COCO does.
+    the exit code is 1. A detector's boxes are scored as COCO does. With --size the model is exported for that size too,
+    which needs torch, and a table says what it gains and costs.
     """
 
     examples: ClassVar = (
         "litevision evaluate clothing clothes/",
         "litevision evaluate runs/first clothes/ --split test --csv classes.csv",
+        "litevision evaluate clothing clothes/ --size 256",
     )
     bundle: str = argument(
         metavar="BUNDLE|RUN|NAME",
@@ -46,6 +52,11 @@ class EvaluateOptions:
         None,
         choices=("train", "validation", "test", "all"),
         help="Split to score; the first of test, validation and all that has images unless given.",
+    )
+    size: tuple[str, ...] = option(
+        (),
+        metavar="S|HxW",
+        help="Input side in pixels, or height and width, to score the model at beside its own; once for each.",
     )
     engine: str | None = option(
         None,
@@ -79,36 +90,45 @@ def run(options: EvaluateOptions) -> int:
     Raises:
         UsageError: a file that cannot be written.
     """
-    from litevision.cli.progress import ImageProgress
+    from litevision.cli.checks import parse_size, require_torch
     from litevision.evaluation import select_split
+    from litevision.exporting.export import resized
+    from litevision.hub import find_bundle
     from litevision.tasks import task_of_data
 
+    sizes = [parse_size(size) for size in options.size]
+    if sizes:
+        require_torch("evaluate --size")
     task = task_of_data(options.data)
     task.require_scoring()
     data = task.read(options.data)
     split, samples = select_split(data, options.split)
-    predictor = task.open(_open_bundle(options))
-    progress = ImageProgress(len(samples), None, "evaluate")
+    path = find_bundle(options.bundle)
+    predictor = task.open(_open_bundle(path, options))
+    others = []
     try:
-        with Signals():
-            try:
-                evaluation = task.evaluate(predictor, samples, data.classes, split=split, on_results=progress.write)
-            finally:
-                progress.finish()
-    except Interrupted as stop:
-        name = signal.Signals(stop.signum).name
-        console.note(f"stopped by {name}: {progress.conclusion()}; part of the images gives no scores")
-        return 128 + stop.signum
-    console.note(f"{progress.conclusion()}, {predictor.bundle.engine.choice.title}")
+        evaluation = _score(task, samples, data.classes, split, predictor, "evaluate")
+        for size_hw in sizes:
+            with resized(path, size_hw) as made:
+                other = task.open(_open_bundle(made, options))
+                answers = _score(task, samples, data.classes, split, other, "{}x{}".format(*size_hw))
+                others.append(_AtSize.of(other.bundle, _main_score(task, answers)))
+    except _StoppedError as stop:
+        return stop.code
     if predictor.bundle.metadata.is_multi_label:
         console.note("each class has a probability of its own (sigmoid); the likeliest counts as an image's answer")
     scores = task.scores(evaluation)
     sheet = task.score_sheet(data, evaluation, scores)
     document = _document(predictor.bundle, data, evaluation, scores)
+    if others:
+        own = _AtSize.of(predictor.bundle, _main_score(task, evaluation))
+        document["sizes"] = _compare_sizes([own, *others], task.main_score)
     if options.json == "-":
         print(json.dumps(document, allow_nan=False))
     else:
         _print(predictor.bundle, data, evaluation, sheet)
+        if others:
+            _print_sizes(document["sizes"], task.main_score)
     try:
         _write(options, document, sheet)
     except OSError as error:  # of a full disk, for example
@@ -116,14 +136,109 @@ def run(options: EvaluateOptions) -> int:
     return int(bool(evaluation.skipped))
 
 
-def _open_bundle(options: EvaluateOptions) -> "Bundle":
+class _StoppedError(Exception):
+    """A signal ended an evaluation; ``code`` is the exit code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def _score(task: "Task", samples: Any, classes: Any, split: str, predictor: Any, title: str) -> Any:
+    """Evaluate, with a progress bar.
+
+    Raises:
+        _StoppedError: a signal came.
+    """
+    from litevision.cli.progress import ImageProgress
+
+    progress = ImageProgress(len(samples), None, title)
+    try:
+        with Signals():
+            try:
+                found = task.evaluate(predictor, samples, classes, split=split, on_results=progress.write)
+            finally:
+                progress.finish()
+    except Interrupted as stop:
+        name = signal.Signals(stop.signum).name
+        console.note(f"stopped by {name}: {progress.conclusion()}; part of the images gives no scores")
+        raise _StoppedError(128 + stop.signum) from stop
+    console.note(f"{progress.conclusion()}, {predictor.bundle.engine.choice.title}")
+    return found
+
+
+def _main_score(task: "Task", evaluation: Any) -> float:
+    return float(getattr(task.scores(evaluation), task.main_score.key))
+
+
+def _open_bundle(path: Path, options: EvaluateOptions) -> "Bundle":
     """The bundle, with a stream for each CPU."""
-    from litevision.hub import find_bundle
     from litevision.runtime import Bundle
     from litevision.runtime.cpus import available_cpus
 
-    path, streams = find_bundle(options.bundle), available_cpus()
-    return Bundle.open(path, engine=options.engine, device=options.device, threads=1, streams=streams)
+    return Bundle.open(path, engine=options.engine, device=options.device, threads=1, streams=available_cpus())
+
+
+@dataclass(frozen=True)
+class _AtSize:
+    """What a model scores with inputs of one size, and what it then costs: MACs an image, and the calls to time."""
+
+    bundle: "Bundle"
+    score: float
+    macs: int
+
+    @classmethod
+    def of(cls, bundle: "Bundle", score: float) -> "_AtSize":
+        from litevision.cost.info import info
+
+        return cls(bundle, score, info(bundle.path).macs)
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        return self.bundle.metadata.preprocess.size_hw
+
+
+def _compare_sizes(rows: Sequence[_AtSize], main: "MainScore") -> list[dict[str, Any]]:
+    """Each size with its score, what it gains over the model's own, which comes first, and its cost."""
+    import statistics
+
+    from litevision.runtime.engines.timing import interleaved, sample_images
+
+    calls = [partial(row.bundle.run, sample_images(row.bundle.metadata.preprocess)[:1]) for row in rows]
+    times = [1000 * statistics.median(seconds) for seconds in interleaved(calls, _SECONDS)]
+    return [
+        {
+            "size": list(row.size_hw),
+            main.key: row.score,
+            "gain": row.score - rows[0].score,
+            "macs": row.macs,
+            "ms": ms,
+        }
+        for row, ms in zip(rows, times, strict=True)
+    ]
+
+
+def _print_sizes(found: Sequence[Mapping[str, Any]], main: "MainScore") -> None:
+    from litevision.cli.tables import print_table
+
+    own = found[0]
+    percent = main.name.endswith("%")
+    digits = 2 if percent else 4
+    rows = [
+        (
+            "x".join(map(str, row["size"])),
+            f"{row[main.key]:.{digits}f}",
+            "" if row is own else f"{row['gain']:+.{digits}f}",
+            f"{row['macs'] / 1e6:,.0f} M",
+            "" if row is own else f"{row['macs'] / own['macs']:.2f}x",
+            f"{row['ms']:.1f}",
+            "" if row is own else f"{row['ms'] / own['ms']:.2f}x",
+        )
+        for row in found
+    ]
+    titles = (main.name, "gain", "MACs", "", "ms, 1 thread", " ")
+    print()
+    print_table({"input": "left", **dict.fromkeys(titles, "right")}, rows)
 
 
 def _document(bundle: "Bundle", data: Any, evaluation: Any, scores: Any) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from litevision.evaluation.samples import select_split
 from litevision.evaluation.scores import Scores
-from litevision.hub import Model, load
+from litevision.hub import HasBundle, Model, find_bundle, load
+from litevision.runtime import Bundle
 from litevision.runtime.cpus import available_cpus
 from litevision.tasks import task_of, task_of_data
 
@@ -19,6 +20,7 @@ def evaluate(
     data: str | os.PathLike[str],
     *,
     split: str | None = None,
+    size: int | tuple[int, int] | None = None,
     engine: str = "onnxruntime",
     precision: str | None = None,
     device: str = "auto",
@@ -32,6 +34,8 @@ def evaluate(
         data: labelled images for a classifier, images with boxes for a detector; as for `litevision.train`.
         split: "train", "validation", "test" or "all"; the first of test, validation and all that has images unless
             given.
+        size: the input's side in px, or its height and width, for which the model is exported first, which needs torch;
+            a model often scores higher at a larger input than it was trained with. Its own size unless given.
         engine: as for `litevision.load`.
         precision: as for `litevision.load`.
         device: as for `litevision.load`.
@@ -50,6 +54,14 @@ def evaluate(
         >>> litevision.evaluate("clothing", "clothes/").top1  # doctest: +SKIP
         93.5
     """
+    if size is not None:
+        from litevision.exporting.export import resized
+
+        while isinstance(model, HasBundle):
+            model = model.bundle
+        path = model.path if isinstance(model, Bundle) else find_bundle(model)
+        with resized(path, size) as made:
+            return evaluate(made, data, split=split, engine=engine, precision=precision, device=device)
     task = task_of_data(data)
     task.require_scoring()
     labelled = task.read(Path(data))

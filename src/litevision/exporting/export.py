@@ -2,7 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -159,3 +160,21 @@ def export(
         made = Path(folder, "model.onnx")
         finished = FinishedBundle(made, prepared.write(made, check_images), prepared.network)
         return convert_bundle(finished, path, row, variant, check_images, sidecar=sidecar)
+
+
+@contextmanager
+def resized(bundle: Path, size: int | tuple[int, int]) -> Iterator[Path]:
+    """Exports a bundle for inputs of another size into a temporary file, which is gone at the end.
+
+    Args:
+        bundle: its file.
+        size: the input's side in px, or its height and width.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        LitevisionError: as for `export`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder, "model.onnx")
+        export(bundle, made, size=size)
+        yield made
