@@ -100,6 +100,10 @@ PAGE_KIND = OutputKind(
     "a page of litevision (.html)", lambda head: PAGE_MARK in head[:4096], (".html", ".htm"), ".html"
 )
 RECORD_KIND = json_kind('{"format":"litevisionmodelrecord"')
+HEADER_MARK = "/* litevision model header"
+HEADER_KIND = OutputKind(
+    "a model's C header of litevision", lambda head: head.startswith(HEADER_MARK.encode()), (".h",)
+)
 BUNDLE_KIND = OutputKind("a bundle (.onnx) of litevision", lambda head: MARK in head, (".onnx",), makes_folder=True)
 LITERT_KIND = OutputKind(
     "a LiteRT file (.tflite) of litevision",

@@ -66,7 +66,8 @@ class ExportOptions:
     )
     raw_heads: bool = flag(help="Of a CenterNet's bundle, give its maps, to be decoded by the app, in place of boxes.")
     sidecar: bool = flag(
-        help="Also write labels, preprocessing and decoding as JSON beside the file, where metadata cannot be read."
+        help="Also write labels, preprocessing and decoding beside the file, as JSON and as a C header, where metadata "
+        "cannot be read; a folder holds the JSON anyway."
     )
     model: str | None = option(None, choices=network_names, help="Network of the weights; detected unless given.")
     dialect: str | None = dialect_option("Library whose form the network has, where the file alone cannot tell.")

@@ -9,8 +9,8 @@ from typing import Any
 
 from litevision.errors import BundleError, ExportError, LitevisionError, MissingExtraError, UsageError
 from litevision.exporting.formats import ExportFormat, FinishedBundle, Variant
-from litevision.exporting.record import record_json
-from litevision.files import atomic_write, folder_beside, sync_file
+from litevision.exporting.record import HEADER, record_header, record_json, record_of, write_sidecars
+from litevision.files import folder_beside, sync_file
 from litevision.image import shipped_images
 from litevision.runtime import Bundle, BundleMetadata
 from litevision.runtime.bundle import RECORD, checked_metadata, is_bundle, read_bundle
@@ -47,7 +47,7 @@ def convert_bundle(
         row: the format.
         variant: how the file differs from the format's usual form.
         check_images: what both see; by default the four images that come with the package.
-        sidecar: writes the record of a single file beside it, too.
+        sidecar: writes the record of a single file beside it, and a C header in a folder, too.
 
     Returns:
         The bundle's metadata, with the outcome of this check.
@@ -80,12 +80,13 @@ def convert_bundle(
             if row.record is not None:
                 row.record(unfinished, metadata)
             if row.is_folder:
-                record = record_json(engine, metadata, row.name, sorted(unfinished.iterdir()))
-                (unfinished / RECORD).write_text(record, "utf-8")
+                record = record_of(engine, metadata, row.name, sorted(unfinished.iterdir()))
+                (unfinished / RECORD).write_text(record_json(record), "utf-8")
+                if sidecar:
+                    (unfinished / HEADER).write_text(record_header(record, metadata), "utf-8")
             _put(unfinished, path, folder / "old")
             if sidecar and not row.is_folder:
-                with atomic_write(path.with_suffix(".json")) as partial:
-                    partial.write_text(record_json(engine, metadata, row.name, [path]), "utf-8")
+                write_sidecars(path, record_of(engine, metadata, row.name, [path]), metadata)
     except LitevisionError:
         raise
     except ImportError as error:

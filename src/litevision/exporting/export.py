@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from litevision.errors import MissingExtraError
 from litevision.exporting.convert import CheckImages, convert_bundle, finished_bundle
 from litevision.exporting.formats import BUNDLE, FinishedBundle, Variant, format_of
-from litevision.outputs import RECORD_KIND, check_output, kind_named
+from litevision.exporting.record import check_sidecars
+from litevision.outputs import check_output, kind_named
 
 if TYPE_CHECKING:
     from torch import nn
@@ -97,7 +98,8 @@ def export(
         batch: of a bundle, 1 for one image at a time; by default it takes any number.
         input: of a bundle, ``float-nchw`` for images that are normalised already, float32 [N, 3, H, W].
         raw_heads: of a CenterNet's bundle, its maps are given, to be decoded by the app.
-        sidecar: also writes what an app must know, as JSON beside the file; a folder always holds it.
+        sidecar: also writes what an app must know beside the file, as JSON and as a C header; a folder always holds
+            the JSON, and then the header too.
         check_images: images to check with; by default the four that come with the package.
 
     Returns:
@@ -121,7 +123,7 @@ def export(
     named = [source] if isinstance(source, str | os.PathLike) else []
     check_output(path, None if row.is_folder else kind_named("export", path), inputs=named)
     if sidecar and not row.is_folder:
-        check_output(path.with_suffix(".json"), RECORD_KIND)
+        check_sidecars(path)
     changes: dict[str, Any] = {
         "labels": labels,
         "size": size,

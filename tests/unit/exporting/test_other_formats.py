@@ -143,10 +143,17 @@ def test_a_sidecar_stands_beside_its_file(bundles: dict[str, Path], tmp_path: Pa
     record = json.loads((tmp_path / "it.json").read_text("utf-8"))
     [given] = record["inputs"]
     assert (given["dtype"], given["shape"], given["layout"]) == ("uint8", [None, 64, 64, 3], "NHWC")
+    assert "#define MODEL_HEIGHT 64\n" in (tmp_path / "it.h").read_text("utf-8")
     make(bundles["shufflenet_v2_x0_5"], tmp_path / "it.onnx", sidecar=True)  # may be replaced
+    (tmp_path / "it.h").write_text("// mine")
+    with pytest.raises(UsageError, match=r"it\.h: .* would be overwritten"):
+        make(bundles["shufflenet_v2_x0_5"], tmp_path / "it.onnx", sidecar=True)
     (tmp_path / "it.json").write_text("{}")
     with pytest.raises(UsageError, match=r"it\.json: .* would be overwritten"):
         make(bundles["shufflenet_v2_x0_5"], tmp_path / "it.onnx", sidecar=True)
+    make(bundles["shufflenet_v2_x0_5"], tmp_path / "it_openvino", sidecar=True)
+    header = (tmp_path / "it_openvino/model.h").read_text("utf-8")
+    assert "#define MODEL_CROP MODEL_CENTER\n" in header
 
 
 @pytest.mark.parametrize(
