@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -106,15 +107,17 @@ def run(options: EvaluateOptions) -> int:
     path = find_bundle(options.bundle)
     predictor = task.open(_open_bundle(path, options))
     others = []
-    try:
-        evaluation = _score(task, samples, data.classes, split, predictor, "evaluate")
-        for size_hw in sizes:
-            with resized(path, size_hw) as made:
-                other = task.open(_open_bundle(made, options))
-                answers = _score(task, samples, data.classes, split, other, "{}x{}".format(*size_hw))
+    with ExitStack() as files:
+        made = [files.enter_context(resized(path, size_hw)) for size_hw in sizes]  # what cannot be made is said at once
+        try:
+            evaluation = _score(task, samples, data.classes, split, predictor, "evaluate")
+            for file in made:
+                other = task.open(_open_bundle(file, options))
+                title = "{}x{}".format(*other.bundle.metadata.preprocess.size_hw)
+                answers = _score(task, samples, data.classes, split, other, title)
                 others.append(_AtSize.of(other.bundle, _main_score(task, answers)))
-    except _StoppedError as stop:
-        return stop.code
+        except _StoppedError as stop:
+            return stop.code
     if predictor.bundle.metadata.is_multi_label:
         console.note("each class has a probability of its own (sigmoid); the likeliest counts as an image's answer")
     scores = task.scores(evaluation)
