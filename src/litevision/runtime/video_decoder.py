@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from litevision.errors import ImageTooLargeError
 from litevision.image.magic import HEAD_BYTES, packet_size
-from litevision.runtime.cpus import available_cpus
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 MAX_FRAME_PIXELS = 8192 * 4320
 """The largest frame that is decoded, 8K: decoders keep several, and a stream of a few bytes can ask for any size."""
 
-_THREADS = 4
+_THREADS = 4  # on any machine: what is read around a damaged spot depends on their number
 _MOST_THREADED_PIXELS = 3840 * 2160  # each thread keeps a frame
 _LEAP_S = 3600.0
 _MOST_FAILURES = 10  # reads in a row that fail: there is no going on behind them
@@ -185,7 +184,7 @@ def _limit(stream: "VideoStream") -> None:
     _check_size(context.width, context.height)
     is_large = context.width * context.height > _MOST_THREADED_PIXELS
     context.thread_type = "AUTO"
-    context.thread_count = 1 if is_large else min(_THREADS, available_cpus())
+    context.thread_count = 1 if is_large else _THREADS
     context.options = {**context.options, "max_pixels": str(MAX_FRAME_PIXELS)}
 
 
