@@ -97,7 +97,7 @@ def _read_images(column: str = "") -> Callable[[Path, Path], None]:
     def read(folder: Path, file: Path) -> None:
         found = []
         for source in Listing([f"{file}{column}"]):
-            if isinstance(source, StoredImage):
+            if isinstance(source, StoredImage) and source.is_stream:
                 source.hold(DEFAULT_LIMITS.max_bytes)
             found += _colour_classifier(folder).inference().run([source])
         errors = [it.error for it in found if it.error is not None]
@@ -120,7 +120,7 @@ def _read_job(folder: Path, file: Path) -> None:
     assert found is not None
     agree(file.parent, lambda other: found)
     types = {"labels": "list<string>"}
-    Job(file.parent, found.format, found.rows, Shard(), types, found.batch, 1, found.ms).count_missing([])
+    Job(file.parent, found.format, found.rows, Shard(), types, found.ms).count_missing([])
 
 
 class _Requests:

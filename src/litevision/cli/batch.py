@@ -2,9 +2,10 @@
 
 import json
 import threading
-from collections.abc import Sequence
-from contextlib import closing, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from litevision.cli.progress import ImageProgress
     from litevision.cli.signals import Signals
     from litevision.image import PassedOver
+    from litevision.jobs.cluster import Cluster
     from litevision.jobs.job import Job, Summary
     from litevision.jobs.manifest import Manifest
 
@@ -40,7 +42,7 @@ class BatchOptions:
     """Classify images or find objects in them, however many there are, into parts in a folder.
 
     The same command goes on where it was stopped: parts that are there are not computed again. Several machines share
-    the work by --shard 1/4 to --shard 4/4, into one folder or into one each.
+    the work by --shard 1/4 to --shard 4/4, into one folder or into one each; or a Ray cluster does it, by --ray.
 
     The exit code is 0 where all is well, 3 where some images could not be read, and 1 where the job could not be done
     or no image could be read.
@@ -51,6 +53,7 @@ class BatchOptions:
         "litevision batch shards/{000..146}.tar --model clothing -o answers/",
         "litevision batch s3://bucket/shots/ --model clothing -o answers/",
         "litevision batch @list.txt --model runs/first -o answers/ --shard 3/16",
+        "litevision batch @list.txt --model runs/first -o answers/ --ray",
     )
     inputs: tuple[str, ...] = argument(
         metavar="IMAGE|FOLDER|TAR|@LIST",
@@ -93,6 +96,14 @@ class BatchOptions:
     device: str = device_option()
     workers: int | None = option(None, min=1, help="Images processed at once; all CPUs unless given.")
     batch: int | None = option(None, min=1, help="Batch size; 4 unless given, and 1 with tiles.")
+    ray: str | None = option(
+        None,
+        bare="",
+        metavar="[HOST:PORT]",
+        help="Compute on the Ray cluster at an address; without one, on that of RAY_ADDRESS or of this machine, or on "
+        "one that is started here for the job (local: in any case). --workers counts its processes.",
+    )
+    ray_cpus: float = option(1.0, min=0.01, help="CPUs of the cluster that each worker takes, such as 0.5.")
 
 
 def run(options: BatchOptions) -> int:
@@ -118,6 +129,7 @@ def _run(options: BatchOptions, signals: "Signals") -> int:
     from litevision.jobs.listing import Listing
     from litevision.jobs.plan import Plan
     from litevision.runtime.cpus import available_cpus
+    from litevision.runtime.pipeline import stream_batches
 
     shard = Shard.parse(options.shard)
     if options.errors not in _ERRORS:
@@ -140,23 +152,48 @@ def _run(options: BatchOptions, signals: "Signals") -> int:
     )
     plan.check()
     folder = Path(options.output)
-    manifest, predictor = plan.begin(folder, console.note)
-    job = Job(folder, manifest.format, options.rows, shard, predictor.row_types, manifest.batch, workers, options.ms)
-    progress = ImageProgress(None, None, "batch", shown_errors=_SHOWN_ERRORS)
-    if listing.can_be_read_twice:
-        threading.Thread(target=_count, args=(options, job, progress), daemon=True).start()
-    try:
-        with closing(job.run(predictor.inference(**given).run, listing)) as batches:
-            for results in batches:
-                bad = next((it.error for it in results if it.error), None)
-                if bad is not None and options.errors == "stop":
-                    raise bad
-                progress.write(results)
-        signals.hold()
-    finally:
-        progress.finish()
+    with _cluster(options) as cluster:
+        manifest, predictor = plan.begin(folder, console.note)
+        job = Job(folder, manifest.format, options.rows, shard, predictor.row_types, options.ms)
+        if cluster:
+            engine = replace(manifest.engine, version=predictor.bundle.engine.version)
+            compute = partial(cluster.compute, predictor.bundle.path, engine, given, manifest.batch)
+        else:
+            size = manifest.batch
+            work = predictor.inference(**given).run
+            compute = partial(stream_batches, work, workers=workers, batch_size=size, first_batch_size=size)
+        progress = ImageProgress(None, None, "batch", shown_errors=_SHOWN_ERRORS)
+        if listing.can_be_read_twice:
+            threading.Thread(target=_count, args=(options, job, progress), daemon=True).start()
+        try:
+            with closing(job.run(compute, listing)) as batches:
+                for results in batches:
+                    bad = next((it.error for it in results if it.error), None)
+                    if bad is not None and options.errors == "stop":
+                        raise bad
+                    progress.write(results)
+            signals.hold()
+        finally:
+            progress.finish()
     _conclude(options, job.summary, listing.passed_over, progress, manifest)
     return _exit_code(job.summary)
+
+
+@contextmanager
+def _cluster(options: BatchOptions) -> Iterator["Cluster | None"]:
+    """The Ray cluster that computes; None where this process does."""
+    if options.ray is None:
+        yield None
+        return
+    from litevision.jobs.cluster import Cluster, check_address
+
+    if options.device != "cpu":
+        raise UsageError(f"--device {options.device}: --ray computes on CPUs. Leave out one of them.")
+    address = check_address(options.ray)
+    with closing(Cluster(address, options.workers, options.ray_cpus, console.note)) as cluster:
+        workers, machines = pluralise(cluster.workers, "worker"), pluralise(cluster.machines, "machine")
+        console.note(f"ray: {workers} on {machines}, each with {options.ray_cpus:g} CPU")
+        yield cluster
 
 
 def _count(options: BatchOptions, job: "Job", progress: "ImageProgress") -> None:

@@ -76,6 +76,7 @@ def option(
     short: str | None = None,
     hidden: Sequence[str] = (),
     writes: str | None = None,
+    bare: str | None = None,
 ) -> Any:
     """Define an option.
 
@@ -90,6 +91,7 @@ def option(
         short: a name of one letter, such as ``-o``.
         hidden: names that are accepted and not shown.
         writes: of an output, what `litevision.cli.checks.check_outputs` knows it by, so that it destroys nothing.
+        bare: its value where none stands behind it; without one, a value has to.
     """
     return _field(
         default,
@@ -101,6 +103,7 @@ def option(
         short=short,
         hidden=tuple(hidden),
         writes=writes,
+        bare=bare,
     )
 
 
@@ -211,7 +214,8 @@ def _add_option(parser: _Parser, field: dataclasses.Field[Any]) -> None:
         parser.add_argument(*names, dest=field.name, action="store_true")
         return
     action = "append" if is_repeated(field) else "store"
-    parser.add_argument(*names, dest=field.name, action=action, type=_converter(field))
+    bare: Any = {} if (value := field.metadata.get("bare")) is None else {"nargs": "?", "const": value}
+    parser.add_argument(*names, dest=field.name, action=action, type=_converter(field), **bare)
 
 
 def _converter(field: dataclasses.Field[Any]) -> Callable[[str], Any]:

@@ -56,7 +56,8 @@ def _by_place(name: str, file: IO[bytes], passed_over: PassedOver) -> Iterator[S
         if isinstance(member, PreprocessedImage):
             yield member
         else:
-            yield StoredImage(f"{name}{_MEMBER}{member.name}", _reader(name, member.offset_data, member.size))
+            reader = _reader(name, member.offset_data, member.size)
+            yield StoredImage(f"{name}{_MEMBER}{member.name}", reader, file=name)
 
 
 def _reader(path: str, offset: int, size: int) -> Any:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import Counter, deque
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from litevision.errors import (
 from litevision.image.decode import DEFAULT_LIMITS
 from litevision.jobs.parts import FORMATS, ROW_TYPES, Part, Row, finished_parts, write_part
 from litevision.jobs.stored import Source, StoredImage, name_of
-from litevision.runtime.pipeline import Work, stream_batches
 from litevision.runtime.results import Result
 
 _KINDS: tuple[tuple[type[LitevisionError], str], ...] = (
@@ -30,6 +29,10 @@ _KINDS: tuple[tuple[type[LitevisionError], str], ...] = (
     (LitevisionError, "other"),
 )
 _MS = {"ms": "float"}
+
+Compute = Callable[[Iterable[Source | None]], Generator[list[Result[Any]]]]
+"""What computes images in their order, in batches of one size that end where None stands: the threads of
+`litevision.runtime.pipeline.stream_batches`, or `litevision.jobs.cluster.Cluster`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +94,6 @@ class Job:
         rows: images a part.
         shard: which parts are computed.
         types: the columns of the task, with their types.
-        batch_size: how many images the network sees at once.
-        workers: how many batches are computed at once.
         has_ms: whether rows say how long an image took.
         summary: what became of the images so far.
     """
@@ -102,12 +103,10 @@ class Job:
     rows: int
     shard: Shard
     types: Mapping[str, str]
-    batch_size: int
-    workers: int
     has_ms: bool = False
     summary: Summary = field(default_factory=Summary)
 
-    def run(self, work: Work[Any], listing: Iterable[Source]) -> Generator[list[Result[Any]]]:
+    def run(self, compute: Compute, listing: Iterable[Source]) -> Generator[list[Result[Any]]]:
         """Compute what is missing; yields the results as they come, some of them before their part is written.
 
         A part begins with a batch of its own and its batches are of one size: it is the same whatever ran before it.
@@ -118,13 +117,7 @@ class Job:
         begun: deque[Part] = deque()
         rows: list[Row] = []
         columns = {**ROW_TYPES, **self.types, **(_MS if self.has_ms else {})}
-        batches = stream_batches(
-            work,
-            self._missing(listing, begun),
-            workers=self.workers,
-            batch_size=self.batch_size,
-            first_batch_size=self.batch_size,
-        )
+        batches = compute(self._missing(listing, begun))
         try:
             for results in batches:
                 rows += [self._row(result, columns) for result in results]
@@ -161,7 +154,7 @@ class Job:
             if is_mine:
                 digest.update(name_of(source).encode("utf-8", "surrogatepass") + b"\0")
                 if there is None:
-                    if isinstance(source, StoredImage):
+                    if isinstance(source, StoredImage) and source.is_stream:
                         source.hold(DEFAULT_LIMITS.max_bytes)
                     yield source
             end += 1
