@@ -140,7 +140,7 @@ class Dispatch:
 
     def _take(self, call: Call, results: list[list[Result[Any]]], unread: list[str]) -> None:
         """Keep the results, unless a machine did not see files that are here."""
-        if any(os.access(file, os.R_OK) for file in unread):
+        if not call.is_held and any(os.access(file, os.R_OK) for file in unread):
             if not self._sends_files:
                 self._note(f"ray: other machines do not see {unread[0]}: files are sent from here")
             self._sends_files = True
