@@ -46,6 +46,8 @@ def starting_network(task: Task, recipe: Recipe, classes: tuple[str, ...]) -> tu
     """
     model = recipe.model
     named = task.named_config(model.name, len(classes), model.in_channels or RGB)
+    if named is not None and model.width != 1.0:
+        raise UsageError(f"{model.name} has one width; got model.width = {model.width:g}, leave it out")
     trained = _trained(recipe, named)
     if trained is not None and trained.config.task == task.name:
         if named is not None or _named(task, trained) is None:

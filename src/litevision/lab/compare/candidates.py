@@ -31,9 +31,9 @@ class Candidate:
     Attributes:
         name: its row's in the table, and its folder's.
         title: what it is, in the plot.
-        network: the architecture of its backbone.
+        network: the architecture of its backbone, or of the whole detector.
         dialect: whose form of it.
-        neck: what stands on the backbone.
+        neck: what stands on the backbone; None where ``network`` says it.
         published: what the published comparison says of it; None where it is none of its three.
     """
 
@@ -41,7 +41,7 @@ class Candidate:
     title: str
     network: str
     dialect: str
-    neck: Neck
+    neck: Neck | None
     published: Published | None = None
 
 
@@ -49,15 +49,17 @@ class Candidate:
 CANDIDATES = {
     row.name: row
     for row in (
-        #      name          title                           network         dialect        neck       published
-        Candidate("dlaseg",     "DLASeg",                       "dla34",        "timm",        "dlaup",
+        #          name             title                           network               dialect        neck
+        Candidate("dlaseg",        "DLASeg",                       "dla34",              "timm",        "dlaup",
                   Published(20_000_000, 1200, "")),
-        Candidate("v1-reshape", "MobileNetV1, tutorial's neck", "mobilenet_v1", "timm",        "reshape",
+        Candidate("v1-reshape",    "MobileNetV1, tutorial's neck", "mobilenet_v1",       "timm",        "reshape",
                   Published(3_200_000, 250, "about 4.0")),
-        Candidate("v1-light",   "MobileNetV1, light neck",      "mobilenet_v1", "timm",        "light"),
-        Candidate("v2-reshape", "MobileNetV2, the tutorial's",  "mobilenet_v2", "tutorial",    "reshape",
+        Candidate("v1-light",      "MobileNetV1, light neck",      "mobilenet_v1",       "timm",        "light"),
+        Candidate("v2-reshape",    "MobileNetV2, the tutorial's",  "mobilenet_v2",       "tutorial",    "reshape",
                   Published(4_300_000, 600, "below 0.5")),
-        Candidate("v2-light",   "MobileNetV2, light neck",      "mobilenet_v2", "torchvision", "light"),
+        Candidate("v2-light",      "MobileNetV2, light neck",      "mobilenet_v2",       "torchvision", "light"),
+        Candidate("shuffle-light", "ShuffleNetV2, light neck",     "shufflenet_v2_x1_0", "nanodet",     "light"),
+        Candidate("nanodet-plus",  "NanoDet-Plus-m",               "nanodet_plus_m",     "nanodet",     None),
     )
 }
 # fmt: on
@@ -132,15 +134,20 @@ def recipe_for(trial: Trial, recipe: Any, epochs: int) -> Any:
     is kept, so that the scores on training and test images are those of the weights whose loss is shown.
     """
     candidate = trial.candidate
+    width = 1.0 if candidate.neck is None else recipe.model.width  # what a name says whole has one
     return replace(
         recipe,
-        model=replace(recipe.model, name=candidate.network, dialect=candidate.dialect, weights="none"),
+        model=replace(recipe.model, name=candidate.network, dialect=candidate.dialect, width=width, weights="none"),
         schedule=replace(
             recipe.schedule, epochs=epochs, min_steps=0, freeze_backbone_epochs=0, patience=0, keep="last"
         ),
         optimizer=replace(recipe.optimizer, backbone_lr_mult=1.0, layer_decay=1.0, freeze_bn=False),
         detection=replace(
-            recipe.detection, neck=candidate.neck, neck_channels=0, head_channels=-1, **REGIMES[trial.regime]
+            recipe.detection,
+            neck=candidate.neck or recipe.detection.neck,
+            neck_channels=0,
+            head_channels=-1,
+            **REGIMES[trial.regime],
         ),
         run=replace(recipe.run, seed=recipe.run.seed + trial.draw),
     )

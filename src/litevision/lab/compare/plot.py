@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 
 from litevision.lab.compare.candidates import CANDIDATES
 from litevision.lab.compare.table import ComparisonRow
-from litevision.plotting import BLUE, INK, ORANGE, PINK, SKY, log_milliseconds, plot_style, save_figure
+from litevision.plotting import BLUE, GREEN, INK, ORANGE, PINK, SKY, YELLOW, log_milliseconds, plot_style, save_figure
 
-_COLOURS = dict(zip(CANDIDATES, (INK, PINK, ORANGE, SKY, BLUE), strict=True))  # alike in a comparison of few
+_COLOURS = dict(zip(CANDIDATES, (INK, PINK, ORANGE, SKY, BLUE, YELLOW, GREEN), strict=True))
 _PT2_PER_PARAM = 60e-6
 
 

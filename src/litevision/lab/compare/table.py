@@ -31,7 +31,7 @@ class ComparisonRow:
         seed: its own.
         network: the architecture of its backbone.
         dialect: whose form of it.
-        neck: what stands on it.
+        neck: what stands on it; empty where the network's name says it.
         num_params: learned numbers.
         bundle_bytes: of the bundle.
         macs: multiply-adds for one image.
@@ -136,7 +136,7 @@ def _row(
         seed=results["seed"],
         network=network["architecture"],
         dialect=network["dialect"],
-        neck=network["neck"],
+        neck=network.get("neck", ""),
         num_params=network["num_params"],
         bundle_bytes=results["bundle"]["bytes"],
         macs=network["macs"],

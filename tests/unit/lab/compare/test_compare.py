@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from litevision.errors import UnknownNameError, UsageError
 from litevision.lab.compare import budget as timing
@@ -27,6 +28,7 @@ from litevision.lab.compare.plot import write_plot
 from litevision.lab.compare.table import ComparisonRow, is_finished
 from litevision.models import configure
 from litevision.models.centernet import CenterNet, CenterNetConfig
+from litevision.models.nanodet import NanoDet, NanoDetConfig
 from litevision.training.image_cache import ImageStores
 from litevision.training.plan import AnyPlan, first_network, make_plan
 from litevision.training.recipe_file import make_recipe
@@ -38,6 +40,8 @@ PARAMS = {
     "v1-light": 3_513_934,
     "v2-reshape": 4_314_190,  # as published
     "v2-light": 1_939_982,
+    "shuffle-light": 951_282,
+    "nanodet-plus": 1_170_764,
 }
 
 
@@ -46,9 +50,11 @@ def test_the_members_are_those_of_the_published_comparison() -> None:
     assert list(CANDIDATES) == list(PARAMS)
     for candidate in CANDIDATES.values():
         with torch.device("meta"):
-            network = CenterNet(
-                CenterNetConfig(configure(candidate.network, dialect=candidate.dialect), 10, candidate.neck)
-            )
+            if candidate.neck is None:
+                network: nn.Module = NanoDet(NanoDetConfig(candidate.network, 10))
+            else:
+                backbone = configure(candidate.network, dialect=candidate.dialect)
+                network = CenterNet(CenterNetConfig(backbone, 10, candidate.neck))
         assert sum(parameter.numel() for parameter in network.parameters()) == PARAMS[candidate.name]
         [row] = [line for line in page.splitlines() if line.startswith(f"| `{candidate.name}` |")]
         assert row.endswith(f"| {PARAMS[candidate.name]:,} |")
@@ -115,10 +121,11 @@ def test_one_recipe_becomes_each_members_own() -> None:
     recipe = make_recipe(given, task="detection")
     made = {candidate.name: recipe_for(Trial(candidate), recipe, 7) for candidate in CANDIDATES.values()}
     assert {(it.model.name, it.model.dialect, it.detection.neck) for it in made.values()} == {
-        (candidate.network, candidate.dialect, candidate.neck) for candidate in CANDIDATES.values()
+        (candidate.network, candidate.dialect, candidate.neck or "light") for candidate in CANDIDATES.values()
     }
     for one in made.values():
-        assert (one.model.size_hw, one.model.width, one.model.weights) == ((96, 128), 0.5, "none")
+        assert (one.model.size_hw, one.model.weights) == ((96, 128), "none")
+        assert one.model.width == (1.0 if one.model.name == "nanodet_plus_m" else 0.5)
         assert (one.schedule.epochs, one.schedule.freeze_backbone_epochs, one.schedule.patience) == (7, 0, 0)
         assert (one.schedule.keep, one.schedule.chooses) == ("last", False)
         assert (one.schedule.batch_size, one.optimizer.lr, one.detection.flip) == (3, 0.01, False)
@@ -151,9 +158,12 @@ def test_every_member_is_planned_before_any_is_trained(tmp_path: Path) -> None:
     assert found["v1-light"].created == first["v1-light"].created
     for name, one in found.items():
         network = first_network(one)
-        assert isinstance(network, CenterNet)
         assert network.config == one.config
-        assert (one.config.backbone.dialect, one.config.neck) == (CANDIDATES[name].dialect, CANDIDATES[name].neck)
+        if CANDIDATES[name].neck is None:
+            assert isinstance(network, NanoDet)
+        else:
+            assert isinstance(network, CenterNet)
+            assert (one.config.backbone.dialect, one.config.neck) == (CANDIDATES[name].dialect, CANDIDATES[name].neck)
         assert one.recipe.schedule == found["dlaseg"].recipe.schedule
         assert (one.recipe.schedule.epochs, one.start) == (3, None)
         assert not is_finished(folder / name)

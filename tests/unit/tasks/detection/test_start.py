@@ -123,3 +123,8 @@ def test_a_backbone_that_was_trained_on_coco_starts_from_that_where_it_can(
     assert "is not there to start from (no network); the network's default weights take its place" in (
         capsys.readouterr().err
     )
+
+
+def test_a_nanodet_has_one_width() -> None:
+    with pytest.raises(UsageError, match=r"^nanodet_m has one width; got model\.width = 0\.5, leave it out$"):
+        start_of("none", ("dog",), name="nanodet_m", width=0.5)
