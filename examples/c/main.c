@@ -21,9 +21,9 @@ static void check(ov_status_e status, const char *what)
         fail(what, ov_get_last_err_msg());
 }
 
-static Image read_ppm(const char *path)
+static RgbImage read_ppm(const char *path)
 {
-    Image image = {0, 0, NULL};
+    RgbImage image = {0, 0, NULL};
     int most;
     size_t bytes;
     unsigned char *rgb;
@@ -63,7 +63,7 @@ static int output(const ov_infer_request_t *request, const char *name, float *va
 /* Prints the answers for one image; `request` reads its input from `input`. */
 static void predict(ov_infer_request_t *request, unsigned char *input, const char *path)
 {
-    Image image = read_ppm(path);
+    RgbImage image = read_ppm(path);
     int at, found;
     if (make_input(&image, input))
         fail(path, "no memory");
@@ -81,7 +81,7 @@ static void predict(ov_infer_request_t *request, unsigned char *input, const cha
     found = best_classes(probabilities, answers, TOP);
 #endif
     for (at = 0; at < found; at++) {
-        printf("%s %s %.4f", path, MODEL_LABELS[answers[at].index], answers[at].score);
+        printf("%s %s %.4f", path, label_of(answers[at].index), answers[at].score);
         if (MODEL_FINDS_BOXES) {
             const float *box = answers[at].box;
             printf(" %.1f %.1f %.1f %.1f", box[0], box[1], box[2], box[3]);

@@ -20,6 +20,8 @@ typedef struct {
     int out, skip, count;
 } Axis;
 
+const char *label_of(int index) { return MODEL_LABELS[index]; }
+
 static double larger(double a, double b) { return a > b ? a : b; }
 
 static int inside(double value, int most) { return value < 0 ? 0 : value > most ? most : (int)value; }
@@ -117,7 +119,7 @@ static int blend(const unsigned char *from, int line, int step, unsigned char *i
     return 0;
 }
 
-int make_input(const Image *image, unsigned char *input)
+int make_input(const RgbImage *image, unsigned char *input)
 {
     Place place = place_of(image->width, image->height);
     const double *source = place.source;
@@ -173,7 +175,7 @@ int best_classes(const float *probabilities, Answer *answers, int most)
 }
 
 #if MODEL_FINDS_BOXES
-int boxes_of(const float *boxes, const float *scores, const float *classes, int count, const Image *image, Answer *answers)
+int boxes_of(const float *boxes, const float *scores, const float *classes, int count, const RgbImage *image, Answer *answers)
 {
     Place place = place_of(image->width, image->height);
     int row, edge, found = 0;

@@ -9,7 +9,7 @@
 typedef struct {
     int width, height;
     const unsigned char *rgb;
-} Image;
+} RgbImage;
 
 /* Which part of an image is used, and where it lands in the input: x1, y1, x2, y2 in px. */
 typedef struct {
@@ -24,16 +24,19 @@ typedef struct {
     float box[4];
 } Answer;
 
+/* The name of a class, in UTF-8. */
+const char *label_of(int index);
+
 Place place_of(int image_width, int image_height);
 
 /* Writes the input, MODEL_HEIGHT * MODEL_WIDTH * 3 bytes of RGB. Returns 0, or -1 where memory is lacking. */
-int make_input(const Image *image, unsigned char *input);
+int make_input(const RgbImage *image, unsigned char *input);
 
 /* Writes the `most` likeliest classes, the best first, and returns how many. */
 int best_classes(const float *probabilities, Answer *answers, int most);
 
 /* Writes the boxes that count, in the model's order, the surest first, and returns how many.
  * boxes: `count` times x1, y1, x2, y2 in px of the input; answers: room for `count`. */
-int boxes_of(const float *boxes, const float *scores, const float *classes, int count, const Image *image, Answer *answers);
+int boxes_of(const float *boxes, const float *scores, const float *classes, int count, const RgbImage *image, Answer *answers);
 
 #endif

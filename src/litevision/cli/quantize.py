@@ -57,6 +57,13 @@ class QuantizeOptions:
     fast: bool = flag(
         help="Estimate the shift of each layer in place of measuring it: quicker, and bad for MobileNetV3."
     )
+    integers_alone: bool = flag(
+        help="Of a classifier as .tflite, also take the normalisation, the last layer and the probabilities in 8 bits, "
+        "as microcontrollers need it."
+    )
+    sidecar: bool = flag(
+        help="Also write labels, preprocessing and decoding beside the file, as JSON and as a C header."
+    )
 
 
 def run(options: QuantizeOptions) -> int:
@@ -84,6 +91,8 @@ def run(options: QuantizeOptions) -> int:
         max_drop=options.max_drop,
         min_agreement=options.min_agreement,
         allow_drop=options.allow_drop,
+        integers_alone=options.integers_alone,
+        sidecar=options.sidecar,
     )
     print_report(result.sections())
     return 0 if result.path is not None else 1

@@ -1,10 +1,13 @@
-"""Surgery on graphs before and after quantisation: nodes that stay in float, layers put back."""
+"""Surgery on graphs before and after quantisation: nodes that stay in float, layers put back, answers in 8 bits."""
 
 from collections.abc import Collection
 
 import numpy as np
+import numpy.typing as npt
 import onnx
+from onnx import helper, numpy_helper
 
+from litevision.errors import ExportError
 from litevision.exporting.graph_parts import copied, keep_nodes
 
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -65,6 +68,53 @@ def put_back(quantised: onnx.ModelProto, original: onnx.ModelProto, names: Colle
     model.graph.initializer.extend(added.values())
     keep_nodes(model.graph, model.graph.node)
     return model
+
+
+def check_answers(model: onnx.ModelProto) -> None:
+    """Checks that a graph's answers can be in 8 bits, too.
+
+    Raises:
+        ExportError: it does not end in the probabilities of classes.
+    """
+    last = model.graph.node[-1]
+    if last.op_type not in ("Softmax", "Sigmoid") or list(last.output) != [one.name for one in model.graph.output]:
+        raise ExportError("integers alone are for classifiers that end in softmax, or in a sigmoid of each class")
+
+
+def with_integer_answers(quantised: onnx.ModelProto, images_u8_nhwc: npt.NDArray[np.uint8]) -> onnx.ModelProto:
+    """Copies a classifier with its last layer and its probabilities in 8 bits, too.
+
+    Args:
+        quantised: the graph, which ends as ``check_answers`` asks for.
+        images_u8_nhwc: the range of the last layer is what it gives on these.
+    """
+    from onnxruntime import InferenceSession
+
+    model = copied(quantised)
+    graph, last = model.graph, model.graph.node[-1]
+    logits, answer = last.input[0], last.output[0]
+    probe = copied(model)
+    probe.graph.output.append(helper.make_empty_tensor_value_info(logits))
+    session = InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
+    found = np.stack([session.run([logits], {"images": image[None]})[0] for image in images_u8_nhwc])
+    low, high = min(float(found.min()), 0.0), max(float(found.max()), 1e-6)
+    step = (high - low) / 255
+    last.input[0], last.output[0] = f"{logits}_whole", f"{answer}_plain"
+    place = len(graph.node) - 1
+    for node in reversed(_rounded(graph, logits, last.input[0], step, round(-low / step))):
+        graph.node.insert(place, node)
+    graph.node.extend(_rounded(graph, last.output[0], answer, 1 / 256, 0))
+    return model
+
+
+def _rounded(graph: onnx.GraphProto, name: str, result: str, step: float, zero: int) -> list[onnx.NodeProto]:
+    """The two nodes by which a tensor is a multiple of ``step``, in 8 bits."""
+    numbers = {f"{result}_step": np.array(step, np.float32), f"{result}_zero": np.array(zero, np.uint8)}
+    graph.initializer.extend(numpy_helper.from_array(value, key) for key, value in numbers.items())
+    return [
+        helper.make_node("QuantizeLinear", [name, *numbers], [f"{result}_8"], f"{result}_quantize"),
+        helper.make_node("DequantizeLinear", [f"{result}_8", *numbers], [result], f"{result}_dequantize"),
+    ]
 
 
 def weight_bytes(node: onnx.NodeProto, model: onnx.ModelProto) -> int:

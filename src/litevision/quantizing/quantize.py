@@ -5,28 +5,24 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
-from typing import Any
 
-import numpy as np
 import onnx
 
-from litevision import __version__
 from litevision.console import note
 from litevision.errors import UsageError
-from litevision.evaluation.agreement import Agreement
 from litevision.exporting.graph_parts import read_model
+from litevision.exporting.record import check_sidecars, record_of, write_sidecars
 from litevision.files import folder_beside, sha256_of, sync_file
 from litevision.hub import find_bundle
 from litevision.outputs import check_output, kind_named
-from litevision.quantizing.graph import float_nodes, put_back
-from litevision.quantizing.images import Judge, choose_images
+from litevision.quantizing.gate import Gate, Trial, faults_of, opened_as, save
+from litevision.quantizing.graph import check_answers, float_nodes, put_back, with_integer_answers
+from litevision.quantizing.images import choose_images
 from litevision.quantizing.nncf_quantizer import import_nncf, quantise
 from litevision.quantizing.noise import LayerNoise, layer_noise, layer_title
-from litevision.runtime import METADATA_KEY, Bundle
+from litevision.runtime import Bundle
 from litevision.runtime.cpus import available_cpus
 from litevision.runtime.engines import check_reads, default_engine, ending_of, engine_choice
-from litevision.runtime.engines.timing import time_engines
 from litevision.runtime.machine import adds_in_32_bits, cpu_name
 from litevision.runtime.metadata import BundleMetadata, Quantization
 from litevision.tables import Report, Table, pluralise
@@ -35,25 +31,6 @@ from litevision.tasks import Task, task_of
 _FLOAT_LAYERS = (1, 2, 4, 8, 16)
 _NOISE_IMAGES = 16
 _SHOWN_LAYERS = 5
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A graph, measured.
-
-    Attributes:
-        float_layers: the layers in float.
-        score: the task's main figure; None where nothing is labelled.
-        agreement: with the original's answers.
-        num_bytes: of the file.
-        ms: median milliseconds of one image.
-    """
-
-    float_layers: tuple[str, ...]
-    score: float | None
-    agreement: Agreement
-    num_bytes: int
-    ms: float
 
 
 @dataclass(frozen=True)
@@ -140,6 +117,8 @@ def quantize(
     max_drop: float | None = None,
     min_agreement: float | None = None,
     allow_drop: bool = False,
+    integers_alone: bool = False,
+    sidecar: bool = False,
 ) -> QuantizeResult:
     """Makes a bundle whose layers compute in 8 bits, and writes it if it answers nearly as well as the original.
 
@@ -162,6 +141,9 @@ def quantize(
         max_drop: the most that the score may fall: 1.0 points of top-1, 0.01 of AP.
         min_agreement: the least share of answers that must be the original's: 0.95, of boxes 0.9.
         allow_drop: write it whatever it loses; the record says how much.
+        integers_alone: of a classifier for LiteRT, the normalisation, the last layer and the probabilities in 8 bits,
+            too, as microcontrollers need it; no layer goes back into float then.
+        sidecar: also writes what an app must know beside the file, as JSON and as a C header.
 
     Raises:
         MissingExtraError: nncf is not installed.
@@ -175,6 +157,10 @@ def quantize(
         raise UsageError(f"a bundle is an .onnx file, or .tflite for LiteRT, got {path.name!r}")
     if source.is_dir() or ending_of(source) != ".onnx":
         raise UsageError(f"{source}: made for another runtime; give the bundle that it was made of")
+    if integers_alone and ending != ".tflite":
+        raise UsageError(f"integers alone are of LiteRT files; expected a .tflite file to write, got {path.name!r}")
+    if sidecar:
+        check_sidecars(path)
     check_reads(engine_choice(engine or default_engine(ending)).name, ending)
     import_nncf()
     opened_in = engine if ending == ".onnx" else None
@@ -198,6 +184,8 @@ def quantize(
     seven_bits = saturates if any_cpu is None else any_cpu
     calibrators = calibration.load(metadata.preprocess)
     graph = read_model(source.read_bytes())
+    if integers_alone:
+        check_answers(graph)
     note(f"calibrating on {pluralise(len(calibrators))} ({calibration.dataset})")
     made = quantise(
         graph,
@@ -207,16 +195,18 @@ def quantize(
         seven_bits=seven_bits,
         seed=seed,
     )
+    if integers_alone:
+        made = with_integer_answers(made, calibrators)
     limits = (
         task.main_score.max_drop if max_drop is None else max_drop,
         task.main_score.min_agreement if min_agreement is None else min_agreement,
     )
     with tempfile.TemporaryDirectory() as folder:
-        gate = _Gate(_opened_as(ending, original, graph, Path(folder)), task, judge)
+        gate = Gate(opened_as(ending, original, graph, Path(folder)), task, judge)
         first = gate.measure(made, (), Path(folder))
         trials, chosen, model_chosen = [first], first, made
         noise = layer_noise(graph, made, calibrators[:_NOISE_IMAGES])
-        if faults_of(gate.before, first, task, *limits):
+        if not integers_alone and faults_of(gate.before, first, task, *limits):
             for count in (each for each in _FLOAT_LAYERS if each <= len(noise) // 2):
                 worst = noise[:count]
                 note(f"too much is lost; trying {pluralise(count, 'layer')} in float")
@@ -230,7 +220,7 @@ def quantize(
     correction = "fast" if fast_bias_correction else "full"
     record = Quantization(
         method=f"nncf {nncf.__version__}, preset mixed, {correction} bias correction, "
-        f"weights in {7 if seven_bits else 8} bits",
+        f"weights in {7 if seven_bits else 8} bits{', integers alone' if integers_alone else ''}",
         calibrated_on=calibration.dataset,
         calibration_count=len(calibrators),
         seed=seed,
@@ -248,100 +238,25 @@ def quantize(
     )
     refused = bool(faults_of(gate.before, chosen, task, *limits)) and not allow_drop
     if not refused:
-        _write(model_chosen, replace(metadata, score=gate.scores.get(chosen), quantization=record), path)
+        _write(model_chosen, replace(metadata, score=gate.scores.get(chosen), quantization=record), path, sidecar)
     return QuantizeResult(
         None if refused else path, gate.before, tuple(trials), chosen, tuple(noise), *limits, record, task
     )
-
-
-def faults_of(before: Trial, after: Trial, task: Task, max_drop: float, min_agreement: float) -> list[str]:
-    """What is lost beyond the limits, in words."""
-    faults, main = [], task.main_score
-    if before.score is not None and after.score is not None and before.score - after.score > max_drop + 1e-9:
-        drop = before.score - after.score
-        faults.append(f"{main.name} falls by {drop:.3f}; at most {max_drop:g} is allowed")
-    if after.agreement.share < min_agreement:
-        faults.append(f"{after.agreement.share:.1%} of the answers agree; at least {min_agreement:.1%} must")
-    return faults
-
-
-class _Gate:
-    """Measures graphs as the original was measured: the same images, engine and threads."""
-
-    def __init__(self, original: Bundle, task: Task, judge: Judge) -> None:
-        self.original, self.task, self.judge = original, task, judge
-        self.scores: dict[Trial, Any] = {}
-        self._answers, scored = self._evaluate(original)
-        agreement = task.agreement(self._answers, self._answers, original.metadata)
-        [ms] = self._time(original)
-        self.before = Trial((), scored, agreement, original.path.stat().st_size, ms)
-
-    @property
-    def count(self) -> int:
-        """How many images judge."""
-        return len(self.judge.samples) - len(self._answers.skipped)
-
-    def measure(self, model: onnx.ModelProto, float_layers: tuple[str, ...], folder: Path) -> Trial:
-        """Runs a graph in the engine."""
-        path = folder / f"{len(float_layers)}{ending_of(self.original.path)}"
-        _save(model, self.original.metadata, unfinished=path)
-        choice = self.original.engine.choice
-        bundle = Bundle.open(path, engine=choice.name, threads=1, streams=choice.streams)
-        answers, score = self._evaluate(bundle)
-        [_, ms] = self._time(self.original, bundle)
-        agreement = self.task.agreement(self._answers, answers, self.original.metadata)
-        trial = Trial(float_layers, score, agreement, path.stat().st_size, ms)
-        if self.judge.is_labelled:
-            size_hw = self.original.metadata.preprocess.size_hw
-            self.scores[trial] = self.task.bundle_score(
-                self.task.scores(answers), self.judge.dataset, size_hw, f"litevision {__version__}"
-            )
-        return trial
-
-    def _evaluate(self, bundle: Bundle) -> tuple[Any, float | None]:
-        judge = self.judge
-        answers = self.task.evaluate(self.task.open(bundle), judge.samples, judge.classes, split=judge.split)
-        if not judge.is_labelled:
-            return answers, None
-        return answers, float(getattr(self.task.scores(answers), self.task.main_score.key))
-
-    def _time(self, *bundles: Bundle) -> list[float]:
-        size_hw = self.original.metadata.preprocess.size_hw
-        image = np.random.default_rng(0).integers(0, 256, (1, *size_hw, 3), np.uint8)
-        taken = time_engines([each.engine for each in bundles], image, streams=1, seconds=0.5)
-        return [1e3 * median(each) for each in taken]
 
 
 def _title(one: Trial) -> str:
     return f"int8, {pluralise(len(one.float_layers), 'layer')} in float" if one.float_layers else "int8"
 
 
-def _opened_as(ending: str, original: Bundle, graph: onnx.ModelProto, folder: Path) -> Bundle:
-    """The original in the format that is to be written, for one in 8 bits is compared with its own kind."""
-    if ending_of(original.path) == ending:
-        return original
-    made = folder / f"float{ending}"
-    _save(graph, original.metadata, made)
-    return Bundle.open(made, threads=1, streams=original.engine.choice.streams)
-
-
-def _save(model: onnx.ModelProto, metadata: BundleMetadata, unfinished: Path) -> None:
-    if ending_of(unfinished) == ".tflite":
-        from litevision.exporting.litert.write import to_litert
-
-        unfinished.write_bytes(to_litert(model, metadata, "float32"))
-        return
-    onnx.helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
-    onnx.checker.check_model(model)
-    unfinished.write_bytes(model.SerializeToString())
-
-
-def _write(model: onnx.ModelProto, metadata: BundleMetadata, path: Path) -> None:
+def _write(model: onnx.ModelProto, metadata: BundleMetadata, path: Path, sidecar: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with folder_beside(path) as folder:
         unfinished = folder / path.name
-        _save(model, metadata, unfinished)
-        Bundle.open(unfinished)
+        save(model, metadata, unfinished)
+        engine = Bundle.open(unfinished).engine
         sync_file(unfinished)
         unfinished.replace(path)
     sync_file(path)
+    if sidecar:
+        kind = "litert" if ending_of(path) == ".tflite" else "bundle"
+        write_sidecars(path, record_of(engine, metadata, kind, [path]), metadata)

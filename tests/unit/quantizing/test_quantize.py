@@ -1,5 +1,6 @@
 """Bundles in 8 bits: what is written, what is refused, and what the record says."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +11,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from litevision.errors import FileMissingError, UsageError
+from litevision.errors import ExportError, FileMissingError, UsageError
 from litevision.exporting.graph_parts import read_model, run_graph
+from litevision.exporting.litert.write import to_litert
 from litevision.hub import load_classifier
 from litevision.quantizing import quantize as module
-from litevision.quantizing.graph import float_nodes, layers_of, put_back
+from litevision.quantizing.graph import check_answers, float_nodes, layers_of, put_back, with_integer_answers
 from litevision.quantizing.nncf_quantizer import quantise
 from litevision.quantizing.noise import layer_noise
 from litevision.quantizing.quantize import quantize
@@ -84,6 +86,34 @@ def test_for_litert_it_is_judged_in_litert(place: Path) -> None:
     assert kinds.count("DEQUANTIZE") == 2
 
 
+def test_integers_alone_are_all_that_a_microcontroller_computes(place: Path) -> None:
+    path = place / "whole.tflite"
+    found = quantize(str(place / "float.onnx"), place / "data", path, images=12, integers_alone=True, sidecar=True)
+    assert found.chosen.agreement.share >= 0.95
+    assert found.record.method.endswith(", integers alone")
+    interpreter = import_litert()[0](model_path=str(path))
+    assert {np.dtype(one["dtype"]).name for one in interpreter.get_tensor_details()} == {"uint8", "int8", "int32"}
+    [given], [answer] = interpreter.get_input_details(), interpreter.get_output_details()
+    assert (given["dtype"], answer["dtype"], answer["quantization"]) == (np.uint8, np.int8, (1 / 256, -128))
+    image = place / "data/test/green/0.png"
+    scores = [load_classifier(each).predict(image).scores for each in (place / "float.onnx", path)]
+    np.testing.assert_allclose(*scores, atol=0.02)
+    assert json.loads(path.with_suffix(".json").read_text("utf-8"))["file"]["format"] == "litert"
+    assert "#define MODEL_CLASSES 3\n" in path.with_suffix(".h").read_text("utf-8")
+
+
+def test_where_integers_alone_cannot_be(place: Path) -> None:
+    graph = read_model((place / "float.onnx").read_bytes())
+    images = np.stack([coloured(i % 3, i)[:16, :16] for i in range(4)])
+    made = quantise(graph, images, in_float=float_nodes(graph), fast_bias_correction=True, seven_bits=False, seed=0)
+    mixed = with_integer_answers(put_back(made, graph, {layers_of(graph)[1].name}), images)
+    metadata = Bundle.open(place / "float.onnx").metadata
+    with pytest.raises(ExportError, match=r"DEPTHWISE_CONV_2D .*would compute in float; integers alone are not for"):
+        to_litert(mixed, metadata, "float32")
+    with pytest.raises(ExportError, match="integers alone are for classifiers that end in softmax"):
+        check_answers(mixed)
+
+
 def test_the_same_twice(done: module.QuantizeResult, place: Path) -> None:
     again = quantize(str(place / "float.onnx"), place / "data", place / "again.onnx", images=12)
     assert again.record == done.record
@@ -100,6 +130,12 @@ def test_what_is_refused_before_it_begins(done: module.QuantizeResult, place: Pa
         told("float.onnx", place / "data", "new.pth")
     with pytest.raises(UsageError, match=r"onnxruntime computes .onnx files.*expected the engine litert"):
         told("float.onnx", place / "data", "new.tflite", engine="onnxruntime")
+    with pytest.raises(UsageError, match=r"integers alone are of LiteRT files; expected a .tflite file to write"):
+        told("float.onnx", place / "data", integers_alone=True)
+    (tmp_path / "new.h").write_text("// mine")
+    with pytest.raises(UsageError, match=r"new\.h: .* would be overwritten"):
+        told("float.onnx", place / "data", "new.tflite", sidecar=True)
+    (tmp_path / "new.h").unlink()
     with pytest.raises(FileMissingError, match=r"no images at .*nowhere"):
         told("float.onnx", place / "nowhere")
     with pytest.raises(UsageError, match=r"6 images would calibrate and judge, such as .*; expected another --split"):

@@ -17,6 +17,8 @@ _TYPES = {
     onnx.TensorProto.BOOL: "bool",
 }
 
+_PROBABILITIES = Scale(np.full(1, 1 / 256, np.float32), np.full(1, -128, np.int64))  # as LiteRT's operators ask for
+
 
 def unary(operator: str, g: Lowering, node: onnx.NodeProto, **options: Any) -> None:
     """An operator of one tensor."""
@@ -157,6 +159,9 @@ def cast(g: Lowering, node: onnx.NodeProto) -> None:
     x = found.tensor
     if to is None:
         raise ExportError(f"{node.name}: a conversion to a type that LiteRT files of ours have not")
+    if x.dtype == "uint8" and g.integers_alone:
+        g.put(node.output[0], in_scale(g, x, g.pixels), found.order)
+        return
     if x.dtype == "uint8":  # raw pixels: integers whose scale is 1
         x = g.writer.op("DEQUANTIZE", [x], x.shape)
     if x.dtype != to:
@@ -166,7 +171,22 @@ def cast(g: Lowering, node: onnx.NodeProto) -> None:
 
 def softmax(g: Lowering, node: onnx.NodeProto) -> None:
     """Probabilities that sum to 1."""
-    x = g.plain(node.input[0]).tensor
-    if attributes_of(node).get("axis", -1) % len(x.shape) != len(x.shape) - 1:
+    rank = len(g.shape(node.input[0]))
+    if attributes_of(node).get("axis", -1) % rank != rank - 1:
         raise ExportError(f"{node.name}: a softmax over another axis than the last")
-    g.put(node.output[0], g.writer.op("SOFTMAX", [x], x.shape, beta=1.0))
+    _probabilities("SOFTMAX", g, node, beta=1.0)
+
+
+def sigmoid(g: Lowering, node: onnx.NodeProto) -> None:
+    """Numbers from 0 to 1."""
+    if node.output[0] in g.targets:
+        _probabilities("LOGISTIC", g, node)
+    else:
+        unary("LOGISTIC", g, node)
+
+
+def _probabilities(operator: str, g: Lowering, node: onnx.NodeProto, **options: Any) -> None:
+    x = g.raw(node.input[0], range(len(g.shape(node.input[0])))).tensor
+    scale = _PROBABILITIES if x.dtype == "int8" and node.output[0] in g.targets else None
+    x = x if scale is not None else g.as_float(x)
+    g.put(node.output[0], g.writer.op(operator, [x], x.shape, x.dtype, scale, **options))

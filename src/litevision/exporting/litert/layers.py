@@ -179,24 +179,43 @@ def resize(g: Lowering, node: onnx.NodeProto) -> None:
 
 
 def affine(g: Lowering, node: onnx.NodeProto) -> bool:
-    """A Mul by a number for each channel and an Add behind it, as one layer; False where ``node`` is something else."""
+    """A Mul by a number for each channel and an Add behind it, as one layer; False where ``node`` is something else.
+
+    With integers alone, the Mul of the pixels needs no Add.
+    """
     add = g.reader_of(node.output[0])
-    if add is None or add.op_type != "Add" or len(g.shape(node.output[0])) != 4:
+    has_add = add is not None and add.op_type == "Add"
+    if len(g.shape(node.output[0])) != 4 or not (has_add or _is_of_pixels(g, node)):
         return False
+    steps_of = [(node, node.input[0])]
+    if add is not None and has_add:
+        steps_of.append((add, node.output[0]))
     parts = []
-    for each, x in ((node, node.input[0]), (add, node.output[0])):
+    for each, x in steps_of:
         others = [name for name in each.input if name != x]
         value = g.constants.get(others[0]) if len(others) == 1 else None
         channels = g.shape(x)[1]
         if value is None or value.size not in (1, channels) or (value.size > 1 and value.shape[-3:-2] != (channels,)):
             return False
         parts.append(np.broadcast_to(value.reshape(-1), channels).astype(np.float32))
-    x = g.get(node.input[0], CHANNELS_LAST).tensor
-    scale, shift = parts
-    g.done.add(id(add))
-    layer = onnx.helper.make_node("Conv", [], [add.output[0]], name=node.name)
-    convolve(g, x, layer, g.writer.constant(scale[None, None, None, :]), shift, is_depthwise=True)
+    scale, shift = parts if has_add else (parts[0], np.zeros_like(parts[0]))
+    g.done.add(id(add if has_add else node))
+    layer = onnx.helper.make_node("Conv", [], [steps_of[-1][0].output[0]], name=node.name)
+    if g.integers_alone:
+        x = g.raw(node.input[0], CHANNELS_LAST).tensor
+        steps = np.maximum(np.abs(scale), 1e-12).astype(np.float32) / 127
+        whole = np.rint(scale / steps).astype(np.int8)[None, None, None, :]
+        weights = g.writer.constant(whole, Scale(steps, np.zeros(len(steps), np.int64), 3))
+    else:
+        x = g.get(node.input[0], CHANNELS_LAST).tensor
+        weights = g.writer.constant(scale[None, None, None, :])
+    convolve(g, x, layer, weights, shift, is_depthwise=True)
     return True
+
+
+def _is_of_pixels(g: Lowering, node: onnx.NodeProto) -> bool:
+    """Whether a Mul is the normalisation of pixels that stay in 8 bits."""
+    return g.integers_alone and node.input[1] in g.constants and g.raw(node.input[0]).tensor.scale is g.pixels
 
 
 def _padded(g: Lowering, x: Tensor, given: dict[str, Any], kernel: Any, fill: np.float32) -> tuple[Tensor, int]:

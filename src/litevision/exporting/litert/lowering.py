@@ -55,6 +55,8 @@ class Lowering:
         nonnegative: tensors that hold no number below 0.
         readers: the nodes that read a tensor.
         makers: the node that gives it.
+        integers_alone: the answers stay in 8 bits, and so does all before them.
+        pixels: the scale of raw pixels in int8.
     """
 
     def __init__(self, model: onnx.ModelProto, storage: Storage) -> None:
@@ -86,6 +88,10 @@ class Lowering:
                 self.readers.setdefault(name, []).append(node)
             self.makers.update(dict.fromkeys(node.output, node))
         self._results = {one.name for one in model.graph.output}
+        self.pixels = Scale(np.ones(1, np.float32), np.full(1, -128, np.int64))
+        self.integers_alone = all(
+            name in self.makers and self.makers[name].op_type == "DequantizeLinear" for name in self._results
+        )
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The ONNX shape of a tensor.

@@ -147,6 +147,18 @@ class ModelWriter:
                 setattr(made.builtinOptions, key, value)
         self._graph.operators.append(made)
 
+    def operators_in(self, dtype: str) -> list[str]:
+        """Names the operators that read or give numbers of this type."""
+        schema, tensors, codes = self._schema, self._graph.tensors, list(self._codes)
+        kind = getattr(schema.TensorType, _TYPES[dtype])
+        return sorted(
+            {
+                codes[one.opcodeIndex][0]
+                for one in self._graph.operators
+                if any(tensors[index].type == kind for index in (*one.inputs, *one.outputs) if index >= 0)
+            }
+        )
+
     def finish(
         self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor], notes: Mapping[str, bytes], description: str
     ) -> bytes:

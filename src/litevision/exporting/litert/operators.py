@@ -170,7 +170,7 @@ OPERATORS: dict[str, Operator] = {
     "Clip": elementwise.clip,
     "HardSigmoid": elementwise.hard_sigmoid,
     "HardSwish": partial(elementwise.unary, "HARD_SWISH"),
-    "Sigmoid": partial(elementwise.unary, "LOGISTIC"),
+    "Sigmoid": elementwise.sigmoid,
     "Exp": partial(elementwise.unary, "EXP"),
     "Sqrt": partial(elementwise.unary, "SQRT"),
     "Not": partial(elementwise.unary, "LOGICAL_NOT"),

@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 
 from litevision import __version__
+from litevision.errors import ExportError
 from litevision.exporting.formats import HALF_TOLERANCE, FinishedBundle
 from litevision.exporting.graph_parts import read_model
 from litevision.exporting.litert.lowering import Lowering, Storage, fixed_to_one_image
@@ -39,9 +40,10 @@ def open_litert(path: Path) -> LitertEngine:
 def to_litert(model: onnx.ModelProto, metadata: BundleMetadata, storage: Storage) -> bytes:
     """Returns the LiteRT file of a bundle's graph.
 
-    It takes ``images``, uint8 [1, H, W, 3]. A classifier gives ``probabilities``, float32 [1, classes]. A detector
-    gives what TFLite's detectors give: ``location``, float32 [1, K, 4], (top, left, bottom, right) in [0, 1] of the
-    input; ``category`` and ``score``, float32 [1, K]; and ``number of detections``, float32 [1].
+    It takes ``images``, uint8 [1, H, W, 3]. A classifier gives ``probabilities``, float32 [1, classes], or int8 where
+    the graph quantises its answers; then it computes with integers alone. A detector gives what those of TFLite give:
+    ``location``, float32 [1, K, 4], (top, left, bottom, right) in [0, 1] of the input; ``category`` and ``score``,
+    float32 [1, K]; and ``number of detections``, float32 [1].
 
     Args:
         model: the graph, with its constants folded.
@@ -71,7 +73,11 @@ def lower(model: onnx.ModelProto, storage: Storage = "float32") -> tuple[Lowerin
     images = g.writer.tensor(g.shape(given.name), "uint8", PIXELS)
     g.put(given.name, images)
     lower_nodes(g)
-    return g, images, {one.name: g.plain(one.name).tensor for one in g.graph.output}
+    if not g.integers_alone:
+        return g, images, {one.name: g.plain(one.name).tensor for one in g.graph.output}
+    if in_float := g.writer.operators_in("float32"):
+        raise ExportError(f"{' and '.join(in_float)} would compute in float; integers alone are not for this network")
+    return g, images, {one.name: g.raw(one.name, range(len(g.shape(one.name)))).tensor for one in g.graph.output}
 
 
 def _as_detections(g: Lowering, answers: dict[str, Tensor], size_hw: tuple[int, int]) -> dict[str, Tensor]:

@@ -45,7 +45,7 @@ class LitertEngine:
             if found := sorted({one["op_name"] for one in first._get_ops_details()} & _UNBOUNDED):
                 raise BundleError(f"{name}: computes with {' and '.join(found)}, which can take any time.")
             self.inputs = tuple(map(_info, first.get_input_details()))
-            self.outputs = tuple(map(_info, first.get_output_details()))
+            self.outputs = tuple(map(_output_info, first.get_output_details()))
         self._detects = {*_DETECTION} <= {one.name for one in self.outputs}
         if self._detects:
             self.outputs = _answers_of(self.outputs)
@@ -62,7 +62,10 @@ class LitertEngine:
             for one in interpreter.get_input_details():
                 interpreter.set_tensor(one["index"], inputs[_name_of(one)])
             interpreter.invoke()
-            answers = {_name_of(one): interpreter.get_tensor(one["index"]) for one in interpreter.get_output_details()}
+            answers = {
+                _name_of(one): _as_float(interpreter.get_tensor(one["index"]), one)
+                for one in interpreter.get_output_details()
+            }
         return _as_bundle(answers, self.inputs[0].shape) if self._detects else answers
 
     @contextlib.contextmanager
@@ -106,6 +109,23 @@ def _name_of(details: Mapping[str, Any]) -> str:
 def _info(details: Mapping[str, Any]) -> TensorInfo:
     dtype = np.dtype(details["dtype"]).name
     return TensorInfo(_name_of(details), _DTYPES.get(dtype, dtype), tuple(map(int, details["shape"])))
+
+
+def _output_info(details: Mapping[str, Any]) -> TensorInfo:
+    info = _info(details)
+    return replace(info, dtype="float") if _is_whole(details) else info
+
+
+def _is_whole(details: Mapping[str, Any]) -> bool:
+    """Whether an answer is in 8 bits, with a scale that says what they stand for."""
+    return details["dtype"] in (np.int8, np.uint8) and bool(details["quantization"][0])
+
+
+def _as_float(value: npt.NDArray[Any], details: Mapping[str, Any]) -> npt.NDArray[Any]:
+    if not _is_whole(details):
+        return value
+    step, zero = details["quantization"]
+    return (value.astype(np.float32) - np.float32(zero)) * np.float32(step)
 
 
 def _answers_of(outputs: tuple[TensorInfo, ...]) -> tuple[TensorInfo, ...]:
