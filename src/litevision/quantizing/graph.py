@@ -109,8 +109,9 @@ def with_integer_answers(quantised: onnx.ModelProto, images_u8_nhwc: npt.NDArray
 
 def _rounded(graph: onnx.GraphProto, name: str, result: str, step: float, zero: int) -> list[onnx.NodeProto]:
     """The two nodes by which a tensor is a multiple of ``step``, in 8 bits."""
-    numbers = {f"{result}_step": np.array(step, np.float32), f"{result}_zero": np.array(zero, np.uint8)}
-    graph.initializer.extend(numpy_helper.from_array(value, key) for key, value in numbers.items())
+    numbers = (f"{result}_step", f"{result}_zero")
+    graph.initializer.append(numpy_helper.from_array(np.array(step, np.float32), numbers[0]))
+    graph.initializer.append(numpy_helper.from_array(np.array(zero, np.uint8), numbers[1]))
     return [
         helper.make_node("QuantizeLinear", [name, *numbers], [f"{result}_8"], f"{result}_quantize"),
         helper.make_node("DequantizeLinear", [f"{result}_8", *numbers], [result], f"{result}_dequantize"),

@@ -203,7 +203,7 @@ def affine(g: Lowering, node: onnx.NodeProto) -> bool:
     layer = onnx.helper.make_node("Conv", [], [steps_of[-1][0].output[0]], name=node.name)
     if g.integers_alone:
         x = g.raw(node.input[0], CHANNELS_LAST).tensor
-        steps = np.maximum(np.abs(scale), 1e-12).astype(np.float32) / 127
+        steps = (np.maximum(np.abs(scale), 1e-12) / 127).astype(np.float32)
         whole = np.rint(scale / steps).astype(np.int8)[None, None, None, :]
         weights = g.writer.constant(whole, Scale(steps, np.zeros(len(steps), np.int64), 3))
     else:
