@@ -64,9 +64,9 @@ class Worker:
             os.chdir(model.folder)
         engine = model.engine
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, model.name)
-            path.write_bytes(model.data)
-            predictor = load(path, engine=engine.name, precision=engine.precision, threads=1, device=engine.device)
+            temporary = Path(folder, model.name)
+            temporary.write_bytes(model.data)
+            predictor = load(temporary, engine=engine.name, precision=engine.precision, threads=1, device=engine.device)
         self._work = predictor.inference(**model.options).run
         node = ray.get_runtime_context().get_node_id()
         return Opened(platform.node(), node, versions(predictor.bundle.engine.version))
