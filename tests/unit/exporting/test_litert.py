@@ -1,12 +1,15 @@
 """LiteRT files: the same answers as the bundle's graph, and labels for those who read them."""
 
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import numpy as np
 import onnx
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 import exports
 from litevision import export
@@ -151,6 +154,50 @@ def test_operators_compute_as_in_onnxruntime(outputs: str, nodes: str) -> None:
     for name, value in expected.items():
         assert got[name].shape == value.shape
         np.testing.assert_allclose(got[name], value, atol=2e-6)
+
+
+def repacked(data: bytes, change: Callable[[Any], object]) -> bytes:
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+    change(model)
+    builder = flatbuffers.Builder(len(data))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def opened(data: bytes) -> LitertEngine:
+    return LitertEngine(data, engine_choice("litert", threads=1), name="a.tflite")
+
+
+def lowered(outputs: str, nodes: str) -> bytes:
+    g, images, given = lower(parsed(outputs, nodes), "float32")
+    return g.writer.finish({INPUT: images}, given, {}, "a test")
+
+
+def test_tensors_that_no_network_has_are_refused_before_there_is_memory_for_them() -> None:
+    data = lowered("float[1,3,6,10] z", "r = Relu(y) z = Add(r, x)")
+
+    def enlarge(model: Any) -> None:
+        [place] = [it for it, one in enumerate(model.subgraphs[0].tensors) if it == model.subgraphs[0].outputs[0]]
+        model.subgraphs[0].tensors[place].shape = np.array([2**22, 6, 10, 3], np.int32)
+
+    assert LitertEngine(repacked(data, lambda model: None), engine_choice("litert", threads=1), name="a.tflite").outputs
+    with pytest.raises(
+        BundleError, match=r"^a\.tflite: its tensors have 754,[\d,]+ elements, which is no network for 60 p"
+    ):
+        LitertEngine(repacked(data, enlarge), engine_choice("litert", threads=1), name="a.tflite")
+
+
+def test_sizes_that_only_its_operators_say_are_refused_too() -> None:
+    data = lowered("float[1,3,3,5] z", "z = MaxPool<kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]>(y)")
+
+    def pad(model: Any) -> None:
+        [pads] = [one for one in model.subgraphs[0].tensors if list(one.shape) == [4, 2]]
+        model.buffers[pads.buffer].data = np.frombuffer(
+            np.array([[0, 0], [1, 5000], [1, 5000], [0, 0]], "<i4"), np.uint8
+        )
+
+    with pytest.raises(BundleError, match="elements, which is no network for 60 pixels"):
+        LitertEngine(repacked(data, pad), engine_choice("litert", threads=1), name="a.tflite")
 
 
 @pytest.mark.parametrize(("kernel", "pads"), [(4, 1), (2, 0), (3, 0)])

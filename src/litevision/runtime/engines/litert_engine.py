@@ -1,6 +1,7 @@
 """The engine of .tflite files: LiteRT's interpreter, on the CPU."""
 
 import contextlib
+import math
 import os
 import sys
 import threading
@@ -21,6 +22,10 @@ IDENTIFIER = b"TFL3"
 _DTYPES = {"float32": "float"}
 _UNBOUNDED = {"WHILE", "CALL_ONCE"}
 _DETECTION = ("location", "category", "score")
+# Elements of all tensors together, which some bytes can set to any number: the networks here have 100 to 400 for each
+# pixel of the input, and weights beside.
+_MOST_PER_PIXEL = 1500
+_MOST_FREE = 50_000_000
 _STARTING = threading.Lock()
 
 
@@ -84,8 +89,21 @@ class LitertEngine:
     def _open(self) -> Any:
         with _STARTING, _silent():
             made = self._interpreter_class(model_content=self._data, num_threads=self.choice.threads)
+            self._check_elements(made)  # as the file says
             made.allocate_tensors()
+            self._check_elements(made)  # as its operators work out
         return made
+
+    def _check_elements(self, interpreter: Any) -> None:
+        shapes = [one["shape"] for one in interpreter.get_tensor_details()]
+        elements = sum(math.prod(map(int, shape)) for shape in shapes)
+        images = [one["shape"] for one in interpreter.get_input_details()]
+        pixels = max((math.prod(map(int, shape[1:3])) for shape in images), default=0)
+        if elements > max(_MOST_FREE, _MOST_PER_PIXEL * pixels):
+            raise BundleError(
+                f"{self._name}: its tensors have {elements:,} elements, which is no network for {pixels:,} pixels. "
+                "Make it again with 'litevision export'."
+            )
 
 
 def import_litert() -> tuple[Any, str]:
