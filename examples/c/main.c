@@ -52,6 +52,8 @@ static int output(const ov_infer_request_t *request, const char *name, float *va
     check(ov_tensor_get_element_type(tensor, &type), name);
     check(ov_tensor_get_size(tensor, &size), name);
     check(ov_tensor_data(tensor, &data), name);
+    if (type != F32 && type != I32 && type != I64)
+        fail(name, "not of a type that is read here; expected a bundle, or another file of floats");
     if (size > (size_t)most)
         fail(name, "more numbers than model.h says; export the model again with --sidecar");
     for (at = 0; at < (int)size; at++)

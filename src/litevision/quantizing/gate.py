@@ -51,8 +51,8 @@ def faults_of(before: Trial, after: Trial, task: Task, max_drop: float, min_agre
 class Gate:
     """Measures graphs as the original was measured: the same images, engine and threads."""
 
-    def __init__(self, original: Bundle, task: Task, judge: Judge) -> None:
-        self.original, self.task, self.judge = original, task, judge
+    def __init__(self, original: Bundle, task: Task, judge: Judge, *, integers_alone: bool = False) -> None:
+        self.original, self.task, self.judge, self.integers_alone = original, task, judge, integers_alone
         self.scores: dict[Trial, Any] = {}
         self._answers, scored = self._evaluate(original)
         agreement = task.agreement(self._answers, self._answers, original.metadata)
@@ -67,7 +67,7 @@ class Gate:
     def measure(self, model: onnx.ModelProto, float_layers: tuple[str, ...], folder: Path) -> Trial:
         """Runs a graph in the engine."""
         path = folder / f"{len(float_layers)}{ending_of(self.original.path)}"
-        save(model, self.original.metadata, unfinished=path)
+        save(model, self.original.metadata, path, integers_alone=self.integers_alone)
         choice = self.original.engine.choice
         bundle = Bundle.open(path, engine=choice.name, threads=1, streams=choice.streams)
         answers, score = self._evaluate(bundle)
@@ -104,12 +104,12 @@ def opened_as(ending: str, original: Bundle, graph: onnx.ModelProto, folder: Pat
     return Bundle.open(made, threads=1, streams=original.engine.choice.streams)
 
 
-def save(model: onnx.ModelProto, metadata: BundleMetadata, unfinished: Path) -> None:
+def save(model: onnx.ModelProto, metadata: BundleMetadata, unfinished: Path, *, integers_alone: bool = False) -> None:
     """Writes a graph as the kind of file that its name says."""
     if ending_of(unfinished) == ".tflite":
         from litevision.exporting.litert.write import to_litert
 
-        unfinished.write_bytes(to_litert(model, metadata, "float32"))
+        unfinished.write_bytes(to_litert(model, metadata, "float32", integers_alone=integers_alone))
         return
     onnx.helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
     onnx.checker.check_model(model)

@@ -202,7 +202,7 @@ def quantize(
         task.main_score.min_agreement if min_agreement is None else min_agreement,
     )
     with tempfile.TemporaryDirectory() as folder:
-        gate = Gate(opened_as(ending, original, graph, Path(folder)), task, judge)
+        gate = Gate(opened_as(ending, original, graph, Path(folder)), task, judge, integers_alone=integers_alone)
         first = gate.measure(made, (), Path(folder))
         trials, chosen, model_chosen = [first], first, made
         noise = layer_noise(graph, made, calibrators[:_NOISE_IMAGES])
@@ -238,7 +238,8 @@ def quantize(
     )
     refused = bool(faults_of(gate.before, chosen, task, *limits)) and not allow_drop
     if not refused:
-        _write(model_chosen, replace(metadata, score=gate.scores.get(chosen), quantization=record), path, sidecar)
+        metadata = replace(metadata, score=gate.scores.get(chosen), quantization=record)
+        _write(model_chosen, metadata, path, integers_alone, sidecar)
     return QuantizeResult(
         None if refused else path, gate.before, tuple(trials), chosen, tuple(noise), *limits, record, task
     )
@@ -248,11 +249,11 @@ def _title(one: Trial) -> str:
     return f"int8, {pluralise(len(one.float_layers), 'layer')} in float" if one.float_layers else "int8"
 
 
-def _write(model: onnx.ModelProto, metadata: BundleMetadata, path: Path, sidecar: bool) -> None:
+def _write(model: onnx.ModelProto, metadata: BundleMetadata, path: Path, integers_alone: bool, sidecar: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with folder_beside(path) as folder:
         unfinished = folder / path.name
-        save(model, metadata, unfinished)
+        save(model, metadata, unfinished, integers_alone=integers_alone)
         engine = Bundle.open(unfinished).engine
         sync_file(unfinished)
         unfinished.replace(path)

@@ -109,7 +109,7 @@ def test_where_integers_alone_cannot_be(place: Path) -> None:
     mixed = with_integer_answers(put_back(made, graph, {layers_of(graph)[1].name}), images)
     metadata = Bundle.open(place / "float.onnx").metadata
     with pytest.raises(ExportError, match=r"DEPTHWISE_CONV_2D .*would compute in float; integers alone are not for"):
-        to_litert(mixed, metadata, "float32")
+        to_litert(mixed, metadata, "float32", integers_alone=True)
     with pytest.raises(ExportError, match="integers alone are for classifiers that end in softmax"):
         check_answers(mixed)
 

@@ -179,7 +179,7 @@ def softmax(g: Lowering, node: onnx.NodeProto) -> None:
 
 def sigmoid(g: Lowering, node: onnx.NodeProto) -> None:
     """Numbers from 0 to 1."""
-    if node.output[0] in g.targets:
+    if g.integers_alone and node.output[0] in g.targets:
         _probabilities("LOGISTIC", g, node)
     else:
         unary("LOGISTIC", g, node)
@@ -187,6 +187,6 @@ def sigmoid(g: Lowering, node: onnx.NodeProto) -> None:
 
 def _probabilities(operator: str, g: Lowering, node: onnx.NodeProto, **options: Any) -> None:
     x = g.raw(node.input[0], range(len(g.shape(node.input[0])))).tensor
-    scale = _PROBABILITIES if x.dtype == "int8" and node.output[0] in g.targets else None
+    scale = _PROBABILITIES if g.integers_alone and x.dtype == "int8" else None
     x = x if scale is not None else g.as_float(x)
     g.put(node.output[0], g.writer.op(operator, [x], x.shape, x.dtype, scale, **options))

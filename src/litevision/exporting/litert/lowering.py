@@ -55,11 +55,11 @@ class Lowering:
         nonnegative: tensors that hold no number below 0.
         readers: the nodes that read a tensor.
         makers: the node that gives it.
-        integers_alone: the answers stay in 8 bits, and so does all before them.
+        integers_alone: nothing is to be computed in float, from the pixels to the answers.
         pixels: the scale of raw pixels in int8.
     """
 
-    def __init__(self, model: onnx.ModelProto, storage: Storage) -> None:
+    def __init__(self, model: onnx.ModelProto, storage: Storage, *, integers_alone: bool = False) -> None:
         self.writer = ModelWriter()
         self.storage = storage
         self.graph = model.graph
@@ -89,9 +89,7 @@ class Lowering:
             self.makers.update(dict.fromkeys(node.output, node))
         self._results = {one.name for one in model.graph.output}
         self.pixels = Scale(np.ones(1, np.float32), np.full(1, -128, np.int64))
-        self.integers_alone = all(
-            name in self.makers and self.makers[name].op_type == "DequantizeLinear" for name in self._results
-        )
+        self.integers_alone = integers_alone
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The ONNX shape of a tensor.

@@ -37,24 +37,26 @@ def open_litert(path: Path) -> LitertEngine:
     return LitertEngine(path.read_bytes(), engine_choice("litert", threads=1), name=str(path))
 
 
-def to_litert(model: onnx.ModelProto, metadata: BundleMetadata, storage: Storage) -> bytes:
+def to_litert(
+    model: onnx.ModelProto, metadata: BundleMetadata, storage: Storage, *, integers_alone: bool = False
+) -> bytes:
     """Returns the LiteRT file of a bundle's graph.
 
-    It takes ``images``, uint8 [1, H, W, 3]. A classifier gives ``probabilities``, float32 [1, classes], or int8 where
-    the graph quantises its answers; then it computes with integers alone. A detector gives what those of TFLite give:
-    ``location``, float32 [1, K, 4], (top, left, bottom, right) in [0, 1] of the input; ``category`` and ``score``,
-    float32 [1, K]; and ``number of detections``, float32 [1].
+    It takes ``images``, uint8 [1, H, W, 3]. A classifier gives ``probabilities``, float32 [1, classes], or int8 with
+    integers alone. A detector gives what TFLite's detectors give: ``location``, float32 [1, K, 4], (top, left, bottom,
+    right) in [0, 1] of the input; ``category`` and ``score``, float32 [1, K]; ``number of detections``, float32 [1].
 
     Args:
         model: the graph, with its constants folded.
         metadata: what the bundle says about itself; goes into the file.
         storage: of the weights.
+        integers_alone: nothing of a quantised graph, whose answers are quantised too, is computed in float.
 
     Raises:
         MissingExtraError: ai-edge-litert is not installed.
         ExportError: the graph holds what LiteRT has no operator for.
     """
-    g, images, answers = lower(model, storage)
+    g, images, answers = lower(model, storage, integers_alone=integers_alone)
     if metadata.finds_boxes:
         answers = _as_detections(g, answers, metadata.preprocess.size_hw)
     notes = {_METADATA: task_metadata(metadata)}
@@ -62,13 +64,15 @@ def to_litert(model: onnx.ModelProto, metadata: BundleMetadata, storage: Storage
     return with_files(written, metadata)
 
 
-def lower(model: onnx.ModelProto, storage: Storage = "float32") -> tuple[Lowering, Tensor, dict[str, Tensor]]:
+def lower(
+    model: onnx.ModelProto, storage: Storage = "float32", *, integers_alone: bool = False
+) -> tuple[Lowering, Tensor, dict[str, Tensor]]:
     """Lowers a graph that takes raw pixels; gives the model so far, the pixels, and the graph's outputs by name.
 
     Raises:
         MissingExtraError, ExportError: as for ``to_litert``.
     """
-    g = Lowering(fixed_to_one_image(model), storage)
+    g = Lowering(fixed_to_one_image(model), storage, integers_alone=integers_alone)
     [given] = g.graph.input
     images = g.writer.tensor(g.shape(given.name), "uint8", PIXELS)
     g.put(given.name, images)
