@@ -1,11 +1,13 @@
 """Folders that `litevision export` writes for other runtimes: their files, and the record that says what they are."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from litevision.errors import BundleError, UsageError, reason_of
+from litevision.files import sha256_of
 from litevision.runtime.bundle import RECORD
 from litevision.runtime.engines import AUTO, engine_choice
 from litevision.runtime.engines.adapted import AdaptedEngine, is_adaptable
@@ -37,7 +39,8 @@ def open_folder(
     try:
         metadata = BundleMetadata.from_json(json.dumps(record["model"]), name=f"{path / RECORD}")
         kind = record["file"]["format"]
-    except (KeyError, TypeError) as error:
+        _check_files(path, record["file"]["sha256"].items())
+    except (AttributeError, KeyError, TypeError) as error:
         raise BundleError(f"{path / RECORD}: no record of an export ({error!r}). Export the model again.") from None
     if kind == "ncnn":
         if precision not in (None, "fp32") or device not in ("cpu", AUTO):
@@ -73,6 +76,20 @@ def open_files(path: Path, kind: str, metadata: BundleMetadata, choice: EngineCh
     else:
         raise BundleError(f"{path / RECORD}: files of the format {kind!r}; expected openvino or ncnn.")
     return AdaptedEngine(engine, metadata) if is_adaptable(engine, metadata) else engine
+
+
+def _check_files(path: Path, digests: Iterable[tuple[Any, Any]]) -> None:
+    """Refuse a folder in which a file is missing, or is another than was exported.
+
+    Raises:
+        BundleError: it is.
+    """
+    for name, digest in digests:
+        file = path / name
+        if file.parent != path or not file.is_file():
+            raise BundleError(f"{path}: no file {name!r}, which {RECORD} names. Copy the folder or export it again.")
+        if sha256_of(file) != digest:
+            raise BundleError(f"{file}: another file than was exported, by its SHA-256. Copy or export it again.")
 
 
 def _read(path: Path) -> dict[str, Any]:

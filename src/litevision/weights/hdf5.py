@@ -55,7 +55,7 @@ def read_hdf5(file: Path, path: Path, max_bytes: int = MAX_BYTES) -> KerasFile:
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "arrays.npz"
-        command = [sys.executable, "-m", __name__, str(file), str(path), str(out), str(max_bytes)]
+        command = [sys.executable, "-P", "-m", __name__, str(file), str(path), str(out), str(max_bytes)]
         late = UnsafeFileError(
             f"{path} takes its reader more time than any such file, it may be broken; fetch it again"
         )

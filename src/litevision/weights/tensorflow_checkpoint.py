@@ -35,7 +35,7 @@ def read_checkpoint(prefix: Path, max_bytes: int) -> dict[str, npt.NDArray[np.ge
         raise MissingExtraError.of("Reading a TF-slim checkpoint", "slim")
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "variables.npz"
-        command = [sys.executable, "-m", __name__, str(prefix), str(out), str(max_bytes)]
+        command = [sys.executable, "-P", "-m", __name__, str(prefix), str(out), str(max_bytes)]
         environment = os.environ | {"KERAS_BACKEND": "tensorflow"}  # lest the Keras within TensorFlow import torch
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         if done.returncode != 0:

@@ -15,6 +15,7 @@ import litevision
 from exports import export
 from images import encoded, noise
 from litevision.errors import BundleError, ExportError, UsageError
+from litevision.files import sha256_of
 from litevision.models.centernet import CenterNetMaps, decode
 from litevision.runtime import Bundle
 from litevision.runtime.engines.adapted import decode_maps, mean_and_norm
@@ -214,3 +215,29 @@ def test_images_in_which_nothing_stands_out_prove_nothing(tmp_path: Path) -> Non
     onnx.save(model, tmp_path / "silent.onnx")
     with pytest.raises(ExportError, match="nothing stands out on these 4 images"):
         litevision.export(tmp_path / "silent.onnx", tmp_path / "it_openvino")
+
+
+def test_a_folder_whose_files_are_others_than_were_exported_is_refused(
+    bundles: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "it.ncnn"
+    make(bundles["shufflenet_v2_x0_5"], folder)
+    param, record = folder / "model.param", folder / "litevision.json"
+    lines = param.read_text().splitlines()
+    param.write_text("\n".join(lines[:-2]))
+    with pytest.raises(
+        BundleError, match=r"model\.param: another file than was exported, by its SHA-256\. Copy or expor"
+    ):
+        litevision.load(folder)
+    said = json.loads(record.read_text("utf-8"))
+    said["file"]["sha256"]["model.param"] = sha256_of(param)
+    record.write_text(json.dumps(said))
+    with pytest.raises(BundleError, match=r"it\.ncnn: ncnn [\d.]+ cannot load it \(its files are damaged\)\.$"):
+        litevision.load(folder)  # as a stranger would have it
+    (folder / "model.bin").unlink()
+    with pytest.raises(BundleError, match=r"it\.ncnn: no file 'model\.bin', which litevision\.json names"):
+        litevision.load(folder)
+    said["file"]["sha256"]["../x"] = ""
+    record.write_text(json.dumps(said))
+    with pytest.raises(BundleError, match="no file"):
+        litevision.load(folder)

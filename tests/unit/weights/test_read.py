@@ -150,6 +150,15 @@ def test_hdf5_numbers_of_another_order_and_size(tmp_path: Path) -> None:
         assert got["conv/kernel"].tolist() == [1.5, -2]
 
 
+def test_its_reader_takes_no_modules_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which may be a stranger's data set."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("numpy", "h5py", "litevision"):
+        Path(f"{name}.py").write_text("open('ran', 'w')\n")
+    assert read(keras_file(Path("x.h5"), np.array([1.5, -2], "<f4"))).tensors["conv/kernel"].tolist() == [1.5, -2]
+    assert not Path("ran").exists()
+
+
 @pytest.mark.parametrize(
     ("data", "name", "reason"),
     [

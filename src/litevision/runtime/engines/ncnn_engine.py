@@ -1,5 +1,7 @@
 """ncnn on the CPU, for the folders that `litevision export` writes: one image at a time."""
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,22 @@ from litevision.errors import BundleError, MissingExtraError
 from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo, compute_errors, load_errors, run_each
 
 PARAM, BIN = "model.param", "model.bin"
+
+# ncnn trusts its files: some that are damaged end the process that loads or computes them. This one may end.
+_TRIAL = """
+import sys, ncnn, numpy
+param, weights, *shape = sys.argv[1:]
+net = ncnn.Net()
+net.opt.use_vulkan_compute = False
+if net.load_param(param) or net.load_model(weights) or len(net.input_names()) != 1:
+    sys.exit(1)
+image = numpy.zeros([int(side) for side in shape], "float32")
+with net.create_extractor() as extractor:
+    extractor.input(net.input_names()[0], ncnn.Mat(image).clone())
+    failed = [extractor.extract(name)[0] for name in net.output_names()]
+sys.exit(any(failed))
+"""
+_MOST_S = 120.0
 
 
 class NcnnEngine:
@@ -27,13 +45,14 @@ class NcnnEngine:
         self._ncnn = _import_ncnn()
         self.choice, self._name = choice, name
         self.version = f"ncnn {self._ncnn.__version__}"
+        files = [str(folder / PARAM), str(folder / BIN)]
         self._net = self._ncnn.Net()
-        self._net.opt.num_threads = choice.threads
+        self._net.opt.num_threads = self.choice.threads
         self._net.opt.use_vulkan_compute = False
         with load_errors(name, self.version):
-            failed = self._net.load_param(str(folder / PARAM)) or self._net.load_model(str(folder / BIN))
-            if failed or len(self._net.input_names()) != 1:
-                raise BundleError(f"{name}: {self.version} cannot load {PARAM} and {BIN}.")
+            _try([*files, *map(str, input_chw)])
+            if self._net.load_param(files[0]) or self._net.load_model(files[1]):
+                raise ValueError("its files are damaged")
         self.inputs = (TensorInfo(self._net.input_names()[0], "float", (1, *input_chw)),)
         answers = self.run(np.zeros((1, *input_chw), np.float32))  # the files do not say the shapes of outputs either
         self.outputs = tuple(TensorInfo(key, "float", value.shape) for key, value in answers.items())
@@ -47,13 +66,29 @@ class NcnnEngine:
         answers: Outputs = {}
         with compute_errors(self._name, self.version), self._net.create_extractor() as extractor:
             for name, values in inputs.items():
-                extractor.input(name, self._ncnn.Mat(np.ascontiguousarray(values[0])).clone())
+                image = np.ascontiguousarray(values[0])  # by a name, as ncnn's Mat does not hold it
+                extractor.input(name, self._ncnn.Mat(image).clone())
             for name in self._net.output_names():
                 failed, found = extractor.extract(name)
                 if failed:
                     raise BundleError(f"{self._name}: {self.version} gives no {name!r}.")
                 answers[name] = np.array(found)[None]
         return answers
+
+
+def _try(arguments: list[str]) -> None:
+    """Load and compute the files once in a process of its own, which finds no modules in the working folder.
+
+    Raises:
+        ValueError: it failed, ended or takes too long.
+    """
+    command = [sys.executable, "-P", "-c", _TRIAL, *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=_MOST_S)
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"it takes more than {_MOST_S:g} s") from None
+    if done.returncode != 0:
+        raise ValueError("its files are damaged")
 
 
 def _import_ncnn() -> Any:
