@@ -5,8 +5,10 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ HERE = "local"
 """The address of a cluster that is started on this machine, for the job alone."""
 
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[\w.-]+):(?P<port>\d{1,5})")
+_TOKEN = "Set RAY_AUTH_MODE=token where the cluster asks for a token, and disabled where it does not."
 _PROBE_S = 5.0
 _HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # and no settings
 _HTTP2_HEADER_BYTES = 9
@@ -52,26 +55,43 @@ class Cluster:
     """
 
     def __init__(self, address: str, workers: int | None, cpus: float, note: Callable[[str], object]) -> None:
-        ray = _silent_ray()
-        self._ray, self._cpus, self._note = ray, cpus, note
-        self._is_ours = not ray.is_initialized()
-        if self._is_ours:
-            _connect(ray, address, workers, cpus)
-        self.node = ray.get_runtime_context().get_node_id()
-        sizes = [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]]
-        self.workers = workers or sum(int(size / cpus) for size in sizes)
-        if max(sizes, default=0.0) < cpus:
+        self._cpus, self._note = cpus, note
+        # Ray is called in one thread, which lives as long as what Ray starts: it takes signals for itself wherever it
+        # is called in the main thread, and what it starts ends with the thread that did so.
+        self._thread = ThreadPoolExecutor(1, "ray")
+        self._ray = _silent_ray()
+        self._is_ours = not self._ray.is_initialized()
+        try:
+            if self._is_ours:
+                self._apart(_connect, self._ray, address, workers, cpus)
+                _take_back_sigterm()
+            sizes = self._apart(_cpus_of_machines, self._ray)
+            self.node = self._apart(lambda: self._ray.get_runtime_context().get_node_id())
+            if max(sizes, default=0.0) < cpus:
+                raise UsageError(
+                    f"--ray-cpus {cpus:g}: no machine of the cluster has so many; expected at most {max(sizes):g}."
+                )
+        except BaseException:
             self.close()
-            raise UsageError(
-                f"--ray-cpus {cpus:g}: no machine of the cluster has so many; expected at most {max(sizes):g}."
-            )
+            raise
+        self.workers = workers or sum(int(size / cpus) for size in sizes)
         self.machines = len(sizes)
         self.folder = str(Path.cwd())
 
     def close(self) -> None:
         """Leave the cluster; one that was started here ends."""
         if self._is_ours:
-            self._ray.shutdown()
+            self._apart(self._ray.shutdown)
+        self._thread.shutdown()
+
+    def _apart(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        errors = self._ray.exceptions
+        try:
+            return self._thread.submit(call, *arguments).result()
+        except errors.RayTaskError:  # of our own code
+            raise
+        except errors.RayError as error:
+            raise UsageError(f"--ray: {reason_of(error).rstrip('.')}. {_TOKEN}") from error
 
     def compute(
         self,
@@ -97,7 +117,7 @@ class Cluster:
             LitevisionError: the model cannot be opened on a machine, or one image kills one worker after another.
         """
         record = Model(model.name, model.read_bytes(), engine, dict(options), self.folder)
-        dispatch = Dispatch(self._ray, self._note, self.node, self._cpus, record)
+        dispatch = Dispatch(self._ray, self._apart, self._note, self.node, self._cpus, record)
         return dispatch.run(self.workers, calls_of(sources, batch_size))
 
 
@@ -119,7 +139,8 @@ def check_address(address: str) -> str:
         MissingExtraError: Ray is not installed.
         UsageError: another form, or no cluster answers there.
     """
-    if find_spec("ray") is None:
+    spec = find_spec("ray")
+    if spec is None or spec.origin is None:  # a folder of that name, which anybody may have
         raise MissingExtraError.of("--ray", "ray")
     said = f"--ray {address}" if address else f"RAY_ADDRESS={os.environ.get(_VARIABLE, '')}"
     address = address or os.environ.get(_VARIABLE, "")
@@ -147,18 +168,47 @@ def _connect(ray: Any, address: str, workers: int | None, cpus: float) -> None:
     """Join the cluster at an address that was checked, or start one."""
     quiet = {"log_to_driver": False, "logging_level": "CRITICAL"}
     here = {"num_cpus": math.ceil(workers * cpus) if workers else available_cpus(), "include_dashboard": False}
-    handlers = {it: signal.getsignal(it) for it in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        if address not in ("", HERE):
-            ray.init(address, **quiet)
-            return
-        if not address:
-            with suppress(ConnectionError):
-                ray.init("auto", **quiet)
+    with _silenced():
+        try:
+            if address not in ("", HERE):
+                ray.init(address, **quiet)
                 return
-        ray.init(HERE, **here, **quiet)
-    except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
-        raise UsageError(f"--ray {address}: {reason_of(error)}") from error
+            if not address and _is_running(ray, quiet):
+                return
+            ray.init(HERE, **here, **quiet)
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            raise UsageError(f"--ray {address}: {reason_of(error).rstrip('.')}. {_TOKEN}") from error
+
+
+def _is_running(ray: Any, quiet: dict[str, Any]) -> bool:
+    """Whether this machine is part of a cluster, which is then joined."""
+    try:
+        ray.init("auto", **quiet)
+    except ConnectionError as error:
+        if "Could not find any running" not in str(error):
+            raise
+        return False
+    return True
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Send away what Ray's core writes on standard error while it tries to connect."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
     finally:
-        for signum, handler in handlers.items():  # Ray takes SIGTERM for itself
-            signal.signal(signum, handler)
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _take_back_sigterm() -> None:
+    """Give SIGTERM back to whom it belonged: Ray's core prints a trace of the process before it passes it on."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+
+
+def _cpus_of_machines(ray: Any) -> list[float]:
+    return [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]]

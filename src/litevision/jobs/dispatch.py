@@ -1,6 +1,7 @@
 """Batches of a job handed out to the workers of a cluster, and their results in the order of the images."""
 
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -43,12 +44,29 @@ class _Actor:
 
 
 class Dispatch:
-    """The workers of a job, and what they have to do."""
+    """The workers of a job, and what they have to do.
 
-    def __init__(self, ray: Any, note: Callable[[str], object], node: str, cpus: float, model: Model) -> None:
-        self._ray, self._note, self._node = ray, note, node
+    Args:
+        ray: the package.
+        apart: calls a function where Ray may be called.
+        note: is told what a person may want to know.
+        node: this machine, as Ray counts them.
+        cpus: that a worker takes.
+        model: what workers open.
+    """
+
+    def __init__(
+        self,
+        ray: Any,
+        apart: Callable[..., Any],
+        note: Callable[[str], object],
+        node: str,
+        cpus: float,
+        model: Model,
+    ) -> None:
+        self._ray, self._apart, self._note, self._node = ray, apart, note, node
         self._make = ray.remote(Worker).options(num_cpus=cpus).remote
-        self._model = ray.put(model)
+        self._model = apart(ray.put, model)
         self._versions = versions(model.engine.version)
         self._actors: list[_Actor] = []
         self._refs: dict[Any, tuple[_Actor, Call | None]] = {}  # what is under way; None stands for opening the model
@@ -62,21 +80,21 @@ class Dispatch:
         says_at = time.monotonic() + _PATIENCE_S
         try:
             for _ in range(workers):
-                self._hire()
+                self._apart(self._hire)
             while True:
                 while (actor := self._free()) and (has_more or self._again):
                     if self._again:
-                        self._give(actor, self._again.popleft())
+                        self._apart(self._give, actor, self._again.popleft())
                     elif len(pending) >= _MOST_CALLS * workers:
                         break
                     elif call := next(calls, None):
                         pending.append(call)
-                        self._give(actor, call)
+                        self._apart(self._give, actor, call)
                     else:
                         has_more = False
                 if not has_more and not pending:
                     return
-                self._look()
+                self._apart(self._look)
                 while pending and (results := pending[0].results) is not None:
                     pending.popleft()
                     yield from results
@@ -85,8 +103,11 @@ class Dispatch:
                     if not any(it.opened for it in self._actors):
                         self._note("ray: waiting for CPUs of the cluster, which others use")
         finally:
-            for actor in self._actors:
-                self._ray.kill(actor.handle)
+            self._apart(self._end)
+
+    def _end(self) -> None:
+        for actor in self._actors:
+            self._ray.kill(actor.handle)
 
     def _hire(self) -> None:
         actor = _Actor(self._make())
@@ -188,6 +209,14 @@ class Dispatch:
                 )
         self._again.extend(lost)
         self._hire()
+
+
+def _cause(error: Exception) -> str:
+    """Why a worker is dead, as Ray says it behind what and where it was."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = next((line for line in lines if "dead because" in line), "")
+    named = [line for line in lines if re.match(r"\w+Error: ", line)]
+    return (named[-1] if named else said or reason_of(error))[:300].rstrip(".")
 
 
 def calls_of(sources: Iterable[Source | None], batch_size: int) -> Iterator[Call]:
