@@ -131,7 +131,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         # A varint of one byte, as nearly all are, is read in place: this walk is most of what a cold start computes.
         key, position = message[position], position + 1
         if key >= 0x80:
-            key, position = _varint(message, position - 1)
+            key, position = varint(message, position - 1)
         number, wire = key >> 3, key & 7
         if not 0 < number < _FIELD_NUMBERS:
             raise ValueError(f"it is no protobuf: field {number}")
@@ -139,7 +139,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             if position < end and message[position] < 0x80:
                 length, position = message[position], position + 1
             else:
-                length, position = _varint(message, position)
+                length, position = varint(message, position)
             if wire == _VARINT:
                 yield number, length
                 continue
@@ -153,7 +153,12 @@ def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         position += length
 
 
-def _varint(message: memoryview, position: int) -> tuple[int, int]:
+def varint(message: memoryview, position: int) -> tuple[int, int]:
+    """Read an integer of protobuf's at ``position``; returns it and where the next thing begins.
+
+    Raises:
+        ValueError: it is cut, or longer than it has to be.
+    """
     value = 0
     for shift in range(0, 70, 7):
         if position >= len(message):

@@ -74,7 +74,6 @@ def read(path: Path) -> StoredWeights:
         UnsafeFileError: a pickle that would run code, an HDF5 file that links outside itself, or one that unpacks to
             more than ``MAX_BYTES``.
         WeightsError: another or a broken file.
-        MissingExtraError: a TensorFlow checkpoint without TensorFlow.
     """
     prefix = checkpoint_prefix(path)
     if prefix is None and path.is_dir():

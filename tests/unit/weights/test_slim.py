@@ -1,13 +1,14 @@
-"""TF-slim's checkpoints, by its rules for variables' names; real ones are read where TensorFlow is installed."""
+"""TF-slim's checkpoints, by its rules for variables' names and its files."""
 
-import sys
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from litevision.errors import MissingExtraError, WeightsError
+from litevision.errors import WeightsError
 from litevision.models import Network
 from litevision.models.blocks import ConvNormAct
 from litevision.weights import tensorflow_checkpoint as checkpoint
@@ -164,7 +165,7 @@ def test_create_for_1000_classes_leaves_the_background_out(monkeypatch: pytest.M
 
 @pytest.fixture
 def prefix(tmp_path: Path) -> Path:
-    """A checkpoint's files, of which nothing is read before TensorFlow is there."""
+    """The names of a checkpoint's files."""
     for ending in ("index", "meta", "data-00000-of-00001"):
         (tmp_path / f"model.ckpt-7.{ending}").write_bytes(b"")
     return tmp_path / "model.ckpt-7"
@@ -176,60 +177,53 @@ def test_a_checkpoint_is_told_by_its_index(ending: str, prefix: Path) -> None:
     assert checkpoint.checkpoint_prefix(prefix.with_name(f"other{ending}")) is None
 
 
-def test_without_tensorflow_its_extra_is_named(prefix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tensorflow", None)
-    monkeypatch.setattr(checkpoint.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.chdir(prefix.parent)
-    for source in (prefix, f"{prefix}.index", prefix.name):
-        with pytest.raises(MissingExtraError, match=r"Reading a TF-slim checkpoint needs .*'litevision\[slim\]'"):
-            load_weights(source)
+TINY = Path(__file__).parents[2] / "fixtures/tf_slim/tiny.ckpt"
+"""As TensorFlow 2.21's ``tf.compat.v1.train.Saver`` wrote it."""
 
 
-STAND_IN = """
-from types import SimpleNamespace as N
-import numpy as np
-VALUES = {"MobilenetV1/Conv2d_0/weights": np.ones((3, 3, 3, 8), "f4"), "global_step": np.int64(7)}
-def load_checkpoint(prefix):
-    if prefix.endswith("broken"):
-        raise ValueError("no such\\nUnsuccessful TensorSliceReader constructor")
-    kind = lambda v: N(size=v.itemsize, is_floating=v.dtype.kind == "f", is_integer=v.dtype.kind == "i", name="string")
-    values = VALUES | ({"graph": np.array(b"text")} if prefix.endswith("objects") else {})
-    return N(
-        get_variable_to_shape_map=lambda: {name: list(value.shape) for name, value in values.items()},
-        get_variable_to_dtype_map=lambda: {name: kind(value) for name, value in values.items()},
-        get_tensor=lambda name: values[name],
-    )
-"""
+def test_variables_are_those_that_tensorflow_stored() -> None:
+    got = checkpoint.read_checkpoint(TINY, 10_000)
+    assert list(got) == ["MobilenetV1/Conv2d_0/BatchNorm/gamma", "MobilenetV1/Conv2d_0/weights", "global_step"]
+    gamma, weights, step = got.values()
+    assert (gamma.dtype, gamma.tolist()) == (np.float32, [1.0, -2.0])
+    np.testing.assert_array_equal(weights, np.arange(24, dtype=np.float32).reshape(2, 2, 3, 2) / 8)
+    assert (step.dtype, step.shape, step.item()) == (np.int64, (), 7)
+
+
+def index(prefix: Path) -> Path:
+    return prefix.with_name(f"{prefix.name}.index")
 
 
 @pytest.fixture
-def tensorflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in with the three calls that we make of TensorFlow's reader."""
-    package = tmp_path / "packages/tensorflow"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text("from . import train")
-    (package / "train.py").write_text(STAND_IN)
-    monkeypatch.syspath_prepend(package.parent)
-    monkeypatch.setenv("PYTHONPATH", str(package.parent), prepend=":")
+def tiny(tmp_path: Path) -> Path:
+    for file in TINY.parent.glob(f"{TINY.name}.*"):
+        shutil.copy(file, tmp_path)
+    return tmp_path / TINY.name
 
 
-def test_variables_come_from_a_process_of_its_own(tensorflow: None) -> None:
-    got = checkpoint.read_checkpoint(Path("model"), 10_000)
-    assert {name: (value.shape, value.dtype.name) for name, value in got.items()} == {
-        "MobilenetV1/Conv2d_0/weights": ((3, 3, 3, 8), "float32"),
-        "global_step": ((), "int64"),
-    }
-    assert "tensorflow" not in sys.modules
+def test_what_is_no_number_or_in_slices_is_refused(tiny: Path) -> None:
+    data = index(tiny).read_bytes()
+    index(tiny).write_bytes(data.replace(b"gamma\x08\x01", b"gamma\x08\x07"))
+    with pytest.raises(WeightsError, match=r"gamma holds no numbers \(type 7\), as in TF 2's checkpoints of objects"):
+        load_weights(tiny)
+    index(tiny).write_bytes(data.replace(b"MobilenetV1/Conv2d_0/Batch", b"\0obilenetV1/Conv2d_0/Batch"))
+    with pytest.raises(WeightsError, match="some of its variables lie there in slices; save it without a partitioner"):
+        load_weights(tiny)
+    index(tiny).write_bytes(data.replace(b"\x12\x02\x08\x02\x28\x08", b"\x12\x02\x08\x03\x28\x08"))
+    with pytest.raises(WeightsError, match=r"gamma has another size than its shape \[3\] says"):
+        load_weights(tiny)
+    index(tiny).write_bytes(data[:-1])
+    with pytest.raises(WeightsError, match=r"tiny\.ckpt\.index is no table of TensorFlow's"):
+        load_weights(tiny)
 
 
-@pytest.mark.parametrize(
-    ("prefix", "max_bytes", "message"),
-    [
-        ("broken", 10_000, "broken is no checkpoint that can be read: Unsuccessful TensorSliceReader constructor"),
-        ("objects", 10_000, "graph holds string, as TF 2's checkpoints of objects do"),
-        ("model", 500, r"declares more than 5e-07 GB of variables"),
-    ],
-)
-def test_checkpoints_that_cannot_be_read(prefix: str, max_bytes: int, message: str, tensorflow: None) -> None:
-    with pytest.raises(WeightsError, match=message):
-        checkpoint.read_checkpoint(Path(prefix), max_bytes)
+def test_files_that_are_cut_missing_or_too_large(tiny: Path) -> None:
+    with pytest.raises(WeightsError, match=r"tiny\.ckpt is no checkpoint that can be read: it declares more than"):
+        checkpoint.read_checkpoint(tiny, 50)
+    [data] = tiny.parent.glob("*.data-*")
+    data.write_bytes(data.read_bytes()[:-1])
+    with pytest.raises(WeightsError, match=r"00001 is cut short: global_step lies behind its end"):
+        load_weights(tiny)
+    data.unlink()
+    with pytest.raises(WeightsError, match=r"tiny\.ckpt\.data-00000-of-00001 is missing"):
+        load_weights(tiny)
