@@ -394,7 +394,7 @@ def _footing(rows: Sequence[Mapping[str, str]]) -> str:
     threads, load, *rest = (
         _each(row[key] for row in rows) for key in ("threads", "load_average", "machine", "weights", "versions")
     )
-    medians = f"Medians of {repeated} measurements (interquartile range)"
+    medians = f"Medians of {repeated} measurements (interquartile range)" if repeated else "One measurement each"
     return f"\n\n{medians}; {threads} threads; load average before the start {load}; {'; '.join(rest)}"
 
 
