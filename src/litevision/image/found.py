@@ -139,7 +139,7 @@ def find_images(path: str | os.PathLike[str], *, recursive: bool = False) -> Fou
         >>> import litevision
         >>> found = litevision.find_images("examples")
         >>> [path.name for path in found], str(found.passed_over)
-        (['blood.jpg', 'dress.jpg', 'elephant.jpg'], '1 file passed over (1 .md), 1 folder not looked into')
+        (['blood.jpg', 'dress.jpg', 'elephant.jpg'], '1 file passed over (1 .md), 7 folders not looked into')
     """
     return FoundImages(path, recursive=recursive)
 
