@@ -1,6 +1,7 @@
 """Images for tests, made on the spot."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,3 +50,12 @@ def stored_as(upright: npt.NDArray[np.uint8], orientation: int, kind: str = "PNG
     image = Image.fromarray(upright)
     turned = image if method is None else image.transpose(method)
     return encoded(turned, kind, exif=exif(orientation), **options)
+
+
+def write_many() -> None:
+    """Write a folder ``many`` of 23 images, the seventh of them broken, into the working folder."""
+    shades = np.random.default_rng(0).integers(0, 256, (23, 3), np.uint8)
+    Path("many").mkdir()
+    for number, shade in enumerate(shades):
+        data = b"oops" if number == 7 else encoded(np.full((9, 12, 3), shade, np.uint8))
+        Path(f"many/{number:02}.png").write_bytes(data)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bundles import write_bundle
-from images import encoded
+from images import write_many
 
 Run = Callable[..., tuple[int, str, str]]
 PATIENCE_S = 120  # so long that a busy machine is no reason to fail
@@ -22,11 +22,7 @@ PATIENCE_S = 120  # so long that a busy machine is no reason to fail
 @pytest.fixture
 def many(folder: Path) -> Path:
     """23 images in a folder, the seventh of them broken, and other things."""
-    shades = np.random.default_rng(0).integers(0, 256, (23, 3), np.uint8)
-    Path("many").mkdir()
-    for number, shade in enumerate(shades):
-        data = b"oops" if number == 7 else encoded(np.full((9, 12, 3), shade, np.uint8))
-        Path(f"many/{number:02}.png").write_bytes(data)
+    write_many()
     Path("many/notes.txt").touch()
     Path("many/deep").mkdir()
     return folder

@@ -14,10 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from images import encoded
+from images import write_many
 from litevision.errors import LitevisionError
 from litevision.hub import load
 from litevision.jobs import cluster, dispatch
@@ -46,13 +45,9 @@ def ray() -> Iterator[Any]:
 @pytest.fixture
 def many(folder: Path) -> Path:
     """23 images, the seventh of them broken, and five of them once more in archives."""
-    shades = np.random.default_rng(0).integers(0, 256, (23, 3), np.uint8)
-    Path("many").mkdir()
-    for number, shade in enumerate(shades):
-        data = b"oops" if number == 7 else encoded(np.full((9, 12, 3), shade, np.uint8))
-        Path(f"many/{number:02}.png").write_bytes(data)
-    for name, mode in (("plain.tar", "w"), ("packed.tar.gz", "w:gz")):
-        with tarfile.open(name, mode) as archive:  # type: ignore[call-overload]
+    write_many()
+    for name in ("plain.tar", "packed.tar.gz"):
+        with tarfile.open(name, "w:gz" if name.endswith("gz") else "w") as archive:
             for number in range(5, 10):
                 archive.add(f"many/{number:02}.png", f"{number}.png")
     return folder
@@ -93,7 +88,7 @@ def test_ray_writes_what_one_process_writes(batch: Run, ray: Any) -> None:
 
 
 @needs_ray
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no /proc")
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc, to read the environment of a process")
 def test_what_ray_starts_reports_nothing_to_anybody(ray: Any) -> None:
     from ray._common.usage.usage_lib import usage_stats_enabled
 

@@ -14,14 +14,13 @@ import pytest
 from PIL import Image
 
 import litevision
-from litevision.errors import DownloadError
 from litevision.exporting.record import record_header, record_of
 from litevision.image import Preprocess
 from litevision.runtime import Bundle
-from litevision.web.onnxruntime_web import read_runtime
 from litevision.web.page import write_page
 from litevision.zoo import BUNDLES
 from pages import ROOT
+from web_runtime import users_runtime
 
 EXAMPLES = ROOT / "examples"
 NAMES = ("dress", "elephant", "blood")
@@ -148,13 +147,7 @@ def test_c_reads_any_label(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
 def test_the_javascript_project_answers_as_the_bundle(images: Path, tmp_path: Path) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        for variable in ("LITEVISION_CACHE", "LITEVISION_OFFLINE"):  # which tests of pages set for good
-            patch.delenv(variable, raising=False)
-        try:
-            read_runtime()
-        except DownloadError as error:
-            pytest.skip(f"needs onnxruntime-web ({error})")
+    with users_runtime():
         write_page("blood-cells", tmp_path / "site")
     sample = EXAMPLES / "javascript/predict.mjs"
     same(

@@ -33,6 +33,7 @@ from litevision.lab.profile.report import sections
 from litevision.runtime.benchmark import benchmark
 from litevision.runtime.bundle import RECORD
 from litevision.runtime.engines import engine_choice
+from litevision.runtime.engines.ncnn_engine import BIN, PARAM
 from litevision.runtime.video import animation_frames, video_frames
 from litevision.weights.load import load_network
 from networks import short
@@ -302,21 +303,16 @@ TARGETS = (
     Target("bundle-onnxruntime", _write_bundles, (mutate_protobuf,), _run("onnxruntime"), 100),
     Target("bundle-openvino", _write_bundles, (mutate_protobuf,), _run("openvino"), 30),
     Target("litert", _write_exports("it.tflite"), (mutate_bytes,), _answer, 30, needs="ai_edge_litert"),
-    Target(
-        "folder-ncnn",
-        _write_exports("it.ncnn/litevision.json", "it.ncnn/model.param", "it.ncnn/model.bin"),
-        (mutate_bytes, mutate_text, mutate_numbers),
-        _answer,
-        30,
-        needs="ncnn",
-    ),
-    Target(
-        "folder-openvino",
-        _write_exports("it.openvino/litevision.json", "it.openvino/model.xml", "it.openvino/model.bin"),
-        (mutate_bytes, mutate_text, mutate_numbers),
-        _answer,
-        30,
-        needs="openvino",
+    *(
+        Target(
+            f"folder-{kind}",
+            _write_exports(*(f"it.{kind}/{name}" for name in (RECORD, *names))),
+            (mutate_bytes, mutate_text, mutate_numbers),
+            _answer,
+            30,
+            needs=kind,
+        )
+        for kind, names in {"ncnn": (PARAM, BIN), "openvino": ("model.xml", "model.bin")}.items()
     ),
     Target("info", _write_graphs, (mutate_protobuf,), _count, 100),
     Target("image-rare", _write_rare_images, (mutate_bytes,), _read_image, 100),

@@ -115,7 +115,7 @@ def run(options: EvaluateOptions) -> int:
                 other = task.open(_open_bundle(file, options))
                 title = "{}x{}".format(*other.bundle.metadata.preprocess.size_hw)
                 answers = _score(task, samples, data.classes, split, other, title)
-                others.append(_AtSize.of(other.bundle, _main_score(task, answers)))
+                others.append(_AtSize.of(other.bundle, task.scores(answers), task.main_score))
         except _StoppedError as stop:
             return stop.code
     if predictor.bundle.metadata.is_multi_label:
@@ -124,7 +124,7 @@ def run(options: EvaluateOptions) -> int:
     sheet = task.score_sheet(data, evaluation, scores)
     document = _document(predictor.bundle, data, evaluation, scores)
     if others:
-        own = _AtSize.of(predictor.bundle, _main_score(task, evaluation))
+        own = _AtSize.of(predictor.bundle, scores, task.main_score)
         document["sizes"] = _compare_sizes([own, *others], task.main_score)
     if options.json == "-":
         print(json.dumps(document, allow_nan=False))
@@ -170,10 +170,6 @@ def _score(task: "Task", samples: Any, classes: Any, split: str, predictor: Any,
     return found
 
 
-def _main_score(task: "Task", evaluation: Any) -> float:
-    return float(getattr(task.scores(evaluation), task.main_score.key))
-
-
 def _open_bundle(path: Path, options: EvaluateOptions) -> "Bundle":
     """The bundle, with a stream for each CPU."""
     from litevision.runtime import Bundle
@@ -191,9 +187,10 @@ class _AtSize:
     macs: int
 
     @classmethod
-    def of(cls, bundle: "Bundle", score: float) -> "_AtSize":
+    def of(cls, bundle: "Bundle", scores: Any, main: "MainScore") -> "_AtSize":
         from litevision.cost.info import info
 
+        score = getattr(scores, main.key) or 0.0  # None where there is nothing to find
         return cls(bundle, score, info(bundle.path).macs)
 
     @property

@@ -18,11 +18,10 @@ import litevision
 from browsers import LIMIT_MS, drop, needs_chromium, open_browser
 from bundles import write_bundle
 from images import STORED_BY, encoded, noise, scene
-from litevision.errors import DownloadError
 from litevision.image import Preprocess
-from litevision.web.onnxruntime_web import read_runtime
 from litevision.web.page import write_page
 from pages import ROOT, blocks
+from web_runtime import users_runtime
 
 EXAMPLES = ROOT / "examples"
 TOLERANCE = 1e-3
@@ -52,13 +51,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with clothing.html, in one file, and the folder blood-cells; onnxruntime-web is in the user's cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        for variable in ("LITEVISION_CACHE", "LITEVISION_OFFLINE"):  # which tests of pages set for good
-            patch.delenv(variable, raising=False)
-        try:
-            read_runtime()
-        except DownloadError as error:
-            pytest.skip(f"needs onnxruntime-web ({error})")
+    with users_runtime():
         folder = tmp_path_factory.mktemp("pages")
         write_page("clothing", folder / "clothing.html")
         write_page("blood-cells", folder / "blood-cells")
