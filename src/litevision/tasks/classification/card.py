@@ -9,8 +9,7 @@ from litevision.image import Crop
 from litevision.runtime import Calibration
 from litevision.tasks.card_sections import CardSections
 from litevision.training.report import facts
-from litevision.training.report.card import data_section, weakest_classes
-from litevision.training.report.markdown import plain, table
+from litevision.training.report.card import data_section, plain, table, weakest_classes
 
 _PROGRAM = """\
 import json

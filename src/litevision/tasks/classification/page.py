@@ -18,7 +18,7 @@ from litevision.models.pretrained import normalise
 from litevision.runtime import Normalisation
 from litevision.tasks.classification.gradcam import grad_cam
 from litevision.training.report import facts, plots
-from litevision.training.report.images import pixels_uri, thumbnail
+from litevision.training.report.page import pixels_uri, thumbnail
 
 MOST_IMAGES = 24  # of mistakes, and of overlays: what a person looks through, and the file stays small
 _MOST_CONFUSIONS = 10

@@ -288,7 +288,7 @@ class Classification(Task):
         """What the report's template is filled with."""
         from litevision.tasks.classification.page import make_overlays, report_parts
         from litevision.training.report.facts import judged_split
-        from litevision.training.report.images import shown_images
+        from litevision.training.report.page import shown_images
 
         split, shown = judged_split(results), shown_images(plan)
         overlays = make_overlays(network, plan.preprocess, plan.normalisation, evaluations[split]) if split else []

@@ -17,7 +17,7 @@ from litevision.image.draw import PALETTE, draw_boxes
 from litevision.image.text import Lettering
 from litevision.tasks.detection.card import built_on
 from litevision.training.report import facts, plots
-from litevision.training.report.images import data_uri
+from litevision.training.report.page import data_uri
 
 MOST_IMAGES = 12
 _MOST_CURVES = 12

@@ -332,7 +332,7 @@ class DetectionTask(Task):
     ) -> dict[str, Any]:
         """What the report's template is filled with."""
         from litevision.tasks.detection.page import report_parts
-        from litevision.training.report.images import shown_images
+        from litevision.training.report.page import shown_images
 
         return report_parts(results, evaluations, shown_images(plan))
 

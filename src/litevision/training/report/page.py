@@ -1,17 +1,32 @@
 """The report of a run: one HTML file that needs nothing else, on paper, on a phone, in the light and in the dark."""
 
-from collections.abc import Mapping
+import base64
+import io
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import tomli_w
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from PIL import Image
 
+from litevision.data.outside import DataFolder
+from litevision.errors import LitevisionError
 from litevision.files import atomic_write
+from litevision.image import Preprocess
+from litevision.image.decode import open_image
 from litevision.tasks import DEFAULT, task_of
 from litevision.training.report import facts, plots
 
+if TYPE_CHECKING:
+    from litevision.training.plan import Plan
+
 NAME = "report.html"
+THUMBNAIL_PX = 192
+_FIT = Preprocess((THUMBNAIL_PX, THUMBNAIL_PX), THUMBNAIL_PX, "letterbox")
+_JPEG_QUALITY = 80
 _MOST_SKIPPED = 50
 
 
@@ -57,3 +72,35 @@ def _counts(data: Mapping[str, Any]) -> dict[str, Any]:
     splits = data["counts"]
     rows = list(zip(data["classes"], zip(*splits.values(), strict=True), strict=True))
     return {"splits": list(splits), "rows": rows, "sums": list(map(sum, splits.values()))}
+
+
+def shown_images(plan: "Plan[Any, Any]") -> Callable[[Path], bool]:
+    """Which images a report shows: it is sent on, so that those outside the data's folder stay out of it."""
+    if plan.recipe.run.show_outside:
+        return lambda path: True
+    folder = DataFolder(plan.data.root)
+    return lambda path: folder.place_outside(path) is None
+
+
+def thumbnail(path: Path) -> tuple[str, ...]:
+    """The image of a file, reduced; nothing where it cannot be read any more."""
+    try:
+        image = open_image(path)
+        x1, y1, x2, y2 = _FIT.geometry(image.upright_hw).target_xyxy
+        return (pixels_uri(_FIT(image)[y1:y2, x1:x2]),)
+    except LitevisionError:  # it was there when it was scored
+        return ()
+
+
+def pixels_uri(image_u8_hwc: npt.NDArray[np.uint8]) -> str:
+    """Pixels, ``uint8[H, W, 3]``, reduced."""
+    image = Image.fromarray(np.ascontiguousarray(image_u8_hwc))
+    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    return data_uri(image)
+
+
+def data_uri(image: Image.Image) -> str:
+    """The image as a JPEG file inside a URI."""
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=_JPEG_QUALITY, optimize=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"

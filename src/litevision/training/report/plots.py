@@ -1,7 +1,11 @@
-"""The report's plots."""
+"""The report's plots: Matplotlib figures as SVG that stands inside the page and takes its colours and its font."""
 
+import io
+import re
+import unicodedata
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from litevision.evaluation import CalibrationBin, wilson_interval
-from litevision.plotting import BLUE, ORANGE
-from litevision.training.report.drawing import INK, drawing, short_name, svg
+from litevision.plotting import BLUE, ORANGE, plot_style
 from litevision.training.report.facts import finite
 
 if TYPE_CHECKING:
@@ -24,6 +27,11 @@ _CURVE_INCHES = (4.6, 2.7)
 _MOST_NUMBERS = 2500  # in a confusion matrix; with more, the colours alone must do
 _MOST_NAMES = 120
 _WHITE_TEXT_FROM = 0.6  # of a cell's full colour
+_LONGEST_NAME = 28
+
+# Stand for the page's own colours, which need another lightness on a dark ground.
+INK, FAINT = "#010203", "#040506"
+_IN_PAGE = {INK: "currentColor", FAINT: "var(--rule)", BLUE: "var(--blue)", ORANGE: "var(--orange)"}
 
 
 def curves(
@@ -197,3 +205,33 @@ def precision_recall(name: str, precision: Sequence[float], recall: Sequence[flo
             f"pr-{zlib.crc32(name.encode('utf-8', 'replace')):x}",
             f"precision against recall of {short_name(name)}",
         )
+
+
+def drawing() -> AbstractContextManager[None]:
+    """Give the figures that are made and rendered inside the page's look."""
+    return plot_style(INK, FAINT)
+
+
+def svg(figure: Figure, name: str, title: str) -> Markup:
+    """``figure`` as an ``<svg>`` element.
+
+    Args:
+        name: sets its ids apart from those of the page's other drawings.
+        title: what is read to those who cannot see it.
+    """
+    out = io.StringIO()
+    none = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(out, format="svg", bbox_inches="tight", pad_inches=0.05, metadata=none)
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)  # HTML knows what <svg> is
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    for colour, in_page in _IN_PAGE.items():
+        text = text.replace(colour, in_page)
+    return Markup(text.replace("<svg", Markup('<svg role="img" aria-label="{}"').format(title), 1))
+
+
+def short_name(name: str) -> str:
+    """A class name as a label: what cannot be drawn replaced, and cut where it is long."""
+    name = "".join("\ufffd" if unicodedata.category(letter) in ("Cc", "Cs") else letter for letter in name)
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"

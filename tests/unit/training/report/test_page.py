@@ -10,6 +10,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import matplotlib as mpl
@@ -19,7 +20,8 @@ from PIL import Image
 
 from litevision.evaluation import Evaluation, Skipped
 from litevision.tasks.classification.page import MOST_IMAGES, Overlay, _heated, report_parts
-from litevision.training.report.page import write_report
+from litevision.training.recipe import Run
+from litevision.training.report.page import shown_images, write_report
 
 VOID = {"meta", "img", "br"}
 LOADS = {"src", "href", "xlink:href", "srcset", "data", "action", "poster", "background"}
@@ -407,3 +409,16 @@ def test_the_warmer_the_lighter() -> None:
     ramp = np.linspace(0, 1, 16, dtype=np.float32)[None]
     light = _heated(np.full((1, 16, 3), 90, np.uint8), ramp)[0] @ [0.299, 0.587, 0.114]
     assert all(after > before for before, after in pairwise(light))
+
+
+@pytest.mark.parametrize("show_outside", [False, True])
+def test_images_outside_the_data_are_shown_where_it_is_said(tmp_path: Path, show_outside: bool) -> None:
+    (tmp_path / "ds").mkdir()
+    recipe = SimpleNamespace(run=replace(Run(), show_outside=show_outside))
+    plan: Any = SimpleNamespace(recipe=recipe, data=SimpleNamespace(root=tmp_path / "ds"))
+    shown = shown_images(plan)
+    assert [shown(tmp_path / name) for name in ("ds/cat/0.png", "far/0.png", "ds/../far/0.png")] == [
+        True,
+        show_outside,
+        show_outside,
+    ]
