@@ -32,23 +32,43 @@ def pipeline(bundle: str, folder: str, seconds: str) -> None:
     print(json.dumps({"rate": count / (time.perf_counter() - start), "cpu_ms": cpu_ms}))
 
 
+class Model:
+    """An onnxruntime session with its labels."""
+
+    def __init__(self, bundle: str) -> None:
+        import onnxruntime
+
+        self.session = onnxruntime.InferenceSession(bundle)
+        self.labels = json.loads(self.session.get_modelmeta().custom_metadata_map["litevision"])["labels"]
+
+    def scores(self, images: np.ndarray) -> np.ndarray:
+        """Scores of a batch [n, 224, 224, 3]."""
+        [scores] = self.session.run(None, {"images": images})
+        return np.asarray(scores)
+
+    def named(self, scores: np.ndarray) -> dict[str, Any]:
+        """The five best classes as JSON."""
+        best = np.argsort(-scores)[:5]
+        return {"predictions": [{"label": self.labels[it], "score": float(scores[it])} for it in best]}
+
+
+def pixels(data: bytes) -> np.ndarray:
+    """An encoded image as the network's input."""
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    scale = 256 / min(image.size)
+    image = image.resize((round(scale * image.width), round(scale * image.height)), Image.Resampling.BILINEAR)
+    left, top = (image.width - 224) // 2, (image.height - 224) // 2
+    return np.asarray(image.crop((left, top, left + 224, top + 224)))
+
+
 def endpoint(bundle: str, port: str) -> None:
     """Serve one route with FastAPI, or where that is not installed with Starlette, which does less for a request."""
-    import onnxruntime
     import uvicorn
 
-    session = onnxruntime.InferenceSession(bundle)
-    labels = json.loads(session.get_modelmeta().custom_metadata_map["litevision"])["labels"]
+    model = Model(bundle)
 
     def answer(data: bytes) -> dict[str, Any]:
-        image = Image.open(io.BytesIO(data)).convert("RGB")
-        scale = 256 / min(image.size)
-        image = image.resize((round(scale * image.width), round(scale * image.height)), Image.Resampling.BILINEAR)
-        left, top = (image.width - 224) // 2, (image.height - 224) // 2
-        batch = np.asarray(image.crop((left, top, left + 224, top + 224)))[None]
-        [scores] = session.run(None, {"images": batch})
-        best = np.argsort(-scores[0])[:5]
-        return {"predictions": [{"label": labels[it], "score": float(scores[0][it])} for it in best]}
+        return model.named(model.scores(pixels(data)[None])[0])
 
     app: Any
     try:

@@ -25,8 +25,9 @@ from training import make_data
 
 from litevision.runtime.cpus import available_cpus
 
-EPOCHS = (12, 8, 6, 4)
-THEIRS = "torchvision loop, 12 epochs"
+OURS = "12,8,6,4"
+THEIR_EPOCHS = 12
+THEIRS = f"torchvision loop, {THEIR_EPOCHS} epochs"
 
 Rounds = dict[str, list[dict[str, Any]]]
 
@@ -35,10 +36,12 @@ def main() -> None:
     """Measures, reports."""
     options = parser(__doc__, rounds=3, threads=False)
     options.add_argument("--data", type=Path, metavar="FOLDER", help="class folders in train/ and validation/")
+    options.add_argument("--ours", default=OURS, metavar="N,N", help="epochs of litevision's trainings (%(default)s)")
     arguments = options.parse_args()
-    arguments.size, arguments.epochs = 224, EPOCHS
+    arguments.size, arguments.epochs = 224, tuple(map(int, arguments.ours.split(",")))
+    arguments.their_epochs = THEIR_EPOCHS
     if arguments.quick:
-        arguments.size, arguments.epochs, arguments.rounds = 32, (1,), 1
+        arguments.size, arguments.epochs, arguments.their_epochs, arguments.rounds = 32, (1,), 1, 1
     elif arguments.weights is None or arguments.data is None:
         options.error("--weights and --data are needed: a score is compared")
     found = conditions(arguments)
@@ -56,7 +59,7 @@ def contenders(place: Path, arguments: Namespace) -> dict[str, Callable[[], dict
     """The loops, by name; each call has the next seed."""
     script = Path(__file__).with_name("_torchvision_finetuning.py")
     weights = arguments.weights or "none"
-    numbers = (arguments.epochs[0], arguments.size, available_cpus())
+    numbers = (arguments.their_epochs, arguments.size, available_cpus())
     seeds = {epochs: iter(range(1000)) for epochs in (0, *arguments.epochs)}
     found: dict[str, Callable[[], dict[str, Any]]] = {
         THEIRS: lambda: python_child(place, script, arguments.data, weights, *numbers, next(seeds[0]))

@@ -4,10 +4,11 @@
     python benchmarks/serve.py --quick
 
 Images are 500x375; the model is ``clothing``, a MobileNetV2 at 224. Rounds of throughput are interleaved: the pipeline,
-the server with and without batches, and the endpoint (FastAPI where it is installed). Then: latency at half of that
-load, three times of it, slow clients, malformed bodies, SIGTERM under load, kill -9 and the next start. The load comes
-from this process, which takes its part of the cores; beside the rates stands how much CPU an image takes, which other
-work on the machine changes less. Exits with 1 where an answer is wrong, lost or 5xx. Takes about 6 minutes.
+the server with and without batches, the endpoint (FastAPI where it is installed), and LitServe where that is. Then:
+latency at half of that load, three times of it, slow clients, malformed bodies, SIGTERM under load, kill -9 and the
+next start. The load comes from this process, which takes its part of the cores; beside the rates stands how much CPU an
+image takes, which other work on the machine changes less. Exits with 1 where an answer is wrong, lost or 5xx. Takes
+about 8 minutes.
 """
 
 import asyncio
@@ -20,8 +21,9 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -38,21 +40,29 @@ MODEL = "clothing"
 PREDICT = f"/v1/models/{MODEL}:predict"
 CLIENTS = 16
 CONTENDERS = Path(__file__).with_name("_serve_contenders.py")
-OURS, UNBATCHED, PLAIN, PIPELINE = "server", "server, --max-batch 1", "plain endpoint", "pipeline"
+LITSERVE_CONTENDER = Path(__file__).with_name("_litserve_contender.py")
+OURS, UNBATCHED, PIPELINE = "server", "server, --max-batch 1", "pipeline"
+PLAIN, LITSERVE = "plain endpoint", "LitServe"
+ENDPOINTS = {PLAIN: (CONTENDERS, "endpoint"), LITSERVE: (LITSERVE_CONTENDER,)}
 WAIT_S = 120.0
 
 
 class Server:
     """A process that serves; ``port`` is where."""
 
-    def __init__(self, place: Path, *options: str, plain: bool = False) -> None:
+    def __init__(self, place: Path, *options: str, other: str = "") -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         ours = ("-m", "litevision", "serve", MODEL, "--port", str(self.port), *options)
-        words = (str(CONTENDERS), "endpoint", str(BUNDLES[MODEL]), str(self.port)) if plain else ours
+        theirs = (*map(str, ENDPOINTS.get(other, ())), str(BUNDLES[MODEL]), str(self.port))
+        words = theirs if other else ours
         self.started = time.perf_counter()
         self.process = subprocess.Popen(
-            (sys.executable, *words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(place)
+            (sys.executable, *words),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment(place),
+            start_new_session=True,
         )
         self.ready_s = self._wait()
 
@@ -66,9 +76,13 @@ class Server:
         sys.exit("error: a server did not start")
 
     def cpu_s(self) -> float:
-        """Seconds of CPU that it has used."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Seconds of CPU that it and the processes that it started have used."""
+        ticks = 0
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                fields = path.read_text().rpartition(")")[2].split()
+                ticks += (int(fields[11]) + int(fields[12])) * (int(fields[2]) == self.process.pid)
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def metric(self, name: str) -> float:
         """One value of its metrics."""
@@ -78,13 +92,14 @@ class Server:
 
 
 @contextmanager
-def serving(place: Path, *options: str, plain: bool = False) -> Iterator[Server]:
-    """A server, which is ended with the block."""
-    server = Server(place, *options, plain=plain)
+def serving(place: Path, *options: str, other: str = "") -> Iterator[Server]:
+    """A server, which is ended with the block: litevision's, or one of ``ENDPOINTS``."""
+    server = Server(place, *options, other=other)
     try:
         yield server
     finally:
-        server.process.kill()
+        with suppress(ProcessLookupError):  # LitServe has processes of its own, which are of the same group
+            os.killpg(server.process.pid, signal.SIGKILL)
         server.process.wait()
 
 
@@ -131,24 +146,28 @@ def throughput(place: Path, folder: Path, images: list[bytes], condition: str, a
         with serving(place, *options) as server:
             return loaded(server, raw, arguments.seconds)
 
-    def plain() -> tuple[float, float]:
-        with serving(place, plain=True) as server:
+    def theirs(other: str) -> tuple[float, float]:
+        with serving(place, other=other) as server:
             return loaded(server, forms, arguments.seconds)
 
     def pipeline() -> tuple[float, float]:
         found = python_child(place, CONTENDERS, "pipeline", BUNDLES[MODEL], folder, str(arguments.seconds))
         return found["rate"], found["cpu_ms"]
 
-    contenders = {PIPELINE: pipeline, OURS: ours, UNBATCHED: partial(ours, "--max-batch", "1"), PLAIN: plain}
+    contenders = {PIPELINE: pipeline, OURS: ours, UNBATCHED: partial(ours, "--max-batch", "1")}
+    contenders |= {other: partial(theirs, other) for other in endpoints()}
     rounds = interleaved(contenders, arguments.rounds, warm_up=False)
     for place_of, unit in enumerate(("images/s", "CPU ms/image")):
         values = {name: [one[place_of] for one in found] for name, found in rounds.items()}
         for name, found in values.items():
             yield row("serve", condition, name, unit, found)
-        for above, below in ((OURS, PIPELINE), (OURS, UNBATCHED), (OURS, PLAIN)):
-            yield row(
-                "serve", condition, f"{above} / {below}", f"ratio of {unit}", ratios(values[above], values[below])
-            )
+        for below in (name for name in values if name != OURS):
+            yield row("serve", condition, f"{OURS} / {below}", f"ratio of {unit}", ratios(values[OURS], values[below]))
+
+
+def endpoints() -> list[str]:
+    """The others' servers; LitServe where it is installed."""
+    return [PLAIN, *([LITSERVE] if find_spec("litserve") else [])]
 
 
 def loaded(server: Server, requests: list[tuple[bytes, bytes]], seconds: float) -> tuple[float, float]:
@@ -168,12 +187,13 @@ def check(outcome: Outcome, allowed: set[int]) -> None:
 
 def latency(place: Path, images: list[bytes], rate: float, arguments: Any) -> Iterator[Row]:
     """Milliseconds at half of the server's own capacity."""
-    for name, plain in ((OURS, False), (PLAIN, True)):
-        requests = requests_of(images, "/predict", form=True) if plain else requests_of(images)
-        with serving(place, plain=plain) as server:
+    for name in (OURS, *endpoints()):
+        other = "" if name == OURS else name
+        requests = requests_of(images, "/predict", form=True) if other else requests_of(images)
+        with serving(place, other=other) as server:
             asyncio.run(closed_loop(server.port, requests, CLIENTS, arguments.seconds / 4))
             outcome = asyncio.run(open_loop(server.port, requests, rate, 2 * arguments.seconds))
-            check(outcome, {200, 0} if plain else {200})
+            check(outcome, {200, 0} if other else {200})
         condition = f"open loop of {rate:.0f} requests/s, half of the server's capacity"
         for share in (50, 99):
             yield row("serve", condition, f"{name}, p{share}", "ms", [float(np.percentile(outcome.ok_ms, share))])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from litevision.hub import bench, classify, detect, load, load_classifier, load_detector
     from litevision.image import Preprocess, find_images
     from litevision.lab.choose import choose
-    from litevision.lab.compare import compare
+    from litevision.lab.compare.report import compare
     from litevision.lab.guidelines import guidelines
     from litevision.lab.lint import lint
     from litevision.lab.profile import profile
@@ -102,7 +102,7 @@ _HOMES = {
     "check_data": "litevision.data",
     "choose": "litevision.lab.choose",
     "classify": "litevision.hub",
-    "compare": "litevision.lab.compare",
+    "compare": "litevision.lab.compare.report",
     "convert": "litevision.weights.conversion",
     "create": "litevision.weights.create",
     "detect": "litevision.hub",

@@ -10,11 +10,15 @@ from litevision.cli.parser import argument, option
 
 
 def _candidates() -> Sequence[str]:
-    return ("dlaseg", "v1-reshape", "v1-light", "v2-reshape", "v2-light")
+    from litevision.lab.compare.candidates import CANDIDATES
+
+    return tuple(CANDIDATES)
 
 
 def _regimes() -> Sequence[str]:
-    return ("plain", "augmented")
+    from litevision.lab.compare.candidates import REGIMES
+
+    return tuple(REGIMES)
 
 
 COMPARISONS = ("centernet",)
@@ -22,7 +26,7 @@ COMPARISONS = ("centernet",)
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions:
-    """Train DLASeg and MobileNet CenterNets under one recipe and budget, and put them into one table and one plot.
+    """Train DLASeg and small detectors under one recipe and budget, and put them into one table and one plot.
 
     All begin from scratch, and each trains on images as they are and once more on augmented ones. A budget in minutes
     becomes epochs by the time that one takes here, so that every schedule ends with it. Interrupted, the same command
@@ -34,7 +38,7 @@ class CompareOptions:
         "litevision compare centernet boxes.json --candidates v2-light,v1-light --epochs 20",
     )
     what: str = argument(
-        metavar="centernet", choices=COMPARISONS, help="What to compare: detectors, all of them CenterNets."
+        metavar="centernet", choices=COMPARISONS, help="What to compare: CenterNets, and NanoDet-Plus beside them."
     )
     data: Path = argument(metavar="DATA", help=box_formats)
     minutes: float | None = option(None, metavar="MINUTES", help="Minutes of training for each run; 30 unless given.")
@@ -85,7 +89,7 @@ def run(options: CompareOptions) -> int:
     from litevision.cli.tables import print_report
     from litevision.cli.train import chosen_recipe
     from litevision.errors import UnknownNameError
-    from litevision.lab.compare import DEFAULTS, compare
+    from litevision.lab.compare.report import DEFAULTS, compare
     from litevision.training.process import RunStopped
 
     if options.what not in COMPARISONS:

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litevision.errors import UnknownNameError
-from litevision.models.centernet import Neck
 from litevision.training.recipe_file import make_recipe, recipe_tables
+
+if TYPE_CHECKING:
+    from litevision.models.centernet import Neck
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Candidate:
     title: str
     network: str
     dialect: str
-    neck: Neck | None
+    neck: "Neck | None"
     published: Published | None = None
 
 

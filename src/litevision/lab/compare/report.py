@@ -166,7 +166,7 @@ def compare(
     output: str | Path | None = None,
     seconds: float = 5.0,
 ) -> Comparison:
-    """Train DLASeg and MobileNet CenterNets under one recipe and budget, and measure them side by side.
+    """Train DLASeg and small detectors under one recipe and budget, and measure them side by side.
 
     All begin from scratch, and each trains on images as they are and once more on augmented ones. Minutes become epochs
     by the time that one takes here, so that every schedule ends with the budget. Interrupted, the same call goes on;
@@ -174,7 +174,7 @@ def compare(
 
     Args:
         data: images with boxes: Pascal VOC, COCO, YOLO, CVAT, LabelMe or CSV of boxes.
-        candidates: of dlaseg, v1-reshape, v1-light, v2-reshape and v2-light; all by default.
+        candidates: of `CANDIDATES`, such as v1-light and nanodet-plus; all by default.
         regimes: of plain and augmented; both by default.
         seeds: how often each is trained, with the recipe's seed and those after it.
         images: of the training images, and at most as many for validation; all by default.
