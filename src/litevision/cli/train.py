@@ -81,7 +81,11 @@ class TrainOptions:
     output: Path = option(
         Path("runs"), short="-o", metavar="FOLDER", help="Folder in which the run's is made.", writes="folder"
     )
-    resume: Path | None = option(None, metavar="RUN", help="Go on with an interrupted run, given its folder.")
+    resume: str | None = option(
+        None,
+        metavar="RUN|URL",
+        help="Go on with an interrupted run, given its folder, or the address of its copy (run.copy_to).",
+    )
     show_recipe: bool = flag(help="Print the whole recipe as TOML, as it would be for DATA, and train nothing.")
 
 
@@ -97,12 +101,13 @@ def run(options: TrainOptions) -> int:
     from litevision.training.plan import make_plan, read_adapted, run_folder
     from litevision.training.process import RunStopped, require_processes
     from litevision.training.recipe_file import recipe_toml
+    from litevision.training.remote_run import run_to_resume
     from litevision.training.train import begin, default_name, resumed_plan, train_with_callbacks
 
     note = rank_zero_only(console.note)
     if options.resume is not None:
         _refuse_beside_resume(options)
-        folder = options.resume
+        folder = run_to_resume(options.resume, options.output)
         plan, network = resumed_plan(folder, options.device)
         note(f"resuming {folder}")
     else:

@@ -9,17 +9,11 @@ from typing import IO, Any
 from litevision.errors import ImageError, UsageError, reason_of
 from litevision.image import IMAGE_SUFFIXES, PassedOver
 from litevision.image.files import SPECIAL, is_left_behind
+from litevision.image.tar import SafeTarInfo
 from litevision.jobs.stored import Source, StoredImage
 from litevision.runtime.results import PreprocessedImage
 
-ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _MEMBER = "::"  # between the archive's name and the member's
-_MAX_HEADER_BYTES = 2**20  # of a long name or of PAX records: whoever wrote more wants memory
-
-_HEADERS = (
-    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
-    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
-)
 
 
 def archive_images(name: str, passed_over: PassedOver) -> Iterator[Source]:
@@ -69,22 +63,6 @@ def _reader(path: str, offset: int, size: int) -> Any:
     return read
 
 
-class _Member(tarfile.TarInfo):
-    """A header, of which a damaged one is an error and not the archive's end."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Member":
-        try:
-            made = super().frombuf(buf, encoding, errors)
-        except tarfile.HeaderError as error:
-            if not buf.strip(b"\0"):  # the end
-                raise
-            raise tarfile.ReadError(str(error)) from None
-        if made.type in _HEADERS and made.size > _MAX_HEADER_BYTES:
-            raise tarfile.ReadError(f"a header of {made.size} bytes")
-        return made
-
-
 def _members(
     name: str, file: IO[bytes], mode: Any, passed_over: PassedOver
 ) -> Iterator[tuple[tarfile.TarInfo | PreprocessedImage[Any], tarfile.TarFile]]:
@@ -92,7 +70,7 @@ def _members(
     archive: Any = None
     count = 0
     try:
-        with tarfile.open(fileobj=file, mode=mode, tarinfo=_Member) as archive:
+        with tarfile.open(fileobj=file, mode=mode, tarinfo=SafeTarInfo) as archive:
             while (member := archive.next()) is not None:
                 archive.members.clear()  # which would grow with the archive
                 if _is_image(member, passed_over):

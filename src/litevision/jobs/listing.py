@@ -12,10 +12,12 @@ from typing import IO
 from litevision.errors import FileMissingError, LitevisionError, UsageError, without_secrets
 from litevision.image import IMAGE_SUFFIXES, FoundImages, PassedOver
 from litevision.image.found import Unlisted, is_pattern
-from litevision.jobs.archives import ARCHIVE_SUFFIXES, archive_images, streamed_images
-from litevision.jobs.remote import Remote, local_path, require_remote, scheme_of
+from litevision.image.tar import ARCHIVE_SUFFIXES
+from litevision.jobs.archives import archive_images, streamed_images
+from litevision.jobs.remote import Remote
 from litevision.jobs.stored import Source
 from litevision.jobs.tables import COLUMN, TABLE_SUFFIX, require_parquet, split_column, table_images
+from litevision.remote import local_path, require_remote, scheme_of
 from litevision.runtime.results import PreprocessedImage
 
 STDIN = "-"

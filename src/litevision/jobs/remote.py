@@ -1,62 +1,21 @@
 """Images behind addresses (``s3://``, ``gs://``, ``https://`` and so on), by fsspec: listed and read as streams.
 
-Nothing else in litevision fetches what an address names. What may be secret in one, a password or a query, is in no
-row, record or message.
+What may be secret in an address, a password or a query, is in no row, record or message.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from typing import IO, Any
-from urllib.parse import unquote, urlsplit
 
-from litevision.errors import (
-    DownloadError,
-    FileMissingError,
-    LitevisionError,
-    MissingExtraError,
-    UsageError,
-    reason_of,
-    without_secrets,
-)
+from litevision.errors import FileMissingError, LitevisionError, UsageError, without_secrets
 from litevision.image.files import FOLDER, IMAGE_SUFFIXES, PassedOver, is_left_behind
 from litevision.image.sorted_names import SortedNames
 from litevision.jobs.stored import Source, StoredImage
+from litevision.remote import PassingError, scheme_of, told
 from litevision.runtime.results import PreprocessedImage
 
-_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _PAUSES_S = (0.5, 2.0)  # before a read is tried again
 _BLOCK_BYTES = 4 * 2**20  # read ahead of what is listed in an archive
-
-
-def scheme_of(text: str) -> str | None:
-    """The scheme of an address, in lower case; None for a path."""
-    found = _ADDRESS.match(text)
-    return found[1].lower() if found else None
-
-
-def local_path(address: str) -> str:
-    """The path that a ``file://`` address names."""
-    return unquote(urlsplit(address).path) if scheme_of(address) == "file" else address
-
-
-def require_remote(address: str) -> None:
-    """Return if what reads such addresses is installed.
-
-    Raises:
-        MissingExtraError: fsspec is not.
-        UsageError: an unknown scheme, or one whose own package is missing.
-    """
-    from importlib.util import find_spec
-
-    if find_spec("fsspec") is None:
-        raise MissingExtraError.of(f"{without_secrets(address)}: reading addresses", "remote")
-    import fsspec
-
-    try:
-        fsspec.get_filesystem_class(scheme_of(address))
-    except (ImportError, ValueError) as error:
-        raise UsageError(f"{without_secrets(address)}: cannot be read ({without_secrets(reason_of(error))}).") from None
 
 
 class Remote:
@@ -72,7 +31,7 @@ class Remote:
         self.name = without_secrets(address)
         self._scheme = scheme_of(address)
         self._address = address
-        with _told(self.name):
+        with told(self.name):
             self._files, self._path = fsspec.core.url_to_fs(address)
 
     @property
@@ -86,7 +45,7 @@ class Remote:
         Raises:
             LitevisionError: it is not there, or cannot be reached.
         """
-        with _told(self.name):
+        with told(self.name):
             opened: IO[bytes] = self._files.open(self._path, "rb", block_size=_BLOCK_BYTES)
             return opened
 
@@ -105,7 +64,7 @@ class Remote:
         Raises:
             LitevisionError: none, or the server cannot be reached.
         """
-        with _told(self.name):
+        with told(self.name):
             found = sorted(self._files.glob(self._path))
         if not found:
             raise FileMissingError(f"{self.name}: no object has such a name. Check the pattern.")
@@ -117,7 +76,7 @@ class Remote:
         Of one folder at a time the names are kept, as for folders of the disk.
         """
         try:
-            with _told(self.name):
+            with told(self.name):
                 is_object = self.is_web or self._files.isfile(self._path)
                 if not is_object and not self._files.isdir(self._path):
                     raise FileMissingError(f"{self.name}: no such object or folder. Check the address.")
@@ -138,7 +97,7 @@ class Remote:
     def _walk(self, folder: str, *, recursive: bool, passed_over: PassedOver) -> Iterator[Source]:
         names = SortedNames()
         try:
-            with _told(self._name_of(folder)):
+            with told(self._name_of(folder)):
                 for path, is_folder in _entries(self._files, folder):
                     name = path.rstrip("/").rsplit("/", 1)[-1]
                     if is_left_behind(name):
@@ -164,14 +123,14 @@ class Remote:
                 yield StoredImage(shown, self._reader(path, shown))
 
     def _address_of(self, path: str) -> str:
-        return path if _ADDRESS.match(path) else f"{self._scheme}://{path.lstrip('/')}"
+        return path if scheme_of(path) else f"{self._scheme}://{path.lstrip('/')}"
 
     def _name_of(self, path: str) -> str:
         return without_secrets(self._address_of(path))
 
     def _reader(self, path: str, name: str) -> Callable[[int], bytes]:
         def read(most: int) -> bytes:
-            with _told(name):
+            with told(name):
                 if not self.is_web:
                     data: bytes = self._files.cat_file(path, start=0, end=most)
                     return data
@@ -188,7 +147,7 @@ def _patiently(read: Callable[[int], bytes], most: int) -> bytes:
     for pause_s in _PAUSES_S:
         try:
             return read(most)
-        except _PassingError:
+        except PassingError:
             time.sleep(pause_s)
     return read(most)
 
@@ -209,38 +168,3 @@ def _entries(files: Any, folder: str) -> Iterator[tuple[str, bool]]:
         if not page.get("IsTruncated"):
             return
         where["ContinuationToken"] = page["NextContinuationToken"]
-
-
-class _PassingError(DownloadError):
-    """A read that may succeed when it is tried again."""
-
-
-def _is_of_the_web(error: Exception) -> bool:
-    is_of_the_client = type(error).__module__.startswith("aiohttp") or isinstance(error, TimeoutError)
-    return is_of_the_client and getattr(error, "status", None) not in (404, 410)
-
-
-class _told:  # noqa: N801 - used as a function
-    """Turn what fsspec and its file systems raise into errors of ours, without a secret."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None or not isinstance(error, Exception) or isinstance(error, LitevisionError):
-            return
-        cause = error.__cause__
-        if isinstance(error, FileNotFoundError) and isinstance(cause, Exception) and _is_of_the_web(cause):
-            error = cause  # fsspec takes every fault of a web server for a missing file
-        if isinstance(error, (FileNotFoundError, IsADirectoryError)):
-            raise FileMissingError(f"{self._name}: no such object. Check the address.") from None
-        if isinstance(error, PermissionError):
-            raise DownloadError(f"{self._name}: no permission to read it. Check the credentials.") from None
-        status = getattr(error, "status", None)
-        text = " ".join(without_secrets(str(getattr(error, "message", "") or error)).split())[:200]
-        reason = f"HTTP {status}" if status else f"{type(error).__name__}: {text}".removesuffix(": ")
-        what = DownloadError if status and 400 <= status < 500 and status != 429 else _PassingError
-        raise what(f"{self._name}: could not be fetched ({reason}). Check the address and the network.") from None

@@ -24,6 +24,7 @@ from litevision.training.frozen import Split, in_precision, losses
 from litevision.training.optimise import backbone_of, make_optimizer, set_learning_rates, set_mode
 from litevision.training.process import RunStopped, StopRequest
 from litevision.training.recipe import Recipe
+from litevision.training.remote_run import RunCopy
 
 BEST = "best.ckpt"
 _MEASURED_IMAGES, _MEASURED_BATCHES = 1024, 8  # at most, and at least
@@ -72,8 +73,9 @@ class Loop:
         order: EpochOrder,
         images: Images,
         folder: Path,
+        copy: RunCopy | None = None,
     ) -> None:
-        """Takes the network to train, which it moves to the device, and the folder for its checkpoints."""
+        """Takes the network to train, which it moves to the device, the folder for its checkpoints, and their copy."""
         if not len(order):
             raise TrainingError(f"{len(images)} training images do not fill one batch; add images")
         self.progress = Progress()
@@ -84,7 +86,7 @@ class Loop:
             images,
             folder,
         )
-        self._fabric = fabric
+        self._fabric, self._copy = fabric, copy
         if recipe.run.channels_last:
             network = network.to(memory_format=torch.channels_last)
         self._network = network.to(fabric.device)
@@ -319,6 +321,8 @@ class Loop:
             if self._average is not None:
                 states["average"] = self._average.state_dict()
             write_checkpoint(self._folder / "last.ckpt", self.progress, states)
+            if self._copy is not None:
+                self._copy.update()
         self._fabric.barrier()
 
     def _patience_is_over(self) -> bool:

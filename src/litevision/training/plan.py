@@ -27,6 +27,7 @@ from litevision.training.optimise import set_mode
 from litevision.training.process import has_bf16, resolve_device
 from litevision.training.recipe import Adapted, Precision, Recipe
 from litevision.training.recipe_file import make_recipe, read_recipe, recipe_toml, with_options
+from litevision.training.remote_run import check_address
 from litevision.training.same_data import digests_of
 from litevision.training.start import starting_network
 
@@ -154,10 +155,12 @@ def make_plan(
 
     Raises:
         DataError: data that cannot be trained on.
-        UsageError: a recipe of another task, a teacher of other classes.
+        UsageError: a recipe of another task, a teacher of other classes, or no address to copy the run to.
         WeightsError: weights that cannot be used.
     """
     created = datetime.now(UTC).isoformat(timespec="seconds")
+    if recipe.run.copy_to:
+        check_address(recipe.run.copy_to)
     (data, issues, excluded), recipe, adapted = read_adapted(path, recipe, stated)
     task, recipe = task_of(recipe.task), _resolved(recipe)
     _require_judges(data, recipe)

@@ -152,6 +152,8 @@ class Run:
         cache_mb: bound of the cache of decoded training images.
         checkpoint_minutes: a checkpoint is written at each epoch's end, and in between this often.
         show_outside: whether the report shows images that lie outside the data's folder, too.
+        copy_to: an address, such as s3://bucket/runs, in which a copy of the run's folder follows each checkpoint; none
+            where it is empty.
     """
 
     seed: int = 0
@@ -165,6 +167,7 @@ class Run:
     cache_mb: int = 4096
     checkpoint_minutes: float = 5.0
     show_outside: bool = False
+    copy_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)

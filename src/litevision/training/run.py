@@ -25,6 +25,7 @@ from litevision.training.loop import BEST, Loop
 from litevision.training.meeting import LocalDDP
 from litevision.training.plan import AnyPlan
 from litevision.training.process import StopRequest, hold_run, keep_freed_memory, resolve_device
+from litevision.training.remote_run import RunCopy
 
 
 def make_fabric(recipe_devices: int, precision: str, device: str = "auto") -> Fabric:
@@ -68,13 +69,15 @@ def _train(plan: AnyPlan, network: nn.Module | None, folder: Path, callback: Cal
     recipe = plan.recipe
     _set_threads(recipe.run.devices if fabric.device.type == "cpu" else 1)
     resumed = None if network is not None else read_checkpoint(folder / LAST)
+    copy = RunCopy(folder, recipe.run.copy_to) if recipe.run.copy_to and fabric.is_global_zero else None
+    folder.mkdir(parents=True, exist_ok=True)  # that of another host need not be shared
     if fabric.is_global_zero:
         _remove_leftovers(folder)
     fabric.barrier()
     stores = ImageStores(plan, folder)
     try:
         setup = plan.task.set_up(plan, stores)
-        loop = _loop(plan, plan.config.build() if network is None else network, folder, fabric, setup)
+        loop = _loop(plan, plan.config.build() if network is None else network, folder, fabric, setup, copy)
         if resumed is not None:
             loop.load(*resumed)
         loop.write()
@@ -89,7 +92,12 @@ def _train(plan: AnyPlan, network: nn.Module | None, folder: Path, callback: Cal
         trained = plan.config.build()
         trained.load_state_dict(best["network"])
         statistics = statistics_in_words(recipe, trained, loop.progress, setup.objective.validate)
-        return finish(plan, trained, loop.progress, folder, stopped_early=early, device=device, statistics=statistics)
+        results = finish(
+            plan, trained, loop.progress, folder, stopped_early=early, device=device, statistics=statistics
+        )
+        if copy is not None:
+            copy.finish()
+        return results
     finally:
         stores.close()
 
@@ -103,7 +111,9 @@ def _set_threads(processes: int) -> None:
         torch.set_num_threads(max(1, available_cpus() // processes))
 
 
-def _loop(plan: AnyPlan, network: nn.Module, folder: Path, fabric: Fabric, setup: TrainingSetup) -> Loop:
+def _loop(
+    plan: AnyPlan, network: nn.Module, folder: Path, fabric: Fabric, setup: TrainingSetup, copy: RunCopy | None
+) -> Loop:
     recipe = plan.recipe
     if plan.start is None:
         follow_batches(network)
@@ -115,7 +125,7 @@ def _loop(plan: AnyPlan, network: nn.Module, folder: Path, fabric: Fabric, setup
         rank=fabric.global_rank,
         ranks=fabric.world_size,
     )
-    return Loop(fabric, network, setup.objective, recipe, order, setup.images, folder)
+    return Loop(fabric, network, setup.objective, recipe, order, setup.images, folder, copy)
 
 
 def _remove_leftovers(folder: Path) -> None:

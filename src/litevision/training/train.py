@@ -21,6 +21,7 @@ from litevision.training.plan import AnyPlan, first_network, make_plan, read_pla
 from litevision.training.process import RunStopped, require_processes, resolve_device
 from litevision.training.recipe import Recipe
 from litevision.training.recipe_file import layered, make_recipe, read_recipe, recipe_tables, stated_keys
+from litevision.training.remote_run import run_to_resume
 from litevision.training.result import RESULTS, Run
 from litevision.training.run import train as train_planned
 from litevision.training.same_data import require_same_data
@@ -82,7 +83,8 @@ def train(
         settings: any options of a recipe by their keys, as in ``{"augment.mixup": 0.2}``.
         name: of the run; the network's name and the time unless given.
         output: the folder in which the run's own is made.
-        resume: the folder of an interrupted run to go on with, in place of everything else but ``device``.
+        resume: the folder of an interrupted run to go on with, in place of everything else but ``device``; or the
+            address of its copy, which is fetched into ``output``.
         callbacks: are called as the training goes on.
         quiet: prints nothing on standard error.
 
@@ -118,7 +120,7 @@ def train(
     if resume is not None:
         if any(key != KEYS["device"] for key in options) or any((data, recipe, settings, name)):
             raise UsageError("resume goes on with a run as it was planned; give nothing else with it but device")
-        folder = Path(resume)
+        folder = run_to_resume(resume, output)
         plan, network = resumed_plan(folder, device, quiet=quiet)
     else:
         if data is None:

@@ -72,6 +72,7 @@ ELSEWHERE = {
     "../lab/compare/test_compare.py": "model.dialect",
     "../../cli/test_train.py": "card.data card.data_licence",
     "../../cli/test_train_processes.py": "run.devices",
+    "../../cli/test_train_remote.py": "run.copy_to",
 }
 
 

@@ -91,6 +91,14 @@ FORMATS: tuple[Format, ...] = (
         is_fallback=True,
     ),
     Format(
+        "WebDataset",
+        "classification",
+        files="a folder of .tar shards",
+        layout="`.tar` shards, a sample an image and a `.cls` or `.json` of its class; or with class folders in them; "
+        "`train` and `val` in their names split them, and `classes.txt` beside them names classes that are numbers",
+        module="litevision.data.formats.webdataset",
+    ),
+    Format(
         "Pascal VOC",
         "detection",
         files="Annotations and JPEGImages",

@@ -1,0 +1,103 @@
+"""litevision train with a copy at an address: it goes on there wherever it was interrupted, and what fails is told."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+import litevision as lv
+from litevision.errors import FileMissingError, TrainingError, UsageError
+from litevision.training.callbacks import Callback
+from trainings import checkpoints, differences, tiny_recipe, write_colours
+
+Run = Callable[..., tuple[int, str, str]]
+ADDRESS = "memory://bucket/runs"
+
+
+class Stop(Callback):
+    """Ends a training behind its first epoch."""
+
+    def on_epoch_end(self, record: Mapping[str, Any]) -> None:
+        raise ConnectionAbortedError("the machine goes away")
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, with data."""
+    monkeypatch.chdir(tmp_path)
+    fsspec.filesystem("memory").store.clear()
+    write_colours(tmp_path / "data", 8)
+    return tmp_path
+
+
+def train(name: str, copy_to: str = "", **others: Any) -> lv.Run:
+    recipe = tiny_recipe({"run": {"copy_to": copy_to}})
+    return lv.train("data", name=name, recipe=recipe, quiet=True, **others)
+
+
+def copied(name: str) -> dict[str, bytes]:
+    files, root = fsspec.filesystem("memory"), f"/bucket/runs/{name}/"
+    return {path.removeprefix(root): files.cat_file(path) for path in files.find(root)}
+
+
+def left(name: str) -> dict[str, bytes]:
+    folder = Path("runs", name)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_run_that_lost_its_machine_goes_on_from_its_copy_and_ends_the_same(litevision: Run) -> None:
+    with pytest.raises(ConnectionAbortedError):
+        train("mine", ADDRESS, callbacks=[Stop()])
+    assert {"plan.json", "last.ckpt", "best.ckpt"} <= set(copied("mine"))
+    shutil.rmtree("runs")
+    code, _, err = litevision("train", "--resume", f"{ADDRESS}/mine")
+    assert code == 0, err
+    assert f"resuming {Path('runs/mine')}" in err
+    assert copied("mine") == left("mine")
+    train("whole")
+    assert differences(checkpoints(Path("runs/mine")), checkpoints(Path("runs/whole"))) == []
+
+
+def test_an_address_that_fails_costs_a_line_and_the_run_is_complete(capfd: pytest.CaptureFixture[str]) -> None:
+    blocked = Path("blocked")
+    blocked.touch()  # where a folder would be
+    with pytest.raises(TrainingError) as caught:
+        train("mine", blocked.absolute().as_uri())
+    assert str(caught.value).startswith(f"{blocked.absolute().as_uri()}/mine/best.ckpt: could not be written (")
+    assert str(caught.value).endswith(f"The run in {Path('runs/mine')} is complete; copy that folder by hand")
+    told = [line for line in capfd.readouterr().err.splitlines() if "copied with the next checkpoint" in line]
+    assert len(told) == 2  # what was first to be copied was the plan, then the best checkpoint
+    assert (Path("runs/mine") / "results.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("bucket/runs", "run.copy_to is 'bucket/runs'; expected an address, such as s3://bucket/runs"),
+        ("https://maria:hunter2@host/runs", "run.copy_to is https://host/runs with a password"),
+        ("nonsense://host/runs", "nonsense://host/runs: cannot be read (Protocol not known: nonsense)"),
+    ],
+)
+def test_what_is_no_address_of_a_copy_is_refused_before_anything_is_read(address: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        train("mine", address)
+    assert str(caught.value).startswith(message)
+    assert "hunter2" not in str(caught.value)
+    assert not Path("runs").exists()
+
+
+def test_what_is_no_copy_of_a_run_is_refused() -> None:
+    with pytest.raises(FileMissingError, match="memory://bucket/none: no run there; expected a folder that"):
+        lv.train(resume="memory://bucket/none")
+    files = fsspec.filesystem("memory")
+    files.pipe({"/bucket/runs/evil/plan.json": b"{}", "/bucket/runs/evil/../../outside": b""})
+    with pytest.raises(UsageError, match=r"holds '../../outside', which is no name of a file of a run"):
+        lv.train(resume=f"{ADDRESS}/evil")
+    assert not Path("runs/evil").exists()
+    assert list(Path("runs").iterdir()) == []
+    Path("runs/evil").mkdir()
+    with pytest.raises(UsageError, match=r"is here already, so memory://bucket/runs/evil was not fetched"):
+        lv.train(resume=f"{ADDRESS}/evil")
