@@ -51,7 +51,7 @@ def require_remote(address: str) -> None:
         raise UsageError(f"{without_secrets(address)}: cannot be read ({without_secrets(reason_of(error))}).") from None
 
 
-class PassingError(DownloadError):
+class TransientError(DownloadError):
     """What may succeed when it is tried again."""
 
 
@@ -86,7 +86,7 @@ def _error_of(name: str, error: BaseException, done: str, use: str) -> Litevisio
     status = getattr(error, "status", None)
     text = " ".join(without_secrets(str(getattr(error, "message", "") or error)).split())[:200]
     reason = f"HTTP {status}" if status else f"{type(error).__name__}: {text}".removesuffix(": ")
-    kind = DownloadError if status and 400 <= status < 500 and status != 429 else PassingError
+    kind = DownloadError if status and 400 <= status < 500 and status != 429 else TransientError
     return kind(f"{name}: could not be {done} ({reason}). Check the address and the network.")
 
 

@@ -11,7 +11,7 @@ from litevision.errors import FileMissingError, LitevisionError, UsageError, wit
 from litevision.image.files import FOLDER, IMAGE_SUFFIXES, PassedOver, is_left_behind
 from litevision.image.sorted_names import SortedNames
 from litevision.jobs.stored import Source, StoredImage
-from litevision.remote import PassingError, scheme_of, told
+from litevision.remote import TransientError, scheme_of, told
 from litevision.runtime.results import PreprocessedImage
 
 _PAUSES_S = (0.5, 2.0)  # before a read is tried again
@@ -147,7 +147,7 @@ def _patiently(read: Callable[[int], bytes], most: int) -> bytes:
     for pause_s in _PAUSES_S:
         try:
             return read(most)
-        except PassingError:
+        except TransientError:
             time.sleep(pause_s)
     return read(most)
 
