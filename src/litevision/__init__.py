@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from litevision.lab.lint import lint
     from litevision.lab.profile import profile
     from litevision.quantizing.quantize import quantize
-    from litevision.registry.listing import list_models
+    from litevision.registry.weight_sets import list_models
     from litevision.runtime import Bundle, Classifier, Detector, Prediction, Predictions
     from litevision.training.average import average
     from litevision.training.callbacks import Callback
@@ -113,7 +113,7 @@ _HOMES = {
     "guidelines": "litevision.lab.guidelines",
     "info": "litevision.cost.info",
     "lint": "litevision.lab.lint",
-    "list_models": "litevision.registry.listing",
+    "list_models": "litevision.registry.weight_sets",
     "load": "litevision.hub",
     "load_classifier": "litevision.hub",
     "load_detector": "litevision.hub",

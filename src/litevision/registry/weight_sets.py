@@ -19,9 +19,11 @@ addresses answer 403 since 2025.
 
 import functools
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Literal, overload
 
 from litevision.errors import UnknownNameError
-from litevision.registry.architectures import ARCHITECTURES, DETECTORS, known_names, resolve
+from litevision.registry.architectures import ALIASES, ARCHITECTURES, DETECTORS, Architecture, known_names, resolve
 from litevision.registry.keras_sets import keras_sets
 from litevision.registry.nanodet_sets import nanodet_sets
 from litevision.registry.schema import InputSpec, WeightSet, published_prefix
@@ -36,6 +38,7 @@ __all__ = [
     "find_weight_set",
     "is_file_name",
     "known_weight_set",
+    "list_models",
     "published_prefix",
     "weight_sets",
 ]
@@ -130,6 +133,49 @@ def default_weight_set(architecture: str, dialect: str | None = None) -> WeightS
             if (row.architecture, row.dialect, row.width_mult) == (architecture, wanted, 1.0):
                 return row
     raise _none_published(f"{architecture} in the dialect {dialect}" if dialect else architecture, architecture)
+
+
+@overload
+def list_models(pattern: str | None = None, *, weights: Literal[False] = False) -> list[Architecture]: ...
+
+
+@overload
+def list_models(pattern: str | None = None, *, weights: Literal[True]) -> list[WeightSet]: ...
+
+
+def list_models(pattern: str | None = None, *, weights: bool = False) -> list[Architecture] | list[WeightSet]:
+    """Lists the networks and the detector, or the published weight sets.
+
+    Args:
+        pattern: only those with a name like it: with ``*`` and ``?`` a wildcard, otherwise a part of the name. Other
+            libraries' names count too, and case does not matter.
+        weights: list weight sets, which ``create(weights=...)`` takes by name, in place of networks.
+
+    Returns:
+        The rows of the registry: a network with its family, paper and dialects; a weight set with its address, licence,
+        preprocessing and claimed score.
+
+    Example:
+        >>> import litevision
+        >>> [row.name for row in litevision.list_models("mobilenet_v3*minimalistic")]
+        ['mobilenet_v3_large_minimalistic', 'mobilenet_v3_small_minimalistic']
+        >>> litevision.list_models("shufflenet_v2_x0_5", weights=True)[0].top1
+        60.552
+    """
+    if weights:
+        return [row for row in weight_sets() if _matches(pattern, row.name, *row.aliases)]
+    theirs: dict[str, list[str]] = {}
+    for alias, variant in ALIASES.items():
+        theirs.setdefault(variant.architecture, []).append(alias)
+    rows = (*ARCHITECTURES.values(), *DETECTORS.values())
+    return [row for row in rows if _matches(pattern, row.name, *theirs.get(row.name, ()))]
+
+
+def _matches(pattern: str | None, *names: str) -> bool:
+    if pattern is None:
+        return True
+    wanted = pattern.lower() if set(pattern) & set("*?[") else f"*{pattern.lower()}*"
+    return any(fnmatchcase(name.lower(), wanted) for name in names)
 
 
 @functools.cache

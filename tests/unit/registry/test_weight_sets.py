@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+import litevision
 from litevision.errors import UnknownNameError
 from litevision.registry.architectures import ALIASES, ARCHITECTURES, DETECTORS, row_of
 from litevision.registry.digests import NUM_BYTES, SHA256
@@ -311,3 +312,36 @@ def test_keras_v3_claims_are_its_docstrings(monkeypatch: pytest.MonkeyPatch) -> 
         if row.architecture.startswith("mobilenet_v3") and row.num_classes
     }
     assert ours == theirs
+
+
+def test_everything_is_listed_without_a_pattern() -> None:
+    assert litevision.list_models() == [*ARCHITECTURES.values(), *DETECTORS.values()]
+    assert litevision.list_models(weights=True) == list(weight_sets())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("minimalistic", ["mobilenet_v3_large_minimalistic", "mobilenet_v3_small_minimalistic"]),
+        ("shufflenet_v2_x?_5", ["shufflenet_v2_x0_5", "shufflenet_v2_x1_5"]),
+        ("MobileNetV2", ["mobilenet_v2"]),  # Keras' name
+        ("tf_*small_100", ["mobilenet_v3_small"]),  # timm's
+        ("centernet", ["centernet"]),
+        ("resnet", []),
+    ],
+)
+def test_networks_are_listed_by_pattern(pattern: str, expected: list[str]) -> None:
+    assert [row.name for row in litevision.list_models(pattern)] == expected
+
+
+def test_weight_sets_are_listed_by_pattern() -> None:
+    found = litevision.list_models("mobilenet_v2.tv_*", weights=True)
+    assert [row.name for row in found] == ["mobilenet_v2.tv_in1k_v2", "mobilenet_v2.tv_in1k_v1"]
+    [theirs] = litevision.list_models("ShuffleNet_V2_X0_5_Weights.IMAGENET1K_V1", weights=True)
+    assert (theirs.name, theirs.top1) == ("shufflenet_v2_x0_5.tv_in1k_v1", 60.552)
+
+
+def test_listing_needs_no_torch() -> None:
+    program = "import sys; sys.modules['torch'] = None; import litevision; print(len(litevision.list_models()))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == len(ARCHITECTURES) + len(DETECTORS)
