@@ -29,8 +29,15 @@ from litevision.files import cache_folder, sync_file
 from litevision.registry.weight_sets import WeightSet, find_weight_set, published_prefix
 from litevision.weights.http_open import Retry, check_url
 from litevision.weights.http_transfer import discard, progress_display, transfer
-from litevision.weights.other_caches import files_elsewhere
-from litevision.weights.weight_cache import Algorithm, digest_of, hold_lock, record_digest, record_path, recorded_digest
+from litevision.weights.weight_cache import (
+    Algorithm,
+    digest_of,
+    files_elsewhere,
+    hold_lock,
+    record_digest,
+    record_path,
+    recorded_digest,
+)
 
 MAX_BYTES = 1_000_000_000
 

@@ -1,11 +1,22 @@
-"""The cache of weights and bundles: digests, what was recorded of a file, and the lock of who makes it."""
+"""The cache of weights and bundles: digests, what was recorded of a file, and the lock of who makes it.
+
+A published file may also lie where another library has fetched it:
+
+    $KERAS_HOME/models, ~/.keras/models                              <file>
+    $TORCH_HOME/hub/checkpoints, ~/.cache/torch/hub/checkpoints      <file>
+    $HF_HUB_CACHE, $HF_HOME/hub, ~/.cache/huggingface/hub            models--<owner>--<name>/snapshots/<commit>/<file>
+
+Those caches are read and never written: a file there belongs to somebody else.
+"""
 
 import contextlib
 import functools
 import hashlib
+import os
 import re
 import sys
 import time
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Literal
@@ -14,6 +25,7 @@ from litevision.console import note
 from litevision.files import atomic_write
 
 LOCK_POLL_S = 0.1
+_HUB = re.compile(r"^/([\w.-]+)/([\w.-]+)/resolve/[^/]+/(.+)$")
 
 Algorithm = Literal["sha256", "md5"]
 
@@ -62,6 +74,40 @@ def hold_lock(path: Path, waiting_for: str, progress: bool) -> Iterator[None]:
             waiting = True
             time.sleep(LOCK_POLL_S)
         yield
+
+
+def files_elsewhere(url: str) -> Iterator[Path]:
+    """Yield the files in other libraries' caches that came from ``url``, by their names."""
+    parts = urllib.parse.urlsplit(url)
+    name = urllib.parse.unquote(parts.path).rpartition("/")[2]
+    hub = _HUB.match(parts.path) if parts.hostname == "huggingface.co" else None
+    found: list[Path] = []
+    try:
+        if hub:
+            owner, repository, file = hub.groups()
+            found = sorted(_hub_folder().glob(f"models--{owner}--{repository}/snapshots/*/{file}"))
+        elif name:
+            found = [_keras_folder() / name, _torch_folder() / name]
+        yield from (path for path in found if path.is_file())
+    except (OSError, RuntimeError):  # a folder that may not be read, or no home
+        return
+
+
+def _keras_folder() -> Path:
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras", "models")
+
+
+def _torch_folder() -> Path:
+    return Path(os.environ.get("TORCH_HOME") or _user_cache() / "torch", "hub", "checkpoints")
+
+
+def _hub_folder() -> Path:
+    given = os.environ.get("HF_HUB_CACHE")
+    return Path(given) if given else Path(os.environ.get("HF_HOME") or _user_cache() / "huggingface", "hub")
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 if sys.platform == "win32":
