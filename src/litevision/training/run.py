@@ -1,14 +1,20 @@
 """A run from its beginning, or from where it was interrupted, to what it leaves."""
 
+import atexit
 import functools
 import logging
 import os
 import shutil
+import socket
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import nn
 
 from litevision.runtime.cpus import available_cpus
@@ -22,10 +28,47 @@ from litevision.training.diagnosis import require_converged, statistics_in_words
 from litevision.training.finish import finish
 from litevision.training.image_cache import ImageStores
 from litevision.training.loop import BEST, Loop
-from litevision.training.meeting import LocalDDP
 from litevision.training.plan import AnyPlan
 from litevision.training.process import StopRequest, hold_run, keep_freed_memory, resolve_device
 from litevision.training.remote_run import RunCopy
+
+_MEETING = "LITEVISION_MEETING"  # the folder, in the environment of the processes that the first one starts
+
+
+class LocalDDP(DDPStrategy):
+    """Data parallelism whose processes, where Lightning starts them, meet in a file of a folder that is theirs alone.
+
+    By default the first process listens on every interface of the machine, and does as anyone who connects tells it.
+    Processes that something else started, like torchrun, meet as that arranged it.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        if _MEETING not in os.environ and "LOCAL_RANK" not in os.environ:
+            os.environ[_MEETING] = tempfile.mkdtemp(prefix="litevision-")  # which nobody else may enter
+            atexit.register(shutil.rmtree, os.environ[_MEETING], ignore_errors=True)
+
+    def setup_environment(self) -> None:
+        """Joins the other processes."""
+        environment, folder = self.cluster_environment, os.environ.get(_MEETING)
+        if folder and isinstance(environment, LightningEnvironment) and not torch.distributed.is_initialized():
+            cuda = self.root_device.type == "cuda"
+            for library in ("GLOO", "NCCL"):
+                os.environ.setdefault(f"{library}_SOCKET_IFNAME", _loopback())
+            # Lightning leaves a group that is there as it is.
+            torch.distributed.init_process_group(
+                "nccl" if cuda else "gloo",
+                init_method=(Path(folder) / "store").as_uri(),
+                rank=environment.local_rank(),
+                world_size=self.num_processes,
+            )
+            if cuda:
+                atexit.register(torch.distributed.destroy_process_group)
+        super().setup_environment()
+
+
+def _loopback() -> str:
+    return next((name for _, name in socket.if_nameindex() if name.startswith("lo")), "lo")
 
 
 def make_fabric(recipe_devices: int, precision: str, device: str = "auto") -> Fabric:
