@@ -25,7 +25,7 @@ from litevision.models.pretrained import normalise
 from litevision.registry import DETECTORS
 from litevision.registry.labels import coco_labels
 from litevision.registry.weight_sets import WeightSet, find_weight_set, weight_sets
-from litevision.tasks.detection.check import check_detection_bundle
+from litevision.tasks.detection.export import check_detection_bundle
 from litevision.weights.facts import NORMALISATIONS
 from litevision.weights.folded import forms
 from networks import fill

@@ -215,7 +215,7 @@ class DetectionTask(Task):
         self, path: Path, network: Any, normalisation: Normalisation, check_images: Sequence[Any]
     ) -> Check:
         """Compares the boxes of the bundle and of ``network``."""
-        from litevision.tasks.detection.check import check_detection_bundle
+        from litevision.tasks.detection.export import check_detection_bundle
 
         return check_detection_bundle(path, network, normalisation, check_images)
 

@@ -15,7 +15,7 @@ from litevision.errors import ExportError
 from litevision.exporting.bundle import export_bundle
 from litevision.models.nanodet import NMS_IOU, NMS_SCORE, NanoDet, NanoDetConfig, decode_cells
 from litevision.runtime import Bundle
-from litevision.tasks.detection.check import check_detection_bundle
+from litevision.tasks.detection.export import check_detection_bundle
 from litevision.weights.load import load_network
 from networks import fill
 
