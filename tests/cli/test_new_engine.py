@@ -67,7 +67,7 @@ def test_bench_measures_it(litevision: Run) -> None:
     [
         (
             {"engine": "abacuss"},
-            "no engine 'abacuss'. Did you mean 'abacus'? Known: onnxruntime, openvino, litert, abacus, auto.",
+            "no engine 'abacuss'. Did you mean 'abacus'? Known: onnxruntime, openvino, litert, ncnn, abacus, auto.",
         ),
         ({"device": "finger"}, "no device 'finger'. Did you mean 'fingers'? "),
         ({"device": "fingers"}, "onnxruntime does not compute on fingers; expected auto or cpu or cuda or coreml or "),

@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "runtime": {"errors", "files", "registry", "detections", "image", "zoo"},
     "hub": {"errors", "console", "files", "detections", "image", "zoo", "runtime", "exporting"},
     "jobs": {"errors", "files", "remote", "hub", "image", "runtime"},
-    "web": {"errors", "console", "files", "outputs", "hub", "weights"},
+    "web": {"errors", "console", "files", "outputs", "hub", "runtime", "weights"},
     "serving": {"errors", "console", "tables", "hub", "image", "runtime", "web"},
     "models": {"errors", "registry", "image", "runtime"},
     "weights": {*_MODELS, "console", "image", "zoo", "runtime"},

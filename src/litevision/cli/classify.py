@@ -35,7 +35,7 @@ class ClassifyOptions(PredictOptions):
         None,
         choices=model_names,
         metavar="BUNDLE|RUN|NAME",
-        help="A bundle (.onnx or .tflite), the folder of a finished run, or a name that 'litevision models' lists; "
+        help="A bundle (.onnx or .tflite), a folder of an export or a run, or a name that 'litevision models' lists; "
         "imagenet-1k unless given, which knows 1000 classes.",
     )
     top: int = option(5, min=1, help="How many classes to name.")

@@ -37,7 +37,7 @@ class DetectOptions(PredictOptions):
         None,
         choices=bundle_names,
         metavar="BUNDLE|RUN|NAME",
-        help="A bundle (.onnx or .tflite), the folder of a finished run, or a name that 'litevision models' lists; "
+        help="A bundle (.onnx or .tflite), a folder of an export or a run, or a name that 'litevision models' lists; "
         "nanodet_plus_m, which knows 80 everyday things, or where that is not to be had blood-cells unless given.",
     )
     score: float | None = option(

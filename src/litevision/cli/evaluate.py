@@ -62,7 +62,7 @@ class EvaluateOptions:
     engine: str | None = option(
         None,
         choices=engine_names_with_auto,
-        help="Engine that computes the network; auto for the faster one. onnxruntime unless given, for .tflite litert.",
+        help="Engine that computes the network; auto for the faster one. onnxruntime unless given, or an export's own.",
     )
     device: str = device_option()
     json: str | None = option(
@@ -242,12 +242,10 @@ def _print_sizes(found: Sequence[Mapping[str, Any]], main: "MainScore") -> None:
 
 
 def _document(bundle: "Bundle", data: Any, evaluation: Any, scores: Any) -> dict[str, Any]:
-    from litevision.files import sha256_of
-
     return {
         "bundle": {
             "path": str(bundle.path),
-            "sha256": sha256_of(bundle.path),
+            "sha256": bundle.sha256,
             "engine": bundle.engine.choice.title,
         },
         "data": {

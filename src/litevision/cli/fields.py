@@ -5,7 +5,7 @@ from typing import Any
 
 from litevision.cli.parser import flag, option
 
-BUNDLE_HELP = "A bundle (.onnx or .tflite), the folder of a finished run, or a model's name."
+BUNDLE_HELP = "A bundle (.onnx or .tflite), a folder of an export or of a finished run, or a model's name."
 MODEL_HELP = (
     "Name of a network, detector, weight set or bundle ('litevision models' lists them), any .onnx or weight file, or "
     "the folder of a run."
@@ -16,7 +16,7 @@ def engine_names() -> Sequence[str]:
     """The engines of bundles, for help and completion."""
     from litevision.runtime.engines import ENGINES
 
-    return tuple(name for name, spec in ENGINES.items() if spec.reads == ".onnx")
+    return tuple(name for name, spec in ENGINES.items() if ".onnx" in spec.reads)
 
 
 def all_engine_names() -> Sequence[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from litevision import console
-from litevision.cli.fields import BUNDLE_HELP, model_names
+from litevision.cli.fields import model_names
 from litevision.cli.parser import argument, option
 
 
@@ -18,7 +18,11 @@ class PageOptions:
     """
 
     examples: ClassVar = ("litevision page clothing -o site/", "litevision page runs/first -o first.html")
-    model: str = argument(metavar="BUNDLE|RUN|NAME", choices=model_names, help=BUNDLE_HELP)
+    model: str = argument(
+        metavar="BUNDLE|RUN|NAME",
+        choices=model_names,
+        help="A bundle (.onnx), the folder of a finished run, or a model's name.",
+    )
     output: Path = option(
         short="-o",
         metavar="FOLDER|FILE.html",

@@ -180,19 +180,19 @@ def _table_shown(command: Predict[Any]) -> bool:
 
 def _open(command: Predict[Any], inputs: "Inputs") -> "Bundle":
     from litevision.hub import find_bundle
-    from litevision.runtime import Bundle
-    from litevision.runtime.engines import AUTO, ending_of, engine_choice, engines_for
+    from litevision.runtime.bundle import Bundle, kind_of
+    from litevision.runtime.engines import AUTO, engine_choice, engines_for
 
     options, workers = command.options, inputs.workers
     engine, precision, device = options.engine, options.precision, options.device
     (threads, streams), only_cpu = (1, workers) if workers else (None, 1), precision != "bf16" and device == "cpu"
-    able = engines_for(ending_of(command.model))
+    able = engines_for(kind_of(command.model))
     if engine == AUTO and only_cpu and (not workers or len(able) == 1):
         engine = able[0]  # the quickest to start
     if engine != AUTO:
         engine_choice(engine, precision, device=device)  # refuses unknown names before anything is downloaded
     path = find_bundle(command.model)
-    if engine == AUTO and path.is_file():  # a folder of an export has one engine
+    if engine == AUTO:
         from litevision.runtime.engines.auto import choose
 
         decision = choose(

@@ -56,7 +56,7 @@ class ServeOptions:
     engine: str | None = option(
         None,
         choices=engine_names_with_auto,
-        help="Engine that computes the networks; onnxruntime unless given, for .tflite files litert.",
+        help="Engine that computes the networks; onnxruntime unless given, or what an export is for.",
     )
     precision: str | None = option(None, choices=precision_names, help="Precision; fp32 unless given.")
     device: str = device_option()

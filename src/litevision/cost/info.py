@@ -10,6 +10,7 @@ from litevision.cost.graph.inputs import InputShapes
 from litevision.cost.graph.ledger import GraphLedger, NodeCost
 from litevision.cost.rows import CONVOLUTIONS, Shape, Size, describe, fuse, pair_of, shape_text
 from litevision.errors import UsageError
+from litevision.runtime.bundle import kind_of
 from litevision.tables import Report, Table, align_totals, escape
 from litevision.weights.any_model import NetworkForm, open_any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from litevision.cost.ledger import LayerCost, Ledger
     from litevision.models.centernet import Neck
+    from litevision.models.pretrained import Pretrained
     from litevision.weights.trained import RunLike
 
 _SIZE_HW = (224, 224)
@@ -98,7 +100,9 @@ def info(
         raise UsageError(f"shapes are of the inputs of an .onnx file, and {model} is none. Give its size alone.")
     from litevision.cost.ledger import ledger
 
-    return ledger(found, size_hw or _SIZE_HW)
+    is_exported = isinstance(model, str | os.PathLike) and kind_of(model) != ".onnx"
+    facts: Pretrained | None = getattr(found, "pretrained", None) if is_exported else None
+    return ledger(found, size_hw or (facts.preprocess.size_hw if facts else _SIZE_HW))
 
 
 def _graph_info(path: Path, title: str, size_hw: tuple[int, int] | None, shapes: InputShapes | None) -> GraphLedger:

@@ -21,7 +21,7 @@ def evaluate(
     *,
     split: str | None = None,
     size: int | tuple[int, int] | None = None,
-    engine: str = "onnxruntime",
+    engine: str | None = None,
     precision: str | None = None,
     device: str = "auto",
 ) -> "Scores | DetectionScores":

@@ -120,11 +120,10 @@ def _open_bundle(path: Path, metadata: "BundleMetadata") -> "Engine":
 
 def _write_openvino(bundle: FinishedBundle, folder: Path, variant: Variant) -> float:
     from litevision.runtime.engines import engine_choice
-    from litevision.runtime.engines.openvino_engine import OpenvinoEngine, import_openvino
-    from litevision.runtime.model_folder import OPENVINO_FILE
+    from litevision.runtime.engines.openvino_engine import MODEL, OpenvinoEngine, import_openvino
 
     engine = OpenvinoEngine(bundle.path.read_bytes(), engine_choice("openvino"), name=str(bundle.path))
-    import_openvino().save_model(engine.model, folder / OPENVINO_FILE, compress_to_fp16=variant.half)
+    import_openvino().save_model(engine.model, folder / MODEL, compress_to_fp16=variant.half)
     return HALF_TOLERANCE if variant.half else 1e-3
 
 
@@ -138,10 +137,12 @@ def _opener(kind: str) -> Callable[[Path, "BundleMetadata"], "Engine"]:
     """What opens a folder of the format ``kind``."""
 
     def open_it(folder: Path, metadata: "BundleMetadata") -> "Engine":
-        from litevision.runtime.engines import engine_choice
-        from litevision.runtime.model_folder import open_files
+        from litevision.runtime.bundle import adapted
+        from litevision.runtime.engines import engine_choice, open_engine
+        from litevision.runtime.model_folder import ModelFolder
 
-        return open_files(folder, kind, metadata, engine_choice("onnxruntime"))
+        found = ModelFolder(folder, kind, metadata)
+        return adapted(open_engine(found, engine_choice(kind), name=str(folder)), metadata)
 
     return open_it
 

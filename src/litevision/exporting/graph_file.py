@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from litevision.exporting.cached import kept_at
 from litevision.registry.weight_sets import is_file_name, known_weight_set
-from litevision.runtime.engines import ending_of
+from litevision.runtime.bundle import kind_of, refuse_other_runtimes
 from litevision.weights.any_model import BY_NAME, NetworkForm, open_any
 
 if TYPE_CHECKING:
@@ -37,15 +37,17 @@ def graph_file(
         form: how a network is built from its name.
         size_hw: of the images, px, for a network that is made; by default its own.
         notes: takes a line about what was made.
-        to_run: a LiteRT file will do, too, which is run as it is, and cannot be looked into.
+        to_run: a file or folder for another runtime will do, too, which is run as it is, and cannot be looked into.
 
     Raises:
         LitevisionError: as for `litevision.weights.any_model.open_any`.
-        UsageError: a module that is no network of litevision.
+        UsageError: a module that is no network of litevision, or a model for another runtime that is to be looked into.
     """
-    if to_run and isinstance(model, str | os.PathLike) and ending_of(model) != ".onnx":
-        yield Path(model)
-        return
+    if isinstance(model, str | os.PathLike):
+        if to_run and kind_of(model) != ".onnx":
+            yield Path(model)
+            return
+        refuse_other_runtimes(model, "its layers cannot be measured one by one; 'litevision bench' measures it whole")
     kept = _kept(model) if isinstance(model, str) and size_hw is None and form == BY_NAME else None
     found = kept or open_any(model, form)
     if isinstance(found, Path):

@@ -18,6 +18,7 @@ from litevision.jobs.dispatch import Dispatch, calls_of
 from litevision.jobs.manifest import EngineRecord
 from litevision.jobs.stored import Source
 from litevision.jobs.worker import Model
+from litevision.runtime.bundle import files_of
 from litevision.runtime.cpus import available_cpus
 from litevision.runtime.results import Result
 
@@ -116,7 +117,9 @@ class Cluster:
         Raises:
             LitevisionError: the model cannot be opened on a machine, or one image kills one worker after another.
         """
-        record = Model(model.name, model.read_bytes(), engine, dict(options), self.folder)
+        record = Model(
+            model.name, {file.name: file.read_bytes() for file in files_of(model)}, engine, dict(options), self.folder
+        )
         dispatch = Dispatch(self._ray, self._apart, self._note, self.node, self._cpus, record)
         return dispatch.run(self.workers, calls_of(sources, batch_size))
 

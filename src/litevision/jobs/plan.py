@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from litevision.errors import UsageError, without_secrets
-from litevision.files import sha256_of
 from litevision.hub import find_bundle, load
 from litevision.jobs.listing import Listing
 from litevision.jobs.manifest import VERSION, EngineRecord, Manifest, ModelRecord, agree
@@ -92,7 +91,7 @@ class Plan:
                 self.rows,
                 form,
                 self.has_ms,
-                ModelRecord(path.name, sha256_of(path), predictor.task),
+                ModelRecord(path.name, predictor.bundle.sha256, predictor.task),
                 tuple(f"{name}={value:g}" for name, value in self.options.items()),
                 self._batch_size,
                 replace(engine, version=predictor.bundle.engine.version),

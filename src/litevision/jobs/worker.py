@@ -23,15 +23,15 @@ class Model:
     """A model that is sent to where it computes.
 
     Attributes:
-        name: of the file.
-        data: the file.
+        name: of the file, or of an export's folder.
+        files: by their names, several of a folder.
         engine: what opens it.
         options: of its ``inference``.
         folder: the working folder, from which paths of images begin.
     """
 
     name: str
-    data: bytes
+    files: Mapping[str, bytes]
     engine: EngineRecord
     options: Mapping[str, Any]
     folder: str
@@ -65,7 +65,10 @@ class Worker:
         engine = model.engine
         with tempfile.TemporaryDirectory() as folder:
             temporary = Path(folder, model.name)
-            temporary.write_bytes(model.data)
+            place = temporary if len(model.files) > 1 else temporary.parent
+            place.mkdir(exist_ok=True)
+            for name, data in model.files.items():
+                (place / name).write_bytes(data)
             predictor = load(temporary, engine=engine.name, precision=engine.precision, threads=1, device=engine.device)
         self._work = predictor.inference(**model.options).run
         node = ray.get_runtime_context().get_node_id()

@@ -21,6 +21,7 @@ from litevision.quantizing.images import choose_images
 from litevision.quantizing.nncf_quantizer import import_nncf, quantise
 from litevision.quantizing.noise import LayerNoise, layer_noise, layer_title
 from litevision.runtime import Bundle
+from litevision.runtime.bundle import refuse_other_runtimes
 from litevision.runtime.cpus import available_cpus
 from litevision.runtime.engines import check_reads, default_engine, ending_of, engine_choice
 from litevision.runtime.machine import adds_in_32_bits, cpu_name
@@ -155,8 +156,7 @@ def quantize(
     ending = ending_of(path)
     if path.suffix != ending:
         raise UsageError(f"a bundle is an .onnx file, or .tflite for LiteRT, got {path.name!r}")
-    if source.is_dir() or ending_of(source) != ".onnx":
-        raise UsageError(f"{source}: made for another runtime; give the bundle that it was made of")
+    refuse_other_runtimes(source, "nncf does not quantise it")
     if integers_alone and ending != ".tflite":
         raise UsageError(f"integers alone are of LiteRT files; expected a .tflite file to write, got {path.name!r}")
     if sidecar:

@@ -9,8 +9,8 @@ import numpy as np
 
 from litevision.errors import LitevisionError, UsageError
 from litevision.image import ImageLike
-from litevision.runtime.bundle import check_foreign, checked_metadata, is_bundle, read_bundle
-from litevision.runtime.engines import Engine, EngineChoice, Precision, TensorInfo, candidates, ending_of, open_engine
+from litevision.runtime.bundle import adapted, check_foreign, is_bundle, kind_of, read_bundle, read_model
+from litevision.runtime.engines import Engine, EngineChoice, Precision, TensorInfo, candidates, open_engine
 from litevision.runtime.engines.made_up import made_up_inputs
 from litevision.runtime.engines.timing import count_changes, sample_images, time_engines, time_graphs
 from litevision.runtime.onnx_header import read_header
@@ -90,7 +90,7 @@ def benchmark(
     """Time the file at ``path`` in each engine; calls are interleaved, and warming up is not counted.
 
     Args:
-        path: a bundle, or any ONNX file, whose inputs are then made up.
+        path: a bundle, an export for another runtime, or any ONNX file, whose inputs are then made up.
         batch_sizes: images in a batch.
         threads: threads that compute a batch; None for all that this process may use.
         streams: batches at once, each from a thread of its own.
@@ -111,20 +111,21 @@ def benchmark(
         raise UsageError(f"batch sizes {list(batch_sizes)}; expected one at least, of 1 or more.")
     if not seconds > 0:
         raise UsageError(f"{seconds:g} seconds for each row; expected more than 0.")
-    reads = ending_of(path)
+    reads = kind_of(path)
     choices = [
         candidates(engines, precisions, threads=count, streams=streams, device=device, reads=reads) for count in threads
     ]
-    data = read_bundle(path)
-    if reads == ".onnx" and not is_bundle(data):
-        check_foreign(data, path)
+    if reads == ".onnx" and not is_bundle(unknown := read_bundle(path)):
+        check_foreign(unknown, path)
         foreign = _Foreign(path, size_hw, dict(shapes or {}))
-        return _benchmark_foreign(data, foreign, choices, batch_sizes, streams, seconds, opened_by, on_row)
-    images_u8_nhwc = sample_images(checked_metadata(data, path).preprocess, sample)
+        return _benchmark_foreign(unknown, foreign, choices, batch_sizes, streams, seconds, opened_by, on_row)
+    data, metadata = read_model(path)
+    images_u8_nhwc = sample_images(metadata.preprocess, sample)
     rows: list[BenchmarkRow] = []
     faults: dict[str, str] = {}
     for group in choices:
-        opened = _opened(group, functools.partial(opened_by, data, name=str(path)), faults)
+        found = _opened(group, functools.partial(opened_by, data, name=str(path)), faults)
+        opened = [adapted(engine, metadata) for engine in found]
         changed = [count_changes(engine, opened[0], images_u8_nhwc) for engine in opened]
         for batch_size in batch_sizes:
             batch_u8_nhwc = np.resize(images_u8_nhwc, (batch_size, *images_u8_nhwc.shape[1:]))

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from litevision.errors import BundleError, FileMissingError, InputShapeError, reason_of
+from litevision.errors import BundleError, FileMissingError, InputShapeError, UsageError, reason_of
 from litevision.runtime.engines import (
     AUTO,
     Engine,
@@ -24,6 +25,9 @@ from litevision.runtime.engines import (
 )
 from litevision.runtime.metadata import METADATA_KEY, BundleMetadata
 from litevision.runtime.onnx_header import OnnxHeader, read_header
+
+if TYPE_CHECKING:
+    from litevision.runtime.model_folder import ModelFolder
 
 _INPUT = "images"
 RECORD = "litevision.json"
@@ -66,7 +70,8 @@ class Bundle:
             path: a ``.onnx`` or ``.tflite`` file made with ``litevision export``, or a folder that it wrote for
                 openvino or ncnn, which is computed there.
             engine: "onnxruntime" (unless another is given), "openvino", or "auto" for the one that computes single
-                images fastest on this machine, which is measured once and remembered; of a ``.tflite`` file "litert".
+                images fastest on this machine, which is measured once and remembered; of a ``.tflite`` file "litert",
+                of a folder the runtime that it was written for.
             precision: "fp32" or "bf16"; None stands for "fp32", and for any with "auto".
             threads: how many threads compute one batch; where it is None, all that this process may use, shared out
                 among ``streams``.
@@ -82,21 +87,16 @@ class Bundle:
                 stream.
         """
         path = Path(path)
-        ending = ending_of(path)
-        engine = default_engine(ending) if engine is None else engine
-        if path.is_dir() and Path(path, RECORD).is_file():
-            from litevision.runtime.model_folder import open_folder
-
-            return cls(path, *open_folder(path, engine, precision, threads=threads, streams=streams, device=device))
+        kind = kind_of(path)
+        engine = default_engine(kind) if engine is None else engine
         if engine == AUTO:
             from litevision.runtime.engines.auto import choose  # here, because it reads bundles itself
 
             choice = choose(path, precision=precision, threads=threads, streams=streams, device=device).choice
         else:
             choice = engine_choice(engine, precision, threads=threads, streams=streams, device=device)
-            check_reads(engine, ending)
-        data = read_bundle(path)
-        metadata = checked_metadata(data, path)
+            check_reads(engine, kind)
+        data, metadata = read_model(path)
         opened = adapted(open_engine(data, choice, name=str(path)), metadata)
         _check_input(opened, metadata, path)
         return cls(path, metadata, opened)
@@ -108,6 +108,13 @@ class Bundle:
             if file.is_file():
                 return file.read_text("utf-8")
         return None
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the file; of a folder, that of its record, which holds those of its files."""
+        from litevision.files import sha256_of
+
+        return sha256_of(files_of(self.path)[0])
 
     def reopen(self, *, streams: int) -> "Bundle":
         """Open the same file in another such engine, for ``streams`` batches at once; errors as for `open`."""
@@ -155,6 +162,73 @@ def adapted(engine: Engine, metadata: BundleMetadata) -> Engine:
     from litevision.runtime.engines.adapted import AdaptedEngine, is_adaptable
 
     return AdaptedEngine(engine, metadata) if is_adaptable(engine, metadata) else engine
+
+
+def kind_of(path: str | os.PathLike[str]) -> str:
+    """What the model at ``path`` is, as engines read it: the ending of a file, or the format of an export's folder.
+
+    Raises:
+        BundleError: a folder whose record cannot be read.
+    """
+    if os.path.isfile(os.path.join(path, RECORD)):  # noqa: PTH113, PTH118  # every start pays for a Path
+        from litevision.runtime.model_folder import folder_kind
+
+        return folder_kind(Path(path))
+    return ending_of(path)
+
+
+def read_model(path: Path) -> "tuple[bytes | ModelFolder, BundleMetadata]":
+    """Read what engines open of the model at ``path``, checked, and its metadata; errors as for `Bundle.open`."""
+    if (path / RECORD).is_file():
+        from litevision.runtime.model_folder import ModelFolder
+
+        folder = ModelFolder.read(path)
+        return folder, folder.metadata
+    data = read_bundle(path)
+    return data, checked_metadata(data, path)
+
+
+def files_of(path: Path) -> list[Path]:
+    """The file at ``path``; of an export's folder, its record and the files that the record names."""
+    if (path / RECORD).is_file():
+        from litevision.runtime.model_folder import ModelFolder
+
+        return [path / RECORD, *ModelFolder.read(path).files]
+    return [path]
+
+
+def exported_metadata(path: str | os.PathLike[str]) -> BundleMetadata | None:
+    """The metadata of what `litevision export` wrote for another runtime than ONNX's; None of anything else.
+
+    Raises:
+        BundleError: the folder of an export, whose record or files are damaged.
+    """
+    kind, place = kind_of(path), Path(path)
+    if kind == ".onnx" or not place.exists():
+        return None
+    if not kind.startswith("."):
+        return read_model(place)[1]
+    try:
+        return checked_metadata(read_bundle(place), place)
+    except BundleError:  # of somebody else
+        return None
+
+
+def refuse_other_runtimes(path: str | os.PathLike[str], so: str) -> None:
+    """Refuse what was exported for another runtime than ONNX's, where the graph of a bundle is needed.
+
+    Args:
+        path: the model.
+        so: what is not done with it, and what may be done instead.
+
+    Raises:
+        UsageError: it was; a file or folder of somebody else's is left to its readers.
+    """
+    kind = kind_of(path)
+    if kind == ".onnx" or (kind.startswith(".") and not os.path.isfile(path)):  # noqa: PTH113  # likewise
+        return
+    runtime = default_engine(kind)
+    raise UsageError(f"{path}: made for {runtime}, and {so}. Give the bundle (.onnx) that it was made of.")
 
 
 def read_bundle(path: Path) -> bytes:

@@ -2,80 +2,74 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from litevision.errors import BundleError, UsageError, reason_of
+from litevision.errors import BundleError, reason_of
 from litevision.files import sha256_of
 from litevision.runtime.bundle import RECORD
-from litevision.runtime.engines import AUTO, engine_choice
-from litevision.runtime.engines.adapted import AdaptedEngine, is_adaptable
-from litevision.runtime.engines.base import Engine, EngineChoice
+from litevision.runtime.engines import ENGINES
 from litevision.runtime.metadata import BundleMetadata
 
-OPENVINO_FILE = "model.xml"
+FOLDER_KINDS = tuple(kind for spec in ENGINES.values() for kind in spec.reads if not kind.startswith("."))
 RECORD_FORMAT = "litevision model record"
 _MOST_BYTES = 2**26
 
 
-def open_folder(
-    path: Path,
-    engine: str,
-    precision: str | None,
-    *,
-    threads: int | None,
-    streams: int,
-    device: str,
-) -> tuple[BundleMetadata, Engine]:
-    """Open an export's folder in the runtime that it was written for; arguments as for `litevision.Bundle.open`.
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A folder of an export, which engines open in place of a file's bytes.
+
+    Attributes:
+        path: the folder.
+        kind: the format, openvino or ncnn.
+        metadata: of the bundle that it was made of.
+        files: what the record names, checked.
+    """
+
+    path: Path
+    kind: str
+    metadata: BundleMetadata
+    files: tuple[Path, ...] = ()
+
+    @classmethod
+    def read(cls, path: Path) -> "ModelFolder":
+        """Read the record of a folder, and check the files that it names.
+
+        Raises:
+            BundleError: a record that is broken, or files that are not those that were exported.
+        """
+        record = _read(path / RECORD)
+        try:
+            metadata = BundleMetadata.from_json(json.dumps(record["model"]), name=f"{path / RECORD}")
+            digests = list(record["file"]["sha256"].items())
+            _check_files(path, digests)
+            return cls(path, folder_kind(path), metadata, tuple(path / name for name, _ in digests))
+        except (AttributeError, KeyError, TypeError) as error:
+            raise BundleError(f"{path / RECORD}: no record of an export ({error!r}). Export the model again.") from None
+
+    @property
+    def input_chw(self) -> tuple[int, int, int]:
+        """The shape of a float image, which ncnn's files do not say."""
+        channels = self.metadata.architecture.arguments.get("in_channels", 3)
+        return (channels, *self.metadata.preprocess.size_hw)
+
+
+def folder_kind(path: Path) -> str:
+    """The format of the folder at ``path``.
 
     Raises:
-        BundleError: a record that is broken, or files that the runtime does not load.
-        MissingExtraError: that runtime is not installed.
-        UsageError: a precision or device that it does not have.
+        BundleError: a record that is broken, or of a format that is no folder.
     """
     record = _read(path / RECORD)
     try:
-        metadata = BundleMetadata.from_json(json.dumps(record["model"]), name=f"{path / RECORD}")
         kind = record["file"]["format"]
-        _check_files(path, record["file"]["sha256"].items())
-    except (AttributeError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise BundleError(f"{path / RECORD}: no record of an export ({error!r}). Export the model again.") from None
-    if kind == "ncnn":
-        if precision not in (None, "fp32") or device not in ("cpu", AUTO):
-            raise UsageError(f"{path}: ncnn computes it in fp32 on the cpu; expected no other precision or device.")
-        choice = engine_choice("onnxruntime", threads=threads, streams=streams)
-    else:
-        choice = engine_choice("openvino", precision, threads=threads, streams=streams, device=device)
-    if engine not in ("onnxruntime", AUTO, kind):
-        raise UsageError(f"{path}: a folder for {kind}, which computes it; got the engine {engine}.")
-    return metadata, open_files(path, kind, metadata, choice)
-
-
-def open_files(path: Path, kind: str, metadata: BundleMetadata, choice: EngineChoice) -> Engine:
-    """Open the files of a folder, as an engine that takes and gives what bundles do; errors as for `open_folder`.
-
-    Args:
-        path: the folder.
-        kind: the format, openvino or ncnn.
-        metadata: of the bundle that they were made of.
-        choice: how many threads compute it.
-    """
-    engine: Engine
-    if kind == "openvino":
-        from litevision.runtime.engines.openvino_engine import OpenvinoEngine
-
-        engine = OpenvinoEngine(path / OPENVINO_FILE, replace(choice, name=kind), name=str(path))
-    elif kind == "ncnn":
-        from litevision.runtime.engines.ncnn_engine import NcnnEngine
-
-        channels = metadata.architecture.arguments.get("in_channels", 3)
-        shape = (channels, *metadata.preprocess.size_hw)
-        engine = NcnnEngine(path, replace(choice, name=kind), input_chw=shape, name=str(path))
-    else:
-        raise BundleError(f"{path / RECORD}: files of the format {kind!r}; expected openvino or ncnn.")
-    return AdaptedEngine(engine, metadata) if is_adaptable(engine, metadata) else engine
+    if kind not in FOLDER_KINDS:
+        raise BundleError(f"{path / RECORD}: files of the format {kind!r}; expected {' or '.join(FOLDER_KINDS)}.")
+    return str(kind)
 
 
 def _check_files(path: Path, digests: Iterable[tuple[Any, Any]]) -> None:

@@ -267,11 +267,9 @@ def made_by(bundle: "Bundle | None") -> dict[str, Any]:
 
     if bundle is None:
         return {"litevision": __version__, "bundle": None}
-    from litevision.files import sha256_of
-
-    path, choice = bundle.path, bundle.engine.choice
+    choice = bundle.engine.choice
     facts = {
-        "sha256": sha256_of(path),
+        "sha256": bundle.sha256,
         "classes": len(bundle.metadata.labels),
         "engine": choice.name,
         "precision": choice.precision,

@@ -10,6 +10,7 @@ from litevision.errors import UsageError
 from litevision.files import atomic_write, folder_beside
 from litevision.hub import find_bundle, load, model_name
 from litevision.outputs import BUNDLE_KIND, PAGE_KIND, PAGE_MARK, OutputKind, check_output, is_page
+from litevision.runtime.bundle import refuse_other_runtimes
 from litevision.web.markup import asset, markup
 from litevision.web.onnxruntime_web import MODULE, WASM, read_runtime
 
@@ -46,6 +47,7 @@ def write_page(model: str, output: Path, *, runtime: Path | None = None) -> Mapp
     """
     is_one_file = is_page(output)
     path = find_bundle(model)
+    refuse_other_runtimes(path, "onnxruntime-web does not compute it")
     if is_one_file:
         check_output(output, PAGE_KIND, inputs=[path])
     else:

@@ -6,9 +6,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from litevision.console import note
 from litevision.errors import FileMissingError, MissingExtraError, UnknownNameError, UsageError
 from litevision.registry import DETECTORS, is_network, known_names
 from litevision.registry.weight_sets import is_file_name, known_weight_set, weight_sets
+from litevision.runtime.bundle import exported_metadata
+from litevision.runtime.metadata import BundleMetadata
 from litevision.zoo import BUNDLES
 
 if TYPE_CHECKING:
@@ -59,8 +62,8 @@ def open_any(
 
     Args:
         model: an architecture's name or alias, a detector's, a weight set's name (whose network has random weights
-            then), a module, any .onnx file, a weight file, a run, its folder or checkpoint, or the name of a shipped
-            bundle.
+            then), a module, any .onnx file, what was exported for another runtime, a weight file, a run, its folder or
+            checkpoint, or the name of a shipped bundle.
         form: how a network is built from its name.
         device: ``"meta"`` builds a network from its name without memory, for counting.
 
@@ -81,6 +84,9 @@ def open_any(
         name = os.fspath(folder)
     else:
         name = os.fspath(model)
+    if (exported := exported_metadata(name)) is not None:
+        _refuse(form, name)
+        return _exported_network(exported, name)
     if name.lower().endswith(".onnx") or name in BUNDLES:
         _refuse(form, name)
         path = BUNDLES.get(name, Path(name))
@@ -95,6 +101,22 @@ def open_any(
     if find_spec("torch") is None:
         raise MissingExtraError.of(f"building the network {name!r}", "train")
     return _network(name, form, device)
+
+
+def _exported_network(metadata: BundleMetadata, name: str) -> "AnyNetwork":
+    """The network that was exported for another runtime, without weights: such files name its layers no more.
+
+    Raises:
+        WeightsError: it cannot be built, such as one that was adopted.
+    """
+    if find_spec("torch") is None:
+        raise MissingExtraError.of(f"building the network of {name!r}", "train")
+    from litevision.weights.bundles import pretrained_of, rebuilt
+
+    note(f"note: {name} is for another runtime; what follows is the network that it was made of")
+    _, network = rebuilt(metadata, Path(name))
+    network.pretrained = pretrained_of(metadata)
+    return network
 
 
 def _network(name: str, form: NetworkForm, device: str | None) -> "AnyNetwork":

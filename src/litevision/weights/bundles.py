@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from litevision.errors import WeightsError, reason_of
 from litevision.image import shipped_images
-from litevision.models.kinds import AnyConfig, config_from_architecture
+from litevision.models.kinds import AnyConfig, AnyNetwork, config_from_architecture
 from litevision.models.pretrained import Pretrained, normalise
 from litevision.runtime import BundleMetadata
 from litevision.runtime.bundle import checked_metadata, read_bundle
@@ -45,6 +45,16 @@ def read_bundle_weights(path: Path) -> tuple[AnyConfig, Tensors, Pretrained]:
     """
     data = read_bundle(path)
     metadata = checked_metadata(data, path)
+    config, network = rebuilt(metadata, path)
+    return config, _state(network, _weights_in(data, path), path), pretrained_of(metadata)
+
+
+def rebuilt(metadata: BundleMetadata, path: Path) -> tuple[AnyConfig, AnyNetwork]:
+    """Builds the network that a bundle was made of, on the device ``meta``, and returns its configuration with it.
+
+    Raises:
+        WeightsError: this version cannot build it, or it is a graph of another making.
+    """
     if metadata.architecture.dialect == ADOPTED:
         raise WeightsError(
             f"{path}: a graph of another making, from 'litevision adopt', which is run and measured; it is no network "
@@ -52,12 +62,11 @@ def read_bundle_weights(path: Path) -> tuple[AnyConfig, Tensors, Pretrained]:
         )
     try:
         config = config_from_architecture(metadata.task, metadata.architecture)
-        network = config.build(device="meta")
+        return config, config.build(device="meta")
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(
             f"{path}: its network cannot be rebuilt ({reason_of(error)}). Use the version of litevision that wrote it"
         ) from None
-    return config, _state(network, _weights_in(data, path), path), pretrained_of(metadata)
 
 
 def pretrained_of(metadata: BundleMetadata) -> Pretrained:

@@ -14,7 +14,7 @@ from litevision.image import Preprocess
 from litevision.models.kinds import AnyConfig, AnyNetwork, config_from_dict
 from litevision.models.pretrained import Pretrained
 from litevision.runtime import Normalisation
-from litevision.runtime.bundle import checked_metadata, is_bundle, read_bundle
+from litevision.runtime.bundle import checked_metadata, exported_metadata, is_bundle, read_bundle, refuse_other_runtimes
 from litevision.weights.bundles import pretrained_of, read_bundle_weights, restore_folded
 from litevision.weights.convert.layout import Tensors
 from litevision.weights.facts import detector_facts
@@ -112,10 +112,13 @@ def open_trained(source: WeightsLike) -> TrainedModel | None:
     Raises:
         FileMissingError: a folder without a run, or a run without a checkpoint.
         WeightsError, BundleError: it cannot be read.
+        UsageError: it was exported for another runtime.
     """
     given = path_of(source)
     path = BUNDLES[given] if isinstance(given, str) and given in BUNDLES else Path(given)
     is_file = "://" not in str(given)
+    if is_file and exported_metadata(path) is not None:
+        refuse_other_runtimes(path, "its weights are no network's any more")
     if path.suffix == ".bin" and is_file and path.with_suffix(".param").is_file():  # ncnn's two files
         path = path.with_suffix(".param")
     if path.suffix in GRAPH_READERS and is_file and not (path.suffix == ".onnx" and is_bundle(read_bundle(path))):

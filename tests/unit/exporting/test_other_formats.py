@@ -199,7 +199,7 @@ def test_a_folder_is_replaced_whole_and_is_no_input_of_others(bundles: dict[str,
     for _ in range(2):
         make(source, tmp_path / "it_openvino")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["it.onnx", "it_openvino"]
-    with pytest.raises(UsageError, match="a folder for openvino, which computes it; got the engine ncnn"):
+    with pytest.raises(UsageError, match="ncnn computes a folder for ncnn, got a folder for openvino; exp"):
         Bundle.open(tmp_path / "it_openvino", engine="ncnn")
     record = tmp_path / "it_openvino/litevision.json"
     for text in ("", "[]", "{}", '{"format": "litevision model record", "model": {}}'):

@@ -156,9 +156,9 @@ def test_streams_share_the_cpus(monkeypatch: pytest.MonkeyPatch, streams: int, t
 
 
 def test_wrong_names_and_counts() -> None:
-    with pytest.raises(UnknownNameError, match=r"no engine 'tensorrt'\. Known: onnxruntime, openvino, litert, auto\."):
+    with pytest.raises(UnknownNameError, match=r"'tensorrt'\. Known: onnxruntime, openvino, litert, ncnn, auto\."):
         engine_choice("tensorrt")
-    with pytest.raises(UnknownNameError, match=r"no engine 'auto'\. Known: onnxruntime, openvino, litert\."):
+    with pytest.raises(UnknownNameError, match=r"no engine 'auto'\. Known: onnxruntime, openvino, litert, ncnn\."):
         engine_choice("auto")
     with pytest.raises(UnknownNameError, match=r"no precision 'fp16'\. Did you mean 'bf16'"):
         engine_choice("openvino", "fp16")

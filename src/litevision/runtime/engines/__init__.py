@@ -5,11 +5,14 @@ import importlib.util
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 from litevision.errors import UnknownNameError, UsageError
 from litevision.runtime.cpus import available_cpus
 from litevision.runtime.engines.base import Engine, EngineChoice, Outputs, Precision, TensorInfo
+
+if TYPE_CHECKING:
+    from litevision.runtime.model_folder import ModelFolder
 
 __all__ = [
     "AUTO",
@@ -47,7 +50,7 @@ class EngineSpec:
         opener: ``module:class``, or a function, that opens a graph: ``opener(data, choice, name=...)``.
         install: the pip command that installs it.
         distributions: the pip packages that hold it, for its version.
-        reads: the ending of the files that it computes.
+        reads: what it computes: files by their endings, and folders of an export by its format.
     """
 
     package: str
@@ -56,9 +59,9 @@ class EngineSpec:
     opener: str | Callable[..., Engine]
     install: str
     distributions: tuple[str, ...]
-    reads: str = ".onnx"
+    reads: tuple[str, ...] = (".onnx",)
 
-    def open(self, data: bytes, choice: EngineChoice, *, name: str) -> Engine:
+    def open(self, data: "bytes | ModelFolder", choice: EngineChoice, *, name: str) -> Engine:
         """Load a graph; arguments and errors as for `open_engine`."""
         if callable(self.opener):
             return self.opener(data, choice, name=name)
@@ -88,6 +91,7 @@ ENGINES: dict[str, EngineSpec] = {
         opener="litevision.runtime.engines.openvino_engine:OpenvinoEngine",
         install="pip install 'litevision[openvino]'",
         distributions=("openvino",),
+        reads=(".onnx", "openvino"),
     ),
     "litert": EngineSpec(
         package="ai_edge_litert",
@@ -96,10 +100,19 @@ ENGINES: dict[str, EngineSpec] = {
         opener="litevision.runtime.engines.litert_engine:LitertEngine",
         install="pip install 'litevision[litert]'",
         distributions=("ai-edge-litert",),
-        reads=".tflite",
+        reads=(".tflite",),
+    ),
+    "ncnn": EngineSpec(
+        package="ncnn",
+        precisions=("fp32",),
+        devices={"cpu": "ncnn"},
+        opener="litevision.runtime.engines.ncnn_engine:NcnnEngine",
+        install="pip install 'litevision[ncnn]'",
+        distributions=("ncnn",),
+        reads=("ncnn",),
     ),
 }
-"""Every engine by its name, the default one of each kind of file first."""
+"""Every engine by its name, the default one of each kind of model first."""
 
 
 def installed_engines() -> tuple[str, ...]:
@@ -107,34 +120,37 @@ def installed_engines() -> tuple[str, ...]:
     return tuple(name for name, spec in ENGINES.items() if importlib.util.find_spec(spec.package) is not None)
 
 
-def engines_for(ending: str) -> tuple[str, ...]:
-    """List those of them that compute files with this ending; the default one where there are none."""
-    return tuple(name for name in installed_engines() if ENGINES[name].reads == ending) or (default_engine(ending),)
+def engines_for(kind: str) -> tuple[str, ...]:
+    """List those that compute this kind of model, as `EngineSpec.reads` has it; the default one where none does."""
+    return tuple(name for name in installed_engines() if kind in ENGINES[name].reads) or (default_engine(kind),)
 
 
 def ending_of(path: str | os.PathLike[str]) -> str:
     """The ending of a bundle's file, as the engines' rows have it; that of any other name is .onnx."""
     suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122  # every start pays for a Path
-    return suffix if any(spec.reads == suffix for spec in ENGINES.values()) else ".onnx"
+    return suffix if suffix and any(suffix in spec.reads for spec in ENGINES.values()) else ".onnx"
 
 
-def default_engine(ending: str) -> str:
-    """The engine that computes files with this ending unless another is asked for."""
-    return next(name for name, spec in ENGINES.items() if spec.reads == ending)
+def default_engine(kind: str) -> str:
+    """The engine that computes this kind of model unless another is asked for."""
+    return next(name for name, spec in ENGINES.items() if kind in spec.reads)
 
 
-def check_reads(engine: str, ending: str) -> None:
-    """Refuse an engine that does not compute files with this ending.
+def check_reads(engine: str, kind: str) -> None:
+    """Refuse an engine that does not compute this kind of model.
 
     Raises:
         UsageError: the message says which do.
     """
-    if ENGINES[engine].reads != ending:
-        able = [name for name, other in ENGINES.items() if other.reads == ending]
-        raise UsageError(
-            f"{engine} computes {ENGINES[engine].reads} files, got one that ends with {ending}; "
-            f"expected the engine {' or '.join(able)}."
-        )
+    if kind not in ENGINES[engine].reads:
+        able = [name for name, other in ENGINES.items() if kind in other.reads]
+        taken = " or ".join(map(_titled, ENGINES[engine].reads))
+        raise UsageError(f"{engine} computes {taken}, got {_titled(kind)}; expected the engine {' or '.join(able)}.")
+
+
+def _titled(kind: str) -> str:
+    article = "an" if kind == ".onnx" else "a"
+    return f"{article} {kind} file" if kind.startswith(".") else f"a folder for {kind}"
 
 
 def device_names() -> tuple[str, ...]:
@@ -196,7 +212,7 @@ def candidates(
         threads: as for `engine_choice`.
         streams: as for `engine_choice`.
         device: as for `engine_choice`.
-        reads: the ending of the file that is to be computed.
+        reads: the kind of model that is to be computed, as `litevision.runtime.bundle.kind_of` gives it.
 
     Raises:
         UsageError: no such engine, precision or device, or no engine among these with one of these precisions.
@@ -224,11 +240,11 @@ def candidates(
     return found
 
 
-def open_engine(data: bytes, choice: EngineChoice, *, name: str = "the bundle") -> Engine:
+def open_engine(data: "bytes | ModelFolder", choice: EngineChoice, *, name: str = "the bundle") -> Engine:
     """Load the graph in ``data`` into the engine of ``choice``.
 
     Args:
-        data: an ONNX file.
+        data: an ONNX or LiteRT file, or the folder of an export.
         choice: the engine and how it computes.
         name: the bundle's path, for messages.
 

@@ -1,25 +1,27 @@
 """Choice of the fastest engine for a bundle on this machine: measured once and cached."""
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from litevision.errors import LitevisionError
-from litevision.files import JsonCache
+from litevision.files import JsonCache, sha256_of
 from litevision.image import ImageLike
-from litevision.runtime.bundle import adapted, checked_metadata, read_bundle
-from litevision.runtime.engines import Engine, EngineChoice, Precision, candidates, ending_of, open_engine
+from litevision.runtime.bundle import adapted, checked_metadata, files_of, kind_of, read_model
+from litevision.runtime.engines import Engine, EngineChoice, Precision, candidates, open_engine
 from litevision.runtime.engines.timing import count_changes, sample_images, time_engines
 from litevision.runtime.machine import cpu_instructions, cpu_name, engine_versions
 from litevision.runtime.schema import from_dict, to_dict
+
+if TYPE_CHECKING:
+    from litevision.runtime.model_folder import ModelFolder
 
 FEW_IMAGES = 64
 """For fewer, measuring (a few seconds) costs more than any engine gains."""
@@ -65,21 +67,21 @@ class Decision:
     reason: str
 
 
-Measure = Callable[[bytes, Sequence[EngineChoice], npt.NDArray[np.uint8], int], list[Timing]]
+Measure = Callable[["bytes | ModelFolder", Sequence[EngineChoice], npt.NDArray[np.uint8], int], list[Timing]]
 
 
 def measure(
-    data: bytes,
+    data: "bytes | ModelFolder",
     choices: Sequence[EngineChoice],
     images_u8_nhwc: npt.NDArray[np.uint8],
     batch_size: int,
     *,
-    opened_by: Callable[[bytes, EngineChoice], Engine] | None = None,
+    opened_by: "Callable[[bytes | ModelFolder, EngineChoice], Engine] | None" = None,
 ) -> list[Timing]:
     """Time each of ``choices`` that this machine can run.
 
     Args:
-        data: the bundle.
+        data: the bundle, or the folder of an export.
         choices: what to try, at least one in fp32 and that first.
         images_u8_nhwc: real images, for the batches and for comparing answers.
         batch_size: images in a batch.
@@ -121,8 +123,9 @@ def measure(
     ]
 
 
-def _open(data: bytes, choice: EngineChoice) -> Engine:
-    return adapted(open_engine(data, choice), checked_metadata(data, Path("the bundle")))
+def _open(data: "bytes | ModelFolder", choice: EngineChoice) -> Engine:
+    metadata = checked_metadata(data, Path("the bundle")) if isinstance(data, bytes) else data.metadata
+    return adapted(open_engine(data, choice), metadata)
 
 
 def choose(
@@ -155,14 +158,13 @@ def choose(
     """
     path = Path(path)
     precisions = () if precision is None else (precision,)
-    choices = candidates(precisions=precisions, threads=threads, streams=streams, device=device, reads=ending_of(path))
-    data = read_bundle(path)
-    metadata = checked_metadata(data, path)
+    choices = candidates(precisions=precisions, threads=threads, streams=streams, device=device, reads=kind_of(path))
+    data, metadata = read_model(path)
     if metadata.finds_boxes:
         choices = [choice for choice in choices if choice.precision == choices[0].precision]  # answers of no one class
     if len(choices) == 1:
         return Decision(choices[0], f"{choices[0].title} (the only one here)")
-    cache = JsonCache("engines", _key(data, choices, batch_size))
+    cache = JsonCache("engines", _key(sha256_of(files_of(path)[0]), choices, batch_size))
     timings, when = _load(cache, choices), "measured earlier"
     if not timings:
         if images is not None and images < FEW_IMAGES:
@@ -189,14 +191,14 @@ def decide(timings: Sequence[Timing], images: int | None = None) -> tuple[Timing
     return best, "; ".join(figures)
 
 
-def _key(data: bytes, choices: Sequence[EngineChoice], batch_size: int) -> dict[str, Any]:
+def _key(sha256: str, choices: Sequence[EngineChoice], batch_size: int) -> dict[str, Any]:
     """Return the cache key: all that the timings depend on."""
     return {
         "cpu": cpu_name(),
         "instructions": cpu_instructions(),
         "cores": os.cpu_count(),
         "engines": engine_versions(),
-        "bundle": hashlib.sha256(data).hexdigest(),
+        "bundle": sha256,
         "batch_size": batch_size,
         "choices": [to_dict(choice) for choice in choices],
     }

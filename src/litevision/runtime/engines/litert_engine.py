@@ -8,13 +8,16 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from litevision.errors import BundleError, MissingExtraError
 from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo, compute_errors, load_errors, run_each
+
+if TYPE_CHECKING:
+    from litevision.runtime.model_folder import ModelFolder
 
 IDENTIFIER = b"TFL3"
 """What .tflite files have at bytes 4 to 8."""
@@ -35,8 +38,8 @@ class LitertEngine:
     A detector's file gives what TFLite's detectors give; here it is a bundle's answers again.
     """
 
-    def __init__(self, data: bytes, choice: EngineChoice, *, name: str) -> None:
-        if data[4:8] != IDENTIFIER:
+    def __init__(self, data: "bytes | ModelFolder", choice: EngineChoice, *, name: str) -> None:
+        if not isinstance(data, bytes) or data[4:8] != IDENTIFIER:
             raise BundleError(
                 f"{name}: no LiteRT file, which is all that litert computes. "
                 "Make one with 'litevision export -o model.tflite'."

@@ -3,14 +3,17 @@
 import subprocess
 import sys
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from litevision.errors import BundleError, MissingExtraError
 from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo, compute_errors, load_errors, run_each
+
+if TYPE_CHECKING:
+    from litevision.runtime.model_folder import ModelFolder
 
 PARAM, BIN = "model.param", "model.bin"
 
@@ -37,15 +40,18 @@ class NcnnEngine:
     Args:
         folder: with `PARAM` and `BIN`.
         choice: how many threads compute it.
-        input_chw: the shape of its input, which the files do not say.
         name: the folder, for messages.
     """
 
-    def __init__(self, folder: Path, choice: EngineChoice, *, input_chw: tuple[int, ...], name: str) -> None:
+    def __init__(self, folder: "bytes | ModelFolder", choice: EngineChoice, *, name: str) -> None:
+        if isinstance(folder, bytes):
+            raise BundleError(
+                f"{name}: one file, and ncnn computes folders. Make one with 'litevision export -o it.ncnn'."
+            )
         self._ncnn = _import_ncnn()
-        self.choice, self._name = choice, name
+        self.choice, self._name = replace(choice, device="cpu"), name
         self.version = f"ncnn {self._ncnn.__version__}"
-        files = [str(folder / PARAM), str(folder / BIN)]
+        input_chw, files = folder.input_chw, [str(folder.path / PARAM), str(folder.path / BIN)]
         self._net = self._ncnn.Net()
         self._net.opt.num_threads = self.choice.threads
         self._net.opt.use_vulkan_compute = False

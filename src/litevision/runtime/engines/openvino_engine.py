@@ -6,10 +6,9 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,11 @@ from litevision.errors import MissingExtraError, UsageError
 from litevision.runtime.engines import AUTO, ENGINES
 from litevision.runtime.engines.base import EngineChoice, Outputs, TensorInfo, compute_errors, load_errors, run_each
 from litevision.runtime.engines.onnxruntime_engine import check_graph
+
+if TYPE_CHECKING:
+    from litevision.runtime.model_folder import ModelFolder
+
+MODEL = "model.xml"
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 _DTYPES = {"float32": "float", "float64": "double"}
@@ -28,12 +32,12 @@ class OpenvinoEngine:
     """A graph in openvino, compiled when it is first asked for one image, and for several at once.
 
     Args:
-        data: an ONNX file, or the path of an ``.xml`` file of openvino's own format.
+        data: an ONNX file, or a folder with openvino's own format, `MODEL` and its weights.
         choice: how it computes.
         name: the file's path, for messages.
     """
 
-    def __init__(self, data: bytes | Path, choice: EngineChoice, *, name: str) -> None:
+    def __init__(self, data: "bytes | ModelFolder", choice: EngineChoice, *, name: str) -> None:
         openvino = import_openvino()
         with _STARTING:
             self._core = _core(openvino)
@@ -54,7 +58,7 @@ class OpenvinoEngine:
         if isinstance(data, bytes):
             check_graph(data, name)
         with load_errors(self._name, self.version, _reason):
-            self.model = _read_onnx(data) if isinstance(data, bytes) else self._core.read_model(data)
+            self.model = _read_onnx(data) if isinstance(data, bytes) else self._core.read_model(data.path / MODEL)
             self.inputs = tuple(map(_info, self.model.inputs))
             self.outputs = tuple(map(_info, self.model.outputs))
         self._compiled: dict[bool, _Compiled] = {}
