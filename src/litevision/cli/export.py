@@ -50,6 +50,9 @@ class ExportOptions:
         None, choices=_format_names, help="Format to write, where the output's name does not say it."
     )
     half: bool = flag(help="Layers, or at least weights, in float16; what goes in and comes out stays as it is.")
+    dynamic_int8: bool = flag(
+        help="Of a LiteRT file, weights in 8 bits, and activations rounded image by image; no images calibrate it."
+    )
     opset: int | None = option(
         None,
         metavar="N",
@@ -144,6 +147,7 @@ def run(options: ExportOptions) -> int:
         save_map=options.save_map,
         format=options.format,
         half=options.half,
+        dynamic_int8=options.dynamic_int8,
         opset=options.opset,
         batch=options.batch,
         input=cast("Any", options.input),  # the writer refuses another word

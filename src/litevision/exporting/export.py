@@ -50,6 +50,7 @@ def export(
     save_map: str | Path | None = None,
     format: str | None = None,
     half: bool = False,
+    dynamic_int8: bool = False,
     opset: int | None = None,
     batch: int | None = None,
     input: Literal["float-nchw"] | None = None,
@@ -94,6 +95,8 @@ def export(
         save_map: where to write that map of a file of no known layout, which is read by its structure.
         format: which one, a key of `litevision.exporting.formats.FORMATS`, where the ending does not say it.
         half: layers, or at least weights, in float16; what goes in and comes out stays as it is.
+        dynamic_int8: of a LiteRT file, weights in 8 bits, without images that calibrate; `litevision.quantize` makes
+            one whose activations are in 8 bits too.
         opset: of a bundle, the version of ONNX's operators; by default the lowest that its nodes allow.
         batch: of a bundle, 1 for one image at a time; by default it takes any number.
         input: of a bundle, ``float-nchw`` for images that are normalised already, float32 [N, 3, H, W].
@@ -118,7 +121,7 @@ def export(
     """
     path = Path(path)
     row = format_of(path, format)
-    variant = Variant(half, opset, batch, input, raw_heads)
+    variant = Variant(half, opset, batch, input, raw_heads, dynamic_int8)
     row.check(variant)
     named = [source] if isinstance(source, str | os.PathLike) else []
     check_output(path, None if row.is_folder else kind_named("export", path), inputs=named)

@@ -27,6 +27,9 @@ INPUTS = ("float-nchw",)
 HALF_TOLERANCE = 0.02
 """Largest difference of a probability that weights in float16 explain."""
 
+INT8_TOLERANCE = 0.1
+"""The same for weights in 8 bits, and activations that are rounded as they come."""
+
 
 @dataclass(frozen=True)
 class FinishedBundle:
@@ -54,6 +57,7 @@ class Variant:
         batch: how many images are taken at a time, 1; by default any number.
         input: ``float-nchw`` for normalised images, float32 [N, 3, H, W], in place of uint8 [N, H, W, 3].
         raw_heads: a detector gives its maps, and no boxes.
+        dynamic_int8: weights in 8 bits; activations are rounded image by image, so that nothing calibrates.
     """
 
     half: bool = False
@@ -61,6 +65,7 @@ class Variant:
     batch: int | None = None
     input: str | None = None
     raw_heads: bool = False
+    dynamic_int8: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,7 @@ def _write_openvino(bundle: FinishedBundle, folder: Path, variant: Variant) -> f
 def _write_ncnn(bundle: FinishedBundle, folder: Path, variant: Variant) -> float:
     from litevision.exporting.ncnn import write_ncnn
 
-    return write_ncnn(bundle, folder)
+    return write_ncnn(bundle, folder, half=variant.half)
 
 
 def _opener(kind: str) -> Callable[[Path, "BundleMetadata"], "Engine"]:
@@ -150,7 +155,7 @@ def _opener(kind: str) -> Callable[[Path, "BundleMetadata"], "Engine"]:
 def _write_litert(bundle: FinishedBundle, path: Path, variant: Variant) -> float:
     from litevision.exporting.litert.write import write_litert
 
-    return write_litert(bundle, path, half=variant.half)
+    return write_litert(bundle, path, variant)
 
 
 def _record_litert(path: Path, metadata: "BundleMetadata") -> None:
@@ -190,11 +195,12 @@ FORMATS = {
         ExportFormat(
             name="ncnn",
             suffixes=(".ncnn", "_ncnn"),
-            help="a folder with ncnn's model.param and model.bin, float16 weights, for float images",
+            help="a folder with ncnn's model.param and model.bin, for float images",
             extra="ncnn",
             write=_write_ncnn,
             open=_opener("ncnn"),
             is_folder=True,
+            takes=frozenset({"half"}),
         ),
         ExportFormat(
             name="litert",
@@ -204,7 +210,7 @@ FORMATS = {
             write=_write_litert,
             open=_open_litert,
             record=_record_litert,
-            takes=frozenset({"half"}),
+            takes=frozenset({"half", "dynamic_int8"}),
         ),
     )
 }

@@ -16,10 +16,11 @@ from litevision.exporting.surgery import fix_batch, give_maps, prune, read_graph
 from litevision.runtime.engines.ncnn_engine import BIN, PARAM
 
 _TIMEOUT_S = 600
+_TOLERANCE = 1e-3
 
 
-def write_ncnn(bundle: FinishedBundle, unfinished: Path) -> float:
-    """Writes the bundle's graph, for normalised float images one at a time, with weights in float16.
+def write_ncnn(bundle: FinishedBundle, unfinished: Path, *, half: bool = False) -> float:
+    """Writes the bundle's graph, for normalised float images one at a time, with weights in float32 or float16.
 
     A detector's maps are left to be decoded. Arguments as for ``ExportFormat.write``.
 
@@ -43,7 +44,7 @@ def write_ncnn(bundle: FinishedBundle, unfinished: Path) -> float:
         onnx.save(model, Path(work, "model.onnx"))
         try:
             done = subprocess.run(
-                [pnnx, "model.onnx", f"inputshape=[{sides}]", "fp16=1"],
+                [pnnx, "model.onnx", f"inputshape=[{sides}]", f"fp16={int(half)}"],
                 cwd=work,
                 capture_output=True,
                 text=True,
@@ -60,7 +61,7 @@ def write_ncnn(bundle: FinishedBundle, unfinished: Path) -> float:
         names = {"in0": taken.name, **{f"out{place}": it.name for place, it in enumerate(model.graph.output)}}
         (unfinished / PARAM).write_text(_renamed(param.read_text("utf-8"), names), "utf-8")
         (unfinished / BIN).write_bytes(numbers.read_bytes())
-    return HALF_TOLERANCE
+    return HALF_TOLERANCE if half else _TOLERANCE
 
 
 def _shuffle_by_transposing(model: onnx.ModelProto) -> None:

@@ -1,5 +1,6 @@
 """The gate: a graph is run as the original was, on the same images, in the same engine, and what it lost is counted."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -15,7 +16,10 @@ from litevision.runtime import METADATA_KEY, Bundle
 from litevision.runtime.engines import ending_of
 from litevision.runtime.engines.timing import time_engines
 from litevision.runtime.metadata import BundleMetadata
+from litevision.tables import pluralise
 from litevision.tasks import Task
+
+_Z = 1.96  # of 95 % of a normal distribution
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,28 @@ def faults_of(before: Trial, after: Trial, task: Task, max_drop: float, min_agre
     if after.agreement.share < min_agreement:
         faults.append(f"{after.agreement.share:.1%} of the answers agree; at least {min_agreement:.1%} must")
     return faults
+
+
+def doubt_of(before: Trial, after: Trial, task: Task, max_drop: float, count: int) -> str | None:
+    """What ``count`` images are too few to tell, and how many would do; None where they are enough.
+
+    A share of right answers changes by nothing but the answers that changed, and each of these by one image at most:
+    with m of n changed, its change has a standard error of at most sqrt(m) / n (McNemar 1947). With none changed, one
+    stands for what so few cannot show. The verdict is not softened by it. AP is no share, and is judged as it is.
+    """
+    if before.score is None or after.score is None or not task.main_score.name.endswith("%") or not count:
+        return None
+    changed = max(1, round(count * (1 - after.agreement.share)))
+    reach = 100 * _Z * math.sqrt(changed) / count
+    drop = before.score - after.score
+    if abs(drop - max_drop) >= reach or max_drop <= 0:
+        return None
+    needed = math.ceil((100 * _Z) ** 2 * changed / count / max_drop**2)
+    return (
+        f"{pluralise(count)} are too few to tell: {task.main_score.name} falls by {drop:.2f}, give or take "
+        f"{reach:.2f}, and at most {max_drop:g} is allowed; about {max(needed, count + 1):,} labelled images would do "
+        "(--evaluate-on)"
+    )
 
 
 class Gate:

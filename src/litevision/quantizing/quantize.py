@@ -15,7 +15,7 @@ from litevision.exporting.record import check_sidecars, record_of, write_sidecar
 from litevision.files import folder_beside, sha256_of, sync_file
 from litevision.hub import find_bundle
 from litevision.outputs import check_output, kind_named
-from litevision.quantizing.gate import Gate, Trial, faults_of, opened_as, save
+from litevision.quantizing.gate import Gate, Trial, doubt_of, faults_of, opened_as, save
 from litevision.quantizing.graph import check_answers, float_nodes, put_back, with_integer_answers
 from litevision.quantizing.images import choose_images
 from litevision.quantizing.nncf_quantizer import import_nncf, quantise
@@ -95,6 +95,9 @@ class QuantizeResult(Report):
             )
         for fault in self._faults():
             yield f"refused: {fault}" if self.path is None else f"allowed: {fault}"
+        doubt = doubt_of(self.before, self.chosen, self.task, self.max_drop, record.count)
+        if doubt is not None:
+            yield doubt
         yield "nothing was written" if self.path is None else f"wrote {self.path}: {ratio:.0%} of the size"
 
     def _row(self, name: str, one: Trial) -> tuple[str, ...]:

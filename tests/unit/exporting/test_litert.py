@@ -20,6 +20,7 @@ from litevision.exporting.litert.write import INPUT, lower
 from litevision.runtime import Bundle
 from litevision.runtime.engines import engine_choice
 from litevision.runtime.engines.litert_engine import LitertEngine
+from litevision.zoo import BUNDLES
 from networks import NETWORKS, SHORT_ROWS
 
 SIZE_HW = (65, 98)  # at which every form is exported elsewhere too
@@ -276,7 +277,7 @@ def test_a_file_is_opened_as_a_bundle(clothing: Path) -> None:
 
 
 def test_another_engine_is_refused(clothing: Path) -> None:
-    with pytest.raises(UsageError, match=r"onnxruntime computes \.onnx files.*the engine litert"):
+    with pytest.raises(UsageError, match=r"onnxruntime computes an \.onnx file.*the engine litert"):
         Bundle.open(clothing, engine="onnxruntime")
 
 
@@ -287,3 +288,26 @@ def test_a_file_without_a_record_says_how_to_make_one(clothing: Path, tmp_path: 
         bare.write_bytes(cut)
         with pytest.raises(BundleError, match=r"litevision export -o model\.tflite"):
             Bundle.open(bare)
+
+
+@pytest.mark.parametrize(("name", "largest"), [("clothing", 0.05), ("blood-cells", 0.02)])
+def test_weights_in_8_bits_are_a_quarter_and_answer_alike(name: str, largest: float, tmp_path: Path) -> None:
+    check = export(name, tmp_path / "it.tflite", dynamic_int8=True).check
+    assert (check.top1_agreement, check.images) == (1, 4)
+    assert 1e-4 < check.max_abs_diff < largest
+    assert (tmp_path / "it.tflite").stat().st_size < 0.3 * BUNDLES[name].stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("file", "options", "message"),
+    [
+        ("it.tflite", {"half": True}, "dynamic int8 is for float32 weights, and half is another precision"),
+        ("it.ncnn", {}, "the format ncnn has no choice of dynamic-int8; expected litert"),
+    ],
+)
+def test_weights_in_8_bits_are_refused_where_they_cannot_be(
+    file: str, options: dict[str, bool], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        export("clothing", tmp_path / file, dynamic_int8=True, **options)
+    assert not [*tmp_path.iterdir()]

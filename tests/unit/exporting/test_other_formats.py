@@ -48,11 +48,11 @@ def make(source: Path, path: Path, **options: Any) -> Any:
     return litevision.export(source, path, check_images=IMAGES, **options)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(("name", "half"), [("mobilenet_v3_large", False), ("shufflenet_v2_x0_5", True)])
 def test_ncnn_answers_as_the_bundle_and_its_record_says_how_to_ask(
-    bundles: dict[str, Path], name: str, tmp_path: Path
+    bundles: dict[str, Path], name: str, half: bool, tmp_path: Path
 ) -> None:
-    metadata = make(bundles[name], tmp_path / "it.ncnn")
+    metadata = make(bundles[name], tmp_path / "it.ncnn", half=half)
     assert sorted(file.name for file in (tmp_path / "it.ncnn").iterdir()) == [
         "litevision.json",
         "model.bin",
@@ -60,8 +60,9 @@ def test_ncnn_answers_as_the_bundle_and_its_record_says_how_to_ask(
     ]
     assert (metadata.check.engine.split()[0], metadata.check.images) == ("ncnn", 3)
     found, expected = (outputs(path)["probabilities"] for path in (tmp_path / "it.ncnn", bundles[name]))
-    np.testing.assert_allclose(found, expected, rtol=0, atol=0.02 * expected.max())
-    assert (tmp_path / "it.ncnn/model.bin").stat().st_size < 0.6 * bundles[name].stat().st_size
+    np.testing.assert_allclose(found, expected, rtol=0, atol=(0.02 if half else 1e-4) * expected.max())
+    ratio = (tmp_path / "it.ncnn/model.bin").stat().st_size / bundles[name].stat().st_size
+    assert ratio < (0.6 if half else 1.05)
 
     record = json.loads((tmp_path / "it.ncnn/litevision.json").read_text("utf-8"))
     [given] = record["inputs"]
@@ -128,7 +129,7 @@ def test_a_detector_in_ncnn(tmp_path: Path) -> None:
     record = json.loads((tmp_path / "it.ncnn/litevision.json").read_text("utf-8"))
     assert (record["decoding"]["kind"], record["decoding"]["stride"]) == ("centernet", 4)
     found, expected = (outputs(path) for path in (tmp_path / "it.ncnn", DETECTOR))
-    np.testing.assert_allclose(found["scores"], expected["scores"], rtol=0, atol=0.02)
+    np.testing.assert_allclose(found["scores"], expected["scores"], rtol=0, atol=1e-5)
 
 
 def test_the_decoder_of_maps_is_the_network_s() -> None:

@@ -41,6 +41,7 @@ def test_writes_int8_that_answers_as_before(done: module.QuantizeResult, place: 
     assert done.path == place / "int8.onnx"
     assert done.is_accepted
     assert (done.before.score, done.chosen.score) == (100.0, 100.0)
+    assert "24 images are too few to tell: top-1, % falls by 0.00" in str(done)
     made = onnx.load(place / "int8.onnx")
     weights = {one.name: one for one in made.graph.initializer}
     kinds = [node.op_type for node in made.graph.node]

@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 
 from litevision import __version__
-from litevision.errors import ExportError
-from litevision.exporting.formats import HALF_TOLERANCE, FinishedBundle
+from litevision.errors import ExportError, UsageError
+from litevision.exporting.formats import HALF_TOLERANCE, INT8_TOLERANCE, FinishedBundle, Variant
 from litevision.exporting.graph_parts import read_model
 from litevision.exporting.litert.lowering import Lowering, Storage, fixed_to_one_image
 from litevision.exporting.litert.model_writer import Tensor
@@ -25,11 +25,20 @@ _BY_ROWS = [1, 0, 3, 2]
 """(left, top, right, bottom) as (top, left, bottom, right), and back."""
 
 
-def write_litert(bundle: FinishedBundle, unfinished: Path, *, half: bool = False) -> float:
-    """Writes the bundle's graph as a .tflite file; arguments as for ``ExportFormat.write``."""
+def write_litert(bundle: FinishedBundle, unfinished: Path, variant: Variant) -> float:
+    """Writes the bundle's graph as a .tflite file; arguments as for ``ExportFormat.write``.
+
+    Raises:
+        UsageError: weights in 8 bits are asked for, and in float16 too, or of a bundle in 8 bits.
+        ExportError: as for ``to_litert``.
+    """
+    if variant.dynamic_int8 and (variant.half or bundle.metadata.quantization is not None):
+        what = "half is another precision" if variant.half else "this bundle is in 8 bits already"
+        raise UsageError(f"dynamic int8 is for float32 weights, and {what}; give one of them")
     model = read_model(bundle.path.read_bytes())
-    unfinished.write_bytes(to_litert(model, bundle.metadata, "float16" if half else "float32"))
-    return HALF_TOLERANCE if half else TOLERANCE
+    storage: Storage = "int8" if variant.dynamic_int8 else "float16" if variant.half else "float32"
+    unfinished.write_bytes(to_litert(model, bundle.metadata, storage))
+    return {"int8": INT8_TOLERANCE, "float16": HALF_TOLERANCE, "float32": TOLERANCE}[storage]
 
 
 def open_litert(path: Path) -> LitertEngine:
