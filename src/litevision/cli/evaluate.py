@@ -24,7 +24,8 @@ from litevision.errors import UsageError
 
 if TYPE_CHECKING:
     from litevision.runtime import Bundle
-    from litevision.tasks.base import MainScore, ScoreSheet, Task
+    from litevision.tasks.base import Task
+    from litevision.tasks.report import MainScore, ScoreSheet
 
 _SECONDS = 0.5  # of computing, by which the sizes' times are compared
 
@@ -190,7 +191,7 @@ class _AtSize:
     def of(cls, bundle: "Bundle", scores: Any, main: "MainScore") -> "_AtSize":
         from litevision.cost.info import info
 
-        score = getattr(scores, main.key) or 0.0  # None where there is nothing to find
+        score = main.of(scores) or 0.0
         return cls(bundle, score, info(bundle.path).macs)
 
     @property

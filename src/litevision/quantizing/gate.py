@@ -112,7 +112,7 @@ class Gate:
         answers = self.task.evaluate(self.task.open(bundle), judge.samples, judge.classes, split=judge.split)
         if not judge.is_labelled:
             return answers, None
-        return answers, float(getattr(self.task.scores(answers), self.task.main_score.key))
+        return answers, self.task.main_score.of(self.task.scores(answers))
 
     def _time(self, *bundles: Bundle) -> list[float]:
         size_hw = self.original.metadata.preprocess.size_hw

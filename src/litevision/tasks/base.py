@@ -1,10 +1,9 @@
 """The interface of a task: all that training, evaluation, export and the command line ask for."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     from torch import nn
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from litevision.exporting.graph import FromRaw
     from litevision.runtime import Bundle, BundleMetadata, Check, Normalisation
     from litevision.runtime.metadata import Task as TaskName
-    from litevision.tasks.card_sections import CardSections, ScoreCurve
+    from litevision.tasks.report import CardSections, MainScore, Rows, ScoreCurve, ScoreSheet
     from litevision.training.batches import Images
     from litevision.training.image_cache import ImageStores
     from litevision.training.loop import Objective
@@ -53,54 +52,6 @@ class TrainingSetup(NamedTuple):
     chances: Sequence[float] | None = None
 
 
-class MainScore(NamedTuple):
-    """The figure by which models of a task are compared.
-
-    Attributes:
-        name: what it is called.
-        key: its name in the scores and in a bundle's score.
-        max_drop: how much of it a smaller bundle may lose unless the user says otherwise.
-        min_agreement: the share of its answers that must be the larger one's, in [0, 1].
-    """
-
-    name: str
-    key: str
-    max_drop: float
-    min_agreement: float
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The content of a CSV file; ``summary`` says what it comes to."""
-
-    header: tuple[str, ...]
-    rows: Iterable[Sequence[object]]
-    summary: str = ""
-
-
-@dataclass(frozen=True)
-class ScoreSheet:
-    """Scores as a person reads them.
-
-    Attributes:
-        images: what was scored, in words.
-        lines: what stands above the table.
-        columns: the table's header, with how each column is set.
-        rows: the table's cells.
-        footer: what stands below it.
-        per_class: the scores of each class.
-        predictions: what the model answered to each image.
-    """
-
-    images: str
-    lines: Sequence[str]
-    columns: Mapping[str, Literal["left", "right"]]
-    rows: Sequence[Sequence[str]]
-    footer: Sequence[str]
-    per_class: Rows
-    predictions: Rows
-
-
 class Task(ABC):
     """One task. Its methods import what they need when they are called: some run without torch.
 
@@ -120,7 +71,7 @@ class Task(ABC):
     head_name: ClassVar[str]
     head_name_short: ClassVar[str]
     data_name: ClassVar[str]
-    main_score: ClassVar[MainScore]
+    main_score: ClassVar["MainScore"]
 
     # Data
 
@@ -292,7 +243,7 @@ class Task(ABC):
         """The score that a bundle's metadata carries."""
 
     @abstractmethod
-    def score_sheet(self, data: Any, evaluation: Any, scores: Any) -> ScoreSheet:
+    def score_sheet(self, data: Any, evaluation: Any, scores: Any) -> "ScoreSheet":
         """The scores as a person reads them."""
 
     # What a run leaves
@@ -321,7 +272,7 @@ class Task(ABC):
         return {}
 
     @abstractmethod
-    def class_rows(self, results: Mapping[str, Any], split: str) -> Rows:
+    def class_rows(self, results: Mapping[str, Any], split: str) -> "Rows":
         """The content of ``classes.csv``; without a score of ``split`` the header alone."""
 
     @abstractmethod

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from litevision.image import Crop
 from litevision.runtime import Calibration
-from litevision.tasks.card_sections import CardSections
+from litevision.tasks.report import CardSections
 from litevision.training.report import facts
 from litevision.training.report.card import data_section, plain, table, weakest_classes
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from litevision.evaluation import Evaluation, Scores
-from litevision.tasks.base import Rows, ScoreSheet
+from litevision.tasks.report import Rows, ScoreSheet
 
 FIGURES = ("precision", "recall", "f1")
 _NAMED = 5  # of the labels that have no images

@@ -22,18 +22,10 @@ from litevision.image import Preprocess
 from litevision.runtime import Bundle, BundleMetadata, Calibration, Check, Classifier, Normalisation, Score
 from litevision.runtime.metadata import Task as TaskName
 from litevision.runtime.schema import to_dict
-from litevision.tasks.base import (
-    MainScore,
-    OnResults,
-    Rows,
-    ScoreSheet,
-    Task,
-    TrainableData,
-    TrainingSetup,
-)
-from litevision.tasks.card_sections import CardSections, ScoreCurve
+from litevision.tasks.base import OnResults, Task, TrainableData, TrainingSetup
 from litevision.tasks.classification.recipe import FRESH_DEFAULTS, ClassificationRecipe
 from litevision.tasks.classification.score_sheet import FIGURES, score_sheet
+from litevision.tasks.report import CardSections, MainScore, Rows, ScoreCurve, ScoreSheet
 
 if TYPE_CHECKING:
     from litevision.exporting.graph import FromRaw

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from litevision.image import Crop
-from litevision.tasks.card_sections import CardSections
+from litevision.tasks.report import CardSections
 from litevision.training.report import facts
 from litevision.training.report.card import data_section, plain, table, weakest_classes
 

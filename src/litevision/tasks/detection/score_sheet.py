@@ -8,7 +8,7 @@ from litevision.data import LabelledBoxes
 from litevision.evaluation.coco import DetectionScores
 from litevision.evaluation.detection import DetectionEvaluation
 from litevision.tables import pluralise
-from litevision.tasks.base import Rows, ScoreSheet
+from litevision.tasks.report import Rows, ScoreSheet
 
 _FIGURES = ("ap", "ap50", "threshold", "precision", "recall", "f1")
 

@@ -19,19 +19,11 @@ from litevision.runtime import Bundle, BundleMetadata, Check, DetectionScore, De
 from litevision.runtime.detector import DEFAULT_SCORE_THRESHOLD
 from litevision.runtime.metadata import Task as TaskName
 from litevision.tables import pluralise
-from litevision.tasks.base import (
-    MainScore,
-    OnResults,
-    Rows,
-    ScoreSheet,
-    Task,
-    TrainableData,
-    TrainingSetup,
-)
-from litevision.tasks.card_sections import CardSections, ScoreCurve
+from litevision.tasks.base import OnResults, Task, TrainableData, TrainingSetup
 from litevision.tasks.detection.data import boxes_from_dict, boxes_to_dict, read_trainable, truth_of
 from litevision.tasks.detection.recipe import DETECTION_DEFAULTS, FRESH_DEFAULTS, DetectionRecipe
 from litevision.tasks.detection.score_sheet import class_rows, score_line, score_sentence, score_sheet
+from litevision.tasks.report import CardSections, MainScore, Rows, ScoreCurve, ScoreSheet
 
 if TYPE_CHECKING:
     from litevision.exporting.graph import FromRaw

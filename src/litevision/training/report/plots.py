@@ -21,7 +21,7 @@ from litevision.plotting import BLUE, ORANGE, plot_style
 from litevision.training.report.facts import finite
 
 if TYPE_CHECKING:
-    from litevision.tasks.card_sections import ScoreCurve
+    from litevision.tasks.report import ScoreCurve
 
 _CURVE_INCHES = (4.6, 2.7)
 _MOST_NUMBERS = 2500  # in a confusion matrix; with more, the colours alone must do
