@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
-from litevision.data.boxes import usable_boxes
+from litevision.data.boxes import OF_BOXES, likely_cause, usable_boxes
 from litevision.data.dataset import SPLITS, DetectionSample, LabelledBoxes, LabelledImages, Sample, Split
 from litevision.data.formats import Task
 from litevision.data.formats.find import list_labels, task_of
 from litevision.data.image_stats import DatasetStats, inspect_images
 from litevision.data.issues import Issue
 from litevision.data.listing import ListedImage, Listing
-from litevision.data.misread import OF_BOXES, likely_cause
 from litevision.data.splits import DEFAULT_FRACTIONS, Fractions, assign_splits, check_fractions
 from litevision.errors import DataError
 

@@ -168,6 +168,18 @@ class Orientation:
             y1, y2 = height - y2, height - y1
         return (y1, x1, y2, x2) if self.swap else (x1, y1, x2, y2)
 
+    def upright_box(self, box_xyxy: tuple[float, ...], upright_wh: tuple[int, int]) -> tuple[float, ...]:
+        """Map a box of the stored frame to the upright frame."""
+        x1, y1, x2, y2 = box_xyxy
+        if self.swap:
+            x1, y1, x2, y2 = y1, x1, y2, x2
+        width, height = upright_wh
+        if self.flip_x:
+            x1, x2 = width - x2, width - x1
+        if self.flip_y:
+            y1, y2 = height - y2, height - y1
+        return x1, y1, x2, y2
+
     def upright(self, stored: Image.Image) -> Image.Image:
         """Turn a stored image upright."""
         return stored if self.method is None else stored.transpose(self.method)
