@@ -9,6 +9,7 @@ from litevision import console
 from litevision.cli.checks import parse_names, parse_shapes, parse_size
 from litevision.cli.fields import (
     MODEL_HELP,
+    NetworkOptions,
     all_engine_names,
     any_model_names,
     csv_option,
@@ -18,7 +19,6 @@ from litevision.cli.fields import (
     shape_option,
     size_option,
 )
-from litevision.cli.network_options import NetworkOptions
 from litevision.cli.parser import argument, option
 from litevision.errors import UsageError
 

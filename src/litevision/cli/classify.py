@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from litevision.cli.fields import model_names
+from litevision.cli.fields import PredictOptions, model_names
 from litevision.cli.parser import option
 from litevision.cli.predict import Job, Predict, predict
-from litevision.cli.predict_options import PredictOptions
 
 if TYPE_CHECKING:
     from litevision.cli.tables import OutputFormat

@@ -5,10 +5,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from litevision.cli.fields import bundle_names
+from litevision.cli.fields import PredictOptions, bundle_names
 from litevision.cli.parser import option
 from litevision.cli.predict import Job, Predict, predict
-from litevision.cli.predict_options import PredictOptions
 from litevision.errors import UsageError
 
 if TYPE_CHECKING:

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from litevision import console
-from litevision.cli.fields import MODEL_HELP, any_model_names, shape_option, size_option
-from litevision.cli.network_options import NetworkOptions
+from litevision.cli.fields import MODEL_HELP, NetworkOptions, any_model_names, shape_option, size_option
 from litevision.cli.parser import argument, option
 
 

@@ -1,9 +1,13 @@
 """Options that several commands have, each defined once."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from litevision.cli.parser import flag, option
+from litevision.cli.parser import argument, flag, option
+
+if TYPE_CHECKING:
+    from litevision.weights.any_model import NetworkForm
 
 BUNDLE_HELP = "A bundle (.onnx or .tflite), a folder of an export or of a finished run, or a model's name."
 MODEL_HELP = (
@@ -175,3 +179,74 @@ def csv_option(help: str, *, columns: str) -> Any:
 def plot_option() -> Any:
     """``--plot``."""
     return option(None, metavar="FILE.png|svg", help="Draw the result into this file.", writes="plot")
+
+
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # a start pays for each method, used or not
+class PredictOptions:
+    """The options that `classify` and `detect` share."""
+
+    inputs: tuple[str, ...] = argument(
+        metavar="IMAGE|FOLDER|VIDEO",
+        help="Images, folders of images, quoted patterns such as 'shots/**/*.jpg', videos, webcam:0, or - for paths on "
+        "standard input, one a line, or for the bytes of one image.",
+    )
+    model: str | None
+    recursive: bool = flag(help="Also look into folders in folders.")
+    frames: bool = flag(help="Read every frame of an animation, not only the first.")
+    videos: bool = flag(help="Also take the videos in folders; one that is named is read without.")
+    every: float = option(1.0, min=0, metavar="SECONDS", help="Seconds between frames of a video; 0 for every frame.")
+    json: bool = flag(help="Print one JSON document.", writes="stdout")
+    jsonl: bool = flag(help="Print one JSON object a line for each image.", writes="stdout")
+    csv: str | None
+    strict: bool = flag(help="Stop at the first image or folder that cannot be read.")
+    engine: str = option(
+        "auto", choices=engine_names_with_auto, help="Engine that computes the network; auto for the faster one."
+    )
+    precision: str | None = option(
+        None, choices=precision_names, help="Precision; fp32 unless --engine auto finds another one faster."
+    )
+    device: str = device_option()
+    workers: int | None = option(None, min=1, help="Images processed at once; all CPUs unless given.")
+    batch: int | None = option(None, min=1, help="Batch size; chosen by the number of images unless given.")
+
+
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
+class NetworkOptions:
+    """The form of a network that is given by its name."""
+
+    width: float = option(1.0, hidden=("--alpha", "--width-mult"), help="Width multiplier of the paper.")
+    classes: int | None = option(
+        None,
+        hidden=("--num-classes",),
+        help="Number of classes; 0 leaves out the classifier. 1000 unless given, of a detector 80.",
+    )
+    dialect: str | None = dialect_option("Library whose form of the network is built; the name's own unless given.")
+    output_stride: int = option(
+        32, choices=("8", "16", "32"), help="Input pixels per output pixel; less makes later strides dilation."
+    )
+    rows: str | None = option(
+        None,
+        metavar="ROWS",
+        hidden=("--conv-defs",),
+        help="Rows of the network's table to use instead, such as 'Conv(3, 2, 32), DepthSepConv(3, 1, 64)'.",
+    )
+    backbone: str | None = option(
+        None, choices=network_names, help="Of the detector centernet: the network whose backbone it takes."
+    )
+    neck: str | None = option(
+        None, choices=("light", "dlaup", "reshape"), help="Of the detector centernet: what stands on the backbone."
+    )
+
+    def form(self) -> "NetworkForm":
+        """How the network is built."""
+        from litevision.weights.any_model import NetworkForm
+
+        return NetworkForm(
+            width=self.width,
+            classes=self.classes,
+            dialect=self.dialect,
+            output_stride=self.output_stride,
+            rows=self.rows,
+            backbone=self.backbone,
+            neck=self.neck,
+        )

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from litevision.cli.fields import MODEL_HELP, any_model_names, json_flag, shape_option, size_option
-from litevision.cli.network_options import NetworkOptions
+from litevision.cli.fields import MODEL_HELP, NetworkOptions, any_model_names, json_flag, shape_option, size_option
 from litevision.cli.parser import argument, flag
 
 

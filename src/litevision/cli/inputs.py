@@ -15,7 +15,7 @@ from litevision.image.magic import kind_of_file
 from litevision.runtime.results import PreprocessedImage
 
 if TYPE_CHECKING:
-    from litevision.cli.predict_options import PredictOptions
+    from litevision.cli.fields import PredictOptions
     from litevision.runtime.video import Preprocessor
 
 STDIN = "-"

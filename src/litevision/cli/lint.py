@@ -6,6 +6,7 @@ from typing import ClassVar
 from litevision import console
 from litevision.cli.fields import (
     MODEL_HELP,
+    NetworkOptions,
     any_model_names,
     engine_option,
     json_flag,
@@ -14,7 +15,6 @@ from litevision.cli.fields import (
     size_option,
     threads_option,
 )
-from litevision.cli.network_options import NetworkOptions
 from litevision.cli.parser import argument, option
 
 

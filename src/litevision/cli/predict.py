@@ -11,7 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from litevision import console
-from litevision.cli.predict_options import PredictOptions
+from litevision.cli.fields import PredictOptions
 from litevision.cli.signals import Interrupted, Signals, leave, silence_stdout
 from litevision.errors import LitevisionError, UsageError
 from litevision.tables import display_width, escape, pluralise

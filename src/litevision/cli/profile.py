@@ -7,6 +7,7 @@ from typing import ClassVar
 from litevision import console
 from litevision.cli.fields import (
     MODEL_HELP,
+    NetworkOptions,
     any_model_names,
     engine_option,
     json_flag,
@@ -15,7 +16,6 @@ from litevision.cli.fields import (
     size_option,
     threads_option,
 )
-from litevision.cli.network_options import NetworkOptions
 from litevision.cli.parser import argument, flag, option
 
 
