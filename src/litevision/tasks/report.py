@@ -92,3 +92,8 @@ class ScoreCurve:
     ylabel: str
     lines: Mapping[str, str]
     caption: str
+
+
+def figure(value: float | None) -> str:
+    """A figure in [0, 1], or a dash where there is none."""
+    return "-" if value is None else f"{value:.4f}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from litevision.errors import LitevisionError, TrainingError
+from litevision.tables import pluralise
 from litevision.training.batch_norm import batch_norms
 from litevision.training.checkpoint import Progress
 from litevision.training.plan import AnyPlan, first_network
@@ -168,7 +169,7 @@ def _cause(plan: AnyPlan, first: float, last: float, steps: int) -> str:
             "validation images: look at them and their labels with 'litevision check-data', or add images"
         )
     if steps < _FEW_STEPS:
-        return f"It had {steps} step{'' if steps == 1 else 's'} alone: give more epochs, or a smaller batch"
+        return f"It had {pluralise(steps, 'step')} alone: give more epochs, or a smaller batch"
     return (
         f"The training loss stayed at {last:.3g}: give more epochs or another optimizer.lr than {optimizer.lr:g}, and "
         "look at the images with 'litevision check-data'"

@@ -25,6 +25,7 @@ from litevision.data.listing import (
 )
 from litevision.errors import DataError
 from litevision.image import IMAGE_SUFFIXES
+from litevision.tables import pluralise
 
 _EXPECTED = (
     "expected one folder for each class with its images inside, or train, validation and test folders that hold those"
@@ -252,7 +253,7 @@ def _add_classes(folder: Path, split: Split | None, listing: Listing) -> None:
     content = _content(folder)
     if split is None and not content.folders:
         raise DataError(
-            f"{listing.root}: {_counted(len(content.images))} but no class folders; {_EXPECTED}. "
+            f"{listing.root}: {pluralise(len(content.images))} but no class folders; {_EXPECTED}. "
             "Or list images and labels in a CSV file."
         )
     _report_outside(content, listing)
@@ -274,14 +275,10 @@ def _add_class(folder: Path, split: Split | None, listing: Listing, label: str =
     for nested in content.folders:
         count = sum(is_image(name) for _, _, names in os.walk(nested) for name in names if name[0] != ".")
         if count:
-            listing.report("nested-folder", nested, f"{_counted(count)} below class {label!r}")
+            listing.report("nested-folder", nested, f"{pluralise(count)} below class {label!r}")
 
 
 def _report_outside(content: _Content, listing: Listing) -> None:
     """Reports the images that lie where class folders are expected."""
     for path in content.images:
         listing.report("outside-class", path, "not in a class folder")
-
-
-def _counted(images: int) -> str:
-    return f"{images:,} image{'' if images == 1 else 's'}"

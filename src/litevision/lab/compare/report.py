@@ -134,7 +134,7 @@ class Comparison(Report):
     @property
     def _timed(self) -> str:
         height, width = self.plan.preprocess.size_hw
-        threads = f"{self.machine.usable_cpus} thread{'' if self.machine.usable_cpus == 1 else 's'}"
+        threads = pluralise(self.machine.usable_cpus, "thread")
         version = self.machine.versions["onnxruntime"]
         return f"onnxruntime {version}, fp32, {threads}, batch 1 at {height}x{width}, boxes decoded"
 

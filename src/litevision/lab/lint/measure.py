@@ -90,7 +90,7 @@ class LintReport(Report):
         for guideline in sorted({timed.violation.guideline for timed in self.violations}):
             ours = [timed for timed in self.violations if timed.violation.guideline == guideline]
             total, instead = (sum(times) for times in zip(*((each.ms, each.instead_ms) for each in ours), strict=True))
-            layers = f"{len(ours)} layer{'' if len(ours) == 1 else 's'}"
+            layers = pluralise(len(ours), "layer")
             yield f"{guideline}: {layers}, {total:.2f} ms; instead {instead:.2f} ms, each timed alone"
         if hidden := len(self.violations) - len(shown):
             yield f"{hidden} of them take up to {ms_over:g} ms each and are not shown (--ms-over)"

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from litevision.evaluation import Evaluation, Scores
-from litevision.tasks.report import Rows, ScoreSheet
+from litevision.tables import pluralise
+from litevision.tasks.report import Rows, ScoreSheet, figure
 
 FIGURES = ("precision", "recall", "f1")
 _NAMED = 5  # of the labels that have no images
@@ -25,13 +26,13 @@ def score_sheet(evaluation: Evaluation, scores: Scores) -> ScoreSheet:
         "",
     ]
     mistakes = [f"{it.truth} taken for {it.answer}: {it.count:,}" for it in scores.confusions()]
-    count = _images(scores.count)
+    count = pluralise(scores.count)
     return ScoreSheet(
         count,
         lines,
         {"class": "left", **dict.fromkeys(("count", "precision", "recall", "F1"), "right")},
         [
-            (it.name, f"{it.count:,}", *map(share, (it.precision, it.recall, it.f1)))
+            (it.name, f"{it.count:,}", *map(figure, (it.precision, it.recall, it.f1)))
             for it in scores.per_class
             if it.count
         ],
@@ -39,19 +40,10 @@ def score_sheet(evaluation: Evaluation, scores: Scores) -> ScoreSheet:
         Rows(
             ("class", "count", *FIGURES),
             [(it.name, it.count, it.precision, it.recall, it.f1) for it in scores.per_class],
-            f"{len(scores.per_class):,} class{'' if len(scores.per_class) == 1 else 'es'}",
+            pluralise(len(scores.per_class), "class"),
         ),
         Rows(("path", "label", "predicted", "score", "correct"), _answers(evaluation), count),
     )
-
-
-def share(value: float | None) -> str:
-    """A number in [0, 1], or a dash."""
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _images(count: int) -> str:
-    return f"{count:,} image{'' if count == 1 else 's'}"
 
 
 def _labels_without_images(scores: Scores) -> str:

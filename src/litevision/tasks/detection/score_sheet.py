@@ -8,7 +8,7 @@ from litevision.data import LabelledBoxes
 from litevision.evaluation.coco import DetectionScores
 from litevision.evaluation.detection import DetectionEvaluation
 from litevision.tables import pluralise
-from litevision.tasks.report import Rows, ScoreSheet
+from litevision.tasks.report import Rows, ScoreSheet, figure
 
 _FIGURES = ("ap", "ap50", "threshold", "precision", "recall", "f1")
 
@@ -36,7 +36,7 @@ def score_sheet(data: LabelledBoxes, evaluation: DetectionEvaluation, scores: De
                 else []
             ),
             "",
-            *(f"{name:26}{_share(value)}{_interval(interval)}" for name, value, interval in figures),
+            *(f"{name:26}{figure(value)}{_interval(interval)}" for name, value, interval in figures),
             "",
             *([f"95 % intervals by bootstrap over the {images}"] if scores.ap_interval else []),
             "threshold: the score at which F1 is highest on these images; precision, recall and F1 are those at it",
@@ -46,14 +46,14 @@ def score_sheet(data: LabelledBoxes, evaluation: DetectionEvaluation, scores: De
             **dict.fromkeys(("boxes", "AP", "AP50", "threshold", "precision", "recall", "F1"), "right"),
         },
         [
-            (it.name, f"{it.count:,}", *(_share(getattr(it, figure)) for figure in _FIGURES))
+            (it.name, f"{it.count:,}", *(figure(getattr(it, key)) for key in _FIGURES))
             for it in scores.per_class
             if it.count
         ],
         [],
         Rows(
             ("class", "boxes", *_FIGURES),
-            [(it.name, it.count, *(getattr(it, figure) for figure in _FIGURES)) for it in scores.per_class],
+            [(it.name, it.count, *(getattr(it, key) for key in _FIGURES)) for it in scores.per_class],
             pluralise(len(scores.per_class), "class"),
         ),
         Rows(
@@ -103,10 +103,6 @@ def score_line(split: str, scores: Mapping[str, Any]) -> str:
 def labels_left_out(data: LabelledBoxes) -> int:
     """How many errors in the labels were left out."""
     return sum(issue.is_left_out for issue in data.issues)
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
 
 
 def _interval(interval: tuple[float, float] | None) -> str:

@@ -80,7 +80,7 @@ def data_section(results: facts.Results, left_out: str | None = None) -> str:
     made = "split by litevision, each class on its own" if data["made_splits"] else "split as they came"
     what = "" if description == _UNKNOWN else f" {plain(description).rstrip('.')}."
     skipped = len(data["skipped"])
-    left_out = left_out or f"{skipped:,} image{'' if skipped == 1 else 's'} could not be used"
+    left_out = left_out or f"{pluralise(skipped)} could not be used"
     text = f"Folder or table: {plain(data['path'])}, {made}.{what} Licence: {plain(licence)}. {left_out}."
     if facts.learned_from_validation(results):
         text += " Once every choice was made, the validation images were trained on too; they judge nothing here."
