@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from litevision.errors import ImageError, UsageError
+from litevision.image.files import line_end
 from litevision.runtime.results import PreprocessedImage
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _lines(descriptor: int, start: bytes) -> Iterator[str | PreprocessedImage[An
     block, rest, end = start, b"", None
     while True:
         rest += block
-        end = end or _line_end(rest)
+        end = end or line_end(rest)
         *lines, rest = rest.split(end) if end else [rest]
         if not block:
             lines = [*lines, rest]
@@ -81,14 +82,6 @@ def _lines(descriptor: int, start: bytes) -> Iterator[str | PreprocessedImage[An
             return
         yield from _idle(descriptor)
         block = os.read(descriptor, _BLOCK_BYTES)
-
-
-def _line_end(start: bytes) -> bytes | None:
-    """What ends the lines of a list that begins with ``start``; None where no line has ended yet."""
-    first, nul, _ = start.partition(b"\0")
-    if nul and (b"\n" not in first or os.path.lexists(first)):
-        return b"\0"
-    return b"\n" if b"\n" in start else None
 
 
 def _idle(descriptor: int) -> Iterator[None]:

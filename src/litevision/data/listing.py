@@ -11,7 +11,7 @@ from litevision.data.dataset import Split
 from litevision.data.issues import Issue
 from litevision.errors import DataError
 from litevision.image import IMAGE_SUFFIXES
-from litevision.image.files import PassedOver, is_left_behind
+from litevision.image.files import PassedOver, is_directory, is_left_behind
 
 SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
@@ -205,14 +205,6 @@ def scan(folder: Path) -> list[os.DirEntry[str]]:
             return sorted((item for item in items if not is_left_behind(item.name)), key=lambda item: item.name)
     except OSError as error:
         raise DataError(f"{folder}: cannot be read ({error.strerror or error}). Check who may read it.") from None
-
-
-def is_directory(item: os.DirEntry[str]) -> bool:
-    """Whether it is a folder; a link that leads to itself is none."""
-    try:
-        return item.is_dir()
-    except OSError:
-        return False
 
 
 def is_own_output(folder: Path, depth: int = 2) -> bool:

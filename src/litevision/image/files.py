@@ -120,3 +120,22 @@ def shipped_images() -> tuple[bytes, ...]:
     folder = files("litevision.image") / "photos"
     names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".jpg"))
     return tuple((folder / name).read_bytes() for name in names)
+
+
+def line_end(start: bytes) -> bytes | None:
+    """What ends the lines of a list of paths that begins with ``start``; None where no line has ended yet.
+
+    A NUL, as ``find -print0`` writes it, unless it stands behind a line break and no file has that name.
+    """
+    first, nul, _ = start.partition(b"\0")
+    if nul and (b"\n" not in first or os.path.lexists(first)):
+        return b"\0"
+    return b"\n" if b"\n" in start else None
+
+
+def is_directory(item: os.DirEntry[str]) -> bool:
+    """Whether it is a folder; a link that leads to itself is none."""
+    try:
+        return item.is_dir()
+    except OSError:
+        return False

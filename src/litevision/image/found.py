@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from litevision.errors import FileMissingError, ImageError, LitevisionError, UsageError
-from litevision.image.files import FOLDER, IMAGE_SUFFIXES, SPECIAL, PassedOver, is_left_behind, is_special, mode_of
+from litevision.image.files import (
+    FOLDER,
+    IMAGE_SUFFIXES,
+    SPECIAL,
+    PassedOver,
+    is_directory,
+    is_left_behind,
+    is_special,
+    mode_of,
+)
 from litevision.image.sorted_names import SortedNames
 
 
@@ -195,7 +204,7 @@ class _Walk:
                 yield from self.files(_join(inner, name[:-1]))
 
     def _sort_in(self, item: os.DirEntry[str], inner: str, names: SortedNames) -> None:
-        if _is_folder(item):
+        if is_directory(item):
             if self._recursive:
                 names.add(f"{item.name}/")
             else:
@@ -297,10 +306,3 @@ def _is_within(path: str, folder: str) -> bool:
 
 def _is_hidden_below(path: str, folder: str) -> bool:
     return any(map(is_left_behind, Path(path).relative_to(folder).parts))
-
-
-def _is_folder(item: os.DirEntry[str]) -> bool:
-    try:
-        return item.is_dir()
-    except OSError:
-        return False  # a link to itself, for example

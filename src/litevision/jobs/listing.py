@@ -11,6 +11,7 @@ from typing import IO
 
 from litevision.errors import FileMissingError, LitevisionError, UsageError, without_secrets
 from litevision.image import IMAGE_SUFFIXES, FoundImages, PassedOver
+from litevision.image.files import line_end
 from litevision.image.found import Unlisted, is_pattern
 from litevision.image.tar import ARCHIVE_SUFFIXES
 from litevision.jobs.archives import archive_images, streamed_images
@@ -199,10 +200,10 @@ def _read_lines(file: IO[bytes]) -> Iterator[bytes]:
     """
     import codecs
 
-    rest, end = b"", b""
+    rest, end = b"", None
     while block := file.read1(_MAX_LINE_BYTES) if hasattr(file, "read1") else file.read(_MAX_LINE_BYTES):
         rest = rest + block if end else (rest + block).removeprefix(codecs.BOM_UTF8)
-        end = end or _line_end(rest)
+        end = end or line_end(rest)
         if end:
             *lines, rest = rest.split(end)
             yield from filter(None, (line.removesuffix(b"\r") if end == b"\n" else line for line in lines))
@@ -211,10 +212,3 @@ def _read_lines(file: IO[bytes]) -> Iterator[bytes]:
             return
     if rest := rest.removesuffix(b"\r"):
         yield rest
-
-
-def _line_end(start: bytes) -> bytes:
-    first, nul, _ = start.partition(b"\0")
-    if nul and (b"\n" not in first or os.path.lexists(first)):
-        return b"\0"
-    return b"\n" if b"\n" in start else b""

@@ -13,9 +13,9 @@ from litevision.data import formats
 from litevision.data.formats import Format, Task, expected_files
 from litevision.data.formats.label_files import head_of, is_file
 from litevision.data.formats.table_files import CLASS_TITLES, IMAGE_TITLES, titles_of
-from litevision.data.listing import Listing, is_directory, is_image, is_own_output, split_named
+from litevision.data.listing import Listing, is_image, is_own_output, split_named
 from litevision.errors import DataError
-from litevision.image.files import is_left_behind, mode_of
+from litevision.image.files import is_directory, is_left_behind, mode_of
 
 _MAX_DEPTH = 3
 _LOOKED_AT = 256  # files of a folder, which may hold a million images

@@ -15,7 +15,6 @@ from litevision.data.formats.label_files import UnreadableLabels, is_file, read_
 from litevision.data.listing import (
     ListedImage,
     Listing,
-    is_directory,
     is_image,
     is_own_output,
     scan,
@@ -25,6 +24,7 @@ from litevision.data.listing import (
 )
 from litevision.errors import DataError
 from litevision.image import IMAGE_SUFFIXES
+from litevision.image.files import is_directory
 from litevision.tables import pluralise
 
 _EXPECTED = (

@@ -18,10 +18,10 @@ from litevision.data.dataset import Split
 from litevision.data.formats import folders
 from litevision.data.formats.find import Folder
 from litevision.data.formats.label_files import is_file, read_lines
-from litevision.data.listing import Listing, is_directory, is_image, scan, split_in, split_named
+from litevision.data.listing import Listing, is_image, scan, split_in, split_named
 from litevision.errors import DataError, reason_of
 from litevision.files import cache_folder, folder_beside
-from litevision.image.files import SPECIAL, PassedOver, is_left_behind
+from litevision.image.files import SPECIAL, PassedOver, is_directory, is_left_behind
 from litevision.image.tar import ARCHIVE_SUFFIXES, SafeTarInfo
 
 _NAMES = ("classes.txt", "classnames.txt", "labels.txt")
