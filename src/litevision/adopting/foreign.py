@@ -10,8 +10,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto
 
-from litevision.cost.graph.load import load_graph
-from litevision.errors import BundleError, UsageError, reason_of
+from litevision.cost.graph.load import load_graph, with_functions_inlined
+from litevision.errors import BundleError, UsageError
 from litevision.runtime.bundle import check_foreign, is_bundle, read_bundle
 from litevision.runtime.engines.base import EngineChoice, Outputs
 from litevision.runtime.engines.onnxruntime_engine import OnnxruntimeEngine
@@ -112,7 +112,7 @@ def open_foreign(path: Path, size_hw: tuple[int, int] | None = None) -> ForeignM
     check_foreign(data, path, "it is not adopted")
     if is_bundle(data):
         raise UsageError(f"{path}: a bundle of litevision already; every command takes it as it is.")
-    model = _without_functions(model, path)
+    model = with_functions_inlined(model, str(path))
     _refuse_custom(model, path)
     stored = {tensor.name for tensor in model.graph.initializer}
     inputs = [it for it in model.graph.input if it.name not in stored]
@@ -134,15 +134,6 @@ def open_foreign(path: Path, size_hw: tuple[int, int] | None = None) -> ForeignM
     if batch not in (None, 1):
         raise UsageError(f"{path}: takes {batch} images at once, always; expected any number, or one.")
     return ForeignModel(path, model, image.name, layout, image.type.tensor_type.elem_type, batch, size_hw, constants)
-
-
-def _without_functions(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
-    if not model.functions:
-        return model
-    try:
-        return onnx.inliner.inline_local_functions(model)
-    except Exception as error:  # the inliner's own share no other base class
-        raise BundleError(f"{path}: its functions cannot be inlined ({reason_of(error)}).") from None
 
 
 def _refuse_custom(model: onnx.ModelProto, path: Path) -> None:

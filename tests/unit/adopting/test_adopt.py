@@ -255,3 +255,19 @@ def test_a_loop_is_refused(tmp_path):
         BundleError,
         "computes with Loop, which can take any time; it is not adopted",
     )
+
+
+def test_functions_that_multiply_are_not_put_in_place(tmp_path: Path) -> None:
+    model = means()
+    for level in range(12):
+        called = ("Relu", "") if level == 11 else (f"F{level + 1}", "com.example")
+        nodes = [helper.make_node(called[0], [f"a{i}"], [f"a{i + 1}"], domain=called[1]) for i in range(10)]
+        opsets = list(model.opset_import)
+        model.functions.append(helper.make_function("com.example", f"F{level}", ["a0"], ["a10"], nodes, opsets))
+    [output] = model.graph.output
+    model.graph.node.append(helper.make_node("F0", [output.name], ["more"], domain="com.example"))
+    output.name = "more"
+    model.opset_import.append(helper.make_opsetid("com.example", 1))
+    with pytest.raises(BundleError, match=r"its functions cannot be put in place .*more than"):
+        lv.adopt(saved(model, tmp_path), tmp_path / "own.onnx", labels=RGB, normalisation="unit")
+    assert not (tmp_path / "own.onnx").exists()
