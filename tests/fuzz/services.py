@@ -33,10 +33,10 @@ from litevision.jobs.stored import StoredImage
 from litevision.runtime.predictor import Predictor
 from litevision.serving.app import application
 from litevision.serving.batcher import Batcher
+from litevision.serving.gate import State
 from litevision.serving.metrics import Metrics
 from litevision.serving.served import open_models
 from litevision.serving.settings import Settings
-from litevision.serving.state import State
 
 _FORM = b"multipart/form-data; boundary=line"
 _TENSOR = np.random.default_rng(3).integers(0, 256, (1, 8, 8, 3), np.uint8)

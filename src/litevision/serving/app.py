@@ -11,10 +11,9 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
 from litevision.serving import infer, predict
-from litevision.serving.gate import Gate
+from litevision.serving.gate import Gate, State, state_of
 from litevision.serving.metrics import CONTENT_TYPE_LATEST
 from litevision.serving.openapi import openapi
-from litevision.serving.state import State, state_of
 from litevision.web.markup import Markup, markup
 
 _TOKEN_FORM = """

@@ -1,4 +1,7 @@
-"""What every request passes: its id, the token, the time that its answer may take, the log, and errors as JSON."""
+"""What every request passes: its id, the token, the time that its answer may take, the log, and errors as JSON.
+
+Behind the gate a route finds what all routes of the server share: its `State`.
+"""
 
 import asyncio
 import hmac
@@ -8,15 +11,22 @@ import sys
 import time
 import traceback
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from litevision.serving.batcher import Batcher
+from litevision.serving.bodies import HeldBytes
 from litevision.serving.errors import RequestError
-from litevision.serving.state import State
+from litevision.serving.metrics import Metrics
+from litevision.serving.served import ServedModel
+from litevision.serving.settings import Settings
 from litevision.tables import escape, escape_lines
 
 _ID = re.compile(r"[^A-Za-z0-9._-]")
@@ -28,6 +38,36 @@ _OPEN = frozenset({"/", "/healthz", "/readyz", "/v2/health/live", "/v2/health/re
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _FAILED = "the server failed; its log says why, under the request id of this answer."
+
+
+@dataclass
+class State:
+    """What the routes share.
+
+    Attributes:
+        models: by the names that clients call them.
+        settings: the limits.
+        batcher: computes.
+        metrics: counts.
+        held: the bytes of all bodies that are under way.
+        is_ready: whether requests are welcome; not so from SIGTERM on.
+    """
+
+    models: Mapping[str, ServedModel]
+    settings: Settings
+    batcher: Batcher
+    metrics: Metrics
+    held: HeldBytes = field(init=False)
+    is_ready: bool = True
+
+    def __post_init__(self) -> None:
+        self.held = HeldBytes(self.settings.max_held_bytes)
+
+
+def state_of(request: Request) -> State:
+    """What the server shares that a request came to."""
+    state: State = request.app.serving
+    return state
 
 
 class Gate:

@@ -18,9 +18,9 @@ from litevision import __version__
 from litevision.runtime.engines import TensorInfo
 from litevision.serving.bodies import parse_json, too_many
 from litevision.serving.errors import RequestError
+from litevision.serving.gate import state_of
 from litevision.serving.predict import check_options, compute, find_model, receive
 from litevision.serving.served import ServedModel
-from litevision.serving.state import state_of
 
 HEADER_LENGTH = "inference-header-content-length"
 VERSION = "1"

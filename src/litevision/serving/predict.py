@@ -11,8 +11,8 @@ from litevision.errors import ImageError, near_names
 from litevision.serving.batcher import Lane, Outcome
 from litevision.serving.bodies import ImageFile, images_of, media_type, read_body
 from litevision.serving.errors import OverloadedError, RequestError, image_error
+from litevision.serving.gate import State, state_of
 from litevision.serving.served import ServedModel, Wanted
-from litevision.serving.state import State, state_of
 
 Answer = TypeVar("Answer")
 

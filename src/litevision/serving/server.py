@@ -16,11 +16,11 @@ from litevision.errors import UsageError
 from litevision.runtime.cpus import available_cpus
 from litevision.serving.app import application
 from litevision.serving.batcher import Batcher
+from litevision.serving.gate import State
 from litevision.serving.metrics import Metrics
 from litevision.serving.protocol import protocol_of
 from litevision.serving.served import ServedModel
 from litevision.serving.settings import Settings
-from litevision.serving.state import State
 
 _BACKLOG = 2048
 _KEEP_ALIVE_S = 30

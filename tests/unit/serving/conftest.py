@@ -18,10 +18,10 @@ from images import encoded
 from litevision.image import Limits
 from litevision.serving.app import application
 from litevision.serving.batcher import Batcher
+from litevision.serving.gate import State
 from litevision.serving.metrics import Metrics
 from litevision.serving.served import ServedModel, open_models
 from litevision.serving.settings import Settings
-from litevision.serving.state import State
 
 ROOT = Path(__file__).parents[3]
 
