@@ -1,12 +1,11 @@
 """How good a bundle is on labelled images, in the engine that will run it. No torch."""
 
-from litevision.evaluation.classification import evaluate_bundle
+from litevision.evaluation.classification import Evaluation, evaluate_bundle
 from litevision.evaluation.confidence import CalibrationBin, calibration, fit_calibration
 from litevision.evaluation.samples import Skipped, select_split
 from litevision.evaluation.scores import (
     ClassScores,
     Confusion,
-    Evaluation,
     Scores,
     as_bundle_score,
     like_a_constant,

@@ -9,7 +9,7 @@ import numpy as np
 from litevision.runtime import Calibration
 
 if TYPE_CHECKING:
-    from litevision.evaluation.scores import Evaluation
+    from litevision.evaluation.classification import Evaluation
 
 _BINS = 15  # as in Guo et al. 2017, whose calibration errors people compare theirs with
 # The logarithm of 0 is infinite, which JSON cannot say: what float32 rounded to 0 counts as its least normal number.

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
@@ -10,48 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from litevision.errors import UsageError
+from litevision.evaluation.classification import Evaluation
 from litevision.evaluation.confidence import LEAST_PROBABILITY, calibration, calibration_error
-from litevision.evaluation.samples import Skipped
 from litevision.runtime import Score
 
 _TOP = 5
 _SAME_ANSWER = 0.01  # of each class, the most that a probability may differ between images
 _FEW_IMAGES = 20
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Evaluation:
-    """The truth and the probabilities of N images; C is the number of classes.
-
-    Attributes:
-        split: which images of the data these are, for example "test".
-        classes: the C class names, in the order of the probabilities.
-        paths: the N images that could be read, in the order of the data.
-        labels: ``int64[N]``, the true classes, as indices into ``classes``.
-        probabilities: ``float32[N, C]``.
-        skipped: the images that could not be read; they count nowhere.
-
-    Raises:
-        UsageError: lengths that do not belong together, or a label that is no index into ``classes``.
-    """
-
-    split: str
-    classes: tuple[str, ...]
-    paths: tuple[Path, ...]
-    labels: npt.NDArray[np.int64]
-    probabilities: npt.NDArray[np.float32]
-    skipped: tuple[Skipped, ...] = ()
-
-    def __post_init__(self) -> None:
-        count, classes = len(self.paths), len(self.classes)
-        if self.labels.shape != (count,) or self.probabilities.shape != (count, classes):
-            raise UsageError(
-                f"labels {self.labels.shape} and probabilities {self.probabilities.shape} for {count} images and "
-                f"{classes} classes; expected ({count},) and ({count}, {classes})."
-            )
-        wrong = self.labels[(self.labels < 0) | (self.labels >= classes)]
-        if wrong.size:
-            raise UsageError(f"the label {wrong[0]} for {classes} classes; expected 0 to {classes - 1}.")
 
 
 @dataclass(frozen=True, slots=True)
