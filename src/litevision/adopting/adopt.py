@@ -22,16 +22,15 @@ from litevision.files import folder_beside, sha256_of, sync_file
 from litevision.image import Preprocess, shipped_images
 from litevision.image.transforms import Align, Crop, Interpolation
 from litevision.registry.labels import coco_labels, imagenet_labels
-from litevision.runtime import METADATA_KEY, BundleMetadata, Check, Normalisation, Weights
+from litevision.runtime import METADATA_KEY, BundleMetadata, Normalisation, Weights
 from litevision.runtime.engines.base import Outputs
-from litevision.runtime.metadata import ADOPTED, Architecture
+from litevision.runtime.metadata import ADOPTED, NOT_CHECKED, Architecture
 
 UNKNOWN = "unknown"
 KNOWN_LABELS = {"coco80": coco_labels, "imagenet-1k": imagenet_labels}
 """Lists of class names that are known by name."""
 
 _MOST_DETECTIONS = 3000
-_NOT_CHECKED = Check("none", 0, 0.0, 0.0)  # stands in the file that the check itself opens
 
 CheckImage = str | Path | bytes
 
@@ -136,7 +135,7 @@ def adopt(
         weights=Weights(about, source, licence, sha256_of(file)),
         training_data=training_data,
         score=None,
-        check=_NOT_CHECKED,
+        check=NOT_CHECKED,
         top_k=max_detections if found.task == "detection" else None,
         activation="sigmoid" if fit.activation == "sigmoid" else None,
     )

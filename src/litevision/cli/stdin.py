@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from litevision.errors import ImageError, UsageError
-from litevision.image.files import line_end
+from litevision.image.files import MAX_LINE_BYTES, line_end
 from litevision.runtime.results import PreprocessedImage
 
 if TYPE_CHECKING:
     from litevision.runtime.video import Preprocessor
 
 NAME = "-"
-_MAX_LINE_BYTES = 65_536  # 16 times the longest path of Linux
 _BLOCK_BYTES = 65_536
 _IDLE_MS = 5, 200  # how long a list that grows is waited for, at first and at most, before somebody else has a turn
 
@@ -76,8 +75,8 @@ def _lines(descriptor: int, start: bytes) -> Iterator[str | PreprocessedImage[An
         yield from (os.fsdecode(line) for line in lines if line)
         if not block:
             return
-        if len(rest) > _MAX_LINE_BYTES:
-            error = UsageError(f"standard input: a line of over {_MAX_LINE_BYTES} bytes; expected paths, one a line.")
+        if len(rest) > MAX_LINE_BYTES:
+            error = UsageError(f"standard input: a line of over {MAX_LINE_BYTES} bytes; expected paths, one a line.")
             yield PreprocessedImage(NAME, error)
             return
         yield from _idle(descriptor)

@@ -17,16 +17,13 @@ from litevision.runtime import (
     METADATA_KEY,
     BundleMetadata,
     Calibration,
-    Check,
     DetectionScore,
     Normalisation,
     Score,
     Weights,
 )
-from litevision.runtime.metadata import are_labels_of
+from litevision.runtime.metadata import NOT_CHECKED, are_labels_of
 from litevision.tasks import task_of
-
-NOT_CHECKED = Check("none", 0, 0.0, 0.0)  # stands in the file that the check itself opens
 
 CheckImage = str | Path | bytes
 

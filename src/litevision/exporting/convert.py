@@ -1,13 +1,14 @@
 """From a finished bundle to another format: written, run beside the bundle on real images, and moved into place."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from litevision.errors import BundleError, ExportError, LitevisionError, MissingExtraError, UsageError
+from litevision.exporting.compare import CheckImages
 from litevision.exporting.formats import ExportFormat, FinishedBundle, Variant
 from litevision.exporting.record import HEADER, record_header, record_json, record_of, write_sidecars
 from litevision.files import folder_beside, sync_file
@@ -16,8 +17,6 @@ from litevision.runtime import Bundle, BundleMetadata
 from litevision.runtime.bundle import RECORD, checked_metadata, is_bundle, read_bundle
 from litevision.tasks import task_of
 from litevision.zoo import BUNDLES
-
-CheckImages = Sequence[str | Path | bytes]
 
 
 def finished_bundle(source: Any) -> FinishedBundle | None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from litevision.errors import MissingExtraError
-from litevision.exporting.convert import CheckImages, convert_bundle, finished_bundle
+from litevision.exporting.compare import CheckImages
+from litevision.exporting.convert import convert_bundle, finished_bundle
 from litevision.exporting.formats import BUNDLE, FinishedBundle, Variant, format_of
 from litevision.exporting.record import check_sidecars
 from litevision.outputs import check_output, kind_named

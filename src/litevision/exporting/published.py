@@ -18,15 +18,13 @@ from litevision.runtime.bundle import Bundle
 from litevision.runtime.classifier import Classifier
 from litevision.runtime.engines import EngineChoice
 from litevision.runtime.engines.onnxruntime_engine import OnnxruntimeEngine
-from litevision.runtime.metadata import Architecture, Normalisation
+from litevision.runtime.metadata import NOT_CHECKED, Architecture, Normalisation
 from litevision.runtime.schema import from_dict
 from litevision.weights.arrays import read_arrays
 from litevision.weights.convolutions import ConvForm, FoldedGraph
 from litevision.weights.download import fetch
 from litevision.weights.onnx_convolutions import read_onnx
 from litevision.weights.published import labels_of, normalisation_of, preprocess_of, score_of
-
-_NOT_CHECKED = Check("none", 0, 0.0, 0.0)  # stands in the file that the check itself opens
 
 
 def write_published(weight_set: WeightSet, template: Template, path: Path) -> BundleMetadata:
@@ -55,7 +53,7 @@ def write_published(weight_set: WeightSet, template: Template, path: Path) -> Bu
         weights=Weights(weight_set.name, weight_set.url, weight_set.licence, sha256_of(file)),
         training_data=weight_set.training_data,
         score=score_of(weight_set),
-        check=_NOT_CHECKED,
+        check=NOT_CHECKED,
     )
     with folder_beside(path) as folder:
         unfinished, temporary = folder / path.name, folder / "layers.onnx"

@@ -17,7 +17,7 @@ Convert = Callable[[Image.Image], Image.Image]
 """From the profile's mode (L, RGB, CMYK or LAB) to RGB."""
 
 _SPACES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK", "Lab": "LAB"}
-_MOST_PROFILE_BYTES = 8_000_000
+MOST_PROFILE_BYTES = 8_000_000  # printers' profiles have 2 MB
 _MOST_KEPT = 32
 _SAME_LEVELS = 2  # of 255: the many profiles of sRGB differ by this in rounding
 _STEPS = (0, 32, 64, 96, 128, 160, 192, 224, 255)
@@ -46,7 +46,7 @@ def to_srgb(profile: bytes) -> tuple[str, Convert] | None:
             _kept.move_to_end(key)
             return _kept[key]
     try:
-        found = _made(profile) if len(profile) <= _MOST_PROFILE_BYTES else None
+        found = _made(profile) if len(profile) <= MOST_PROFILE_BYTES else None
     except Exception:  # littlecms' own errors, and what Pillow makes of strange profiles: the pixels are fine
         found = None
     with _lock:

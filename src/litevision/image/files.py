@@ -27,6 +27,7 @@ _LEFT_BEHIND = frozenset(
 )
 SPECIAL, FOLDER = "pipe or device", "folder"
 _NO_SUFFIX, _OTHER = "no suffix", "other"
+MAX_LINE_BYTES = 65_536  # of a list of paths: 16 times the longest path of Linux
 _MOST_KINDS = 100  # suffixes of a stranger's folder may all differ
 _SHOWN_KINDS = 5
 _SUFFIX = re.compile(r"\.[^\W_]{1,10}")

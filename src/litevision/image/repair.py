@@ -9,10 +9,11 @@ import re
 import zlib
 from collections.abc import Iterator
 
+from litevision.image.colour import MOST_PROFILE_BYTES
+
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _IEND = b"\0\0\0\0IEND\xaeB`\x82"
 _MOST_TEXT_BYTES = 1_000_000  # Pillow's limit is 2**20 a chunk, and 64 times that in all
-_MOST_PROFILE_BYTES = 8_000_000  # printers' profiles have 2 MB
 _LEAST_BYTES = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9, b"acTL": 8, b"fcTL": 26, b"tRNS": 1}
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _ORIENTING = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0")  # texts that state how to turn the image
@@ -111,7 +112,7 @@ def _optional(kind: bytes, body: memoryview, checksum: bytes) -> tuple[bool, int
 
 def _long_profile(body: bytes) -> bytes | None:
     _, _, rest = body.partition(b"\0")
-    return _unpacked(rest[1:], _MOST_PROFILE_BYTES) or None
+    return _unpacked(rest[1:], MOST_PROFILE_BYTES) or None
 
 
 def _unpacked(packed: bytes, most: int) -> bytes | None:

@@ -11,7 +11,7 @@ from typing import IO
 
 from litevision.errors import FileMissingError, LitevisionError, UsageError, without_secrets
 from litevision.image import IMAGE_SUFFIXES, FoundImages, PassedOver
-from litevision.image.files import line_end
+from litevision.image.files import MAX_LINE_BYTES, line_end
 from litevision.image.found import Unlisted, is_pattern
 from litevision.image.tar import ARCHIVE_SUFFIXES
 from litevision.jobs.archives import archive_images, streamed_images
@@ -24,7 +24,6 @@ from litevision.runtime.results import PreprocessedImage
 STDIN = "-"
 LIST = "@"
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}")
-_MAX_LINE_BYTES = 65_536  # 16 times the longest path of Linux
 _MOST_EXPANDED = 1_000_000
 
 
@@ -98,8 +97,8 @@ class Listing:
     def _lines(self, file: IO[bytes], name: str) -> Iterator[Source]:
         """What stands on the lines of a list; nothing there is a pattern or another list."""
         for line in _read_lines(file):
-            if len(line) > _MAX_LINE_BYTES:
-                error = UsageError(f"{name}: a line of over {_MAX_LINE_BYTES} bytes; expected paths, one a line.")
+            if len(line) > MAX_LINE_BYTES:
+                error = UsageError(f"{name}: a line of over {MAX_LINE_BYTES} bytes; expected paths, one a line.")
                 yield PreprocessedImage(name, error)
                 return
             path = os.fsdecode(line)
@@ -201,13 +200,13 @@ def _read_lines(file: IO[bytes]) -> Iterator[bytes]:
     import codecs
 
     rest, end = b"", None
-    while block := file.read1(_MAX_LINE_BYTES) if hasattr(file, "read1") else file.read(_MAX_LINE_BYTES):
+    while block := file.read1(MAX_LINE_BYTES) if hasattr(file, "read1") else file.read(MAX_LINE_BYTES):
         rest = rest + block if end else (rest + block).removeprefix(codecs.BOM_UTF8)
         end = end or line_end(rest)
         if end:
             *lines, rest = rest.split(end)
             yield from filter(None, (line.removesuffix(b"\r") if end == b"\n" else line for line in lines))
-        if len(rest) > _MAX_LINE_BYTES:
+        if len(rest) > MAX_LINE_BYTES:
             yield rest
             return
     if rest := rest.removesuffix(b"\r"):

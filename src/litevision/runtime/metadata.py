@@ -104,6 +104,10 @@ class Check:
     top1_agreement: float
 
 
+NOT_CHECKED = Check("none", 0, 0.0, 0.0)
+"""Stands in the file that the check itself opens."""
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """How sure a classifier is of its best class, and from where on that is too little.
