@@ -87,7 +87,7 @@ def test_the_text_stands_at_the_box_within_the_image(box: tuple[int, int, int, i
 sizes = st.integers(1, 60)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     size=st.tuples(sizes, sizes),
     box=st.tuples(*[st.floats(-100, 200)] * 4),

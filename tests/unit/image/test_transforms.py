@@ -46,7 +46,7 @@ def largest_difference(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> in
     resize_px=st.integers(70, 120),
     interpolation=st.sampled_from(["bilinear", "bicubic"]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_center_is_the_plain_recipe_in_noise(
     short: int, ratio: float, portrait: bool, size_hw: tuple[int, int], resize_px: int, interpolation: Interpolation
 ) -> None:

@@ -272,7 +272,7 @@ def slowly_decoded(maps: CenterNetMaps, image: int) -> list[tuple[float, int, li
     shape=st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 9), st.integers(1, 9)),
     top_k=st.integers(1, 30),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_decodes_as_a_slow_loop_does(seed: int, shape: tuple[int, int, int, int], top_k: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     count, classes, rows, columns = shape

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from litevision.errors import ImageError, TrainingError
@@ -21,7 +21,6 @@ from litevision.training.batches import EpochOrder, TrainingImages, derived_seed
 from litevision.training.image_cache import ImageCache
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(st.integers(1, 90), st.integers(1, 40), st.integers(1, 4), st.integers(0, 3))
 def test_an_epoch_shows_each_image_at_most_once(count: int, batch_size: int, ranks: int, epoch: int) -> None:
     orders = [EpochOrder(count, batch_size, seed=7, rank=rank, ranks=ranks) for rank in range(ranks)]
@@ -112,7 +111,6 @@ def test_workers_end_with_the_batches(tmp_path: Path) -> None:
     assert multiprocessing.active_children() == []
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(st.integers(1, 5), st.integers(1, 4), st.booleans())
 def test_what_is_done_to_an_image_depends_on_no_number_of_processes(
     batch_size: int, ranks: int, balanced: bool

@@ -53,7 +53,7 @@ def slowly(maps: CenterNetMaps, targets: CenterNetTargets) -> tuple[float, float
 
 
 @given(st.integers(0, 2**31), st.lists(st.integers(0, 6), min_size=1, max_size=3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_equals_a_slow_loop(seed: int, counts: list[int]) -> None:
     targets, maps = targets_of(seed, counts), maps_of(seed + 1, len(counts))
     got = [float(part) for part in centernet_loss(maps, targets)]

@@ -89,7 +89,7 @@ def made(
 
 
 @given(batch=st.lists(objects, min_size=1, max_size=3), rule=st.sampled_from(["overlap", "reference"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_equal_a_slow_loop(batch: list[list[tuple[Box, int, bool]]], rule: str) -> None:
     got = made(batch, rule)
     peaks, total = set(), 0
@@ -103,7 +103,6 @@ def test_equal_a_slow_loop(batch: list[list[tuple[Box, int, bool]]], rule: str) 
 
 
 @given(st.floats(0.5, 120), st.floats(0.5, 120), st.floats(0.05, 0.95))
-@settings(deadline=None)
 def test_the_radius_keeps_the_overlap_and_no_larger_one_does(w: float, h: float, overlap: float) -> None:
     r = float(gaussian_radius(torch.tensor([[w, h]], dtype=torch.float64), overlap)[0])
     box = (0.0, 0.0, w, h)
@@ -144,7 +143,7 @@ def apart(draw: st.DrawFn) -> list[tuple[Box, int, bool]]:
 
 
 @given(st.lists(apart(), min_size=1, max_size=2), st.sampled_from(["overlap", "reference"]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_decoding_the_targets_gives_the_boxes_back(batch: list[list[tuple[Box, int, bool]]], rule: str) -> None:
     found = decode(as_maps(made(batch, rule)))
     for number, one in enumerate(batch):
@@ -159,7 +158,6 @@ def test_decoding_the_targets_gives_the_boxes_back(batch: list[list[tuple[Box, i
             assert mine == pytest.approx(theirs, abs=1e-4)
 
 
-@settings(deadline=None)
 @given(st.lists(objects, min_size=1, max_size=3), st.integers(0, 2))
 def test_cells_around_a_centre_learn_the_same_box(batch: list[list[tuple[Box, int, bool]]], center_radius: int) -> None:
     centres, around = made(batch, "overlap"), made(batch, "overlap", center_radius=center_radius)
