@@ -1,6 +1,5 @@
 """Fixtures that tests of every part use."""
 
-import functools
 import gc
 import os
 import shutil
@@ -60,18 +59,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_runtest_setup() -> None:
-    """Spare exports what others did before them, which is most of their time: see `graph_cache`.
+    """Spare exports what others did before them, which is most of their time: see `graph_cache`."""
+    if "litevision.exporting.graph" in sys.modules:
+        import graph_cache
+        from litevision.exporting import graph
 
-    Torch's table of what ONNX calls each operation is kept too: each export makes it anew.
-    """
-    module = sys.modules.get("torch.onnx._internal.exporter._registration")
-    if module is not None and not hasattr(module.ONNXRegistry.from_torchlib, "cache_info"):
-        module.ONNXRegistry.from_torchlib = staticmethod(functools.cache(module.ONNXRegistry.from_torchlib))
-    module = sys.modules.get("litevision.exporting.graph")
-    if module is not None:
-        from graph_cache import GraphCache
-
-        module.graph_of = GraphCache(Path(os.environ[GRAPHS]))
+        graph.graph_of = graph_cache.GraphCache(Path(os.environ[GRAPHS]))
+        if "torch.onnx._internal.exporter._registration" in sys.modules:
+            graph_cache.keep_tables_of_exporter()
 
 
 @pytest.fixture(scope="session")

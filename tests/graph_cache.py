@@ -5,8 +5,10 @@ bundle is still compared with its own network, as wherever one is written.
 """
 
 import copy
+import functools
 import hashlib
 import os
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,29 @@ class GraphCache:
             partial.write_bytes(made.SerializeToString())
             partial.replace(file)
         return filled(onnx.load(file), tensors)
+
+
+@functools.cache
+def keep_tables_of_exporter() -> None:
+    """Makes torch's exporter keep its tables of operations, which it makes anew for each graph in a third of its time.
+
+    They do not depend on what is exported.
+    """
+    from torch.export import decomp_utils, exported_program
+    from torch.onnx._internal.exporter import _decomp, _registration
+
+    registry = functools.cache(_registration.ONNXRegistry.from_torchlib)
+    composite = functools.cache(exported_program._collect_all_valid_cia_ops)
+    decompositions = functools.cache(_decomp.create_onnx_friendly_decomposition_table)
+    parts: list[tuple[typing.Any, str, object]] = [
+        (_registration.ONNXRegistry, "from_torchlib", staticmethod(registry)),
+        (exported_program, "_collect_all_valid_cia_ops", composite),
+        (decomp_utils, "_collect_all_valid_cia_ops", composite),
+        (_decomp, "create_onnx_friendly_decomposition_table", lambda ops: dict(decompositions(frozenset(ops)))),
+        (torch._ops, "Callable", typing.Callable),  # annotates what is made for each operation; the other keeps nothing
+    ]
+    for owner, name, kept in parts:
+        setattr(owner, name, kept)
 
 
 def structure(module: nn.Module) -> str:
