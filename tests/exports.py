@@ -20,6 +20,8 @@ from networks import short
 
 LABELS = tuple(f"thing {i}" for i in range(10))
 IMAGENET = NORMALISATIONS["imagenet"]
+ODD_HW = (65, 98)
+"""The size at which every form is exported; tests that can take any take this one, whose graph is there then."""
 WEIGHTS = Weights("short.test", "tests", "Apache-2.0", "0" * 64)
 
 

@@ -13,7 +13,7 @@ import torch
 import torchvision
 from torch import nn
 
-from exports import IMAGENET, graph
+from exports import IMAGENET, ODD_HW, graph
 from litevision.cost.graph import GraphLedger, graph_ledger
 from litevision.cost.ledger import Ledger, ledger
 from litevision.exporting.graph import to_onnx
@@ -25,7 +25,6 @@ pytestmark = pytest.mark.parity
 
 COUNTED = ("conv", "depthwise_conv", "pointwise_conv", "linear")
 SIZE_HW = (64, 64)
-ODD_HW = (65, 98)  # at which every form is exported elsewhere too
 
 
 def traced(

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import graph_cache
-from exports import LABELS, export, graph, probabilities
+from exports import LABELS, ODD_HW, export, graph, probabilities
 from images import encoded, noise
 from litevision.errors import ExportError, ImageError, LitevisionError, UsageError
 from litevision.hub import load
@@ -51,8 +51,8 @@ def test_every_network(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @every_form
 def test_every_form_at_odd_sizes_with_custom_rows(name: str, dialect: str, tmp_path: Path) -> None:
     network = short(name, dialect)
-    metadata = export(network, tmp_path / "it.onnx", (65, 98))
-    assert_answers_as_torch(tmp_path / "it.onnx", network, (65, 98))
+    metadata = export(network, tmp_path / "it.onnx", ODD_HW)
+    assert_answers_as_torch(tmp_path / "it.onnx", network, ODD_HW)
     written = json.loads(metadata.to_json())["architecture"]
     assert NetworkConfig.from_json(json.dumps({"architecture": written.pop("name"), **written})) == network.config
 

@@ -23,8 +23,6 @@ from litevision.runtime.engines.litert_engine import LitertEngine
 from litevision.zoo import BUNDLES
 from networks import NETWORKS, SHORT_ROWS
 
-SIZE_HW = (65, 98)  # at which every form is exported elsewhere too
-
 
 def answers(model: onnx.ModelProto, storage: Any = "float32") -> tuple[dict[str, Any], dict[str, Any]]:
     """What onnxruntime and LiteRT make of noise."""
@@ -38,7 +36,7 @@ def answers(model: onnx.ModelProto, storage: Any = "float32") -> tuple[dict[str,
 @pytest.mark.parametrize(("name", "dialect"), [it for it in NETWORKS if it[0] in SHORT_ROWS])
 def test_networks_answer_as_their_graphs(name: str, dialect: str) -> None:
     """Also in odd sizes, where TFLite's own padding of a stride of 2 is Keras' and not torch's."""
-    expected, got = answers(exports.graph(name, dialect, SIZE_HW))
+    expected, got = answers(exports.graph(name, dialect, exports.ODD_HW))
     np.testing.assert_allclose(got["probabilities"], expected["probabilities"], atol=1e-5)
     assert len(np.unique(expected["probabilities"])) > 5
 
@@ -52,7 +50,7 @@ def test_keras_padding_of_even_sizes_is_litert_s_own(name: str, dialect: str) ->
 
 
 def test_a_channel_shuffle_moves_nothing() -> None:
-    g, _, _ = lower(exports.graph("shufflenet_v2_x0_5", "torchvision", SIZE_HW))
+    g, _, _ = lower(exports.graph("shufflenet_v2_x0_5", "torchvision", exports.ODD_HW))
     assert "TRANSPOSE" not in {name for name, _ in g.writer._codes}
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import litevision
-from exports import LABELS, export, probabilities
+from exports import LABELS, ODD_HW, export, probabilities
 from images import noise
 from litevision.errors import BundleError, FileMissingError, UnknownNameError, WeightsError, WeightsMismatchError
 from litevision.image import Preprocess, shipped_images
@@ -183,14 +183,14 @@ def test_a_run_of_a_task_that_there_is_not(task: Any, run: Path) -> None:
 def test_a_bundle_gives_back_its_network(name: str, dialect: str, tmp_path: Path) -> None:
     """Not the weights bit by bit, which were folded, but what they compute."""
     network = short(name, dialect)
-    export(network, tmp_path / "it.onnx")
+    export(network, tmp_path / "it.onnx", ODD_HW)
     loaded = load_weights(tmp_path / "it.onnx").network.eval()
     assert loaded.config == network.config
-    batch = np.stack([noise(64, 64, seed=seed) for seed in range(4)])
+    batch = np.stack([noise(*ODD_HW, seed=seed) for seed in range(4)])
     np.testing.assert_allclose(probabilities(loaded, batch), probabilities(network, batch), rtol=0, atol=1e-5)
     facts = loaded.pretrained
     assert facts is not None
-    assert (facts.labels, facts.preprocess.size_hw, facts.training_data) == (LABELS, (64, 64), "nothing")
+    assert (facts.labels, facts.preprocess.size_hw, facts.training_data) == (LABELS, ODD_HW, "nothing")
 
 
 def _cut(weight: onnx.TensorProto) -> None:

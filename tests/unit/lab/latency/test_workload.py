@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from exports import IMAGENET, graph
+from exports import IMAGENET, ODD_HW, graph
 from graphs import model
 from litevision.cost.graph import graph_ledger
 from litevision.cost.ledger import ledger
@@ -19,8 +19,8 @@ from networks import short
     [("mobilenet_v1", "timm"), ("mobilenet_v2", "torchvision"), ("shufflenet_v2_x0_5", "torchvision")],
 )
 def test_a_network_and_its_graph_are_the_same_work(name: str, dialect: str) -> None:
-    ours = ledger_workload(ledger(short(name, dialect), (64, 64)))
-    theirs = graph_workload(graph_ledger(graph(name, dialect, (64, 64))))
+    ours = ledger_workload(ledger(short(name, dialect), ODD_HW))
+    theirs = graph_workload(graph_ledger(graph(name, dialect, ODD_HW)))
     assert Counter(ours) == Counter(theirs)
     assert len(ours) > 5
 

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from exports import graph
+from exports import ODD_HW, graph
 from litevision.cost.graph import graph_ledger
 from litevision.errors import BundleError, FileMissingError, UsageError
 from litevision.lab.profile import Peaks, microbenchmarks, peaks, profile_file
@@ -54,7 +54,7 @@ def one_node(folder: Path, op: str, shape: list[Any], inputs: tuple[str, ...] = 
 @pytest.mark.parametrize(("name", "dialect"), NETWORKS)
 @pytest.mark.parametrize("engine", NAMES)
 def test_every_multiply_add_has_a_kernel(name: str, dialect: str, engine: str, tmp_path: Path) -> None:
-    model = graph(name, dialect, (64, 64))
+    model = graph(name, dialect, ODD_HW)
     costs = graph_ledger(model)
     found = profile_file(saved(model, tmp_path), choice_of(engine), repeats=9, peaks=PEAKS)
     assert sum(row.macs or 0 for row in found.rows) == costs.macs
@@ -67,13 +67,11 @@ def test_every_multiply_add_has_a_kernel(name: str, dialect: str, engine: str, t
     views = {node.name for node in costs.rows if node.is_view}
     assert {node.name for node in costs.rows} - views == {*named, *found.not_run} - views
     assert found.sum_ms == pytest.approx(sum(row.time.ms for row in found.rows))
-    assert (found.runs, found.input_shapes) == (9, {"images": (1, 64, 64, 3)})
+    assert (found.runs, found.input_shapes) == (9, {"images": (1, *ODD_HW, 3)})
 
 
 def test_activations_are_fused_in_onnxruntime(tmp_path: Path) -> None:
-    found = profile_file(
-        saved(graph(*NETWORKS[1], (64, 64)), tmp_path), choice_of("onnxruntime"), repeats=1, peaks=PEAKS
-    )
+    found = profile_file(saved(graph(*NETWORKS[1], ODD_HW), tmp_path), choice_of("onnxruntime"), repeats=1, peaks=PEAKS)
     stem = next(row for row in found.rows if row.name == "stem")
     assert stem.operation == "conv 3x3 /2 +ReLU6"
     assert any(row.operation == "conv 1x1 +sum" for row in found.rows)
@@ -81,9 +79,9 @@ def test_activations_are_fused_in_onnxruntime(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("engine", NAMES)
 def test_a_batch_counts_its_images(engine: str, tmp_path: Path) -> None:
-    path = saved(graph(*NETWORKS[1], (64, 64)), tmp_path)
+    path = saved(graph(*NETWORKS[1], ODD_HW), tmp_path)
     found = profile_file(path, choice_of(engine), batch=3, repeats=1, peaks=PEAKS)
-    assert found.input_shapes == {"images": (3, 64, 64, 3)}
+    assert found.input_shapes == {"images": (3, *ODD_HW, 3)}
     assert sum(row.macs or 0 for row in found.rows) == 3 * graph_ledger(path).macs
 
 
