@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -88,34 +89,6 @@ def test_torchrun(place: Path, alone: Path) -> None:
     assert json.loads((folder / "results.json").read_text())["recipe"]["run"]["devices"] == 2
 
 
-@pytest.mark.slow
-def test_lightning_starts_the_other_process_and_both_stop_together(place: Path, alone: Path) -> None:
-    process = subprocess.Popen(
-        command(LIGHTNING, "data", "--output", "lightning", *TWO), cwd=place, stderr=subprocess.PIPE, text=True
-    )
-    while not any(read_checkpoint(path)[0].batch for path in (place / "lightning").glob("*/last.ckpt")):
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)  # the first process alone hears it
-    _, stopped = process.communicate(timeout=600)
-    assert process.returncode == 143
-    assert stopped.count("go on with: litevision train --resume") == 1
-    (folder,) = (place / "lightning").iterdir()
-    found = run(place, LIGHTNING, "--resume", str(folder))
-    assert found.returncode == 0, found.stderr
-    assert found.stdout.count("test: top-1") == 1
-    assert "Warning" not in stopped + found.stderr
-    assert_same_steps(folder, alone)
-
-
-def test_more_processes_than_devices(place: Path, litevision: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    code, _, err = litevision("train", str(place / "data"), "--output", str(place / "none"), *settings())
-    assert code == 1
-    assert err == "error: 2 processes were started, but run.devices is 1; give --set run.devices=2\n"
-    assert not (place / "none").exists()
-
-
 def listening_elsewhere(pids: set[int]) -> set[str]:
     """The addresses other than this machine's own on which these processes take connections, as Linux lists them."""
     mine = set()
@@ -134,22 +107,63 @@ def listening_elsewhere(pids: set[int]) -> set[str]:
     return found
 
 
+@dataclass(frozen=True)
+class Stopped:
+    """A run of two processes of Lightning that a signal to the first stopped in the middle of an epoch.
+
+    Attributes:
+        others: the numbers of the processes that the first had started.
+        elsewhere: the addresses other than this machine's own on which they took connections.
+    """
+
+    folder: Path
+    code: int
+    err: str
+    others: list[int]
+    elsewhere: set[str]
+
+
+@pytest.fixture(scope="module")
+def stopped(place: Path) -> Stopped:
+    process = subprocess.Popen(
+        command(LIGHTNING, "data", "--output", "lightning", *TWO), cwd=place, stderr=subprocess.PIPE, text=True
+    )
+    while not any(read_checkpoint(path)[0].batch for path in (place / "lightning").glob("*/last.ckpt")):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.1)
+    process.send_signal(signal.SIGSTOP)  # the others wait for the first, so that all are looked at in the middle
+    others, elsewhere = [], set()
+    if sys.platform == "linux":
+        others = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+        elsewhere = listening_elsewhere({process.pid, *others})
+    process.send_signal(signal.SIGTERM)  # the first process alone hears it
+    process.send_signal(signal.SIGCONT)
+    _, err = process.communicate(timeout=600)
+    (folder,) = (place / "lightning").iterdir()
+    return Stopped(folder, process.returncode, err, others, elsewhere)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_processes_that_lightning_starts_listen_to_this_machine_alone(place: Path) -> None:
-    many = settings(
-        RECIPE, {"schedule": {"batch_size": 4, "epochs": 200}, "run": {"devices": 2, "checkpoint_minutes": 0}}
-    )
-    process = subprocess.Popen(
-        command(LIGHTNING, "data", "--output", "listening", *many), cwd=place, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        while not list((place / "listening").glob("*/last.ckpt")):
-            assert process.poll() is None, process.communicate()[1]
-            time.sleep(0.1)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        assert children
-        assert listening_elsewhere({process.pid, *map(int, children)}) == set()
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=600)
+def test_processes_that_lightning_starts_listen_to_this_machine_alone(stopped: Stopped) -> None:
+    assert stopped.others
+    assert stopped.elsewhere == set()
+
+
+@pytest.mark.slow
+def test_lightning_starts_the_other_process_and_both_stop_together(place: Path, alone: Path, stopped: Stopped) -> None:
+    assert stopped.code == 143
+    assert stopped.err.count("go on with: litevision train --resume") == 1
+    found = run(place, LIGHTNING, "--resume", str(stopped.folder))
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.count("test: top-1") == 1
+    assert "Warning" not in stopped.err + found.stderr
+    assert_same_steps(stopped.folder, alone)
+
+
+def test_more_processes_than_devices(place: Path, litevision: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    code, _, err = litevision("train", str(place / "data"), "--output", str(place / "none"), *settings())
+    assert code == 1
+    assert err == "error: 2 processes were started, but run.devices is 1; give --set run.devices=2\n"
+    assert not (place / "none").exists()
