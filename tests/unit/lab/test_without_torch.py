@@ -14,9 +14,14 @@ PROGRAMS = {
 }
 
 
+# What a machine does at most is measured before a profile, for seconds; here it does not matter how well.
+HASTY = "import litevision.lab.profile.peaks as it; it._CHANNELS, it._TURNS, it._COST_TURNS = (16, 32), 2, 1"
+
+
 @pytest.mark.parametrize(("name", "said"), [("info", "299507072"), ("lint", "52"), ("profile", "299507072")])
 def test_files_are_counted_linted_and_profiled_with_onnx_alone(name: str, said: str) -> None:
-    program = f"import sys; sys.modules.update(dict.fromkeys({TRAIN})); import litevision\n{PROGRAMS[name]}"
+    before = HASTY if name == "profile" else ""
+    program = f"import sys; sys.modules.update(dict.fromkeys({TRAIN})); import litevision\n{before}\n{PROGRAMS[name]}"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr, done.returncode) == (f"{said}\n", "", 0)
 
