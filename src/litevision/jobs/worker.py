@@ -65,10 +65,10 @@ class Worker:
         engine = model.engine
         with tempfile.TemporaryDirectory() as folder:
             temporary = Path(folder, model.name)
-            place = temporary if len(model.files) > 1 else temporary.parent
-            place.mkdir(exist_ok=True)
+            unfinished = temporary if len(model.files) > 1 else temporary.parent
+            unfinished.mkdir(exist_ok=True)
             for name, data in model.files.items():
-                (place / name).write_bytes(data)
+                (unfinished / name).write_bytes(data)
             predictor = load(temporary, engine=engine.name, precision=engine.precision, threads=1, device=engine.device)
         self._work = predictor.inference(**model.options).run
         node = ray.get_runtime_context().get_node_id()

@@ -134,9 +134,9 @@ def _fetch(address: str, folder: Path) -> None:
         for path, name in names.items():
             if any(part in ("", ".", "..") for part in name.split("/")) or "\\" in name:
                 raise UsageError(f"{shown}: holds {name!r}, which is no name of a file of a run; expected none such")
-            target = partial / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with told(f"{shown}/{name}"), files.open(path, "rb") as source, target.open("wb") as copy:
+            unfinished = partial / name
+            unfinished.parent.mkdir(parents=True, exist_ok=True)
+            with told(f"{shown}/{name}"), files.open(path, "rb") as source, unfinished.open("wb") as copy:
                 shutil.copyfileobj(source, copy, 2**20)
         partial.chmod(folder.parent.stat().st_mode & 0o777)
         partial.rename(folder)

@@ -129,7 +129,7 @@ def test_what_is_refused_before_it_begins(done: module.QuantizeResult, place: Pa
         told("int8.onnx", place / "data")
     with pytest.raises(UsageError, match=r"a bundle is an .onnx file, or .tflite for LiteRT, got 'new.pth'"):
         told("float.onnx", place / "data", "new.pth")
-    with pytest.raises(UsageError, match=r"onnxruntime computes .onnx files.*expected the engine litert"):
+    with pytest.raises(UsageError, match=r"onnxruntime computes an .onnx file.*expected the engine litert"):
         told("float.onnx", place / "data", "new.tflite", engine="onnxruntime")
     with pytest.raises(UsageError, match=r"integers alone are of LiteRT files; expected a .tflite file to write"):
         told("float.onnx", place / "data", integers_alone=True)

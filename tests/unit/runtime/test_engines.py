@@ -189,7 +189,7 @@ def test_openvino_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingExtraError, match=r"engine 'openvino' needs .* pip install 'litevision\[openvino\]'"):
         open_engine(tiny(), EngineChoice("openvino"))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "openvino" else object())
-    assert installed_engines() == ("onnxruntime", "litert")
+    assert installed_engines() == ("onnxruntime", "litert", "ncnn")
     assert engines_for(".onnx") == ("onnxruntime",)
     assert engines_for(".tflite") == ("litert",)
 

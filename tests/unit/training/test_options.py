@@ -66,7 +66,7 @@ ELSEWHERE = {
     "test_train_on.py": "schedule.train_on schedule.keep",
     "test_recipe.py": "schedule.min_steps",
     "test_frozen.py": "schedule.frozen_passes schedule.first_size",
-    "report/test_images.py": "run.show_outside",
+    "report/test_page.py": "run.show_outside",
     "test_train.py": "run.device",
     "test_options.py": "run.precision run.channels_last run.compile run.cache_mb",
     "../lab/compare/test_compare.py": "model.dialect",

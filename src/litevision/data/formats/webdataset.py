@@ -179,11 +179,11 @@ def _parts(name: str) -> tuple[str, str]:
     return f"{folder}{slash}{stem}", kind.lower()
 
 
-def _write(source: IO[bytes], path: Path, size: int, shard: Path) -> None:
-    has_room = size + _SPARE_BYTES <= shutil.disk_usage(path.parent).free
+def _write(source: IO[bytes], unfinished: Path, size: int, shard: Path) -> None:
+    has_room = size + _SPARE_BYTES <= shutil.disk_usage(unfinished.parent).free
     while has_room and (block := source.read(2**20)):
         try:
-            with path.open("ab") as file:
+            with unfinished.open("ab") as file:
                 file.write(block)
         except OSError:
             has_room = False
