@@ -371,7 +371,7 @@ def test_a_number_out_of_range_is_a_usage_error(classify: Run, wrong: tuple[str,
     [
         (
             ("--engine", "onnxrun"),
-            "error: no engine 'onnxrun'. Did you mean 'onnxruntime'? Known: onnxruntime, openvino, litert, ncnn, auto.\n",
+            "error: no engine 'onnxrun'. Did you mean 'onnxruntime'? Known: onnxruntime, openvino, litert, ncnn, ",
         ),
         (("--precision", "fp16", *ORT), "error: no precision 'fp16'. Did you mean 'bf16'? Known: fp32, bf16.\n"),
         (("--device", "cud"), "error: no device 'cud'. Did you mean 'cuda' or 'cpu'? Known: auto, cpu, "),
