@@ -57,6 +57,8 @@ def test_a_run_that_lost_its_machine_goes_on_from_its_copy_and_ends_the_same(lit
     assert code == 0, err
     assert f"resuming {Path('runs/mine')}" in err
     assert copied("mine") == left("mine")
+    assert b"bucket" in left("mine")["recipe.toml"]
+    assert [name for name in ("results.json", "model_card.md", "report.html") if b"bucket" in left("mine")[name]] == []
     train("whole")
     assert differences(checkpoints(Path("runs/mine")), checkpoints(Path("runs/whole"))) == []
 

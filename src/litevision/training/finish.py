@@ -1,6 +1,7 @@
 """What a run leaves: the checked bundle, its scores in the engine that will run it, tables, a card and a report."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -240,9 +241,9 @@ def described(plan: AnyPlan, network: Any, device: str) -> dict[str, Any]:
 
 
 def _without_folders(recipe: Recipe) -> Recipe:
-    """The recipe with files by their names alone: a card goes where this machine's folders mean nothing."""
+    """The recipe with files by their names alone, and without the address of a copy: others read a card, too."""
 
     def name_of(source: str) -> str:
         return Path(source).name if Path(source).is_file() else source
 
-    return recipe.with_sources(name_of)
+    return replace(recipe, run=replace(recipe.run, copy_to="")).with_sources(name_of)

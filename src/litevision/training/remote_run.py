@@ -11,8 +11,9 @@ from litevision import console
 from litevision.errors import FileMissingError, LitevisionError, TrainingError, UsageError, without_secrets
 from litevision.files import folder_beside
 from litevision.remote import require_remote, scheme_of, told
+from litevision.training.checkpoint import NAME as LAST
 
-PLAN, LAST = "plan.json", "last.ckpt"
+PLAN = "plan.json"
 _MOST_WAITING_S = 600
 _UNSHARED = ("cache-", ".", "run.lock")  # what names of files begin with that mean nothing elsewhere
 
@@ -80,14 +81,13 @@ class RunCopy:
             self._copied[name] = state
 
     def _changed(self) -> Iterator[tuple[str, Path, tuple[int, int]]]:
-        for path in self._folder.rglob("*"):
-            name = path.relative_to(self._folder).as_posix()
-            if any(part.startswith(_UNSHARED) for part in PurePosixPath(name).parts) or not path.is_file():
-                continue
-            found = path.stat()
-            state = found.st_size, found.st_mtime_ns
-            if self._copied.get(name) != state:
-                yield name, path, state
+        for folder, folders, files in os.walk(self._folder):
+            folders[:] = [name for name in folders if not name.startswith(_UNSHARED)]  # a cache may hold many files
+            for path in (Path(folder, name) for name in files if not name.startswith(_UNSHARED)):
+                found, name = path.stat(), path.relative_to(self._folder).as_posix()
+                state = found.st_size, found.st_mtime_ns
+                if self._copied.get(name) != state:
+                    yield name, path, state
 
 
 def run_to_resume(run: str | os.PathLike[str], output: str | os.PathLike[str]) -> Path:

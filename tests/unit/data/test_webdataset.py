@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,30 @@ def test_they_are_unpacked_once_and_anew_where_they_changed(tmp_path: Path, cach
     assert len(read_images(root).samples) == 9
 
 
+def test_several_processes_may_unpack_them_at_once(tmp_path: Path) -> None:
+    write_tar(tmp_path / "shards/0.tar", samples(0))
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(read_images, [tmp_path / "shards"] * 4))
+    assert [one.samples for one in found] == [found[0].samples] * 4
+    assert all(one.path.is_file() for one in found[0].samples)
+
+
+def test_a_class_may_have_the_name_of_a_split_where_shards_say_theirs(tmp_path: Path) -> None:
+    vehicles = {f"{it}.png": image(it) for it in range(4)}
+    labels = {f"{it}.cls": (b"train", b"car")[it % 2] for it in range(4)}
+    for split in ("train", "val"):
+        write_tar(tmp_path / f"shards/{split}-0.tar", {**vehicles, **labels})
+    data = read_images(tmp_path / "shards")
+    assert (data.classes, data.counts("train"), data.counts("validation")) == (("car", "train"), (2, 2), (2, 2))
+
+
+def test_a_number_without_end_is_no_class_of_the_list(tmp_path: Path) -> None:
+    members = {**samples(0), "9.png": image(9), "9.cls": b"7" * 9000}
+    write_tar(tmp_path / "shards/0.tar", members)
+    (tmp_path / "shards/classes.txt").write_text("one")
+    assert len(read_images(tmp_path / "shards").samples) == 6
+
+
 def test_what_has_no_class_is_counted(tmp_path: Path) -> None:
     members = {**samples(0), "alone.png": image(90), "000000.txt": b"a caption", "bad.json": b"{"}
     write_tar(tmp_path / "shards/0.tar", members)
@@ -107,6 +132,10 @@ def test_names_of_members_lead_nowhere(tmp_path: Path) -> None:
     [
         ({"0.png": image(0), "0.cls": b"../evil"}, "0.tar: the class '../evil' can be no folder's name"),
         ({"0.png": image(0), "0.cls": b".."}, "0.tar: the class '..' can be no folder's name"),
+        (
+            {"0.png": image(0), "0.cls": b"train", "1.png": image(1), "1.cls": b"car"},
+            "the class 'train' has a split's name. Name the shards by their splits, such as train-000.tar.",
+        ),
         ({"0.png": image(0)}, "no labelled images (1 file passed over (1 .png)); expected an image and a .cls"),
     ],
 )

@@ -9,7 +9,7 @@ import re
 import shutil
 import tarfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
@@ -27,6 +27,7 @@ from litevision.image.tar import ARCHIVE_SUFFIXES, SafeTarInfo
 _NAMES = ("classes.txt", "classnames.txt", "labels.txt")
 _KEYS = ("label", "class", "cls", "class_name", "label_name", "class_id")  # of a sample's JSON
 _MAX_LABEL_BYTES = 2**20
+_MOST_DIGITS = 10  # of the number of a class
 _SPARE_BYTES = 2**30  # that stay free on the disk
 _RECORD = ".shards.json"
 _EXPECTED = "expected an image and a .cls or .json of its class for each sample, or class folders"
@@ -75,13 +76,24 @@ def list_labels(root: Path, files: Sequence[Path]) -> Listing:
             if not count:
                 kinds = f" ({passed_over})" if passed_over else ""
                 raise DataError(f"{root}: no labelled images{kinds}; {_EXPECTED}.")
+            _refuse_splits_as_classes(root, partial, has_splits=rest is not None)
             (partial / _RECORD).write_text(json.dumps(passed_over.to_dict()), "utf-8")
-            shutil.rmtree(folder, ignore_errors=True)
-            partial.rename(folder)
+            with suppress(OSError):  # another process was sooner, with the same
+                partial.rename(folder)
     listing = folders.list_labels(folder, ())
     for kind, number in json.loads((folder / _RECORD).read_text("utf-8")).items():
         listing.passed_over.counts[kind] += number
     return listing
+
+
+def _refuse_splits_as_classes(root: Path, folder: Path, *, has_splits: bool) -> None:
+    """Raises `DataError` for a class that would be taken for a split, where no shard says its split."""
+    classes = [path.name for path in folder.iterdir() if any(not item.is_dir() for item in path.iterdir())]
+    called = next(filter(split_named, sorted(classes)), None)
+    if called is not None and not has_splits:
+        raise DataError(
+            f"{root}: the class {called!r} has a split's name. Name the shards by their splits, such as train-000.tar."
+        )
 
 
 def _is_archive(name: str) -> bool:
@@ -204,7 +216,7 @@ def _label(text: str, kind: str, names: Sequence[str]) -> str:
         found = content if isinstance(content, dict) else {}
         value = next((found[key] for key in _KEYS if isinstance(found.get(key), (str, int))), "")
     value = str(value).strip()
-    if value.isdecimal() and int(value) < len(names):
+    if value.isdecimal() and len(value) < _MOST_DIGITS and int(value) < len(names):
         return names[int(value)].strip()
     return value if value.isprintable() and len(value) <= 200 else ""
 
