@@ -4,6 +4,7 @@ import csv
 import datetime
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -144,6 +145,21 @@ def child(place: Path, command: Sequence[str | Path | int]) -> str:
     if done.returncode:
         sys.exit(f"error: {' '.join(words)} ended with exit code {done.returncode}:\n{done.stderr[-2000:]}")
     return done.stdout
+
+
+def finished_run(place: Path, run: Path, arguments: Sequence[str | Path | int]) -> dict[str, Any]:
+    """The ``results.json`` of a run of `litevision train` with these arguments; one that lies there is gone on with."""
+    if not (run / "results.json").exists():
+        print(run.name, file=sys.stderr)
+        command: list[str | Path | int] = [Path(sys.executable).with_name("litevision"), "train"]
+        if (run / "last.ckpt").exists():
+            command += ["--resume", run]
+        else:
+            shutil.rmtree(run, ignore_errors=True)
+            command += [*arguments, "--output", run.parent, "--name", run.name]
+        child(place, command)
+    results: dict[str, Any] = json.loads((run / "results.json").read_text())
+    return results
 
 
 def python_child(place: Path, script: Path, *arguments: str | Path | int) -> dict[str, Any]:

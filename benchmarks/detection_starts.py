@@ -22,7 +22,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from _common import Row, child, conditions, parser, report, row, workplace
+from _common import Row, conditions, finished_run, parser, report, row, workplace
 from _images import sources
 from PIL import Image
 
@@ -163,20 +163,11 @@ def written(folder: Path, images: Iterator[tuple[Image.Image, Boxes]], counts: d
 def trained(place: Path, output: Path, data: Path, start: str, seed: int, arguments: Namespace) -> dict[str, Any]:
     """The scores of one training."""
     run = output / f"{data.name}-{start.lower().replace(',', '').replace(' ', '-')}-{seed}"
-    if not (run / "results.json").exists():
-        print(run.name, file=sys.stderr)
-        command: list[str | Path | int] = [Path(sys.executable).with_name("litevision"), "train"]
-        if (run / "last.ckpt").exists():
-            command += ["--resume", run]
-        else:
-            shutil.rmtree(run, ignore_errors=True)
-            images = len(json.loads((data / "train/_annotations.coco.json").read_text())["images"])
-            epochs = max(1, round(arguments.steps * BATCH / images))
-            size = "x".join(map(str, arguments.size_hw))
-            command += [data, *starts(arguments)[start], "--size", size, "--epochs", epochs, "--batch", BATCH]
-            command += ["--seed", seed, "--output", output, "--name", run.name, "--set", "schedule.min_steps=0"]
-        child(place, command)
-    results = json.loads((run / "results.json").read_text())
+    images = len(json.loads((data / "train/_annotations.coco.json").read_text())["images"])
+    epochs = max(1, round(arguments.steps * BATCH / images))
+    size = "x".join(map(str, arguments.size_hw))
+    options = (data, *starts(arguments)[start], "--size", size, "--epochs", epochs, "--batch", BATCH, "--seed", seed)
+    results = finished_run(place, run, [*options, "--set", "schedule.min_steps=0"])
     return {**results["scores"]["test"], "minutes": sum(one["seconds"] for one in results["epochs"]) / 60}
 
 

@@ -31,7 +31,7 @@ from litevision.quantizing.nncf_quantizer import quantise
 from litevision.runtime import Bundle
 from litevision.zoo import BUNDLES
 
-SECONDS, CALIBRATING, QUICK_PX = 0.5, 100, 64
+SECONDS, CALIBRATING, SIDE_PX, QUICK_PX = 0.5, 100, 224, 64
 SCRIPT = Path(__file__).with_name("_run_format.py")
 NETWORKS = (
     "mobilenet_v1",
@@ -156,15 +156,14 @@ def make_bundle(name: str, place: Path, arguments: Namespace) -> tuple[Path, str
     network = create(name)
     images = [] if arguments.data is None else sorted(find_images(arguments.data))[:32]
     _spread(network, images, arguments.quick)
-    options: dict[str, Any] = {"size": QUICK_PX} if arguments.quick else {}
     labels = [f"class {place}" for place in range(network.config.num_classes)]
-    export(network, path, normalisation="imagenet", labels=labels, **options)
+    export(network, path, normalisation="imagenet", labels=labels, size=QUICK_PX if arguments.quick else SIDE_PX)
     return path, f"{name}, random weights", False
 
 
 def _spread(network: Any, images: list[Path], is_quick: bool) -> None:
     """Gives random weights the statistics of images, so that their answers differ from image to image."""
-    side = QUICK_PX if is_quick else 224
+    side = QUICK_PX if is_quick else SIDE_PX
     batch = torch.rand(32, 3, side, side)
     if images:
         plain = Preprocess((side, side), side).batch(images)

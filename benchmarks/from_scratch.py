@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _common import Row, child, conditions, parser, report, row, workplace
+from _common import Row, child, conditions, finished_run, parser, report, row, workplace
 from PIL import Image
 
 import litevision
@@ -123,20 +123,10 @@ def trained(place: Path, data: Path, arguments: Namespace, name: str, dialect: s
     """What a training with the defaults comes to."""
     output = arguments.runs or place / "runs"
     run = output / f"{name}-{dialect}"
-    if not (run / "results.json").exists():
-        print(run.name, file=sys.stderr)
-        command: list[str | Path | int] = [Path(sys.executable).with_name("litevision"), "train"]
-        if (run / "last.ckpt").exists():
-            command += ["--resume", run]
-        else:
-            shutil.rmtree(run, ignore_errors=True)
-            command += [data, "--model", name, "--weights", "none", "--size", arguments.size]
-            command += ["--set", f"model.dialect={dialect}", "--set", f"model.width={width:g}"]
-            epochs = 1 if arguments.quick else arguments.epochs
-            command += ["--epochs", epochs] if epochs else []
-            command += ["--output", output, "--name", run.name]
-        child(place, command)
-    results = json.loads((run / "results.json").read_text())
+    options: list[str | Path | int] = [data, "--model", name, "--weights", "none", "--size", arguments.size]
+    options += ["--set", f"model.dialect={dialect}", "--set", f"model.width={width:g}"]
+    epochs = 1 if arguments.quick else arguments.epochs
+    results = finished_run(place, run, [*options, *(["--epochs", epochs] if epochs else [])])
     command = [Path(sys.executable).with_name("litevision"), "evaluate", run, data, "--split", "train", "--json", "-"]
     train = json.loads(child(place, command))["scores"]
     best = results["epochs"][results["best_epoch"] - 1]
