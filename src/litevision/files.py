@@ -52,6 +52,11 @@ def folder_beside(path: Path) -> Iterator[Path]:
         yield folder
 
 
+def files_below(path: Path) -> list[Path]:
+    """The file at ``path``, or all files of the folder there and of those in it, sorted."""
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
 def sync_file(path: Path) -> None:
     """Wait until a file and its name are on the disk."""
     _sync(path)

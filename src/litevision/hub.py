@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypedDict, TypeGuard, Unpack, cast, 
 from litevision.errors import FileMissingError
 from litevision.image import ImageLike
 from litevision.image.sources import is_single_image
-from litevision.runtime.bundle import RECORD, Bundle
+from litevision.runtime.bundle import Bundle, kind_of
 from litevision.runtime.classifier import Classifier
 from litevision.runtime.results import Predictions
 
@@ -55,6 +55,7 @@ def find_bundle(model: str | os.PathLike[str]) -> Path:
 
     Raises:
         FileMissingError: a folder without a bundle.
+        BundleError: a folder that no engine here reads.
         UnsafeFileError: a folder that holds links.
         LitevisionError: as for ``litevision.exporting.cached.bundle_for``.
     """
@@ -69,7 +70,7 @@ def find_bundle(model: str | os.PathLike[str]) -> Path:
         path = Path(name, "model.onnx")
         if not path.is_file():
             path = Path(name)
-            if not Path(name, RECORD).is_file():
+            if kind_of(name) == ".onnx":
                 raise FileMissingError(f"{name}: a folder without model.onnx; expected the folder of a finished run.")
         from litevision.files import refuse_links  # here: a bundle by its own name or path needs no shutil
 

@@ -33,6 +33,7 @@ def test_a_bad_calibration_is_refused(
     assert "int8, 1 layer in float" in out
     assert "layers that add most noise: " in out
     assert "refused: " in out
+    assert "quantization-aware training (docs/quantize.md) teaches" in out
     assert out.splitlines()[-1] == "nothing was written"
     assert list(tmp_path.iterdir()) == []
     code, out, _ = litevision("quantize", str(place / "float.onnx"), *told, "--allow-drop")

@@ -124,6 +124,7 @@ def run(options: ExportOptions) -> int:
     """Export, check, and print what was made."""
     from litevision.cli.checks import parse_size
     from litevision.exporting.export import export
+    from litevision.files import files_below
 
     check_images = None if options.check_images is None else find_check_images(options.check_images)
     metadata = export(
@@ -160,17 +161,13 @@ def run(options: ExportOptions) -> int:
     print(f"wrote {file}: {name}, {len(metadata.labels)} classes, {height}x{width}")
     print(f"input: {describe_input(metadata)}")
     print(f"output: {describe_output(metadata)}")
-    print(f"size: {_bytes_of(options.output) / 1e6:.1f} MB")
+    size = sum(file.stat().st_size for file in files_below(options.output))
+    print(f"size: {size / 1e6:.1f} MB")
     print(
         f"checked on {check.images} images in {check.engine}: largest difference of a probability "
         f"{check.max_abs_diff:.1e}, the top answer agrees on {check.top1_agreement:.0%}"
     )
     return 0
-
-
-def _bytes_of(output: Path) -> int:
-    files = output.iterdir() if output.is_dir() else [output]
-    return sum(file.stat().st_size for file in files)
 
 
 def find_check_images(folder: Path) -> list[Path]:

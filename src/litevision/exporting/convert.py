@@ -11,7 +11,7 @@ from litevision.errors import BundleError, ExportError, LitevisionError, Missing
 from litevision.exporting.compare import CheckImages
 from litevision.exporting.formats import ExportFormat, FinishedBundle, Variant
 from litevision.exporting.record import HEADER, record_header, record_json, record_of, write_sidecars
-from litevision.files import folder_beside, sync_file
+from litevision.files import files_below, folder_beside, sync_file
 from litevision.image import shipped_images
 from litevision.runtime import Bundle, BundleMetadata
 from litevision.runtime.bundle import RECORD, checked_metadata, is_bundle, read_bundle
@@ -56,7 +56,7 @@ def convert_bundle(
         MissingExtraError: the format's packages are not installed.
         ExportError: the format cannot hold the graph, or what was written does not answer as the bundle does.
     """
-    if row.is_folder and path.exists() and not (path / RECORD).is_file() and any(path.iterdir()):
+    if row.is_folder and path.exists() and not (path / (row.mark or RECORD)).is_file() and any(path.iterdir()):
         raise UsageError(
             f"{path}: a folder with other files in it; expected a new or empty folder, or one of an export"
         )
@@ -68,7 +68,7 @@ def convert_bundle(
         path.parent.mkdir(parents=True, exist_ok=True)
         with folder_beside(path) as folder:
             unfinished = folder / path.name
-            if row.is_folder:
+            if row.holds_record:
                 unfinished.mkdir()
             tolerance = row.write(bundle, unfinished, variant)
             with _naming(path.name, str(unfinished)):
@@ -78,14 +78,14 @@ def convert_bundle(
             metadata = replace(bundle.metadata, check=check)
             if row.record is not None:
                 row.record(unfinished, metadata)
-            if row.is_folder:
+            if row.holds_record:
                 record = record_of(engine, metadata, row.name, sorted(unfinished.iterdir()))
                 (unfinished / RECORD).write_text(record_json(record), "utf-8")
                 if sidecar:
                     (unfinished / HEADER).write_text(record_header(record, metadata), "utf-8")
             _put(unfinished, path, folder / "old")
-            if sidecar and not row.is_folder:
-                write_sidecars(path, record_of(engine, metadata, row.name, [path]), metadata)
+            if sidecar and not row.holds_record:
+                write_sidecars(path, record_of(engine, metadata, row.name, files_below(path)), metadata)
     except LitevisionError:
         raise
     except ImportError as error:
@@ -97,7 +97,7 @@ def convert_bundle(
 
 def _put(made: Path, path: Path, aside: Path) -> None:
     """Moves what was made to ``path``; a folder that stands there is put aside first."""
-    for file in made.iterdir() if made.is_dir() else [made]:
+    for file in files_below(made):
         sync_file(file)
     if made.is_dir() and path.exists():
         path.replace(aside)

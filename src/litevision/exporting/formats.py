@@ -83,6 +83,8 @@ class ExportFormat:
         open: opens what was written in the format's own runtime, as an engine that takes and gives what the bundle
             does: ``images``, uint8 [N, H, W, 3], and ``probabilities``, or ``boxes``, ``scores`` and ``classes``.
         is_folder: it is a folder of several files.
+        mark: of a folder whose form others prescribe, the file by which it is known, so that it may be replaced. None
+            where our own record lies in the folder, and is that.
         record: writes the outcome of the check into the file, where it carries metadata of its own.
         takes: the fields of `Variant` that its writer knows.
     """
@@ -94,8 +96,14 @@ class ExportFormat:
     write: Callable[[FinishedBundle, Path, Variant], float]
     open: Callable[[Path, "BundleMetadata"], "Engine"]
     is_folder: bool = False
+    mark: str | None = None
     record: Callable[[Path, "BundleMetadata"], None] | None = None
     takes: frozenset[str] = frozenset()
+
+    @property
+    def holds_record(self) -> bool:
+        """Whether our own record lies in the folder."""
+        return self.is_folder and self.mark is None
 
     def check(self, variant: Variant) -> None:
         """Refuses what this format has no choice of.
@@ -170,6 +178,24 @@ def _open_litert(path: Path, metadata: "BundleMetadata") -> "Engine":
     return open_litert(path)
 
 
+def _write_coreml(bundle: FinishedBundle, path: Path, variant: Variant) -> float:
+    from litevision.exporting.coreml.write import write_coreml
+
+    return write_coreml(bundle, path, variant)
+
+
+def _record_coreml(path: Path, metadata: "BundleMetadata") -> None:
+    from litevision.exporting.coreml.write import record_check
+
+    record_check(path, metadata)
+
+
+def _open_coreml(path: Path, metadata: "BundleMetadata") -> "Engine":
+    from litevision.exporting.coreml.check import open_package
+
+    return open_package(path)
+
+
 FORMATS = {
     row.name: row
     for row in (
@@ -211,6 +237,18 @@ FORMATS = {
             open=_open_litert,
             record=_record_litert,
             takes=frozenset({"half", "dynamic_int8"}),
+        ),
+        ExportFormat(
+            name="coreml",
+            suffixes=(".mlpackage",),
+            help="Core ML on iOS and macOS, with labels that Vision reads",
+            extra="coreml",
+            write=_write_coreml,
+            open=_open_coreml,
+            is_folder=True,
+            mark="Manifest.json",
+            record=_record_coreml,
+            takes=frozenset({"half"}),
         ),
     )
 }

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from litevision.runtime.engines.onnxruntime_engine import import_onnxruntime
 
@@ -91,3 +92,17 @@ def keep_nodes(graph: onnx.GraphProto, nodes: Iterable[onnx.NodeProto]) -> None:
     del graph.initializer[:], graph.value_info[:]
     graph.initializer.extend(copies)
     graph.value_info.extend(shapes)
+
+
+def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
+    """The attributes of a node by name."""
+    return {one.name: helper.get_attribute_value(one) for one in node.attribute}
+
+
+def narrowed(value: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same numbers in 32 bits, for runtimes that count in these."""
+    if value.dtype == np.int64:
+        value = np.clip(value, -(2**31), 2**31 - 1).astype(np.int32)
+    elif value.dtype in (np.float64, np.float16):
+        value = value.astype(np.float32)
+    return value

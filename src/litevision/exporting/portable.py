@@ -8,6 +8,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from litevision.errors import UsageError
+from litevision.exporting.graph_parts import attributes_of
 
 _INT64 = onnx.TensorProto.INT64
 
@@ -54,7 +55,7 @@ def _pool_globally(graph: onnx.GraphProto) -> None:
     for node in graph.node:
         for position, name in enumerate(node.input):
             node.input[position] = renamed.get(name, name)
-        attributes = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+        attributes = attributes_of(node)
         axes = attributes.get("axes") or axes_of.get(node.input[1] if len(node.input) == 2 else "")
         is_spatial = axes is not None and sorted(axis % 4 for axis in axes) == [2, 3]
         if node.op_type == "Unsqueeze" and is_spatial and node.input[0] in maps:

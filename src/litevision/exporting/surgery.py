@@ -9,11 +9,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from litevision.errors import ExportError
 from litevision.exporting.append import rename_tensors
-from litevision.exporting.graph_parts import keep_nodes
+from litevision.exporting.graph_parts import copied, keep_nodes
 from litevision.runtime.engines.adapted import MAPS
 
 _FRONT = {"Transpose", "Cast", "Mul", "Add", "Sub", "Div", "ReduceSum", "Identity"}
-_WEIGHTED = {"Conv", "ConvTranspose", "Gemm"}
+WEIGHTED = {"Conv", "ConvTranspose", "Gemm"}
+"""Operators that have weights."""
 
 
 def read_graph(path: Path) -> onnx.ModelProto:
@@ -79,6 +80,13 @@ def fix_batch(model: onnx.ModelProto, count: int) -> None:
         side.Clear()
         side.dim_value = count
     infer_shapes(model)
+
+
+def fixed_to_one_image(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of ``model`` with a batch of 1 and the shapes of all its tensors."""
+    made = copied(model)
+    fix_batch(made, 1)
+    return made
 
 
 def to_half(model: onnx.ModelProto) -> None:
@@ -153,7 +161,7 @@ def _layers(graph: onnx.GraphProto, front: str) -> set[int]:
     inside = set()
     for place in sorted(found, reverse=True):
         node = graph.node[place]
-        if node.op_type in _WEIGHTED or needed & set(node.output):
+        if node.op_type in WEIGHTED or needed & set(node.output):
             needed |= set(node.input)
             inside.add(place)
     return inside

@@ -98,6 +98,8 @@ class QuantizeResult(Report):
         doubt = doubt_of(self.before, self.chosen, self.task, self.max_drop, record.count)
         if doubt is not None:
             yield doubt
+        if self.path is None:
+            yield "quantization-aware training (docs/quantize.md) teaches a network of your own to bear it"
         yield "nothing was written" if self.path is None else f"wrote {self.path}: {ratio:.0%} of the size"
 
     def _row(self, name: str, one: Trial) -> tuple[str, ...]:

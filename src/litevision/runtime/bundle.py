@@ -168,12 +168,14 @@ def kind_of(path: str | os.PathLike[str]) -> str:
     """What the model at ``path`` is, as engines read it: the ending of a file, or the format of an export's folder.
 
     Raises:
-        BundleError: a folder whose record cannot be read.
+        BundleError: a folder whose record cannot be read, or a Core ML package.
     """
     if os.path.isfile(os.path.join(path, RECORD)):  # noqa: PTH113, PTH118  # every start pays for a Path
         from litevision.runtime.model_folder import folder_kind
 
         return folder_kind(Path(path))
+    if os.fspath(path).endswith(".mlpackage") and os.path.isdir(path):  # noqa: PTH112
+        raise BundleError(f"{path}: a Core ML package, which Apple's systems alone run; give what it was made of.")
     return ending_of(path)
 
 

@@ -31,6 +31,9 @@ class Model:
             crops are cut from the image so presented.
         crop_fraction: the part of the shorter side that a center crop keeps. ImageNet's scripts keep 0.875.
         normalisation: imagenet, half ([-1, 1]) or unit ([0, 1]); "auto" takes that of the weights.
+        quantization_aware: layers compute with weights and inputs in 8 bits, as ``quantize`` will round them, and the
+            validation score is that of the rounded network. From weights of an own run it is a fine-tuning: three
+            epochs at a low learning rate, unless the recipe says otherwise.
     """
 
     name: str = "mobilenet_v2"
@@ -43,6 +46,7 @@ class Model:
     crop: Literal["center", "stretch", "letterbox"] = "center"
     crop_fraction: float = 1.0
     normalisation: str = "auto"
+    quantization_aware: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from litevision.training.image_cache import ImageStores
 from litevision.training.loop import BEST, Loop
 from litevision.training.plan import AnyPlan
 from litevision.training.process import StopRequest, hold_run, keep_freed_memory, resolve_device
+from litevision.training.quantization_aware import make_quantization_aware
 from litevision.training.remote_run import RunCopy
 
 _MEETING = "LITEVISION_MEETING"  # the folder, in the environment of the processes that the first one starts
@@ -160,6 +161,8 @@ def _loop(
     recipe = plan.recipe
     if plan.start is None:
         follow_batches(network)
+    if recipe.model.quantization_aware:
+        make_quantization_aware(network)
     order = EpochOrder(
         len(setup.images),
         recipe.schedule.batch_size,

@@ -69,10 +69,19 @@ def starting_network(task: Task, recipe: Recipe, classes: tuple[str, ...]) -> tu
     return network, start._replace(fresh_head=start.weights is not None) if is_built_on else start
 
 
-def inherited_options(weights: str | None, task: Task) -> dict[str, dict[str, Any]]:
+_ROUNDED = {
+    "schedule": {"epochs": 3, "freeze_backbone_epochs": 0, "first_size": 1.0, "warmup_epochs": 0.5},
+    "optimizer": {"lr": 1e-4, "freeze_bn": True},
+}
+"""How a trained network gets used to 8 bits."""
+
+
+def inherited_options(
+    weights: str | None, task: Task, *, quantization_aware: bool = False
+) -> dict[str, dict[str, Any]]:
     """What of a recipe follows from weights that litevision trained: the network, its input, and how it is built.
 
-    Nothing for other weights.
+    Nothing for other weights. With ``quantization_aware``, also how long and how fast it is fine-tuned.
     """
     trained = None if weights in (None, "none", "default") else open_model(weights)
     if trained is None:
@@ -89,8 +98,9 @@ def inherited_options(weights: str | None, task: Task) -> dict[str, dict[str, An
             "crop": preprocess.crop,
             "crop_fraction": min(1.0, min(preprocess.size_hw) / preprocess.resize_px),
         }
-        for table, keys in task.inherited_options(config).items():
-            tables.setdefault(table, {}).update(keys)
+        for found in (task.inherited_options(config), _ROUNDED if quantization_aware else {}):
+            for table, keys in found.items():
+                tables.setdefault(table, {}).update(keys)
     return tables
 
 

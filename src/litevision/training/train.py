@@ -224,7 +224,10 @@ def choose_recipe(
     if not isinstance(recipe, Recipe):
         weights, name, dialect = (layered(key, *layers) for key in ("weights", "name", "dialect"))
         is_open = name is not None and weights is None and dialect in (None, "auto")
-        inherited = better_start(task, str(name)) if is_open else inherited_options(weights, task)
+        aware = layered("quantization_aware", *layers) == "True"
+        inherited = (
+            better_start(task, str(name)) if is_open else inherited_options(weights, task, quantization_aware=aware)
+        )
     return ChosenRecipe(make_recipe(inherited, *layers, origin=origin, task=task), stated_keys([inherited, *layers]))
 
 

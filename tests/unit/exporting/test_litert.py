@@ -12,9 +12,10 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 import exports
+from graphs import OPERATOR_GRAPHS, operator_graph
 from litevision import export
 from litevision.errors import BundleError, ExportError, UsageError
-from litevision.exporting.graph_parts import read_model, run_graph
+from litevision.exporting.graph_parts import run_graph
 from litevision.exporting.litert.lowering import CHANNELS_LAST, regrouped
 from litevision.exporting.litert.write import INPUT, lower
 from litevision.runtime import Bundle
@@ -54,101 +55,9 @@ def test_a_channel_shuffle_moves_nothing() -> None:
     assert "TRANSPOSE" not in {name for name, _ in g.writer._codes}
 
 
-HEAD = """<ir_version: 8, opset_import: ["" : 13]>
-test (uint8[batch, 6, 10, 3] images) => ({outputs}) {{
-  raw = Cast<to = 1>(images)
-  x = Transpose<perm = [0, 3, 1, 2]>(raw)
-  quarter = Constant<value_float = 0.01>()
-  shift = Constant<value_float = -1.1>()
-  scaled = Mul(x, quarter)
-  y = Add(scaled, shift)
-  {nodes}
-}}"""
-
-GRAPHS = {
-    "leaky relu": ("float[1,3,6,10] z", "z = LeakyRelu<alpha = 0.1>(y)"),
-    "hard sigmoid": ("float[1,3,6,10] z", "z = HardSigmoid<alpha = 0.1666666716, beta = 0.5>(y)"),
-    "steep hard sigmoid": ("float[1,3,6,10] z", "z = HardSigmoid<alpha = 0.4, beta = 0.3>(y)"),
-    "sigmoid": ("float[1,3,6,10] z", "z = Sigmoid(y)"),
-    "clip to other limits": (
-        "float[1,3,6,10] z",
-        "low = Constant<value_float = -0.5>() high = Constant<value_float = 0.7>() z = Clip(y, low, high)",
-    ),
-    "relu that two read": ("float[1,3,6,10] z", "r = Relu(y) m = Mul(y, r) z = Add(m, y)"),
-    "pooling with padding": (
-        "float[1,3,3,5] z",
-        "z = MaxPool<kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]>(y)",
-    ),
-    "average pooling": ("float[1,3,3,5] z", "z = AveragePool<kernel_shape = [2, 2], strides = [2, 2]>(y)"),
-    "mean of rows": ("float[1,3,6] z", "z = ReduceMean<axes = [3], keepdims = 0>(y)"),
-    "sum of channels": (
-        "float[1,1,6,10] z",
-        "axes = Constant<value_ints = [1]>() z = ReduceSum<keepdims = 1>(y, axes)",
-    ),
-    "flat": ("float[1,180] z", "z = Flatten(y)"),
-    "flat maps": ("float[1,3,60] z", "s = Constant<value_ints = [1, 3, 60]>() z = Reshape(y, s)"),
-    "cells": (
-        "float[1,60,3] z",
-        "s = Constant<value_ints = [1, 3, 60]>() a = Reshape(y, s) z = Transpose<perm = [0, 2, 1]>(a)",
-    ),
-    "another channel shuffle": (
-        "float[1,6,6,10] z",
-        "t = Concat<axis = 1>(y, scaled) s = Constant<value_ints = [1, 2, 3, 6, 10]>() "
-        "u = Constant<value_ints = [1, 6, 6, 10]>() a = Reshape(t, s) "
-        "b = Transpose<perm = [0, 2, 1, 3, 4]>(a) z = Reshape(b, u)",
-    ),
-    "padding": (
-        "float[1,4,8,10] z",
-        "p = Constant<value_ints = [0, 1, 2, 0, 0, 0, 0, 0]>() f = Constant<value_float = 0.3>() z = Pad(y, p, f)",
-    ),
-    "uneven parts": (
-        "float[1,1,6,10] z, float[1,2,6,10] w",
-        "s = Constant<value_ints = [1, 2]>() z, w = Split<axis = 1>(y, s)",
-    ),
-    "slice": (
-        "float[1,2,6,4] z",
-        "a = Constant<value_ints = [1, -5]>() b = Constant<value_ints = [3, -1]>() "
-        "c = Constant<value_ints = [1, 3]>() z = Slice(y, a, b, c)",
-    ),
-    "twice as large, by neighbours": (
-        "float[1,3,12,20] z",
-        'r = Constant<value_floats = [1.0, 1.0, 2.0, 2.0]>() z = Resize<mode = "nearest", '
-        'nearest_mode = "floor", coordinate_transformation_mode = "asymmetric">(y, , r)',
-    ),
-    "twice as large, smooth": (
-        "float[1,3,12,20] z",
-        'r = Constant<value_floats = [1.0, 1.0, 2.0, 2.0]>() z = Resize<mode = "linear", '
-        'coordinate_transformation_mode = "half_pixel">(y, , r)',
-    ),
-    "broadcast over channels": (
-        "float[1,3,6,10] z",
-        "m = GlobalAveragePool(y) z = Mul(y, m)",
-    ),
-    "choice": (
-        "float[1,3,6,10] z",
-        "zero = Constant<value_float = 0.0>() above = Greater(y, zero) z = Where(above, y, zero)",
-    ),
-    "best places": (
-        "float[1,3,4] z, int64[1,4] row",
-        "s = Constant<value_ints = [1, 180]>() a = Reshape(y, s) k = Constant<value_ints = [4]>() "
-        "best, place = TopK(a, k) cells = Constant<value_ints = [60]>() cell = Mod(place, cells) "
-        "one = Constant<value_ints = [1]>() wide = Unsqueeze(cell, one) "
-        "t = Constant<value_ints = [1, 3, 4]>() index = Expand(wide, t) "
-        "u = Constant<value_ints = [1, 3, 60]>() maps = Reshape(y, u) "
-        "z = GatherElements<axis = 2>(maps, index) ten = Constant<value_ints = [10]>() row = Div(cell, ten)",
-    ),
-}
-
-
-def parsed(outputs: str, nodes: str) -> onnx.ModelProto:
-    model = onnx.parser.parse_model(HEAD.format(outputs=outputs, nodes=nodes))
-    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
-    return read_model(model.SerializeToString())
-
-
-@pytest.mark.parametrize(("outputs", "nodes"), GRAPHS.values(), ids=GRAPHS)
+@pytest.mark.parametrize(("outputs", "nodes"), OPERATOR_GRAPHS.values(), ids=OPERATOR_GRAPHS)
 def test_operators_compute_as_in_onnxruntime(outputs: str, nodes: str) -> None:
-    expected, got = answers(parsed(outputs, nodes))
+    expected, got = answers(operator_graph(outputs, nodes))
     assert got.keys() == expected.keys()
     for name, value in expected.items():
         assert got[name].shape == value.shape
@@ -168,7 +77,7 @@ def opened(data: bytes) -> LitertEngine:
 
 
 def lowered(outputs: str, nodes: str) -> bytes:
-    g, images, given = lower(parsed(outputs, nodes), "float32")
+    g, images, given = lower(operator_graph(outputs, nodes), "float32")
     return g.writer.finish({INPUT: images}, given, {}, "a test")
 
 
@@ -202,7 +111,7 @@ def test_sizes_that_only_its_operators_say_are_refused_too() -> None:
 @pytest.mark.parametrize(("kernel", "pads"), [(4, 1), (2, 0), (3, 0)])
 def test_transposed_convolutions(kernel: int, pads: int) -> None:
     side = [2 * (n - 1) + kernel - 2 * pads for n in (6, 10)]
-    model = parsed(
+    model = operator_graph(
         f"float[1,4,{side[0]},{side[1]}] z", f"z = ConvTranspose<strides = [2, 2], pads = {[pads] * 4}>(y, w)"
     )
     weights = np.random.default_rng(1).normal(size=(3, 4, kernel, kernel)).astype(np.float32)
@@ -221,7 +130,7 @@ def test_quantised_tensors_are_computed_as_in_onnxruntime(nodes: str) -> None:
         f"qb = QuantizeLinear(scaled, r, zero) b = DequantizeLinear(qb, r, zero) {nodes} "
         "qs = QuantizeLinear(s, r, zero) z = DequantizeLinear(qs, r, zero)"
     )
-    expected, got = answers(parsed(f"float[1,{channels},6,10] z", text))
+    expected, got = answers(operator_graph(f"float[1,{channels},6,10] z", text))
     assert np.abs(got["z"] - expected["z"]).max() <= 0.0501
 
 
@@ -236,7 +145,7 @@ def test_quantised_tensors_are_computed_as_in_onnxruntime(nodes: str) -> None:
 )
 def test_what_litert_has_not_is_refused(nodes: str, message: str) -> None:
     with pytest.raises(ExportError, match=message):
-        lower(parsed("float[1,3,6,10] z", nodes))
+        lower(operator_graph("float[1,3,6,10] z", nodes))
 
 
 def test_axes_that_lie_together_are_regrouped_where_they_lie() -> None:

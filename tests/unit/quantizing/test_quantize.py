@@ -12,6 +12,7 @@ import pytest
 from onnx import numpy_helper
 
 from litevision.errors import ExportError, FileMissingError, UsageError
+from litevision.exporting.export import export
 from litevision.exporting.graph_parts import read_model, run_graph
 from litevision.exporting.litert.write import to_litert
 from litevision.hub import load_classifier
@@ -127,6 +128,8 @@ def test_what_is_refused_before_it_begins(done: module.QuantizeResult, place: Pa
 
     with pytest.raises(UsageError, match="in 8 bits already; give the bundle that it was made of"):
         told("int8.onnx", place / "data")
+    with pytest.raises(ExportError, match="Core ML takes no bundle in 8 bits here; give the one that it was made of"):
+        export(place / "int8.onnx", tmp_path / "new.mlpackage")
     with pytest.raises(UsageError, match=r"a bundle is an .onnx file, or .tflite for LiteRT, got 'new.pth'"):
         told("float.onnx", place / "data", "new.pth")
     with pytest.raises(UsageError, match=r"onnxruntime computes an .onnx file.*expected the engine litert"):

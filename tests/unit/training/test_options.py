@@ -65,6 +65,7 @@ ELSEWHERE = {
     "test_grey.py": "model.in_channels",
     "test_train_on.py": "schedule.train_on schedule.keep",
     "test_recipe.py": "schedule.min_steps",
+    "test_quantization_aware.py": "model.quantization_aware",
     "test_frozen.py": "schedule.frozen_passes schedule.first_size",
     "report/test_page.py": "run.show_outside",
     "test_train.py": "run.device",

@@ -6,8 +6,9 @@ import numpy as np
 import onnx
 
 from litevision.errors import ExportError
+from litevision.exporting.graph_parts import attributes_of
 from litevision.exporting.litert import layers
-from litevision.exporting.litert.lowering import Array, Lowering, Stored, attributes_of
+from litevision.exporting.litert.lowering import Array, Lowering, Stored
 from litevision.exporting.litert.model_writer import Scale, Tensor
 
 _TYPES = {

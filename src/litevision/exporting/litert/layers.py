@@ -6,7 +6,8 @@ import numpy as np
 import onnx
 
 from litevision.errors import ExportError
-from litevision.exporting.litert.lowering import CHANNELS_LAST, Array, Lowering, attributes_of
+from litevision.exporting.graph_parts import attributes_of
+from litevision.exporting.litert.lowering import CHANNELS_LAST, Array, Lowering
 from litevision.exporting.litert.model_writer import Scale, Tensor
 
 _SAME, _VALID = 0, 1

@@ -12,12 +12,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
 from litevision.errors import ExportError
-from litevision.exporting.graph_parts import copied
+from litevision.exporting.graph_parts import attributes_of, narrowed
 from litevision.exporting.litert.model_writer import ModelWriter, Scale, Tensor
-from litevision.exporting.surgery import fix_batch
 
 CHANNELS_LAST = (0, 2, 3, 1)
 Storage = Literal["float32", "float16", "int8"]
@@ -64,7 +63,7 @@ class Lowering:
         self.storage = storage
         self.graph = model.graph
         self.constants: dict[str, Array] = {
-            one.name: _narrowed(numpy_helper.to_array(one)) for one in model.graph.initializer
+            one.name: narrowed(numpy_helper.to_array(one)) for one in model.graph.initializer
         }
         self.shapes = {
             one.name: tuple(side.dim_value for side in one.type.tensor_type.shape.dim)
@@ -230,18 +229,6 @@ class Lowering:
         return self.writer.constant(rounded, Scale(flat, np.zeros(len(flat), np.int64), channels))
 
 
-def fixed_to_one_image(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of ``model`` with a batch of 1 and the shapes of all its tensors."""
-    made = copied(model)
-    fix_batch(made, 1)
-    return made
-
-
-def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
-    """The attributes of a node by name."""
-    return {one.name: helper.get_attribute_value(one) for one in node.attribute}
-
-
 def regrouped(
     before: Sequence[int], after: Sequence[int], order: Sequence[int]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -309,10 +296,3 @@ def _with_short_axes(long: Sequence[int], after: Sequence[int], wanted: Sequence
     for axis in (axis for axis, side in enumerate(after) if side == 1):  # each beside the one before it
         made.insert(made.index(axis - 1) + 1 if axis else 0, axis)
     return tuple(made)
-
-
-def _narrowed(value: Array) -> Array:
-    """TFLite counts in 32 bits."""
-    if value.dtype == np.int64:
-        return np.clip(value, -(2**31), 2**31 - 1).astype(np.int32)
-    return value.astype(np.float32) if value.dtype in (np.float64, np.float16) else value

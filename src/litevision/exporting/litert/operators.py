@@ -7,8 +7,9 @@ import numpy as np
 import onnx
 
 from litevision.errors import ExportError
+from litevision.exporting.graph_parts import attributes_of
 from litevision.exporting.litert import elementwise, layers
-from litevision.exporting.litert.lowering import Lowering, attributes_of, regrouped
+from litevision.exporting.litert.lowering import Lowering, regrouped
 from litevision.exporting.litert.model_writer import Scale, Tensor
 
 

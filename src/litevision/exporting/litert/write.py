@@ -9,10 +9,11 @@ from litevision import __version__
 from litevision.errors import ExportError, UsageError
 from litevision.exporting.formats import HALF_TOLERANCE, INT8_TOLERANCE, FinishedBundle, Variant
 from litevision.exporting.graph_parts import read_model
-from litevision.exporting.litert.lowering import Lowering, Storage, fixed_to_one_image
+from litevision.exporting.litert.lowering import Lowering, Storage
 from litevision.exporting.litert.model_writer import Tensor
 from litevision.exporting.litert.operators import PIXELS, lower_nodes
 from litevision.exporting.litert.task_metadata import DETECTION, task_metadata, with_files
+from litevision.exporting.surgery import fixed_to_one_image
 from litevision.runtime import BundleMetadata
 from litevision.runtime.engines import engine_choice
 from litevision.runtime.engines.litert_engine import LitertEngine
