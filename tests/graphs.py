@@ -86,6 +86,21 @@ OPERATOR_GRAPHS = {
         "a = Constant<value_ints = [1, -5]>() b = Constant<value_ints = [3, -1]>() "
         "c = Constant<value_ints = [1, 3]>() z = Slice(y, a, b, c)",
     ),
+    "every second pixel": (
+        "float[1,3,3,4] z",
+        "a = Constant<value_ints = [1, -8]>() b = Constant<value_ints = [6, 10]>() "
+        "c = Constant<value_ints = [2, 3]>() d = Constant<value_ints = [2, 2]>() z = Slice(y, a, b, c, d)",
+    ),
+    "other channels, and one": (
+        "float[1,3,6,10] z, float[1,3,6] w",
+        "a = Constant<value_ints = [2, 0, -2]>() b = Constant<value_int = 4>() z = Gather<axis = 1>(y, a) "
+        "w = Gather<axis = 3>(y, b)",
+    ),
+    "rows of a matrix product": (
+        "float[1,3,6,1] z",
+        "a = Constant<value_floats = [0.1, 0.2, -0.3, 0.4, 0.5, -0.6, 0.7, 0.8, 0.9, 1.0]>() "
+        "s = Constant<value_ints = [10, 1]>() m = Reshape(a, s) z = MatMul(y, m)",
+    ),
     "twice as large, by neighbours": (
         "float[1,3,12,20] z",
         'r = Constant<value_floats = [1.0, 1.0, 2.0, 2.0]>() z = Resize<mode = "nearest", '

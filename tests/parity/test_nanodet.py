@@ -72,7 +72,8 @@ def test_nanodet_m_is_its_onnx_file(detectors: Path, shared: Path, tool: ModuleT
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model.SerializeToString(), options)
     litevision.export(path, tmp_path / "it.onnx")
-    bundle = litevision.load_detector(tmp_path / "it.onnx").bundle
+    litevision.export(tmp_path / "it.onnx", tmp_path / "it.tflite")
+    files = [litevision.load_detector(tmp_path / name).bundle for name in ("it.onnx", "it.tflite")]
     original = tool.original(path)
     for name in IMAGES:
         image = pixels(shared / "data/photos" / name, 320)
@@ -80,10 +81,11 @@ def test_nanodet_m_is_its_onnx_file(detectors: Path, shared: Path, tool: ModuleT
         with torch.inference_mode():
             for ours, feature in zip(network.backbone(tensor(image)), theirs, strict=True):
                 np.testing.assert_allclose(ours.numpy(), feature, atol=2e-5)
-        got = bundle.run(image[None])
-        kept = got["scores"][0] > 0
-        found = tuple(got[key][0][kept] for key in ("boxes", "scores", "classes"))
-        assert_same_detections(found, original(image), least=3)
+        for bundle in files:
+            got = bundle.run(image[None])
+            kept = got["scores"][0] > 0
+            found = tuple(got[key][0][kept] for key in ("boxes", "scores", "classes"))
+            assert_same_detections(found, original(image), least=3)
 
 
 def test_nanodet_plus_m_is_its_ncnn_file(detectors: Path, shared: Path, tool: ModuleType) -> None:

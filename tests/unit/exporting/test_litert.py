@@ -17,7 +17,9 @@ from litevision import export
 from litevision.errors import BundleError, ExportError, UsageError
 from litevision.exporting.graph_parts import run_graph
 from litevision.exporting.litert.lowering import CHANNELS_LAST, regrouped
+from litevision.exporting.litert.suppression import suppressed, without_suppression
 from litevision.exporting.litert.write import INPUT, lower
+from litevision.exporting.postprocess import append_nms
 from litevision.runtime import Bundle
 from litevision.runtime.engines import engine_choice
 from litevision.runtime.engines.litert_engine import LitertEngine
@@ -62,6 +64,45 @@ def test_operators_compute_as_in_onnxruntime(outputs: str, nodes: str) -> None:
     for name, value in expected.items():
         assert got[name].shape == value.shape
         np.testing.assert_allclose(got[name], value, atol=2e-6)
+
+
+def crowded_boxes(seed: int, *, per_class: bool = True) -> onnx.ModelProto:
+    """A graph that gives what is left of 40 boxes of three classes, whatever the pixels."""
+    rng = np.random.default_rng(seed)
+    corner, side = rng.uniform(0, 40, (1, 40, 2)), rng.uniform(5, 40, (1, 40, 2))
+    cells = {"b": np.concatenate([corner, corner + side], -1), "s": rng.uniform(0, 1, (1, 40, 3))}
+    model = operator_graph(
+        "float[1,40,4] boxes, float[1,40,3] scores",
+        "mean = ReduceMean<axes = [1, 2, 3], keepdims = 0>(y) none = Constant<value_float = 0.0>() "
+        "zero = Mul(mean, none) boxes = Add(b, zero) scores = Add(s, zero)",
+    )
+    model.graph.initializer.extend(
+        onnx.numpy_helper.from_array(value.astype(np.float32), name) for name, value in cells.items()
+    )
+    limits = {"iou_threshold": 0.4, "score_threshold": 0.85, "max_detections": 40}
+    return append_nms(model, boxes="boxes", scores="scores", per_class=per_class, **limits)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_suppression_keeps_the_boxes_that_onnxruntime_keeps(seed: int) -> None:
+    model = crowded_boxes(seed)
+    cells, suppression = without_suppression(model)
+    assert suppression is not None
+    g, images, answers_of_cells = lower(cells)
+    data = g.writer.finish({INPUT: images}, suppressed(g, answers_of_cells, suppression, (6, 10)), {}, "a test")
+    noise = np.zeros(images.shape, np.uint8)
+    expected = run_graph(model, ["boxes", "scores", "classes"], {INPUT: noise})
+    got = opened(data).run(noise)
+    assert (expected["scores"] == 0).any()
+    assert 5 < (expected["scores"] > 0).sum() < 30
+    np.testing.assert_array_equal(got["classes"], expected["classes"])
+    for name in ("scores", "boxes"):
+        np.testing.assert_allclose(got[name], expected[name], atol=1e-4)
+
+
+def test_boxes_that_are_compared_whatever_their_classes_are_refused() -> None:
+    with pytest.raises(ExportError, match="LiteRT drops boxes that overlap class by class, and this detector compares"):
+        without_suppression(crowded_boxes(0, per_class=False))
 
 
 def repacked(data: bytes, change: Callable[[Any], object]) -> bytes:

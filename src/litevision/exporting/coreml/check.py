@@ -91,7 +91,7 @@ class _Reading:
 
     def constant(self, value: npt.NDArray[Any]) -> str:
         name = f"constant{len(self._constants)}"
-        self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+        self._constants[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
         return name
 
     def name(self, var: Any) -> str:
@@ -151,7 +151,14 @@ def _conv(operator: str, g: _Reading, op: Op) -> None:
 
 def _linear(g: _Reading, op: Op) -> None:
     inputs = [g.name(op.inputs[name]) for name in ("x", "weight", "bias") if op.inputs.get(name) is not None]
-    g.add("Gemm", inputs, op.outputs[0].name, transB=1)
+    if len(op.inputs["x"].shape) == 2:
+        g.add("Gemm", inputs, op.outputs[0].name, transB=1)
+        return
+    x, _, *bias = inputs
+    product = f"{op.outputs[0].name}/product" if bias else op.outputs[0].name
+    g.add("MatMul", [x, g.constant(op.inputs["weight"].val.T)], product)
+    if bias:
+        g.add("Add", [product, *bias], op.outputs[0].name)
 
 
 def _pool(operator: str, g: _Reading, op: Op) -> None:
@@ -222,6 +229,14 @@ def _slice(g: _Reading, op: Op) -> None:
     g.add("Slice", [g.name(op.inputs["x"]), *places], op.outputs[0].name)
 
 
+def _strided_slice(g: _Reading, op: Op) -> None:
+    places = [g.constant(np.array(_value(op, name), np.int64)) for name in ("begin", "end")]
+    rank = len(op.inputs["x"].shape)
+    stride = g.constant(np.array(_value(op, "stride", [1] * rank), np.int64))
+    axes = g.constant(np.arange(rank, dtype=np.int64))
+    g.add("Slice", [g.name(op.inputs["x"]), *places, axes, stride], op.outputs[0].name)
+
+
 def _pad(g: _Reading, op: Op) -> None:
     pads = _value(op, "pad")
     both = g.constant(np.array([*pads[::2], *pads[1::2]], np.int64))
@@ -241,9 +256,9 @@ def _top_k(g: _Reading, op: Op) -> None:
     g.add("Cast", [f"{places}/long"], places, to=TensorProto.INT32)
 
 
-def _gather(g: _Reading, op: Op) -> None:
+def _gather(operator: str, g: _Reading, op: Op) -> None:
     axis = _value(op, "axis", 0)
-    g.add("GatherElements", [g.name(op.inputs["x"]), g.name(op.inputs["indices"])], op.outputs[0].name, axis=axis)
+    g.add(operator, [g.name(op.inputs["x"]), g.name(op.inputs["indices"])], op.outputs[0].name, axis=axis)
 
 
 def _batch_norm(g: _Reading, op: Op) -> None:
@@ -307,8 +322,10 @@ _OPERATORS: dict[str, Callable[[_Reading, Op], None]] = {
     "concat": _concat,
     "split": _split,
     "slice_by_size": _slice,
+    "slice_by_index": _strided_slice,
     "pad": _pad,
     "topk": _top_k,
-    "gather_along_axis": _gather,
+    "gather": partial(_gather, "Gather"),
+    "gather_along_axis": partial(_gather, "GatherElements"),
 }
 """By the operation's type."""

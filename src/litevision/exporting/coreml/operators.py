@@ -201,12 +201,18 @@ def _slice(g: CoremlLowering, node: onnx.NodeProto) -> Var:
     starts = g.constant(node.input[1]).ravel().tolist()
     given = [g.constant(name).ravel().tolist() if name else None for name in node.input[3:]]
     axes = given[0] if given and given[0] else list(range(len(starts)))
-    if len(given) > 1 and given[1] and set(given[1]) != {1}:
-        raise ExportError(f"{node.name}: a slice with steps")
-    begin = [0] * len(before)
-    for axis, start in zip(axes, starts, strict=True):
+    steps = given[1] if len(given) > 1 and given[1] else [1] * len(starts)
+    if min(steps) < 1:
+        raise ExportError(f"{node.name}: a slice from behind")
+    begin, stride = [0] * len(before), [1] * len(before)
+    for axis, start, step in zip(axes, starts, steps, strict=True):
         begin[axis] = min(max(start + before[axis] if start < 0 else start, 0), before[axis])
-    return g.mb.slice_by_size(x=g.get(node.input[0]), begin=begin, size=after)
+        stride[axis] = step
+    x = g.get(node.input[0])
+    if set(steps) == {1}:
+        return g.mb.slice_by_size(x=x, begin=begin, size=after)
+    end = [first + (side - 1) * step + 1 for first, side, step in zip(begin, after, stride, strict=True)]
+    return g.mb.slice_by_index(x=x, begin=begin, end=end, stride=stride)
 
 
 def _pad(g: CoremlLowering, node: onnx.NodeProto) -> Var:
@@ -244,6 +250,12 @@ def _expand(g: CoremlLowering, node: onnx.NodeProto) -> Var:
     if before != tuple(x.shape):
         x = g.mb.reshape(x=x, shape=before)
     return g.mb.tile(x=x, reps=[b // a for a, b in zip(before, shape, strict=True)])
+
+
+def _gather(g: CoremlLowering, node: onnx.NodeProto) -> Var:
+    axis, places = attributes_of(node).get("axis", 0), g.constant(node.input[1])
+    chosen = (places % g.shape(node.input[0])[axis]).astype(np.int32)
+    return g.mb.gather(x=g.get(node.input[0]), indices=chosen, axis=axis)
 
 
 def _gather_elements(g: CoremlLowering, node: onnx.NodeProto) -> Var:
@@ -298,6 +310,7 @@ OPERATORS: dict[str, Callable[[CoremlLowering, onnx.NodeProto], Var]] = {
     "ReduceSum": partial(_reduce, "reduce_sum"),
     "TopK": _top_k,
     "Expand": _expand,
+    "Gather": _gather,
     "GatherElements": _gather_elements,
 }
 """By the ONNX operator's name."""

@@ -78,7 +78,8 @@ def binary(operator: str, g: Lowering, node: onnx.NodeProto) -> None:
         order = tuple(range(rank))  # numbers of axes are made equal in ONNX's order alone
     elif len(order) != rank:
         order = tuple(range(rank))
-    inputs = [one.tensor(g, order) for one in pair]
+    is_whole = any(one.stored is not None and len(one.stored.order) == rank for one in pair)
+    inputs = [one.tensor(g, order, short=is_whole) for one in pair]
     result, activation = node.output[0], 0
     options: dict[str, Any] = {}
     is_truth = operator in ("EQUAL", "LESS", "GREATER", "LOGICAL_AND")
@@ -130,12 +131,13 @@ class _Operand:
         self.value: Array | None = g.constants.get(name)
         self.stored: Stored | None = None if self.value is not None else g.get(name)
 
-    def tensor(self, g: Lowering, order: tuple[int, ...]) -> Tensor:
+    def tensor(self, g: Lowering, order: tuple[int, ...], *, short: bool = True) -> Tensor:
+        """The tensor in an order of axes; a constant without the axes of length 1 before the others, if ``short``."""
         if self.value is None:
             rank = len(g.shape(self.name))
             return g.get(self.name, order if rank == len(order) else range(rank)).tensor
         value = self.value.reshape((1,) * (len(order) - self.value.ndim) + self.value.shape).transpose(order)
-        while value.ndim and value.shape[0] == 1:
+        while short and value.ndim and value.shape[0] == 1:
             value = value[0]
         return g.writer.constant(value)
 

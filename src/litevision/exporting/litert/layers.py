@@ -1,5 +1,6 @@
 """The layers with weights, and pooling and resizing: feature maps with their channels last."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -95,9 +96,12 @@ def transposed_conv(g: Lowering, node: onnx.NodeProto) -> None:
 def linear(g: Lowering, node: onnx.NodeProto) -> None:
     """A matrix product with fixed weights, as Gemm or MatMul."""
     given, kernel = attributes_of(node), g.constants.get(node.input[1])
-    x = g.raw(node.input[0], (0, 1)).tensor
-    if kernel is None or kernel.ndim != 2 or given.get("transA", 0) or len(x.shape) != 2:
-        raise ExportError(f"{node.name}: a matrix product of two dimensions with fixed weights is expected")
+    before = g.shape(node.input[0])
+    x = g.raw(node.input[0], range(len(before))).tensor
+    if kernel is None or kernel.ndim != 2 or given.get("transA", 0):
+        raise ExportError(f"{node.name}: a matrix product with fixed weights of two dimensions is expected")
+    if len(before) != 2:  # a row for each place
+        x = g.reshape(x, (math.prod(before[:-1]), before[-1]))
     if (given.get("alpha", 1.0), given.get("beta", 1.0)) != (1.0, 1.0):
         raise ExportError(f"{node.name}: a matrix product with factors of its own")
     weights = g.layer_weights(node.input[1], (0, 1) if given.get("transB", 0) else (1, 0), 0)
@@ -106,9 +110,9 @@ def linear(g: Lowering, node: onnx.NodeProto) -> None:
     result, activation = g.activation(node.output[0])
     x, scale, added = in_eight_bits(g, x, weights, np.broadcast_to(bias, (outputs,)), result)
     inputs: list[Tensor | None] = [x, weights, added]
-    shape, kind = g.shape(result), x.dtype
-    made = g.writer.op("FULLY_CONNECTED", inputs, shape, kind, scale, fusedActivationFunction=activation)
-    g.put(result, made)
+    shape = (x.shape[0], outputs)
+    made = g.writer.op("FULLY_CONNECTED", inputs, shape, x.dtype, scale, fusedActivationFunction=activation)
+    g.put(result, made if len(before) == 2 else g.reshape(made, g.shape(result)))
 
 
 def max_pool(g: Lowering, node: onnx.NodeProto) -> None:

@@ -30,6 +30,7 @@ _OPTIONS = {
     "TRANSPOSE_CONV": "TransposeConv",
     "TOPK_V2": "TopKV2",
     "SPLIT": "Split",
+    "STRIDED_SLICE": "StridedSlice",
     "SPLIT_V": "SplitV",
     "GATHER": "Gather",
     "CAST": "Cast",
@@ -147,6 +148,14 @@ class ModelWriter:
                 setattr(made.builtinOptions, key, value)
         self._graph.operators.append(made)
 
+    def custom(self, operator: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor], options: bytes) -> None:
+        """Adds an operator that is not in the schema, with its options as a flexbuffer."""
+        made = self._schema.OperatorT()
+        made.opcodeIndex = self._code(operator, 1)
+        made.inputs, made.outputs = [one.index for one in inputs], [one.index for one in outputs]
+        made.customOptions = np.frombuffer(options, np.uint8)
+        self._graph.operators.append(made)
+
     def operators_in(self, dtype: str) -> list[str]:
         """Names the operators that read or give numbers of this type."""
         schema, tensors, codes = self._schema, self._graph.tensors, list(self._codes)
@@ -207,7 +216,9 @@ class ModelWriter:
 
     def _operator_code(self, operator: str, version: int) -> Any:
         made = self._schema.OperatorCodeT()
-        made.builtinCode = getattr(self._schema.BuiltinOperator, operator)
+        made.builtinCode = getattr(self._schema.BuiltinOperator, operator, self._schema.BuiltinOperator.CUSTOM)
+        if made.builtinCode == self._schema.BuiltinOperator.CUSTOM:
+            made.customCode = operator
         made.deprecatedBuiltinCode, made.version = min(made.builtinCode, 127), version
         return made
 

@@ -68,19 +68,21 @@ def _split(g: Lowering, node: onnx.NodeProto) -> None:
 
 def _slice(g: Lowering, node: onnx.NodeProto) -> None:
     found, before, after = g.get(node.input[0]), g.shape(node.input[0]), g.shape(node.output[0])
-    starts, ends = (g.constants[name].ravel().tolist() for name in node.input[1:3])
+    starts = g.constants[node.input[1]].ravel().tolist()  # the shape of the result says where it ends
     given = [g.constants[name].ravel().tolist() if name else None for name in node.input[3:]]
     axes = given[0] if given and given[0] else list(range(len(starts)))
-    if len(given) > 1 and given[1] and set(given[1]) != {1}:
-        raise ExportError(f"{node.name}: a slice with steps")
-    begin = [0] * len(before)
-    for axis, start in zip(axes, starts, strict=True):
-        side = before[axis]
-        begin[axis % len(before)] = min(max(start + side if start < 0 else start, 0), side)
-    del ends  # the shape of the result says it
+    steps = given[1] if len(given) > 1 and given[1] else [1] * len(starts)
+    if min(steps) < 1:
+        raise ExportError(f"{node.name}: a slice from behind")
+    begin, stride = [0] * len(before), [1] * len(before)
+    for axis, start, step in zip(axes, starts, steps, strict=True):
+        begin[axis] = min(max(start + before[axis] if start < 0 else start, 0), before[axis])
+        stride[axis] = step
+    end = [first + (side - 1) * step + 1 for first, side, step in zip(begin, after, stride, strict=True)]
     shape = [after[axis] for axis in found.order]
-    places = [np.array([each[axis] for axis in found.order], np.int32) for each in (begin, after)]
-    made = g.writer.op("SLICE", [found.tensor, *map(g.writer.constant, places)], shape, found.tensor.dtype)
+    places = [np.array([each[axis] for axis in found.order], np.int32) for each in (begin, after, end, stride)]
+    operator, inputs = ("SLICE", places[:2]) if set(steps) == {1} else ("STRIDED_SLICE", [places[0], *places[2:]])
+    made = g.writer.op(operator, [found.tensor, *map(g.writer.constant, inputs)], shape, found.tensor.dtype)
     g.put(node.output[0], made, found.order)
 
 
@@ -155,6 +157,19 @@ def _gather_elements(g: Lowering, node: onnx.NodeProto) -> None:
     g.put(node.output[0], made, found.order)
 
 
+def _gather(g: Lowering, node: onnx.NodeProto) -> None:
+    """Some places of an axis, or one."""
+    places = g.constants.get(node.input[1])
+    x = g.plain(node.input[0]).tensor
+    axis = attributes_of(node).get("axis", 0) % len(x.shape)
+    if places is None or places.ndim > 1:
+        raise ExportError(f"{node.name}: a Gather of places that are computed, or of more than one axis")
+    chosen = (places.reshape(-1) % x.shape[axis]).astype(np.int32)
+    shape = (*x.shape[:axis], len(chosen), *x.shape[axis + 1 :])
+    made = g.writer.op("GATHER", [x, g.writer.constant(chosen)], shape, x.dtype, x.scale, axis=axis)
+    g.put(node.output[0], g.reshape(made, g.shape(node.output[0])))
+
+
 Operator = Callable[[Lowering, onnx.NodeProto], None]
 
 OPERATORS: dict[str, Operator] = {
@@ -206,6 +221,7 @@ OPERATORS: dict[str, Operator] = {
     "ReduceSum": partial(_reduce, "SUM"),
     "TopK": _top_k,
     "Expand": _expand,
+    "Gather": _gather,
     "GatherElements": _gather_elements,
 }
 """By the ONNX operator's name."""

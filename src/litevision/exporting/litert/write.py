@@ -12,6 +12,7 @@ from litevision.exporting.graph_parts import read_model
 from litevision.exporting.litert.lowering import Lowering, Storage
 from litevision.exporting.litert.model_writer import Tensor
 from litevision.exporting.litert.operators import PIXELS, lower_nodes
+from litevision.exporting.litert.suppression import suppressed, without_suppression
 from litevision.exporting.litert.task_metadata import DETECTION, task_metadata, with_files
 from litevision.exporting.surgery import fixed_to_one_image
 from litevision.runtime import BundleMetadata
@@ -66,8 +67,11 @@ def to_litert(
         MissingExtraError: ai-edge-litert is not installed.
         ExportError: the graph holds what LiteRT has no operator for.
     """
+    model, suppression = without_suppression(model)
     g, images, answers = lower(model, storage, integers_alone=integers_alone)
-    if metadata.finds_boxes:
+    if suppression is not None:
+        answers = suppressed(g, answers, suppression, metadata.preprocess.size_hw)
+    elif metadata.finds_boxes:
         answers = _as_detections(g, answers, metadata.preprocess.size_hw)
     notes = {_METADATA: task_metadata(metadata)}
     written = g.writer.finish({INPUT: images}, answers, notes, f"litevision {__version__}")
