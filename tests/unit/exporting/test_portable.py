@@ -8,6 +8,7 @@ from onnx.reference import ReferenceEvaluator
 
 from litevision.errors import UsageError
 from litevision.exporting.portable import make_portable
+from litevision.zoo import BUNDLES
 
 POOLS = """<ir_version: 10, opset_import: ["" : 20]>
 g (float[n, 4, 5, 6] x) => (float[n, 4] y, float[n, 4, 1, 1] z, float[n, 4, 1, 1] w)
@@ -65,3 +66,9 @@ def test_an_opset_without_a_node() -> None:
         make_portable(parsed(SWISH), 13)
     with pytest.raises(UsageError, match="opset 21 cannot be written; expected 13, to 20"):
         make_portable(parsed(POOLS), 21)
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_the_bundles_that_come_along_are_for_old_readers(name: str) -> None:
+    model = onnx.load(BUNDLES[name])
+    assert ([one.version for one in model.opset_import if not one.domain], model.ir_version) == ([13], 7)
