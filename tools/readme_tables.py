@@ -361,6 +361,19 @@ def measured_from_scratch() -> str:
     return table((rows[0]["condition"], *units.values()), body, right=range(1, 6)) + _footing(rows)
 
 
+def measured_formats() -> str:
+    """Every network in every format: megabytes, milliseconds, and how far it answers as its bundle."""
+    rows = _results("formats")
+    units = ("size, MB", "ms", "largest difference", "same best answer, %", "right, %")
+    found = {(row["condition"], row["what"], row["unit"]): row for row in rows}
+    parts = []
+    for condition in dict.fromkeys(row["condition"] for row in rows):
+        names = dict.fromkeys(row["what"] for row in rows if row["condition"] == condition)
+        body = [(name, *(_median(found.get((condition, name, unit))) for unit in units)) for name in names]
+        parts.append(table((condition, *units), body, right=range(1, 6)))
+    return "\n\n".join(parts) + _footing(rows)
+
+
 def _percent(row: Mapping[str, str]) -> str:
     """The median, the least and the most, in percent."""
     median, low, high = (float(row[key]) for key in ("median", "low", "high"))
@@ -451,6 +464,7 @@ MEASURED: dict[str, Callable[[], str]] = {
     "reduced_decoding": measured_reduced_decoding,
     "latency": measured_latency,
     "from_scratch": measured_from_scratch,
+    "formats": measured_formats,
 }
 
 
