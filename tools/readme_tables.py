@@ -371,7 +371,9 @@ def measured_formats() -> str:
         names = dict.fromkeys(row["what"] for row in rows if row["condition"] == condition)
         body = [(name, *(_median(found.get((condition, name, unit))) for unit in units)) for name in names]
         parts.append(table((condition, *units), body, right=range(1, 6)))
-    return "\n\n".join(parts) + _footing(rows)
+    calls = [int(row["n"]) for row in rows if row["unit"] == "ms"]
+    timed = f"\n\nMilliseconds are medians of {min(calls)} to {max(calls)} calls (interquartile range)."
+    return "\n\n".join(parts) + timed + _footing([row for row in rows if row["unit"] != "ms"])
 
 
 def _percent(row: Mapping[str, str]) -> str:

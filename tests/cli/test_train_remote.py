@@ -1,6 +1,8 @@
-"""litevision train with a copy at an address: it goes on there wherever it was interrupted, and what fails is told."""
+"""litevision train with a copy at an address, which it goes on from anywhere, and with data at an address."""
 
+import io
 import shutil
+import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -96,10 +98,58 @@ def test_what_is_no_copy_of_a_run_is_refused() -> None:
         lv.train(resume="memory://bucket/none")
     files = fsspec.filesystem("memory")
     files.pipe({"/bucket/runs/evil/plan.json": b"{}", "/bucket/runs/evil/../../outside": b""})
-    with pytest.raises(UsageError, match=r"holds '../../outside', which is no name of a file of a run"):
+    with pytest.raises(UsageError, match=r"holds '../../outside', which is no name of a file; expected none such"):
         lv.train(resume=f"{ADDRESS}/evil")
-    assert not Path("runs/evil").exists()
-    assert list(Path("runs").iterdir()) == []
-    Path("runs/evil").mkdir()
+    assert not Path("runs").exists()
+    Path("runs/evil").mkdir(parents=True)
     with pytest.raises(UsageError, match=r"is here already, so memory://bucket/runs/evil was not fetched"):
         lv.train(resume=f"{ADDRESS}/evil")
+
+
+def put_shards(place: Path, address: str) -> None:
+    """The images of the data as a tar archive for each split."""
+    files = fsspec.filesystem("memory")
+    for split in ("train", "validation", "test"):
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            for path in sorted((place / "data" / split).rglob("*.png")):
+                archive.add(path, path.relative_to(place / "data" / split).as_posix())
+        files.pipe(f"{address}/{split}-000.tar", packed.getvalue())
+
+
+def test_shards_at_an_address_are_fetched_once_for_each_state_of_them(
+    place: Path, litevision: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LITEVISION_CACHE", str(place / "cache"))
+    put_shards(place, "/bucket/shards")
+    recipe = tiny_recipe({"schedule": {"epochs": 1, "freeze_backbone_epochs": 0}})
+    code, _, err = litevision("train", "memory://bucket/shards", "--show-recipe")
+    assert code == 0, err
+    assert "fetching memory://bucket/shards: 3 files, 0.3 MB" in err
+    run = lv.train("memory://bucket/shards", name="mine", recipe=recipe, quiet=True)
+    assert "fetching" not in capfd.readouterr().err
+    assert run.results["data"]["path"] == "shards"
+    assert run.results["data"]["counts"] == {"train": [8] * 3, "validation": [2] * 3, "test": [2] * 3}
+    assert "memory" not in (run.bundle.parent / "model_card.md").read_text()
+
+    fsspec.filesystem("memory").rm("/bucket/shards/test-000.tar")
+    run = lv.train("memory://bucket/shards/", name="later", recipe=recipe, quiet=True)
+    assert "fetching memory://bucket/shards: 2 files" in capfd.readouterr().err
+    assert run.results["data"]["counts"]["validation"] == [2] * 3
+    assert run.results["data"]["counts"] != {"train": [8] * 3, "validation": [2] * 3, "test": [2] * 3}
+
+
+def test_what_is_no_data_at_an_address_is_told(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LITEVISION_CACHE", str(place / "cache"))
+    with pytest.raises(FileMissingError, match=r"^memory://bucket/none: no files there\. Check the address\.$"):
+        lv.train("memory://bucket/none")
+    fsspec.filesystem("memory").pipe({"/bucket/evil/a/1.png": b"", "/bucket/evil/../../outside.png": b""})
+    with pytest.raises(UsageError, match=r"holds '\.\./\.\./outside\.png', which is no name of a file"):
+        lv.train("memory://bucket/evil")
+    with pytest.raises(UsageError, match=r"nonsense://host/data: cannot be read \(Protocol not known: nonsense\)"):
+        lv.train("nonsense://maria:hunter2@host/data")
+    assert not list((place / "cache").rglob("*.png"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 10**6))  # type: ignore[attr-defined]
+    put_shards(place, "/bucket/shards")
+    with pytest.raises(UsageError, match=r"no room for 0\.0 GB in .*cache; make some, or set LITEVISION_CACHE"):
+        lv.train("memory://bucket/shards")

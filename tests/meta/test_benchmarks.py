@@ -287,6 +287,10 @@ def test_the_readme_tables_show_every_kind_of_result(
             ("epochs", [60.0]),
         )
     ]
+    figures["formats"] = [
+        common.row("formats", "mobilenet_v1, 200 images", "LiteRT, float32", unit, values)
+        for unit, values in (("size, MB", [1.5]), ("ms", [2.0, 2.1]), ("largest difference", [1e-6]))
+    ]
     figures["cold"].append(common.row("cold", "one photo", "timm script / litevision classify", "ratio", [20.0, 20.0]))
     for name, rows in figures.items():
         common.write_csv(tmp_path / f"{name}.csv", rows, conditions(common))
@@ -302,5 +306,6 @@ def test_the_readme_tables_show_every_kind_of_result(
     assert "| onnxruntime fp32 | 6.0% (5.0% to 10.0%) | 30.0% (20.0% to 40.0%) |" in tables.measured_latency()
     assert "| mobilenet_v1 | 2 (0) | 2.2 (0.1) |" in tables.measured_latency()
     assert "| mobilenet_v1, slim | 0.50 | 91.0 | 80.0 | 75.0 (70 to 80) | 60 |" in tables.measured_from_scratch()
+    assert "| LiteRT, float32 | 1.5 | 2.05 (0.05) | 1e-06 |  |  |" in tables.measured_formats()
     for table in tables.MEASURED.values():
         assert table().endswith("; 2 threads; load average before the start 0.1; a machine; random; python 3")

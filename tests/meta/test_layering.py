@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "console": {"tables"},
     "files": {"errors"},
     "outputs": {"errors"},
-    "remote": {"errors"},
+    "remote": {"errors", "console", "files"},
     "tables": set(),
     "plotting": {"files", "image", "outputs"},
     "registry": {"errors"},
@@ -88,6 +88,7 @@ MAY_IMPORT = {
     "lab": {*_WORKSHOP, "console", "exporting", "plotting", "tables", "hub", "runtime", "data", "tasks", "training"},
     "cli": {
         *_WORKSHOP,
+        "remote",
         "console",
         "tables",
         "detections",

@@ -45,7 +45,7 @@ class TrainOptions:
         "litevision train boxes.json --model mobilenet_v1 --size 320",
         "litevision train --resume runs/first",
     )
-    data: Path | None = argument(None, metavar="DATA", help=data_formats)
+    data: str | None = argument(None, metavar="DATA", help=data_formats)
     model: str | None = option(
         None, choices=trainable_names, help="Network name, or a NanoDet's; mobilenet_v2 unless the recipe has another."
     )
@@ -96,6 +96,7 @@ def run(options: TrainOptions) -> int:
     require_torch("litevision train")
     from lightning_fabric.utilities.rank_zero import rank_zero_only
 
+    from litevision.remote import local_data
     from litevision.tasks import DEFAULT, task_of, task_of_data
     from litevision.training.console import print_results
     from litevision.training.plan import make_plan, read_adapted, run_folder
@@ -111,19 +112,20 @@ def run(options: TrainOptions) -> int:
         plan, network = resumed_plan(folder, options.device)
         note(f"resuming {folder}")
     else:
-        task = task_of(DEFAULT) if options.data is None else task_of_data(options.data)
+        data = None if options.data is None else local_data(options.data)
+        task = task_of(DEFAULT) if data is None else task_of_data(data)
         recipe, stated = chosen_recipe(options.recipe, _given(options), options.set, task)
         if options.show_recipe:
-            if options.data is not None:
-                recipe = read_adapted(options.data, recipe, stated)[1]
+            if data is not None:
+                recipe = read_adapted(data, recipe, stated)[1]
             print(recipe_toml(recipe), end="")
             return 0
-        if options.data is None:
+        if data is None:
             raise UsageError("give the folder of labelled images: litevision train DATA (or --resume RUN)")
         name = options.name or default_name(recipe)
         folder = run_folder(options.output, name)
         require_processes(recipe.run.devices)
-        plan, network, issues = make_plan(options.data, recipe, name, stated=stated)
+        plan, network, issues = make_plan(data, recipe, name, stated=stated)
         begin(plan, issues, folder)
     try:
         results = train_with_callbacks(plan, network, folder, ())

@@ -1,7 +1,6 @@
 """A copy of a run at an address (``s3://``, ``gs://`` and so on), which outlives the machine that trains it."""
 
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -10,7 +9,7 @@ from typing import Any
 from litevision import console
 from litevision.errors import FileMissingError, LitevisionError, TrainingError, UsageError, without_secrets
 from litevision.files import folder_beside
-from litevision.remote import require_remote, scheme_of, told
+from litevision.remote import fetch, file_system, names_below, require_remote, scheme_of, told
 from litevision.training.checkpoint import NAME as LAST
 
 PLAN = "plan.json"
@@ -74,7 +73,7 @@ class RunCopy:
             raise TrainingError(f"{error} The run in {self._folder} is complete; copy that folder by hand") from None
 
     def _update(self) -> None:
-        files, root = _file_system(self.address)
+        files, root = file_system(self.address)
         for name, path, state in sorted(self._changed(), key=lambda one: (one[0] == LAST, one[0])):
             with told(f"{self.address}/{name}", done="written", use="write"):
                 _put(files, path, f"{root}/{name}")
@@ -123,31 +122,17 @@ def _fetch(address: str, folder: Path) -> None:
             f"{folder}: is here already, so {shown} was not fetched; go on with it by --resume {folder}, "
             "or move it away"
         )
-    files, root = _file_system(address)
+    files, root = file_system(address)
     with told(shown):
         found: dict[str, Any] = files.find(root, detail=True) if files.isdir(root) else {}
-    names = {path: path.removeprefix(root).lstrip("/") for path in found}
+    names = names_below(root, found, shown)
     if PLAN not in names.values():
         raise FileMissingError(f"{shown}: no run there; expected a folder that run.copy_to filled, with {PLAN}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder_beside(folder) as partial:
-        for path, name in names.items():
-            if any(part in ("", ".", "..") for part in name.split("/")) or "\\" in name:
-                raise UsageError(f"{shown}: holds {name!r}, which is no name of a file of a run; expected none such")
-            unfinished = partial / name
-            unfinished.parent.mkdir(parents=True, exist_ok=True)
-            with told(f"{shown}/{name}"), files.open(path, "rb") as source, unfinished.open("wb") as copy:
-                shutil.copyfileobj(source, copy, 2**20)
+        fetch(files, names, partial, shown)
         partial.chmod(folder.parent.stat().st_mode & 0o777)
         partial.rename(folder)
-
-
-def _file_system(address: str) -> tuple[Any, str]:
-    import fsspec
-
-    with told(without_secrets(address)):
-        files, root = fsspec.core.url_to_fs(address)
-    return files, root.rstrip("/")
 
 
 def _put(files: Any, path: Path, target: str) -> None:

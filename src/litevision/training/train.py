@@ -13,6 +13,7 @@ from torch import nn
 
 from litevision.data import Issue
 from litevision.errors import UnknownNameError, UsageError
+from litevision.remote import local_data
 from litevision.tasks import TASKS, Task, task_of, task_of_data
 from litevision.training.callbacks import Callback, CallbackList
 from litevision.training.checkpoint import NAME as LAST
@@ -69,7 +70,7 @@ def train(
 
     Args:
         data: a folder with a folder of images for each class, a CSV of path,label, or images with boxes: Pascal VOC,
-            COCO or YOLO.
+            COCO or YOLO; or the address of such a folder or archive (``s3://...``), which is fetched into the cache.
         model: a network's name; mobilenet_v2 unless the recipe, or your own model in ``weights``, has another.
         weights: what to start from: a weight set's name, a file, a URL, or your own run, checkpoint or bundle, whose
             network, input size and known classes are then taken; "none" trains from scratch.
@@ -125,11 +126,12 @@ def train(
     else:
         if data is None:
             raise UsageError('give the data to train on, as in litevision.train("clothes/"), or resume="runs/NAME"')
-        chosen = choose_recipe(task_of_data(data), recipe, options, nested(settings or {}), origin="the options")
+        place = local_data(data)
+        chosen = choose_recipe(task_of_data(place), recipe, options, nested(settings or {}), origin="the options")
         name = name or default_name(chosen.recipe)
         folder = run_folder(output, name)
         require_processes(chosen.recipe.run.devices)
-        plan, network, issues = make_plan(Path(data), chosen.recipe, name, stated=chosen.stated)
+        plan, network, issues = make_plan(place, chosen.recipe, name, stated=chosen.stated)
         begin(plan, issues, folder, quiet=quiet)
     try:
         train_with_callbacks(plan, network, folder, callbacks, quiet=quiet)

@@ -248,7 +248,7 @@ class _AlignedBuffer:
 
 
 class _PackedScale:
-    """Packs a scale; zero points, 8 bytes a channel and mostly the same, are stored once for all tensors that have them.
+    """Packs a scale; equal zero points, 8 bytes a channel and mostly 0, are stored once for all tensors.
 
     LiteRT wants as many as there are scales. Of a MobileNetV2 they would be a tenth of the file.
     """
