@@ -78,9 +78,10 @@ def print_recipe(plan: AnyPlan, folder: Path) -> None:
     if schedule.frozen_passes > 1:
         alone += f" ({schedule.frozen_passes} passes over kept features)"
     sizes = dict.fromkeys("x".join(map(str, recipe.train_size_in(epoch))) for epoch in (0, schedule.epochs - 1))
-    grey = ", in grey" if plan.backbone.in_channels == 1 else ""
+    seen = ", in grey" if plan.backbone.in_channels == 1 else ""
+    seen += ", rounded to 8 bits" if recipe.model.quantization_aware else ""
     lines = (
-        f"network   {network} at {height}x{width}{grey}, from {start}",
+        f"network   {network} at {height}x{width}{seen}, from {start}",
         f"schedule  {pluralise(schedule.epochs, 'epoch')}{alone if schedule.freeze_backbone_epochs else ''}; "
         f"{pluralise(batch, 'image')} a step at {', growing to '.join(sizes)}, {recipe.run.precision}",
         f"learning  {optimizer.name}, lr {optimizer.lr:g}, backbone x{optimizer.backbone_lr_mult:g}, "

@@ -111,15 +111,18 @@ def test_a_run_learns_is_taken_up_again_and_ends_with_the_same_weights(tmp_path:
     assert differences(ends[0], ends[2])
 
 
-def test_a_run_goes_on_from_another_gently_and_its_bundle_computes_in_float(tmp_path: Path) -> None:
+def test_a_run_goes_on_from_another_gently_and_its_bundle_computes_in_float(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     write_colours(tmp_path / "data", 4)
     options = {f"{table}.{key}": value for table, keys in TINY.items() for key, value in keys.items()}
-    common: dict[str, Any] = {"output": tmp_path / "runs", "quiet": True}
-    first = litevision.train(tmp_path / "data", settings=options, name="first", **common)
+    common: dict[str, Any] = {"output": tmp_path / "runs"}
+    first = litevision.train(tmp_path / "data", settings=options, name="first", quiet=True, **common)
     settings = {"model.quantization_aware": True, "run.workers": 0, "run.precision": "fp32"}
     aware = litevision.train(
         tmp_path / "data", weights=tmp_path / "runs/first", settings=settings, name="aware", batch=4, **common
     )
+    assert " at 32x32, rounded to 8 bits, from " in capfd.readouterr().err
     recipe = aware.results["recipe"]
     assert recipe["model"]["quantization_aware"] is True
     assert (recipe["schedule"]["epochs"], recipe["schedule"]["freeze_backbone_epochs"]) == (3, 0)
