@@ -361,6 +361,20 @@ def measured_from_scratch() -> str:
     return table((rows[0]["condition"], *units.values()), body, right=range(1, 6)) + _footing(rows)
 
 
+def measured_detection_starts() -> str:
+    """What detectors come to that begin with COCO, ImageNet or random weights."""
+    rows = _results("detection_starts")
+    units = ("AP", "AP50", "minutes of training")
+    found = {(row["condition"], row["what"], row["unit"]): row for row in rows}
+    sets = dict.fromkeys(row["condition"] for row in rows)
+    head = ("AP, AP50, minutes", *sets)
+    body = [
+        (start, *(", ".join(_median(found.get((name, start, unit))) for unit in units) for name in sets))
+        for start in dict.fromkeys(row["what"] for row in rows)
+    ]
+    return table(head, body, right=range(1, len(head))) + _footing(rows)
+
+
 def measured_formats() -> str:
     """Every network in every format: megabytes, milliseconds, and how far it answers as its bundle."""
     rows = _results("formats")
@@ -467,6 +481,7 @@ MEASURED: dict[str, Callable[[], str]] = {
     "latency": measured_latency,
     "from_scratch": measured_from_scratch,
     "formats": measured_formats,
+    "detection_starts": measured_detection_starts,
 }
 
 

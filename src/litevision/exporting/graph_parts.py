@@ -8,6 +8,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from litevision.errors import ExportError
 from litevision.runtime.engines.onnxruntime_engine import import_onnxruntime
 
 
@@ -99,10 +100,60 @@ def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
     return {one.name: helper.get_attribute_value(one) for one in node.attribute}
 
 
-def narrowed(value: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _narrowed(value: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The same numbers in 32 bits, for runtimes that count in these."""
     if value.dtype == np.int64:
         value = np.clip(value, -(2**31), 2**31 - 1).astype(np.int32)
     elif value.dtype in (np.float64, np.float16):
         value = value.astype(np.float32)
     return value
+
+
+class FixedGraph:
+    """A graph for one image as another format takes it over: every shape is a number, and what is fixed is at hand.
+
+    Attributes:
+        graph: the ONNX graph.
+        constants: the values of tensors that are fixed, in 32 bits.
+        shapes: of all others.
+    """
+
+    def __init__(self, model: onnx.ModelProto, format_name: str) -> None:
+        """Takes a graph with the shape of every tensor, and what messages call the format."""
+        self.graph, self._format = model.graph, format_name
+        self.constants = {one.name: _narrowed(numpy_helper.to_array(one)) for one in self.graph.initializer}
+        self.shapes = {
+            one.name: tuple(side.dim_value for side in one.type.tensor_type.shape.dim)
+            for one in (*self.graph.input, *self.graph.value_info, *self.graph.output)
+        }
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a tensor.
+
+        Raises:
+            ExportError: it is not fixed.
+        """
+        shape = self.constants[name].shape if name in self.constants else self.shapes.get(name)
+        if shape is None or any(side <= 0 for side in shape):
+            raise ExportError(f"the shape of {name!r} is not known; {self._format} have fixed shapes")
+        return shape
+
+    def slice_places(self, node: onnx.NodeProto) -> tuple[list[int], list[int], list[int]]:
+        """Where a Slice begins and ends on each axis, and its steps.
+
+        Raises:
+            ExportError: steps from behind.
+        """
+        before, after = self.shape(node.input[0]), self.shape(node.output[0])
+        starts = self.constants[node.input[1]].ravel().tolist()  # the shape of the result says where it ends
+        given = [self.constants[name].ravel().tolist() if name else None for name in node.input[3:]]
+        axes = given[0] if given and given[0] else list(range(len(starts)))
+        steps = given[1] if len(given) > 1 and given[1] else [1] * len(starts)
+        if min(steps) < 1:
+            raise ExportError(f"{node.name}: a slice from behind")
+        begin, stride = [0] * len(before), [1] * len(before)
+        for axis, start, step in zip(axes, starts, steps, strict=True):
+            begin[axis] = min(max(start + before[axis] if start < 0 else start, 0), before[axis])
+            stride[axis] = step
+        end = [first + (side - 1) * step + 1 for first, side, step in zip(begin, after, stride, strict=True)]
+        return begin, end, stride

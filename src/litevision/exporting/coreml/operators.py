@@ -197,21 +197,9 @@ def _split(g: CoremlLowering, node: onnx.NodeProto) -> Var:
 
 
 def _slice(g: CoremlLowering, node: onnx.NodeProto) -> Var:
-    before, after = g.shape(node.input[0]), g.shape(node.output[0])
-    starts = g.constant(node.input[1]).ravel().tolist()
-    given = [g.constant(name).ravel().tolist() if name else None for name in node.input[3:]]
-    axes = given[0] if given and given[0] else list(range(len(starts)))
-    steps = given[1] if len(given) > 1 and given[1] else [1] * len(starts)
-    if min(steps) < 1:
-        raise ExportError(f"{node.name}: a slice from behind")
-    begin, stride = [0] * len(before), [1] * len(before)
-    for axis, start, step in zip(axes, starts, steps, strict=True):
-        begin[axis] = min(max(start + before[axis] if start < 0 else start, 0), before[axis])
-        stride[axis] = step
-    x = g.get(node.input[0])
-    if set(steps) == {1}:
-        return g.mb.slice_by_size(x=x, begin=begin, size=after)
-    end = [first + (side - 1) * step + 1 for first, side, step in zip(begin, after, stride, strict=True)]
+    x, (begin, end, stride) = g.get(node.input[0]), g.slice_places(node)
+    if set(stride) == {1}:
+        return g.mb.slice_by_size(x=x, begin=begin, size=g.shape(node.output[0]))
     return g.mb.slice_by_index(x=x, begin=begin, end=end, stride=stride)
 
 

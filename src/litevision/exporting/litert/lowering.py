@@ -12,10 +12,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import numpy_helper
 
 from litevision.errors import ExportError
-from litevision.exporting.graph_parts import attributes_of, narrowed
+from litevision.exporting.graph_parts import FixedGraph, attributes_of
 from litevision.exporting.litert.model_writer import ModelWriter, Scale, Tensor
 
 CHANNELS_LAST = (0, 2, 3, 1)
@@ -39,14 +38,13 @@ class Stored:
     order: tuple[int, ...]
 
 
-class Lowering:
+class Lowering(FixedGraph):
     """The state of a conversion: what has become of each ONNX tensor.
 
     A tensor that a QuantizeLinear reads is computed in int8 where its operator can do so, and turned into float for
     those readers that cannot take it.
 
     Attributes:
-        constants: the values of tensors that are fixed.
         integers: the 8-bit weights of those that a DequantizeLinear gives.
         targets: the scale in which a tensor is to be computed in int8.
         stored: where a tensor is in the TFLite model.
@@ -59,16 +57,9 @@ class Lowering:
     """
 
     def __init__(self, model: onnx.ModelProto, storage: Storage, *, integers_alone: bool = False) -> None:
+        super().__init__(model, "LiteRT files")
         self.writer = ModelWriter()
         self.storage = storage
-        self.graph = model.graph
-        self.constants: dict[str, Array] = {
-            one.name: narrowed(numpy_helper.to_array(one)) for one in model.graph.initializer
-        }
-        self.shapes = {
-            one.name: tuple(side.dim_value for side in one.type.tensor_type.shape.dim)
-            for one in (*model.graph.input, *model.graph.value_info, *model.graph.output)
-        }
         self.stored: dict[str, Stored] = {}
         self.done: set[int] = set()
         self.nonnegative: set[str] = set()
@@ -89,17 +80,6 @@ class Lowering:
         self._results = {one.name for one in model.graph.output}
         self.pixels = Scale(np.ones(1, np.float32), np.full(1, -128, np.int64))
         self.integers_alone = integers_alone
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The ONNX shape of a tensor.
-
-        Raises:
-            ExportError: it is not fixed.
-        """
-        shape = self.constants[name].shape if name in self.constants else self.shapes.get(name)
-        if shape is None or any(side <= 0 for side in shape):
-            raise ExportError(f"the shape of {name!r} is not known; LiteRT files have fixed shapes")
-        return shape
 
     def get(self, name: str, order: Sequence[int] | None = None) -> Stored:
         """The tensor ``name`` as plain numbers, in the order of axes that is asked for."""

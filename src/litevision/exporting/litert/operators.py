@@ -67,23 +67,14 @@ def _split(g: Lowering, node: onnx.NodeProto) -> None:
 
 
 def _slice(g: Lowering, node: onnx.NodeProto) -> None:
-    found, before, after = g.get(node.input[0]), g.shape(node.input[0]), g.shape(node.output[0])
-    starts = g.constants[node.input[1]].ravel().tolist()  # the shape of the result says where it ends
-    given = [g.constants[name].ravel().tolist() if name else None for name in node.input[3:]]
-    axes = given[0] if given and given[0] else list(range(len(starts)))
-    steps = given[1] if len(given) > 1 and given[1] else [1] * len(starts)
-    if min(steps) < 1:
-        raise ExportError(f"{node.name}: a slice from behind")
-    begin, stride = [0] * len(before), [1] * len(before)
-    for axis, start, step in zip(axes, starts, steps, strict=True):
-        begin[axis] = min(max(start + before[axis] if start < 0 else start, 0), before[axis])
-        stride[axis] = step
-    end = [first + (side - 1) * step + 1 for first, side, step in zip(begin, after, stride, strict=True)]
+    found, after = g.get(node.input[0]), g.shape(node.output[0])
+    begin, end, stride = g.slice_places(node)
     shape = [after[axis] for axis in found.order]
-    places = [np.array([each[axis] for axis in found.order], np.int32) for each in (begin, after, end, stride)]
-    operator, inputs = ("SLICE", places[:2]) if set(steps) == {1} else ("STRIDED_SLICE", [places[0], *places[2:]])
-    made = g.writer.op(operator, [found.tensor, *map(g.writer.constant, inputs)], shape, found.tensor.dtype)
-    g.put(node.output[0], made, found.order)
+    has_steps = set(stride) != {1}
+    places = (begin, end, stride) if has_steps else (begin, after)
+    inputs = [g.writer.constant(np.array([each[axis] for axis in found.order], np.int32)) for each in places]
+    operator = "STRIDED_SLICE" if has_steps else "SLICE"
+    g.put(node.output[0], g.writer.op(operator, [found.tensor, *inputs], shape, found.tensor.dtype), found.order)
 
 
 def _pad(g: Lowering, node: onnx.NodeProto) -> None:
