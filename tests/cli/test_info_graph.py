@@ -151,7 +151,7 @@ def test_json_is_one_object_with_every_node(litevision: Run, make: Callable[[str
 def test_a_bundle_that_comes_along_has_its_name(litevision: Run) -> None:
     code, out, err = litevision("info", "clothing")
     assert (code, err) == (0, "")
-    assert out.startswith("clothing, 104 nodes, input images 1x224x224x3\n")
+    assert out.startswith("clothing, 105 nodes, input images 1x224x224x3\n")
     lines = {line.split()[0]: line.split() for line in out.splitlines() if line}
     assert lines["block_16.project"][1:6] == ["conv", "1x1", "1x320x7x7", "307,520", "15,052,800"]
     assert "MACs         299,507,072  299.5 M" in out

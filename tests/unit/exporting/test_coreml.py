@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import coremltools
 import numpy as np
 import onnx
 import pytest
@@ -14,10 +13,13 @@ import litevision
 from graphs import OPERATOR_GRAPHS, operator_graph
 from litevision.errors import BundleError, ExportError, UsageError
 from litevision.exporting.coreml.check import open_package
-from litevision.exporting.coreml.write import to_coreml
+from litevision.exporting.coreml.write import quiet, to_coreml
 from litevision.exporting.graph_parts import run_graph
 from litevision.runtime import BundleMetadata
 from networks import short
+
+with quiet():  # what Python says of its sources when it compiles them
+    import coremltools
 
 WEIGHTS = "Data/com.apple.CoreML/weights/weight.bin"
 
