@@ -220,7 +220,7 @@ def test_a_file_is_opened_as_a_bundle(clothing: Path) -> None:
     assert bundle.metadata.labels[0] == "dress"
     assert bundle.metadata.check.engine.startswith("litert ")
     noise = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), np.uint8)
-    expected = Bundle.open("src/litevision/zoo/clothing.onnx").run(noise)["probabilities"]
+    expected = Bundle.open(BUNDLES["clothing"]).run(noise)["probabilities"]
     np.testing.assert_allclose(bundle.run(noise)["probabilities"], expected, atol=1e-5)
 
 
