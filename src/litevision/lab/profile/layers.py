@@ -114,7 +114,8 @@ def _foreign(kernel: Kernel, samples_ms: Sequence[float], block: str, size: str)
 
 def _between(recording: Recording, cost: ProfilerCost) -> LayerTime:
     """What each whole run took beyond its kernels, without what the profiler took there."""
-    inside = sum_of([kernel.ms for kernel in recording.kernels])
+    # Kernels that an engine's clock cannot tell from nothing are none.
+    inside = sum_of([kernel.ms for kernel in recording.kernels]) or (0.0,) * len(recording.whole_ms)
     recorded_ms = cost.between_ms * len(recording.kernels)
     outside = [max(0.0, whole - own - recorded_ms) for whole, own in zip(recording.whole_ms, inside, strict=True)]
     return LayerTime(BETWEEN, "between", "", "between", "", "", (), (), TimeStats.of(outside), *[None] * 4)

@@ -103,3 +103,8 @@ def test_a_row_says_how_near_its_bound_it_is(costs: GraphLedger) -> None:
 
 def test_nodes_without_a_kernel_are_named(costs: GraphLedger) -> None:
     assert not_run(recording(("k", "Conv", ("A", "B", "C"), (1.0,)), whole=(1.0,)), costs) == ("D", "E")
+
+
+def test_what_ran_too_quickly_for_the_engine_s_clock_is_time_between_kernels(costs: GraphLedger) -> None:
+    [between] = rows_of(recording(whole=(0.1, 0.3, 0.2)), costs, PEAKS, NO_COST)
+    assert (between.name, between.time.ms) == ("between kernels", 0.2)
