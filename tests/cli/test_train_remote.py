@@ -5,6 +5,7 @@ import shutil
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fsspec
@@ -149,7 +150,7 @@ def test_what_is_no_data_at_an_address_is_told(place: Path, monkeypatch: pytest.
     with pytest.raises(UsageError, match=r"nonsense://host/data: cannot be read \(Protocol not known: nonsense\)"):
         lv.train("nonsense://maria:hunter2@host/data")
     assert not list((place / "cache").rglob("*.png"))
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 10**6))  # type: ignore[attr-defined]
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10**6))
     put_shards(place, "/bucket/shards")
     with pytest.raises(UsageError, match=r"no room for 0\.0 GB in .*cache; make some, or set LITEVISION_CACHE"):
         lv.train("memory://bucket/shards")

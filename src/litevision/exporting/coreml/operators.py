@@ -25,32 +25,26 @@ _TYPES = {
 
 
 def _conv(g: CoremlLowering, node: onnx.NodeProto) -> Var:
-    given, weight = attributes_of(node), g.constant(node.input[1])
-    bias = {"bias": g.constant(node.input[2])} if len(node.input) > 2 else {}
-    return g.mb.conv(
-        x=g.get(node.input[0]),
-        weight=weight,
-        **bias,
-        strides=given.get("strides", [1, 1]),
-        dilations=given.get("dilations", [1, 1]),
-        groups=given.get("group", 1),
-        **_padding(node, weight.shape[2:]),
-    )
+    return g.mb.conv(**_convolution(g, node))
 
 
 def _transposed_conv(g: CoremlLowering, node: onnx.NodeProto) -> Var:
+    return g.mb.conv_transpose(**_convolution(g, node), output_shape=g.shape(node.output[0]))
+
+
+def _convolution(g: CoremlLowering, node: onnx.NodeProto) -> dict[str, Any]:
+    """What both kinds of convolutions are given."""
     given, weight = attributes_of(node), g.constant(node.input[1])
     bias = {"bias": g.constant(node.input[2])} if len(node.input) > 2 else {}
-    return g.mb.conv_transpose(
-        x=g.get(node.input[0]),
-        weight=weight,
+    return {
+        "x": g.get(node.input[0]),
+        "weight": weight,
         **bias,
-        strides=given.get("strides", [1, 1]),
-        dilations=given.get("dilations", [1, 1]),
-        groups=given.get("group", 1),
-        output_shape=g.shape(node.output[0]),
+        "strides": given.get("strides", [1, 1]),
+        "dilations": given.get("dilations", [1, 1]),
+        "groups": given.get("group", 1),
         **_padding(node, weight.shape[2:]),
-    )
+    }
 
 
 def _linear(g: CoremlLowering, node: onnx.NodeProto) -> Var:
