@@ -15,7 +15,7 @@ from litevision.adopting.check import Found, check_adopted, plain_detections, re
 from litevision.adopting.decoding import Array, Decoding, Fit, Seen
 from litevision.adopting.decodings import recognise
 from litevision.adopting.foreign import Channels, Feeding, ForeignModel, open_foreign
-from litevision.adopting.graph import Suppression, adopted_graph
+from litevision.adopting.graph import adopted_graph
 from litevision.adopting.presets import ADOPTED_NORMALISATIONS, Preset, facts_with, feeding_of, preprocess_of
 from litevision.errors import BundleError, ExportError, LitevisionError, UnknownNameError, UsageError, reason_of
 from litevision.files import folder_beside, sha256_of, sync_file
@@ -24,7 +24,7 @@ from litevision.image.transforms import Align, Crop, Interpolation
 from litevision.registry.labels import coco_labels, imagenet_labels
 from litevision.runtime import METADATA_KEY, BundleMetadata, Normalisation, Weights
 from litevision.runtime.engines.base import Outputs
-from litevision.runtime.metadata import ADOPTED, NOT_CHECKED, Architecture
+from litevision.runtime.metadata import ADOPTED, NOT_CHECKED, Architecture, Suppression
 
 UNKNOWN = "unknown"
 KNOWN_LABELS = {"coco80": coco_labels, "imagenet-1k": imagenet_labels}

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from litevision.adopting.decoding import Array, Decoding
-from litevision.adopting.graph import Suppression
+from litevision.detections import suppress
 from litevision.errors import BundleError, ExportError
 from litevision.runtime import Bundle, Check
 from litevision.runtime.engines.base import Outputs
+from litevision.runtime.metadata import Suppression
 
 _TOLERANCE = 1e-3
 """Largest difference of a score that float32 arithmetic in another order explains; float16 files have it too."""
@@ -63,25 +64,9 @@ def plain_detections(decoded: tuple[Array, ...], decoding: Decoding, suppression
     if decoding.iou_threshold is None:
         order = np.argsort(-scores, kind="stable")[: suppression.max_detections]
         return boxes[order], scores[order], decoded[2][0][order]
-    cells, classes = np.nonzero(scores > suppression.score_threshold)
-    values = scores[cells, classes]
-    order = np.argsort(-values, kind="stable")
-    cells, classes, values = cells[order], classes[order], values[order]
-    is_kept = np.ones(len(cells), bool)
-    for place in range(len(cells)):
-        if is_kept[place]:
-            behind = np.flatnonzero(is_kept[place + 1 :] & (classes[place + 1 :] == classes[place])) + place + 1
-            is_kept[behind[_overlaps(boxes[cells[place]], boxes[cells[behind]]) > suppression.iou_threshold]] = False
-    kept = np.flatnonzero(is_kept)[: suppression.max_detections]
-    return boxes[cells[kept]], values[kept], classes[kept]
-
-
-def _overlaps(box: Array, boxes: Array) -> Array:
-    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    shared = np.clip(sides, 0, None).prod(-1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
-    overlaps: Array = shared / np.maximum((box[2:] - box[:2]).prod() + areas - shared, 1e-12)
-    return overlaps
+    return suppress(
+        boxes, scores, suppression.iou_threshold, suppression.score_threshold, suppression.max_detections
+    )
 
 
 def check_adopted(path: Path, images_u8_nhwc: Array, expected: Sequence[Array | Found]) -> Check:

@@ -1,7 +1,7 @@
 """The graph of an adopted file: uint8 images in front, the decoding and, of a detector, the suppression behind."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,27 +12,13 @@ from litevision.adopting.decoding import Decoding, Fit
 from litevision.adopting.foreign import Feeding, ForeignModel
 from litevision.exporting.append import NodeAppender, Tensor, at_opset, rename_tensors
 from litevision.exporting.postprocess import OUTPUTS, append_nms, set_outputs
+from litevision.runtime.metadata import Suppression
 
 _INPUT = "images"
 _PROBABILITIES = "probabilities"
 _BATCH = "batch"
 _LEAST_OPSET = 11
 _RESHAPE_SHAPE = 1  # which of its inputs it is
-
-
-@dataclass(frozen=True)
-class Suppression:
-    """Which boxes a detector gives.
-
-    Attributes:
-        iou_threshold: of two boxes that overlap by more, the one with the lower score is dropped.
-        score_threshold: only boxes whose score is above it are given.
-        max_detections: how many for each image.
-    """
-
-    iou_threshold: float
-    score_threshold: float
-    max_detections: int
 
 
 def adopted_graph(

@@ -10,7 +10,9 @@ from typing import Any
 from litevision.errors import BundleError, ExportError, LitevisionError, MissingExtraError, UsageError
 from litevision.exporting.compare import CheckImages
 from litevision.exporting.formats import ExportFormat, FinishedBundle, Variant
+from litevision.exporting.graph_parts import read_model
 from litevision.exporting.record import HEADER, record_header, record_json, record_of, write_sidecars
+from litevision.exporting.suppression import suppression_of
 from litevision.files import files_below, folder_beside, sync_file
 from litevision.image import shipped_images
 from litevision.runtime import Bundle, BundleMetadata
@@ -64,6 +66,9 @@ def convert_bundle(
     if not check_images:
         raise ExportError("the check needs at least one image, got none")
     expected = Bundle.open(bundle.path)
+    if row.leaves_suppression and bundle.metadata.finds_boxes:
+        found = suppression_of(read_model(bundle.path.read_bytes()))
+        bundle = replace(bundle, metadata=replace(bundle.metadata, suppression=found))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with folder_beside(path) as folder:

@@ -87,6 +87,8 @@ class ExportFormat:
             where our own record lies in the folder, and is that.
         record: writes the outcome of the check into the file, where it carries metadata of its own.
         takes: the fields of `Variant` that its writer knows.
+        leaves_suppression: a detector's file gives the boxes of all cells where the bundle suppresses those that
+            overlap; its record says with what.
     """
 
     name: str
@@ -99,6 +101,7 @@ class ExportFormat:
     mark: str | None = None
     record: Callable[[Path, "BundleMetadata"], None] | None = None
     takes: frozenset[str] = frozenset()
+    leaves_suppression: bool = False
 
     @property
     def holds_record(self) -> bool:
@@ -192,8 +195,9 @@ def _record_coreml(path: Path, metadata: "BundleMetadata") -> None:
 
 def _open_coreml(path: Path, metadata: "BundleMetadata") -> "Engine":
     from litevision.exporting.coreml.check import open_package
+    from litevision.runtime.bundle import adapted
 
-    return open_package(path)
+    return adapted(open_package(path), metadata)
 
 
 FORMATS = {
@@ -226,6 +230,7 @@ FORMATS = {
             write=_write_ncnn,
             open=_opener("ncnn"),
             is_folder=True,
+            leaves_suppression=True,
             takes=frozenset({"half"}),
         ),
         ExportFormat(
@@ -248,6 +253,7 @@ FORMATS = {
             is_folder=True,
             mark="Manifest.json",
             record=_record_coreml,
+            leaves_suppression=True,
             takes=frozenset({"half"}),
         ),
     )

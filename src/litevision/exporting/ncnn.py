@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from onnx import helper, numpy_helper
 from litevision.errors import ExportError, MissingExtraError, reason_of
 from litevision.exporting.formats import HALF_TOLERANCE, FinishedBundle
 from litevision.exporting.portable import make_portable
+from litevision.exporting.suppression import without_suppression
 from litevision.exporting.surgery import fix_batch, give_maps, prune, read_graph, shape_of, take_floats
 from litevision.runtime.engines.ncnn_engine import BIN, PARAM
 
@@ -22,7 +24,8 @@ _TOLERANCE = 1e-3
 def write_ncnn(bundle: FinishedBundle, unfinished: Path, *, half: bool = False) -> float:
     """Writes the bundle's graph, for normalised float images one at a time, with weights in float32 or float16.
 
-    A detector's maps are left to be decoded. Arguments as for ``ExportFormat.write``.
+    A CenterNet's maps are left to be decoded, and of other detectors the boxes of all cells to be suppressed. Arguments
+    as for ``ExportFormat.write``.
 
     Raises:
         MissingExtraError: pnnx is not installed.
@@ -33,11 +36,14 @@ def write_ncnn(bundle: FinishedBundle, unfinished: Path, *, half: bool = False) 
     pnnx = _find_pnnx()
     model = read_graph(bundle.path)
     take_floats(model)
-    if bundle.metadata.finds_boxes:
+    if bundle.metadata.suppression is not None:
+        model = without_suppression(model)
+    elif bundle.metadata.finds_boxes:
         give_maps(model)
     fix_batch(model, 1)
     make_portable(model)
     _shuffle_by_transposing(model)
+    _sum_by_product(model)
     [taken] = model.graph.input
     sides = ",".join(str(side.dim_value) for side in taken.type.tensor_type.shape.dim)
     with tempfile.TemporaryDirectory() as work:  # it writes ten files beside its input, and rewrites some inputs
@@ -92,6 +98,42 @@ def _shuffle_by_transposing(model: onnx.ModelProto) -> None:
             helper.make_node("Transpose", [f"{name}/2"], [f"{name}/3"], perm=[0, 2, 1, 3, 4]),
             helper.make_node("Reshape", [f"{name}/3", whole], [name]),
         ]
+    _put_nodes(graph, nodes)
+
+
+def _sum_by_product(model: onnx.ModelProto) -> None:
+    """Writes each sum of the last axis, weighted by constants, as a product of matrices.
+
+    pnnx loses the axes of such a sum where they are an input of the operator, as they are from opset 13 on.
+    """
+    graph = model.graph
+    constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    made_by = {name: node for node in graph.node for name in node.output}
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        product = made_by.get(node.input[0]) if node.op_type == "ReduceSum" and len(node.input) == 2 else None
+        axes = constants.get(node.input[1]) if product is not None else None
+        shape = shape_of(graph, node.output[0])
+        if product is None or product.op_type != "Mul" or axes is None:
+            nodes.append(node)
+            continue
+        rank = len(shape_of(graph, node.input[0]))
+        given, weights = product.input[0], constants.get(product.input[1])
+        if weights is None or weights.ndim != 1 or axes.ravel().tolist() not in ([-1], [rank - 1]):
+            nodes.append(node)
+            continue
+        name = node.output[0]
+        matrix = numpy_helper.from_array(np.ascontiguousarray(weights[:, None]), f"{name}/weights")
+        graph.initializer.extend([matrix, numpy_helper.from_array(np.array(shape, np.int64), f"{name}/shape")])
+        nodes += [
+            helper.make_node("MatMul", [given, matrix.name], [f"{name}/column"]),
+            helper.make_node("Reshape", [f"{name}/column", f"{name}/shape"], [name]),
+        ]
+    _put_nodes(graph, nodes)
+
+
+def _put_nodes(graph: onnx.GraphProto, nodes: Iterable[onnx.NodeProto]) -> None:
+    """Makes ``nodes`` the graph's, without those that no output needs."""
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:]
     graph.node.extend(copies)

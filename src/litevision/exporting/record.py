@@ -9,7 +9,7 @@ from litevision.files import atomic_write, json_text, sha256_of
 from litevision.outputs import HEADER_KIND, HEADER_MARK, RECORD_KIND, check_output
 from litevision.runtime import BundleMetadata, Engine
 from litevision.runtime.detector import DEFAULT_SCORE_THRESHOLD
-from litevision.runtime.engines.adapted import MAPS, TOP_K, AdaptedEngine, mean_and_norm
+from litevision.runtime.engines.adapted import CELLS, MAPS, TOP_K, AdaptedEngine, mean_and_norm
 from litevision.runtime.engines.base import TensorInfo
 from litevision.runtime.model_folder import RECORD_FORMAT
 
@@ -24,6 +24,8 @@ _MEANING = {
     "heatmap": "logits of each class in each cell",
     "size": "width and height of a box in cells",
     "offset": "of a box's centre from its cell's left and top, in cells",
+    "cell_boxes": "of each cell: x1, y1, x2, y2 in px of the input",
+    "cell_scores": "of each class in each cell",
 }
 
 
@@ -133,6 +135,20 @@ def _input(it: TensorInfo, metadata: BundleMetadata) -> dict[str, Any]:
 
 def _decoding(native: Engine, metadata: BundleMetadata) -> dict[str, Any] | None:
     shapes = {it.name: it.shape for it in native.outputs}
+    if set(CELLS) <= set(shapes) and metadata.suppression is not None:
+        suppression = metadata.suppression
+        return {
+            "kind": "nms",
+            "iou_threshold": suppression.iou_threshold,
+            "score_threshold": suppression.score_threshold,
+            "top_k": min(suppression.max_detections, metadata.top_k or TOP_K),
+            "steps": [
+                "keep every score above score_threshold, with the box of its cell; a cell may have several classes",
+                "of each class, from the highest score down: drop the boxes that overlap one that was kept by an IoU "
+                "above iou_threshold",
+                "take the top_k highest of all classes",
+            ],
+        }
     if not set(MAPS) <= set(shapes):
         return None
     height = shapes["heatmap"][2]

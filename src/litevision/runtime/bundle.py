@@ -34,6 +34,7 @@ RECORD = "litevision.json"
 """The file in each folder of an export that says what lies there; a folder without it is somebody else's. A LiteRT file
 has it in the zip archive behind the model."""
 
+_TO_DECODE = {"heatmap", "cell_boxes"}  # an output of those that are decoded behind the graph
 _MOST_BYTES = 2**31  # protobuf's own limit
 _UNBOUNDED = {"Loop", "Scan"}
 """Operators that compute as long as their file says."""
@@ -157,7 +158,7 @@ class Bundle:
 
 def adapted(engine: Engine, metadata: BundleMetadata) -> Engine:
     """The engine itself, or with normalisation and decoding around it where the graph has none."""
-    if [it.dtype for it in engine.inputs] == ["uint8"] and all(it.name != "heatmap" for it in engine.outputs):
+    if [it.dtype for it in engine.inputs] == ["uint8"] and all(it.name not in _TO_DECODE for it in engine.outputs):
         return engine
     from litevision.runtime.engines.adapted import AdaptedEngine, is_adaptable
 

@@ -172,6 +172,21 @@ class Quantization:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """Non-maximum suppression: which boxes of a detector's cells are given.
+
+    Attributes:
+        iou_threshold: of two boxes of a class that overlap by more, the one with the lower score is dropped.
+        score_threshold: only boxes whose score is above it are given.
+        max_detections: how many for each image.
+    """
+
+    iou_threshold: float
+    score_threshold: float
+    max_detections: int
+
+
 class _OfTask(NamedTuple):
     """What differs between the bundles of one task and another.
 
@@ -215,6 +230,8 @@ class BundleMetadata:
             as without this key; ``sigmoid``, each class has its own, so that several or none may be likely, and a
             single logit has that of the second of two labels.
         quantization: of a bundle in 8 bits, how it was made and what it costs.
+        suppression: of a file that gives the boxes of all cells, which of them a detector gives; None where the graph
+            chooses them itself.
     """
 
     task: Task
@@ -231,6 +248,7 @@ class BundleMetadata:
     calibration: Calibration | None = field(default=None, metadata=OPTIONAL)
     activation: Activation | None = field(default=None, metadata=OPTIONAL)
     quantization: Quantization | None = field(default=None, metadata=OPTIONAL)
+    suppression: Suppression | None = field(default=None, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         if not are_labels_of(self.architecture.num_classes, self.labels):

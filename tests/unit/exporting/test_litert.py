@@ -17,9 +17,10 @@ from litevision import export
 from litevision.errors import BundleError, ExportError, UsageError
 from litevision.exporting.graph_parts import run_graph
 from litevision.exporting.litert.lowering import CHANNELS_LAST, regrouped
-from litevision.exporting.litert.suppression import suppressed, without_suppression
+from litevision.exporting.litert.suppression import suppressed
 from litevision.exporting.litert.write import INPUT, lower
 from litevision.exporting.postprocess import append_nms
+from litevision.exporting.suppression import suppression_of, without_suppression
 from litevision.runtime import Bundle
 from litevision.runtime.engines import engine_choice
 from litevision.runtime.engines.litert_engine import LitertEngine
@@ -86,9 +87,9 @@ def crowded_boxes(seed: int, *, per_class: bool = True) -> onnx.ModelProto:
 @pytest.mark.parametrize("seed", range(5))
 def test_suppression_keeps_the_boxes_that_onnxruntime_keeps(seed: int) -> None:
     model = crowded_boxes(seed)
-    cells, suppression = without_suppression(model)
+    suppression = suppression_of(model)
     assert suppression is not None
-    g, images, answers_of_cells = lower(cells)
+    g, images, answers_of_cells = lower(without_suppression(model))
     data = g.writer.finish({INPUT: images}, suppressed(g, answers_of_cells, suppression, (6, 10)), {}, "a test")
     noise = np.zeros(images.shape, np.uint8)
     expected = run_graph(model, ["boxes", "scores", "classes"], {INPUT: noise})
@@ -101,7 +102,7 @@ def test_suppression_keeps_the_boxes_that_onnxruntime_keeps(seed: int) -> None:
 
 
 def test_boxes_that_are_compared_whatever_their_classes_are_refused() -> None:
-    with pytest.raises(ExportError, match="LiteRT drops boxes that overlap class by class, and this detector compares"):
+    with pytest.raises(ExportError, match="drops boxes that overlap class by class, and this detector compares them whatever"):
         without_suppression(crowded_boxes(0, per_class=False))
 
 

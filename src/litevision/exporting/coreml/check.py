@@ -271,6 +271,12 @@ def _batch_norm(g: _Reading, op: Op) -> None:
     g.add("BatchNormalization", inputs, op.outputs[0].name, epsilon=float(_value(op, "epsilon", 1e-5)))
 
 
+def _silu(g: _Reading, op: Op) -> None:
+    x, out = g.name(op.inputs["x"]), op.outputs[0].name
+    g.add("Sigmoid", [x], f"{out}/gate")
+    g.add("Mul", [x, f"{out}/gate"], out)
+
+
 def _with_numbers(operator: str, names: Sequence[str], g: _Reading, op: Op) -> None:
     """An operator of ``x`` whose numbers are attributes of the same names."""
     numbers = {name: _value(op, name) for name in names}
@@ -289,6 +295,7 @@ _OPERATORS: dict[str, Callable[[_Reading, Op], None]] = {
     "reduce_mean": partial(_reduce, "ReduceMean"),
     "reduce_sum": partial(_reduce, "ReduceSum"),
     "relu": partial(_plain, "Relu", "x"),
+    "silu": _silu,
     "relu6": _clip,
     "clip": _clip,
     "leaky_relu": partial(_with_numbers, "LeakyRelu", ["alpha"]),

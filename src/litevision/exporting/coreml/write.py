@@ -18,6 +18,7 @@ from litevision.exporting.coreml.lowering import CoremlLowering
 from litevision.exporting.coreml.operators import lower_nodes
 from litevision.exporting.formats import HALF_TOLERANCE, FinishedBundle, Variant
 from litevision.exporting.graph_parts import read_model
+from litevision.exporting.suppression import without_suppression
 from litevision.exporting.surgery import fixed_to_one_image
 from litevision.runtime import BundleMetadata
 from litevision.runtime.bundle import RECORD
@@ -40,7 +41,7 @@ def write_coreml(bundle: FinishedBundle, unfinished: Path, variant: Variant) -> 
     if metadata.quantization is not None:
         raise ExportError("Core ML takes no bundle in 8 bits here; give the one that it was made of, with half")
     labels = None if metadata.finds_boxes else metadata.labels
-    package = to_coreml(read_model(bundle.path.read_bytes()), labels, half=variant.half)
+    package = to_coreml(without_suppression(read_model(bundle.path.read_bytes())), labels, half=variant.half)
     weights = metadata.weights
     package.short_description = f"{metadata.architecture.name}, {metadata.task}; trained on {metadata.training_data}"
     package.license = weights.licence

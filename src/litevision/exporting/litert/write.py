@@ -12,8 +12,9 @@ from litevision.exporting.graph_parts import read_model
 from litevision.exporting.litert.lowering import Lowering, Storage
 from litevision.exporting.litert.model_writer import Tensor
 from litevision.exporting.litert.operators import PIXELS, lower_nodes
-from litevision.exporting.litert.suppression import suppressed, without_suppression
+from litevision.exporting.litert.suppression import suppressed
 from litevision.exporting.litert.task_metadata import DETECTION, task_metadata, with_files
+from litevision.exporting.suppression import suppression_of, without_suppression
 from litevision.exporting.surgery import fixed_to_one_image
 from litevision.runtime import BundleMetadata
 from litevision.runtime.engines import engine_choice
@@ -67,8 +68,8 @@ def to_litert(
         MissingExtraError: ai-edge-litert is not installed.
         ExportError: the graph holds what LiteRT has no operator for.
     """
-    model, suppression = without_suppression(model)
-    g, images, answers = lower(model, storage, integers_alone=integers_alone)
+    suppression = suppression_of(model)
+    g, images, answers = lower(without_suppression(model), storage, integers_alone=integers_alone)
     if suppression is not None:
         answers = suppressed(g, answers, suppression, metadata.preprocess.size_hw)
     elif metadata.finds_boxes:

@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from litevision.detections import suppress
 from litevision.runtime.engines.base import Engine, Outputs, TensorInfo
-from litevision.runtime.metadata import GREY, BundleMetadata, Normalisation
+from litevision.runtime.metadata import GREY, BundleMetadata, Normalisation, Suppression
 
 MAPS = ("heatmap", "size", "offset")
 """The outputs of a CenterNet without its decoder: logits [N, C, h, w], width and height, and place in the cell, both
 float [N, 2, h, w] in cells."""
+CELLS = ("cell_boxes", "cell_scores")
+"""The outputs of a detector without its suppression: the box of each cell, float [N, M, 4], (x1, y1, x2, y2) in px of
+the input, and its score for each class, float [N, M, C]."""
 TOP_K = 100
 """The boxes that are decoded for an image where the metadata names no number."""
 
@@ -47,8 +51,9 @@ class AdaptedEngine:
         batch = taken.shape[0]
         self.inputs = (TensorInfo("images", "uint8", (batch, *metadata.preprocess.size_hw, 3)),)
         self.outputs = inner.outputs
-        self._gives_maps = set(MAPS) <= {it.name for it in inner.outputs}
-        if self._gives_maps:
+        names = {it.name for it in inner.outputs}
+        self._gives_maps, self._suppression = set(MAPS) <= names, metadata.suppression if set(CELLS) <= names else None
+        if self._gives_maps or self._suppression is not None:
             self._top_k = metadata.top_k or TOP_K
             self.outputs = (
                 TensorInfo("boxes", "float", (batch, self._top_k, 4)),
@@ -68,10 +73,13 @@ class AdaptedEngine:
             if not self._channels_last:
                 values = np.ascontiguousarray(values.transpose(0, 3, 1, 2))
         answers = self.inner.run(values)
-        if not self._gives_maps:
-            return answers
-        heatmap, size, offset = (answers[name] for name in MAPS)
-        return decode_maps(heatmap, size, offset, self._top_k, self._metadata.preprocess.size_hw)
+        if self._gives_maps:
+            heatmap, size, offset = (answers[name] for name in MAPS)
+            return decode_maps(heatmap, size, offset, self._top_k, self._metadata.preprocess.size_hw)
+        if self._suppression is not None:
+            boxes, scores = (answers[name] for name in CELLS)
+            return suppress_cells(boxes, scores, self._suppression, self._top_k)
+        return answers
 
     def run_named(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Outputs:
         """Run it as the file has it, without normalisation and decoding."""
@@ -82,6 +90,30 @@ def mean_and_norm(normalisation: Normalisation) -> tuple[_Float, _Float]:
     """What is taken from a pixel in 0 to 255, and what the rest is multiplied by, of each channel."""
     mean, std = (np.array(each, np.float64) for each in (normalisation.mean, normalisation.std))
     return (255 * mean).astype(np.float32), (1 / (255 * std)).astype(np.float32)
+
+
+def suppress_cells(boxes: _Float, scores: _Float, suppression: Suppression, top_k: int) -> Outputs:
+    """Choose the boxes that a detector gives of those of all cells.
+
+    Args:
+        boxes: ``float32[N, M, 4]``.
+        scores: ``float32[N, M, C]``.
+        suppression: what decides.
+        top_k: how many rows the answer has for an image; those behind its last box are zeros.
+
+    Returns:
+        As `decode_maps`.
+    """
+    limits = suppression.iou_threshold, suppression.score_threshold, min(suppression.max_detections, top_k)
+    answers: Outputs = {
+        "boxes": np.zeros((len(boxes), top_k, 4), np.float32),
+        "scores": np.zeros((len(boxes), top_k), np.float32),
+        "classes": np.zeros((len(boxes), top_k), np.int64),
+    }
+    for place, (of_image, its_scores) in enumerate(zip(boxes, scores, strict=True)):
+        for answer, found in zip(answers.values(), suppress(of_image, its_scores, *limits), strict=True):
+            answer[place, : len(found)] = found
+    return answers
 
 
 def decode_maps(heatmap: _Float, size: _Float, offset: _Float, top_k: int, size_hw: tuple[int, int]) -> Outputs:

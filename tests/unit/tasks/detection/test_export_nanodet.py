@@ -1,5 +1,6 @@
 """A NanoDet's bundle: non-maximum suppression inside, and a check that sees what is wrong."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,16 @@ import torch
 
 from exports import IMAGENET, LABELS, WEIGHTS
 from images import noise
-from litevision import load_detector
+from litevision import export, load_detector
 from litevision.detections import box_iou
 from litevision.errors import ExportError
 from litevision.exporting.bundle import export_bundle
+from litevision.exporting.formats import format_of
 from litevision.models.nanodet import NMS_IOU, NMS_SCORE, NanoDet, NanoDetConfig, decode_cells
 from litevision.runtime import Bundle
+from litevision.runtime.engines.adapted import AdaptedEngine
+from litevision.runtime.engines.base import Outputs
+from litevision.runtime.metadata import Suppression
 from litevision.tasks.detection.export import check_detection_bundle
 from litevision.weights.load import load_network
 from networks import fill
@@ -81,6 +86,39 @@ def _assert_suppressed(
     np.testing.assert_array_equal(classes[: len(kept)], [label for _, label, _ in kept])
     np.testing.assert_allclose(found[: len(kept)], boxes[[cell for *_, cell in kept]], atol=1e-2)
     assert not found_scores[len(kept) :].any()
+
+
+@pytest.mark.parametrize("name", ["it.ncnn", "it.mlpackage"])
+def test_formats_that_leave_suppression_to_others_say_how_it_is_done(made: Path, name: str, tmp_path: Path) -> None:
+    pytest.importorskip("ncnn" if name == "it.ncnn" else "coremltools")
+    metadata = export(made, tmp_path / name, check_images=[noise(80, 90, seed) for seed in range(3)])
+    assert metadata.suppression == Suppression(NMS_IOU, NMS_SCORE, 100)
+    assert metadata.check.max_abs_diff < 1e-4
+    engine = format_of(tmp_path / name).open(tmp_path / name, metadata)
+    assert isinstance(engine, AdaptedEngine)
+    assert {it.name: len(it.shape) for it in engine.inner.outputs} == {"cell_boxes": 3, "cell_scores": 3}
+    for image_u8_nhwc in np.split(IMAGES, len(IMAGES)):
+        assert_same_boxes(engine.run(image_u8_nhwc), Bundle.open(made).run(image_u8_nhwc))
+    if name == "it.ncnn":
+        record = json.loads((tmp_path / name / "litevision.json").read_text("utf-8"))
+        decoding = {key: record["decoding"][key] for key in ("kind", "iou_threshold", "score_threshold", "top_k")}
+        assert decoding == {"kind": "nms", "iou_threshold": NMS_IOU, "score_threshold": NMS_SCORE, "top_k": 100}
+        assert len(load_detector(tmp_path / name).predict(noise(200, 100), 0.1))
+
+
+def assert_same_boxes(got: Outputs, expected: Outputs) -> None:
+    """Rounding may swap boxes of about one score, and decides which is the last."""
+    np.testing.assert_allclose(got["scores"], expected["scores"], atol=1e-4)
+    ordered = []
+    for answer in (got, expected):
+        [scores], [classes], [boxes] = (answer[key] for key in ("scores", "classes", "boxes"))
+        is_sure = scores > expected["scores"].min() + 1e-3
+        assert is_sure.sum() > 20
+        order = np.lexsort((scores[is_sure], classes[is_sure]))
+        ordered.append((classes[is_sure][order], boxes[is_sure][order]))
+    (classes, boxes), (expected_classes, expected_boxes) = ordered
+    np.testing.assert_array_equal(classes, expected_classes)
+    np.testing.assert_allclose(boxes, expected_boxes, atol=0.05)
 
 
 def test_its_weights_come_back(network: NanoDet, made: Path) -> None:
