@@ -27,7 +27,7 @@ from litevision.exporting.graph_parts import read_model
 from litevision.image import Preprocess, find_images
 from litevision.quantizing.gate import save
 from litevision.quantizing.graph import float_nodes
-from litevision.quantizing.nncf_quantizer import quantise
+from litevision.quantizing.nncf_quantizer import quantise_best
 from litevision.runtime import Bundle
 from litevision.zoo import BUNDLES
 
@@ -201,7 +201,9 @@ def make_files(bundle: Path, place: Path, calibrators: list[Path], arguments: Na
 def _in_eight_bits(bundle: Path, calibrators: list[Path]) -> Any:
     graph = read_model(bundle.read_bytes())
     images = Bundle.open(bundle).metadata.preprocess.batch(calibrators)
-    return quantise(graph, images, in_float=float_nodes(graph), fast_bias_correction=False, seven_bits=False, seed=0)
+    in_float = float_nodes(graph)
+    made, _ = quantise_best(graph, images, in_float=in_float, fast_bias_correction=False, seven_bits=False, seed=0)
+    return made
 
 
 def answers_of(file: Path, place: Path) -> Answers:

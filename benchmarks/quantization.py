@@ -19,12 +19,12 @@ import numpy as np
 import onnx
 from _common import Row, conditions, parser, report, row
 
-from litevision.exporting.graph_parts import read_model
+from litevision.exporting.graph_parts import copied, read_model
 from litevision.hub import find_bundle
 from litevision.quantizing.gate import Gate, Trial, faults_of
 from litevision.quantizing.graph import float_nodes
 from litevision.quantizing.images import choose_images
-from litevision.quantizing.nncf_quantizer import quantise
+from litevision.quantizing.nncf_quantizer import quantise_best
 from litevision.runtime import Bundle
 from litevision.runtime.cpus import available_cpus
 from litevision.tasks import task_of
@@ -102,7 +102,8 @@ def figures_of(way: str, trial: Trial, condition: str, score: str, engine: str) 
 def in_eight_bits(graph: onnx.ModelProto, images: np.ndarray, *, fast: bool = False) -> onnx.ModelProto:
     """The graph as ``quantize`` makes it."""
     in_float = float_nodes(graph)
-    return quantise(graph, images, in_float=in_float, fast_bias_correction=fast, seven_bits=False, seed=0)
+    made, _ = quantise_best(graph, images, in_float=in_float, fast_bias_correction=fast, seven_bits=False, seed=0)
+    return made
 
 
 def by_onnxruntime(graph: onnx.ModelProto, images: np.ndarray) -> onnx.ModelProto:
@@ -119,8 +120,8 @@ def by_onnxruntime(graph: onnx.ModelProto, images: np.ndarray) -> onnx.ModelProt
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "int8.onnx")
-        quantize_static(
-            graph, path, Reader(), per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8
+        quantize_static(  # which changes the model that it is given
+            copied(graph), path, Reader(), per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8
         )
         return onnx.load(path)
 

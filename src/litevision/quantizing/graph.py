@@ -11,6 +11,7 @@ from litevision.errors import ExportError
 from litevision.exporting.graph_parts import copied, keep_nodes
 
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_LEAST_WEIGHTS = 1024  # smaller tensors weigh nothing
 _ALWAYS_FLOAT = ("Softmax", "LogSoftmax", "Sigmoid", "TopK", "NonMaxSuppression", "Mod", "Exp", "Log", "Pow", "Sqrt")
 
 
@@ -25,6 +26,20 @@ def layers_of(model: onnx.ModelProto) -> list[onnx.NodeProto]:
         elif node.op_type in _LAYERS and node.input[1] in weights:
             found.append(node)
     return found
+
+
+def last_layers(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """Lists the layers behind which there is no other: of a classifier one, of a detector those of its heads."""
+    layers = {node.name for node in layers_of(model)}
+    needed: set[str] = set()  # tensors that a layer further behind is made of
+    found = []
+    for node in reversed(model.graph.node):
+        is_needed = bool(needed & set(node.output))
+        if node.name in layers and not is_needed:
+            found.append(node)
+        if node.name in layers or is_needed:
+            needed.update(node.input)
+    return found[::-1]
 
 
 def float_nodes(model: onnx.ModelProto) -> list[str]:
@@ -68,6 +83,41 @@ def put_back(quantised: onnx.ModelProto, original: onnx.ModelProto, names: Colle
     model.graph.initializer.extend(added.values())
     keep_nodes(model.graph, model.graph.node)
     return model
+
+
+def store_in_eight_bits(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Gives layers whose weights are in float int8 weights with a scale a channel; they go on computing in float.
+
+    Source: symmetric, per-channel quantisation as in arXiv:1806.08342, section 3.1.1. The graph is changed.
+    """
+    graph = model.graph
+    tensors = {one.name: one for one in graph.initializer if one.data_type == onnx.TensorProto.FLOAT}
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        weight = tensors.get(node.input[1]) if node.op_type in _LAYERS and len(node.input) > 1 else None
+        if weight is not None and np.prod(weight.dims) >= _LEAST_WEIGHTS:
+            axis = _output_axis(node, len(weight.dims))
+            values = np.moveaxis(numpy_helper.to_array(weight), axis, -1)
+            most = np.abs(values.reshape(-1, values.shape[-1])).max(0)
+            scales = np.maximum(most / 127, np.finfo(np.float32).tiny).astype(np.float32)
+            integers = np.moveaxis(np.rint(values / scales).astype(np.int8), -1, axis)
+            stored, by, name = (f"{weight.name}{end}" for end in ("_int8", "_scale", "_rounded"))
+            zeros = f"zeros_{len(scales)}"
+            added = {stored: np.ascontiguousarray(integers), by: scales, zeros: np.zeros(len(scales), np.int8)}
+            there = {one.name for one in graph.initializer}
+            graph.initializer.extend(numpy_helper.from_array(it, key) for key, it in added.items() if key not in there)
+            nodes.append(helper.make_node("DequantizeLinear", [stored, by, zeros], [name], name=name, axis=axis))
+            node.input[1] = name
+        nodes.append(node)
+    keep_nodes(graph, nodes)
+    return model
+
+
+def _output_axis(node: onnx.NodeProto, rank: int) -> int:
+    """The axis of a layer's weights that has its outputs."""
+    if node.op_type == "Gemm":
+        return 0 if any(one.name == "transB" and one.i for one in node.attribute) else 1
+    return {"Conv": 0, "ConvTranspose": 1}.get(node.op_type, rank - 1)
 
 
 def check_answers(model: onnx.ModelProto) -> None:

@@ -6,7 +6,7 @@ import random
 import sys
 import warnings
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,33 @@ import onnx
 from onnx import numpy_helper
 
 from litevision.errors import ExportError, MissingExtraError, reason_of
+from litevision.quantizing.graph import store_in_eight_bits
+from litevision.quantizing.noise import output_noise
 
+Ranges = Literal["mean", "extreme"]
+"""What an activation's 8 bits reach over: the means of each image's least and greatest values, or those of all images.
+
+Neither is better for all: of the answers of a MobileNetV2 for ImageNet 96.3 % stayed with means and 92.3 % with extremes,
+and of a MobileNetV3-Small 0.5's 97.0 % and 99.2 %.
+"""
+
+_CHOOSING = 64  # images that choose the ranges
 _QUIET = 60  # above logging.CRITICAL
 _HIDDEN = ("openvino_telemetry", "torch", "openvino")
+
+
+def quantise_best(
+    model: onnx.ModelProto, images_u8_nhwc: npt.NDArray[np.uint8], **options: Any
+) -> tuple[onnx.ModelProto, Ranges]:
+    """Quantises with each kind of ranges; gives the graph whose last layers stay nearer to ``model``'s, and the kind.
+
+    Arguments and errors as for `quantise`; the images that calibrate also choose.
+    """
+    kinds: tuple[Ranges, ...] = get_args(Ranges)
+    made = [quantise(model, images_u8_nhwc, ranges=ranges, **options) for ranges in kinds]
+    noise = [output_noise(model, each, images_u8_nhwc[:_CHOOSING]) for each in made]
+    best = noise.index(min(noise))
+    return made[best], kinds[best]
 
 
 def quantise(
@@ -27,8 +51,11 @@ def quantise(
     fast_bias_correction: bool,
     seven_bits: bool,
     seed: int,
+    ranges: Ranges = "mean",
 ) -> onnx.ModelProto:
     """Returns ``model`` with int8 weights (one scale a channel) and 8-bit activations, as QuantizeLinear pairs.
+
+    Layers that compute in float all the same, as those of squeeze-and-excitation do, have int8 weights, too.
 
     Args:
         model: the graph, which takes ``images``; it is not changed.
@@ -39,6 +66,7 @@ def quantise(
         seven_bits: halves the range of the weights, so that sums of products of 8 bits cannot overflow the 16 bits in
             which CPUs without VNNI add them up.
         seed: of whatever the quantiser draws.
+        ranges: of the activations.
 
     Raises:
         MissingExtraError: nncf is not installed.
@@ -46,10 +74,15 @@ def quantise(
     """
     nncf = import_nncf()
     from nncf.quantization.advanced_parameters import QuantizationParameters
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
     advanced = nncf.AdvancedQuantizationParameters(
         # One scale for a whole map: onnxruntime computes no layer in 8 bits whose input has one for each channel.
         activations_quantization_params=QuantizationParameters(per_channel=False),
+        activations_range_estimator_params={
+            "mean": RangeEstimatorParametersSet.MEAN_MINMAX,
+            "extreme": RangeEstimatorParametersSet.MINMAX,
+        }[ranges],
         overflow_fix=nncf.OverflowFix.ENABLE if seven_bits else nncf.OverflowFix.DISABLE,
     )
     random.seed(seed)
@@ -68,7 +101,7 @@ def quantise(
             reason = reason_of(error)
             hint = "" if fast_bias_correction else "; fast bias correction may go on where the full one cannot"
             raise ExportError(f"nncf {nncf.__version__} cannot quantise this graph ({reason}){hint}") from error
-    return _with_unsigned_activations(made)
+    return store_in_eight_bits(_with_unsigned_activations(made))
 
 
 def _with_unsigned_activations(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import onnx
 
 from litevision.exporting.graph_parts import run_graph, with_outputs
-from litevision.quantizing.graph import layers_of
+from litevision.quantizing.graph import last_layers, layers_of
 
 _CHUNK = 4
 
@@ -28,6 +28,15 @@ class LayerNoise(NamedTuple):
     weight: str
     snr_db: float
     added: float
+
+
+def output_noise(
+    original: onnx.ModelProto, quantised: onnx.ModelProto, images_u8_nhwc: npt.NDArray[np.uint8]
+) -> float:
+    """The power of the noise over that of the signal in the outputs of the last layers, on average."""
+    last = {node.name for node in last_layers(original)}
+    found = [each for each in layer_noise(original, quantised, images_u8_nhwc) if each.name in last]
+    return sum(10 ** (-each.snr_db / 10) for each in found) / max(1, len(found))
 
 
 def layer_noise(

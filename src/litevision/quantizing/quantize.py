@@ -18,7 +18,7 @@ from litevision.outputs import check_output, kind_named
 from litevision.quantizing.gate import Gate, Trial, doubt_of, faults_of, opened_as, save
 from litevision.quantizing.graph import check_answers, float_nodes, put_back, with_integer_answers
 from litevision.quantizing.images import choose_images
-from litevision.quantizing.nncf_quantizer import import_nncf, quantise
+from litevision.quantizing.nncf_quantizer import import_nncf, quantise_best
 from litevision.quantizing.noise import LayerNoise, layer_noise, layer_title
 from litevision.runtime import Bundle
 from litevision.runtime.bundle import refuse_other_runtimes
@@ -192,7 +192,7 @@ def quantize(
     if integers_alone:
         check_answers(graph)
     note(f"calibrating on {pluralise(len(calibrators))} ({calibration.dataset})")
-    made = quantise(
+    made, ranges = quantise_best(
         graph,
         calibrators,
         in_float=float_nodes(graph),
@@ -225,7 +225,7 @@ def quantize(
     correction = "fast" if fast_bias_correction else "full"
     record = Quantization(
         method=f"nncf {nncf.__version__}, preset mixed, {correction} bias correction, "
-        f"weights in {7 if seven_bits else 8} bits{', integers alone' if integers_alone else ''}",
+        f"{ranges} ranges, weights in {7 if seven_bits else 8} bits{', integers alone' if integers_alone else ''}",
         calibrated_on=calibration.dataset,
         calibration_count=len(calibrators),
         seed=seed,

@@ -11,13 +11,22 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+import exports
+from images import noise
 from litevision.errors import ExportError, FileMissingError, UsageError
 from litevision.exporting.export import export
-from litevision.exporting.graph_parts import read_model, run_graph
+from litevision.exporting.graph_parts import copied, read_model, run_graph
 from litevision.exporting.litert.write import to_litert
 from litevision.hub import load_classifier
 from litevision.quantizing import quantize as module
-from litevision.quantizing.graph import check_answers, float_nodes, layers_of, put_back, with_integer_answers
+from litevision.quantizing.graph import (
+    check_answers,
+    float_nodes,
+    layers_of,
+    put_back,
+    store_in_eight_bits,
+    with_integer_answers,
+)
 from litevision.quantizing.nncf_quantizer import quantise
 from litevision.quantizing.noise import layer_noise
 from litevision.quantizing.quantize import quantize
@@ -25,7 +34,7 @@ from litevision.runtime import Bundle, BundleMetadata, machine
 from litevision.runtime.engines.litert_engine import import_litert
 from quantizable import coloured, write_place
 
-INT8 = onnx.TensorProto.INT8
+FLOAT, INT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT8
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +180,21 @@ def test_layers_can_be_put_back(place: Path) -> None:
         run_graph(it, ["probabilities"], {"images": images})["probabilities"] for it in (graph, made, mixed_graph)
     )
     assert np.abs(mixed - exact).max() < np.abs(rounded - exact).max()
+
+
+def test_layers_that_compute_in_float_have_weights_in_eight_bits_too() -> None:
+    """Squeeze-and-excitation has a third of MobileNetV3-Large's weights, and nncf leaves it in float."""
+    graph = exports.graph("mobilenet_v3_large", "timm", exports.ODD_HW)
+    images = np.stack([noise(*exports.ODD_HW, seed) for seed in range(4)])
+    made = quantise(graph, images, in_float=float_nodes(graph), fast_bias_correction=True, seven_bits=False, seed=0)
+    floats = [one.dims for one in made.graph.initializer if one.data_type == FLOAT]
+    assert max(np.prod(dims, dtype=int) for dims in floats if len(dims) > 1) < 1024
+    floats = store_in_eight_bits(copied(graph))
+    kept = {node.op_type for node in floats.graph.node} - {"DequantizeLinear"}
+    assert kept == {node.op_type for node in graph.graph.node}
+    exact, rounded = (run_graph(it, ["probabilities"], {"images": images})["probabilities"] for it in (graph, floats))
+    np.testing.assert_allclose(rounded, exact, atol=0.01 * exact.max())
+    assert floats.ByteSize() < 0.35 * graph.ByteSize()
 
 
 def test_which_processors_add_in_32_bits(monkeypatch: pytest.MonkeyPatch) -> None:
