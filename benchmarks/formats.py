@@ -4,12 +4,14 @@
 
 Each network is exported to a bundle, and that to every format and precision. Each file is run on the images in its own
 runtime, in a fresh process, and then all files of a network are timed in turns, on one thread. ``--weights`` is a
-folder with the published files that ``FILES`` names; other networks have random weights, whose answers are compared
-too, and have no score. ``--labels`` are lines ``path,index``. What is written to ``--output`` is not measured again by
+folder with the published files that ``FILES`` names, ``--runs`` one with own runs named like the networks, which see the
+images of ``--runs-data``; other networks have random weights, whose answers are compared too, and have no score.
+``--labels`` are lines ``path,index``. What is written to ``--output`` is not measured again by
 the next run, whatever has changed since. Takes about 30 minutes.
 """
 
 import csv
+import random
 import tempfile
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
@@ -70,6 +72,8 @@ def main() -> None:
     options.add_argument("--weights", type=Path, metavar="FOLDER", help="of the published weights (all random)")
     options.add_argument("--data", type=Path, metavar="FOLDER", help="with images (noise)")
     options.add_argument("--cells", type=Path, metavar="FOLDER", help="with images for blood-cells (as --data)")
+    options.add_argument("--runs", type=Path, metavar="FOLDER", help="of finished runs of other networks (random)")
+    options.add_argument("--runs-data", type=Path, metavar="FOLDER", help="with images for these (as --data)")
     options.add_argument("--labels", type=Path, metavar="FILE.csv", help="lines path,index of ImageNet's classes")
     options.add_argument("--images", type=int, default=200, help="how many are compared (%(default)s)")
     options.add_argument("--only", nargs="+", choices=NETWORKS, default=NETWORKS, help="networks")
@@ -115,8 +119,7 @@ def measured(name: str, place: Path, arguments: Namespace, done: set[tuple[str, 
     if any(condition.startswith(title) for condition, _ in done):
         return
     preprocess = Bundle.open(bundle).metadata.preprocess
-    folder = (arguments.cells if name == "blood-cells" else None) or arguments.data
-    paths = [] if folder is None else sorted(find_images(folder))
+    paths = images_for(name, arguments)
     held = paths[: arguments.images]
     noise = np.random.default_rng(0).integers(0, 256, (arguments.images, *preprocess.size_hw, 3), np.uint8)
     np.save(place / "images.npy", preprocess.batch(held) if held else noise)
@@ -144,12 +147,35 @@ def measured(name: str, place: Path, arguments: Namespace, done: set[tuple[str, 
             yield row("formats", condition, form, unit, values, engine=found.engine)
 
 
+def images_for(name: str, arguments: Namespace) -> list[Path]:
+    """The images that a network sees: those that it knows where it has real weights, else any; in a drawn order."""
+    own = arguments.cells if name == "blood-cells" else arguments.runs_data if run_of(name, arguments) else None
+    folder = own or arguments.data
+    if folder is None:
+        return []
+    paths = sorted(find_images(folder, recursive=True))
+    if own is not None:
+        random.Random(0).shuffle(paths)  # which lie in the folders of their classes
+    return paths
+
+
+def run_of(name: str, arguments: Namespace) -> Path | None:
+    """The bundle of an own run of a network."""
+    path = None if arguments.runs is None else arguments.runs / name / "model.onnx"
+    return path if path is not None and path.is_file() else None
+
+
 def make_bundle(name: str, place: Path, arguments: Namespace) -> tuple[Path, str, bool]:
     """The bundle of a network, what it is called, and whether its weights are real."""
     path = place / "it.onnx"
     if name in BUNDLES:
         export(name, path)
         return path, f"CenterNet ({name})", True
+    if (own := run_of(name, arguments)) is not None:
+        export(own, path)
+        found = Bundle.open(path).metadata
+        side = "x".join(map(str, found.preprocess.size_hw))
+        return path, f"{name} {found.architecture.width_mult:g} at {side}, {found.training_data.partition(":")[0]}", False
     file = None if arguments.weights is None or name not in FILES else arguments.weights / FILES[name]
     if file is not None and file.is_file():
         export(file, path)
@@ -202,8 +228,7 @@ def _in_eight_bits(bundle: Path, calibrators: list[Path]) -> Any:
     graph = read_model(bundle.read_bytes())
     images = Bundle.open(bundle).metadata.preprocess.batch(calibrators)
     in_float = float_nodes(graph)
-    made, _ = quantise_best(graph, images, in_float=in_float, fast_bias_correction=False, seven_bits=False, seed=0)
-    return made
+    return quantise_best(graph, images, in_float=in_float, fast_bias_correction=False, seven_bits=False, seed=0).model
 
 
 def answers_of(file: Path, place: Path) -> Answers:

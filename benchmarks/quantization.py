@@ -102,8 +102,7 @@ def figures_of(way: str, trial: Trial, condition: str, score: str, engine: str) 
 def in_eight_bits(graph: onnx.ModelProto, images: np.ndarray, *, fast: bool = False) -> onnx.ModelProto:
     """The graph as ``quantize`` makes it."""
     in_float = float_nodes(graph)
-    made, _ = quantise_best(graph, images, in_float=in_float, fast_bias_correction=fast, seven_bits=False, seed=0)
-    return made
+    return quantise_best(graph, images, in_float=in_float, fast_bias_correction=fast, seven_bits=False, seed=0).model
 
 
 def by_onnxruntime(graph: onnx.ModelProto, images: np.ndarray) -> onnx.ModelProto:

@@ -42,6 +42,7 @@ CLIENTS = 16
 CONTENDERS = Path(__file__).with_name("_serve_contenders.py")
 LITSERVE_CONTENDER = Path(__file__).with_name("_litserve_contender.py")
 OURS, UNBATCHED, PIPELINE = "server", "server, --max-batch 1", "pipeline"
+AUTO = "server, --engine auto"
 PLAIN, LITSERVE = "plain endpoint", "LitServe"
 ENDPOINTS = {PLAIN: (CONTENDERS, "endpoint"), LITSERVE: (LITSERVE_CONTENDER,)}
 WAIT_S = 120.0
@@ -127,9 +128,11 @@ def main() -> None:
     report(rows, found, arguments, "serve")
 
 
-def requests_of(images: list[bytes], path: str = PREDICT, *, form: bool = False) -> list[tuple[bytes, bytes]]:
+def requests_of(
+    images: list[bytes], path: str = PREDICT, *, form: bool = False, engine: str | None = None
+) -> list[tuple[bytes, bytes]]:
     """A request for each image, and the best class as the answer should have it."""
-    classifier = litevision.load_classifier(MODEL)
+    classifier = litevision.load_classifier(MODEL, engine=engine)
     labels = [classifier.predict(data, top=1).labels[0] for data in images]
     start = b'"predictions":[{"label":"%s"'
     return [
@@ -142,9 +145,11 @@ def throughput(place: Path, folder: Path, images: list[bytes], condition: str, a
     """Images a second: the pipeline's, the server's with batches and without, the endpoint's."""
     raw, forms = requests_of(images), requests_of(images, "/predict", form=True)
 
+    chosen = requests_of(images, engine="auto")
+
     def ours(*options: str) -> tuple[float, float]:
         with serving(place, *options) as server:
-            return loaded(server, raw, arguments.seconds)
+            return loaded(server, chosen if "auto" in options else raw, arguments.seconds)
 
     def theirs(other: str) -> tuple[float, float]:
         with serving(place, other=other) as server:
@@ -155,6 +160,7 @@ def throughput(place: Path, folder: Path, images: list[bytes], condition: str, a
         return found["rate"], found["cpu_ms"]
 
     contenders = {PIPELINE: pipeline, OURS: ours, UNBATCHED: partial(ours, "--max-batch", "1")}
+    contenders[AUTO] = partial(ours, "--engine", "auto")
     contenders |= {other: partial(theirs, other) for other in endpoints()}
     rounds = interleaved(contenders, arguments.rounds, warm_up=False)
     for place_of, unit in enumerate(("images/s", "CPU ms/image")):
@@ -163,6 +169,8 @@ def throughput(place: Path, folder: Path, images: list[bytes], condition: str, a
             yield row("serve", condition, name, unit, found)
         for below in (name for name in values if name != OURS):
             yield row("serve", condition, f"{OURS} / {below}", f"ratio of {unit}", ratios(values[OURS], values[below]))
+        above = ratios(values[AUTO], values[PLAIN])
+        yield row("serve", condition, f"{AUTO} / {PLAIN}", f"ratio of {unit}", above)
 
 
 def endpoints() -> list[str]:

@@ -6,13 +6,14 @@ import random
 import sys
 import warnings
 from collections.abc import Collection, Iterator
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
+from litevision.console import note
 from litevision.errors import ExportError, MissingExtraError, reason_of
 from litevision.quantizing.graph import store_in_eight_bits
 from litevision.quantizing.noise import output_noise
@@ -29,18 +30,40 @@ _QUIET = 60  # above logging.CRITICAL
 _HIDDEN = ("openvino_telemetry", "torch", "openvino")
 
 
-def quantise_best(
-    model: onnx.ModelProto, images_u8_nhwc: npt.NDArray[np.uint8], **options: Any
-) -> tuple[onnx.ModelProto, Ranges]:
-    """Quantises with each kind of ranges; gives the graph whose last layers stay nearer to ``model``'s, and the kind.
+class Quantised(NamedTuple):
+    """A graph in 8 bits, and how it was made.
 
-    Arguments and errors as for `quantise`; the images that calibrate also choose.
+    Attributes:
+        model: the graph.
+        ranges: of its activations.
+        correction: of its biases.
     """
-    kinds: tuple[Ranges, ...] = get_args(Ranges)
-    made = [quantise(model, images_u8_nhwc, ranges=ranges, **options) for ranges in kinds]
-    noise = [output_noise(model, each, images_u8_nhwc[:_CHOOSING]) for each in made]
-    best = noise.index(min(noise))
-    return made[best], kinds[best]
+
+    model: onnx.ModelProto
+    ranges: Ranges
+    correction: Literal["full", "fast"]
+
+
+def quantise_best(
+    model: onnx.ModelProto, images_u8_nhwc: npt.NDArray[np.uint8], *, fast_bias_correction: bool, **options: Any
+) -> Quantised:
+    """Quantises with each kind of ranges, and takes the one whose last layers stay nearest to ``model``'s.
+
+    Where the full correction of biases cannot take the graph, as of necks whose maps go several ways, the fast one is
+    taken, and it is said. Arguments and errors as for `quantise`; the images that calibrate also choose.
+    """
+    fast, made = fast_bias_correction, list[Quantised]()
+    for ranges in get_args(Ranges):
+        try:
+            found = quantise(model, images_u8_nhwc, fast_bias_correction=fast, ranges=ranges, **options)
+        except ExportError as error:
+            if fast:
+                raise
+            note(f"{error}; the fast one is taken")
+            fast = True
+            found = quantise(model, images_u8_nhwc, fast_bias_correction=fast, ranges=ranges, **options)
+        made.append(Quantised(found, ranges, "fast" if fast else "full"))
+    return min(made, key=lambda one: output_noise(model, one.model, images_u8_nhwc[:_CHOOSING]))
 
 
 def quantise(
@@ -98,9 +121,11 @@ def quantise(
                 advanced_parameters=advanced,
             )
         except Exception as error:  # its errors and onnx's share no base class
-            reason = reason_of(error)
-            hint = "" if fast_bias_correction else "; fast bias correction may go on where the full one cannot"
-            raise ExportError(f"nncf {nncf.__version__} cannot quantise this graph ({reason}){hint}") from error
+            with_what = "fast" if fast_bias_correction else "full"
+            raise ExportError(
+                f"nncf {nncf.__version__} cannot quantise this graph with {with_what} bias correction "
+                f"({reason_of(error)})"
+            ) from error
     return store_in_eight_bits(_with_unsigned_activations(made))
 
 

@@ -192,7 +192,7 @@ def quantize(
     if integers_alone:
         check_answers(graph)
     note(f"calibrating on {pluralise(len(calibrators))} ({calibration.dataset})")
-    made, ranges = quantise_best(
+    made, ranges, correction = quantise_best(
         graph,
         calibrators,
         in_float=float_nodes(graph),
@@ -222,7 +222,6 @@ def quantize(
                     chosen, model_chosen = trial, mixed
                     break
     nncf = import_nncf()
-    correction = "fast" if fast_bias_correction else "full"
     record = Quantization(
         method=f"nncf {nncf.__version__}, preset mixed, {correction} bias correction, "
         f"{ranges} ranges, weights in {7 if seven_bits else 8} bits{', integers alone' if integers_alone else ''}",
