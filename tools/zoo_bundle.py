@@ -2,7 +2,7 @@
 
     python tools/zoo_bundle.py NAME RUN [--seeds RUN RUN ...]
 
-The runs after --seeds, of one recipe and different seeds, give the card of a classifier a mean and its spread.
+The runs after --seeds, of one recipe and different seeds, give the card a mean and its spread.
 """
 
 import argparse
@@ -41,14 +41,14 @@ def results_of(run: Path) -> dict[str, Any]:
     return found
 
 
-def scores_of_seeds(runs: list[dict[str, Any]]) -> list[float]:
-    """Each one's top-1 on the test images, in percent."""
+def scores_of_seeds(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each one's scores on the test images."""
     recipes = [{**found["recipe"], "run": {**found["recipe"]["run"], "seed": 0}} for found in runs]
     if any(recipe != recipes[0] for recipe in recipes):
         sys.exit("error: the runs after --seeds differ in more than their seed")
     if len({found["seed"] for found in runs}) < len(runs):
         sys.exit("error: two of the runs after --seeds have one seed")
-    return [found["scores"]["test"]["top1"] for found in runs]
+    return [found["scores"]["test"] for found in runs]
 
 
 if __name__ == "__main__":

@@ -284,7 +284,7 @@ class Task(ABC):
         """The score of a split in one line."""
 
     @abstractmethod
-    def card_sections(self, results: Mapping[str, Any], seeds: Sequence[float] | None = None) -> "CardSections":
+    def card_sections(self, results: Mapping[str, Any], seeds: Sequence[Mapping[str, Any]] = ()) -> "CardSections":
         """What of the model card differs by task."""
 
     @property

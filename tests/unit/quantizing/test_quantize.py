@@ -4,10 +4,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import onnx
+import onnx.parser
 import pytest
 from onnx import numpy_helper
 
@@ -22,19 +23,38 @@ from litevision.quantizing import quantize as module
 from litevision.quantizing.graph import (
     check_answers,
     float_nodes,
+    last_layers,
     layers_of,
     put_back,
     store_in_eight_bits,
     with_integer_answers,
 )
-from litevision.quantizing.nncf_quantizer import quantise
-from litevision.quantizing.noise import layer_noise
+from litevision.quantizing.nncf_quantizer import Ranges, quantise, quantise_best
+from litevision.quantizing.noise import layer_noise, output_noise
 from litevision.quantizing.quantize import quantize
 from litevision.runtime import Bundle, BundleMetadata, machine
 from litevision.runtime.engines.litert_engine import import_litert
 from quantizable import coloured, write_place
 
 FLOAT, INT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT8
+
+
+FORKED = """<ir_version: 7, opset_import: ["" : 13]> g (uint8[n, 16, 16, 3] images) => (float[n, 8] probabilities)
+<float scale = {0.0039}> {
+    moved = Transpose <perm = [0, 3, 1, 2]> (images)
+    pixels = Cast <to = 1> (moved)
+    x = Mul (pixels, scale)
+    a = Conv (x, w1, b1)
+    b = Conv (a, w2, b2)
+    both = Concat <axis = 1> (a, b)
+    p = Conv (both, w3, b3)
+    q = Conv (both, w4, b4)
+    s = Add (p, q)
+    r = Conv (s, w5, b5)
+    m = GlobalAveragePool (r)
+    f = Flatten (m)
+    probabilities = Softmax (f)
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +200,30 @@ def test_layers_can_be_put_back(place: Path) -> None:
         run_graph(it, ["probabilities"], {"images": images})["probabilities"] for it in (graph, made, mixed_graph)
     )
     assert np.abs(mixed - exact).max() < np.abs(rounded - exact).max()
+
+
+def test_where_full_bias_correction_cannot_take_a_graph_the_fast_one_does(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As in NanoDet-Plus' neck: two layers read one map, which nncf 3.4 looks for where only one of them is."""
+    graph = onnx.parser.parse_model(FORKED)
+    draw = np.random.default_rng(0)
+    for name, shape in {"w1": (8, 3), "w2": (8, 8), "w3": (8, 16), "w4": (8, 16), "w5": (8, 8)}.items():
+        for key, sides in ((name, (*shape, 1, 1)), (name.replace("w", "b"), shape[:1])):
+            graph.graph.initializer.append(numpy_helper.from_array(draw.normal(0, 0.3, sides).astype(np.float32), key))
+    for place, node in enumerate(graph.graph.node):
+        node.name = f"node {place}"
+    assert [node.output[0] for node in last_layers(graph)] == ["r"]
+    images = np.stack([coloured(seed % 3, seed)[:16, :16] for seed in range(8)])
+    options = {"in_float": float_nodes(graph), "seven_bits": False, "seed": 0}
+    made = quantise_best(graph, images, fast_bias_correction=False, **options)
+    assert made.correction == "fast"
+    assert "cannot quantise this graph with full bias correction (" in capsys.readouterr().err
+    kinds: tuple[Ranges, ...] = get_args(Ranges)
+    both = [quantise(graph, images, fast_bias_correction=True, ranges=kind, **options) for kind in kinds]
+    noise = [output_noise(graph, one, images) for one in both]
+    assert output_noise(graph, made.model, images) == min(noise) < max(noise) < 0.05
+    assert made.ranges == kinds[noise.index(min(noise))]
 
 
 def test_layers_that_compute_in_float_have_weights_in_eight_bits_too() -> None:

@@ -2,15 +2,15 @@
 
 import json
 import shlex
-import statistics
 from collections.abc import Sequence
 
 from litevision.image import Crop
 from litevision.runtime import Calibration
 from litevision.tasks.report import CardSections
 from litevision.training.report import facts
-from litevision.training.report.card import data_section, plain, table, weakest_classes
+from litevision.training.report.card import data_section, plain, spread_text, table, weakest_classes
 
+_SPREAD = (("top-1", "top1", " %"),)
 _PROGRAM = """\
 import json
 
@@ -41,8 +41,8 @@ photo = photo.crop((left, top, left + width, top + height))""",
 }
 
 
-def card_sections(results: facts.Results, seeds: Sequence[float] | None) -> CardSections:
-    """The sections of a classifier's card; ``seeds`` are top-1 of the same recipe with one seed each, in percent."""
+def card_sections(results: facts.Results, seeds: Sequence[facts.Results] = ()) -> CardSections:
+    """The sections of a classifier's card; ``seeds`` are the scores of the same recipe with one seed each."""
     network, check, path = results["network"], results["bundle"]["check"], results["bundle"]["path"]
     height, width = network["size_hw"]
     return CardSections(
@@ -91,7 +91,7 @@ def _limits(results: facts.Results) -> list[str]:
     return lines
 
 
-def _score(results: facts.Results, seeds: Sequence[float] | None) -> str:
+def _score(results: facts.Results, seeds: Sequence[facts.Results]) -> str:
     split = facts.judged_split(results)
     if split is None:
         return "Not measured."
@@ -107,23 +107,12 @@ def _score(results: facts.Results, seeds: Sequence[float] | None) -> str:
     if results.get("calibration"):
         text += _calibrated(results)
     if seeds:
-        text += f"{_spread(seeds, averaged=bool(results.get('averaged')))}\n\n"
+        text += f"{spread_text(results, seeds, _SPREAD, digits=1)}\n\n"
     rows = [
         (plain(row["name"]), f"{row['count']:,}", *(facts.share(row[key]) for key in ("precision", "recall", "f1")))
         for row in scores["per_class"]
     ]
     return text + table(("class", f"{split} images", "precision", "recall", "F1"), rows, numbers_from=1)
-
-
-def _spread(seeds: Sequence[float], *, averaged: bool) -> str:
-    what = "One run of the first recipe below, not averaged with others," if averaged else "The same recipe"
-    if len(seeds) == 1:
-        return f"{what} with one seed: top-1 {facts.percent(seeds[0])}."
-    each = ", ".join(f"{seed:.1f}" for seed in seeds)
-    return (
-        f"{what} with {len(seeds)} seeds: top-1 {facts.percent(statistics.fmean(seeds))} on average, standard "
-        f"deviation {statistics.stdev(seeds):.1f} ({each})."
-    )
 
 
 def snippet(path: str, crop: Crop) -> str:

@@ -258,7 +258,7 @@ class Classification(Task):
             f"(95 % interval {low:.1f} to {high:.1f}), macro F1 {scores['macro_f1']:.3f}"
         )
 
-    def card_sections(self, results: Mapping[str, Any], seeds: Sequence[float] | None = None) -> CardSections:
+    def card_sections(self, results: Mapping[str, Any], seeds: Sequence[Mapping[str, Any]] = ()) -> CardSections:
         """What of the model card differs by task."""
         from litevision.tasks.classification.card import card_sections
 

@@ -2,14 +2,15 @@
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litevision.image import Crop
 from litevision.tasks.report import CardSections
 from litevision.training.report import facts
-from litevision.training.report.card import data_section, plain, table, weakest_classes
+from litevision.training.report.card import data_section, plain, spread_text, table, weakest_classes
 
+_SPREAD = (("AP", "ap", ""), ("AP50", "ap50", ""))
 _PROGRAM = """\
 import json
 
@@ -42,8 +43,8 @@ shift = np.array([round((width - inside[0]) / 2), round((height - inside[1]) / 2
 }
 
 
-def card_sections(results: facts.Results) -> CardSections:
-    """The sections of a detector's card."""
+def card_sections(results: facts.Results, seeds: Sequence[facts.Results] = ()) -> CardSections:
+    """The sections of a detector's card; ``seeds`` are the scores of the same recipe with one seed each."""
     network, path = results["network"], results["bundle"]["path"]
     height, width = network["size_hw"]
     return CardSections(
@@ -52,7 +53,7 @@ def card_sections(results: facts.Results) -> CardSections:
         f"{network['width_mult']:g}), trained with litevision {results['litevision']} on {results['created']}.",
         limits=_limits(results),
         data=_data(results),
-        score=_score(results),
+        score=_score(results, seeds),
         input_title="Input and output",
         input=f"`images`: uint8, N x {height} x {width} x 3, RGB, any N; normalisation is inside the graph. Outputs, "
         "the surest first: `boxes`, float32, N x K x 4, (x1, y1, x2, y2) in px of that input; `scores`, float32, "
@@ -94,7 +95,7 @@ def _data(results: facts.Results) -> str:
     return f"{data_section(results, left_out)}\n\nThe table counts boxes. Images: {images}."
 
 
-def _score(results: facts.Results) -> str:
+def _score(results: facts.Results, seeds: Sequence[facts.Results]) -> str:
     split = facts.judged_split(results)
     if split is None:
         return "Not measured."
@@ -106,6 +107,8 @@ def _score(results: facts.Results) -> str:
         f"{facts.share(scores['ap50'])}{_interval(scores, 'ap50')}, AP75 "
         f"{facts.share(scores['ap75'])}; AP by size: {by_size}.\n\n"
     )
+    if seeds:
+        text += f"{spread_text(results, seeds, _SPREAD, digits=3)}\n\n"
     rows = [
         (
             plain(row["name"]),

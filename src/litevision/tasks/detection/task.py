@@ -303,11 +303,11 @@ class DetectionTask(Task):
         """The score of a split in one line."""
         return score_line(split, scores)
 
-    def card_sections(self, results: Mapping[str, Any], seeds: Sequence[float] | None = None) -> CardSections:
+    def card_sections(self, results: Mapping[str, Any], seeds: Sequence[Mapping[str, Any]] = ()) -> CardSections:
         """What of the model card differs by task."""
         from litevision.tasks.detection.card import card_sections
 
-        return card_sections(results)
+        return card_sections(results, seeds)
 
     @property
     def score_curve(self) -> ScoreCurve:

@@ -2,6 +2,7 @@
 
 import html
 import re
+import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import tomli_w
@@ -15,13 +16,13 @@ _SPECIAL = re.compile(r"([\\`*_\[\]|#~])")
 _UNKNOWN = "unknown"  # as the recipe says it where nobody told
 
 
-def model_card(results: facts.Results, seeds: Sequence[float] | None = None) -> str:
+def model_card(results: facts.Results, seeds: Sequence[facts.Results] = ()) -> str:
     """What a stranger must know before using the model, and how to use it.
 
     Args:
         results: as ``results.json`` holds them. The bundle's ``preprocess``, and the data's ``description`` and
             ``licence``, are read where they are there.
-        seeds: top-1 in percent, on the same images, of the same recipe with one seed each; of a classifier.
+        seeds: scores, on the same images, of the same recipe with one seed each.
     """
     task = task_of(results.get("task", DEFAULT))
     given = task.card_sections(results, seeds)
@@ -41,6 +42,30 @@ def model_card(results: facts.Results, seeds: Sequence[float] | None = None) -> 
         "Training": training_section(results),
     }
     return document(results["name"], facts.score_in_words(results), sections)
+
+
+def spread_text(
+    results: facts.Results, seeds: Sequence[facts.Results], figures: Iterable[tuple[str, str, str]], *, digits: int
+) -> str:
+    """What the same recipe scores with other seeds, on average and each.
+
+    Args:
+        results: of the run whose card it is.
+        seeds: the scores of each run.
+        figures: of each score its name, its key, and its unit with a space before it.
+        digits: behind the point.
+    """
+    averaged = results.get("averaged")
+    what = "One run of the first recipe below, not averaged with others," if averaged else "The same recipe"
+    told = []
+    for name, key, unit in figures:
+        values = [seed[key] for seed in seeds]
+        mean = f"{name} {statistics.fmean(values):.{digits}f}{unit}"
+        if len(values) > 1:
+            each = ", ".join(f"{value:.{digits}f}" for value in values)
+            mean += f" on average, standard deviation {statistics.stdev(values):.{digits}f} ({each})"
+        told.append(mean)
+    return f"{what} with {pluralise(len(seeds), 'seed') if len(seeds) > 1 else 'one seed'}: {'; '.join(told)}."
 
 
 def file_table(results: facts.Results) -> str:

@@ -11,7 +11,7 @@ import pytest
 from bundles import plain_metadata, write_bundle
 from images import scene, stored_as
 from litevision.hub import load
-from litevision.training.report.card import model_card
+from litevision.training.report.card import model_card, spread_text
 
 
 def table(card: str, section: str) -> list[list[str]]:
@@ -78,10 +78,15 @@ def test_seeds_come_with_mean_and_spread(make_run: Any) -> None:
     seeds = [93.0, 93.6, 94.5]
     assert (
         f"3 seeds: top-1 93.7 % on average, standard deviation {statistics.stdev(seeds):.1f} (93.0, 93.6, 94.5)"
-        in model_card(results, seeds)
+        in model_card(results, [{"top1": seed} for seed in seeds])
     )
-    assert "The same recipe with one seed: top-1 93.0 %" in model_card(results, [93.0])
+    assert "The same recipe with one seed: top-1 93.0 %." in model_card(results, [{"top1": 93.0}])
     assert "seeds" not in model_card(results)
+    boxes = [{"ap": 0.64, "ap50": 0.93}, {"ap": 0.65, "ap50": 0.925}]
+    assert spread_text(results, boxes, (("AP", "ap", ""), ("AP50", "ap50", "")), digits=3) == (
+        "The same recipe with 2 seeds: AP 0.645 on average, standard deviation 0.007 (0.640, 0.650); "
+        "AP50 0.927 on average, standard deviation 0.004 (0.930, 0.925)."
+    )
 
 
 def test_without_test_images_scores_or_start_weights(make_run: Any) -> None:
