@@ -175,7 +175,7 @@ def make_bundle(name: str, place: Path, arguments: Namespace) -> tuple[Path, str
         export(own, path)
         found = Bundle.open(path).metadata
         side = "x".join(map(str, found.preprocess.size_hw))
-        return path, f"{name} {found.architecture.width_mult:g} at {side}, {found.training_data.partition(':')[0]}", False
+        return path, f"{name} {found.architecture.width_mult:g} at {side}, trained on {found.training_data.partition(':')[0]}", False
     file = None if arguments.weights is None or name not in FILES else arguments.weights / FILES[name]
     if file is not None and file.is_file():
         export(file, path)

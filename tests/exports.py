@@ -13,6 +13,7 @@ from litevision.exporting.bundle import export_bundle
 from litevision.exporting.graph import to_onnx
 from litevision.image import Preprocess
 from litevision.models import Network
+from litevision.models.kinds import AnyNetwork
 from litevision.runtime import BundleMetadata, Weights
 from litevision.runtime.metadata import NORMALISATIONS
 from litevision.tasks.classification.export import RawToProbabilities
@@ -25,7 +26,7 @@ ODD_HW = (65, 98)
 WEIGHTS = Weights("short.test", "tests", "Apache-2.0", "0" * 64)
 
 
-def export(network: Network, path: Path, size_hw: tuple[int, int] = (64, 64), **changes: Any) -> BundleMetadata:
+def export(network: AnyNetwork, path: Path, size_hw: tuple[int, int] = (64, 64), **changes: Any) -> BundleMetadata:
     """``export_bundle`` with everything that it asks for; ``changes`` replace some of it."""
     arguments = {
         "labels": LABELS,

@@ -18,7 +18,7 @@ from litevision.exporting.surgery import fix_batch, give_maps, prune, read_graph
 from litevision.runtime.engines.ncnn_engine import BIN, PARAM
 
 _TIMEOUT_S = 600
-_TOLERANCE = 1e-3
+_TOLERANCE = 1e-4
 
 
 def write_ncnn(bundle: FinishedBundle, unfinished: Path, *, half: bool = False) -> float:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from litevision.runtime.model_folder import ModelFolder
 
 PARAM, BIN = "model.param", "model.bin"
+_HALF = (0x01306B47).to_bytes(4, "little")
 
 # ncnn trusts its files: some that are damaged end the process that loads or computes them. This one may end.
 _TRIAL = """
@@ -56,6 +57,9 @@ class NcnnEngine:
         self._net.opt.num_threads = self.choice.threads
         self._net.opt.use_vulkan_compute = False
         with load_errors(name, self.version):
+            if not _is_half(files[1]):  # else ncnn keeps what is in float32 in float16 between layers
+                self._net.opt.use_fp16_packed = self._net.opt.use_fp16_storage = False
+                self._net.opt.use_fp16_arithmetic = False
             _try([*files, *map(str, input_chw)])
             if self._net.load_param(files[0]) or self._net.load_model(files[1]):
                 raise ValueError("its files are damaged")
@@ -80,6 +84,12 @@ class NcnnEngine:
                     raise BundleError(f"{self._name}: {self.version} gives no {name!r}.")
                 answers[name] = np.array(found)[None]
         return answers
+
+
+def _is_half(weights: str) -> bool:
+    """Whether a file of weights begins with ncnn's mark of float16."""
+    with open(weights, "rb") as file:  # noqa: PTH123  # a text
+        return file.read(4) == _HALF
 
 
 def _try(arguments: list[str]) -> None:
