@@ -42,7 +42,9 @@ def main() -> None:
     """Measures, reports."""
     options = parser(__doc__, rounds=None, threads=False, weights=False)
     options.add_argument("bundles", nargs="*", default=["clothing"], metavar="NAME|FILE|RUN", help="(%(default)s)")
-    options.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="labelled, with the bundles' classes")
+    options.add_argument(
+        "--data", type=Path, required=True, metavar="FOLDER", help="labelled, with the bundles' classes"
+    )
     options.add_argument("--images", type=int, default=300, help="that calibrate (%(default)s)")
     arguments = options.parse_args()
     if arguments.quick:
@@ -120,7 +122,12 @@ def by_onnxruntime(graph: onnx.ModelProto, images: np.ndarray) -> onnx.ModelProt
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "int8.onnx")
         quantize_static(  # which changes the model that it is given
-            copied(graph), path, Reader(), per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8
+            copied(graph),
+            path,
+            Reader(),
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
         )
         return onnx.load(path)
 

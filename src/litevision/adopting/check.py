@@ -64,9 +64,7 @@ def plain_detections(decoded: tuple[Array, ...], decoding: Decoding, suppression
     if decoding.iou_threshold is None:
         order = np.argsort(-scores, kind="stable")[: suppression.max_detections]
         return boxes[order], scores[order], decoded[2][0][order]
-    return suppress(
-        boxes, scores, suppression.iou_threshold, suppression.score_threshold, suppression.max_detections
-    )
+    return suppress(boxes, scores, suppression.iou_threshold, suppression.score_threshold, suppression.max_detections)
 
 
 def check_adopted(path: Path, images_u8_nhwc: Array, expected: Sequence[Array | Found]) -> Check:

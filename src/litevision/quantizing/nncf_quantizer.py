@@ -21,8 +21,8 @@ from litevision.quantizing.noise import output_noise
 Ranges = Literal["mean", "extreme"]
 """What an activation's 8 bits reach over: the means of each image's least and greatest values, or those of all images.
 
-Neither is better for all: of the answers of a MobileNetV2 for ImageNet 96.3 % stayed with means and 92.3 % with extremes,
-and of a MobileNetV3-Small 0.5's 97.0 % and 99.2 %.
+Neither is better for all: of the answers of a MobileNetV2 for ImageNet 96.3 % stayed with means and 92.3 % with
+extremes, and of a MobileNetV3-Small 0.5's 97.0 % and 99.2 %.
 """
 
 _CHOOSING = 64  # images that choose the ranges

@@ -30,9 +30,7 @@ class LayerNoise(NamedTuple):
     added: float
 
 
-def output_noise(
-    original: onnx.ModelProto, quantised: onnx.ModelProto, images_u8_nhwc: npt.NDArray[np.uint8]
-) -> float:
+def output_noise(original: onnx.ModelProto, quantised: onnx.ModelProto, images_u8_nhwc: npt.NDArray[np.uint8]) -> float:
     """The power of the noise over that of the signal in the outputs of the last layers, on average."""
     last = {node.name for node in last_layers(original)}
     found = [each for each in layer_noise(original, quantised, images_u8_nhwc) if each.name in last]

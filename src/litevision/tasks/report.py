@@ -25,6 +25,11 @@ class MainScore(NamedTuple):
         value = getattr(scores, self.key)
         return None if value is None else float(value)
 
+    def shown(self, value: float) -> str:
+        """The figure with its name: ``top-1 92.47 %``, ``AP 0.643``."""
+        name, comma, unit = self.name.partition(", ")
+        return f"{name} {value:.2f} {unit}" if comma else f"{name} {value:.3f}"
+
 
 @dataclass(frozen=True)
 class Rows:

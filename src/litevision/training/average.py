@@ -4,21 +4,21 @@ Source: Wortsman et al. 2022, "Model soups" (arXiv:2203.05482), the uniform soup
 end near enough to each other for their mean to be a good network, often a better one than each, at the cost of one.
 """
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from litevision.data import Sample
 from litevision.errors import UsageError
 from litevision.files import sha256_of
-from litevision.models.factory import build
-from litevision.models.network import Network
-from litevision.tasks import task_of
+from litevision.models.config import ModelConfig, NetworkConfig
+from litevision.models.kinds import AnyNetwork
 from litevision.training.batch_norm import batch_norms, measuring
 from litevision.training.batches import PixelNormaliser
 from litevision.training.checkpoint import Progress, read_checkpoint, write_checkpoint
@@ -28,31 +28,25 @@ from litevision.training.plan import AnyPlan, read_plan, run_folder
 from litevision.training.result import RESULTS, Run
 
 _BN_IMAGES = 1024
-_BN_BATCH = 64
-_TASK = "classification"
+_BN_PIXELS = 64 * 224 * 224  # of a batch
 
 
 def read_runs(folders: Sequence[Path]) -> list[AnyPlan]:
     """The plans of the runs, which must fit each other.
 
     Raises:
-        UsageError: fewer than two, the same one twice, of detection, or other networks, images, splits or starts.
+        UsageError: fewer than two, the same one twice, or other networks, images, splits or starts.
     """
     if len(folders) < 2:
         raise UsageError(f"averaging takes at least two runs, got {len(folders)}")
     twice = next((one for place, one in enumerate(folders) if one.resolve() in _resolved(folders[:place])), None)
     if twice is not None:
         raise UsageError(f"{twice} is given twice; averaging takes each run once")
-    plans: list[AnyPlan] = []
-    for folder in folders:
-        plan = read_plan(folder)
-        if plan.task is not task_of(_TASK):
-            raise UsageError(f"{folder} is a run of {plan.task.name}; averaging takes runs of {_TASK}")
-        plans.append(plan)
+    plans: list[AnyPlan] = [read_plan(folder) for folder in folders]
     for folder, plan in zip(folders, plans, strict=True):
         for what, one, first in (
-            ("network", replace(plan.config, dropout=None), replace(plans[0].config, dropout=None)),
-            ("images or splits", plan.data, plans[0].data),
+            ("network", _without_dropout(plan.config), _without_dropout(plans[0].config)),
+            ("images or splits", plan.task.data_to_dict(plan.data), plans[0].task.data_to_dict(plans[0].data)),
             ("starting weights", plan.start and plan.start.sha256, plans[0].start and plans[0].start.sha256),
             ("preprocessing", plan.preprocess, plans[0].preprocess),
         ):
@@ -67,30 +61,35 @@ def read_runs(folders: Sequence[Path]) -> list[AnyPlan]:
     return plans
 
 
+def _without_dropout(config: ModelConfig) -> ModelConfig:
+    return replace(config, dropout=None) if isinstance(config, NetworkConfig) else config
+
+
 def _resolved(folders: Sequence[Path]) -> list[Path]:
     return [folder.resolve() for folder in folders]
 
 
-def mean_network(plans: Sequence[AnyPlan], folders: Sequence[Path]) -> Network:
+def mean_network(plans: Sequence[AnyPlan], folders: Sequence[Path]) -> AnyNetwork:
     """The mean of the runs' best weights, the statistics of batch normalisation measured anew.
 
     Those statistics belong to the weights that they were measured with; here they are the mean over training images
     as the finished model sees them.
     """
     states = [read_checkpoint(folder / BEST)[1]["network"] for folder in folders]
-    network = build(plans[0].config)
+    network = plans[0].config.build()
     network.load_state_dict({key: _mean([state[key] for state in states]) for key in states[0]})
     measure_statistics(network, plans[0])
     return network.eval()
 
 
-def measure_statistics(network: Network, plan: AnyPlan) -> None:
-    """Measures the statistics of batch normalisation anew, on training images spread over all classes."""
+def measure_statistics(network: AnyNetwork, plan: AnyPlan) -> None:
+    """Measures the statistics of batch normalisation anew, on training images drawn from all of them."""
     images = _spread(plan.data.of(*plan.recipe.schedule.splits), _BN_IMAGES)
     normalise = PixelNormaliser(plan.normalisation, network.config.in_channels)
+    step = max(1, _BN_PIXELS // math.prod(plan.preprocess.size_hw))
     with measuring(network, batch_norms(network)), torch.inference_mode():
-        for start in range(0, len(images), _BN_BATCH):
-            batch = np.stack([plan.preprocess(sample.path) for sample in images[start : start + _BN_BATCH]])
+        for start in range(0, len(images), step):
+            batch = np.stack([plan.preprocess(sample.path) for sample in images[start : start + step]])
             network(normalise(torch.from_numpy(batch).permute(0, 3, 1, 2)))
 
 
@@ -100,7 +99,7 @@ def _mean(tensors: Sequence[Tensor]) -> Tensor:
     return torch.stack([tensor.double() for tensor in tensors]).mean(0).to(tensors[0].dtype)
 
 
-def _spread(samples: Sequence[Sample], most: int) -> Sequence[Sample]:
+def _spread(samples: Sequence[Any], most: int) -> Sequence[Any]:
     """Up to ``most`` samples in an order that mixes the classes, the same each time."""
     order = np.random.default_rng(0).permutation(len(samples))[:most]
     return [samples[index] for index in order]
@@ -112,7 +111,7 @@ def average(runs: Sequence[str | os.PathLike[str]], *, name: str, output: str | 
     The score on the validation images tells whether it was worth it; the test images are scored as after training.
 
     Args:
-        runs: finished runs of classification, or their folders.
+        runs: finished runs, or their folders.
         name: of the result.
         output: the folder in which the result's own is made.
 
@@ -134,14 +133,14 @@ def average(runs: Sequence[str | os.PathLike[str]], *, name: str, output: str | 
     plan.write(folder)
     network = mean_network(plans, folders)
     write_checkpoint(folder / BEST, Progress(), {"network": network.state_dict()})
-    averaged = [Averaged(run.name, one.recipe, _top1_of(run)) for run, one in zip(folders, plans, strict=True)]
+    averaged = [Averaged(run.name, one.recipe, _scores_of(run, one)) for run, one in zip(folders, plans, strict=True)]
     finish(plan, network, Progress(), folder, stopped_early=False, device="cpu", averaged=averaged)
     return Run(folder)
 
 
-def _top1_of(folder: Path) -> dict[str, float]:
-    """What the run's own model scores, in percent by split; nothing where it is not finished."""
+def _scores_of(folder: Path, plan: AnyPlan) -> dict[str, float]:
+    """The main score of the run's own model by split; nothing where it is not finished."""
     if not (folder / RESULTS).is_file():
         return {}
-    scores = Run(folder).results["scores"]
-    return {split: found["top1"] for split, found in scores.items() if found and "top1" in found}
+    scores, key = Run(folder).results["scores"], plan.task.main_score.key
+    return {split: found[key] for split, found in scores.items() if found and found.get(key) is not None}

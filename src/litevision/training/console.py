@@ -206,7 +206,8 @@ def print_warnings(results: Mapping[str, Any]) -> None:
 def print_averaged(results: Mapping[str, Any]) -> None:
     """Prints what each of the averaged runs scores alone."""
     for run in results["averaged"]:
-        scores = ", ".join(f"{split} top-1 {top1:.2f} %" for split, top1 in run["top1"].items())
+        shown = task_of(results["task"]).main_score.shown
+        scores = ", ".join(f"{split} {shown(score)}" for split, score in run["scores"].items())
         print(f"{escape(run['name'])} alone: {scores or 'not finished, so without a score'}")
 
 

@@ -17,6 +17,7 @@ from litevision.runtime import Bundle, Check, Weights
 from litevision.runtime.cpus import available_cpus
 from litevision.runtime.machine import Machine
 from litevision.runtime.schema import to_dict
+from litevision.tasks.report import MainScore
 from litevision.training.checkpoint import Progress
 from litevision.training.diagnosis import warnings_of
 from litevision.training.plan import AnyPlan
@@ -33,11 +34,11 @@ _HELD_OUT: tuple[Split, ...] = ("validation", "test")
 
 
 class Averaged(NamedTuple):
-    """One of the runs of whose weights a network is the mean; ``top1`` is in percent, by split, where it is known."""
+    """One of the runs of whose weights a network is the mean; ``scores`` are its task's main score by split."""
 
     name: str
     recipe: Recipe
-    top1: Mapping[str, float]
+    scores: Mapping[str, float]
 
 
 def finish(
@@ -98,7 +99,7 @@ def finish(
                 "name": run.name,
                 "recipe": recipe_tables(_without_folders(run.recipe)),
                 "seed": run.recipe.run.seed,
-                "top1": dict(run.top1),
+                "scores": dict(run.scores),
             }
             for run in averaged
         ],
@@ -113,7 +114,7 @@ def finish(
                 task.learned_nothing(evaluations["validation"], scores["validation"]),
                 statistics,
             ),
-            *_no_better(averaged, scores["validation"].to_dict()),
+            *_no_better(averaged, task.main_score, task.main_score.of(scores["validation"]), plan),
         ],
     }
     write_epochs_csv(folder / "epochs.csv", results)
@@ -126,14 +127,16 @@ def finish(
     return results
 
 
-def _no_better(averaged: Sequence[Averaged], scores: Mapping[str, Any]) -> Iterator[str]:
-    """Says that averaging did not pay, where the best of the runs does better on the validation images."""
-    known = [run for run in averaged if "validation" in run.top1]
-    best = max(known, key=lambda run: run.top1["validation"], default=None)
-    if best is not None and best.top1["validation"] > scores["top1"]:
+def _no_better(averaged: Sequence[Averaged], main: MainScore, score: float | None, plan: AnyPlan) -> Iterator[str]:
+    """Says that averaging did not pay: the best of the runs does better on validation images that none learned."""
+    known = [run for run in averaged if "validation" in run.scores]
+    best = max(known, key=lambda run: run.scores["validation"], default=None)
+    if best is None or score is None or "validation" in plan.recipe.schedule.splits:
+        return
+    if best.scores["validation"] > score:
         yield (
-            f"averaging did not pay: top-1 {scores['top1']:.2f} % on the validation images, where {best.name} alone "
-            f"has {best.top1['validation']:.2f} %. Use that run."
+            f"averaging did not pay: {main.shown(score)} on the validation images, where {best.name} alone has "
+            f"{main.shown(best.scores['validation'])}. Use that run."
         )
 
 

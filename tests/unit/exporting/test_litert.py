@@ -102,7 +102,9 @@ def test_suppression_keeps_the_boxes_that_onnxruntime_keeps(seed: int) -> None:
 
 
 def test_boxes_that_are_compared_whatever_their_classes_are_refused() -> None:
-    with pytest.raises(ExportError, match="drops boxes that overlap class by class, and this detector compares them whatever"):
+    with pytest.raises(
+        ExportError, match="drops boxes that overlap class by class, and this detector compares them whatever"
+    ):
         without_suppression(crowded_boxes(0, per_class=False))
 
 

@@ -1,6 +1,7 @@
 """The mean of several runs' weights, and batch normalisation measured anew."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,9 @@ from litevision.runtime import Weights
 from litevision.training.average import average, mean_network, read_runs
 from litevision.training.checkpoint import Progress, write_checkpoint
 from litevision.training.loop import BEST
-from litevision.training.plan import Plan, make_plan
+from litevision.training.plan import AnyPlan, Plan, make_plan
+from litevision.training.recipe_file import make_recipe
+from shapes import write_shapes
 from trainings import tiny_recipe, write_colours
 
 START = Weights("mobilenet_v1.x", "somewhere", "MIT", "0" * 64)
@@ -27,12 +30,10 @@ def plan(tmp_path: Path) -> Plan:
     return replace(made, start=START)
 
 
-def write_run(folder: Path, plan: Plan, seed: int) -> Path:
-    from litevision.models.factory import build
-
+def write_run(folder: Path, plan: AnyPlan, seed: int) -> Path:
     torch.manual_seed(seed)
     plan.write(folder)
-    write_checkpoint(folder / BEST, Progress(), {"network": build(plan.config).state_dict()})
+    write_checkpoint(folder / BEST, Progress(), {"network": plan.config.build().state_dict()})
     return folder
 
 
@@ -93,17 +94,42 @@ def test_the_same_run_twice_is_refused(tmp_path: Path, plan: Plan) -> None:
         read_runs([first, other, copy])
 
 
+def test_detectors_have_a_mean_too(tmp_path: Path, plan: Plan) -> None:
+    model = {"name": "nanodet_m", "weights": "none", "size_hw": [64, 96]}
+    boxes, _, _ = make_plan(
+        write_shapes(tmp_path / "shapes", 4, 2, 1), make_recipe({"model": model}, task="detection"), "boxes"
+    )
+    boxes = replace(boxes, start=START)
+    runs = [write_run(tmp_path / name, boxes, seed) for seed, name in enumerate("ab")]
+    (runs[0] / "results.json").write_text(json.dumps({"scores": {"validation": {"ap": 0.25, "ap50": 0.5}}}))
+    states = [torch.load(run / BEST)["network"] for run in runs]
+    network = mean_network(read_runs(runs), runs)
+    for name, parameter in network.named_parameters():
+        torch.testing.assert_close(parameter, torch.stack([state[name] for state in states]).mean(0))
+    done = average(runs, name="mean", output=tmp_path)
+    assert [run["scores"] for run in done.results["averaged"]] == [{"validation": 0.25}, {}]
+    [warning] = [one for one in done.results["warnings"] if one.startswith("averaging")]
+    assert re.match(r"averaging did not pay: AP 0\.\d{3} on the validation images, where a alone has AP 0\.250", warning)
+    learned = replace(boxes.recipe, schedule=replace(boxes.recipe.schedule, train_on="train+validation"))
+    on_both = [write_run(tmp_path / name, replace(boxes, recipe=learned), seed) for seed, name in enumerate("cd")]
+    shutil.copy(runs[0] / "results.json", on_both[0])
+    done = average(on_both, name="other", output=tmp_path)
+    assert not [one for one in done.results["warnings"] if one.startswith("averaging")]
+    with pytest.raises(UsageError, match="e has other network than"):
+        read_runs([runs[0], write_run(tmp_path / "e", plan, 2)])
+
+
 def test_it_is_said_what_each_run_scores_and_whether_it_paid(tmp_path: Path, plan: Plan) -> None:
     runs = [write_run(tmp_path / name, plan, seed) for seed, name in enumerate("abc")]
     for run, top1 in zip(runs, (10.0, 100.0), strict=False):  # the third is not finished
         scores = {"validation": {"top1": top1}, "test": {"top1": 50.0}}
         (run / "results.json").write_text(json.dumps({"scores": scores}))
     done = average(runs, name="mean", output=tmp_path)
-    assert [(run["name"], run["top1"]) for run in done.results["averaged"]] == [
+    assert [(run["name"], run["scores"]) for run in done.results["averaged"]] == [
         ("a", {"validation": 10.0, "test": 50.0}),
         ("b", {"validation": 100.0, "test": 50.0}),
         ("c", {}),
     ]
     [*_, warning] = done.results["warnings"]
     assert warning.startswith("averaging did not pay: top-1 ")
-    assert "where b alone has 100.00 %. Use that run." in warning
+    assert "where b alone has top-1 100.00 %. Use that run." in warning
