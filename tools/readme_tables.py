@@ -378,16 +378,28 @@ def measured_detection_starts() -> str:
 def measured_formats() -> str:
     """Every network in every format: megabytes, milliseconds, and how far it answers as its bundle."""
     rows = _results("formats")
-    units = ("size, MB", "ms", "largest difference", "same best answer, %", "right, %")
+    parts = _by_condition(rows, ("size, MB", "ms", "largest difference", "same best answer, %", "right, %"))
+    calls = [int(row["n"]) for row in rows if row["unit"] == "ms"]
+    timed = f"\n\nMilliseconds are medians of {min(calls)} to {max(calls)} calls (interquartile range)."
+    return "\n\n".join(parts) + timed + _footing([row for row in rows if row["unit"] != "ms"])
+
+
+def measured_quantization() -> str:
+    """What ways to 8 bits cost, of each bundle."""
+    rows = _results("quantization")
+    units = ("top-1, %", "answers that stay, %", "size, MB", "ms", "taken by the gate")
+    return "\n\n".join(_by_condition(rows, units)) + _footing(rows)
+
+
+def _by_condition(rows: Sequence[Mapping[str, str]], units: Sequence[str]) -> list[str]:
+    """A table for each condition: what was measured, and its median in each unit."""
     found = {(row["condition"], row["what"], row["unit"]): row for row in rows}
     parts = []
     for condition in dict.fromkeys(row["condition"] for row in rows):
         names = dict.fromkeys(row["what"] for row in rows if row["condition"] == condition)
         body = [(name, *(_median(found.get((condition, name, unit))) for unit in units)) for name in names]
-        parts.append(table((condition, *units), body, right=range(1, 6)))
-    calls = [int(row["n"]) for row in rows if row["unit"] == "ms"]
-    timed = f"\n\nMilliseconds are medians of {min(calls)} to {max(calls)} calls (interquartile range)."
-    return "\n\n".join(parts) + timed + _footing([row for row in rows if row["unit"] != "ms"])
+        parts.append(table((condition, *units), body, right=range(1, len(units) + 1)))
+    return parts
 
 
 def _percent(row: Mapping[str, str]) -> str:
@@ -481,6 +493,7 @@ MEASURED: dict[str, Callable[[], str]] = {
     "latency": measured_latency,
     "from_scratch": measured_from_scratch,
     "formats": measured_formats,
+    "quantization": measured_quantization,
     "detection_starts": measured_detection_starts,
 }
 

@@ -1,5 +1,6 @@
 """Surgery on graphs before and after quantisation: nodes that stay in float, layers put back, answers in 8 bits."""
 
+from collections import Counter
 from collections.abc import Collection
 
 import numpy as np
@@ -8,7 +9,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from litevision.errors import ExportError
-from litevision.exporting.graph_parts import copied, keep_nodes
+from litevision.exporting.graph_parts import copied, keep_nodes, run_graph, with_outputs
 
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _LEAST_WEIGHTS = 1024  # smaller tensors weigh nothing
@@ -166,6 +167,47 @@ def _rounded(graph: onnx.GraphProto, name: str, result: str, step: float, zero: 
         helper.make_node("QuantizeLinear", [name, *numbers], [f"{result}_8"], f"{result}_quantize"),
         helper.make_node("DequantizeLinear", [f"{result}_8", *numbers], [result], f"{result}_dequantize"),
     ]
+
+
+def round_before_hard_swish(quantised: onnx.ModelProto, images_u8_nhwc: npt.NDArray[np.uint8]) -> onnx.ModelProto:
+    """Copies a graph with the outputs of layers in 8 bits where a HardSwish follows, so that they compute in 8 bits.
+
+    The quantiser rounds behind the activation alone, as OpenVINO computes it together with the layer. onnxruntime and
+    LiteRT do not, and would compute the layer in float: MobileNetV3-Large took 12.2 and 2.3 ms so, and 7.7 and 1.4
+    with 0.5 points fewer of its answers.
+
+    Args:
+        quantised: the graph.
+        images_u8_nhwc: the ranges are what the layers give on these.
+    """
+    model = copied(quantised)
+    graph = model.graph
+    made_by = {name: node for node in graph.node for name in node.output}
+    readers = Counter(name for node in graph.node for name in node.input)
+    activations = {}
+    for node in graph.node:
+        layer = made_by.get(node.input[0]) if node.op_type == "HardSwish" else None
+        if layer is not None and layer.op_type in _LAYERS and readers[node.input[0]] == 1:
+            given = [made_by[name] for name in layer.input[:2] if name in made_by]
+            if [one.op_type for one in given] == ["DequantizeLinear"] * 2:
+                activations[node.input[0]] = node
+    if not activations:
+        return model
+    probe = with_outputs(model, list(activations))
+    low, high = dict.fromkeys(activations, 0.0), dict.fromkeys(activations, 1e-6)
+    for image in images_u8_nhwc:
+        for name, found in run_graph(probe, list(activations), {"images": image[None]}).items():
+            low[name], high[name] = min(low[name], float(found.min())), max(high[name], float(found.max()))
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        name = node.input[0] if node.op_type == "HardSwish" else ""
+        if name in activations:
+            step = (high[name] - low[name]) / 255
+            node.input[0] = f"{name}_rounded"
+            nodes += _rounded(graph, name, node.input[0], step, round(-low[name] / step))
+        nodes.append(node)
+    keep_nodes(graph, nodes)
+    return model
 
 
 def weight_bytes(node: onnx.NodeProto, model: onnx.ModelProto) -> int:

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 
 from litevision.console import note
 from litevision.errors import ExportError, MissingExtraError, reason_of
-from litevision.quantizing.graph import store_in_eight_bits
+from litevision.quantizing.graph import round_before_hard_swish, store_in_eight_bits
 from litevision.quantizing.noise import output_noise
 
 Ranges = Literal["mean", "extreme"]
@@ -45,12 +45,20 @@ class Quantised(NamedTuple):
 
 
 def quantise_best(
-    model: onnx.ModelProto, images_u8_nhwc: npt.NDArray[np.uint8], *, fast_bias_correction: bool, **options: Any
+    model: onnx.ModelProto,
+    images_u8_nhwc: npt.NDArray[np.uint8],
+    *,
+    fast_bias_correction: bool,
+    for_openvino: bool = False,
+    **options: Any,
 ) -> Quantised:
     """Quantises with each kind of ranges, and takes the one whose last layers stay nearest to ``model``'s.
 
     Where the full correction of biases cannot take the graph, as of necks whose maps go several ways, the fast one is
     taken, and it is said. Arguments and errors as for `quantise`; the images that calibrate also choose.
+
+    Args:
+        for_openvino: leaves out what other engines need to compute layers before a HardSwish in 8 bits.
     """
     fast, made = fast_bias_correction, list[Quantised]()
     for ranges in get_args(Ranges):
@@ -62,6 +70,8 @@ def quantise_best(
             note(f"{error}; the fast one is taken")
             fast = True
             found = quantise(model, images_u8_nhwc, fast_bias_correction=fast, ranges=ranges, **options)
+        if not for_openvino:
+            found = round_before_hard_swish(found, images_u8_nhwc[:_CHOOSING])
         made.append(Quantised(found, ranges, "fast" if fast else "full"))
     return min(made, key=lambda one: output_noise(model, one.model, images_u8_nhwc[:_CHOOSING]))
 

@@ -196,6 +196,7 @@ def quantize(
         graph,
         calibrators,
         in_float=float_nodes(graph),
+        for_openvino=original.engine.choice.name == "openvino",
         fast_bias_correction=fast_bias_correction,
         seven_bits=seven_bits,
         seed=seed,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnx.parser
 import pytest
@@ -26,6 +27,7 @@ from litevision.quantizing.graph import (
     last_layers,
     layers_of,
     put_back,
+    round_before_hard_swish,
     store_in_eight_bits,
     with_integer_answers,
 )
@@ -226,11 +228,30 @@ def test_where_full_bias_correction_cannot_take_a_graph_the_fast_one_does(
     assert made.ranges == kinds[noise.index(min(noise))]
 
 
-def test_layers_that_compute_in_float_have_weights_in_eight_bits_too() -> None:
-    """Squeeze-and-excitation has a third of MobileNetV3-Large's weights, and nncf leaves it in float."""
+@pytest.fixture(scope="module")
+def hard_swishes() -> tuple[onnx.ModelProto, npt.NDArray[np.uint8], onnx.ModelProto]:
+    """A MobileNetV3, images, and the network in 8 bits."""
     graph = exports.graph("mobilenet_v3_large", "timm", exports.ODD_HW)
     images = np.stack([noise(*exports.ODD_HW, seed) for seed in range(4)])
-    made = quantise(graph, images, in_float=float_nodes(graph), fast_bias_correction=True, seven_bits=False, seed=0)
+    options = {"in_float": float_nodes(graph), "fast_bias_correction": True, "seven_bits": False, "seed": 0}
+    return graph, images, quantise(graph, images, **options)
+
+
+def test_layers_before_a_hard_swish_compute_in_eight_bits(hard_swishes: Any) -> None:
+    _, images, made = hard_swishes
+    faster = round_before_hard_swish(made, images)
+    makers = {name: node for node in faster.graph.node for name in node.output}
+    before = [makers[node.input[0]].op_type for node in faster.graph.node if node.op_type == "HardSwish"]
+    assert before.count("DequantizeLinear") >= 5
+    assert before.count("Conv") <= 2  # the pooled features, whose layer nncf leaves in float
+    plain, rounded = (run_graph(it, ["probabilities"], {"images": images})["probabilities"] for it in (made, faster))
+    assert 0 < np.abs(rounded - plain).max() < 0.05
+    assert round_before_hard_swish(faster, images) == faster
+
+
+def test_layers_that_compute_in_float_have_weights_in_eight_bits_too(hard_swishes: Any) -> None:
+    """Squeeze-and-excitation has a third of MobileNetV3-Large's weights, and nncf leaves it in float."""
+    graph, images, made = hard_swishes
     floats = [one.dims for one in made.graph.initializer if one.data_type == FLOAT]
     assert max(np.prod(dims, dtype=int) for dims in floats if len(dims) > 1) < 1024
     floats = store_in_eight_bits(copied(graph))
