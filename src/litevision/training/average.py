@@ -76,10 +76,11 @@ def mean_network(plans: Sequence[AnyPlan], folders: Sequence[Path]) -> AnyNetwor
     as the finished model sees them.
     """
     states = [read_checkpoint(folder / BEST)[1]["network"] for folder in folders]
-    network = plans[0].config.build()
+    network: AnyNetwork = plans[0].config.build()
     network.load_state_dict({key: _mean([state[key] for state in states]) for key in states[0]})
     measure_statistics(network, plans[0])
-    return network.eval()
+    network.eval()
+    return network
 
 
 def measure_statistics(network: AnyNetwork, plan: AnyPlan) -> None:

@@ -111,8 +111,10 @@ def suppress_cells(boxes: _Float, scores: _Float, suppression: Suppression, top_
         "classes": np.zeros((len(boxes), top_k), np.int64),
     }
     for place, (of_image, its_scores) in enumerate(zip(boxes, scores, strict=True)):
-        for answer, found in zip(answers.values(), suppress(of_image, its_scores, *limits), strict=True):
-            answer[place, : len(found)] = found
+        found = suppress(of_image, its_scores, *limits)
+        count = len(found[0])
+        for answer, rows in zip(answers.values(), found, strict=True):
+            answer[place, :count] = rows
     return answers
 
 
