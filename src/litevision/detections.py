@@ -25,6 +25,8 @@ BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
 
 _Float = TypeVar("_Float", np.float32, np.float64)
 
+_BLOCK = 256  # boxes that are compared with all others at once
+
 
 @dataclass(frozen=True, slots=True)
 class Detection:
@@ -309,12 +311,22 @@ def suppress(
     cells, classes, found = cells[order], classes[order], found[order]
     boxes = boxes_xyxy[cells]
     is_kept = np.ones(len(cells), np.bool_)
-    for place in range(len(cells)):
-        if is_kept[place]:
-            behind = np.flatnonzero(is_kept[place + 1 :] & (classes[place + 1 :] == classes[place])) + place + 1
-            is_kept[behind[box_iou(boxes[place, None], boxes[behind])[0] > np.float32(iou_threshold)]] = False
+    for label in np.unique(classes):
+        own = np.flatnonzero(classes == label)
+        is_kept[own] = _apart(boxes[own], np.float32(iou_threshold))
     kept = np.flatnonzero(is_kept)[:max_detections]
     return boxes[kept], found[kept], classes[kept]
+
+
+def _apart(boxes_xyxy: Boxes, iou_threshold: np.float32) -> npt.NDArray[np.bool_]:
+    """Which boxes, the surest first, no kept one before them overlaps, ``bool[N]``."""
+    is_kept = np.ones(len(boxes_xyxy), np.bool_)
+    for start in range(0, len(boxes_xyxy), _BLOCK):
+        overlaps = box_iou(boxes_xyxy[start : start + _BLOCK], boxes_xyxy[start:]) > iou_threshold
+        for row, covered in enumerate(overlaps):
+            if is_kept[start + row]:
+                is_kept[start + row + 1 :] &= ~covered[row + 1 :]
+    return is_kept
 
 
 def box_convert(boxes: npt.NDArray[_Float], in_format: BoxFormat, out_format: BoxFormat) -> npt.NDArray[_Float]:
