@@ -262,6 +262,8 @@ class BundleMetadata:
             self._check_thresholds(self.score_thresholds)
         if self.top_k is not None and (self.top_k < 1 or not self.finds_boxes):
             raise BundleError(f"top_k is {self.top_k} for {self.task}; expected 1 or more, of a detector.")
+        if self.suppression is not None:
+            self._check_suppression(self.suppression)
         if self.calibration is not None:
             self._check_calibration(self.calibration)
         if self.activation is not None and self.finds_boxes:
@@ -297,6 +299,16 @@ class BundleMetadata:
             )
         if not all(0 <= threshold <= 1 for threshold in thresholds):
             raise BundleError(f"score_thresholds are {thresholds}; expected numbers from 0 to 1.")
+
+    def _check_suppression(self, suppression: Suppression) -> None:
+        thresholds = suppression.iou_threshold, suppression.score_threshold
+        if not self.finds_boxes:
+            raise BundleError(f"a suppression for {self.task}; expected one of a detector alone.")
+        if not all(0 <= threshold <= 1 for threshold in thresholds) or suppression.max_detections < 1:
+            raise BundleError(
+                f"suppression has the thresholds {thresholds} and {suppression.max_detections} detections; expected "
+                "numbers from 0 to 1, and 1 or more detections."
+            )
 
     def _check_calibration(self, calibration: Calibration) -> None:
         if self.finds_boxes:

@@ -21,6 +21,7 @@ from litevision.runtime import (
     Score,
     Weights,
 )
+from litevision.runtime.metadata import Suppression
 
 FULL = BundleMetadata(
     task="classification",
@@ -40,6 +41,7 @@ DETECTOR = replace(
     score=DetectionScore(0.62, 0.92, 0.7, "cells, test split", 72, (192, 160), "litevision evaluate"),
     score_thresholds=(0.25, 0.4),
     top_k=20,
+    suppression=Suppression(0.6, 0.05, 100),
 )
 
 
@@ -100,6 +102,17 @@ def test_thresholds_may_be_absent_and_are_not_written_for_a_classifier() -> None
         ("score_thresholds", [0.3], "1 score_thresholds for 2 classes of detection; expected one for each class of a"),
         ("score_thresholds", [0.3, 1.5], r"score_thresholds are \(0\.3, 1\.5\); expected numbers from 0 to 1"),
         ("score_thresholds", 0.3, r"score_thresholds is 0\.3, expected a list"),
+        (
+            "suppression",
+            {"iou_threshold": 1.5, "score_threshold": 0.05, "max_detections": 100},
+            r"suppression has the thresholds \(1\.5, 0\.05\) and 100 detections; expected numbers from 0 to 1",
+        ),
+        (
+            "suppression",
+            {"iou_threshold": 0.6, "score_threshold": 0.05, "max_detections": 0},
+            "and 0 detections; expected numbers from 0 to 1, and 1 or more detections",
+        ),
+        ("suppression", {"iou_threshold": 0.6}, "suppression.score_threshold is missing"),
         ("top_k", 0, "top_k is 0 for detection; expected 1 or more, of a detector"),
         ("top_k", "20", "top_k is '20', expected a whole number"),
     ],
@@ -112,6 +125,8 @@ def test_what_a_detector_cannot_say(key: str, value: Any, message: str) -> None:
 def test_a_classifier_has_no_thresholds() -> None:
     with pytest.raises(BundleError, match="2 score_thresholds for 2 classes of classification; expected one for each"):
         replace(FULL, score_thresholds=(0.1, 0.2))
+    with pytest.raises(BundleError, match="a suppression for classification; expected one of a detector alone"):
+        replace(FULL, suppression=Suppression(0.6, 0.05, 100))
     with pytest.raises(BundleError, match="top_k is 5 for classification"):
         replace(FULL, top_k=5)
 

@@ -99,11 +99,13 @@ def suppress_cells(boxes: _Float, scores: _Float, suppression: Suppression, top_
         boxes: ``float32[N, M, 4]``.
         scores: ``float32[N, M, C]``.
         suppression: what decides.
-        top_k: how many rows the answer has for an image; those behind its last box are zeros.
+        top_k: how many rows the answer has for an image, or M C where that is less; those behind its last box are
+            zeros.
 
     Returns:
         As `decode_maps`.
     """
+    top_k = min(top_k, scores.shape[1] * scores.shape[2])
     limits = suppression.iou_threshold, suppression.score_threshold, min(suppression.max_detections, top_k)
     answers: Outputs = {
         "boxes": np.zeros((len(boxes), top_k, 4), np.float32),
