@@ -90,6 +90,12 @@ def record_header(record: dict[str, Any], metadata: BundleMetadata) -> str:
         "FINDS_BOXES": int(metadata.finds_boxes),
         "CLASSES": len(metadata.labels),
     }
+    if (decoding := record["decoding"]) is not None and decoding["kind"] == "nms":
+        numbers |= {
+            "NMS_IOU": f"{decoding['iou_threshold']!r}f",
+            "NMS_SCORE": f"{decoding['score_threshold']!r}f",
+            "NMS_MOST": decoding["top_k"],
+        }
     lines = [
         f"{HEADER_MARK} of {', '.join(record['file']['sha256'])}. Input: {given['dtype']}, {given['layout']}, "
         f"{given['channels']}; {given['meaning']}. */",

@@ -91,7 +91,8 @@ def _assert_suppressed(
 @pytest.mark.parametrize("name", ["it.ncnn", "it.mlpackage"])
 def test_formats_that_leave_suppression_to_others_say_how_it_is_done(made: Path, name: str, tmp_path: Path) -> None:
     pytest.importorskip("ncnn" if name == "it.ncnn" else "coremltools")
-    metadata = export(made, tmp_path / name, check_images=[noise(80, 90, seed) for seed in range(3)])
+    images = [noise(80, 90, seed) for seed in range(3)]
+    metadata = export(made, tmp_path / name, check_images=images, sidecar=True)
     assert metadata.suppression == Suppression(NMS_IOU, NMS_SCORE, 100)
     assert metadata.check.max_abs_diff < 1e-4
     engine = format_of(tmp_path / name).open(tmp_path / name, metadata)
@@ -103,6 +104,8 @@ def test_formats_that_leave_suppression_to_others_say_how_it_is_done(made: Path,
         record = json.loads((tmp_path / name / "litevision.json").read_text("utf-8"))
         decoding = {key: record["decoding"][key] for key in ("kind", "iou_threshold", "score_threshold", "top_k")}
         assert decoding == {"kind": "nms", "iou_threshold": NMS_IOU, "score_threshold": NMS_SCORE, "top_k": 100}
+        header = (tmp_path / name / "model.h").read_text("utf-8")
+        assert "#define MODEL_NMS_IOU 0.6f\n#define MODEL_NMS_SCORE 0.05f\n#define MODEL_NMS_MOST 100\n" in header
         assert len(load_detector(tmp_path / name).predict(noise(200, 100), 0.1))
 
 
