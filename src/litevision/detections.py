@@ -25,8 +25,6 @@ BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
 
 _Float = TypeVar("_Float", np.float32, np.float64)
 
-_BLOCK = 256  # boxes that are compared with all others at once
-
 
 @dataclass(frozen=True, slots=True)
 class Detection:
@@ -310,23 +308,18 @@ def suppress(
     order = np.argsort(-found, kind="stable")
     cells, classes, found = cells[order], classes[order], found[order]
     boxes = boxes_xyxy[cells]
-    is_kept = np.ones(len(cells), np.bool_)
-    for label in np.unique(classes):
-        own = np.flatnonzero(classes == label)
-        is_kept[own] = _apart(boxes[own], np.float32(iou_threshold))
-    kept = np.flatnonzero(is_kept)[:max_detections]
+    is_left, kept = np.ones(len(cells), np.bool_), list[int]()
+    for place, label in enumerate(classes):
+        if not is_left[place]:
+            continue
+        kept.append(place)
+        if len(kept) == max_detections:
+            break
+        behind = np.flatnonzero(is_left[place + 1 :] & (classes[place + 1 :] == label)) + place + 1
+        if len(behind):
+            overlaps = box_iou(boxes[place, None], boxes[behind])[0]
+            is_left[behind[overlaps > np.float32(iou_threshold)]] = False
     return boxes[kept], found[kept], classes[kept]
-
-
-def _apart(boxes_xyxy: Boxes, iou_threshold: np.float32) -> npt.NDArray[np.bool_]:
-    """Which boxes, the surest first, no kept one before them overlaps, ``bool[N]``."""
-    is_kept = np.ones(len(boxes_xyxy), np.bool_)
-    for start in range(0, len(boxes_xyxy), _BLOCK):
-        overlaps = box_iou(boxes_xyxy[start : start + _BLOCK], boxes_xyxy[start:]) > iou_threshold
-        for row, covered in enumerate(overlaps):
-            if is_kept[start + row]:
-                is_kept[start + row + 1 :] &= ~covered[row + 1 :]
-    return is_kept
 
 
 def box_convert(boxes: npt.NDArray[_Float], in_format: BoxFormat, out_format: BoxFormat) -> npt.NDArray[_Float]:
