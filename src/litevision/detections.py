@@ -278,50 +278,6 @@ def box_iou(first_xyxy: Boxes, second_xyxy: Boxes) -> Boxes:
     return overlaps
 
 
-def suppress(
-    boxes_xyxy: Boxes,
-    scores: npt.NDArray[np.float32],
-    iou_threshold: float,
-    score_threshold: float,
-    max_detections: int,
-) -> tuple[Boxes, npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Non-maximum suppression, class by class: drops each box that a surer one of its class overlaps.
-
-    Args:
-        boxes_xyxy: of M cells, ``float32[M, 4]``.
-        scores: of each class in each cell, ``float32[M, C]``; a cell may have several classes.
-        iou_threshold: the intersection over union above which two boxes are one object.
-        score_threshold: only scores above it count.
-        max_detections: how many boxes are given at most.
-
-    Returns:
-        Boxes ``float32[N, 4]``, scores ``float32[N]`` and classes ``int64[N]``, the surest first.
-
-    Example:
-        >>> import numpy as np
-        >>> boxes = np.array([[0, 0, 4, 4], [0, 0, 4, 3], [8, 8, 9, 9]], np.float32)
-        >>> suppress(boxes, np.array([[0.5], [0.75], [0.25]], np.float32), 0.6, 0.05, 100)[1].tolist()
-        [0.75, 0.25]
-    """
-    cells, classes = np.nonzero(scores > np.float32(score_threshold))
-    found = scores[cells, classes]
-    order = np.argsort(-found, kind="stable")
-    cells, classes, found = cells[order], classes[order], found[order]
-    boxes = boxes_xyxy[cells]
-    is_left, kept = np.ones(len(cells), np.bool_), list[int]()
-    for place, label in enumerate(classes):
-        if not is_left[place]:
-            continue
-        kept.append(place)
-        if len(kept) == max_detections:
-            break
-        behind = np.flatnonzero(is_left[place + 1 :] & (classes[place + 1 :] == label)) + place + 1
-        if len(behind):
-            overlaps = box_iou(boxes[place, None], boxes[behind])[0]
-            is_left[behind[overlaps > np.float32(iou_threshold)]] = False
-    return boxes[kept], found[kept], classes[kept]
-
-
 def box_convert(boxes: npt.NDArray[_Float], in_format: BoxFormat, out_format: BoxFormat) -> npt.NDArray[_Float]:
     """Convert boxes between formats, ``float[N, 4]``.
 

@@ -291,6 +291,10 @@ def test_the_readme_tables_show_every_kind_of_result(
         common.row("formats", "mobilenet_v1, 200 images", "LiteRT, float32", unit, values)
         for unit, values in (("size, MB", [1.5]), ("ms", [2.0, 2.1]), ("largest difference", [1e-6]))
     ]
+    figures["quantization"] = [
+        common.row("quantization", "mobilenet_v1, 300 images", "fast bias correction", unit, values)
+        for unit, values in (("top-1, %", [71.5]), ("size, MB", [0.5]), ("taken by the gate", [0.0]))
+    ]
     figures["detection_starts"] = [
         common.row("detection_starts", "blood cells", "NanoDet-m, COCO", unit, values)
         for unit, values in (("AP", [0.5, 0.52, 0.54]), ("AP50", [0.8, 0.81, 0.82]), ("minutes of training", [1.0] * 3))
@@ -311,6 +315,7 @@ def test_the_readme_tables_show_every_kind_of_result(
     assert "| mobilenet_v1 | 2 (0) | 2.2 (0.1) |" in tables.measured_latency()
     assert "| mobilenet_v1, slim | 0.50 | 91.0 | 80.0 | 75.0 (70 to 80) | 60 |" in tables.measured_from_scratch()
     assert "| LiteRT, float32 | 1.5 | 2.05 (0.05) | 1e-06 |  |  |" in tables.measured_formats()
+    assert "| fast bias correction | 71.5 |  | 0.5 |  | 0 |" in tables.measured_quantization()
     assert "| NanoDet-m, COCO | 0.52 (0.02), 0.81 (0.01), 1 (0) |" in tables.measured_detection_starts()
     for table in tables.MEASURED.values():
         assert table().endswith("; 2 threads; load average before the start 0.1; a machine; random; python 3")

@@ -24,7 +24,8 @@ from litevision.image.transforms import Align, Crop, Interpolation
 from litevision.registry.labels import coco_labels, imagenet_labels
 from litevision.runtime import METADATA_KEY, BundleMetadata, Normalisation, Weights
 from litevision.runtime.engines.base import Outputs
-from litevision.runtime.metadata import ADOPTED, NOT_CHECKED, Architecture, Suppression
+from litevision.runtime.metadata import ADOPTED, NOT_CHECKED, Architecture
+from litevision.runtime.suppression import Suppression
 
 UNKNOWN = "unknown"
 KNOWN_LABELS = {"coco80": coco_labels, "imagenet-1k": imagenet_labels}

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from litevision.adopting.decoding import Array, Decoding
-from litevision.detections import suppress
 from litevision.errors import BundleError, ExportError
 from litevision.runtime import Bundle, Check
 from litevision.runtime.engines.base import Outputs
-from litevision.runtime.metadata import Suppression
+from litevision.runtime.suppression import Suppression, suppress
 
 _TOLERANCE = 1e-3
 """Largest difference of a score that float32 arithmetic in another order explains; float16 files have it too."""

@@ -12,7 +12,7 @@ from litevision.adopting.decoding import Decoding, Fit
 from litevision.adopting.foreign import Feeding, ForeignModel
 from litevision.exporting.append import NodeAppender, Tensor, at_opset, rename_tensors
 from litevision.exporting.postprocess import OUTPUTS, append_nms, set_outputs
-from litevision.runtime.metadata import Suppression
+from litevision.runtime.suppression import Suppression
 
 _INPUT = "images"
 _PROBABILITIES = "probabilities"

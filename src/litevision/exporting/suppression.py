@@ -8,7 +8,7 @@ from litevision.exporting.append import rename_tensors
 from litevision.exporting.graph_parts import keep_nodes
 from litevision.exporting.surgery import fixed_to_one_image
 from litevision.runtime.engines.adapted import CELLS
-from litevision.runtime.metadata import Suppression
+from litevision.runtime.suppression import Suppression
 
 
 def suppression_of(model: onnx.ModelProto) -> Suppression | None:

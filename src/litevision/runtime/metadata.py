@@ -11,6 +11,7 @@ import numpy.typing as npt
 from litevision.errors import BundleError, reason_of
 from litevision.image import Preprocess
 from litevision.runtime.schema import FORMERLY, OPTIONAL, REST, from_dict, to_dict
+from litevision.runtime.suppression import Suppression
 
 METADATA_KEY = "litevision"
 ADOPTED = "adopted"
@@ -172,21 +173,6 @@ class Quantization:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Suppression:
-    """Non-maximum suppression: which boxes of a detector's cells are given.
-
-    Attributes:
-        iou_threshold: of two boxes of a class that overlap by more, the one with the lower score is dropped.
-        score_threshold: only boxes whose score is above it are given.
-        max_detections: how many for each image.
-    """
-
-    iou_threshold: float
-    score_threshold: float
-    max_detections: int
-
-
 class _OfTask(NamedTuple):
     """What differs between the bundles of one task and another.
 
@@ -262,8 +248,8 @@ class BundleMetadata:
             self._check_thresholds(self.score_thresholds)
         if self.top_k is not None and (self.top_k < 1 or not self.finds_boxes):
             raise BundleError(f"top_k is {self.top_k} for {self.task}; expected 1 or more, of a detector.")
-        if self.suppression is not None:
-            self._check_suppression(self.suppression)
+        if self.suppression is not None and not self.finds_boxes:
+            raise BundleError(f"a suppression for {self.task}; expected one of a detector alone.")
         if self.calibration is not None:
             self._check_calibration(self.calibration)
         if self.activation is not None and self.finds_boxes:
@@ -299,16 +285,6 @@ class BundleMetadata:
             )
         if not all(0 <= threshold <= 1 for threshold in thresholds):
             raise BundleError(f"score_thresholds are {thresholds}; expected numbers from 0 to 1.")
-
-    def _check_suppression(self, suppression: Suppression) -> None:
-        thresholds = suppression.iou_threshold, suppression.score_threshold
-        if not self.finds_boxes:
-            raise BundleError(f"a suppression for {self.task}; expected one of a detector alone.")
-        if not all(0 <= threshold <= 1 for threshold in thresholds) or suppression.max_detections < 1:
-            raise BundleError(
-                f"suppression has the thresholds {thresholds} and {suppression.max_detections} detections; expected "
-                "numbers from 0 to 1, and 1 or more detections."
-            )
 
     def _check_calibration(self, calibration: Calibration) -> None:
         if self.finds_boxes:

@@ -17,7 +17,6 @@ from litevision.runtime import Bundle, Check, Weights
 from litevision.runtime.cpus import available_cpus
 from litevision.runtime.machine import Machine
 from litevision.runtime.schema import to_dict
-from litevision.tasks.report import MainScore
 from litevision.training.checkpoint import Progress
 from litevision.training.diagnosis import warnings_of
 from litevision.training.plan import AnyPlan
@@ -114,7 +113,7 @@ def finish(
                 task.learned_nothing(evaluations["validation"], scores["validation"]),
                 statistics,
             ),
-            *_no_better(averaged, task.main_score, task.main_score.of(scores["validation"]), plan),
+            *_no_better(averaged, task.main_score.of(scores["validation"]), plan),
         ],
     }
     write_epochs_csv(folder / "epochs.csv", results)
@@ -127,16 +126,17 @@ def finish(
     return results
 
 
-def _no_better(averaged: Sequence[Averaged], main: MainScore, score: float | None, plan: AnyPlan) -> Iterator[str]:
+def _no_better(averaged: Sequence[Averaged], score: float | None, plan: AnyPlan) -> Iterator[str]:
     """Says that averaging did not pay: the best of the runs does better on validation images that none learned."""
     known = [run for run in averaged if "validation" in run.scores]
     best = max(known, key=lambda run: run.scores["validation"], default=None)
     if best is None or score is None or "validation" in plan.recipe.schedule.splits:
         return
     if best.scores["validation"] > score:
+        shown = plan.task.main_score.shown
         yield (
-            f"averaging did not pay: {main.shown(score)} on the validation images, where {best.name} alone has "
-            f"{main.shown(best.scores['validation'])}. Use that run."
+            f"averaging did not pay: {shown(score)} on the validation images, where {best.name} alone has "
+            f"{shown(best.scores['validation'])}. Use that run."
         )
 
 

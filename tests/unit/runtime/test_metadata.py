@@ -21,7 +21,7 @@ from litevision.runtime import (
     Score,
     Weights,
 )
-from litevision.runtime.metadata import Suppression
+from litevision.runtime.suppression import Suppression
 
 FULL = BundleMetadata(
     task="classification",

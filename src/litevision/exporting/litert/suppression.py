@@ -12,7 +12,7 @@ from litevision.exporting.litert.lowering import Lowering
 from litevision.exporting.litert.model_writer import Tensor
 from litevision.exporting.litert.task_metadata import DETECTION
 from litevision.runtime.engines.adapted import CELLS
-from litevision.runtime.metadata import Suppression
+from litevision.runtime.suppression import Suppression
 
 _OPERATOR = "TFLite_Detection_PostProcess"
 _LEAST_SIDE = np.float32(1e-9)  # of the image's, for the logarithm

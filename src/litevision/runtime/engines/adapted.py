@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from litevision.detections import suppress
 from litevision.runtime.engines.base import Engine, Outputs, TensorInfo
-from litevision.runtime.metadata import GREY, BundleMetadata, Normalisation, Suppression
+from litevision.runtime.metadata import GREY, BundleMetadata, Normalisation
+from litevision.runtime.suppression import suppress_cells
 
 MAPS = ("heatmap", "size", "offset")
 """The outputs of a CenterNet without its decoder: logits [N, C, h, w], width and height, and place in the cell, both
@@ -90,34 +90,6 @@ def mean_and_norm(normalisation: Normalisation) -> tuple[_Float, _Float]:
     """What is taken from a pixel in 0 to 255, and what the rest is multiplied by, of each channel."""
     mean, std = (np.array(each, np.float64) for each in (normalisation.mean, normalisation.std))
     return (255 * mean).astype(np.float32), (1 / (255 * std)).astype(np.float32)
-
-
-def suppress_cells(boxes: _Float, scores: _Float, suppression: Suppression, top_k: int) -> Outputs:
-    """Choose the boxes that a detector gives of those of all cells.
-
-    Args:
-        boxes: ``float32[N, M, 4]``.
-        scores: ``float32[N, M, C]``.
-        suppression: what decides.
-        top_k: how many rows the answer has for an image, or M C where that is less; those behind its last box are
-            zeros.
-
-    Returns:
-        As `decode_maps`.
-    """
-    top_k = min(top_k, scores.shape[1] * scores.shape[2])
-    limits = suppression.iou_threshold, suppression.score_threshold, min(suppression.max_detections, top_k)
-    answers: Outputs = {
-        "boxes": np.zeros((len(boxes), top_k, 4), np.float32),
-        "scores": np.zeros((len(boxes), top_k), np.float32),
-        "classes": np.zeros((len(boxes), top_k), np.int64),
-    }
-    for place, (of_image, its_scores) in enumerate(zip(boxes, scores, strict=True)):
-        found = suppress(of_image, its_scores, *limits)
-        count = len(found[0])
-        for answer, rows in zip(answers.values(), found, strict=True):
-            answer[place, :count] = rows
-    return answers
 
 
 def decode_maps(heatmap: _Float, size: _Float, offset: _Float, top_k: int, size_hw: tuple[int, int]) -> Outputs:

@@ -19,7 +19,7 @@ from litevision.models.nanodet import NMS_IOU, NMS_SCORE, NanoDet, NanoDetConfig
 from litevision.runtime import Bundle
 from litevision.runtime.engines.adapted import AdaptedEngine
 from litevision.runtime.engines.base import Outputs
-from litevision.runtime.metadata import Suppression
+from litevision.runtime.suppression import Suppression
 from litevision.tasks.detection.export import check_detection_bundle
 from litevision.weights.load import load_network
 from networks import fill

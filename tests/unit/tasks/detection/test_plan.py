@@ -11,7 +11,6 @@ from litevision.data import SPLITS, LabelledBoxes
 from litevision.errors import DataError, FileMissingError, UsageError
 from litevision.models.centernet import CenterNet
 from litevision.tasks.detection.recipe import DetectionRecipe
-from litevision.training.average import read_runs
 from litevision.training.plan import first_network, make_plan, read_plan
 from litevision.training.recipe_file import make_recipe
 from litevision.weights.create import create
@@ -138,10 +137,3 @@ def test_images_that_are_gone(data: Path, tmp_path: Path) -> None:
     (data / "JPEGImages/train1.png").unlink()
     with pytest.raises(FileMissingError, match=r"train1\.png: gone"):
         read_plan(tmp_path / "mine")
-
-
-def test_runs_of_detection_are_not_averaged(data: Path, tmp_path: Path) -> None:
-    for name in ("mine", "other"):
-        make_plan(data, recipe_of(), name)[0].write(tmp_path / name)
-    with pytest.raises(UsageError, match=r"mine is a run of detection; averaging takes runs of classification"):
-        read_runs([tmp_path / "mine", tmp_path / "other"])
