@@ -6,8 +6,8 @@ Each network is exported to a bundle, and that to every format and precision. Ea
 runtime, in a fresh process, and then all files of a network are timed in turns, on one thread. ``--weights`` is a
 folder with the published files that ``FILES`` names, ``--runs`` one with own runs named like networks, which see the
 images of ``--runs-data``; other networks have random weights, whose answers are compared too, and have no score.
-``--labels`` are lines ``path,index``. What is written to ``--output`` is not measured again by
-the next run, whatever has changed since. Takes about 30 minutes.
+``--labels`` are lines ``path,index``. What is written to ``--output`` is not measured again by the next run, whatever
+has changed since. Takes about 30 minutes.
 """
 
 import csv
@@ -175,11 +175,8 @@ def make_bundle(name: str, place: Path, arguments: Namespace) -> tuple[Path, str
         export(own, path)
         found = Bundle.open(path).metadata
         side = "x".join(map(str, found.preprocess.size_hw))
-        return (
-            path,
-            f"{name} {found.architecture.width_mult:g} at {side}, trained on {found.training_data.partition(':')[0]}",
-            False,
-        )
+        images = found.training_data.partition(":")[0]
+        return path, f"{name} {found.architecture.width_mult:g} at {side}, trained on {images}", False
     file = None if arguments.weights is None or name not in FILES else arguments.weights / FILES[name]
     if file is not None and file.is_file():
         export(file, path)

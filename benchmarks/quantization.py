@@ -29,6 +29,7 @@ from litevision.runtime import Bundle
 from litevision.runtime.cpus import available_cpus
 from litevision.tasks import task_of
 
+EXAMPLES = Path(__file__).parents[1] / "examples"  # without labels, for a quick run
 FLOAT, FULL, FAST, NAIVE, PLANTED = (
     "float32",
     "litevision quantize, before any layer goes back into float",
@@ -42,11 +43,12 @@ def main() -> None:
     """Measures, reports."""
     options = parser(__doc__, rounds=None, threads=False, weights=False)
     options.add_argument("bundles", nargs="*", default=["clothing"], metavar="NAME|FILE|RUN", help="(%(default)s)")
-    options.add_argument(
-        "--data", type=Path, required=True, metavar="FOLDER", help="labelled, with the bundles' classes"
-    )
+    options.add_argument("--data", type=Path, metavar="FOLDER", help="labelled, with the bundles' classes")
     options.add_argument("--images", type=int, default=300, help="that calibrate (%(default)s)")
     arguments = options.parse_args()
+    if arguments.data is None and not arguments.quick:
+        options.error("--data is needed: images with the bundles' labels")
+    arguments.data = arguments.data or EXAMPLES
     if arguments.quick:
         arguments.images = 8
     found = replace(conditions(Namespace(threads=1)), weights="of the bundles")

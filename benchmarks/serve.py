@@ -4,11 +4,11 @@
     python benchmarks/serve.py --quick
 
 Images are 500x375; the model is ``clothing``, a MobileNetV2 at 224. Rounds of throughput are interleaved: the pipeline,
-the server with and without batches, the endpoint (FastAPI where it is installed), and LitServe where that is. Then:
-latency at half of that load, three times of it, slow clients, malformed bodies, SIGTERM under load, kill -9 and the
-next start. The load comes from this process, which takes its part of the cores; beside the rates stands how much CPU an
-image takes, which other work on the machine changes less. Exits with 1 where an answer is wrong, lost or 5xx. Takes
-about 8 minutes.
+the server with and without batches and with the engine that suits the machine, the endpoint (FastAPI where it is
+installed), and LitServe where that is. Then: latency at half of that load, three times of it, slow clients, malformed
+bodies, SIGTERM under load, kill -9 and the next start. The load comes from this process, which takes its part of the
+cores; beside the rates stands how much CPU an image takes, which other work on the machine changes less. Exits with 1
+where an answer is wrong, lost or 5xx. Takes about 8 minutes.
 """
 
 import asyncio
@@ -144,7 +144,6 @@ def requests_of(
 def throughput(place: Path, folder: Path, images: list[bytes], condition: str, arguments: Any) -> Iterator[Row]:
     """Images a second: the pipeline's, the server's with batches and without, the endpoint's."""
     raw, forms = requests_of(images), requests_of(images, "/predict", form=True)
-
     chosen = requests_of(images, engine="auto")
 
     def ours(*options: str) -> tuple[float, float]:
@@ -160,7 +159,7 @@ def throughput(place: Path, folder: Path, images: list[bytes], condition: str, a
         return found["rate"], found["cpu_ms"]
 
     contenders = {PIPELINE: pipeline, OURS: ours, UNBATCHED: partial(ours, "--max-batch", "1")}
-    contenders[AUTO] = partial(ours, "--engine", "auto")
+    contenders |= {AUTO: partial(ours, "--engine", "auto")}
     contenders |= {other: partial(theirs, other) for other in endpoints()}
     rounds = interleaved(contenders, arguments.rounds, warm_up=False)
     for place_of, unit in enumerate(("images/s", "CPU ms/image")):

@@ -55,7 +55,7 @@ class QuantizeOptions:
         help="Round weights to 7 bits, so that CPUs without VNNI cannot overflow; so it is done on such a CPU."
     )
     fast: bool = flag(
-        help="Estimate the shift of each layer in place of measuring it: quicker, and bad for MobileNetV3."
+        help="Estimate the shift of each layer in place of measuring it: quicker, and up to a point fewer answers stay."
     )
     integers_alone: bool = flag(
         help="Of a classifier as .tflite, also take the normalisation, the last layer and the probabilities in 8 bits, "

@@ -103,7 +103,7 @@ def store_in_eight_bits(model: onnx.ModelProto) -> onnx.ModelProto:
             scales = np.maximum(most / 127, np.finfo(np.float32).tiny).astype(np.float32)
             integers = np.moveaxis(np.rint(values / scales).astype(np.int8), -1, axis)
             stored, by, name = (f"{weight.name}{end}" for end in ("_int8", "_scale", "_rounded"))
-            zeros = f"zeros_{len(scales)}"
+            zeros = f"int8_zeros_{len(scales)}"
             added = {stored: np.ascontiguousarray(integers), by: scales, zeros: np.zeros(len(scales), np.int8)}
             there = {one.name for one in graph.initializer}
             graph.initializer.extend(numpy_helper.from_array(it, key) for key, it in added.items() if key not in there)

@@ -95,7 +95,7 @@ def quantise(
         images_u8_nhwc: what it is calibrated on, preprocessed.
         in_float: the names of nodes that are left alone.
         fast_bias_correction: estimates the shift that rounding gives each layer from means, instead of measuring it
-            layer by layer; for networks with squeeze and excitation that is not enough.
+            layer by layer; up to a point fewer answers stay.
         seven_bits: halves the range of the weights, so that sums of products of 8 bits cannot overflow the 16 bits in
             which CPUs without VNNI add them up.
         seed: of whatever the quantiser draws.

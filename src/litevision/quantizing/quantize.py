@@ -141,7 +141,7 @@ def quantize(
         images: how many calibrate at most.
         seed: draws them.
         engine: what will run the bundle; onnxruntime unless given, of a ``.tflite`` file litert.
-        fast_bias_correction: a quicker estimate, which is not enough for MobileNetV3.
+        fast_bias_correction: a quicker estimate, with which up to a point fewer answers stay.
         any_cpu: weights in 7 bits, for processors whose sums saturate at 16 bits; by default where this one's do,
             and never for LiteRT.
         max_drop: the most that the score may fall: 1.0 points of top-1, 0.01 of AP.
