@@ -12,12 +12,19 @@ from litevision.runtime.suppression import Suppression
 
 
 def suppression_of(model: onnx.ModelProto) -> Suppression | None:
-    """What the graph suppresses with; None where it suppresses nothing."""
+    """What the graph suppresses with; None where it suppresses nothing.
+
+    Raises:
+        ExportError: it suppresses in several places, or by numbers that it computes.
+    """
     node = _node_of(model)
     if node is None:
         return None
     constants = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
-    most, iou_threshold, score_threshold = (constants[name].item() for name in node.input[2:5])
+    limits = [constants[name].item() for name in node.input[2:5] if name in constants and constants[name].size == 1]
+    if len(limits) < 3:
+        raise ExportError("the graph computes what it suppresses boxes by; expected three fixed numbers")
+    most, iou_threshold, score_threshold = limits
     # The graph holds them in float32, the overlap one step above what was asked for.
     iou_threshold, score_threshold = (float(f"{each:.6g}") for each in (iou_threshold, score_threshold))
     return Suppression(iou_threshold, score_threshold, int(most))
@@ -29,7 +36,7 @@ def without_suppression(model: onnx.ModelProto) -> onnx.ModelProto:
     The graph itself where it suppresses nothing.
 
     Raises:
-        ExportError: boxes that are compared whatever their classes.
+        ExportError: boxes that are compared whatever their classes, or have no known shape.
     """
     node = _node_of(model)
     if node is None:
@@ -46,6 +53,8 @@ def without_suppression(model: onnx.ModelProto) -> onnx.ModelProto:
     made = fixed_to_one_image(model)
     shapes = {one.name: one for one in made.graph.value_info}
     del made.graph.output[:]
+    if not {boxes, scores} <= shapes.keys():
+        raise ExportError("the shapes of the boxes and scores that the graph suppresses are not known")
     made.graph.output.extend(shapes[name] for name in (boxes, scores))
     keep_nodes(made.graph, made.graph.node)
     rename_tensors(made.graph, dict(zip((boxes, scores), CELLS, strict=True)))

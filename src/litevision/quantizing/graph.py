@@ -92,11 +92,15 @@ def store_in_eight_bits(model: onnx.ModelProto) -> onnx.ModelProto:
     Source: symmetric, per-channel quantisation as in arXiv:1806.08342, section 3.1.1. The graph is changed.
     """
     graph = model.graph
+    layers = {node.output[0] for node in layers_of(model)}
     tensors = {one.name: one for one in graph.initializer if one.data_type == onnx.TensorProto.FLOAT}
+    stored_as: dict[str, str] = {}  # which several layers may share
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
-        weight = tensors.get(node.input[1]) if node.op_type in _LAYERS and len(node.input) > 1 else None
-        if weight is not None and np.prod(weight.dims) >= _LEAST_WEIGHTS:
+        weight = tensors.get(node.input[1]) if node.output[0] in layers else None
+        if weight is not None and weight.name in stored_as:
+            node.input[1] = stored_as[weight.name]
+        elif weight is not None and np.prod(weight.dims) >= _LEAST_WEIGHTS:
             axis = _output_axis(node, len(weight.dims))
             values = np.moveaxis(numpy_helper.to_array(weight), axis, -1)
             most = np.abs(values.reshape(-1, values.shape[-1])).max(0)
@@ -108,7 +112,7 @@ def store_in_eight_bits(model: onnx.ModelProto) -> onnx.ModelProto:
             there = {one.name for one in graph.initializer}
             graph.initializer.extend(numpy_helper.from_array(it, key) for key, it in added.items() if key not in there)
             nodes.append(helper.make_node("DequantizeLinear", [stored, by, zeros], [name], name=name, axis=axis))
-            node.input[1] = name
+            node.input[1] = stored_as[weight.name] = name
         nodes.append(node)
     keep_nodes(graph, nodes)
     return model

@@ -108,6 +108,17 @@ def test_boxes_that_are_compared_whatever_their_classes_are_refused() -> None:
         without_suppression(crowded_boxes(0, per_class=False))
 
 
+def test_suppression_by_numbers_that_are_computed_is_refused() -> None:
+    model = crowded_boxes(0)
+    [node] = [one for one in model.graph.node if one.op_type == "NonMaxSuppression"]
+    node.input[3] = "computed"
+    with pytest.raises(ExportError, match="the graph computes what it suppresses boxes by; expected three fixed"):
+        suppression_of(model)
+    del node.input[3:]
+    with pytest.raises(ExportError, match="expected three fixed numbers"):
+        suppression_of(model)
+
+
 def repacked(data: bytes, change: Callable[[Any], object]) -> bytes:
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
     change(model)

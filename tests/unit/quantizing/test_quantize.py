@@ -262,6 +262,25 @@ def test_layers_that_compute_in_float_have_weights_in_eight_bits_too(hard_swishe
     assert floats.ByteSize() < 0.35 * graph.ByteSize()
 
 
+def test_layers_may_share_weights_and_constants_of_the_decoding_stay_as_they_are() -> None:
+    graph = onnx.parser.parse_model(
+        """<ir_version: 7, opset_import: ["" : 13]> g (float[1, 32, 4, 4] x) => (float[1, 16, 32] y) {
+        a = Conv (x, w) b = Conv (a, w) s = Softmax (b) f = Reshape (s, shape) y = MatMul (f, table) }"""
+    )
+    draw = np.random.default_rng(0)
+    tensors = {"w": draw.normal(0, 32**-0.5, (32, 32, 1, 1)), "table": draw.normal(size=(32, 32)), "shape": [1, 16, 32]}
+    for name, values in tensors.items():
+        dtype = np.int64 if name == "shape" else np.float32
+        graph.graph.initializer.append(numpy_helper.from_array(np.array(values, dtype), name))
+    x = draw.normal(size=(1, 32, 4, 4)).astype(np.float32)
+    [exact] = run_graph(graph, ["y"], {"x": x}).values()
+    made = store_in_eight_bits(copied(graph))
+    onnx.checker.check_model(made, full_check=True)
+    assert [node.op_type for node in made.graph.node].count("DequantizeLinear") == 1
+    assert "table" in {one.name for one in made.graph.initializer}
+    np.testing.assert_allclose(run_graph(made, ["y"], {"x": x})["y"], exact, atol=0.1)
+
+
 def test_which_processors_add_in_32_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     for flags, expected in (("fpu avx2", False), ("avx2 avx_vnni", True), ("avx512_vnni", True)):
         monkeypatch.setattr(machine, "_cpuinfo", lambda flags=flags: {"flags": flags})
