@@ -244,9 +244,9 @@ def described(plan: AnyPlan, network: Any, device: str) -> dict[str, Any]:
 
 
 def _without_folders(recipe: Recipe) -> Recipe:
-    """The recipe with files by their names alone, and without the address of a copy: others read a card, too."""
+    """The recipe with files and folders by their names alone, and without the address of a copy, as in a card."""
 
     def name_of(source: str) -> str:
-        return Path(source).name if Path(source).is_file() else source
+        return Path(source).name if Path(source).exists() else source
 
     return replace(recipe, run=replace(recipe.run, copy_to="")).with_sources(name_of)

@@ -162,7 +162,7 @@ def make_plan(
     if recipe.run.copy_to:
         check_address(recipe.run.copy_to)
     (data, issues, excluded), recipe, adapted = read_adapted(path, recipe, stated)
-    task, recipe = task_of(recipe.task), _resolved(recipe)
+    task, recipe = task_of(recipe.task), _resolved(recipe.located())
     _require_judges(data, recipe)
     images = len(data.of(*recipe.schedule.splits))
     epochs = recipe.schedule.epochs_for(images, recipe.run.devices)

@@ -250,6 +250,10 @@ class Recipe:
     def check(self) -> None:
         """Raises `UsageError` for options of this task that do not fit each other."""
 
+    def located(self) -> "Recipe":
+        """The recipe with absolute paths of the folders it names beside the data, whatever folder a run goes on in."""
+        return self
+
     def with_sources(self, rename: Callable[[str], str]) -> "Recipe":
         """The recipe with each name of weights, which may be a file, given to ``rename``."""
         return replace(self, model=replace(self.model, weights=rename(self.model.weights)))

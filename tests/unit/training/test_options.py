@@ -59,8 +59,8 @@ ELSEWHERE = {
     "detection.aspect_jitter detection.colour detection.hue detection.mosaic detection.min_visible "
     "detection.radius detection.center_radius detection.size_weight detection.offset_weight "
     "detection.iou_weight detection.top_k",
-    "../tasks/detection/test_plan.py": "detection.exclude detection.most_images detection.neck "
-    "detection.neck_channels detection.head_channels",
+    "../tasks/detection/test_plan.py": "detection.backgrounds detection.exclude detection.most_images "
+    "detection.neck detection.neck_channels detection.head_channels",
     "test_batches.py": "run.workers",
     "test_grey.py": "model.in_channels",
     "test_train_on.py": "schedule.train_on schedule.keep",

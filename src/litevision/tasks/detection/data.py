@@ -8,21 +8,27 @@ from typing import Any
 import numpy as np
 
 from litevision.data import DetectionSample, LabelledBoxes, read_boxes
+from litevision.data.backgrounds import read_backgrounds
 from litevision.errors import DataError, UsageError
 from litevision.tasks.base import TrainableData
 
+_MOST_BACKGROUNDS = 0.5  # of the training images with boxes
 
-def read_trainable(path: Path, exclude: Collection[str], most_images: int = 0) -> TrainableData:
+
+def read_trainable(path: Path, exclude: Collection[str], most_images: int = 0, backgrounds: str = "") -> TrainableData:
     """The images with boxes at ``path``, the errors in them, and the images that were left out.
 
     Args:
         path: a folder or a file, as `litevision.data.read` takes it.
         exclude: names of images, with suffix or without, that are left out of train and validation.
         most_images: of those that remain, how many of each of train and validation are taken at most; 0 takes all.
+        backgrounds: a folder of images that show none of the objects; they are learned from, at most half as many as
+            training images with boxes, evenly chosen. None where it is empty.
 
     Raises:
-        DataError: no boxes to learn from, or none to choose the best epoch by.
-        UsageError: a name in ``exclude`` that no image of train and validation has.
+        DataError: no boxes to learn from, none to choose the best epoch by, or a folder without backgrounds.
+        UsageError: a background that is one of the data's images, or a name in ``exclude`` that no image of train and
+            validation has.
     """
     data = read_boxes(path)
     wanted = set(exclude)
@@ -43,7 +49,27 @@ def read_trainable(path: Path, exclude: Collection[str], most_images: int = 0) -
     data = replace(data, samples=tuple(one for one in data.samples if one.path not in gone), issues=())
     for obstacle in data.obstacles():
         raise DataError(f"{data.root}: {obstacle}. 'litevision check-data' tells what is there")
-    return TrainableData(data, issues, tuple(one.path for one in left_out))
+    found = TrainableData(data, issues, tuple(one.path for one in left_out))
+    return _with_backgrounds(found, backgrounds) if backgrounds else found
+
+
+def _with_backgrounds(found: TrainableData, folder: str) -> TrainableData:
+    data: LabelledBoxes = found.data
+    samples, issues, passed_over = read_backgrounds(folder)
+    known = {one.path.resolve() for one in data.samples} | {path.resolve() for path in found.excluded}
+    both = next((one.path for one in samples if one.path.resolve() in known), None)
+    if both is not None:
+        raise UsageError(
+            f"{both}: one of the images of {data.root}; expected detection.backgrounds to hold others, which show none "
+            "of the objects"
+        )
+    most = max(1, int(_MOST_BACKGROUNDS * sum(bool(len(one.labels)) for one in data.of("train"))))
+    chosen = {place * len(samples) // most for place in range(most)} if len(samples) > most else range(len(samples))
+    taken = tuple(one for place, one in enumerate(samples) if place in chosen)
+    left_out = tuple(one.path for place, one in enumerate(samples) if place not in chosen)
+    for kind, count in passed_over.counts.items():
+        data.passed_over.counts[kind] += count
+    return TrainableData(replace(data, samples=data.samples + taken), found.issues + issues, found.excluded + left_out)
 
 
 def truth_of(sample: DetectionSample, classes: Sequence[str]) -> list[tuple[Any, ...]]:

@@ -1,8 +1,9 @@
 """The options of a recipe that detection alone has, its defaults for the others, and what follows from the data."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -70,6 +71,8 @@ class Detection(BoxAugment):
             than that; 0 takes all.
         exclude: images, by their names with suffix or without, that are left out of train and validation; for those
             that show what test images show.
+        backgrounds: a folder of images that show none of the objects, from which the detector learns where to find
+            nothing; at most half as many as training images with boxes are taken. None where it is empty.
     """
 
     neck: Literal["light", "dlaup", "reshape"] = "light"
@@ -83,6 +86,7 @@ class Detection(BoxAugment):
     iou_weight: float = 0.0
     most_images: int = 0
     exclude: tuple[str, ...] = ()
+    backgrounds: str = ""
 
 
 DETECTION_DEFAULTS: dict[str, dict[str, Any]] = {
@@ -118,6 +122,21 @@ class DetectionRecipe(Recipe):
     def adapted(self, data: Any) -> tuple[Adapted, ...]:
         """Epochs, input size and batch for the number of images, their shape and the size of their boxes."""
         return tuple(_adapted(self, data))
+
+    def located(self) -> "DetectionRecipe":
+        """The recipe with an absolute path of its backgrounds."""
+        folder = self.detection.backgrounds
+        if not folder:
+            return self
+        return replace(self, detection=replace(self.detection, backgrounds=str(Path(folder).expanduser().absolute())))
+
+    def with_sources(self, rename: Callable[[str], str]) -> "DetectionRecipe":
+        """The recipe with the name of its weights, which may be a file, and of its backgrounds given to ``rename``."""
+        return replace(
+            self,
+            model=replace(self.model, weights=rename(self.model.weights)),
+            detection=replace(self.detection, backgrounds=rename(self.detection.backgrounds)),
+        )
 
     def ranges(self) -> tuple[Range, ...]:
         """The bounded options that only detection has."""
@@ -158,7 +177,7 @@ def _adapted(recipe: Recipe, data: LabelledBoxes) -> Iterator[Adapted]:
     batch = min(_BATCH, max(2, images // _BATCH))
     if batch < _BATCH:
         yield Adapted("schedule.batch_size", batch, f"so that {images} images make {_BATCH} steps or so an epoch")
-    hw = np.array([sample.size_hw for sample in samples], np.float64)
+    hw = np.array([sample.size_hw for sample in samples if len(sample.labels)], np.float64)
     long_side = float(np.median(hw.max(1)))
     smallest = _smallest_box(data, recipe)
     wanted = math.ceil(_LEAST_BOX_PX / smallest / 32) * 32 if smallest else _SIDE

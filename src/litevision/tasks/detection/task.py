@@ -55,10 +55,11 @@ class DetectionTask(Task):
         return read_boxes(path)
 
     def read_trainable(self, path: Path, recipe: Any) -> TrainableData:
-        """The images with boxes, less those that ``recipe`` excludes."""
+        """The images with boxes, less those that ``recipe`` excludes, and its backgrounds."""
         if recipe.model.crop == "center":
             raise UsageError('the crop \'center\' cuts objects off; expected model.crop = "letterbox" or "stretch"')
-        return read_trainable(path, recipe.detection.exclude, recipe.detection.most_images)
+        options = recipe.detection
+        return read_trainable(path, options.exclude, options.most_images, options.backgrounds)
 
     def data_to_dict(self, data: LabelledBoxes) -> dict[str, Any]:
         """The data as plain JSON values."""
@@ -170,6 +171,8 @@ class DetectionTask(Task):
         extras += [f"{key} {value:g}" for key in ("colour", "hue", "mosaic") if (value := getattr(options, key))]
         if options.scale != (1.0, 1.0):
             extras.insert(0, f"scaled by {options.scale[0]:g} to {options.scale[1]:g}")
+        if options.backgrounds:
+            extras.append(f"backgrounds from {options.backgrounds}")
         return ", ".join(extras) or "as they are"
 
     def warnings(self, data: LabelledBoxes, recipe: Any) -> Sequence[str]:

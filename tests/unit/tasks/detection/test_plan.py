@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from litevision.data import SPLITS, LabelledBoxes
 from litevision.errors import DataError, FileMissingError, UsageError
@@ -13,6 +14,7 @@ from litevision.models.centernet import CenterNet
 from litevision.tasks.detection.recipe import DetectionRecipe
 from litevision.training.plan import first_network, make_plan, read_plan
 from litevision.training.recipe_file import make_recipe
+from litevision.training.same_data import require_same_data
 from litevision.weights.create import create
 from litevision.weights.save import save_weights
 from shapes import CLASSES, RECIPE, write_shapes
@@ -86,6 +88,70 @@ def test_fewer_images_are_chosen_evenly_of_those_that_are_not_excluded(data: Pat
     options = {"most_images": 2, "exclude": ["train0"]}
     plan, _, _ = make_plan(data, recipe_of(detection=options), "mine")
     assert [sample.path.stem for sample in plan.data.of("train")] == ["train1", "train2"]
+
+
+def write_photos(folder: Path, count: int) -> Path:
+    folder.mkdir(parents=True)
+    for place in range(count):
+        Image.new("RGB", (40 + place, 30), (place, 90, 40)).save(folder / f"photo{place}.png")
+    return folder
+
+
+def test_backgrounds_are_training_images_without_boxes(data: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    write_photos(tmp_path / "photos/deeper", 1)
+    (tmp_path / "photos/torn.jpg").write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "photos/notes.md").write_text("of a walk")
+    monkeypatch.chdir(tmp_path)
+    plan, _, issues = make_plan(data, recipe_of(detection={"backgrounds": "photos"}), "mine")
+    assert [len(plan.data.of(split)) for split in SPLITS] == [5, 2, 2]
+    (it,) = (sample for sample in plan.data.samples if sample.path.parent.name == "deeper")
+    assert (it.split, it.size_hw, it.boxes_xyxy.shape, len(it.labels)) == ("train", (30, 40), (0, 4), 0)
+    assert [issue.path.name for issue in issues if issue.path] == ["torn.jpg"]
+    assert plan.data.passed_over.counts[".md"] == 1
+    plan.write(tmp_path / "mine")
+    monkeypatch.chdir("/")  # and the run goes on from there
+    again = read_plan(tmp_path / "mine")
+    require_same_data(again, tmp_path / "mine")
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "photos/deeper/photo0.png")
+    with pytest.raises(DataError, match=r"1 image has other content \(such as .*photo0\.png"):
+        require_same_data(again, tmp_path / "mine")
+
+
+def test_at_most_half_as_many_backgrounds_evenly_chosen(data: Path, tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "photos", 9)
+    plan, _, _ = make_plan(data, recipe_of(detection={"backgrounds": str(folder)}), "mine")
+    with_boxes = sum(bool(len(sample.labels)) for sample in plan.data.of("train"))
+    taken = [sample.path.name for sample in plan.data.of("train") if sample.path.parent == folder]
+    assert (with_boxes, taken) == (3, ["photo0.png"])
+    assert sum(one.rule == "excluded" for one in plan.skipped) == 8
+
+
+def test_backgrounds_change_neither_size_nor_shape(data: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.new("RGB", (30, 3000)).save(photos / "tall.png")
+    sizes = [
+        make_plan(data, recipe_of(detection={"backgrounds": folder}), "mine", stated=())[0].recipe.model.size_hw
+        for folder in ("", str(photos))
+    ]
+    assert sizes[0] == sizes[1]
+
+
+@pytest.mark.parametrize(
+    ("folder", "error", "message"),
+    [
+        ("nowhere", DataError, "nowhere: no folder; expected one of images that show none of the objects$"),
+        ("empty", DataError, "empty: no image that can be used as background$"),
+        ("torn", DataError, r"torn: no image that can be used as background; first of 1: .*torn\.jpg: "),
+        ("data/JPEGImages", UsageError, r"test0\.png: one of the images of .*data; expected detection\.backgrounds to"),
+    ],
+)
+def test_no_backgrounds(folder: str, error: type[Exception], message: str, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn/torn.jpg").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(error, match=message):
+        make_plan(data, recipe_of(detection={"backgrounds": str(tmp_path / folder)}), "mine")
 
 
 def strip_boxes(data: Path, split: str) -> None:
