@@ -4,14 +4,12 @@ Source: Wortsman et al. 2022, "Model soups" (arXiv:2203.05482), the uniform soup
 end near enough to each other for their mean to be a good network, often a better one than each, at the cost of one.
 """
 
-import math
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,16 +17,14 @@ from litevision.errors import UsageError
 from litevision.files import sha256_of
 from litevision.models.config import ModelConfig, NetworkConfig
 from litevision.models.kinds import AnyNetwork
-from litevision.training.batch_norm import batch_norms, measuring
-from litevision.training.batches import PixelNormaliser
+from litevision.training.batch_norm import batch_norms, measure_statistics
+from litevision.training.batches import EpochOrder, load_batches
 from litevision.training.checkpoint import Progress, read_checkpoint, write_checkpoint
 from litevision.training.finish import Averaged, finish
-from litevision.training.loop import BEST
+from litevision.training.image_cache import ImageStores
+from litevision.training.loop import BEST, workers_for
 from litevision.training.plan import AnyPlan, read_plan, run_folder
 from litevision.training.result import RESULTS, Run
-
-_BN_IMAGES = 1024
-_BN_PIXELS = 64 * 224 * 224  # of a batch
 
 
 def read_runs(folders: Sequence[Path]) -> list[AnyPlan]:
@@ -69,41 +65,36 @@ def _resolved(folders: Sequence[Path]) -> list[Path]:
     return [folder.resolve() for folder in folders]
 
 
-def mean_network(plans: Sequence[AnyPlan], folders: Sequence[Path]) -> AnyNetwork:
-    """The mean of the runs' best weights, the statistics of batch normalisation measured anew.
+def mean_network(plans: Sequence[AnyPlan], folders: Sequence[Path], scratch: Path) -> AnyNetwork:
+    """The mean of the runs' best weights, the statistics of batch normalisation measured anew in ``scratch``.
 
-    Those statistics belong to the weights that they were measured with; here they are the mean over training images
-    as the finished model sees them.
+    Those statistics belong to the weights that they were measured with.
     """
     states = [read_checkpoint(folder / BEST)[1]["network"] for folder in folders]
-    network: AnyNetwork = plans[0].config.build()
+    plan = plans[0]
+    network: AnyNetwork = plan.config.build()
     network.load_state_dict({key: _mean([state[key] for state in states]) for key in states[0]})
-    measure_statistics(network, plans[0])
+    stores = ImageStores(plan, scratch)
+    try:
+        setup = plan.task.set_up(plan, stores)
+        recipe = plan.recipe
+        order = EpochOrder(
+            len(setup.images), recipe.schedule.batch_size, recipe.run.seed, chances=setup.chances
+        ).batches_to_measure(recipe.schedule.epochs)
+        images = setup.images.at_size(recipe.train_size_in(recipe.schedule.epochs - 1))
+        with closing(load_batches(images, order, workers_for(recipe.run.workers))) as batches:
+            seeds = recipe.run.seed, recipe.schedule.epochs
+            measure_statistics(network, batch_norms(network), batches, setup.objective.loss, seeds)
+    finally:
+        stores.close()
     network.eval()
     return network
-
-
-def measure_statistics(network: AnyNetwork, plan: AnyPlan) -> None:
-    """Measures the statistics of batch normalisation anew, on training images drawn from all of them."""
-    images = _spread(plan.data.of(*plan.recipe.schedule.splits), _BN_IMAGES)
-    normalise = PixelNormaliser(plan.normalisation, network.config.in_channels)
-    step = max(1, _BN_PIXELS // math.prod(plan.preprocess.size_hw))
-    with measuring(network, batch_norms(network)), torch.inference_mode():
-        for start in range(0, len(images), step):
-            batch = np.stack([plan.preprocess(sample.path) for sample in images[start : start + step]])
-            network(normalise(torch.from_numpy(batch).permute(0, 3, 1, 2)))
 
 
 def _mean(tensors: Sequence[Tensor]) -> Tensor:
     if not tensors[0].is_floating_point():
         return tensors[0]
     return torch.stack([tensor.double() for tensor in tensors]).mean(0).to(tensors[0].dtype)
-
-
-def _spread(samples: Sequence[Any], most: int) -> Sequence[Any]:
-    """Up to ``most`` samples in an order that mixes the classes, the same each time."""
-    order = np.random.default_rng(0).permutation(len(samples))[:most]
-    return [samples[index] for index in order]
 
 
 def average(runs: Sequence[str | os.PathLike[str]], *, name: str, output: str | os.PathLike[str] = "runs") -> Run:
@@ -132,7 +123,7 @@ def average(runs: Sequence[str | os.PathLike[str]], *, name: str, output: str | 
     folder = run_folder(output, name)
     plan = replace(plans[0], name=name)
     plan.write(folder)
-    network = mean_network(plans, folders)
+    network = mean_network(plans, folders, folder)
     write_checkpoint(folder / BEST, Progress(), {"network": network.state_dict()})
     averaged = [Averaged(run.name, one.recipe, _scores_of(run, one)) for run, one in zip(folders, plans, strict=True)]
     finish(plan, network, Progress(), folder, stopped_early=False, device="cpu", averaged=averaged)

@@ -5,10 +5,13 @@ weight (0.0003 in TF-slim's MobileNetV1, 0.001 in Keras'), a short training ends
 learns, and answers the same to every image.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+from litevision.training.batches import Batch, derived_seed
 
 FRESH_MOMENTUM = 0.1
 _MOST_RESIDUE = 0.01
@@ -44,8 +47,30 @@ def lag_behind(network: nn.Module, updates: Mapping[str, int]) -> bool:
     )
 
 
+def measure_statistics(
+    network: nn.Module,
+    names: Collection[str],
+    batches: Iterable[Batch],
+    loss: Callable[[nn.Module, Batch], Tensor],
+    seeds: tuple[int, ...],
+) -> None:
+    """Measures the statistics of the named layers anew, as the mean over training batches.
+
+    Args:
+        network: holds the layers; its weights do not change.
+        names: of the layers; the others are as in evaluation.
+        batches: as training sees them, cut out and changed: weights fit the statistics that they were learned with.
+        loss: computes a batch's.
+        seeds: of what the loss draws, for mixup.
+    """
+    with _measuring(network, names), torch.no_grad():
+        for place, batch in enumerate(batches):
+            torch.manual_seed(derived_seed(*seeds, place))
+            loss(network, batch)
+
+
 @contextmanager
-def measuring(network: nn.Module, names: Collection[str]) -> Iterator[None]:
+def _measuring(network: nn.Module, names: Collection[str]) -> Iterator[None]:
     """Within it, the named layers measure the plain mean over all batches that pass; all else is as in evaluation.
 
     Afterwards every layer is in the mode, and has the momentum, that it had before.

@@ -6,6 +6,7 @@ the number of workers changes nothing, nor does that of processes.
 """
 
 import functools
+import itertools
 import signal
 import sys
 from collections.abc import Callable, Generator, Sequence
@@ -35,6 +36,8 @@ Item = tuple[Tensor, int] | ImageError
 """An image ``uint8[3, H, W]`` with its class, or why it cannot be read."""
 
 Transform = Callable[[Image.Image], Tensor]
+
+_MEASURED_IMAGES, _MEASURED_BATCHES = 1024, 8  # at most, and at least
 
 
 def derived_seed(*parts: int) -> int:
@@ -92,6 +95,12 @@ class EpochOrder:
                 ]
             )
         return batches
+
+    def batches_to_measure(self, epoch: int) -> list[list[SampleKey]]:
+        """Those that statistics are measured on: the first of ``epoch``, and in short ones of the next, too."""
+        wanted = min(-(-_MEASURED_IMAGES // self.images_per_step), max(len(self), _MEASURED_BATCHES))
+        following = (self.batches(later) for later in itertools.count(epoch))
+        return list(itertools.islice(itertools.chain.from_iterable(following), wanted))
 
     def _order(self, random: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         if self._chances is None:

@@ -1,6 +1,5 @@
 """The training loop, on Lightning Fabric: resumable after any step, and bit for bit the same afterwards."""
 
-import itertools
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from litevision.errors import TrainingError
-from litevision.training.batch_norm import batch_norms, lag_behind, measuring
+from litevision.training.batch_norm import batch_norms, lag_behind, measure_statistics
 from litevision.training.batches import Batch, EpochOrder, Images, SampleKey, derived_seed, load_batches
 from litevision.training.callbacks import Callback
 from litevision.training.checkpoint import Progress, write_checkpoint
@@ -27,7 +26,6 @@ from litevision.training.recipe import Recipe
 from litevision.training.remote_run import RunCopy
 
 BEST = "best.ckpt"
-_MEASURED_IMAGES, _MEASURED_BATCHES = 1024, 8  # at most, and at least
 
 
 class Validated(Protocol):
@@ -288,18 +286,9 @@ class Loop:
         }
         if not lag_behind(self._network, updates):
             return
-        wanted = min(-(-_MEASURED_IMAGES // self._order.images_per_step), max(steps, _MEASURED_BATCHES))
-        epochs = (self._order.batches(epoch) for epoch in itertools.count(progress.epoch))
-        places = list(itertools.islice(itertools.chain.from_iterable(epochs), wanted))
-        network = self.scored_network()
-        with (
-            measuring(network, updates),
-            torch.no_grad(),
-            closing(self._load(places)) as batches,
-        ):
-            for place, batch in enumerate(batches):
-                torch.manual_seed(derived_seed(self._recipe.run.seed, progress.epoch, place))  # mixup draws from here
-                self._objective.loss(network, batch)
+        with closing(self._load(self._order.batches_to_measure(progress.epoch))) as batches:
+            seeds = self._recipe.run.seed, progress.epoch
+            measure_statistics(self.scored_network(), updates, batches, self._objective.loss, seeds)
 
     def _validate(self) -> Validated:
         # One process scores for all: only its batch normalisation's statistics are in the checkpoint.

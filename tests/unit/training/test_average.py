@@ -6,7 +6,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,7 +13,9 @@ from torch import nn
 from litevision.errors import UsageError
 from litevision.runtime import Weights
 from litevision.training.average import average, mean_network, read_runs
+from litevision.training.batches import EpochOrder, load_batches
 from litevision.training.checkpoint import Progress, write_checkpoint
+from litevision.training.image_cache import ImageStores
 from litevision.training.loop import BEST
 from litevision.training.plan import AnyPlan, Plan, make_plan
 from litevision.training.recipe_file import make_recipe
@@ -39,25 +40,31 @@ def write_run(folder: Path, plan: AnyPlan, seed: int) -> Path:
 
 def test_weights_are_the_mean(tmp_path: Path, plan: Plan) -> None:
     runs = [write_run(tmp_path / name, plan, seed) for seed, name in enumerate("abc")]
-    network = mean_network(read_runs(runs), runs)
+    network = mean_network(read_runs(runs), runs, tmp_path)
     states = [torch.load(run / BEST)["network"] for run in runs]
     for name, parameter in network.named_parameters():
         torch.testing.assert_close(parameter, torch.stack([state[name] for state in states]).mean(0))
     assert not network.training
 
 
-def test_statistics_are_those_of_the_training_images(tmp_path: Path, plan: Plan) -> None:
+def test_statistics_are_those_of_images_as_training_sees_them(tmp_path: Path, plan: Plan) -> None:
+    plan = replace(plan, recipe=replace(plan.recipe, augment=replace(plan.recipe.augment, mixup=0.0)))
     runs = [write_run(tmp_path / name, plan, seed) for seed, name in enumerate("ab")]
-    network = mean_network(read_runs(runs), runs)
-    images = np.stack([plan.preprocess(sample.path) for sample in plan.data.of("train")])  # one batch
+    network = mean_network(read_runs(runs), runs, tmp_path)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (plan.normalisation.mean, plan.normalisation.std))
     first = next(module for module in network.modules() if isinstance(module, nn.BatchNorm2d))
     seen: list[torch.Tensor] = []
     first.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    images = plan.task.set_up(plan, ImageStores(plan, tmp_path)).images
+    order = EpochOrder(len(images), plan.recipe.schedule.batch_size, plan.recipe.run.seed)
+    epochs = [plan.recipe.schedule.epochs + later for later in range(-(-8 // len(order)))]  # of eight batches at least
+    places = [batch for epoch in epochs for batch in order.batches(epoch)]
     with torch.no_grad():
-        network((torch.from_numpy(images).permute(0, 3, 1, 2) / 255 - mean) / std)
-    torch.testing.assert_close(first.running_mean, seen[0].mean((0, 2, 3)), rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(first.running_var, seen[0].var((0, 2, 3)), rtol=1e-3, atol=1e-4)
+        for pixels, _ in load_batches(images, places[:8], 0):
+            network((pixels / 255 - mean) / std)
+    means, variances = ([getattr(one, name)((0, 2, 3)) for one in seen] for name in ("mean", "var"))
+    torch.testing.assert_close(first.running_mean, torch.stack(means).mean(0), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(first.running_var, torch.stack(variances).mean(0), rtol=1e-3, atol=1e-4)
 
 
 def test_runs_must_fit_each_other(tmp_path: Path, plan: Plan) -> None:
@@ -96,14 +103,13 @@ def test_the_same_run_twice_is_refused(tmp_path: Path, plan: Plan) -> None:
 
 def test_detectors_have_a_mean_too(tmp_path: Path, plan: Plan) -> None:
     model = {"name": "nanodet_m", "weights": "none", "size_hw": [64, 96]}
-    boxes, _, _ = make_plan(
-        write_shapes(tmp_path / "shapes", 4, 2, 1), make_recipe({"model": model}, task="detection"), "boxes"
-    )
+    recipe = make_recipe({"model": model, "run": {"workers": 0}}, task="detection")
+    boxes, _, _ = make_plan(write_shapes(tmp_path / "shapes", 4, 2, 1), recipe, "boxes")
     boxes = replace(boxes, start=START)
     runs = [write_run(tmp_path / name, boxes, seed) for seed, name in enumerate("ab")]
     (runs[0] / "results.json").write_text(json.dumps({"scores": {"validation": {"ap": 0.25, "ap50": 0.5}}}))
     states = [torch.load(run / BEST)["network"] for run in runs]
-    network = mean_network(read_runs(runs), runs)
+    network = mean_network(read_runs(runs), runs, tmp_path)
     for name, parameter in network.named_parameters():
         torch.testing.assert_close(parameter, torch.stack([state[name] for state in states]).mean(0))
     done = average(runs, name="mean", output=tmp_path)
