@@ -81,7 +81,8 @@ def inherited_options(
 ) -> dict[str, dict[str, Any]]:
     """What of a recipe follows from weights that litevision trained: the network, its input, and how it is built.
 
-    Nothing for other weights. With ``quantization_aware``, also how long and how fast it is fine-tuned.
+    Of a detector of others' making the network alone: its input follows from the data. Nothing for other weights.
+    With ``quantization_aware``, also how long and how fast it is fine-tuned.
     """
     trained = None if weights in (None, "none", "default") else open_model(weights)
     if trained is None:
@@ -93,11 +94,12 @@ def inherited_options(
     }
     if config.task == task.name:
         preprocess = trained.pretrained.preprocess
-        tables["model"] |= {
-            "size_hw": list(preprocess.size_hw),
-            "crop": preprocess.crop,
-            "crop_fraction": min(1.0, min(preprocess.size_hw) / preprocess.resize_px),
-        }
+        if not trained.is_of_others:
+            tables["model"] |= {
+                "size_hw": list(preprocess.size_hw),
+                "crop": preprocess.crop,
+                "crop_fraction": min(1.0, min(preprocess.size_hw) / preprocess.resize_px),
+            }
         for found in (task.inherited_options(config), _ROUNDED if quantization_aware else {}):
             for table, keys in found.items():
                 tables.setdefault(table, {}).update(keys)

@@ -33,6 +33,7 @@ CHECKPOINTS = ("best.ckpt", "last.ckpt")
 """A run's checkpoints, the one to use first."""
 
 _FIRST_TASK = "classification"  # that of a plan that says none
+_NATIVE = "native"
 
 
 class RunLike(Protocol):
@@ -69,7 +70,12 @@ class TrainedModel:
     state: Tensors
     pretrained: Pretrained
     is_folded: bool = False
-    layout: str = "native"
+    layout: str = _NATIVE
+
+    @property
+    def is_of_others(self) -> bool:
+        """Whether it is a detector's file as its authors write it, which litevision neither trained nor exported."""
+        return self.layout != _NATIVE
 
     def network(self) -> AnyNetwork:
         """Builds the network with its weights, in evaluation mode."""

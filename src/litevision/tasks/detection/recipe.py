@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from litevision.data.dataset import MOST_BOXES, LabelledBoxes
 from litevision.errors import UsageError
+from litevision.registry import DETECTORS
 from litevision.tables import pluralise
 from litevision.training.recipe import Adapted, Balance, Range, Recipe
 
@@ -18,6 +19,7 @@ Radius = Literal["overlap", "reference"]
 
 # Of 60 epochs for 160 images: twice the images get 1.4 times the steps.
 _EPOCHS, _IMAGES, _LEAST_EPOCHS, _MOST_EPOCHS = 60, 160, 12, 150
+_WITH_HEADS = 0.5  # of these epochs, where neck and heads were trained already
 _LEAST_SIDE, _SIDE, _MOST_SIDE = 256, 416, 640
 _LEAST_BOX_PX = 16  # four cells of the map
 _SMALL = 0.1  # the part of the boxes that may be smaller
@@ -169,15 +171,15 @@ class DetectionRecipe(Recipe):
 def _adapted(recipe: Recipe, data: LabelledBoxes) -> Iterator[Adapted]:
     samples = data.of(*recipe.schedule.splits)
     images = len(samples)
-    scratch = 2 if recipe.model.weights == "none" else 1
-    epochs = scratch * round(_EPOCHS * math.sqrt(_IMAGES / images))
-    epochs = min(scratch * _MOST_EPOCHS, max(scratch * _LEAST_EPOCHS, epochs))
-    again = ", twice as many from scratch" if scratch > 1 else ""
-    yield Adapted("schedule.epochs", epochs, f"{pluralise(images, 'training image')}; fewer images need more{again}")
+    share, why = _share_of_epochs(recipe)
+    epochs = min(_MOST_EPOCHS, max(_LEAST_EPOCHS, _EPOCHS * math.sqrt(_IMAGES / images)))
+    why = f"{pluralise(images, 'training image')}; fewer images need more{why}"
+    yield Adapted("schedule.epochs", round(share * epochs), why)
     batch = min(_BATCH, max(2, images // _BATCH))
     if batch < _BATCH:
         yield Adapted("schedule.batch_size", batch, f"so that {images} images make {_BATCH} steps or so an epoch")
-    hw = np.array([sample.size_hw for sample in samples if len(sample.labels)], np.float64)
+    with_boxes = [sample for sample in samples if len(sample.labels)]
+    hw = np.array([sample.size_hw for sample in with_boxes or samples], np.float64)
     long_side = float(np.median(hw.max(1)))
     smallest = _smallest_box(data, recipe)
     wanted = math.ceil(_LEAST_BOX_PX / smallest / 32) * 32 if smallest else _SIDE
@@ -188,6 +190,15 @@ def _adapted(recipe: Recipe, data: LabelledBoxes) -> Iterator[Adapted]:
     shape = f"images are {_shape_in_words(hw, ratio)}"
     boxes = f"; a tenth of the boxes is below {smallest * side:.0f} px in it" if smallest else ""
     yield Adapted("model.size_hw", size_hw, shape + boxes)
+
+
+def _share_of_epochs(recipe: Recipe) -> tuple[float, str]:
+    """How many of the usual epochs the start needs, and why."""
+    if recipe.model.weights == "none":
+        return 2, ", twice as many from scratch"
+    if recipe.model.name in DETECTORS:
+        return _WITH_HEADS, ", half as many go on with a trained detector"
+    return 1, ""
 
 
 def _smallest_box(data: LabelledBoxes, recipe: Recipe) -> float:

@@ -39,6 +39,9 @@ def test_fewer_images_get_more_epochs_and_smaller_batches(images: int, epochs: i
     found = adapted(boxes(images))
     assert (found["schedule.epochs"], found.get("schedule.batch_size")) == (epochs, batch)
     assert adapted(boxes(images), model={"weights": "none"})["schedule.epochs"] == 2 * epochs
+    nanodet = {"name": "nanodet_plus_m", "weights": "nanodet_plus_m"}
+    assert adapted(boxes(images), model=nanodet)["schedule.epochs"] == epochs // 2
+    assert adapted(boxes(images), model=nanodet | {"weights": "none"})["schedule.epochs"] == 2 * epochs
 
 
 @pytest.mark.parametrize(

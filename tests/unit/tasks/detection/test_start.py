@@ -60,6 +60,12 @@ def test_its_neck_and_boxes_go_on_where_it_knows_none(
     assert "it.pth knows 0 of the classes; from scratch: dog" in capsys.readouterr().err
 
 
+def test_the_input_of_a_file_of_others_follows_from_the_data(nanodet: tuple[NanoDet, Path]) -> None:
+    chosen = choose_recipe(TASK, None, {"model.weights": str(nanodet[1])}, origin="the options")
+    assert (chosen.recipe.model.name, chosen.recipe.model.dialect) == ("nanodet_m", "nanodet")
+    assert not {"model.size_hw", "model.crop", "schedule.epochs"} & set(chosen.stated)
+
+
 def test_its_backbone_starts_a_centernet(nanodet: tuple[NanoDet, Path]) -> None:
     network, start = start_of(nanodet[1], ("dog", "cat"), name="shufflenet_v2_x1_0")
     assert isinstance(network, CenterNet)
