@@ -69,7 +69,7 @@ def _with_backgrounds(found: TrainableData, folder: str) -> TrainableData:
     left_out = tuple(one.path for place, one in enumerate(samples) if place not in chosen)
     for kind, count in passed_over.counts.items():
         data.passed_over.counts[kind] += count
-    return TrainableData(replace(data, samples=data.samples + taken), found.issues + issues, found.excluded + left_out)
+    return TrainableData(replace(data, samples=taken + data.samples), found.issues + issues, found.excluded + left_out)
 
 
 def truth_of(sample: DetectionSample, classes: Sequence[str]) -> list[tuple[Any, ...]]:
