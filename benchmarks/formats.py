@@ -42,6 +42,7 @@ NETWORKS = (
     "mobilenet_v3_small",
     "shufflenet_v2_x1_0",
     "mobilenet_v4_conv_small",
+    "centernet",
     "blood-cells",
     "nanodet_m",
 )
@@ -71,7 +72,7 @@ def main() -> None:
     options = parser(__doc__, rounds=None, threads=False, weights=False)
     options.add_argument("--weights", type=Path, metavar="FOLDER", help="of the published weights (all random)")
     options.add_argument("--data", type=Path, metavar="FOLDER", help="with images (noise)")
-    options.add_argument("--cells", type=Path, metavar="FOLDER", help="with images for blood-cells (as --data)")
+    options.add_argument("--cells", type=Path, metavar="FOLDER", help="with images of blood cells (as --data)")
     options.add_argument("--runs", type=Path, metavar="FOLDER", help="of finished runs of other networks (random)")
     options.add_argument("--runs-data", type=Path, metavar="FOLDER", help="with images for these (as --data)")
     options.add_argument("--labels", type=Path, metavar="FILE.csv", help="lines path,index of ImageNet's classes")
@@ -149,7 +150,9 @@ def measured(name: str, place: Path, arguments: Namespace, done: set[tuple[str, 
 
 def images_for(name: str, arguments: Namespace) -> list[Path]:
     """The images that a network sees: those that it knows where it has real weights, else any; in a drawn order."""
-    own = arguments.cells if name == "blood-cells" else arguments.runs_data if run_of(name, arguments) else None
+    own = arguments.runs_data if run_of(name, arguments) else None
+    if name in ("centernet", "blood-cells"):
+        own = arguments.cells
     folder = own or arguments.data
     if folder is None:
         return []
@@ -170,7 +173,7 @@ def make_bundle(name: str, place: Path, arguments: Namespace) -> tuple[Path, str
     path = place / "it.onnx"
     if name in BUNDLES:
         export(name, path)
-        return path, f"CenterNet ({name})", True
+        return path, f"{Bundle.open(path).metadata.architecture.name} ({name})", True
     if (own := run_of(name, arguments)) is not None:
         export(own, path)
         found = Bundle.open(path).metadata

@@ -169,7 +169,7 @@ def load_detector(
     Example:
         >>> import litevision
         >>> litevision.load_detector("blood-cells").predict("examples/blood.jpg").counts()
-        {'Platelets': 3, 'RBC': 15, 'WBC': 1}
+        {'Platelets': 3, 'RBC': 16, 'WBC': 1}
     """
     from litevision.runtime.detector import Detector
 

@@ -64,7 +64,7 @@ def test_without_a_model_and_a_network_the_one_that_comes_along_answers(detect: 
     assert missing.startswith(f"{EVERYDAY} is not there (cannot download https://github.com/RangiLyu/nanodet/releases/")
     assert missing.endswith("; blood-cells answers in its place")
     assert model.startswith(
-        "model: blood-cells (mobilenet_v2, 3 classes: Platelets, RBC, WBC; it comes with litevision)"
+        "model: blood-cells (nanodet_plus_m, 3 classes: Platelets, RBC, WBC; it comes with litevision)"
     )
 
 

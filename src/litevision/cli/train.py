@@ -47,7 +47,10 @@ class TrainOptions:
     )
     data: str | None = argument(None, metavar="DATA", help=data_formats)
     model: str | None = option(
-        None, choices=trainable_names, help="Network name, or a NanoDet's; mobilenet_v2 unless the recipe has another."
+        None,
+        choices=trainable_names,
+        help="Network name, or a NanoDet's; mobilenet_v2, or for boxes nanodet_plus_m if its weights can be had, "
+        "unless the recipe has another.",
     )
     weights: str | None = option(
         None,

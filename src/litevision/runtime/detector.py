@@ -63,7 +63,7 @@ class Detector(Predictor[Detections]):
         >>> import litevision
         >>> detector = litevision.load_detector("blood-cells")
         >>> detector.predict("examples/blood.jpg").counts()
-        {'Platelets': 3, 'RBC': 15, 'WBC': 1}
+        {'Platelets': 3, 'RBC': 16, 'WBC': 1}
     """
 
     task = "detection"

@@ -1,7 +1,7 @@
 """The interface of a task: all that training, evaluation, export and the command line ask for."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -134,8 +134,13 @@ class Task(ABC):
         """The configuration of a network of this task with a name of its own; None where ``name`` is a backbone's."""
         return None
 
-    def better_start(self, name: str) -> str | None:
-        """The weight set that the backbone called ``name`` should start from rather than from its default one."""
+    def better_start(self, name: str | None, stated: Collection[str]) -> str | None:
+        """The weight set that training should start from rather than from the network's default one.
+
+        Args:
+            name: of the network; None where nobody stated one, and the set may decide.
+            stated: the options that somebody stated, as ``table.key``.
+        """
         return None
 
     def inherited_options(self, config: Any) -> dict[str, dict[str, Any]]:

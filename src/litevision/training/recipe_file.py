@@ -122,6 +122,7 @@ def stated_keys(layers: Iterable[Mapping[str, Any]]) -> frozenset[str]:
         f"{table}.{_RENAMED.get((table, key), key)}"
         for layer in layers
         for table, keys in layer.items()
+        if isinstance(keys, Mapping)
         for key in keys
     )
 

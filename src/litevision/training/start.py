@@ -1,5 +1,6 @@
 """The network that a run begins with: its form, and where its first weights come from."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from litevision.models.factory import build, configure
 from litevision.models.network import Network
 from litevision.runtime import Normalisation, Weights
 from litevision.tasks import Task
-from litevision.training.recipe import Recipe
+from litevision.training.recipe import Model, Recipe
 from litevision.weights.facts import normalisation_named
 from litevision.weights.load import load_weights
 from litevision.weights.source import WeightsRequest, open_model
@@ -106,22 +107,29 @@ def inherited_options(
     return tables
 
 
-def better_start(task: Task, name: str) -> dict[str, dict[str, Any]]:
-    """What of a recipe follows where nobody stated weights, and the backbone has better ones for ``task`` than usual.
+def better_start(task: Task, name: str | None, stated: Collection[str]) -> dict[str, dict[str, Any]]:
+    """What of a recipe follows where nobody stated weights, and there are better ones for ``task`` than usual.
 
     Nothing where there are none, or they cannot be had; a line says why.
+
+    Args:
+        task: what is learned.
+        name: of the network; None where nobody stated one.
+        stated: the options that somebody stated.
     """
-    weights = task.better_start(name)
+    weights = task.better_start(name, stated)
     if weights is None:
         return {}
     try:
         trained = open_model(weights)
     except LitevisionError as error:
         reason = reason_of(error)
-        console.note(f"{weights} is not there to start from ({reason}); the network's default weights take its place")
+        instead = "the network's" if name else f"{Model().name} and its"
+        console.note(f"{weights} is not there to start from ({reason}); {instead} default weights take its place")
         return {}
     assert trained is not None
-    return {"model": {"weights": weights, "dialect": trained.config.as_network().dialect}}
+    model = {"weights": weights, "dialect": trained.config.as_network().dialect}
+    return {"model": model if name else {**model, "name": trained.config.to_architecture().name}}
 
 
 def _trained(recipe: Recipe, named: Any) -> TrainedModel | None:

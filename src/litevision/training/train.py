@@ -71,7 +71,8 @@ def train(
     Args:
         data: a folder with a folder of images for each class, a CSV of path,label, or images with boxes: Pascal VOC,
             COCO or YOLO; or the address of such a folder or archive (``s3://...``), which is fetched into the cache.
-        model: a network's name; mobilenet_v2 unless the recipe, or your own model in ``weights``, has another.
+        model: a network's name; mobilenet_v2, for boxes nanodet_plus_m where its weights can be had, unless the recipe,
+            or your own model in ``weights``, has another.
         weights: what to start from: a weight set's name, a file, a URL, or your own run, checkpoint or bundle, whose
             network, input size and known classes are then taken; "none" trains from scratch.
         epochs: passes over the training images.
@@ -225,10 +226,12 @@ def choose_recipe(
     inherited: Mapping[str, Any] = {}
     if not isinstance(recipe, Recipe):
         weights, name, dialect = (layered(key, *layers) for key in ("weights", "name", "dialect"))
-        is_open = name is not None and weights is None and dialect in (None, "auto")
+        is_open = weights is None and dialect in (None, "auto")
         aware = layered("quantization_aware", *layers) == "True"
         inherited = (
-            better_start(task, str(name)) if is_open else inherited_options(weights, task, quantization_aware=aware)
+            better_start(task, name, stated_keys(layers))
+            if is_open
+            else inherited_options(weights, task, quantization_aware=aware)
         )
     return ChosenRecipe(make_recipe(inherited, *layers, origin=origin, task=task), stated_keys([inherited, *layers]))
 

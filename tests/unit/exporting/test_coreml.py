@@ -101,15 +101,15 @@ def test_half_is_half_the_size_and_softmax_and_decoding_stay_as_they_are(tmp_pat
     whole, half = ((tmp_path / f"{name}.mlpackage" / WEIGHTS).stat().st_size for name in ("whole", "half"))
     assert half < 0.55 * whole
     spec = coremltools.utils.load_spec(str(tmp_path / "half.mlpackage"))
-    assert [one.name for one in spec.description.output] == ["boxes", "scores", "classes"]
+    assert [one.name for one in spec.description.output] == ["cell_boxes", "cell_scores"]
     [block] = spec.mlProgram.functions["main"].block_specializations.values()
     types = {
         op.type: {one.type.tensorType.dataType for one in op.outputs}
         for op in block.operations
-        if op.type in ("conv", "topk")
+        if op.type in ("conv", "softmax", "sigmoid")
     }
     dtype = coremltools.proto.MIL_pb2.DataType
-    assert types == {"conv": {dtype.FLOAT16}, "topk": {dtype.FLOAT32, dtype.INT32}}
+    assert types == {"conv": {dtype.FLOAT16}, "softmax": {dtype.FLOAT32}, "sigmoid": {dtype.FLOAT32}}
 
 
 def test_the_check_reads_what_lies_on_the_disk(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

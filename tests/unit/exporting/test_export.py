@@ -130,7 +130,7 @@ def test_detectors_and_names(written: list[ExportedModel]) -> None:
     for model in written:
         assert model.labels == ("Platelets", "RBC", "WBC")
         assert model.facts.score_thresholds is not None
-    with pytest.raises(WeightsMismatchError, match="blood-cells holds mobilenet_v2"):
+    with pytest.raises(WeightsMismatchError, match="blood-cells holds shufflenet_v2_x1_0"):
         litevision.export("blood-cells", "it.onnx", model="mobilenet_v1")
     with pytest.raises(UsageError, match="the source is a network already"):
         litevision.export(small(), "it.onnx", model="mobilenet_v1")

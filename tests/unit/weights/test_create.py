@@ -7,7 +7,7 @@ from torchvision.models import MobileNet_V2_Weights
 
 import litevision
 from litevision.errors import UnknownNameError, UsageError, WeightsMismatchError
-from litevision.models.centernet import CenterNet
+from litevision.models.nanodet import NanoDet
 from litevision.models.network import Network
 from litevision.registry.weight_sets import find_weight_set
 from litevision.weights.create import Create, CreateArguments, DetectorArguments, create
@@ -52,7 +52,7 @@ def test_networks_back_from_what_litevision_made() -> None:
     assert classifier.pretrained is not None
     assert (classifier.pretrained.labels or ())[0] == "dress"
     assert classifier.training
-    assert isinstance(litevision.create.from_run("blood-cells"), CenterNet)
+    assert isinstance(litevision.create.from_run("blood-cells"), NanoDet)
 
 
 def test_what_is_not_from_a_run() -> None:

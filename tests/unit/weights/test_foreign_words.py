@@ -127,7 +127,7 @@ def test_a_detector_in_the_tutorials_words() -> None:
     assert isinstance(detector, CenterNet)
     assert sum(it.numel() for it in detector.parameters()) == 4_314_190
     assert create("CenterNet").config.num_classes == 80  # type: ignore[attr-defined]  # in another case
-    filled = create("centernet", weights="blood-cells", num_classes=2)
+    filled = create("centernet", weights="clothing", num_classes=2)
     assert filled.backbone.state_dict()["features.stem.conv.weight"].std() > 0
 
 

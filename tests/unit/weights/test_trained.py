@@ -21,6 +21,7 @@ from litevision.errors import BundleError, FileMissingError, UnknownNameError, W
 from litevision.image import Preprocess, shipped_images
 from litevision.models import Network, NetworkConfig, configure
 from litevision.models.centernet import CenterNet, CenterNetConfig
+from litevision.models.nanodet import NanoDetConfig
 from litevision.models.pretrained import normalise
 from litevision.runtime import Bundle, Classifier, Normalisation
 from litevision.weights.create import create
@@ -252,7 +253,7 @@ def test_bundles_that_come_along(name: str) -> None:
     assert trained.pretrained.labels == bundle.metadata.labels
     assert trained.pretrained.preprocess == bundle.metadata.preprocess
     assert network.pretrained == trained.pretrained
-    assert isinstance(network.config, CenterNetConfig if name == "blood-cells" else NetworkConfig)
+    assert isinstance(network.config, NanoDetConfig if name == "blood-cells" else NetworkConfig)
 
 
 def test_the_shipped_classifier_answers_as_its_bundle() -> None:

@@ -1,7 +1,7 @@
 """Detection as a `litevision.tasks.base.Task`."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -37,6 +37,12 @@ _TRAINED_ON_COCO = {
     "shufflenet_v2_x1_0": "nanodet_plus_m.rangilyu_coco_r416",
     "shufflenet_v2_x1_5": "nanodet_plus_m_x1_5.rangilyu_coco_r416",
 }
+_OF_OTHERS = {
+    *(f"model.{key}" for key in ("dialect", "width", "in_channels", "dropout", "normalisation", "quantization_aware")),
+    *(f"detection.{key}" for key in ("neck", "neck_channels", "head_channels", "radius", "center_radius")),
+    *(f"detection.{key}" for key in ("size_weight", "offset_weight", "iou_weight")),
+}
+"""Options that a NanoDet does not take, or that ask for a network of another form."""
 
 
 class DetectionTask(Task):
@@ -118,9 +124,11 @@ class DetectionTask(Task):
 
         return NanoDetConfig(name, num_classes, in_channels) if name in FORMS else None
 
-    def better_start(self, name: str) -> str | None:
-        """The COCO-trained NanoDet on that backbone, where there is one."""
-        return _TRAINED_ON_COCO.get(name)
+    def better_start(self, name: str | None, stated: Collection[str]) -> str | None:
+        """The COCO-trained NanoDet on that backbone; without a name, the first, unless an option is none of its."""
+        if name is not None:
+            return _TRAINED_ON_COCO.get(name)
+        return None if _OF_OTHERS & set(stated) else next(iter(_TRAINED_ON_COCO.values()))
 
     def inherited_options(self, config: Any) -> dict[str, dict[str, Any]]:
         """How the detector is built on its backbone; nothing where its name says it."""

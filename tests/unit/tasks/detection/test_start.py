@@ -117,6 +117,12 @@ def test_a_backbone_that_was_trained_on_coco_starts_from_that_where_it_can(
     found = model_of(name="shufflenet_v2_x1_0")
     assert (found.weights, found.dialect) == ("nanodet_plus_m.rangilyu_coco_r416", "nanodet")
     assert model_of(name="mobilenet_v2").weights == "default"
+    first = model_of()
+    assert (first.name, first.weights) == ("nanodet_m", "nanodet_plus_m.rangilyu_coco_r416")  # which holds another here
+    for stated in ({"weights": "default"}, {"weights": "none"}, {"width": 0.5}, {"in_channels": 1}):
+        assert model_of(**stated).name == "mobilenet_v2"
+    of_centernet = choose_recipe(TASK, None, {"detection.neck": "dlaup"}, origin="the options").recipe.model
+    assert (of_centernet.name, of_centernet.weights) == ("mobilenet_v2", "default")
     assert model_of(name="shufflenet_v2_x1_0", weights="default").weights == "default"
     assert model_of(name="shufflenet_v2_x1_0", dialect="torchvision").weights == "default"
     assert make_recipe({"model": {"name": "shufflenet_v2_x1_0"}}, task="detection").model.weights == "default"
@@ -126,9 +132,10 @@ def test_a_backbone_that_was_trained_on_coco_starts_from_that_where_it_can(
 
     monkeypatch.setattr(module, "open_model", fails)
     assert model_of(name="shufflenet_v2_x1_0").weights == "default"
-    assert "is not there to start from (no network); the network's default weights take its place" in (
-        capsys.readouterr().err
-    )
+    line = "is not there to start from (no network); the network's default weights take its place"
+    assert line in capsys.readouterr().err
+    assert model_of().name == "mobilenet_v2"
+    assert "(no network); mobilenet_v2 and its default weights take its place" in capsys.readouterr().err
 
 
 def test_a_nanodet_has_one_width() -> None:
