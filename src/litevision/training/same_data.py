@@ -35,12 +35,13 @@ def require_same_data(plan: "AnyPlan", folder: Path, *, quiet: bool = False) -> 
             console.note(f"{folder}: does not say what its images were, so whether they changed is not checked")
         return
     task, samples = plan.task, plan.data.samples
-    now = task.read_trainable(plan.data.root, plan.recipe).data
+    now, _, left_out = task.read_trainable(plan.data.root, plan.recipe)
     is_split_kept = not (plan.data.made_splits or now.made_splits)  # one image more makes other splits of the same ones
     truth = {sample.path: _truth(task, sample, now.classes, is_split_kept) for sample in now.samples}
     digests = digests_of([sample.path for sample in samples])
     changed = [sample.path for sample, then, it in zip(samples, plan.digests, digests, strict=True) if it != then]
-    removed = [sample.path for sample in samples if sample.path not in truth]
+    there = {*truth, *left_out}  # with an image more, the recipe may choose others of the same ones
+    removed = [sample.path for sample in samples if sample.path not in there]
     relabelled = [
         sample.path
         for sample in samples

@@ -1,5 +1,6 @@
 """A detection run before it begins: what is written is read back, and what cannot work is one clear line."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,24 @@ def test_at_most_half_as_many_backgrounds_evenly_chosen(data: Path, tmp_path: Pa
     taken = [sample.path.name for sample in plan.data.of("train") if sample.path.parent == folder]
     assert (with_boxes, taken) == (3, ["photo0.png"])
     assert sum(one.rule == "excluded" for one in plan.skipped) == 8
+
+
+def test_a_run_goes_on_where_an_image_more_moves_the_choice(data: Path, tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "photos", 9)
+    options = {"backgrounds": str(folder), "most_images": 2}
+    make_plan(data, recipe_of(detection=options), "mine")[0].write(tmp_path / "mine")
+    plan = read_plan(tmp_path / "mine")
+    Image.new("RGB", (40, 30), "red").save(folder / "another.png")
+    for stem in ("Annotations/train0.xml", "JPEGImages/train0.png"):
+        shutil.copy(data / stem, (data / stem).with_stem("another"))
+    with (data / "ImageSets/Main/train.txt").open("a") as names:
+        names.write("another\n")
+    chosen = make_plan(data, plan.recipe, "other")[0].data.samples
+    assert {one.path for one in chosen} != {one.path for one in plan.data.samples}
+    require_same_data(plan, tmp_path / "mine")
+    (folder / "photo0.png").unlink()
+    with pytest.raises(DataError, match=r"1 image is not labelled any more|1 image has other content"):
+        require_same_data(plan, tmp_path / "mine")
 
 
 def test_backgrounds_change_neither_size_nor_shape(data: Path, tmp_path: Path) -> None:
