@@ -12,15 +12,14 @@ from pathlib import Path, PurePosixPath
 
 from litevision import __version__
 from litevision.console import note
-from litevision.errors import FileMissingError, LitevisionError, MissingExtraError, UsageError, reason_of
+from litevision.errors import FileMissingError, LitevisionError, MissingExtraError, UsageError
 from litevision.files import atomic_write, cache_folder, sha256_of
 from litevision.registry.weight_sets import find_weight_set, is_file_name
 from litevision.runtime.metadata import FORMAT_VERSION
-from litevision.weights.download import fetch, offline_by_environment
-from litevision.weights.http_open import Retry
+from litevision.weights.download import ONE_TRY, fetch, offline_by_environment
 from litevision.weights.weight_cache import digest_of, hold_lock, record_digest, record_path, recorded_digest
 
-_ASK_AGAIN_S, _PATIENCE_S = 3600.0, 10.0
+_ASK_AGAIN_S = 3600.0
 
 
 def bundle_for(source: str) -> Path:
@@ -78,10 +77,10 @@ def published_or(source: str, fallback: str) -> str:
         reason = failed.read_text("utf-8")
     else:
         try:
-            fetch(find_weight_set(source), retry=Retry(attempts=1, timeout_s=_PATIENCE_S))
+            fetch(find_weight_set(source), retry=ONE_TRY)
             bundle_for(source)
         except LitevisionError as error:
-            reason = reason_of(error)
+            reason = str(error)
         else:
             return source
         if not offline_by_environment():

@@ -8,13 +8,15 @@ import torch
 from torch import nn
 
 from litevision import console
-from litevision.errors import LitevisionError, UsageError, WeightsMismatchError, reason_of
+from litevision.errors import LitevisionError, UsageError, WeightsMismatchError
 from litevision.models.config import RGB, NetworkConfig
 from litevision.models.factory import build, configure
 from litevision.models.network import Network
+from litevision.registry.weight_sets import find_weight_set
 from litevision.runtime import Normalisation, Weights
 from litevision.tasks import Task
 from litevision.training.recipe import Model, Recipe
+from litevision.weights.download import ONE_TRY, fetch
 from litevision.weights.facts import normalisation_named
 from litevision.weights.load import load_weights
 from litevision.weights.source import WeightsRequest, open_model
@@ -121,11 +123,11 @@ def better_start(task: Task, name: str | None, stated: Collection[str]) -> dict[
     if weights is None:
         return {}
     try:
+        fetch(find_weight_set(weights), retry=ONE_TRY)
         trained = open_model(weights)
     except LitevisionError as error:
-        reason = reason_of(error)
         instead = "the network's" if name else f"{Model().name} and its"
-        console.note(f"{weights} is not there to start from ({reason}); {instead} default weights take its place")
+        console.note(f"{weights} is not there to start from ({error}); {instead} default weights take its place")
         return {}
     assert trained is not None
     model = {"weights": weights, "dialect": trained.config.as_network().dialect}

@@ -41,6 +41,9 @@ from litevision.weights.weight_cache import (
 
 MAX_BYTES = 1_000_000_000
 
+ONE_TRY = Retry(attempts=1, timeout_s=10.0)
+"""For a file that something else can stand in for."""
+
 
 def offline_by_environment() -> bool:
     """Whether ``$LITEVISION_OFFLINE`` forbids the network (1, true, yes or on)."""

@@ -109,6 +109,7 @@ def test_a_backbone_that_was_trained_on_coco_starts_from_that_where_it_can(
     opened = module.open_model(nanodet[1])
     asked: list[str] = []
     monkeypatch.setattr(module, "open_model", lambda name: asked.append(name) or opened)
+    monkeypatch.setattr(module, "fetch", lambda weight_set, retry: None)
 
     def model_of(**options: Any) -> Any:
         given = {f"model.{key}": value for key, value in options.items()}
