@@ -101,6 +101,33 @@ def test_suppression_keeps_the_boxes_that_onnxruntime_keeps(seed: int) -> None:
         np.testing.assert_allclose(got[name], expected[name], atol=1e-4)
 
 
+@pytest.mark.parametrize("classes", [1, 2, 3, 7, 80])
+def test_no_number_of_threads_passes_over_a_class(classes: int) -> None:
+    """TFLite's operator never looks at class T with T threads; one box of each class, far from the others."""
+    corners = np.stack([np.arange(classes) * 100.0, np.zeros(classes)], -1)[None]
+    cells = {"b": np.concatenate([corners, corners + 10], -1), "s": 0.9 * np.eye(classes)[None]}
+    model = operator_graph(
+        f"float[1,{classes},4] boxes, float[1,{classes},{classes}] scores",
+        "mean = ReduceMean<axes = [1, 2, 3], keepdims = 0>(y) none = Constant<value_float = 0.0>() "
+        "zero = Mul(mean, none) boxes = Add(b, zero) scores = Add(s, zero)",
+    )
+    model.graph.initializer.extend(
+        onnx.numpy_helper.from_array(value.astype(np.float32), name) for name, value in cells.items()
+    )
+    limits = {"iou_threshold": 0.4, "score_threshold": 0.5, "max_detections": classes}
+    model = append_nms(model, boxes="boxes", scores="scores", **limits)
+    suppression = suppression_of(model)
+    assert suppression is not None
+    g, images, answers_of_cells = lower(without_suppression(model))
+    data = g.writer.finish({INPUT: images}, suppressed(g, answers_of_cells, suppression, (6, 10)), {}, "a test")
+    for threads in (1, 2, 3, 4, 5, 8, 64):
+        engine = LitertEngine(data, engine_choice("litert", threads=threads), name="a.tflite")
+        found = engine.run(np.zeros(images.shape, np.uint8))
+        assert sorted(found["classes"].ravel()) == [*range(classes)], threads
+        order = found["classes"].ravel().argsort()
+        np.testing.assert_allclose(found["boxes"][0, order, 0], np.arange(classes) * 100, atol=1e-2)
+
+
 def test_boxes_that_are_compared_whatever_their_classes_are_refused() -> None:
     with pytest.raises(
         ExportError, match="drops boxes that overlap class by class, and this detector compares them whatever"
