@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from litevision.console import set_verbosity
+
 # How long a made-up example takes says how busy the machine is.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
@@ -67,6 +69,12 @@ def pytest_runtest_setup() -> None:
         graph.graph_of = graph_cache.GraphCache(Path(os.environ[GRAPHS]))
         if "torch.onnx._internal.exporter._registration" in sys.modules:
             graph_cache.keep_tables_of_exporter()
+
+
+@pytest.fixture(autouse=True)
+def _as_loud_as_usual() -> None:
+    """A command that was run in this process with ``--quiet`` leaves it quiet."""
+    set_verbosity(quiet=False, verbose=False)
 
 
 @pytest.fixture(scope="session")
