@@ -7,6 +7,7 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -67,33 +68,44 @@ def test_operators_compute_as_in_onnxruntime(outputs: str, nodes: str) -> None:
         np.testing.assert_allclose(got[name], value, atol=2e-6)
 
 
-def crowded_boxes(seed: int, *, per_class: bool = True) -> onnx.ModelProto:
-    """A graph that gives what is left of 40 boxes of three classes, whatever the pixels."""
-    rng = np.random.default_rng(seed)
-    corner, side = rng.uniform(0, 40, (1, 40, 2)), rng.uniform(5, 40, (1, 40, 2))
-    cells = {"b": np.concatenate([corner, corner + side], -1), "s": rng.uniform(0, 1, (1, 40, 3))}
+def boxes_of_cells(boxes: Any, scores: Any, *, per_class: bool = True, **limits: float) -> onnx.ModelProto:
+    """A graph that gives what is left of boxes [1, N, 4] with scores [1, N, classes], whatever the pixels."""
     model = operator_graph(
-        "float[1,40,4] boxes, float[1,40,3] scores",
+        f"float{list(boxes.shape)} boxes, float{list(scores.shape)} scores",
         "mean = ReduceMean<axes = [1, 2, 3], keepdims = 0>(y) none = Constant<value_float = 0.0>() "
         "zero = Mul(mean, none) boxes = Add(b, zero) scores = Add(s, zero)",
     )
     model.graph.initializer.extend(
-        onnx.numpy_helper.from_array(value.astype(np.float32), name) for name, value in cells.items()
+        onnx.numpy_helper.from_array(value.astype(np.float32), name) for name, value in (("b", boxes), ("s", scores))
     )
-    limits = {"iou_threshold": 0.4, "score_threshold": 0.85, "max_detections": 40}
-    return append_nms(model, boxes="boxes", scores="scores", per_class=per_class, **limits)
+    return append_nms(model, boxes="boxes", scores="scores", per_class=per_class, **limits)  # type: ignore[arg-type]
+
+
+def crowded_boxes(seed: int, *, per_class: bool = True) -> onnx.ModelProto:
+    """40 boxes of three classes."""
+    rng = np.random.default_rng(seed)
+    corner, side = rng.uniform(0, 40, (1, 40, 2)), rng.uniform(5, 40, (1, 40, 2))
+    boxes, scores = np.concatenate([corner, corner + side], -1), rng.uniform(0, 1, (1, 40, 3))
+    return boxes_of_cells(
+        boxes, scores, per_class=per_class, iou_threshold=0.4, score_threshold=0.85, max_detections=40
+    )
+
+
+def with_suppression(model: onnx.ModelProto) -> tuple[bytes, npt.NDArray[np.uint8]]:
+    """The graph as a LiteRT file, and an image for it."""
+    suppression = suppression_of(model)
+    assert suppression is not None
+    g, images, answers_of_cells = lower(without_suppression(model))
+    data = g.writer.finish({INPUT: images}, suppressed(g, answers_of_cells, suppression, (6, 10)), {}, "a test")
+    return data, np.zeros(images.shape, np.uint8)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_suppression_keeps_the_boxes_that_onnxruntime_keeps(seed: int) -> None:
     model = crowded_boxes(seed)
-    suppression = suppression_of(model)
-    assert suppression is not None
-    g, images, answers_of_cells = lower(without_suppression(model))
-    data = g.writer.finish({INPUT: images}, suppressed(g, answers_of_cells, suppression, (6, 10)), {}, "a test")
-    noise = np.zeros(images.shape, np.uint8)
-    expected = run_graph(model, ["boxes", "scores", "classes"], {INPUT: noise})
-    got = opened(data).run(noise)
+    data, image = with_suppression(model)
+    expected = run_graph(model, ["boxes", "scores", "classes"], {INPUT: image})
+    got = opened(data).run(image)
     assert (expected["scores"] == 0).any()
     assert 5 < (expected["scores"] > 0).sum() < 30
     np.testing.assert_array_equal(got["classes"], expected["classes"])
@@ -105,26 +117,13 @@ def test_suppression_keeps_the_boxes_that_onnxruntime_keeps(seed: int) -> None:
 def test_no_number_of_threads_passes_over_a_class(classes: int) -> None:
     """TFLite's operator never looks at class T with T threads; one box of each class, far from the others."""
     corners = np.stack([np.arange(classes) * 100.0, np.zeros(classes)], -1)[None]
-    cells = {"b": np.concatenate([corners, corners + 10], -1), "s": 0.9 * np.eye(classes)[None]}
-    model = operator_graph(
-        f"float[1,{classes},4] boxes, float[1,{classes},{classes}] scores",
-        "mean = ReduceMean<axes = [1, 2, 3], keepdims = 0>(y) none = Constant<value_float = 0.0>() "
-        "zero = Mul(mean, none) boxes = Add(b, zero) scores = Add(s, zero)",
-    )
-    model.graph.initializer.extend(
-        onnx.numpy_helper.from_array(value.astype(np.float32), name) for name, value in cells.items()
-    )
+    boxes, scores = np.concatenate([corners, corners + 10], -1), 0.9 * np.eye(classes)[None]
     limits = {"iou_threshold": 0.4, "score_threshold": 0.5, "max_detections": classes}
-    model = append_nms(model, boxes="boxes", scores="scores", **limits)
-    suppression = suppression_of(model)
-    assert suppression is not None
-    g, images, answers_of_cells = lower(without_suppression(model))
-    data = g.writer.finish({INPUT: images}, suppressed(g, answers_of_cells, suppression, (6, 10)), {}, "a test")
+    data, image = with_suppression(boxes_of_cells(boxes, scores, **limits))
     for threads in (1, 2, 3, 4, 5, 8, 64):
-        engine = LitertEngine(data, engine_choice("litert", threads=threads), name="a.tflite")
-        found = engine.run(np.zeros(images.shape, np.uint8))
-        assert sorted(found["classes"].ravel()) == [*range(classes)], threads
+        found = LitertEngine(data, engine_choice("litert", threads=threads), name="a.tflite").run(image)
         order = found["classes"].ravel().argsort()
+        assert found["classes"].ravel()[order].tolist() == [*range(classes)], threads
         np.testing.assert_allclose(found["boxes"][0, order, 0], np.arange(classes) * 100, atol=1e-2)
 
 
